@@ -1,0 +1,1 @@
+"""Built-in generators, parsers, metrics and reducers, named `builtin/…` in experiments."""

@@ -1,0 +1,1 @@
+"""Models, identity, tables, store, stages: what an evaluation is made of."""

@@ -1,0 +1,104 @@
+"""The settings of an experiment. What can change a row is identity; everything in `RuntimeConfig` and
+`StorageConfig` cannot, and is never fingerprinted.
+
+A component is given as an object, as a name (`builtin/exact_match`, `my_module:MyMetric`) or as a name with
+parameters (`{"use": "builtin/regex", "pattern": "…"}`). `id` beside `use` names it in tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
+
+from themis_lib.core.models import Model
+from themis_lib.core.prompts import PromptSpec
+
+
+class CandidatePolicy(Model):
+    """How many candidates each case gets. Without explicit seeds, sample i draws with a seed derived from
+    `base_seed` and i, so that asking for more samples keeps those there are.
+    """  # noqa: D205
+
+    num_samples: PositiveInt = 1
+    base_seed: int = 0
+
+
+class GenerationConfig(Model):
+    """What produces candidates, with which prompt material, how many, and how samples become one result."""
+
+    generator: Any
+    prompt_spec: PromptSpec = Field(default_factory=PromptSpec)
+    candidate_policy: CandidatePolicy = Field(default_factory=CandidatePolicy)
+    reducer: Any = "builtin/first"
+
+
+class EvaluationConfig(Model):
+    """How candidates are read and judged.
+
+    Parsers are tried in order until one finds an answer; without parsers the output is the answer. `slices` names
+    metadata columns; the summary gets a row for each of their values.
+    """
+
+    metrics: list[Any] = Field(default_factory=list)
+    parsers: list[Any] = Field(default_factory=list)
+    judge_models: list[Any] = Field(default_factory=list)
+    slices: list[str] = Field(default_factory=list)
+
+
+class StorageConfig(Model):
+    """Where rows and runs are kept: `memory`, a folder, or any fsspec URL, with its storage options."""
+
+    store: str = "memory"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class RuntimeConfig(Model):
+    """How fast, never what: nothing here can change a row.
+
+    `max_concurrency` bounds the candidates in flight in one process; `timeout_s` one call of a generator;
+    `shard_size` is the cases a task takes (default: chosen from the size of the data). `retries` and
+    `retry_delay_s` (the first delay, then doubled) are carried out by Prefect; in process nothing is retried.
+    """
+
+    max_concurrency: PositiveInt = 32
+    batch_size: PositiveInt = 256
+    shard_size: PositiveInt | None = None
+    timeout_s: PositiveFloat | None = None
+    retries: int = Field(default=3, ge=0)
+    retry_delay_s: PositiveFloat = 1.0
+
+
+class DatasetFile(Model):
+    """Cases in a file at any fsspec URL, read a batch at a time.
+
+    `columns` maps what a case needs to the file's own columns: `input`, `expected_output`, `case_id` and `metadata`;
+    a list of columns becomes an object, and a text with `{row}` in it a pattern for ids (`"q-{row:04d}"`). `filter`
+    keeps the rows whose column equals a value, or one of a list. `sample` keeps that many rows, chosen by `seed` and
+    content and so independent of their order; `limit` then keeps the first.
+    """
+
+    dataset_id: str
+    path: str
+    format: Literal["jsonl", "csv", "parquet"] | None = None
+    columns: dict[str, str | list[str]] = Field(default_factory=dict)
+    filter: dict[str, JsonValue] = Field(default_factory=dict)
+    sample: PositiveInt | None = None
+    seed: int = 0
+    limit: PositiveInt | None = None
+    storage_options: dict[str, Any] = Field(default_factory=dict)
+
+
+class HubDataset(Model):
+    """Cases from the Hugging Face hub (extra `huggingface`); `columns`, `filter`, `sample` and `limit` as for a file."""
+
+    dataset_id: str
+    huggingface: str
+    subset: str | None = None
+    split: str = "test"
+    revision: str | None = None
+    columns: dict[str, str | list[str]] = Field(default_factory=dict)
+    filter: dict[str, JsonValue] = Field(default_factory=dict)
+    sample: PositiveInt | None = None
+    seed: int = 0
+    limit: PositiveInt | None = None

@@ -1,0 +1,136 @@
+"""The nouns of an evaluation: cases, what was generated for them, and how it was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from themis_lib.errors import DatasetError
+
+
+class Model(BaseModel):
+    """A frozen value: unknown fields are refused, so a misspelt one cannot be lost in silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Case(Model):
+    """One thing to evaluate: what goes in, what should come out, and facts to slice by."""
+
+    case_id: str
+    input: JsonValue
+    expected_output: JsonValue = None
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Dataset(Model):
+    """Cases under one name. Ids are unique; two cases may otherwise be equal."""
+
+    dataset_id: str
+    cases: Sequence[Case]
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Dataset:
+        seen: set[str] = set()
+        for case in self.cases:
+            if case.case_id in seen:
+                raise DatasetError(
+                    f"dataset {self.dataset_id!r}: case id {case.case_id!r} appears twice; give each case its own"
+                )
+            seen.add(case.case_id)
+        return self
+
+
+class Message(Model):
+    """One turn of a conversation, as chat APIs write it."""
+
+    role: str
+    content: Any = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+
+class TraceStep(Model):
+    """One step a generator took on the way to its output."""
+
+    name: str
+    event: str = "step"
+    input: Any = None
+    output: Any = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class TokenUsage(Model):
+    """Tokens as the provider counts them; null where it does not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class GenerationResult(Model):
+    """What a generator returns for one candidate.
+
+    `final_output` is any JSON value. `error` records a fact that would happen again (a refusal, a content
+    filter); raise an exception for a failure that might not. `candidate_id`, `sample_index` and `seed` are put
+    on by the pipeline when results are assembled, whatever the generator wrote there.
+    """
+
+    candidate_id: str = ""
+    final_output: Any = None
+    finish_reason: str | None = None
+    trace: list[TraceStep] | None = None
+    conversation: list[Message] | None = None
+    artifacts: dict[str, Any] | None = None
+    usage: TokenUsage | None = None
+    latency_s: float | None = None
+    error: str | None = None
+    sample_index: int | None = None
+    seed: int | None = None
+
+
+class ParsedOutput(Model):
+    """The answer read from one candidate's output; null, with the reason in `error`, where there is none."""
+
+    value: Any = None
+    format: str | None = None
+    error: str | None = None
+
+
+class Score(Model):
+    """A metric's verdict on one candidate: higher is better unless the metric says otherwise."""
+
+    metric_id: str = ""
+    value: float | None
+    details: dict[str, Any] | None = None
+
+
+class ScoreError(Model):
+    """Why a metric could not judge a candidate; counted beside the mean, never scored as a wrong answer."""
+
+    metric_id: str = ""
+    reason: str
+    details: dict[str, Any] | None = None
+
+
+class Candidate(Model):
+    """One sample of a case as a reducer sees it: its parsed value and its score under one metric."""
+
+    sample_index: int
+    value: Any = None
+    score: float | None = None
+    error: str | None = None
+
+
+class ReducedCandidate(Model):
+    """One case under one metric after reduction: the chosen sample, or an aggregate where `sample_index` is null."""
+
+    score: float | None
+    sample_index: int | None = None
+    value: Any = None
+    details: dict[str, Any] | None = None
+    error: str | None = None

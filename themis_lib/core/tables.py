@@ -1,0 +1,169 @@
+"""The tables of a run: their columns are an interface, read as they are by DuckDB, Polars or pandas.
+
+Rows at rest (`<store>/rows/…`) hold a key and what the stage wrote; the tables of a run (`<store>/runs/…`) hold the
+same columns behind the ids of the case, the sample and the metric. JSON columns are canonical JSON text. A null
+output, value or score comes with the reason in `error`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from themis_lib.core.identity import KEY_BYTES, digest
+
+SCHEMA_VERSION = 1
+KEY = pa.field("key", pa.binary(KEY_BYTES))
+ERROR = pa.field("error", pa.string())
+
+#: Cases as the stages read them; `occurrence` counts earlier cases that the generator cannot tell from this one.
+CASES = pa.schema(
+    [
+        ("dataset_id", pa.string()),
+        ("case_id", pa.string()),
+        ("input", pa.string()),
+        ("expected_output", pa.string()),
+        ("metadata", pa.string()),
+        ("occurrence", pa.int32()),
+    ]
+)
+
+#: What generate writes. Latency and artifacts are volatile: no key of a built-in component covers them.
+OUTPUTS = pa.schema(
+    [
+        ("output", pa.string()),
+        ("finish_reason", pa.string()),
+        ("trace", pa.string()),
+        ("conversation", pa.string()),
+        ("artifacts", pa.string()),
+        ("input_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
+        ("cached_tokens", pa.int64()),
+        ("reasoning_tokens", pa.int64()),
+        ("latency_s", pa.float64()),
+        ERROR,
+    ]
+)
+#: What parse writes.
+ANSWERS = pa.schema([("value", pa.string()), ("format", pa.string()), ERROR])
+#: What score writes for one metric.
+SCORES = pa.schema([("value", pa.float64()), ("details", pa.string()), ERROR])
+#: What reduce writes for one case and metric: the score, the chosen sample where one was chosen, and the counts.
+RESULTS = pa.schema(
+    [
+        ("score", pa.float64()),
+        ("sample_index", pa.int32()),
+        ("value", pa.string()),
+        ("n_samples", pa.int32()),
+        ("n_errors", pa.int32()),
+        ("details", pa.string()),
+        ERROR,
+    ]
+)
+#: One row for each dataset, slice and metric. `n` counts the scores in the mean, `errors` the cases without one.
+SUMMARY = pa.schema(
+    [
+        ("dataset_id", pa.string()),
+        ("slice", pa.string()),
+        ("metric_id", pa.string()),
+        ("n", pa.int64()),
+        ("errors", pa.int64()),
+        ("mean", pa.float64()),
+        ("standard_error", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("interval_method", pa.string()),
+    ]
+)
+
+_CASE_IDS = [("dataset_id", pa.string()), ("case_id", pa.string())]
+_SAMPLE_IDS = [*_CASE_IDS, ("sample_index", pa.int32())]
+#: The tables of a run, as they stand in `<store>/runs/<run_id>/<name>.parquet`.
+RUN_TABLES: dict[str, pa.Schema] = {
+    "cases": pa.schema(
+        [
+            *_CASE_IDS,
+            ("input", pa.string()),
+            ("expected_output", pa.string()),
+            ("metadata", pa.map_(pa.string(), pa.string())),
+        ]
+    ),
+    "outputs": pa.schema([*_SAMPLE_IDS, KEY, ("seed", pa.int64()), *OUTPUTS]),
+    "answers": pa.schema([*_SAMPLE_IDS, KEY, *ANSWERS]),
+    "scores": pa.schema([*_SAMPLE_IDS, ("metric_id", pa.string()), KEY, *SCORES]),
+    "results": pa.schema([*_CASE_IDS, ("metric_id", pa.string()), KEY, ("reducer", pa.string()), *RESULTS]),
+    "summary": SUMMARY,
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A reference to one immutable table: where it is, how many rows, and what its columns contain.
+
+    `columns` maps each column to the digest of its content, so that the next stage can be named without reading
+    the data. `computed`, `cached` and `failed` count the rows of the call that returned this reference.
+    """
+
+    path: str
+    rows: int
+    columns: Mapping[str, str] = field(default_factory=dict)
+    computed: int = 0
+    cached: int = 0
+    failed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The reference as JSON, as it passes between tasks."""
+        return asdict(self)
+
+
+def column_digests(table: pa.Table) -> dict[str, str]:
+    """The digest of each column's content: equal for equal values, however the column is chunked or sliced."""
+    return {name: _column_digest(table.column(name)) for name in table.column_names}
+
+
+def _column_digest(column: pa.ChunkedArray) -> str:
+    array = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+    hasher = hashlib.sha256(f"column:{array.type}:{len(array)}:".encode())
+    if pa.types.is_string(array.type):
+        lengths = pc.fill_null(pc.binary_length(array), -1)
+        hasher.update(lengths.to_numpy(zero_copy_only=False).astype("<i4").tobytes())
+        filled = pc.fill_null(array, "")
+        offsets = np.frombuffer(filled.buffers()[1], dtype="<i4")[filled.offset : filled.offset + len(filled) + 1]
+        data = filled.buffers()[2]
+        if data is not None and len(offsets):
+            hasher.update(memoryview(data)[offsets[0] : offsets[-1]])
+    else:
+        hasher.update(digest("values", _plain(array)).encode())
+    return hasher.hexdigest()[: 2 * KEY_BYTES]
+
+
+def _plain(array: pa.Array) -> Any:
+    if pa.types.is_binary(array.type) or pa.types.is_fixed_size_binary(array.type):
+        return [None if value is None else value.hex() for value in array.to_pylist()]
+    return array.to_pylist()
+
+
+def empty_rows(schema: pa.Schema, errors: pa.Array) -> pa.Table:
+    """Rows that hold nothing but the reason why."""
+    nulls = [pa.nulls(len(errors), item.type) for item in schema if item.name != "error"]
+    return pa.table([*nulls, errors], schema=schema)
+
+
+def table_of(records: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Records as a table; a column that a record leaves out is null."""
+    rows = list(records)
+    return pa.table([pa.array([row.get(name) for row in rows], schema.field(name).type) for name in schema.names],
+                    schema=schema)
+
+
+def with_columns(table: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
+    """A table with columns added at its end."""
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    return table
