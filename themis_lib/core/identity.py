@@ -62,12 +62,12 @@ def digest(kind: str, value: Any) -> str:
     >>> digest("case", {"input": "2+2"}) == digest("prompt", {"input": "2+2"})
     False
     """
-    return text_digest(kind, canonical_json(value))
+    return bytes_digest(kind, canonical_json(value).encode())
 
 
-def text_digest(kind: str, text: str) -> str:
-    """The digest of a value given as its canonical JSON text."""
-    return hashlib.sha256(f"{kind}:{text}".encode()).hexdigest()[: 2 * KEY_BYTES]
+def bytes_digest(kind: str, content: bytes) -> str:
+    """The digest of content given as bytes."""
+    return hashlib.sha256(kind.encode() + b":" + content).hexdigest()[: 2 * KEY_BYTES]
 
 
 def row_keys(fingerprint: str, rows: Iterable[Iterable[str | None]]) -> list[bytes]:

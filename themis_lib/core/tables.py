@@ -123,8 +123,8 @@ class Part:
 
 
 def column_digests(table: pa.Table) -> dict[str, str]:
-    """The digest of each column's content: equal for equal values, however the column is chunked or sliced."""
-    return {name: _column_digest(table.column(name)) for name in table.column_names}
+    """The digest of each column's content but the keys': equal for equal values, however a column is chunked."""
+    return {name: _column_digest(table.column(name)) for name in table.column_names if name != "key"}
 
 
 def _column_digest(column: pa.ChunkedArray) -> str:
@@ -133,20 +133,19 @@ def _column_digest(column: pa.ChunkedArray) -> str:
     if pa.types.is_string(array.type):
         lengths = pc.fill_null(pc.binary_length(array), -1)
         hasher.update(lengths.to_numpy(zero_copy_only=False).astype("<i4").tobytes())
-        filled = pc.fill_null(array, "")
-        offsets = np.frombuffer(filled.buffers()[1], dtype="<i4")[filled.offset : filled.offset + len(filled) + 1]
-        data = filled.buffers()[2]
-        if data is not None and len(offsets):
-            hasher.update(memoryview(data)[offsets[0] : offsets[-1]])
+        hasher.update(_text_bytes(pc.fill_null(array, "")))
     else:
-        hasher.update(digest("values", _plain(array)).encode())
+        hasher.update(array.is_valid().to_numpy(zero_copy_only=False).tobytes())
+        hasher.update(pc.fill_null(array, 0).to_numpy(zero_copy_only=False).tobytes())
     return hasher.hexdigest()[: 2 * KEY_BYTES]
 
 
-def _plain(array: pa.Array) -> Any:
-    if pa.types.is_binary(array.type) or pa.types.is_fixed_size_binary(array.type):
-        return [None if value is None else value.hex() for value in array.to_pylist()]
-    return array.to_pylist()
+def _text_bytes(array: pa.Array) -> memoryview:
+    _, offsets, data = array.buffers()
+    if data is None:
+        return memoryview(b"")
+    bounds = np.frombuffer(offsets, dtype="<i4")[[array.offset, array.offset + len(array)]]
+    return memoryview(data)[bounds[0] : bounds[1]]
 
 
 def empty_rows(schema: pa.Schema, errors: pa.Array) -> pa.Table:

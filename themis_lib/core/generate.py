@@ -1,0 +1,194 @@
+"""The generate stage: candidates for cases, by a generator under a prompt spec, one for each seed."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from themis_lib.core.calls import call_async, call_in_threads, chunks, failure_outcome, limiter
+from themis_lib.core.components import component_identity, reads_of
+from themis_lib.core.config import RuntimeConfig
+from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.identity import canonical_json
+from themis_lib.core.models import Case, GenerationResult
+from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.shards import case_columns, column_digests_of, ids_of, masked_cases, sample_rows
+from themis_lib.core.stage import Emit, Outcome, Shard, Stage
+from themis_lib.core.store import RunStore
+from themis_lib.core.tables import OUTPUTS
+from themis_lib.errors import RowError
+
+
+class GenerateStage(Stage):
+    """Rows are cases × samples. Every key covers the prompt spec, the seed, and the columns the generator reads.
+
+    Rows that agree in all of these are independent draws, told apart by their occurrence number, unless the
+    generator is `deterministic`; then they are one row.
+    """
+
+    name = "generate"
+    journal_interval_s = 0.0
+    schema = OUTPUTS
+
+    def __init__(
+        self, generator: Any, *, prompt_spec: PromptSpec, seeds: Sequence[int], runtime: RuntimeConfig
+    ) -> None:
+        self.generator = generator
+        self.prompt_spec = prompt_spec
+        self.seeds = tuple(seeds)
+        self.deterministic = bool(getattr(generator, "deterministic", False))
+        self.generator_reads = reads_of("generator", generator)
+        self._runtime = runtime
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {
+            "generator": component_identity("generator", self.generator),
+            "prompt_spec": self.prompt_spec.model_dump(mode="json"),
+        }
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (*self.generator_reads, "seed", "occurrence")
+
+    def columns(self, shard: Shard) -> dict[str, Any]:
+        names = (*case_columns(self.generator_reads), *(() if self.deterministic else ("occurrence",)))
+        return {"cases": column_digests_of(shard.cases, names), "seeds": list(self.seeds)}
+
+    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
+        samples = len(self.seeds)
+        columns = sample_rows(shard, store, samples, (*case_columns(self.generator_reads), "occurrence"))
+        cases = shard.cases.rows
+        columns["seed"] = pa.array(np.tile(np.array(self.seeds, dtype=np.int64), cases))
+        columns["occurrence"] = self._occurrences(columns["occurrence"].to_numpy(), cases)
+        columns["error"] = pa.nulls(cases * samples, pa.string())
+        return pa.table(columns)
+
+    def _occurrences(self, earlier_cases: np.ndarray[Any, Any], cases: int) -> pa.Array:
+        """How many earlier rows of the data set have the same case content and seed."""
+        if self.deterministic:
+            return pa.array(np.zeros(len(earlier_cases), dtype=np.int64))
+        same_seed = [self.seeds.count(seed) for seed in self.seeds]
+        earlier_samples = [self.seeds[:index].count(seed) for index, seed in enumerate(self.seeds)]
+        return pa.array(earlier_cases * np.tile(same_seed, cases) + np.tile(earlier_samples, cases))
+
+    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
+        cases = masked_cases(rows, self.generator_reads)
+        contexts = self._contexts(rows, cases, run_id)
+        if callable(getattr(self.generator, "generate_batch", None)):
+            await self._compute_batches(cases, contexts, emit)
+            return
+        generate = self.generator.generate
+        is_async = inspect.iscoroutinefunction(generate) or inspect.iscoroutinefunction(
+            getattr(generate, "__call__", None)  # noqa: B004 - an object with an async __call__
+        )
+        width = self._runtime.max_concurrency
+        await (call_async if is_async else call_in_threads)(
+            _timed(generate, cases, contexts, is_async=is_async), len(cases), to_record=lambda pair: _record(*pair),
+            emit=emit, limit=limiter(f"generate/{self.fingerprint}", width), width=width, unknown_is_fact=False,
+            timeout_s=self._runtime.timeout_s,
+        )  # fmt: skip
+
+    async def _compute_batches(
+        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit
+    ) -> None:
+        batch_size = self._runtime.batch_size
+
+        async def generate(positions: range) -> Any:
+            return await _batch(self.generator.generate_batch, cases, contexts, positions)
+
+        for positions in chunks(len(cases), batch_size):
+            try:
+                results = await generate(positions)
+            except Exception as error:  # noqa: BLE001 - a component may raise anything
+                outcome = failure_outcome(error, unknown_is_fact=False)
+                emit([(position, outcome) for position in positions])
+                continue
+            emit([(position, _batch_outcome(result)) for position, result in zip(positions, results, strict=True)])
+
+    def _contexts(self, rows: pa.Table, cases: Sequence[Case], run_id: str) -> list[GenerateContext]:
+        samples = zip(rows["seed"].to_pylist(), rows["sample_index"].to_pylist(), strict=True)
+        return [
+            GenerateContext(
+                run_id, ids["case_id"], ids["dataset_id"], seed, sample_index, self.prompt_spec, case.metadata
+            )
+            for ids, (seed, sample_index), case in zip(ids_of(rows), samples, cases, strict=True)
+        ]
+
+
+def _timed(generate: Any, cases: Sequence[Case], contexts: Sequence[GenerateContext], *, is_async: bool) -> Any:
+    """`generate` for a position, with the seconds it took."""
+
+    async def call_and_time(position: int) -> tuple[Any, float]:
+        began = time.perf_counter()
+        result = await generate(cases[position], contexts[position])
+        return result, time.perf_counter() - began
+
+    def time_and_call(position: int) -> Any:
+        began = time.perf_counter()
+        result = generate(cases[position], contexts[position])
+        if inspect.isawaitable(result):
+            return _awaited(result, began)
+        return result, time.perf_counter() - began
+
+    return call_and_time if is_async else time_and_call
+
+
+async def _awaited(result: Any, began: float) -> tuple[Any, float]:
+    return await result, time.perf_counter() - began
+
+
+async def _batch(
+    generate_batch: Any, cases: Sequence[Case], contexts: Sequence[GenerateContext], positions: range
+) -> Sequence[Any]:
+    chosen = slice(positions.start, positions.stop)
+    results = generate_batch(cases[chosen], contexts[chosen])
+    results = list(await results if inspect.isawaitable(results) else results)
+    if len(results) != len(positions):
+        raise RowError(f"generate_batch returned {len(results)} results for {len(positions)} cases")
+    return results
+
+
+def _batch_outcome(result: Any) -> Outcome:
+    try:
+        if isinstance(result, Exception):
+            raise result
+        return _record(result, None)
+    except Exception as error:  # noqa: BLE001 - a component may return any exception
+        return failure_outcome(error, unknown_is_fact=False)
+
+
+def _record(result: Any, latency_s: float | None) -> Mapping[str, Any]:
+    """A result as a row of the outputs table; what is not JSON is a fact about the row, not a crash."""
+    if not isinstance(result, GenerationResult):
+        raise RowError(f"the generator returned {type(result).__name__}, not a GenerationResult")
+    try:
+        return _row(result, latency_s)
+    except (ValueError, TypeError) as error:
+        raise RowError(f"the generator's result cannot be kept: {error}") from None
+
+
+def _row(result: GenerationResult, latency_s: float | None) -> dict[str, Any]:
+    latency = result.latency_s if result.latency_s is not None else latency_s
+    row: dict[str, Any] = {
+        "output": None if result.final_output is None else canonical_json(result.final_output),
+        "finish_reason": result.finish_reason,
+        "latency_s": None if latency is None else round(latency, 6),
+        "error": result.error,
+    }
+    if result.trace is not None:
+        row["trace"] = canonical_json([step.model_dump(mode="python") for step in result.trace])
+    if result.conversation is not None:
+        row["conversation"] = canonical_json([message.model_dump(mode="python") for message in result.conversation])
+    if result.artifacts is not None:
+        row["artifacts"] = canonical_json(result.artifacts)
+    if result.usage is not None:
+        row.update(result.usage.model_dump())
+    if result.final_output is None and result.error is None:
+        row["error"] = "the generator returned no output"
+    return row

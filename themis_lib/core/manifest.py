@@ -1,0 +1,125 @@
+"""A run's record: what it was, how it ended, and which stages made its rows.
+
+`<store>/runs/<run_id>/manifest.json`; written when the run starts and again when it ends. Credentials never reach
+it: components are recorded by identity, not by their settings' values at run time.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import Field
+
+from themis_lib.core.models import Model
+from themis_lib.core.pipeline import Pipeline
+from themis_lib.core.store import RunStore
+from themis_lib.errors import StoreError
+
+
+class RunStatus(StrEnum):
+    """How a run stands. Partial failure: some rows carry an error in place of a value."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PARTIAL_FAILURE = "partial_failure"
+    FAILED = "failed"
+
+
+class StageRecord(Model):
+    """One stage of a run: its identity and its rows; `cached` were found, `failed` may succeed next time."""
+
+    stage: str
+    fingerprint: str
+    identity: dict[str, Any]
+    rows: int = 0
+    computed: int = 0
+    cached: int = 0
+    failed: int = 0
+    errors: int = 0
+
+
+class Manifest(Model):
+    """The record of one run."""
+
+    run_id: str
+    name: str
+    status: RunStatus
+    started_at: str
+    finished_at: str | None = None
+    error: str | None = None
+    experiment: str
+    seeds: list[int]
+    until_stage: str
+    datasets: dict[str, int] = Field(default_factory=dict)
+    stages: list[StageRecord] = Field(default_factory=list)
+    summary_computed: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+def new_run_id() -> str:
+    """A name for a run that sorts by time: `20261121-093000-4f1a2b`."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def now() -> str:
+    """The time in UTC, as manifests write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:
+    """The record of a run that has just begun."""
+    return Manifest(
+        run_id=run_id,
+        name=pipeline.experiment.name,
+        status=RunStatus.RUNNING,
+        started_at=now(),
+        experiment=pipeline.fingerprint,
+        seeds=list(pipeline.seeds),
+        until_stage=pipeline.until_stage,
+        stages=[
+            StageRecord(stage=stage.label, fingerprint=stage.fingerprint, identity=stage.identity)
+            for stage in pipeline.stages
+        ],
+        versions={"themis-flows": _version("themis-flows"), "python": platform.python_version()},
+    )
+
+
+def write_manifest(store: RunStore, manifest: Manifest) -> None:
+    """Write the record of a run, over an earlier one."""
+    content = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    store.replace(f"runs/{manifest.run_id}/manifest.json", content.encode())
+
+
+def read_manifest(store: RunStore, run_id: str) -> Manifest:
+    """The record of a run. Raises `StoreError` where the store has none of this id."""
+    try:
+        content = store.read_bytes(f"runs/{run_id}/manifest.json")
+    except FileNotFoundError:
+        raise StoreError(f"store {store.url!r} has no run {run_id!r}") from None
+    return Manifest.model_validate(json.loads(content))
+
+
+def manifests(store: RunStore) -> list[Manifest]:
+    """The records of all runs of a store, oldest first; a directory without a readable record is left out."""
+    found = []
+    for run_id in sorted(store.list("runs")):
+        try:
+            found.append(read_manifest(store, run_id))
+        except (StoreError, ValueError, NotADirectoryError):
+            continue
+    return found
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "source"
+
+

@@ -1,0 +1,45 @@
+"""Outputs as parsers and metrics see them: the columns they declare, the rest masked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from themis_lib.core.identity import load_json
+from themis_lib.core.models import GenerationResult, Message, TraceStep
+from themis_lib.core.protocols import OUTPUT_COLUMNS
+
+
+def masked_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResult]:
+    """The generated result of each row with the columns in `reads` alone."""
+    columns = {name: rows[name].to_pylist() for name in OUTPUT_COLUMNS if name in reads and name in rows.column_names}
+    if not columns:
+        return [GenerationResult()] * rows.num_rows
+    return [
+        result_of(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def result_of(row: dict[str, Any], **fields: Any) -> GenerationResult:
+    """A row of the outputs table as the result it was made from; `fields` are put on as they are."""
+    trace, conversation = _loaded(row.get("trace")), _loaded(row.get("conversation"))
+    return _DEFAULT.model_copy(
+        update={
+            "final_output": _loaded(row.get("output")),
+            "finish_reason": row.get("finish_reason"),
+            "trace": None if trace is None else [TraceStep(**step) for step in trace],
+            "conversation": None if conversation is None else [Message(**message) for message in conversation],
+            "artifacts": _loaded(row.get("artifacts")),
+            "error": row.get("error"),
+            **fields,
+        }
+    )
+
+
+_DEFAULT = GenerationResult()
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else load_json(text)

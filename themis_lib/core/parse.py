@@ -1,0 +1,122 @@
+"""The parse stage: an answer read from each output, by the first parser that finds one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from themis_lib.core.calls import call_async, call_in_slices, limiter
+from themis_lib.core.components import component_identity, reads_of
+from themis_lib.core.config import RuntimeConfig
+from themis_lib.core.contexts import ParseContext
+from themis_lib.core.identity import canonical_json
+from themis_lib.core.models import Case, GenerationResult, ParsedOutput
+from themis_lib.core.outputs import masked_results
+from themis_lib.core.protocols import OUTPUT_COLUMNS
+from themis_lib.core.shards import (
+    case_columns,
+    column_digests_of,
+    ids_of,
+    masked_cases,
+    read,
+    sample_rows,
+    with_reason,
+)
+from themis_lib.core.stage import Emit, Shard, Stage
+from themis_lib.core.store import RunStore
+from themis_lib.core.tables import ANSWERS
+from themis_lib.errors import RowError
+
+
+class ParseStage(Stage):
+    """Rows are cases × samples. A key covers what the parsers read: by default the output alone."""
+
+    name = "parse"
+    schema = ANSWERS
+
+    def __init__(self, parsers: Sequence[Any], *, samples: int, runtime: RuntimeConfig) -> None:
+        self.parsers = tuple(parsers)
+        self._samples = samples
+        self._runtime = runtime
+        self._reads = [reads_of("parser", parser) for parser in self.parsers]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"parsers": [component_identity("parser", parser) for parser in self.parsers]}
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for reads in self._reads for name in reads))
+
+    def columns(self, shard: Shard) -> dict[str, Any]:
+        outputs = (*(name for name in self.reads if name in OUTPUT_COLUMNS), "error")
+        return {
+            "cases": column_digests_of(shard.cases, case_columns(self.reads)),
+            "outputs": column_digests_of(shard.outputs, outputs),
+            "samples": self._samples if case_columns(self.reads) else None,
+        }
+
+    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
+        outputs = read(store, shard.outputs)
+        columns = sample_rows(shard, store, self._samples, case_columns(self.reads))
+        for name in self.reads:
+            if name in OUTPUT_COLUMNS:
+                columns[name] = outputs[name].combine_chunks()
+        columns["error"] = with_reason(outputs["error"].combine_chunks(), "generate")
+        return pa.table(columns)
+
+    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
+        ids = ids_of(rows)
+        views = [(masked_results(rows, reads), masked_cases(rows, reads)) for reads in self._reads]
+        if any(inspect.iscoroutinefunction(parser.parse) for parser in self.parsers):
+            width = self._runtime.max_concurrency
+            await call_async(
+                lambda position: self._parse_async(position, views, ids, run_id), rows.num_rows, to_record=_record,
+                emit=emit, limit=limiter(f"parse/{self.fingerprint}", width), width=width, unknown_is_fact=True,
+            )  # fmt: skip
+            return
+
+        def parse(position: int) -> Any:
+            parsed = None
+            for parser, (results, cases) in zip(self.parsers, views, strict=True):
+                context = ParseContext(run_id, ids[position]["case_id"], ids[position]["dataset_id"], cases[position])
+                parsed = parser.parse(results[position], context)
+                if _found(parsed):
+                    break
+            return parsed
+
+        await call_in_slices(parse, rows.num_rows, to_record=_record, emit=emit, unknown_is_fact=True)
+
+    async def _parse_async(
+        self,
+        position: int,
+        views: Sequence[tuple[list[GenerationResult], list[Case]]],
+        ids: Sequence[Mapping[str, str]],
+        run_id: str,
+    ) -> Any:
+        parsed = None
+        for parser, (results, cases) in zip(self.parsers, views, strict=True):
+            context = ParseContext(run_id, ids[position]["case_id"], ids[position]["dataset_id"], cases[position])
+            parsed = parser.parse(results[position], context)
+            parsed = await parsed if inspect.isawaitable(parsed) else parsed
+            if _found(parsed):
+                break
+        return parsed
+
+
+def _found(parsed: Any) -> bool:
+    return isinstance(parsed, ParsedOutput) and parsed.error is None and parsed.value is not None
+
+
+def _record(parsed: Any) -> dict[str, Any]:
+    if not isinstance(parsed, ParsedOutput):
+        raise RowError(f"the parser returned {type(parsed).__name__}, not a ParsedOutput")
+    try:
+        value = None if parsed.value is None else canonical_json(parsed.value)
+    except ValueError as error:
+        raise RowError(f"the parser's value cannot be kept: {error}") from None
+    reason = parsed.error if value is not None or parsed.error else "no answer in the output"
+    return {"value": value, "format": parsed.format, "error": reason}

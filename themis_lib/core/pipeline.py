@@ -1,0 +1,151 @@
+"""An experiment compiled into stages, and the order in which they run, written down once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from themis_lib.core.cases import shards_of
+from themis_lib.core.components import build, component_name
+from themis_lib.core.generate import GenerateStage
+from themis_lib.core.identity import digest
+from themis_lib.core.parse import ParseStage
+from themis_lib.core.reduce import ReduceStage
+from themis_lib.core.score import ScoreStage
+from themis_lib.core.stage import Shard, Stage
+from themis_lib.core.store import RunStore
+from themis_lib.core.tables import Part
+from themis_lib.errors import ConfigError
+
+if TYPE_CHECKING:
+    from themis_lib.core.experiment import Experiment
+
+StageName = Literal["generate", "parse", "score", "reduce"]
+STAGES: tuple[str, ...] = get_args(StageName)
+Run = Callable[[Stage, Shard], Awaitable[Part]]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The stages of a compiled experiment, its seeds, and the last stage to run."""
+
+    experiment: Experiment
+    generate: GenerateStage
+    parse: ParseStage
+    scores: tuple[ScoreStage, ...]
+    reduce: ReduceStage
+    seeds: tuple[int, ...]
+    until_stage: StageName = "reduce"
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages that will run, in order."""
+        groups: list[Sequence[Stage]] = [[self.generate], [self.parse], self.scores, [self.reduce]]
+        last = STAGES.index(self.until_stage)
+        return [stage for group in groups[: last + 1] for stage in group]
+
+    @property
+    def samples(self) -> int:
+        """Candidates for each case."""
+        return len(self.seeds)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change a row, by stage."""
+        return {"seeds": list(self.seeds), **{stage.label: stage.identity for stage in self.stages}}
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of the whole computation, whatever its data."""
+        return digest("experiment", self.identity)
+
+    def rows_in(self, stage: Stage, shard: Shard) -> int:
+        """How many rows a stage has for a shard."""
+        return shard.cases.rows * (len(self.reduce.metric_ids) if stage is self.reduce else self.samples)
+
+    def shards(self, store: RunStore) -> Iterator[Shard]:
+        """The data of the experiment, cut into shards."""
+        return shards_of(
+            self.experiment.datasets,
+            store,
+            reads=self.generate.generator_reads,
+            samples=self.samples,
+            shard_size=self.experiment.runtime.shard_size,
+            deterministic=self.generate.deterministic,
+        )
+
+    async def evaluate_shard(self, shard: Shard, *, generate: Run, parse: Run, score: Run, reduce: Run) -> Shard:
+        """Generate, parse, score and reduce one shard; each function runs its stage, wherever that may be."""
+        last = STAGES.index(self.until_stage)
+        shard = replace(shard, outputs=await generate(self.generate, shard))
+        if last >= STAGES.index("parse"):
+            shard = replace(shard, answers=await parse(self.parse, shard))
+        if last >= STAGES.index("score"):
+            parts = await asyncio.gather(*(score(stage, shard) for stage in self.scores))
+            metric_ids = [stage.metric_id for stage in self.scores]
+            shard = replace(shard, scores=dict(zip(metric_ids, parts, strict=True)))
+        if last >= STAGES.index("reduce"):
+            shard = replace(shard, results=await reduce(self.reduce, shard))
+        return shard
+
+
+def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -> Pipeline:
+    """Build and check every component of an experiment. Raises `InputError`, before anything is generated."""
+    if until_stage not in STAGES:
+        raise ConfigError(f"until_stage {until_stage!r}: choose one of {', '.join(map(repr, STAGES))}")
+    generation, evaluation, runtime = experiment.generation, experiment.evaluation, experiment.runtime
+    seeds = _seeds(experiment)
+    generator = build("generator", generation.generator, where="generation.generator")
+    parsers = [
+        build("parser", spec, where=f"evaluation.parsers[{index}]")
+        for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"])
+    ]
+    metrics = _metrics(evaluation.metrics)
+    reducer = build("reducer", generation.reducer, where="generation.reducer")
+    wanted = getattr(reducer, "k", None)
+    if isinstance(wanted, int) and wanted > len(seeds):
+        raise ConfigError(
+            f"generation.reducer: {reducer.component_id} needs k={wanted} samples of each case, but there are "
+            f"{len(seeds)}; raise generation.candidate_policy.num_samples"
+        )
+    samples = len(seeds)
+    return Pipeline(
+        experiment=experiment,
+        generate=GenerateStage(generator, prompt_spec=generation.prompt_spec, seeds=seeds, runtime=runtime),
+        parse=ParseStage(parsers, samples=samples, runtime=runtime),
+        scores=tuple(ScoreStage(name, metric, samples=samples, runtime=runtime) for name, metric in metrics.items()),
+        reduce=ReduceStage(reducer, metric_ids=list(metrics), samples=samples, runtime=runtime),
+        seeds=seeds,
+        until_stage=until_stage,  # type: ignore[arg-type]
+    )
+
+
+def _seeds(experiment: Experiment) -> tuple[int, ...]:
+    policy = experiment.generation.candidate_policy
+    if experiment.seeds is None:
+        return tuple(_derived_seed(policy.base_seed, index) for index in range(policy.num_samples))
+    seeds = tuple(experiment.seeds)
+    if "num_samples" in policy.model_fields_set and policy.num_samples != len(seeds):
+        raise ConfigError(
+            f"seeds: {len(seeds)} seed(s) for num_samples={policy.num_samples}; give one seed for each sample"
+        )
+    if not seeds:
+        raise ConfigError("seeds: the list is empty; leave it out, or give one seed for each sample")
+    return seeds
+
+
+def _derived_seed(base_seed: int, sample_index: int) -> int:
+    """A 31-bit seed that depends on nothing but the base seed and the index of the sample."""
+    return int(digest("seed", [base_seed, sample_index])[:8], 16) >> 1
+
+
+def _metrics(specs: Sequence[Any]) -> dict[str, Any]:
+    built = [build("metric", spec, where=f"evaluation.metrics[{index}]") for index, spec in enumerate(specs)]
+    names = [component_name(spec, metric) for spec, metric in zip(specs, built, strict=True)]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigError(f"evaluation.metrics: {count} metrics are named {name!r}; give each an `id` of its own")
+    return dict(zip(names, built, strict=True))

@@ -1,0 +1,61 @@
+"""Counts of rows by stage while a run is under way; safe to read from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from themis_lib.core.tables import Part
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """Rows of one stage: `total` so far known, of which `done` are finished; cached = done - computed - failed."""
+
+    total: int = 0
+    done: int = 0
+    computed: int = 0
+    failed: int = 0
+
+    @property
+    def cached(self) -> int:
+        """Rows that were found in the store."""
+        return max(self.done - self.computed - self.failed, 0)
+
+
+class Progress:
+    """What a run has done: `advance` while rows are computed, `finish` when a shard is complete."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self._stages: dict[str, StageProgress] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, stage: str, rows: int) -> None:
+        """Announce rows of a stage."""
+        self._add(stage, total=rows)
+
+    def advance(self, stage: str, computed: int) -> None:
+        """Count rows that were computed just now."""
+        self._add(stage, computed=computed)
+
+    def finish(self, stage: str, part: Part) -> None:
+        """Count the rows of a complete shard; those computed were counted as they came."""
+        self._add(stage, done=part.rows, failed=part.failed)
+
+    def stages(self) -> dict[str, StageProgress]:
+        """The counts by stage, in the order the stages were announced."""
+        with self._lock:
+            return dict(self._stages)
+
+    def _add(self, stage: str, *, total: int = 0, done: int = 0, computed: int = 0, failed: int = 0) -> None:
+        with self._lock:
+            old = self._stages.get(stage, StageProgress())
+            self._stages[stage] = replace(
+                old,
+                total=old.total + total,
+                done=old.done + done,
+                computed=old.computed + computed,
+                failed=old.failed + failed,
+            )

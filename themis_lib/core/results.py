@@ -1,0 +1,233 @@
+"""What a run gives back: its status, counts and summary at once, its cases and tables when they are looked at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, overload
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from themis_lib.core.identity import load_json
+from themis_lib.core.manifest import Manifest, RunStatus, StageRecord, read_manifest
+from themis_lib.core.models import (
+    Case,
+    GenerationResult,
+    Model,
+    ParsedOutput,
+    ReducedCandidate,
+    Score,
+    ScoreError,
+    TokenUsage,
+)
+from themis_lib.core.outputs import result_of
+from themis_lib.core.store import RunStore
+from themis_lib.core.tables import RUN_TABLES
+
+
+class SummaryRow(Model):
+    """One dataset, slice and metric. `mean` is over the `n` cases with a score; `errors` counts those without."""
+
+    dataset_id: str
+    slice: str
+    metric_id: str
+    n: int
+    errors: int
+    mean: float | None
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    interval_method: str | None
+
+
+class CaseResult(Model):
+    """One case with everything that was made of it; lists are in sample order."""
+
+    dataset_id: str
+    case: Case
+    generated_candidates: list[GenerationResult]
+    parsed_outputs: list[ParsedOutput]
+    scores: dict[str, list[Score | ScoreError]]
+    reduced: dict[str | None, ReducedCandidate]
+
+    @property
+    def reduced_candidate(self) -> ReducedCandidate | None:
+        """The case after reduction, under the first metric; null for a run that stopped before."""
+        return next(iter(self.reduced.values()), None)
+
+    @property
+    def final_scores(self) -> dict[str, float | None]:
+        """The reduced score under each metric; null where there is none."""
+        return {metric_id: item.score for metric_id, item in self.reduced.items() if metric_id is not None}
+
+
+class RunResult:
+    """A finished run in a store. Raises `StoreError` when the store has no such run."""
+
+    def __init__(self, store: RunStore, run_id: str) -> None:
+        self.store = store
+        self.run_id = run_id
+        self.manifest: Manifest = read_manifest(store, run_id)
+
+    def __repr__(self) -> str:
+        return f"RunResult(run_id={self.run_id!r}, status={self.status.value!r})"
+
+    @property
+    def status(self) -> RunStatus:
+        """How the run ended."""
+        return self.manifest.status
+
+    @property
+    def progress(self) -> dict[str, StageRecord]:
+        """Rows computed, cached and failed, by stage."""
+        return {record.stage: record for record in self.manifest.stages}
+
+    @property
+    def location(self) -> str:
+        """The address of the run's tables."""
+        return self.store.uri(f"runs/{self.run_id}")
+
+    @cached_property
+    def summary(self) -> list[SummaryRow]:
+        """One row for each dataset, slice and metric."""
+        return [SummaryRow(**row) for row in self.table("summary").to_pylist()]
+
+    def table(self, name: str) -> pa.Table:
+        """A table of the run, by its name in `tables.RUN_TABLES`; empty where the run stopped before it."""
+        file = self._file(name)
+        return RUN_TABLES[name].empty_table() if file is None else file.read()
+
+    @cached_property
+    def cases(self) -> CaseSequence:
+        """The cases in the order of the datasets, read as they are looked at."""
+        return CaseSequence({name: self._file(name) for name in RUN_TABLES if name != "summary"})
+
+    def _file(self, name: str) -> pq.ParquetFile | None:
+        path = f"runs/{self.run_id}/{name}.parquet"
+        if not self.store.exists(path):
+            return None
+        return pq.ParquetFile(self.store.fs.open(self.store.locate(path), "rb"))
+
+
+class CaseSequence(Sequence[CaseResult]):
+    """The cases of a run; one shard of each table is in memory at a time."""
+
+    def __init__(self, files: Mapping[str, pq.ParquetFile | None]) -> None:
+        self._files = {name: file for name, file in files.items() if file is not None}
+        cases = self._files.get("cases")
+        sizes = [cases.metadata.row_group(group).num_rows for group in range(cases.num_row_groups)] if cases else []
+        self._ends = list(accumulate(sizes))
+        self._loaded: tuple[int, list[CaseResult]] | None = None
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> CaseResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[CaseResult]: ...
+    def __getitem__(self, index: int | slice) -> CaseResult | list[CaseResult]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"case {index} of {len(self)}")
+        group = next(number for number, end in enumerate(self._ends) if position < end)
+        start = self._ends[group - 1] if group else 0
+        return self._group(group)[position - start]
+
+    def __iter__(self) -> Iterator[CaseResult]:
+        for group in range(len(self._ends)):
+            yield from self._group(group)
+
+    def _group(self, group: int) -> list[CaseResult]:
+        if self._loaded is None or self._loaded[0] != group:
+            self._loaded = (group, _case_results(self._read(group)))
+        return self._loaded[1]
+
+    def _read(self, group: int) -> dict[str, list[dict[str, Any]]]:
+        """The rows of one shard by table; scores have a row group for each metric."""
+        rows = {}
+        for name, file in self._files.items():
+            each = file.num_row_groups // len(self._ends)
+            groups = list(range(group * each, (group + 1) * each))
+            rows[name] = file.read_row_groups(groups).to_pylist()
+        return rows
+
+
+def _case_results(rows: Mapping[str, list[dict[str, Any]]]) -> list[CaseResult]:
+    of_case = {name: _by_case(table) for name, table in rows.items()}
+
+    def rows_of(name: str, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return of_case.get(name, {}).get((row["dataset_id"], row["case_id"]), [])
+
+    return [
+        CaseResult.model_construct(
+            dataset_id=row["dataset_id"],
+            case=_case(row),
+            generated_candidates=[_candidate(output) for output in rows_of("outputs", row)],
+            parsed_outputs=[_answer(answer) for answer in rows_of("answers", row)],
+            scores=_scores(rows_of("scores", row)),
+            reduced={result["metric_id"]: _reduced(result) for result in rows_of("results", row)},
+        )
+        for row in rows["cases"]
+    ]
+
+
+def _by_case(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    grouped: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        grouped[row["dataset_id"], row["case_id"]].append(row)
+    return grouped
+
+
+def _case(row: Mapping[str, Any]) -> Case:
+    return Case(
+        case_id=row["case_id"],
+        input=load_json(row["input"]),
+        expected_output=None if row["expected_output"] is None else load_json(row["expected_output"]),
+        metadata=dict(row["metadata"] or []),
+    )
+
+
+def _candidate(row: dict[str, Any]) -> GenerationResult:
+    usage = {name: row[name] for name in TokenUsage.model_fields}
+    return result_of(
+        row,
+        candidate_id=f"{row['case_id']}-{row['sample_index']}",
+        sample_index=row["sample_index"],
+        seed=row["seed"],
+        latency_s=row["latency_s"],
+        usage=TokenUsage(**usage) if any(value is not None for value in usage.values()) else None,
+    )
+
+
+def _answer(row: Mapping[str, Any]) -> ParsedOutput:
+    value = None if row["value"] is None else load_json(row["value"])
+    return ParsedOutput(value=value, format=row["format"], error=row["error"])
+
+
+def _scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Score | ScoreError]]:
+    scores: defaultdict[str, list[Score | ScoreError]] = defaultdict(list)
+    for row in rows:
+        details = None if row["details"] is None else load_json(row["details"])
+        metric_id = row["metric_id"]
+        scores[metric_id].append(
+            ScoreError(metric_id=metric_id, reason=row["error"] or "", details=details)
+            if row["value"] is None
+            else Score(metric_id=metric_id, value=row["value"], details=details)
+        )
+    return dict(scores)
+
+
+def _reduced(row: Mapping[str, Any]) -> ReducedCandidate:
+    return ReducedCandidate(
+        score=row["score"],
+        sample_index=row["sample_index"],
+        value=None if row["value"] is None else load_json(row["value"]),
+        details=None if row["details"] is None else load_json(row["details"]),
+        error=row["error"],
+    )

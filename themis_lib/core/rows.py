@@ -1,0 +1,154 @@
+"""The rows of one stage under one fingerprint: the cache, by key.
+
+    <directory>/<name>.parquet      a complete shard, named by the digest of what it was computed from
+    <directory>/rows-….parquet      rows of shards that were interrupted, named by their keys
+    <directory>/….journal           rows of a shard in progress (see `journal.py`)
+
+Every file holds `key` and the columns of the stage. The first row written for a key wins for every reader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from themis_lib.core.identity import digest
+from themis_lib.core.index import KeyIndex
+from themis_lib.core.journal import JOURNAL_SUFFIX, Journal, LocalJournal, PartJournal, recover
+from themis_lib.core.tables import KEY, Part
+
+if TYPE_CHECKING:
+    from themis_lib.core.store import RunStore
+
+Positions = npt.NDArray[np.int64]
+_SUFFIX = ".parquet"
+
+
+class RowSet:
+    """Finds rows by key, publishes complete shards, and keeps a journal of those in progress."""
+
+    def __init__(self, store: RunStore, directory: str, schema: pa.Schema) -> None:
+        self.directory = directory
+        self.schema = pa.schema([KEY, *schema])
+        self._store = store
+        self._index = KeyIndex()
+        self._paths: list[str] = []
+        self._known: set[str] = set()
+        self._lock = threading.RLock()
+
+    def shard(self, name: str) -> Part | None:
+        """The reference to a complete shard; null where it has not been computed."""
+        if name + _SUFFIX not in self._known:
+            self.refresh()
+        if name + _SUFFIX not in self._known:
+            return None
+        return self._store.read_part(f"{self.directory}/{name}{_SUFFIX}")
+
+    def path(self, name: str) -> str:
+        """Where a complete shard lies."""
+        return f"{self.directory}/{name}{_SUFFIX}"
+
+    def find(self, keys: pa.Array) -> tuple[Positions, pa.Table]:
+        """The positions of the keys that have a row, in ascending order, and those rows, aligned with them."""
+        with self._lock:
+            located = self._index.find(keys)
+            paths = list(self._paths)
+        tables, positions = [self.schema.empty_table()], [np.empty(0, dtype=np.int64)]
+        for number in np.unique(located[located >= 0] >> 32):
+            wanted = np.flatnonzero((located >> 32) == number)
+            table = self._store.read_table(paths[number])
+            if table is None:
+                self._forget(paths[number])
+                return self.find(keys)
+            found = table.select(self.schema.names).replace_schema_metadata(None)
+            found = found.take(pa.array(located[wanted] & 0xFFFFFFFF))
+            same = pc.equal(found["key"], keys.take(pa.array(wanted)))
+            tables.append(found.filter(same))
+            positions.append(wanted[same.to_numpy()])
+        where = np.concatenate(positions)
+        order = np.argsort(where, kind="stable")
+        return where[order], pa.concat_tables(tables).take(pa.array(order))
+
+    def publish(self, name: str, table: pa.Table) -> Part:
+        """Write a complete shard. Rows that somebody else wrote first take the place of this table's."""
+        with self._publishing():
+            self.refresh()
+            positions, rows = self.find(table["key"].combine_chunks())
+            part = self._store.create_part(self.path(name), _replaced(table, positions, rows))
+            self._add(name + _SUFFIX, part.path)
+            return part
+
+    def save(self, table: pa.Table) -> str:
+        """Write rows that do not make a complete shard; returns where."""
+        name = f"rows-{digest('rows', [key.hex() for key in table['key'].to_pylist()])}{_SUFFIX}"
+        path = f"{self.directory}/{name}"
+        self._store.create_part(path, table.select(self.schema.names))
+        self._add(name, path)
+        return path
+
+    def journal(self, *, interval_s: float) -> Journal:
+        """A journal for one shard in progress; rows are safe at most `interval_s` after they are appended."""
+        if self._store.local:
+            return LocalJournal(self._store.locate(self.directory), self.schema, interval_s=interval_s)
+        return PartJournal(self, self._store, interval_s=interval_s)
+
+    def refresh(self) -> None:
+        """Look for rows that others have written since, and recover the journals of processes that died."""
+        listing = self._store.list(self.directory)
+        with self._lock:
+            for name in listing:
+                path = f"{self.directory}/{name}"
+                if name.endswith(_SUFFIX) and not name.startswith(".") and name not in self._known:
+                    self._add(name, path)
+                elif name.endswith(JOURNAL_SUFFIX) and self._store.local:
+                    recover(self._store.locate(path), self.schema, save=self.save)
+
+    def names(self) -> list[str]:
+        """The files that hold rows, oldest first."""
+        with self._lock:
+            self.refresh()
+            return [path.rpartition("/")[2] for path in self._paths]
+
+    def _add(self, name: str, path: str) -> None:
+        with self._lock:
+            keys = None if name in self._known else self._store.read_keys(path)
+            if keys is None:
+                return
+            self._index.add(keys, (len(self._paths) << 32) + np.arange(len(keys), dtype=np.int64))
+            self._paths.append(path)
+            self._known.add(name)
+
+    def _forget(self, path: str) -> None:
+        """Start the index anew without a file that is gone."""
+        with self._lock:
+            remaining = [other for other in self._paths if other != path]
+            self._index, self._paths, self._known = KeyIndex(), [], set()
+            for other in remaining:
+                self._add(other.rpartition("/")[2], other)
+
+    @contextlib.contextmanager
+    def _publishing(self) -> Iterator[None]:
+        with self._lock:
+            if not self._store.local:
+                yield
+                return
+            self._store.fs.makedirs(self._store.locate(self.directory), exist_ok=True)
+            with open(self._store.locate(f"{self.directory}/.lock"), "w") as lock:  # noqa: PTH123
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+
+
+def _replaced(table: pa.Table, positions: Positions, rows: pa.Table) -> pa.Table:
+    if not len(positions):
+        return table
+    choice = np.arange(table.num_rows)
+    choice[positions] = table.num_rows + np.arange(rows.num_rows)
+    return pa.concat_tables([table, rows.cast(table.schema)]).take(pa.array(choice))

@@ -1,0 +1,199 @@
+"""One run in the making: the tables it writes as shards are finished, and its record."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from themis_lib.core.identity import load_json
+from themis_lib.core.manifest import (
+    Manifest,
+    RunStatus,
+    new_run_id,
+    now,
+    start_manifest,
+    write_manifest,
+)
+from themis_lib.core.pipeline import Pipeline
+from themis_lib.core.progress import Progress
+from themis_lib.core.results import RunResult
+from themis_lib.core.shards import read, sample_rows
+from themis_lib.core.stage import Shard
+from themis_lib.core.store import RunStore
+from themis_lib.core.summary import Scores, summarise
+from themis_lib.core.tables import RUN_TABLES
+from themis_lib.errors import describe
+
+
+class Run:
+    """Takes finished shards in order, writes the run's tables, and closes with a status.
+
+    Use as a context manager: an exception leaves a record that says `failed`, and no half-written table.
+    """
+
+    def __init__(self, pipeline: Pipeline, store: RunStore, *, run_id: str | None = None) -> None:
+        self.pipeline = pipeline
+        self.store = store
+        self.run_id = run_id or new_run_id()
+        self.progress = Progress()
+        self._tables = _TableWriters(store, f"runs/{self.run_id}")
+        self._scores = Scores(pipeline.experiment.evaluation.slices)
+        self._errors: defaultdict[str, int] = defaultdict(int)
+        self._datasets: defaultdict[str, int] = defaultdict(int)
+        self._manifest = start_manifest(pipeline, self.run_id)
+
+    def __enter__(self) -> Run:
+        write_manifest(self.store, self._manifest)
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is not None:
+            self._tables.abandon()
+            with contextlib.suppress(Exception):
+                self._close(RunStatus.FAILED, error=describe(error) if str(error) else "interrupted")
+
+    def expect(self, shard: Shard) -> None:
+        """Announce a shard, so that progress knows how much there is to do."""
+        for stage in self.pipeline.stages:
+            self.progress.expect(stage.label, self.pipeline.rows_in(stage, shard))
+
+    def add(self, shard: Shard) -> None:
+        """Write a finished shard to the run's tables. Shards come in order."""
+        self._datasets[shard.dataset_id] += shard.cases.rows
+        cases = read(self.store, shard.cases)
+        self._tables.write("cases", _case_table(cases))
+        ids = sample_rows(shard, self.store, self.pipeline.samples, ())
+        seeds = pa.array(list(self.pipeline.seeds) * cases.num_rows, pa.int64())
+        if shard.outputs:
+            self._add_samples("outputs", self.pipeline.generate.label, shard.outputs, {**ids, "seed": seeds})
+        if shard.answers:
+            self._add_samples("answers", self.pipeline.parse.label, shard.answers, ids)
+        for metric_id, part in shard.scores.items():
+            names = {"metric_id": pa.array([metric_id] * part.rows, pa.string())}
+            self._add_samples("scores", f"score[{metric_id}]", part, {**ids, **names})
+        if shard.results:
+            self._add_results(shard, cases)
+
+    def finish(self) -> RunResult:
+        """Write the summary and the record, and hand over the result."""
+        table, computed = summarise(self._scores.groups(), self.store)
+        self._tables.write("summary", table)
+        self._tables.close()
+        self._close(self._status(), summary_computed=computed)
+        return RunResult(self.store, self.run_id)
+
+    def _add_samples(self, name: str, label: str, part: Any, columns: Mapping[str, pa.Array]) -> None:
+        table = read(self.store, part)
+        self._errors[label] += table.num_rows - table["error"].null_count
+        self._tables.write(name, _joined(columns, table, RUN_TABLES[name]))
+
+    def _add_results(self, shard: Shard, cases: pa.Table) -> None:
+        reduce = self.pipeline.reduce
+        ids = {
+            name: pa.array([value for value in cases[name].to_pylist() for _ in reduce.metric_ids], pa.string())
+            for name in ("dataset_id", "case_id")
+        }
+        ids["metric_id"] = pa.array(list(reduce.metric_ids) * cases.num_rows, pa.string())
+        ids["reducer"] = pa.array([reduce.reducer.component_id] * len(ids["metric_id"]), pa.string())
+        self._add_samples("results", reduce.label, shard.results, ids)
+        metric_ids = [metric_id for metric_id in reduce.metric_ids if metric_id is not None]
+        if metric_ids:
+            self._scores.add(cases, read(self.store, shard.results), metric_ids)
+
+    def _status(self) -> RunStatus:
+        last = self.pipeline.stages[-1].label
+        rows = self.progress.stages()[last].done
+        if self._errors[last] >= rows:
+            return RunStatus.FAILED
+        return RunStatus.PARTIAL_FAILURE if any(self._errors.values()) else RunStatus.COMPLETED
+
+    def _close(self, status: RunStatus, *, error: str | None = None, summary_computed: int = 0) -> None:
+        counts = self.progress.stages()
+        stages = [
+            record.model_copy(
+                update={
+                    "rows": counts[record.stage].done,
+                    "computed": counts[record.stage].computed,
+                    "cached": counts[record.stage].cached,
+                    "failed": counts[record.stage].failed,
+                    "errors": self._errors[record.stage],
+                }
+            )
+            if record.stage in counts
+            else record
+            for record in self._manifest.stages
+        ]
+        closing: dict[str, Any] = {
+            "status": status,
+            "finished_at": now(),
+            "error": error,
+            "stages": stages,
+            "datasets": dict(self._datasets),
+            "summary_computed": summary_computed,
+        }
+        self._manifest = Manifest.model_validate({**self._manifest.model_dump(), **closing})
+        write_manifest(self.store, self._manifest)
+
+
+class _TableWriters:
+    """The Parquet files of a run, a row group for each shard; they bear their names once they are complete."""
+
+    def __init__(self, store: RunStore, directory: str) -> None:
+        self._store = store
+        self._directory = directory
+        self._suffix = f".{uuid.uuid4().hex}.tmp" if store.local else ""
+        self._open: dict[str, tuple[Any, pq.ParquetWriter]] = {}
+
+    def write(self, name: str, table: pa.Table) -> None:
+        if name not in self._open:
+            path = self._store.locate(f"{self._directory}/{name}.parquet{self._suffix}")
+            self._store.fs.makedirs(self._store.fs._parent(path), exist_ok=True)
+            file = self._store.fs.open(path, "wb")
+            plain = [column for column in table.column_names if column not in ("key", "latency_s")]
+            writer = pq.ParquetWriter(file, RUN_TABLES[name], compression="zstd", use_dictionary=plain)
+            self._open[name] = (file, writer)
+        self._open[name][1].write_table(table, row_group_size=max(table.num_rows, 1))
+
+    def close(self) -> None:
+        for name, (file, writer) in self._open.items():
+            writer.close()
+            file.close()
+            if self._suffix:
+                path = self._store.locate(f"{self._directory}/{name}.parquet")
+                self._store.fs.mv(path + self._suffix, path)
+        self._open = {}
+
+    def abandon(self) -> None:
+        for name, (file, _) in self._open.items():
+            with contextlib.suppress(Exception):
+                file.discard() if hasattr(file, "discard") else file.close()
+                if self._suffix:
+                    self._store.fs.rm_file(self._store.locate(f"{self._directory}/{name}.parquet{self._suffix}"))
+        self._open = {}
+
+
+def _joined(columns: Mapping[str, pa.Array], table: pa.Table, schema: pa.Schema) -> pa.Table:
+    arrays = {**columns, **{name: table[name] for name in table.column_names}}
+    return pa.table([arrays[name] for name in schema.names], schema=schema)
+
+
+def _case_table(cases: pa.Table) -> pa.Table:
+    metadata = [
+        [(name, value if isinstance(value, str) else _text(value)) for name, value in load_json(text).items()]
+        for text in cases["metadata"].to_pylist()
+    ]
+    schema = RUN_TABLES["cases"]
+    column = pa.array(metadata, schema.field("metadata").type)
+    return pa.table([*(cases[name] for name in schema.names[:-1]), column], schema=schema)
+
+
+def _text(value: Any) -> str:
+    from themis_lib.core.identity import canonical_json
+
+    return canonical_json(value)

@@ -1,0 +1,86 @@
+"""What the stages read from a shard: tables joined row by row, and cases with everything undeclared masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from themis_lib.core.identity import load_json
+from themis_lib.core.models import Case
+from themis_lib.core.protocols import CASE_COLUMNS
+from themis_lib.core.stage import Shard
+from themis_lib.core.store import RunStore
+from themis_lib.core.tables import Part
+from themis_lib.errors import StoreError
+
+#: Stands for the case id in the case handed to a component that does not declare that it reads it.
+MASKED_CASE_ID = "case_id-not-in-reads"
+
+
+def read(store: RunStore, part: Part | None) -> pa.Table:
+    """The table behind a reference. Raises `StoreError` when it is gone."""
+    table = None if part is None else store.read_table(part.path)
+    if table is None:
+        raise StoreError(f"store {store.url!r}: {part.path if part else 'a table'} is gone; run again to recompute it")
+    return table
+
+
+def sample_rows(shard: Shard, store: RunStore, samples: int, columns: Iterable[str]) -> dict[str, pa.Array]:
+    """Ids and case columns, one row for each case and sample; the samples of a case stand together."""
+    cases = read(store, shard.cases)
+    repeat = pa.array(np.repeat(np.arange(cases.num_rows), samples))
+    names = ["dataset_id", "case_id", *(name for name in columns if name not in ("dataset_id", "case_id"))]
+    rows = {name: cases[name].combine_chunks().take(repeat) for name in names}
+    rows["sample_index"] = pa.array(np.tile(np.arange(samples, dtype=np.int32), cases.num_rows))
+    return rows
+
+
+def case_columns(reads: Iterable[str]) -> tuple[str, ...]:
+    """Those of the columns that belong to the case."""
+    return tuple(name for name in reads if name in CASE_COLUMNS)
+
+
+def column_digests_of(part: Part | None, columns: Iterable[str]) -> dict[str, str]:
+    """The digests of a part's columns, by name."""
+    return {name: part.columns[name] for name in columns} if part else {}
+
+
+def with_reason(errors: pa.Array, stage: str) -> pa.Array:
+    """Errors as a later stage carries them: with the stage they come from, named once."""
+    return pa.array([_with_stage(text, stage) for text in errors.to_pylist()], pa.string())
+
+
+def _with_stage(text: str | None, stage: str) -> str | None:
+    known = text is None or text.startswith(("generate: ", "parse: "))
+    return text if known else f"{stage}: {text}"
+
+
+def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
+    """The case of each row as its component may see it: the columns it declares, the rest masked."""
+    count = rows.num_rows
+    ids = rows["case_id"].to_pylist() if "case_id" in reads else [MASKED_CASE_ID] * count
+    values = {
+        name: list(map(_loaded, rows[name].to_pylist())) if name in reads else [None] * count
+        for name in ("input", "expected_output", "metadata")
+    }
+    return [
+        Case.model_construct(case_id=case_id, input=value, expected_output=expected, metadata=metadata or {})
+        for case_id, value, expected, metadata in zip(
+            ids, values["input"], values["expected_output"], values["metadata"], strict=True
+        )
+    ]
+
+
+def _loaded(text: str | None) -> Any:
+    return None if text is None else load_json(text)
+
+
+def ids_of(rows: pa.Table) -> list[Mapping[str, str]]:
+    """The dataset and case id of each row, for contexts."""
+    return [
+        {"dataset_id": dataset_id, "case_id": case_id}
+        for dataset_id, case_id in zip(rows["dataset_id"].to_pylist(), rows["case_id"].to_pylist(), strict=True)
+    ]

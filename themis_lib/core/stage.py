@@ -1,0 +1,236 @@
+"""A stage maps rows to rows: `run_stage` computes the rows of a shard that no one has computed before.
+
+A row's key is the stage's fingerprint plus the digest of the columns it reads. A shard's name is the digest of the
+fingerprint plus the digests of those columns as a whole: where a shard of that name exists nothing is looked up.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from themis_lib.core.identity import canonical_json, digest, row_keys
+from themis_lib.core.journal import Journal
+from themis_lib.core.progress import Progress
+from themis_lib.core.rows import RowSet
+from themis_lib.core.store import RunStore
+from themis_lib.core.tables import KEY, SCHEMA_VERSION, Part, empty_rows, table_of
+from themis_lib.errors import ShardError, describe, is_transient
+
+#: Columns that hold canonical JSON text already.
+_JSON_COLUMNS = {
+    "input", "expected_output", "metadata", "output", "trace", "conversation", "artifacts", "value", "candidates",
+}  # fmt: skip
+
+Outcome = Mapping[str, Any] | Exception
+Emit = Callable[[Sequence[tuple[int, Outcome]]], None]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A run of cases and the tables computed for them so far; what passes from stage to stage."""
+
+    index: int
+    start: int
+    dataset_id: str
+    cases: Part
+    outputs: Part | None = None
+    answers: Part | None = None
+    scores: Mapping[str, Part] = field(default_factory=dict)
+    results: Part | None = None
+
+    @property
+    def label(self) -> str:
+        """The cases of the shard, as people count them."""
+        return f"{self.dataset_id} {self.start}–{self.start + self.cases.rows - 1}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The shard as JSON references."""
+        parts = {name: getattr(self, name) for name in ("cases", "outputs", "answers", "results")}
+        return {
+            "index": self.index,
+            "start": self.start,
+            "dataset_id": self.dataset_id,
+            **{name: part.to_json() if part else None for name, part in parts.items()},
+            "scores": {metric_id: part.to_json() for metric_id, part in self.scores.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Shard:
+        """The shard that `to_json` wrote."""
+        parts = {name: Part(**value[name]) if value[name] else None for name in ("outputs", "answers", "results")}
+        scores = {metric_id: Part(**part) for metric_id, part in value["scores"].items()}
+        return replace(
+            cls(value["index"], value["start"], value["dataset_id"], Part(**value["cases"]), scores=scores), **parts
+        )
+
+
+class Stage(ABC):
+    """One computation over rows: what it reads, what it writes, and how."""
+
+    name: str
+    #: How often a journal makes finished rows safe: 0 for rows that cost money.
+    journal_interval_s: float = 1.0
+    schema: pa.Schema
+
+    @property
+    def label(self) -> str:
+        """The stage as people see it: `score[exact_match]`."""
+        return self.name
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Everything that can change a row, as JSON; what `--plan` compares between runs."""
+
+    @property
+    @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """The columns a row's key covers."""
+
+    @abstractmethod
+    def columns(self, shard: Shard) -> dict[str, Any]:
+        """The digests of what this stage reads from a shard; with the fingerprint they name the result."""
+
+    @abstractmethod
+    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
+        """The rows to compute: the columns read, the ids, and `error` where an earlier stage has no row."""
+
+    @abstractmethod
+    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
+        """Compute rows, handing over outcomes by position as they finish; an exception is a failure of this run."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The name of this computation."""
+        return digest(f"stage/{self.name}", {**self.identity, "reads": list(self.reads), "schema": SCHEMA_VERSION})
+
+    def shard_name(self, shard: Shard) -> str:
+        """The name of this stage's table for a shard."""
+        return digest("shard", [self.fingerprint, self.columns(shard)])
+
+    def keys(self, rows: pa.Table) -> pa.Array:
+        """The key of each row; null for a row that an earlier stage left without anything to read."""
+        texts = [_texts(rows, name) for name in self.reads]
+        columns = zip(*texts, strict=True) if texts else [()] * rows.num_rows
+        keys: list[bytes | None] = list(row_keys(self.fingerprint, columns))
+        if rows["error"].null_count < rows.num_rows:
+            keys = [None if error else key for key, error in zip(keys, rows["error"].to_pylist(), strict=True)]
+        return pa.array(keys, KEY.type)
+
+    def row_set(self, store: RunStore) -> RowSet:
+        """The rows of this stage in a store."""
+        return store.rows(self.name, self.fingerprint, self.schema)
+
+
+def _texts(rows: pa.Table, name: str) -> list[str | None]:
+    values = rows[name].to_pylist()
+    if name in _JSON_COLUMNS:
+        return values  # type: ignore[no-any-return]
+    return [None if value is None else canonical_json(value) for value in values]
+
+
+async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str, progress: Progress) -> Part:
+    """Compute what is missing of a shard and return the reference to its table, one row for each input row.
+
+    Raises `ShardError` when rows failed that might succeed if tried again; its `part` holds every row, and those
+    that succeeded are saved. Raises `FatalError` when no other row could succeed either.
+    """
+    row_set = stage.row_set(store)
+    name = stage.shard_name(shard)
+    done = row_set.shard(name)
+    if done is not None:
+        return replace(done, cached=done.rows)
+    rows = stage.rows(shard, store)
+    keys = stage.keys(rows)
+    known, known_rows = row_set.find(keys)
+    missing = _first_of_each(keys, known)
+    collector = _Collector(stage, row_set.journal(interval_s=stage.journal_interval_s), keys.take(missing), progress)
+    try:
+        if len(missing):
+            await stage.compute(rows.take(missing), keys.take(missing), run_id, collector.emit)
+    finally:
+        collector.journal.close()
+    table = _assemble(stage, rows, keys, known_rows, collector)
+    counts = {"computed": len(collector.records), "cached": len(known), "failed": len(collector.failures)}
+    if collector.failures:
+        path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
+        part = replace(store.replace_part(path, table), **counts)
+        raise ShardError(collector.summary(shard), part=part, transient=collector.transient)
+    part = row_set.publish(name, table)
+    collector.journal.discard()
+    return replace(part, **counts)
+
+
+class _Collector:
+    """Takes the outcomes of a shard as they come: rows to the journal, failures aside."""
+
+    def __init__(self, stage: Stage, journal: Journal, keys: pa.Array, progress: Progress) -> None:
+        self.journal = journal
+        self.records: list[dict[str, Any]] = []
+        self.failures: dict[bytes, Exception] = {}
+        self._stage = stage
+        self._keys: list[bytes] = keys.to_pylist()
+        self._progress = progress
+
+    @property
+    def transient(self) -> bool:
+        """Whether trying the failed rows again might help."""
+        return any(is_transient(error) for error in self.failures.values())
+
+    def emit(self, outcomes: Sequence[tuple[int, Outcome]]) -> None:
+        """Take outcomes by position among the missing rows."""
+        records = []
+        for position, outcome in outcomes:
+            key = self._keys[position]
+            if isinstance(outcome, Exception):
+                self.failures[key] = outcome
+            else:
+                records.append({**outcome, "key": key})
+        self.journal.append(records)
+        self.records.extend(records)
+        self._progress.advance(self._stage.label, len(records))
+
+    def summary(self, shard: Shard) -> str:
+        """One line: how many rows failed, and why."""
+        reasons = [describe(error) for error in self.failures.values()]
+        most = max(set(reasons), key=lambda reason: (reasons.count(reason), reason))
+        return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed, most often {most}"
+
+
+def _first_of_each(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
+    """The positions of the rows to compute: not known, not without a key, and each key once."""
+    unknown = np.ones(len(keys), dtype=bool)
+    unknown[known] = False
+    first: dict[bytes, int] = {}
+    for position, key in zip(np.flatnonzero(unknown).tolist(), keys.filter(pa.array(unknown)).to_pylist(), strict=True):
+        if key is not None:
+            first.setdefault(key, position)
+    return pa.array(list(first.values()), pa.int64())
+
+
+def _assemble(stage: Stage, rows: pa.Table, keys: pa.Array, known: pa.Table, collector: _Collector) -> pa.Table:
+    """The table of a shard in the order of its input rows."""
+    schema = pa.schema([KEY, *stage.schema])
+    failures = [{"key": key, "error": describe(error)} for key, error in collector.failures.items()]
+    found = pa.concat_tables([known, table_of(collector.records, schema), table_of(failures, schema)])
+    at = {key: position for position, key in enumerate(found["key"].to_pylist())}
+    upstream = rows["error"].combine_chunks()
+    blanks = empty_rows(stage.schema, upstream.filter(upstream.is_valid())).add_column(
+        0, KEY, pa.nulls(len(upstream) - upstream.null_count, KEY.type)
+    )
+    blank = found.num_rows
+    order = []
+    for key in keys.to_pylist():
+        if key is None:
+            order.append(blank)
+            blank += 1
+        else:
+            order.append(at[key])
+    return pa.concat_tables([found, blanks]).take(pa.array(order, pa.int64())).combine_chunks()

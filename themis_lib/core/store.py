@@ -1,0 +1,264 @@
+"""Where rows and runs are kept: tables at paths below one fsspec URL.
+
+Parts are immutable: `create` writes a file once, whole or not at all, and the first writer wins. `replace` is for
+the few small files that change (a manifest). A part that cannot be read is reported, set aside and recomputed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from themis_lib.core.rows import RowSet
+from themis_lib.core.tables import Part, column_digests
+from themis_lib.errors import StoreError
+
+_LOG = logging.getLogger("themis_lib.store")
+_COLUMNS = b"themis.columns"
+_CACHE_BYTES = 256 * 2**20
+
+
+class RunStore:
+    """Tables on any fsspec filesystem: a folder, `memory://…`, `s3://…`.
+
+    Raises `StoreError` when the URL names no known filesystem. Safe to share between threads; any number of
+    processes may work on one store at once.
+    """
+
+    def __init__(self, url: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        self.url = url
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(url, use_listings_cache=False, **(storage_options or {}))
+        except (ValueError, ImportError, TypeError) as error:
+            raise StoreError(f"store {url!r}: {error}") from None
+        self.local = isinstance(self.fs, LocalFileSystem)
+        self._tables: OrderedDict[str, pa.Table] = OrderedDict()
+        self._cached_bytes = 0
+        self._row_sets: dict[str, RowSet] = {}
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def rows(self, stage: str, fingerprint: str, schema: pa.Schema) -> RowSet:
+        """The rows of one stage under one fingerprint; the same object for the life of this store."""
+        directory = f"rows/{stage}/{fingerprint}"
+        with self._lock:
+            if directory not in self._row_sets:
+                self._row_sets[directory] = RowSet(self, directory, schema)
+            return self._row_sets[directory]
+
+    def check_writable(self) -> None:
+        """Write and remove a small file, so that a store that refuses either is known before anything is generated."""
+        probe = self.locate(f"runs/.probe-{uuid.uuid4().hex}")
+        try:
+            self.fs.makedirs(self.fs._parent(probe), exist_ok=True)
+            self.fs.pipe_file(probe, b"")
+            self.fs.rm_file(probe)
+        except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            raise StoreError(f"store {self.url!r} cannot be written: {_one_line(error)}") from None
+
+    def locate(self, path: str) -> str:
+        """The path on the filesystem for a path inside the store."""
+        return f"{self.root.rstrip('/')}/{path}"
+
+    def uri(self, path: str) -> str:
+        """The address of a path inside the store, for people and other tools."""
+        return self.locate(path) if self.local else str(self.fs.unstrip_protocol(self.locate(path)))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file at this path."""
+        return bool(self.fs.exists(self.locate(path)))
+
+    def list(self, directory: str) -> dict[str, dict[str, Any]]:
+        """The files of a directory, oldest first, each with what the filesystem says of it; empty where there is none."""
+        try:
+            entries = self.fs.ls(self.locate(directory), detail=True)
+        except FileNotFoundError:
+            return {}
+        named = [(entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in entries]
+        return dict(sorted(named, key=lambda item: (_written(item[1]), item[0])))
+
+    def read_bytes(self, path: str) -> bytes:
+        """The content of a file. Raises `FileNotFoundError`."""
+        return bytes(self.fs.cat_file(self.locate(path)))
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a file unless there is one; returns whether this call wrote it."""
+        target = self.locate(path)
+        if self.local:
+            return _create_local(Path(target), content)
+        try:
+            self.fs.pipe_file(target, content, mode="create")
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if "PreconditionFailed" in str(error) or "At least one of the pre-conditions" in str(error):
+                return False
+            raise
+        return True
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file, whole or not at all, over whatever is there."""
+        target = self.locate(path)
+        if not self.local:
+            self.fs.pipe_file(target, content)
+            return
+        temporary = _temporary(Path(target))
+        temporary.write_bytes(content)
+        temporary.replace(target)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; nothing happens where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm_file(self.locate(path))
+        self._forget(path)
+
+    def create_part(self, path: str, table: pa.Table) -> Part:
+        """Write an immutable table and return its reference; where there is one already, that one's reference."""
+        table, part = _described(path, table)
+        if not self.create(path, parquet_bytes(table)):
+            written = self.read_part(path)
+            if written is not None:
+                return written
+            self.create(path, parquet_bytes(table))  # the file in the way was damaged and is now set aside
+        self._remember(path, table)
+        return part
+
+    def replace_part(self, path: str, table: pa.Table) -> Part:
+        """Write a table over whatever is there and return its reference."""
+        table, part = _described(path, table)
+        self.replace(path, parquet_bytes(table))
+        self._remember(path, table)
+        return part
+
+    def read_part(self, path: str) -> Part | None:
+        """The reference to a part that was written before; null where it is gone or damaged."""
+        table = self.read_table(path)
+        if table is None:
+            return None
+        columns = json.loads((table.schema.metadata or {}).get(_COLUMNS, b"{}"))
+        return Part(path=path, rows=table.num_rows, columns=columns)
+
+    def read_table(self, path: str) -> pa.Table | None:
+        """The table at a path; null where it is gone, or damaged and now set aside."""
+        with self._lock:
+            if path in self._tables:
+                self._tables.move_to_end(path)
+                return self._tables[path]
+        try:
+            table = pq.read_table(pa.BufferReader(self.read_bytes(path)), page_checksum_verification=True)
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, OSError) as error:
+            self.set_aside(path, error)
+            return None
+        self._remember(path, table)
+        return table
+
+    def read_keys(self, path: str) -> pa.Array | None:
+        """The `key` column of a part; null where the part is gone or damaged."""
+        if not self.local or path in self._tables:
+            table = self.read_table(path)
+        else:
+            try:
+                table = pq.read_table(self.locate(path), columns=["key"])
+            except FileNotFoundError:
+                return None
+            except (pa.ArrowException, OSError) as error:
+                self.set_aside(path, error)
+                return None
+        return None if table is None else table["key"].combine_chunks()
+
+    def set_aside(self, path: str, reason: Exception) -> None:
+        """Keep a file that cannot be read out of the way, under the same name with `.damaged` after it."""
+        _LOG.warning("set aside a file that cannot be read: %s (%s)", self.uri(path), _one_line(reason))
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.mv(self.locate(path), self.locate(f"{path}.damaged"))
+        self._forget(path)
+
+    def _remember(self, path: str, table: pa.Table) -> None:
+        with self._lock:
+            self._forget(path)
+            self._tables[path] = table
+            self._cached_bytes += table.nbytes
+            while self._cached_bytes > _CACHE_BYTES and len(self._tables) > 1:
+                _, oldest = self._tables.popitem(last=False)
+                self._cached_bytes -= oldest.nbytes
+
+    def _forget(self, path: str) -> None:
+        with self._lock:
+            table = self._tables.pop(path, None)
+            self._cached_bytes -= table.nbytes if table is not None else 0
+
+
+class InMemoryRunStore(RunStore):
+    """A store of its own in this process's memory; gone when the process ends."""
+
+    def __init__(self) -> None:
+        super().__init__(f"memory://themis-{uuid.uuid4().hex}")
+
+
+def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> RunStore:
+    """The store a configuration names: `memory`, a folder or an fsspec URL."""
+    if url == "memory":
+        return InMemoryRunStore()
+    return RunStore(str(Path(url).expanduser()) if "://" not in url else url, storage_options)
+
+
+def _described(path: str, table: pa.Table) -> tuple[pa.Table, Part]:
+    columns = column_digests(table)
+    described = table.replace_schema_metadata({_COLUMNS: json.dumps(columns).encode()})
+    return described, Part(path=path, rows=table.num_rows, columns=columns)
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A table as Parquet: zstd, with page checksums, keys written as they are."""
+    sink = pa.BufferOutputStream()
+    plain = [name for name in table.column_names if name not in ("key", "latency_s")]
+    pq.write_table(table, sink, compression="zstd", use_dictionary=plain, write_page_checksum=True)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _create_local(target: Path, content: bytes) -> bool:
+    if target.exists():
+        return False
+    temporary = _temporary(target)
+    temporary.write_bytes(content)
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a filesystem without hard links
+        temporary.replace(target)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _temporary(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _written(entry: Mapping[str, Any]) -> float:
+    written = entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0.0
+    return float(written.timestamp() if hasattr(written, "timestamp") else written)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
