@@ -1,1 +1,82 @@
-"""Reproducible LLM evaluation."""
+"""Reproducible LLM evaluation: generate, parse, score and reduce as stages that never compute a row twice."""
+
+from themis_lib.core.config import (
+    CandidatePolicy,
+    DatasetFile,
+    EvaluationConfig,
+    GenerationConfig,
+    HubDataset,
+    RuntimeConfig,
+    StorageConfig,
+)
+from themis_lib.core.evaluate import evaluate
+from themis_lib.core.experiment import Experiment
+from themis_lib.core.manifest import RunStatus
+from themis_lib.core.models import (
+    Candidate,
+    Case,
+    Dataset,
+    GenerationResult,
+    Message,
+    ParsedOutput,
+    ReducedCandidate,
+    Score,
+    ScoreError,
+    TokenUsage,
+    TraceStep,
+)
+from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.results import CaseResult, RunResult, SummaryRow
+from themis_lib.core.store import InMemoryRunStore, RunStore
+from themis_lib.errors import (
+    ComponentError,
+    ConfigError,
+    DatasetError,
+    FatalError,
+    InputError,
+    RowError,
+    ShardError,
+    StoreError,
+    ThemisError,
+    TransientError,
+)
+
+__all__ = [
+    "Candidate",
+    "CandidatePolicy",
+    "Case",
+    "CaseResult",
+    "ComponentError",
+    "ConfigError",
+    "Dataset",
+    "DatasetError",
+    "DatasetFile",
+    "EvaluationConfig",
+    "Experiment",
+    "FatalError",
+    "GenerationConfig",
+    "GenerationResult",
+    "HubDataset",
+    "InMemoryRunStore",
+    "InputError",
+    "Message",
+    "ParsedOutput",
+    "PromptSpec",
+    "ReducedCandidate",
+    "RowError",
+    "RunResult",
+    "RunStatus",
+    "RunStore",
+    "RuntimeConfig",
+    "Score",
+    "ScoreError",
+    "ShardError",
+    "StorageConfig",
+    "StoreError",
+    "SummaryRow",
+    "ThemisError",
+    "TokenUsage",
+    "TraceStep",
+    "TransientError",
+    "evaluate",
+]

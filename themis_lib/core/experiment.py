@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PrivateAttr
+from pydantic_core import PydanticSerializationError
 
 from themis_lib.core.config import (
     DatasetFile,
@@ -18,15 +18,18 @@ from themis_lib.core.config import (
     RuntimeConfig,
     StorageConfig,
 )
+from themis_lib.core.datasets import AnyDataset
+from themis_lib.core.drive import run_shards
 from themis_lib.core.models import Dataset, Model
-from themis_lib.core.pipeline import Pipeline, compile_experiment
+from themis_lib.core.pipeline import Pipeline, Stages, compile_experiment
 from themis_lib.core.results import RunResult
 from themis_lib.core.run import Run
+from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.core.spec import experiment_from_spec, load_spec
 from themis_lib.core.stage import Shard, Stage, run_stage
 from themis_lib.core.store import RunStore, open_store
 from themis_lib.core.tables import Part
-from themis_lib.errors import ShardError, ThemisError
+from themis_lib.errors import ComponentError, ConfigError, ShardError, ThemisError
 
 
 class Experiment(Model):
@@ -36,7 +39,7 @@ class Experiment(Model):
     """
 
     generation: GenerationConfig
-    datasets: list[Dataset | DatasetFile | HubDataset] = Field(min_length=1)
+    datasets: list[Dataset | DatasetFile | HubDataset] = Field(default_factory=list)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     storage: StorageConfig = Field(default_factory=StorageConfig)
     runtime: RuntimeConfig = Field(default_factory=RuntimeConfig)
@@ -46,12 +49,23 @@ class Experiment(Model):
     _store: RunStore | None = PrivateAttr(default=None)
 
     @classmethod
-    def from_config(cls, path: str | Path, *, overrides: Iterable[str] = ()) -> Experiment:
+    def from_config(
+        cls, path: str | Path, *, overrides: Iterable[str] = (), limit: int | None = None
+    ) -> Experiment:
         """The experiment in a YAML file, with settings replaced by `key.path=value`.
 
-        Raises `ConfigError` that names the file, the setting and the nearest valid choice.
+        `limit` keeps the first cases of each dataset. Raises `ConfigError` that names the file, the setting and the
+        nearest valid choice.
         """
-        return experiment_from_spec(cls, load_spec(path, overrides=overrides), where=str(path))
+        spec = {"name": Path(path).stem, **load_spec(path, overrides=overrides)}
+        experiment = experiment_from_spec(cls, spec, where=str(path))
+        return experiment if limit is None else experiment.limited(limit)
+
+    def limited(self, limit: int) -> Experiment:
+        """The same experiment on the first `limit` cases of each dataset."""
+        if limit < 1:
+            raise ConfigError(f"limit {limit}: give at least one case")
+        return self.model_copy(update={"datasets": [_limited(dataset, limit) for dataset in self.datasets]})
 
     def compile(self, *, until_stage: str = "reduce") -> Pipeline:
         """The stages of this experiment, every component built and checked. Raises `InputError`."""
@@ -60,8 +74,24 @@ class Experiment(Model):
     def open_store(self) -> RunStore:
         """The store of this experiment; the store `memory` lives as long as the experiment."""
         if self._store is None:
-            self._store = open_store(self.storage.store, self.storage.parameters)
+            self._store = open_store(*self.resolved_storage())
         return self._store
+
+    def resolved_storage(self) -> tuple[str, dict[str, Any]]:
+        """The store's URL and options with `${NAME}` references replaced from the environment."""
+        refuse_literal_secrets(self.storage.parameters, where="storage.parameters")
+        url, parameters = resolve_references([self.storage.store, self.storage.parameters], where="storage")
+        return url, parameters
+
+    def portable_json(self) -> str:
+        """Everything but the data as JSON, from which a worker elsewhere builds the same stages.
+
+        Raises `ComponentError` when a component is a live object, which has no name to travel by.
+        """
+        try:
+            return self.model_dump_json(exclude={"datasets"})
+        except PydanticSerializationError as error:
+            raise ComponentError(f"name components as `module:attribute` to run them elsewhere: {error}") from None
 
     def run(self, store: RunStore | None = None, *, until_stage: str = "reduce") -> RunResult:
         """Run in this process: compute what the store lacks, and return the result.
@@ -81,18 +111,17 @@ class Experiment(Model):
         store = store or self.open_store()
         store.check_writable()
         with Run(pipeline, store) as run:
-            await _run_shards(run)
+            await _run_stages(run)
             return run.finish()
 
 
-async def _run_shards(run: Run) -> None:
-    """Evaluate shards, the next one while the last requests of the one before are on their way.
+def _limited(dataset: AnyDataset, limit: int) -> AnyDataset:
+    if isinstance(dataset, Dataset):
+        return dataset.model_copy(update={"cases": dataset.cases[:limit]})
+    return dataset.model_copy(update={"limit": min(limit, dataset.limit or limit)})
 
-    A deterministic generator takes one at a time, so that what two shards share is computed once.
-    """
-    window = 1 if run.pipeline.generate.deterministic else 2
-    started: deque[asyncio.Task[Shard]] = deque()
 
+async def _run_stages(run: Run) -> None:
     async def run_here(stage: Stage, shard: Shard) -> Part:
         try:
             part = await run_stage(stage, shard, run.store, run_id=run.run_id, progress=run.progress)
@@ -101,18 +130,5 @@ async def _run_shards(run: Run) -> None:
         run.progress.finish(stage.label, part)
         return part
 
-    try:
-        for shard in run.pipeline.shards(run.store):
-            run.expect(shard)
-            evaluation = run.pipeline.evaluate_shard(
-                shard, generate=run_here, parse=run_here, score=run_here, reduce=run_here
-            )
-            started.append(asyncio.ensure_future(evaluation))
-            if len(started) >= window:
-                run.add(await started.popleft())
-        while started:
-            run.add(await started.popleft())
-    finally:
-        for task in started:
-            task.cancel()
-        await asyncio.gather(*started, return_exceptions=True)
+    stages = Stages(generate=run_here, parse=run_here, score=run_here, reduce=run_here)
+    await run_shards(run, stages, window=1 if run.pipeline.generate.deterministic else 2)

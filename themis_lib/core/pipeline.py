@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
 StageName = Literal["generate", "parse", "score", "reduce"]
 STAGES: tuple[str, ...] = get_args(StageName)
-Run = Callable[[Stage, Shard], Awaitable[Part]]
+RunStage = Callable[[Stage, Shard], Awaitable[Part]]
+
+
+@dataclass(frozen=True)
+class Stages:
+    """How each stage is run for a shard: by a call in this process, by a task of an orchestrator."""
+
+    generate: RunStage
+    parse: RunStage
+    score: RunStage
+    reduce: RunStage
 
 
 @dataclass(frozen=True)
@@ -62,12 +72,18 @@ class Pipeline:
         """The name of the whole computation, whatever its data."""
         return digest("experiment", self.identity)
 
+    def stage(self, label: str) -> Stage:
+        """The stage of this label."""
+        return next(stage for stage in self.stages if stage.label == label)
+
     def rows_in(self, stage: Stage, shard: Shard) -> int:
         """How many rows a stage has for a shard."""
         return shard.cases.rows * (len(self.reduce.metric_ids) if stage is self.reduce else self.samples)
 
     def shards(self, store: RunStore) -> Iterator[Shard]:
-        """The data of the experiment, cut into shards."""
+        """The data of the experiment, cut into shards. Raises `DatasetError`."""
+        if not self.experiment.datasets:
+            raise ConfigError("datasets: there is none; give at least one")
         return shards_of(
             self.experiment.datasets,
             store,
@@ -77,18 +93,18 @@ class Pipeline:
             deterministic=self.generate.deterministic,
         )
 
-    async def evaluate_shard(self, shard: Shard, *, generate: Run, parse: Run, score: Run, reduce: Run) -> Shard:
-        """Generate, parse, score and reduce one shard; each function runs its stage, wherever that may be."""
+    async def evaluate_shard(self, shard: Shard, stages: Stages) -> Shard:
+        """Generate, parse, score and reduce one shard."""
         last = STAGES.index(self.until_stage)
-        shard = replace(shard, outputs=await generate(self.generate, shard))
+        shard = replace(shard, outputs=await stages.generate(self.generate, shard))
         if last >= STAGES.index("parse"):
-            shard = replace(shard, answers=await parse(self.parse, shard))
+            shard = replace(shard, answers=await stages.parse(self.parse, shard))
         if last >= STAGES.index("score"):
-            parts = await asyncio.gather(*(score(stage, shard) for stage in self.scores))
+            parts = await asyncio.gather(*(stages.score(stage, shard) for stage in self.scores))
             metric_ids = [stage.metric_id for stage in self.scores]
             shard = replace(shard, scores=dict(zip(metric_ids, parts, strict=True)))
         if last >= STAGES.index("reduce"):
-            shard = replace(shard, results=await reduce(self.reduce, shard))
+            shard = replace(shard, results=await stages.reduce(self.reduce, shard))
         return shard
 
 

@@ -42,6 +42,7 @@ class Run:
         self.store = store
         self.run_id = run_id or new_run_id()
         self.progress = Progress()
+        self.result: RunResult | None = None
         self._tables = _TableWriters(store, f"runs/{self.run_id}")
         self._scores = Scores(pipeline.experiment.evaluation.slices)
         self._errors: defaultdict[str, int] = defaultdict(int)
@@ -86,7 +87,8 @@ class Run:
         self._tables.write("summary", table)
         self._tables.close()
         self._close(self._status(), summary_computed=computed)
-        return RunResult(self.store, self.run_id)
+        self.result = RunResult(self.store, self.run_id)
+        return self.result
 
     def _add_samples(self, name: str, label: str, part: Any, columns: Mapping[str, pa.Array]) -> None:
         table = read(self.store, part)

@@ -1,0 +1,154 @@
+"""What `python -m flows.run` shows: a bar for each stage while it runs, then the summary and where to go from here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from themis_lib.core.plan import StagePlan
+from themis_lib.core.progress import Progress, StageProgress
+from themis_lib.core.results import RunResult
+from themis_lib.report.markdown import SUMMARY_HEADINGS, commonest_errors, summary_cells
+
+_PLAIN_INTERVAL_S = 10.0
+_STATUS_STYLE = {"completed": "green", "partial_failure": "yellow", "failed": "red"}
+
+
+class Follower:
+    """Follows a run's progress once it is told of one; safe to read from the display's thread."""
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self._rates: dict[str, tuple[float, int]] = {}
+
+    def follow(self, progress: Progress) -> None:
+        """Show this progress from now on."""
+        self.progress = progress
+
+    def __rich__(self) -> Table | Text:
+        if self.progress is None:
+            return Text("starting …", style="dim")
+        table = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
+        for heading in ("stage", "", "rows", "cached", "failed", "left"):
+            table.add_column(heading, justify="left" if heading in ("stage", "") else "right")
+        for label, item in self.progress.stages().items():
+            done = max(item.done, item.computed)
+            table.add_row(
+                label, ProgressBar(total=max(item.total, 1), completed=done, width=32), f"{done:,}/{item.total:,}",
+                f"{item.cached:,}", f"{item.failed:,}", self._time_left(label, item),
+            )  # fmt: skip
+        return table
+
+    def lines(self) -> str:
+        """The same in one line, for a log."""
+        if self.progress is None:
+            return "starting …"
+        stages = self.progress.stages().items()
+        return "  ".join(f"{label} {max(item.done, item.computed):,}/{item.total:,}" for label, item in stages)
+
+    def _time_left(self, label: str, item: StageProgress) -> str:
+        """Rows left at the pace of the rows computed so far; cached rows take no time and are left out."""
+        left = item.total - max(item.done, item.computed)
+        if not item.computed:
+            return ""
+        began, at_start = self._rates.setdefault(label, (time.monotonic(), item.computed))
+        elapsed, computed = time.monotonic() - began, item.computed - at_start
+        if left <= 0 or elapsed < 1 or computed <= 0:
+            return ""
+        seconds = int(left * elapsed / computed)
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+
+@contextmanager
+def showing(follower: Follower, console: Console) -> Iterator[None]:
+    """Show progress while the block runs: live on a terminal, a line now and then elsewhere."""
+    if console.is_terminal:
+        with Live(follower, console=console, refresh_per_second=8, transient=True):
+            yield
+        return
+    stop = threading.Event()
+
+    def print_lines() -> None:
+        while not stop.wait(_PLAIN_INTERVAL_S):
+            console.print(follower.lines(), highlight=False)
+
+    thread = threading.Thread(target=print_lines, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def print_result(result: RunResult, console: Console, *, seconds: float, page: str | None, command: str) -> None:
+    """The summary, what was computed and what was found, the commonest errors, the files, and the next command."""
+    manifest = result.manifest
+    cases = sum(manifest.datasets.values())
+    status = Text(result.status.value, style=f"bold {_STATUS_STYLE.get(result.status.value, '')}")
+    console.print(Text.assemble((manifest.name, "bold"), "  ", status, f"  {cases:,} cases in {seconds:.1f} s"))
+    renderables = [_summary_table(result), _stages_table(result)]
+    errors = commonest_errors(result)
+    if errors:
+        renderables.append(_errors_table(errors))
+    console.print(Group(*renderables))
+    console.print(Text(f"tables  {result.location}/*.parquet"), soft_wrap=True)
+    if page:
+        console.print(Text(f"page    {page}"), soft_wrap=True)
+    console.print(Text(f"next    {next_step(result, command)}"), soft_wrap=True)
+
+
+def next_step(result: RunResult, command: str) -> str:
+    """The command that makes most sense now."""
+    if any(record.failed for record in result.manifest.stages):
+        return f"{command}    # tries the failed rows again, and only those"
+    return f"{command} --plan    # what an edit would cost; running again costs nothing"
+
+
+def _summary_table(result: RunResult) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in SUMMARY_HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("dataset", "slice", "metric", "method") else "right")
+    for row in result.summary:
+        table.add_row(*(Text(text) for text in summary_cells(row)))
+    return table
+
+
+def _stages_table(result: RunResult) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("stage", "rows", "computed", "cached", "failed", "errors"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for item in result.manifest.stages:
+        counts = (item.rows, item.computed, item.cached, item.failed, item.errors)
+        table.add_row(Text(item.stage), *(f"{count:,}" for count in counts))
+    return table
+
+
+def _errors_table(errors: list[tuple[str, str, str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stage")
+    table.add_column("rows", justify="right")
+    table.add_column("commonest errors")
+    for stage, count, reason in errors:
+        table.add_row(stage, count, Text(reason))
+    return table
+
+
+def print_plan(plans: list[StagePlan], console: Console) -> None:
+    """What each stage would find and compute, and why."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("stage", "rows", "cached", "to compute", "not known yet", "why"):
+        table.add_column(heading, justify="left" if heading in ("stage", "why") else "right")
+    for item in plans:
+        counts = (item.rows, item.cached, item.missing, item.unknown)
+        table.add_row(Text(item.stage), *(f"{count:,}" for count in counts), Text("\n".join(item.reasons)))
+    console.print(table)

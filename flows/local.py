@@ -1,0 +1,72 @@
+"""Runs the evaluation flow from this process, and leaves only when the server has recorded how everything ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import State
+
+from flows.evaluate import evaluate
+from tasks.worker import OBSERVER
+from themis_lib.core.run import Run
+from themis_lib.errors import ThemisError
+
+_RECORDING_TIMEOUT_S = 30
+
+
+@dataclass
+class Outcome:
+    """How a flow run ended: the run it made and where the server keeps its record."""
+
+    run: Run
+    flow_run_id: UUID | None
+
+
+async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callable[[Run], None]) -> Outcome:
+    """Run the flow against a server. Raises what stopped it: `InputError`, `FatalError`, `ThemisError`."""
+    runs: list[Run] = []
+
+    def observe(run: Run) -> None:
+        runs.append(run)
+        follow(run)
+
+    token = OBSERVER.set(observe)
+    settings: dict[Any, Any] = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    try:
+        with temporary_settings(settings):
+            state: State[Any] = await evaluate(**parameters, return_state=True)
+            flow_run_id = state.state_details.flow_run_id
+            await _recorded(flow_run_id)
+    finally:
+        OBSERVER.reset(token)
+    data = state.data
+    if isinstance(data, BaseException):
+        raise data
+    if not runs or runs[-1].result is None:
+        raise ThemisError(f"the flow run ended {state.name}: {state.message}")
+    return Outcome(run=runs[-1], flow_run_id=flow_run_id)
+
+
+async def _recorded(flow_run_id: UUID | None) -> None:
+    """Wait until no task of the flow run is under way in the server's books."""
+    if flow_run_id is None:
+        return
+    await asyncio.to_thread(EventsWorker.drain_all, timeout=_RECORDING_TIMEOUT_S)
+    deadline = time.monotonic() + _RECORDING_TIMEOUT_S
+    async with get_client() as client:
+        while time.monotonic() < deadline:
+            task_runs = await client.read_task_runs(
+                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+            )
+            if all(task_run.state and task_run.state.is_final() for task_run in task_runs):
+                return
+            await asyncio.sleep(0.1)

@@ -1,0 +1,117 @@
+"""Run one experiment on Prefect.
+
+    python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N] [--until STAGE] [--plan]
+
+It uses the server at PREFECT_API_URL; where none is set, a small local one that it starts or reuses (`server.py`).
+Exit codes: 0 completed, 1 failed, 2 bad input, 3 completed with failed rows, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from themis_lib import Experiment, InputError, RunResult, RunStatus, ThemisError
+
+EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL_FAILURE: 3}
+_BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130
+#: Settings of the client, unless the environment says otherwise: no telemetry, no noise, no wait at exit.
+_CLIENT_SETTINGS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(
+    experiment: Annotated[str, typer.Argument(help="The experiment's YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Settings to replace: key.path=value")] = None,
+    store: Annotated[str | None, typer.Option(help="A folder or fsspec URL for rows and runs.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N cases of each dataset.")] = None,
+    until: Annotated[str, typer.Option(help="Stop after generate, parse, score or reduce.")] = "reduce",
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed and why; compute nothing.")] = False,
+) -> None:
+    """Run an experiment: generate → parse → score → reduce, computing only what the store lacks."""
+    console = Console()
+    settings = [*(overrides or []), *([f"storage.store={store}"] if store else [])]
+    try:
+        loaded = Experiment.from_config(experiment, overrides=settings, limit=limit)
+        if plan:
+            _print_plan(loaded, until, console)
+            return
+        loaded.compile(until_stage=until)
+        loaded.open_store().check_writable()
+        parameters = {"experiment": experiment, "overrides": settings, "limit": limit, "until_stage": until}
+        code = _run_flow(parameters, console)
+    except InputError as error:
+        _complain(str(error))
+        code = _BAD_INPUT
+    except ThemisError as error:
+        _complain(str(error))
+        code = _FAILED
+    except KeyboardInterrupt:
+        _complain(f"stopped; every finished row is saved. Go on with: {_command()}")
+        code = _INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _run_flow(parameters: dict[str, Any], console: Console) -> int:
+    from flows.display import Follower, print_result, showing
+
+    began = time.monotonic()
+    follower = Follower()
+    with showing(follower, console):
+        api_url = _connect()
+        from flows.local import run_to_end
+
+        outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda run: follower.follow(run.progress)))
+    result = RunResult(outcome.run.store, outcome.run.run_id)
+    page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
+    print_result(result, console, seconds=time.monotonic() - began, page=page, command=_command())
+    return EXIT_CODES.get(result.status, _FAILED)
+
+
+def _connect() -> str:
+    """The API address to use, set for this process before Prefect is imported."""
+    for name, value in _CLIENT_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from prefect.settings import PREFECT_API_URL
+
+    address = PREFECT_API_URL.value()
+    if address:
+        return str(address)
+    from flows.server import ensure_server
+
+    return ensure_server()
+
+
+def _print_plan(experiment: Experiment, until: str, console: Console) -> None:
+    from flows.display import print_plan
+    from themis_lib.core.plan import plan_run
+
+    print_plan(plan_run(experiment.compile(until_stage=until), experiment.open_store()), console)
+
+
+def _command() -> str:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--plan"]
+    return "python -m flows.run " + shlex.join(arguments)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()

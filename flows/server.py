@@ -1,0 +1,148 @@
+"""A small local Prefect server in a process session of its own: started once, reused, stopped when asked.
+
+    python -m flows.server start|status|stop
+
+It outlives the run that started it, and a terminal's Ctrl-C does not reach it, so that a run can always record how
+it ended. Its settings are the project's `prefect.toml`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from themis_lib.errors import ThemisError
+
+_FIRST_PORT = 4200
+_START_TIMEOUT_S = 120
+_HERE = Path(__file__).parent
+
+
+def prefect_home() -> Path:
+    """Where Prefect keeps its database, and this module the record of its server."""
+    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+
+
+def running_server() -> str | None:
+    """The API address of the server that was started here, if it answers."""
+    record = _read_record()
+    return record["api_url"] if record and _answers(record["api_url"]) else None
+
+
+def ensure_server() -> str:
+    """The API address of the local server, started if it is not there. Raises `ThemisError` if it will not start."""
+    with _starting():
+        return running_server() or _start()
+
+
+def stop_server() -> bool:
+    """Stop the local server; returns whether there was one."""
+    record = _read_record()
+    if not record or not _answers(record["api_url"]):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(record["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while _answers(record["api_url"]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    _record_path().unlink(missing_ok=True)
+    return True
+
+
+def _start() -> str:
+    port = _free_port()
+    api_url = f"http://127.0.0.1:{port}/api"
+    log = prefect_home() / "themis-server.log"
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(prefect_home()),
+        "PREFECT_UI_API_URL": api_url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    environment.pop("PREFECT_API_URL", None)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            cwd=_settings_directory(), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while not _answers(api_url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ThemisError(f"the local Prefect server did not start; its log is {log}")
+        time.sleep(0.05)
+    _record_path().write_text(json.dumps({"pid": process.pid, "api_url": api_url}))
+    return api_url
+
+
+def _settings_directory() -> Path:
+    """The directory of `prefect.toml`: beside this module in a wheel, above it in a checkout."""
+    return next((place for place in (_HERE, _HERE.parent) if (place / "prefect.toml").exists()), _HERE)
+
+
+def _record_path() -> Path:
+    return prefect_home() / "themis-server.json"
+
+
+def _read_record() -> dict[str, object] | None:
+    try:
+        return json.loads(_record_path().read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _answers(api_url: object) -> bool:
+    try:
+        with urllib.request.urlopen(f"{api_url}/health", timeout=2) as response:
+            return response.status == 200
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def _free_port() -> int:
+    for port in (_FIRST_PORT, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ThemisError("no free port for a local Prefect server")
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """One process at a time: two runs that start together share one server."""
+    prefect_home().mkdir(parents=True, exist_ok=True)
+    with (prefect_home() / "themis-server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: list[str]) -> int:
+    """Start, show or stop the local server."""
+    action = arguments[0] if len(arguments) == 1 else ""
+    if action == "start":
+        print(f"Prefect server at {ensure_server().removesuffix('/api')}")
+    elif action == "stop":
+        print("stopped" if stop_server() else "no local server was running")
+    elif action == "status":
+        address = running_server()
+        print(f"Prefect server at {address.removesuffix('/api')}" if address else "no local server is running")
+    else:
+        print("usage: python -m flows.server start|status|stop", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

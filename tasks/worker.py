@@ -1,0 +1,105 @@
+"""What a task finds in its process: the run it works for, and the event loop that all tasks share.
+
+One loop serves every shard of the process, so that one limiter bounds the requests in flight and one client serves
+them all. A task on another machine rebuilds its run from the experiment's plain data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from themis_lib import Experiment
+from themis_lib.core.pipeline import Pipeline
+from themis_lib.core.progress import Progress
+from themis_lib.core.run import Run
+from themis_lib.core.stage import Shard, run_stage
+from themis_lib.core.store import RunStore, open_store
+from themis_lib.core.tables import Part
+
+T = TypeVar("T")
+_RUNS: dict[str, Run] = {}
+#: Called with the run when a flow of this context starts one, for a display that follows it.
+OBSERVER: ContextVar[Callable[[Run], None] | None] = ContextVar("observer", default=None)
+
+
+def observe(run: Run) -> None:
+    """Show a run to whoever follows it."""
+    observer = OBSERVER.get()
+    if observer:
+        observer(run)
+
+
+def register(run: Run) -> None:
+    """Let the tasks of this process find a run."""
+    _RUNS[run.run_id] = run
+
+
+def unregister(run: Run) -> None:
+    """Forget a run that has ended, and stop what its tasks still do."""
+    _RUNS.pop(run.run_id, None)
+    shared_loop().cancel(run.run_id)
+
+
+def compute_shard(work: Mapping[str, Any]) -> Part:
+    """Run one stage over one shard, as `work` describes it. Raises `ShardError` when rows failed."""
+    run_id: str = work["run_id"]
+    run = _RUNS.get(run_id)
+    pipeline, store, progress = (run.pipeline, run.store, run.progress) if run else _rebuilt(work)
+    stage = pipeline.stage(work["stage"])
+    shard = Shard.from_json(work["shard"])
+    return shared_loop().run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
+
+
+def _rebuilt(work: Mapping[str, Any]) -> tuple[Pipeline, RunStore, Progress]:
+    experiment = Experiment.model_validate_json(work["experiment"])
+    return _compiled(work["experiment"]), _opened(work["store"], experiment), Progress()
+
+
+@lru_cache(maxsize=8)
+def _compiled(experiment: str) -> Pipeline:
+    return Experiment.model_validate_json(experiment).compile()
+
+
+_STORES: dict[str, RunStore] = {}
+
+
+def _opened(url: str, experiment: Experiment) -> RunStore:
+    if url not in _STORES:
+        _STORES[url] = open_store(url, experiment.resolved_storage()[1])
+    return _STORES[url]
+
+
+class SharedLoop:
+    """An event loop on a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._running: dict[str, set[Future[Any]]] = {}
+        threading.Thread(target=self._loop.run_forever, name="stages", daemon=True).start()
+
+    def run(self, group: str, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end and return what it returns; `cancel(group)` stops it."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        running = self._running.setdefault(group, set())
+        running.add(future)
+        try:
+            return future.result()
+        finally:
+            running.discard(future)
+
+    def cancel(self, group: str) -> None:
+        """Stop everything of a group."""
+        for future in list(self._running.pop(group, ())):
+            future.cancel()
+
+
+@lru_cache(maxsize=1)
+def shared_loop() -> SharedLoop:
+    """The loop of this process."""
+    return SharedLoop()

@@ -1,0 +1,38 @@
+"""Drives a run: shards through the stages, a few at a time, their tables written in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from themis_lib.core.pipeline import Stages
+from themis_lib.core.run import Run
+from themis_lib.core.stage import Shard
+
+
+async def run_shards(run: Run, stages: Stages, *, window: int) -> None:
+    """Evaluate every shard, at most `window` at once, and add each to the run in its turn.
+
+    A deterministic generator is given one shard at a time in process (`window=1`), so that what two shards share
+    is computed once.
+    """
+    waiting = deque(await asyncio.to_thread(_cut, run))
+    started: deque[asyncio.Task[Shard]] = deque()
+    try:
+        while waiting or started:
+            while waiting and len(started) < window:
+                evaluation = run.pipeline.evaluate_shard(waiting.popleft(), stages)
+                started.append(asyncio.ensure_future(evaluation))
+            run.add(await started.popleft())
+    finally:
+        for task in started:
+            task.cancel()
+        await asyncio.gather(*started, return_exceptions=True)
+
+
+def _cut(run: Run) -> list[Shard]:
+    """All shards, before the first is evaluated: a bad line at the end of a dataset is found before money is spent."""
+    shards = list(run.pipeline.shards(run.store))
+    for shard in shards:
+        run.expect(shard)
+    return shards

@@ -1,0 +1,92 @@
+"""A run as Markdown: for pull requests, and for the orchestrator's page of the run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from themis_lib.core.results import RunResult, SummaryRow
+from themis_lib.core.tables import RUN_TABLES
+
+_REASONS = 5
+_REASON_CHARS = 160
+
+
+def markdown_report(result: RunResult) -> str:
+    """Status, summary, what was computed against what was found, the commonest errors, and where the files are."""
+    manifest = result.manifest
+    parts = [
+        f"# {manifest.name}: {result.status.value}",
+        f"Run `{result.run_id}`, started {manifest.started_at}, ended {manifest.finished_at}. "
+        f"Tables: `{result.location}`",
+        "## Summary",
+        markdown_table(SUMMARY_HEADINGS, [summary_cells(row) for row in result.summary]),
+        "## Rows",
+        markdown_table(
+            ("stage", "rows", "computed", "cached", "failed", "errors"),
+            [
+                (item.stage, *map(str, (item.rows, item.computed, item.cached, item.failed, item.errors)))
+                for item in manifest.stages
+            ],
+        ),
+    ]
+    reasons = commonest_errors(result)
+    if reasons:
+        parts += ["## Errors", markdown_table(("stage", "rows", "reason"), reasons)]
+    return "\n\n".join(parts) + "\n"
+
+
+SUMMARY_HEADINGS = ("dataset", "slice", "metric", "n", "errors", "mean", "std. error", "95 % interval", "method")
+
+
+def summary_cells(row: SummaryRow) -> tuple[str, ...]:
+    """A row of the summary as text; an em dash where there is no number."""
+    interval = "—" if row.low is None or row.high is None else f"{row.low:.4f} – {row.high:.4f}"
+    return (
+        row.dataset_id, row.slice, row.metric_id, f"{row.n:,}", f"{row.errors:,}", _number(row.mean),
+        _number(row.standard_error), interval, row.interval_method or "—",
+    )  # fmt: skip
+
+
+def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
+    """The commonest reasons of each table, with the stage they come from and the rows they hold for."""
+    found = []
+    for name in ("outputs", "answers", "scores", "results"):
+        reasons: Counter[str] = Counter(
+            text for text in result.table(name)["error"].to_pylist() if text and not _is_carried(text)
+        )
+        stage = _STAGE_OF[name]
+        found += [(stage, f"{count:,}", _short(reason)) for reason, count in reasons.most_common(_REASONS)]
+    return found
+
+
+_STAGE_OF = dict(zip(list(RUN_TABLES)[1:5], ("generate", "parse", "score", "reduce"), strict=True))
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; cells are text, whatever characters they hold.
+
+    >>> print(markdown_table(("a", "b"), [("1", "x|y")]))
+    | a | b |
+    | --- | --- |
+    | 1 | x\\|y |
+    """
+    lines = [headings, ["---"] * len(headings), *([_cell(text) for text in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+    return " ".join(escaped.split())
+
+
+def _is_carried(text: str) -> bool:
+    return text.startswith(("generate: ", "parse: "))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.4f}"
