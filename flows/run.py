@@ -26,7 +26,7 @@ _BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130
 #: Settings of the client, unless the environment says otherwise: no telemetry, no noise, no wait at exit.
 _CLIENT_SETTINGS = {
     "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }

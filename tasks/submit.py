@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from themis_lib.core.pipeline import RunStage
 from themis_lib.core.run import Run
 from themis_lib.core.stage import Shard, Stage
 from themis_lib.core.tables import Part
-from themis_lib.errors import FatalError, ShardError
+from themis_lib.errors import ShardError
 
 
 def submitting(run: Run, task: Task[..., Any], *, storage: Path | str) -> RunStage:
@@ -33,7 +32,7 @@ def submitting(run: Run, task: Task[..., Any], *, storage: Path | str) -> RunSta
         future = (fresh if known is None else configured).submit(
             work=_work(run, stage, shard), label=f"{stage.label} {shard.label}", cache_key=cache_key(stage, shard, run.store)
         )
-        part = _part(await _final_state(future))
+        part = await _part(future)
         run.progress.finish(stage.label, part)
         return part
 
@@ -50,22 +49,25 @@ def _work(run: Run, stage: Stage, shard: Shard) -> dict[str, Any]:
     }
 
 
-async def _final_state(future: PrefectFuture[Any]) -> Any:
-    """The state a task ends in, without blocking a thread while it runs."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    notify: Callable[[Any], None] = lambda _: loop.call_soon_threadsafe(done.set)  # noqa: E731
-    future.add_done_callback(notify)
-    await done.wait()
-    await asyncio.to_thread(future.wait)
-    return future.state
-
-
-def _part(state: Any) -> Part:
+async def _part(future: PrefectFuture[Any]) -> Part:
     """The reference to a shard's table; where rows failed for good, the table that says so."""
-    value = state.result(raise_on_failure=False)
+    await _finished(future)
+    value = await future.state.aresult(raise_on_failure=False)
     if isinstance(value, ShardError):
         return value.part
     if isinstance(value, BaseException):
-        raise FatalError(f"{state.name}: {state.message}") from value
+        raise value
     return Part(**value)
+
+
+async def _finished(future: PrefectFuture[Any]) -> None:
+    """Wait for a task to end without holding a thread while it runs."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+
+    def notify(_: PrefectFuture[Any]) -> None:
+        loop.call_soon_threadsafe(done.set)
+
+    future.add_done_callback(notify)
+    await done.wait()
+    await asyncio.to_thread(future.wait)

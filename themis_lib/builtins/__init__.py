@@ -1,1 +1,2 @@
 """Built-in generators, parsers, metrics and reducers, named `builtin/…` in experiments."""
+BUILTINS: dict[str, dict[str, str]] = {}

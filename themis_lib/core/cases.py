@@ -39,7 +39,7 @@ def shards_of(
             ids.add_all(dataset.dataset_id, table["case_id"])
             table = table.append_column(CASES.field("occurrence"), occurrences.count(table)).cast(CASES)
             name = digest("cases", column_digests(table))
-            part = store.create_part(f"rows/cases/{name}.parquet", table.combine_chunks())
+            part = store.keep_part(f"rows/cases/{name}.parquet", table.combine_chunks())
             yield Shard(index=index, start=start, dataset_id=dataset.dataset_id, cases=part)
             index, start = index + 1, start + table.num_rows
 

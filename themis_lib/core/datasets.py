@@ -1,7 +1,7 @@
 """Cases as tables, wherever they lie: in memory, in a file at any fsspec URL, or on the Hugging Face hub.
 
-Rows are read, mapped, filtered and written a batch at a time, so that a file larger than memory costs no more than
-a small one; only `sample` holds on to rows, as many as it keeps.
+Rows are read, filtered and mapped a batch at a time, so a file larger than memory takes no more of it than a
+small one. Only `sample` holds on to rows, as many as it keeps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
@@ -26,42 +26,33 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import infer_compression
 
 from themis_lib.core.config import DatasetFile, HubDataset
-from themis_lib.core.identity import canonical_json, load_json, text_digest
+from themis_lib.core.identity import bytes_digest, canonical_json, load_json
 from themis_lib.core.models import Dataset
-from themis_lib.core.secrets import hide_values, resolve_references
+from themis_lib.core.secrets import hide_values, refuse_literal_secrets, resolve_references
 from themis_lib.core.tables import CASES
-from themis_lib.errors import (
-    ConfigError,
-    DatasetError,
-    InputError,
-    TransientError,
-    describe,
-    is_transient,
-    nearest,
-)
+from themis_lib.errors import ConfigError, DatasetError, TransientError, describe, is_transient, nearest
 
 AnyDataset = Dataset | DatasetFile | HubDataset
 #: A case as its table holds it: case_id, input, expected_output, metadata.
 CaseTexts = tuple[str, str, str | None, str]
 Row = Mapping[str, Any]
+#: A row behind the number of its line or, where there are no lines, of the row, counted from 0.
+Record = tuple[int, Row]
 
 _SCHEMA = pa.schema([item for item in CASES if item.name != "occurrence"])
 _TARGETS = ("input", "expected_output", "case_id", "metadata")
-_READ_ROWS = 4096
-_READ_BYTES = 2**20
 
 
 def case_tables(dataset: AnyDataset, *, batch_rows: int = 4096) -> Iterator[pa.Table]:
     """The cases in dataset order, as tables of `batch_rows` rows; only the last may have fewer.
 
-    The columns are those of `tables.CASES` without `occurrence`. A null `expected_output` says that there is none.
-    Raises `DatasetError`, at the latest when it comes to the row at fault, naming the file and the line or row: for
-    a file or column that is not there, a malformed line, a value that JSON cannot say, or no cases at all. Whether
-    ids are unique is left to `IdRegistry`.
+    The columns are those of `tables.CASES` without `occurrence`; a null `expected_output` says there is none.
+    Raises `DatasetError`, naming the file and the line or row, on reaching what is wrong: a file or column
+    that is not there, a malformed line, a value JSON cannot say, no cases at all; and `TransientError` where
+    reading again might help. Whether ids are unique is for `IdRegistry` to check.
     """
     cases = _cases(dataset)
     while batch := list(islice(cases, batch_rows)):
@@ -80,10 +71,10 @@ class IdRegistry:
     def __init__(self) -> None:
         self._runs: dict[str, list[npt.NDArray[np.int64]]] = {}
 
-    def add_all(self, dataset_id: str, case_ids: pa.Array | pa.ChunkedArray) -> None:
+    def add_all(self, dataset_id: str, case_ids: pa.Array[Any] | pa.ChunkedArray[Any]) -> None:
         """Add the ids of some cases; raises `DatasetError` naming the first that its dataset already has."""
         names = case_ids.to_pylist()
-        # Python's own hash is enough, and fast: it never leaves this process.
+        # Python's own hash is good enough, and fast: it never leaves this process.
         marks = np.fromiter(map(hash, names), np.int64, len(names))
         run, first = np.unique(marks, return_index=True)
         repeated = np.ones(len(marks), dtype=bool)
@@ -95,10 +86,10 @@ class IdRegistry:
         if repeated.any():
             name = names[int(np.argmax(repeated))]
             raise DatasetError(
-                f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own, or map `case_id`"
+                f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own"
             )
-        while runs and len(runs[-1]) <= len(run):  # equal runs merge: n ids cost O(n log n)
-            run = np.sort(np.concatenate([runs.pop(), run]), kind="stable")
+        while runs and len(runs[-1]) <= len(run):  # runs of a size merge: n ids cost O(n log n) in all
+            run = np.sort(np.concatenate([runs.pop(), run]))
         if len(run):
             runs.append(run)
 
@@ -109,8 +100,8 @@ def _cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
         return
     for target in dataset.columns:
         if target not in _TARGETS:
-            hint = nearest(target, _TARGETS)
-            raise DatasetError(f"dataset {dataset.dataset_id!r}: columns maps {target!r}, not a part of a case; {hint}")
+            where = f"dataset {dataset.dataset_id!r}: columns.{target}"
+            raise DatasetError(f"{where} is no part of a case; {nearest(target, _TARGETS)}")
     with _opened(dataset) as source:
         cases = _read_cases(dataset, source)
         if dataset.sample is not None:
@@ -120,26 +111,28 @@ def _cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
 
 def _held_cases(dataset: Dataset) -> Iterator[CaseTexts]:
     if not dataset.cases:
-        raise DatasetError(f"dataset {dataset.dataset_id!r} has no cases")
+        raise DatasetError(f"dataset {dataset.dataset_id!r}: there are no cases")
     for case in dataset.cases:
         try:
+            case_id, case_input = _id_text(case.case_id), canonical_json(case.input)
             expected = None if case.expected_output is None else canonical_json(case.expected_output)
-            yield _id_text(case.case_id), canonical_json(case.input), expected, canonical_json(case.metadata)
+            metadata = canonical_json(case.metadata)
         except ValueError as error:
             raise DatasetError(f"dataset {dataset.dataset_id!r}: case {case.case_id!r}: {error}") from None
+        yield case_id, case_input, expected, metadata
 
 
 @dataclass(frozen=True)
 class _Source:
-    """An open file: its columns, and `records`, which reads some of them.
+    """An open file: its columns, and `records`, which reads some of them, once.
 
-    A record is a row behind the number of its line or, where there are no lines, of the row, counted from 0.
-    `place` puts that number in words, `head` the place of the column names. `blank_is_null` says that an empty text
-    is how the format writes null.
+    `place` puts the number of a record in words; `head` is where the column names stand. `blank_is_null` says
+    that the format cannot tell null from an empty text.
     """
 
+    name: str
     columns: Sequence[str]
-    records: Callable[[Sequence[str]], Iterator[tuple[int, Row]]]
+    records: Callable[[Sequence[str]], Iterator[Record]]
     head: str
     place: Callable[[int], str]
     blank_is_null: bool = False
@@ -161,19 +154,25 @@ def _read_cases(dataset: DatasetFile | HubDataset, source: _Source) -> Iterator[
         is_empty = False
         yield case
     if is_empty:
-        raise DatasetError(f"dataset {dataset.dataset_id!r}: {row_filter.emptied() or f'{source.head} has no rows'}")
+        reason = row_filter.emptied() or "there are no rows"
+        raise DatasetError(f"dataset {dataset.dataset_id!r}: {source.name}: {reason}")
 
 
 def _sampled(cases: Iterable[CaseTexts], size: int, *, seed: int) -> Iterator[CaseTexts]:
-    """The cases whose content has the smallest digests under a seed, in their order: whatever else there is, and
-    wherever it stands, a case keeps its rank.
-    """  # noqa: D205
+    """The cases whose content has the smallest digests under a seed, in their order.
+
+    A case's rank depends neither on its place nor on what else there is, so a file that grows displaces few.
+    """
 
     def rank(numbered: tuple[int, CaseTexts]) -> tuple[str, str]:
         case_id, case_input, expected, metadata = numbered[1]
-        return text_digest("sample", f"[{seed},{case_input},{expected or 'null'},{metadata}]"), case_id
+        content = f"[{seed},{case_input},{expected or 'null'},{metadata}]"
+        return bytes_digest("sample", content.encode()), case_id
 
     return (case for _, case in sorted(heapq.nsmallest(size, enumerate(cases), key=rank)))
+
+
+_SHOWN_VALUES = 10
 
 
 class _RowFilter:
@@ -181,8 +180,8 @@ class _RowFilter:
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._choices = {name: value if isinstance(value, list) else [value] for name, value in spec.items()}
-        self._refused: dict[str, set[str]] = {}
         self._reached = dict.fromkeys(spec, 0)
+        self._refused: dict[str, dict[str, None]] = {name: {} for name in spec}
 
     def keeps(self, row: Row) -> bool:
         """Whether the row passes. Raises `KeyError` when it lacks a column."""
@@ -190,21 +189,21 @@ class _RowFilter:
             value = row[name]
             self._reached[name] += 1
             if not any(_same_json(value, choice) for choice in choices):
-                refused = self._refused.setdefault(name, set())
-                if len(refused) < 20:
-                    refused.add(repr(value))
+                if len(self._refused[name]) < _SHOWN_VALUES:
+                    self._refused[name][f"{value!r:.60}"] = None
                 return False
         return True
 
     def emptied(self) -> str:
-        """Which column kept nothing, with some of its values; empty when no row came this far."""
+        """Which column let no row pass, and some of its values; empty when no row came to the filter."""
         reached = [name for name, rows in self._reached.items() if rows]
         if not reached:
             return ""
         name = reached[-1]
-        wanted = " or ".join(map(repr, self._choices[name]))
-        hint = nearest(wanted, self._refused[name])
-        return f"filter kept none of {self._reached[name]} rows where {name!r} should be {wanted}; {hint}"
+        wanted, refused = [repr(choice) for choice in self._choices[name]], list(self._refused[name])
+        close = [match for text in wanted for match in difflib.get_close_matches(text, refused, n=1)]
+        hint = f"did you mean {close[0]}?" if close else f"it holds {', '.join(refused)}"
+        return f"the filter {name}: {' or '.join(wanted)} kept none of {self._reached[name]} rows; {hint}"
 
 
 def _same_json(left: Any, right: Any) -> bool:
@@ -230,21 +229,22 @@ class _CaseMapping:
         required = list(dict.fromkeys([*chain.from_iterable(map(_as_list, named)), *dataset.filter]))
         for name in required:
             if name not in known:
-                hint = "; map it to one: `columns: {input: …}`" if name == "input" and "input" not in mapped else ""
+                is_default = name == "input" and "input" not in mapped
+                hint = "; map one: `columns: {input: …}`" if is_default else ""
                 raise DatasetError(f"{source.head}: {_no_column(name, known)}{hint}")
         optional = [name for name in ("expected_output", "metadata") if name not in mapped and name in known]
         #: The columns that cases and the filter are made from.
         self.columns = list(dict.fromkeys([*required, *optional]))
 
     def case(self, row_number: int, row: Row) -> CaseTexts:
-        """The case of one row. Raises `KeyError` for a column it lacks, `ValueError` for a value that will not do."""
+        """The case of one row. Raises `KeyError` for a column it lacks, `ValueError` for an unfit value."""
         case_id = self._id(row_number, row)
         return case_id, _json_text(row, self._input), self._expected_text(row), self._metadata_text(row)
 
     def _id(self, row_number: int, row: Row) -> str:
         if self._case_id is None:
             if "case_id" in row:
-                raise ValueError("a case_id, where the first row has none; give every row its own, or map `case_id`")
+                raise ValueError("a case_id, where the first row has none; give every row one, or none")
             return f"{self._dataset_id}-{row_number:04d}"
         if not _is_pattern(self._case_id):
             return _id_text(row[self._case_id])
@@ -255,8 +255,10 @@ class _CaseMapping:
 
     def _expected_text(self, row: Row) -> str | None:
         source = self._expected_output or "expected_output"
-        if isinstance(source, str) and self._is_null(row[source] if self._expected_output else row.get(source)):
-            return None
+        if isinstance(source, str):
+            value = row[source] if self._expected_output else row.get(source)
+            if self._is_null(value):
+                return None
         return _json_text(row, source)
 
     def _metadata_text(self, row: Row) -> str:
@@ -266,7 +268,7 @@ class _CaseMapping:
             if self._is_null(value):
                 return "{}"
             if not isinstance(value, dict):
-                raise ValueError(f"column {source!r} is not an object but {value!r}; a list of columns makes one")
+                raise ValueError(f"column {source!r} is not an object: {value!r:.60}; map a list of columns")
         return _json_text(row, source)
 
     def _is_null(self, value: Any) -> bool:
@@ -277,7 +279,7 @@ def _id_source(dataset: DatasetFile | HubDataset, known: Sequence[str]) -> str |
     source = dataset.columns.get("case_id", "case_id" if "case_id" in known else None)
     if isinstance(source, list):
         raise DatasetError(
-            f"dataset {dataset.dataset_id!r}: columns.case_id is a list; name one column, or write a pattern such as "
+            f"dataset {dataset.dataset_id!r}: columns.case_id is a list; name one column or write a pattern, "
             + repr("-".join(f"{{{name}}}" for name in [*source, "row"]))
         )
     return source
@@ -305,7 +307,7 @@ def _as_list(source: str | list[str] | None) -> list[str]:
 
 def _id_text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError(f"the case id is neither text nor a number: {value!r}")
+        raise ValueError(f"the case id is neither text nor a number: {value!r:.60}")
     text = value if isinstance(value, str) else canonical_json(value)
     if not text:
         raise ValueError("the case id is empty")
@@ -341,70 +343,86 @@ def _opened(dataset: DatasetFile | HubDataset) -> Iterator[_Source]:
     if isinstance(dataset, HubDataset):
         yield _hub_source(dataset)
         return
+    path, options = _resolved(dataset)
+    read = _reader(dataset, path)
+    failure = partial(_file_failure, dataset)
     with ExitStack() as stack:
         try:
-            path = resolve_references(dataset.path, where="path")
-            options = resolve_references(dataset.storage_options, where="storage_options")
-            read = _reader(dataset, path)
             fs, location = fsspec.core.url_to_fs(path, **options)
-            compression = infer_compression(location)
-            file = stack.enter_context(fsspec.core.OpenFile(fs, location, compression=compression))
-            source = read(file, dataset.path)
+            opening = fsspec.core.OpenFile(fs, location, compression=infer_compression(location))
+            source = read(stack.enter_context(opening), dataset.path)
         except DatasetError:
             raise
-        except ConfigError as error:
-            raise DatasetError(f"dataset {dataset.dataset_id!r}: {error}") from None
         except FileNotFoundError:
-            hint = _sibling(location) if isinstance(fs, LocalFileSystem) else ""
+            hint = _sibling(path)
             raise DatasetError(f"dataset {dataset.dataset_id!r}: no file {dataset.path!r}{hint}") from None
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
-            raise _failure(error, dataset) from None
-        yield replace(source, records=lambda columns: _guarded(source.records(columns), dataset))
+            raise failure(error) from None
+        yield replace(source, records=lambda columns: _guarded(source.records(columns), failure))
 
 
-def _reader(dataset: DatasetFile, path: str) -> Callable[[IO[bytes], str], _Source]:
+def _resolved(dataset: DatasetFile) -> tuple[str, dict[str, Any]]:
+    try:
+        refuse_literal_secrets(dataset.storage_options, where="storage_options")
+        path = resolve_references(dataset.path, where="path")
+        return path, resolve_references(dataset.storage_options, where="storage_options")
+    except ConfigError as error:
+        raise DatasetError(f"dataset {dataset.dataset_id!r}: {error}") from None
+
+
+_FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+
+
+def _reader(dataset: DatasetFile, path: str) -> Callable[[Any, str], _Source]:
     """What reads this file: by its format, else by its suffix, whatever it is compressed with."""
     name = path.partition("::")[0].lower()
     suffix = PurePosixPath(PurePosixPath(name).stem if infer_compression(name) else name).suffix
-    if suffix == ".tsv" and dataset.format in (None, "csv"):
-        return partial(_csv_source, delimiter="\t")
-    file_format = dataset.format or _SUFFIXES.get(suffix)
+    file_format = dataset.format or _FORMATS.get(suffix)
     if file_format is None:
         raise DatasetError(
-            f"dataset {dataset.dataset_id!r}: {dataset.path!r} ends in none of {', '.join(_SUFFIXES)}; say which "
-            "format it has: jsonl, csv or parquet"
+            f"dataset {dataset.dataset_id!r}: {dataset.path!r} ends in none of {', '.join(_FORMATS)}; "
+            "say its `format`: jsonl, csv or parquet"
         )
-    return _READERS[file_format]
+    if file_format == "csv":
+        return partial(_csv_source, delimiter="\t" if suffix == ".tsv" else ",")
+    return _jsonl_source if file_format == "jsonl" else _parquet_source
 
 
-def _sibling(location: str) -> str:
-    folder = Path(location).parent
-    if not folder.is_dir():
-        return f"; there is no folder {folder.name!r}"
-    return _did_you_mean(Path(location).name, sorted(entry.name for entry in folder.iterdir()))
+def _sibling(path: str) -> str:
+    if "::" in path or ("://" in path and not path.startswith("file://")):
+        return ""
+    file = Path(path.removeprefix("file://")).expanduser()
+    try:
+        return _did_you_mean(file.name, sorted(entry.name for entry in file.parent.iterdir()))
+    except OSError:
+        return f"; nor can its folder {file.parent.name!r} be read"
 
 
-def _failure(error: Exception, dataset: DatasetFile) -> DatasetError | TransientError:
+def _file_failure(dataset: DatasetFile, error: Exception) -> DatasetError | TransientError:
     reason = hide_values(describe(error), spec=[dataset.path, dataset.storage_options])
     message = f"dataset {dataset.dataset_id!r}: {dataset.path!r} cannot be read: {reason}"
     return TransientError(message) if is_transient(error) else DatasetError(message)
 
 
-def _guarded(records: Iterator[tuple[int, Row]], dataset: DatasetFile) -> Iterator[tuple[int, Row]]:
+def _guarded(records: Iterator[Record], failure: Callable[[Exception], Exception]) -> Iterator[Record]:
     try:
         yield from records
     except DatasetError:
         raise
     except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
-        raise _failure(error, dataset) from None
+        raise failure(error) from None
 
 
-def _jsonl_source(file: IO[bytes], path: str) -> _Source:
+_READ_BYTES = 2**20
+
+
+def _jsonl_source(file: Any, path: str) -> _Source:
     lines = _json_lines(io.BufferedReader(file, _READ_BYTES), path)
     first = next(lines, None)
     if first is None:
-        raise DatasetError(f"{path} has no rows")
+        raise DatasetError(f"{path}: there are no rows")
     return _Source(
+        name=path,
         columns=list(first[1]),
         records=lambda _: chain([first], lines),
         head=f"{path}:{first[0]}",
@@ -412,7 +430,7 @@ def _jsonl_source(file: IO[bytes], path: str) -> _Source:
     )
 
 
-def _json_lines(lines: Iterable[bytes], path: str) -> Iterator[tuple[int, Row]]:
+def _json_lines(lines: Iterable[bytes], path: str) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         if line.isspace():
             continue
@@ -423,18 +441,23 @@ def _json_lines(lines: Iterable[bytes], path: str) -> Iterator[tuple[int, Row]]:
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{path}:{number}: not JSON: {error}") from None
         if not isinstance(row, dict):
-            raise DatasetError(f"{path}:{number}: not a JSON object but {type(row).__name__}; one object a line")
+            raise DatasetError(f"{path}:{number}: not a JSON object but {type(row).__name__}: {row!r:.60}")
         yield number, row
 
 
-def _csv_source(file: IO[bytes], path: str, *, delimiter: str = ",") -> _Source:
+#: Far above Python's own limit, so that a long document fits; low enough for a quote that is never closed.
+_LARGEST_CELL = 2**24
+
+
+def _csv_source(file: Any, path: str, *, delimiter: str = ",") -> _Source:
     csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
     lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     cells = _csv_cells(lines, path, delimiter=delimiter)
     number, header = next(cells, (0, []))
     if not header:
-        raise DatasetError(f"{path} has no rows")
+        raise DatasetError(f"{path}: there are no rows")
     return _Source(
+        name=path,
         columns=_distinct(header, f"{path}:{number}"),
         records=lambda _: _csv_rows(cells, header, path),
         head=f"{path}:{number}",
@@ -460,16 +483,21 @@ def _csv_cells(lines: IO[str], path: str, *, delimiter: str) -> Iterator[tuple[i
             yield number, cells
 
 
-def _csv_rows(cells: Iterable[tuple[int, list[str]]], header: list[str], path: str) -> Iterator[tuple[int, Row]]:
+def _csv_rows(cells: Iterable[tuple[int, list[str]]], header: list[str], path: str) -> Iterator[Record]:
     for number, row in cells:
         if len(row) != len(header):
             raise DatasetError(f"{path}:{number}: {len(row)} cells under {len(header)} column names")
         yield number, dict(zip(header, row, strict=True))
 
 
-def _parquet_source(file: IO[bytes], path: str) -> _Source:
-    parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)  # else a whole row group is read at once
+_READ_ROWS = 4096
+
+
+def _parquet_source(file: Any, path: str) -> _Source:
+    # With `pre_buffer`, or without a buffer size, a whole row group would be read at once.
+    parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
     return _Source(
+        name=path,
         columns=_distinct(parquet.schema_arrow.names, path),
         records=lambda columns: _parquet_rows(parquet, columns),
         head=path,
@@ -477,7 +505,7 @@ def _parquet_source(file: IO[bytes], path: str) -> _Source:
     )
 
 
-def _parquet_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def _parquet_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> Iterator[Record]:
     start = 0
     for batch in parquet.iter_batches(_READ_ROWS, columns=list(columns)):
         values = [_python_values(batch.column(name)) for name in columns]
@@ -486,7 +514,7 @@ def _parquet_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> Iterator[t
         start += batch.num_rows
 
 
-def _python_values(column: pa.Array) -> list[Any]:
+def _python_values(column: pa.Array[Any]) -> list[Any]:
     values: list[Any] = column.to_pylist()
     if pa.types.is_map(column.type):
         return [None if pairs is None else dict(pairs) for pairs in values]
@@ -501,27 +529,33 @@ def _distinct(columns: list[str], where: str) -> list[str]:
 
 
 def _hub_source(dataset: HubDataset) -> _Source:
-    name = "/".join(filter(None, [dataset.huggingface, dataset.subset, dataset.split]))
+    name = "/".join(part for part in (dataset.huggingface, dataset.subset, dataset.split) if part)
+    failure = partial(_hub_failure, dataset, name)
     try:
         import datasets
     except ImportError:
         raise DatasetError(
-            f"dataset {dataset.dataset_id!r}: {name} is on the Hugging Face hub; to read from there, "
+            f"dataset {dataset.dataset_id!r}: {name!r} is on the Hugging Face hub; to read from there, "
             "pip install 'themis-flows[huggingface]'"
         ) from None
     try:
         rows = datasets.load_dataset(
-            dataset.huggingface, dataset.subset, split=dataset.split, revision=dataset.revision, streaming=False
+            dataset.huggingface,
+            dataset.subset,
+            split=dataset.split,
+            revision=dataset.revision,
+            streaming=False,
         )
     except Exception as error:  # noqa: BLE001 - the library raises whatever its parts raise
-        raise _hub_failure(error, dataset, name) from None
+        raise failure(error) from None
     return _Source(
+        name=name,
         columns=rows.column_names,
-        records=lambda columns: _hub_rows(rows, columns, dataset, name),
+        records=lambda columns: _guarded(enumerate(rows.select_columns(list(columns))), failure),
         head=name,
         place=lambda row: f"{name}: row {row}",
     )
 
 
-_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
-_READERS = {"jsonl": _jsonl_source, "csv": _csv_source, "parquet": _parquet_source}
+def _hub_failure(dataset: HubDataset, name: str, error: Exception) -> DatasetError:
+    return DatasetError(f"dataset {dataset.dataset_id!r}: {name!r} cannot be loaded: {describe(error)}")

@@ -25,20 +25,15 @@ def masked_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResul
 def result_of(row: dict[str, Any], **fields: Any) -> GenerationResult:
     """A row of the outputs table as the result it was made from; `fields` are put on as they are."""
     trace, conversation = _loaded(row.get("trace")), _loaded(row.get("conversation"))
-    return _DEFAULT.model_copy(
-        update={
-            "final_output": _loaded(row.get("output")),
-            "finish_reason": row.get("finish_reason"),
-            "trace": None if trace is None else [TraceStep(**step) for step in trace],
-            "conversation": None if conversation is None else [Message(**message) for message in conversation],
-            "artifacts": _loaded(row.get("artifacts")),
-            "error": row.get("error"),
-            **fields,
-        }
+    return GenerationResult(
+        final_output=_loaded(row.get("output")),
+        finish_reason=row.get("finish_reason"),
+        trace=None if trace is None else [TraceStep(**step) for step in trace],
+        conversation=None if conversation is None else [Message(**message) for message in conversation],
+        artifacts=_loaded(row.get("artifacts")),
+        error=row.get("error"),
+        **fields,
     )
-
-
-_DEFAULT = GenerationResult()
 
 
 def _loaded(text: str | None) -> Any:

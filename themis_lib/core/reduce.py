@@ -120,7 +120,7 @@ def _quoted(text: str | None) -> str:
 
 def _candidates(text: str) -> list[Candidate]:
     return [
-        Candidate.model_construct(sample_index=index, value=value, score=score, error=error)
+        Candidate(sample_index=index, value=value, score=score, error=error)
         for index, (value, score, error) in enumerate(load_json(text))
     ]
 

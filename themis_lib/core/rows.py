@@ -40,15 +40,15 @@ class RowSet:
         self.schema = pa.schema([KEY, *schema])
         self._store = store
         self._index = KeyIndex()
-        self._paths: list[str] = []
-        self._known: set[str] = set()
+        self._names: dict[str, bool] = {}  # whether the file's keys are in the index yet
+        self._paths: list[str] = []  # in the order of the index's locators
         self._lock = threading.RLock()
 
     def shard(self, name: str) -> Part | None:
         """The reference to a complete shard; null where it has not been computed."""
-        if name + _SUFFIX not in self._known:
+        if name + _SUFFIX not in self._names:
             self.refresh()
-        if name + _SUFFIX not in self._known:
+        if name + _SUFFIX not in self._names:
             return None
         return self._store.read_part(f"{self.directory}/{name}{_SUFFIX}")
 
@@ -59,6 +59,7 @@ class RowSet:
     def find(self, keys: pa.Array) -> tuple[Positions, pa.Table]:
         """The positions of the keys that have a row, in ascending order, and those rows, aligned with them."""
         with self._lock:
+            self._index_new_files()
             located = self._index.find(keys)
             paths = list(self._paths)
         tables, positions = [self.schema.empty_table()], [np.empty(0, dtype=np.int64)]
@@ -83,7 +84,7 @@ class RowSet:
             self.refresh()
             positions, rows = self.find(table["key"].combine_chunks())
             part = self._store.create_part(self.path(name), _replaced(table, positions, rows))
-            self._add(name + _SUFFIX, part.path)
+            self._names.setdefault(name + _SUFFIX, False)
             return part
 
     def save(self, table: pa.Table) -> str:
@@ -91,7 +92,8 @@ class RowSet:
         name = f"rows-{digest('rows', [key.hex() for key in table['key'].to_pylist()])}{_SUFFIX}"
         path = f"{self.directory}/{name}"
         self._store.create_part(path, table.select(self.schema.names))
-        self._add(name, path)
+        with self._lock:
+            self._names.setdefault(name, False)
         return path
 
     def journal(self, *, interval_s: float) -> Journal:
@@ -105,34 +107,33 @@ class RowSet:
         listing = self._store.list(self.directory)
         with self._lock:
             for name in listing:
-                path = f"{self.directory}/{name}"
-                if name.endswith(_SUFFIX) and not name.startswith(".") and name not in self._known:
-                    self._add(name, path)
+                if name.endswith(_SUFFIX) and not name.startswith("."):
+                    self._names.setdefault(name, False)
                 elif name.endswith(JOURNAL_SUFFIX) and self._store.local:
-                    recover(self._store.locate(path), self.schema, save=self.save)
+                    recover(self._store.locate(f"{self.directory}/{name}"), self.schema, save=self.save)
 
     def names(self) -> list[str]:
         """The files that hold rows, oldest first."""
         with self._lock:
             self.refresh()
-            return [path.rpartition("/")[2] for path in self._paths]
+            return list(self._names)
 
-    def _add(self, name: str, path: str) -> None:
-        with self._lock:
-            keys = None if name in self._known else self._store.read_keys(path)
+    def _index_new_files(self) -> None:
+        for name in [name for name, indexed in self._names.items() if not indexed]:
+            path = f"{self.directory}/{name}"
+            keys = self._store.read_keys(path)
             if keys is None:
-                return
+                del self._names[name]
+                continue
             self._index.add(keys, (len(self._paths) << 32) + np.arange(len(keys), dtype=np.int64))
             self._paths.append(path)
-            self._known.add(name)
+            self._names[name] = True
 
     def _forget(self, path: str) -> None:
         """Start the index anew without a file that is gone."""
         with self._lock:
-            remaining = [other for other in self._paths if other != path]
-            self._index, self._paths, self._known = KeyIndex(), [], set()
-            for other in remaining:
-                self._add(other.rpartition("/")[2], other)
+            self._index, self._paths = KeyIndex(), []
+            self._names = {name: False for name in self._names if f"{self.directory}/{name}" != path}
 
     @contextlib.contextmanager
     def _publishing(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from themis_lib.core.identity import load_json
+from themis_lib.core.identity import canonical_json, load_json
 from themis_lib.core.manifest import (
     Manifest,
     RunStatus,
@@ -186,16 +186,14 @@ def _joined(columns: Mapping[str, pa.Array], table: pa.Table, schema: pa.Schema)
 
 
 def _case_table(cases: pa.Table) -> pa.Table:
-    metadata = [
-        [(name, value if isinstance(value, str) else _text(value)) for name, value in load_json(text).items()]
-        for text in cases["metadata"].to_pylist()
-    ]
     schema = RUN_TABLES["cases"]
-    column = pa.array(metadata, schema.field("metadata").type)
-    return pa.table([*(cases[name] for name in schema.names[:-1]), column], schema=schema)
+    metadata = pa.array(map(_metadata_items, cases["metadata"].to_pylist()), schema.field("metadata").type)
+    return pa.table([*(cases[name] for name in schema.names[:-1]), metadata], schema=schema)
 
 
-def _text(value: Any) -> str:
-    from themis_lib.core.identity import canonical_json
-
-    return canonical_json(value)
+def _metadata_items(text: str) -> list[tuple[str, str]]:
+    """Metadata as a map of texts: text as it is, anything else as JSON."""
+    if text == "{}":
+        return []
+    items = load_json(text).items()
+    return [(name, value if isinstance(value, str) else canonical_json(value)) for name, value in items]

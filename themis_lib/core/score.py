@@ -101,7 +101,7 @@ def _parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:
     values = rows["value"].to_pylist() if "value" in rows.column_names else [None] * count
     formats = rows["format"].to_pylist() if "format" in rows.column_names else [None] * count
     return [
-        ParsedOutput.model_construct(value=None if value is None else load_json(value), format=name, error=None)
+        ParsedOutput(value=None if value is None else load_json(value), format=name)
         for value, name in zip(values, formats, strict=True)
     ]
 

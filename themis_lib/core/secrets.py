@@ -34,10 +34,10 @@ _TOKEN_SOURCES = frozenset({"anon", "browser", "cache", "cloud", "google_default
 
 
 def resolve_references(value: Any, *, where: str) -> Any:
-    """The value with every `${NAME}` in its texts replaced by that environment variable, through lists and mappings.
+    """The value with every `${NAME}` in it replaced by that environment variable, through lists and mappings.
 
-    Keys are left as they are. Raises `ConfigError`, naming the place below `where` and the variable, when one is
-    not set.
+    Keys are left as they are. Raises `ConfigError`, naming the variable and the place below `where`, when one
+    is not set.
     """
     if isinstance(value, str):
         return _REFERENCE.sub(partial(_variable, where=where), value)
@@ -51,15 +51,15 @@ def resolve_references(value: Any, *, where: str) -> Any:
 def refuse_literal_secrets(spec: Any, *, where: str) -> None:
     """Raise `ConfigError` when a mapping inside the spec holds a credential as it is and not as `${NAME}`.
 
-    A key names a credential by its last words (`api_key`, `X-Api-Key`, `hf_token`, `clientSecret`), so `max_tokens`,
-    `tokenizer` and `api_key_env` do not. The message names the place, never the value.
+    A key names a credential by its last words (`api_key`, `X-Api-Key`, `hf_token`, `clientSecret`), so
+    `max_tokens`, `tokenizer` and `api_key_env` do not. The message names the place, never the value.
     """
     if isinstance(spec, Mapping):
         for key, item in spec.items():
             if _names_credential(str(key)) and any(map(_is_literal, _texts(item))):
                 raise ConfigError(
-                    f"{where}.{key} holds a credential as it is; set an environment variable to it and write its name, "
-                    f"as in '${{{_snake_case(str(key)).upper()}}}'"
+                    f"{where}.{key} holds a credential as it is; put it into an environment variable and "
+                    f"write '${{{_snake_case(str(key)).upper()}}}'"
                 )
             refuse_literal_secrets(item, where=f"{where}.{key}")
     elif isinstance(spec, (list, tuple)):
@@ -68,7 +68,7 @@ def refuse_literal_secrets(spec: Any, *, where: str) -> None:
 
 
 def hide_values(text: str, *, spec: Any) -> str:
-    """The text with the values that a spec's references stand for put back as `${NAME}`: for other people's messages."""
+    """The text, as of an exception, in which the values of a spec's references are `${NAME}` again."""
     names = {name for reference in _nested_texts(spec) for name in _REFERENCE.findall(reference)}
     values = {name: os.environ.get(name, "") for name in names}
     for name in sorted(names, key=lambda name: (-len(values[name]), name)):
@@ -96,7 +96,8 @@ def _snake_case(key: str) -> str:
 
 
 def _texts(value: Any) -> list[str]:
-    return [item for item in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(item, str)]
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [item for item in items if isinstance(item, str)]
 
 
 def _is_literal(text: str) -> bool:

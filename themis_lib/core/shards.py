@@ -67,7 +67,7 @@ def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
         for name in ("input", "expected_output", "metadata")
     }
     return [
-        Case.model_construct(case_id=case_id, input=value, expected_output=expected, metadata=metadata or {})
+        Case(case_id=case_id, input=value, expected_output=expected, metadata=metadata or {})
         for case_id, value, expected, metadata in zip(
             ids, values["input"], values["expected_output"], values["metadata"], strict=True
         )

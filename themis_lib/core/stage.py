@@ -155,15 +155,16 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
     try:
         if len(missing):
             await stage.compute(rows.take(missing), keys.take(missing), run_id, collector.emit)
-    finally:
-        collector.journal.close()
-    table = _assemble(stage, rows, keys, known_rows, collector)
-    counts = {"computed": len(collector.records), "cached": len(known), "failed": len(collector.failures)}
-    if collector.failures:
-        path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
-        part = replace(store.replace_part(path, table), **counts)
-        raise ShardError(collector.summary(shard), part=part, transient=collector.transient)
-    part = row_set.publish(name, table)
+        table = _assemble(stage, rows, keys, known_rows, collector)
+        counts = {"computed": len(collector.records), "cached": len(known), "failed": len(collector.failures)}
+        if collector.failures:
+            path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
+            part = replace(store.replace_part(path, table), **counts)
+            raise ShardError(collector.summary(shard), part=part, transient=collector.transient)
+        part = row_set.publish(name, table)
+    except BaseException:
+        collector.journal.close()  # what succeeded is there for the next try
+        raise
     collector.journal.discard()
     return replace(part, **counts)
 

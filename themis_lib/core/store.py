@@ -138,6 +138,14 @@ class RunStore:
         self._remember(path, table)
         return part
 
+    def keep_part(self, path: str, table: pa.Table) -> Part:
+        """Write a table whose path is named by its content, unless it is there."""
+        table, part = _described(path, table)
+        if not self.exists(path):
+            self.create(path, parquet_bytes(table))
+        self._remember(path, table)
+        return part
+
     def replace_part(self, path: str, table: pa.Table) -> Part:
         """Write a table over whatever is there and return its reference."""
         table, part = _described(path, table)

@@ -1,0 +1,49 @@
+# make demo    install what is needed and run the example evaluation (run it twice: the second costs nothing)
+# make test    install what is needed and run the tests
+# make help    the other verbs
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format bench clean constraints
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.demo ## evaluate examples/demo.yaml on Prefect
+	$(RUN) -m flows.run examples/demo.yaml || [ $$? -eq 3 ]
+
+test: $(VENV)/.dev ## the tests, without the slow ones
+	$(RUN) -m pytest -m 'not slow'
+
+test-slow: $(VENV)/.dev ## the slow tests: crashes, servers, large data
+	$(RUN) -m pytest -m slow
+
+check: $(VENV)/.dev ## lint, types and import layers
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev ## format the code
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+bench: $(VENV)/.dev ## measure what the README quotes
+	$(RUN) -m benchmarks
+
+constraints: ## pin what is installed here as the tested set
+	$(RUN) -m pip freeze --exclude-editable | grep -v '@' > constraints.txt
+
+clean: ## remove what was installed and run here
+	rm -rf $(VENV) runs build dist
