@@ -17,6 +17,7 @@ from rich.text import Text
 from themis_lib.core.plan import StagePlan
 from themis_lib.core.progress import Progress, StageProgress
 from themis_lib.core.results import RunResult
+from themis_lib.core.summary import ALL_CASES
 from themis_lib.report.markdown import SUMMARY_HEADINGS, commonest_errors, summary_cells
 
 _PLAIN_INTERVAL_S = 10.0
@@ -116,10 +117,13 @@ def next_step(result: RunResult, command: str) -> str:
 
 def _summary_table(result: RunResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in SUMMARY_HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("dataset", "slice", "metric", "method") else "right")
+    for heading in ("dataset", "metric", "n", "errors", "mean", "95 % interval"):
+        table.add_column(heading, justify="left" if heading in ("dataset", "metric") else "right", no_wrap=True)
     for row in result.summary:
-        table.add_row(*(Text(text) for text in summary_cells(row)))
+        cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
+        place = row.dataset_id if row.slice == ALL_CASES else f"  {row.slice}"
+        names = ("metric", "n", "errors", "mean", "95 % interval")
+        table.add_row(Text(place), *(Text(cells[name]) for name in names))
     return table
 
 
@@ -144,11 +148,16 @@ def _errors_table(errors: list[tuple[str, str, str]]) -> Table:
 
 
 def print_plan(plans: list[StagePlan], console: Console) -> None:
-    """What each stage would find and compute, and why."""
+    """What each stage would find and compute, and below it why."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("stage", "rows", "cached", "to compute", "not known yet", "why"):
-        table.add_column(heading, justify="left" if heading in ("stage", "why") else "right")
+    for heading in ("stage", "rows", "cached", "to compute", "not known yet"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right", no_wrap=True)
     for item in plans:
         counts = (item.rows, item.cached, item.missing, item.unknown)
-        table.add_row(Text(item.stage), *(f"{count:,}" for count in counts), Text("\n".join(item.reasons)))
+        table.add_row(Text(item.stage), *(f"{count:,}" for count in counts))
     console.print(table)
+    for item in plans:
+        for reason in item.reasons:
+            console.print(Text(f"{item.stage}: {reason}"), soft_wrap=True)
+    if all(item.cached == item.rows for item in plans):
+        console.print("every row is in the store; a run computes nothing")

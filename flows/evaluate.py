@@ -10,7 +10,7 @@ from prefect.states import Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import generate, parse, reduce, score
-from tasks.artifacts import live_progress, publish_report, run_label
+from tasks.artifacts import live_progress, publish_report, run_label, tag_run
 from tasks.caching import result_storage
 from tasks.submit import submitting
 from tasks.worker import observe, register, unregister
@@ -44,6 +44,7 @@ async def evaluate(
     store = loaded.open_store()
     await asyncio.to_thread(store.check_writable)
     storage = await result_storage(store)
+    await tag_run("themis", loaded.name)
     with Run(pipeline, store) as run:
         register(run)
         observe(run)

@@ -46,11 +46,11 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
             state: State[Any] = await evaluate(**parameters, return_state=True)
             flow_run_id = state.state_details.flow_run_id
             await _recorded(flow_run_id)
+            outcome = await state.aresult(raise_on_failure=False)
     finally:
         OBSERVER.reset(token)
-    data = state.data
-    if isinstance(data, BaseException):
-        raise data
+    if isinstance(outcome, ThemisError):
+        raise outcome
     if not runs or runs[-1].result is None:
         raise ThemisError(f"the flow run ended {state.name}: {state.message}")
     return Outcome(run=runs[-1], flow_run_id=flow_run_id)

@@ -51,7 +51,7 @@ def run(
         if plan:
             _print_plan(loaded, until, console)
             return
-        loaded.compile(until_stage=until)
+        loaded.compile(until_stage=until).check_data()
         loaded.open_store().check_writable()
         parameters = {"experiment": experiment, "overrides": settings, "limit": limit, "until_stage": until}
         code = _run_flow(parameters, console)

@@ -26,7 +26,10 @@ from themis_lib.errors import ThemisError
 
 _FIRST_PORT = 4200
 _START_TIMEOUT_S = 120
+_STOP_TIMEOUT_S = 5
 _HERE = Path(__file__).parent
+#: Servers outlive this process; a reference keeps `Popen` from taking that for a mistake.
+_STARTED: list[subprocess.Popen[bytes]] = []
 
 
 def prefect_home() -> Path:
@@ -51,11 +54,15 @@ def stop_server() -> bool:
     record = _read_record()
     if not record or not _answers(record["api_url"]):
         return False
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(record["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + 30
-    while _answers(record["api_url"]) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(record["pid"]), number)
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while _answers(record["api_url"]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    for process in _STARTED:
+        process.wait(timeout=_STOP_TIMEOUT_S)
+    _STARTED.clear()
     _record_path().unlink(missing_ok=True)
     return True
 
@@ -78,12 +85,13 @@ def _start() -> str:
             cwd=_settings_directory(), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
+    _STARTED.append(process)
     deadline = time.monotonic() + _START_TIMEOUT_S
     while not _answers(api_url):
         if process.poll() is not None or time.monotonic() > deadline:
             raise ThemisError(f"the local Prefect server did not start; its log is {log}")
         time.sleep(0.05)
-    _record_path().write_text(json.dumps({"pid": process.pid, "api_url": api_url}))
+    _record_path().write_text(json.dumps({"pid": str(process.pid), "api_url": api_url}))
     return api_url
 
 
@@ -96,14 +104,14 @@ def _record_path() -> Path:
     return prefect_home() / "themis-server.json"
 
 
-def _read_record() -> dict[str, object] | None:
+def _read_record() -> dict[str, str] | None:
     try:
         return json.loads(_record_path().read_text())
     except (OSError, ValueError):
         return None
 
 
-def _answers(api_url: object) -> bool:
+def _answers(api_url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{api_url}/health", timeout=2) as response:
             return response.status == 200

@@ -13,6 +13,7 @@ from prefect.artifacts import (
     acreate_table_artifact,
     aupdate_progress_artifact,
 )
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from themis_lib import RunResult
@@ -30,6 +31,14 @@ def run_label() -> str:
     until = parameters.get("until_stage", "reduce")
     name = PurePath(str(parameters.get("experiment", "experiment"))).stem
     return name if until == "reduce" else f"{name} until {until}"
+
+
+async def tag_run(*tags: str) -> None:
+    """Put tags on the flow run alone, so that it is found by them; its tasks do not inherit them."""
+    context = FlowRunContext.get()
+    if context and context.flow_run:
+        async with get_client() as client:
+            await client.update_flow_run(context.flow_run.id, tags=[*context.flow_run.tags, *tags])
 
 
 @contextlib.asynccontextmanager

@@ -1,2 +1,35 @@
 """Built-in generators, parsers, metrics and reducers, named `builtin/…` in experiments."""
-BUILTINS: dict[str, dict[str, str]] = {}
+
+#: Where each built-in is defined, by kind and name; a component is imported when an experiment names it.
+BUILTINS: dict[str, dict[str, str]] = {
+    "generator": {
+        "builtin/demo_generator": "themis_lib.builtins.generators:DemoGenerator",
+        "builtin/replay": "themis_lib.builtins.generators:ReplayGenerator",
+    },
+    "parser": {
+        "builtin/json_identity": "themis_lib.builtins.parsers:JsonIdentity",
+        "builtin/text": "themis_lib.builtins.parsers:Text",
+        "builtin/regex": "themis_lib.builtins.parsers:Regex",
+        "builtin/number": "themis_lib.builtins.parsers:Number",
+        "builtin/choice_letter": "themis_lib.builtins.parsers:ChoiceLetter",
+        "builtin/math_answer": "themis_lib.builtins.parsers:MathAnswer",
+        "builtin/json_path": "themis_lib.builtins.parsers:JsonPath",
+    },
+    "metric": {
+        "builtin/exact_match": "themis_lib.builtins.metrics:ExactMatch",
+        "builtin/numeric_match": "themis_lib.builtins.metrics:NumericMatch",
+        "builtin/contains": "themis_lib.builtins.metrics:Contains",
+        "builtin/regex_match": "themis_lib.builtins.metrics:RegexMatch",
+        "builtin/f1": "themis_lib.builtins.metrics:F1",
+        "builtin/choice_accuracy": "themis_lib.builtins.metrics:ChoiceAccuracy",
+    },
+    "reducer": {
+        "builtin/first": "themis_lib.builtins.reducers:First",
+        "builtin/majority_vote": "themis_lib.builtins.reducers:MajorityVote",
+        "builtin/best_of_n": "themis_lib.builtins.reducers:BestOfN",
+        "builtin/mean": "themis_lib.builtins.reducers:Mean",
+        "builtin/max": "themis_lib.builtins.reducers:Max",
+        "builtin/pass_at_k": "themis_lib.builtins.reducers:PassAtK",
+        "builtin/all_pass": "themis_lib.builtins.reducers:AllPass",
+    },
+}

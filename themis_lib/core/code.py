@@ -1,7 +1,8 @@
-"""Code as identity: a component's class, without comments and docstrings, and what it names in its own module.
+"""Code as identity: a component's class, without comments and docstrings, and what it names in its module.
 
-Only source is looked at, never the values that names hold at run time, so a counter that a component keeps does
-not change what it is. A name imported from another module enters as its import statement.
+Only source is looked at, never the values that names hold at run time, so a counter that a component keeps
+does not change what it is. Functions that share their source are told apart by their defaults and by what
+they close over. A name imported from another module enters as its import statement.
 """
 
 from __future__ import annotations
@@ -11,25 +12,38 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
+from themis_lib.core.bytecode import Definition, bytecode_of, captured, functions_of, is_plain
 from themis_lib.core.identity import digest
 
 
-def code_digest(definition: type | FunctionType) -> str:
+def code_digest(definition: Definition) -> str:
     """The digest of a class or function and of everything it names in its module.
 
-    Falls back to bytecode where there is no source (a class typed into an interpreter).
+    Falls back to bytecode where there is no source (a class typed into an interpreter or a notebook).
     """
+    return _code_digest(definition, enclosing=())
+
+
+def _code_digest(definition: Definition, *, enclosing: tuple[Any, ...]) -> str:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(definition)))
+        source = inspect.getsource(definition)
         module = sys.modules.get(definition.__module__)
-        bindings = _bindings(ast.parse(inspect.getsource(module))) if module else {}
+        module_tree = ast.parse(inspect.getsource(module) if module else "")
+        is_lambda = definition.__name__ == "<lambda>"
+        tree = _lambda_in(module_tree, definition) if is_lambda else ast.parse(textwrap.dedent(source))
     except (OSError, TypeError, SyntaxError):
-        return digest("bytecode", _bytecode(definition))
-    texts = [_text(tree)]
-    seen: set[str] = {definition.__name__}
+        return digest("bytecode", bytecode_of(definition))
+    named = _named_in_module(tree, _bindings(module_tree), but=definition.__name__)
+    return digest("code", [_text(tree), sorted(named), _captured(definition, tree, enclosing)])
+
+
+def _named_in_module(tree: ast.AST, bindings: dict[str, list[ast.AST]], *, but: str) -> list[str]:
+    """The statements that bind what a tree names, what those name, and so on."""
+    texts: list[str] = []
+    seen = {but}
     queue = sorted(_names(tree) & bindings.keys())
     while queue:
         name = queue.pop(0)
@@ -39,40 +53,60 @@ def code_digest(definition: type | FunctionType) -> str:
         for statement in bindings[name]:
             texts.append(f"{name}: {_text(statement)}")
             queue.extend(sorted(_names(statement) & bindings.keys() - seen))
-    return digest("code", [texts[0], sorted(texts[1:]), _closures(definition, tree)])
+    return texts
 
 
-def _bindings(module: ast.Module) -> dict[str, list[ast.stmt]]:
-    """The statements at module level that bind each name, also inside `if` and `try`."""
-    bound: dict[str, list[ast.stmt]] = {}
-    for statement in _statements(module.body):
-        for name in _bound_names(statement):
-            bound.setdefault(name, []).append(statement)
+def _bindings(module: ast.Module) -> dict[str, list[ast.AST]]:
+    """The statements at module level that bind or fill each name, with the headers of their blocks."""
+    bound: dict[str, list[ast.AST]] = {}
+    for statement, headers in _statements(module.body, ()):
+        for name in dict.fromkeys(_bound_names(statement)):
+            bound.setdefault(name, []).extend([statement, *headers])
     return bound
 
 
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def _statements(
+    body: list[ast.stmt], headers: tuple[ast.expr, ...]
+) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
     for statement in body:
-        if isinstance(statement, (ast.If, ast.Try, ast.With)):
+        if isinstance(statement, (ast.If, ast.For, ast.While, ast.Try, ast.With)):
+            inner = (*headers, *_header(statement))
             for block in ("body", "orelse", "finalbody"):
-                yield from _statements(getattr(statement, block, []))
+                yield from _statements(getattr(statement, block, []), inner)
             for handler in getattr(statement, "handlers", []):
-                yield from _statements(handler.body)
+                yield from _statements(handler.body, inner)
         else:
-            yield statement
+            yield statement, headers
+
+
+def _header(statement: ast.stmt) -> list[ast.expr]:
+    """What decides whether, how often and with what a block runs."""
+    if isinstance(statement, (ast.If, ast.While)):
+        return [statement.test]
+    if isinstance(statement, ast.For):
+        return [statement.target, statement.iter]
+    return [item.context_expr for item in statement.items] if isinstance(statement, ast.With) else []
 
 
 def _bound_names(statement: ast.stmt) -> Iterator[str]:
+    """The names a statement binds or fills: `TABLE = …`, `TABLE[key] = …`, `TABLE.update(…)`."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, (ast.Import, ast.ImportFrom)):
         yield from (alias.asname or alias.name.partition(".")[0] for alias in statement.names)
-    elif isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-        yield from (node.id for node in ast.walk(statement) if _is_stored(node))
+    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        yield from filter(None, [_root_name(statement.value.func)])
+    else:
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        nodes = [node for target in targets if target for node in ast.walk(target)]
+        stored = (_root_name(node) for node in nodes if isinstance(getattr(node, "ctx", None), ast.Store))
+        yield from filter(None, stored)
 
 
-def _is_stored(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+def _root_name(node: ast.AST) -> str | None:
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def _names(tree: ast.AST) -> set[str]:
@@ -91,42 +125,50 @@ class _DocstringRemover(ast.NodeTransformer):
             node.body = [ast.Pass()]  # type: ignore[attr-defined]
         return node
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:  # noqa: N802 - named by ast
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else node
 
 
-def _closures(definition: type | FunctionType, tree: ast.AST) -> dict[str, Any]:
-    """The plain values that functions of a definition close over, unless the code rebinds them."""
+def _lambda_in(module: ast.Module, function: Definition) -> ast.Lambda:
+    """The expression of a lambda, which may share its line with others. Raises `OSError` when it is gone."""
+    positions = [place for place in function.__code__.co_positions() if place[3]]  # type: ignore[union-attr]
+    first = min(((line, column) for line, _, column, _ in positions), default=None)
+    last = max(((line, column) for _, line, _, column in positions), default=None)
+    around = [
+        node
+        for node in ast.walk(module)
+        if isinstance(node, ast.Lambda) and first and last
+        and _start(node.body) <= first and last <= (node.body.end_lineno, node.body.end_col_offset)
+    ]  # fmt: skip
+    if not around:
+        raise OSError("the lambda is not in the source of its module")
+    return max(around, key=_start)
+
+
+def _start(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _captured(definition: Definition, tree: ast.AST, enclosing: tuple[Any, ...]) -> dict[str, Any]:
+    """What the functions of a definition close over and their defaults, unless the code rebinds them.
+
+    Functions and classes of the same module enter as code, those of other modules by name, plain values as
+    they are.
+    """
     rebound = {name for node in ast.walk(tree) if isinstance(node, ast.Nonlocal) for name in node.names}
-    members = vars(definition).values() if isinstance(definition, type) else [definition]
+    enclosing = (*enclosing, definition)
     values: dict[str, Any] = {}
-    for member in members:
-        if not isinstance(member, FunctionType) or not member.__closure__:
+    for function in functions_of(definition):
+        if function.__code__.co_filename.startswith("<"):  # generated, as by `dataclass`
             continue
-        for name, cell in zip(member.__code__.co_freevars, member.__closure__, strict=True):
-            if name not in rebound and _holds_plain_value(cell):
-                values[name] = repr(cell.cell_contents)
+        for name, value in captured(function):
+            if name in rebound or any(value is item for item in enclosing):
+                continue
+            if is_plain(value):
+                values[name] = repr(value)
+            elif isinstance(value, (FunctionType, type)) and value.__module__ == definition.__module__:
+                values[name] = _code_digest(value, enclosing=enclosing)
+            elif hasattr(value, "__qualname__"):
+                values[name] = f"{value.__module__}:{value.__qualname__}"
     return values
-
-
-def _holds_plain_value(cell: Any) -> bool:
-    try:
-        return isinstance(cell.cell_contents, (str, int, float, bool, type(None)))
-    except ValueError:  # an empty cell
-        return False
-
-
-def _bytecode(definition: type | FunctionType) -> list[Any]:
-    members = vars(definition).values() if isinstance(definition, type) else [definition]
-    functions = [member for member in members if isinstance(member, FunctionType)]
-    return [definition.__qualname__, *(_code(function.__code__, function.__doc__) for function in functions)]
-
-
-def _code(code: CodeType, doc: str | None) -> list[Any]:
-    constants = [
-        _code(constant, None) if isinstance(constant, CodeType) else repr(constant)
-        for constant in code.co_consts
-        if not (doc and constant == doc)
-    ]
-    return [code.co_code.hex(), list(code.co_names), constants]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -249,9 +249,10 @@ class _CaseMapping:
         if not _is_pattern(self._case_id):
             return _id_text(row[self._case_id])
         try:
-            return _id_text(self._case_id.format_map({**row, "row": row_number}))
-        except (AttributeError, IndexError, TypeError) as error:
+            text = self._case_id.format_map({**row, "row": row_number})
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"case_id {self._case_id!r}: {error}") from None
+        return _id_text(text)
 
     def _expected_text(self, row: Row) -> str | None:
         source = self._expected_output or "expected_output"
@@ -338,6 +339,9 @@ def _did_you_mean(name: str, choices: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+_READ_BYTES = 2**20
+
+
 @contextmanager
 def _opened(dataset: DatasetFile | HubDataset) -> Iterator[_Source]:
     if isinstance(dataset, HubDataset):
@@ -350,12 +354,12 @@ def _opened(dataset: DatasetFile | HubDataset) -> Iterator[_Source]:
         try:
             fs, location = fsspec.core.url_to_fs(path, **options)
             opening = fsspec.core.OpenFile(fs, location, compression=infer_compression(location))
-            source = read(stack.enter_context(opening), dataset.path)
+            file = stack.enter_context(io.BufferedReader(stack.enter_context(opening), _READ_BYTES))
+            source = read(file, dataset.path)
         except DatasetError:
             raise
-        except FileNotFoundError:
-            hint = _sibling(path)
-            raise DatasetError(f"dataset {dataset.dataset_id!r}: no file {dataset.path!r}{hint}") from None
+        except FileNotFoundError as error:
+            raise _missing(error, dataset, path) from None
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise failure(error) from None
         yield replace(source, records=lambda columns: _guarded(source.records(columns), failure))
@@ -373,7 +377,7 @@ def _resolved(dataset: DatasetFile) -> tuple[str, dict[str, Any]]:
 _FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
 
-def _reader(dataset: DatasetFile, path: str) -> Callable[[Any, str], _Source]:
+def _reader(dataset: DatasetFile, path: str) -> Callable[[io.BufferedReader, str], _Source]:
     """What reads this file: by its format, else by its suffix, whatever it is compressed with."""
     name = path.partition("::")[0].lower()
     suffix = PurePosixPath(PurePosixPath(name).stem if infer_compression(name) else name).suffix
@@ -388,20 +392,27 @@ def _reader(dataset: DatasetFile, path: str) -> Callable[[Any, str], _Source]:
     return _jsonl_source if file_format == "jsonl" else _parquet_source
 
 
-def _sibling(path: str) -> str:
+def _missing(error: FileNotFoundError, dataset: DatasetFile, path: str) -> DatasetError:
+    message = f"dataset {dataset.dataset_id!r}: no file {dataset.path!r}"
+    if error.__cause__ is not None:  # what kept a remote filesystem from looking
+        return DatasetError(f"{message} ({_reason(error.__cause__, dataset)})")
     if "::" in path or ("://" in path and not path.startswith("file://")):
-        return ""
+        return DatasetError(message)
     file = Path(path.removeprefix("file://")).expanduser()
     try:
-        return _did_you_mean(file.name, sorted(entry.name for entry in file.parent.iterdir()))
+        siblings = sorted(entry.name for entry in file.parent.iterdir())
     except OSError:
-        return f"; nor can its folder {file.parent.name!r} be read"
+        return DatasetError(f"{message}; nor can its folder {file.parent.name!r} be read")
+    return DatasetError(message + _did_you_mean(file.name, siblings))
 
 
 def _file_failure(dataset: DatasetFile, error: Exception) -> DatasetError | TransientError:
-    reason = hide_values(describe(error), spec=[dataset.path, dataset.storage_options])
-    message = f"dataset {dataset.dataset_id!r}: {dataset.path!r} cannot be read: {reason}"
+    message = f"dataset {dataset.dataset_id!r}: {dataset.path!r} cannot be read: {_reason(error, dataset)}"
     return TransientError(message) if is_transient(error) else DatasetError(message)
+
+
+def _reason(error: BaseException, dataset: DatasetFile) -> str:
+    return hide_values(describe(error), spec=[dataset.path, dataset.storage_options])
 
 
 def _guarded(records: Iterator[Record], failure: Callable[[Exception], Exception]) -> Iterator[Record]:
@@ -413,11 +424,8 @@ def _guarded(records: Iterator[Record], failure: Callable[[Exception], Exception
         raise failure(error) from None
 
 
-_READ_BYTES = 2**20
-
-
-def _jsonl_source(file: Any, path: str) -> _Source:
-    lines = _json_lines(io.BufferedReader(file, _READ_BYTES), path)
+def _jsonl_source(file: io.BufferedReader, path: str) -> _Source:
+    lines = _json_lines(_text_lines(file, path), path)
     first = next(lines, None)
     if first is None:
         raise DatasetError(f"{path}: there are no rows")
@@ -430,12 +438,21 @@ def _jsonl_source(file: Any, path: str) -> _Source:
     )
 
 
-def _json_lines(lines: Iterable[bytes], path: str) -> Iterator[Record]:
+def _text_lines(file: Iterable[bytes], path: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{path}:{number}: not UTF-8: {error.reason} at byte {error.start}") from None
+        yield text
+
+
+def _json_lines(lines: Iterable[str], path: str) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
-        if line.isspace():
+        if not line.strip():
             continue
         try:
-            row = load_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            row = load_json(line)
         except json.JSONDecodeError as error:
             raise DatasetError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from None
         except (ValueError, RecursionError) as error:
@@ -449,10 +466,9 @@ def _json_lines(lines: Iterable[bytes], path: str) -> Iterator[Record]:
 _LARGEST_CELL = 2**24
 
 
-def _csv_source(file: Any, path: str, *, delimiter: str = ",") -> _Source:
+def _csv_source(file: io.BufferedReader, path: str, *, delimiter: str) -> _Source:
     csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
-    lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    cells = _csv_cells(lines, path, delimiter=delimiter)
+    cells = _csv_cells(_text_lines(file, path), path, delimiter=delimiter)
     number, header = next(cells, (0, []))
     if not header:
         raise DatasetError(f"{path}: there are no rows")
@@ -466,15 +482,13 @@ def _csv_source(file: Any, path: str, *, delimiter: str = ",") -> _Source:
     )
 
 
-def _csv_cells(lines: IO[str], path: str, *, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_cells(lines: Iterable[str], path: str, *, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each behind the number of the line it begins on."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         number = reader.line_num + 1
         try:
             cells = next(reader, None)
-        except UnicodeDecodeError as error:
-            raise DatasetError(f"{path}: not UTF-8 after line {number - 1}: {error}") from None
         except csv.Error as error:
             raise DatasetError(f"{path}:{number}: not CSV: {error}") from None
         if cells is None:
@@ -493,7 +507,7 @@ def _csv_rows(cells: Iterable[tuple[int, list[str]]], header: list[str], path: s
 _READ_ROWS = 4096
 
 
-def _parquet_source(file: Any, path: str) -> _Source:
+def _parquet_source(file: io.BufferedReader, path: str) -> _Source:
     # With `pre_buffer`, or without a buffer size, a whole row group would be read at once.
     parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
     return _Source(

@@ -36,7 +36,7 @@ def canonical_json(value: Any) -> str:
     try:
         text = orjson.dumps(value, option=_OPTIONS).decode()
     except TypeError:
-        return _strict_json(value)
+        return _plain_json(_strict_json(value))
     if "null" in text:
         _strict_json(value)  # orjson writes NaN and infinity as null; the strict encoder refuses them
     return text
@@ -49,6 +49,14 @@ def _strict_json(value: Any) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a JSON value: {error}") from None
     return text
+
+
+def _plain_json(text: str) -> str:
+    """What orjson writes for the same value: the strict encoder has another way with floats (`1e-06`)."""
+    try:
+        return orjson.dumps(json.loads(text), option=_OPTIONS).decode()
+    except TypeError:  # an integer beyond 64 bits, or nested too deep
+        return text
 
 
 def load_json(text: str) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from themis_lib.core.cases import shards_of
+from themis_lib.core.datasets import case_tables
 from themis_lib.core.components import build, component_name
 from themis_lib.core.generate import GenerateStage
 from themis_lib.core.identity import digest
@@ -80,10 +81,16 @@ class Pipeline:
         """How many rows a stage has for a shard."""
         return shard.cases.rows * (len(self.reduce.metric_ids) if stage is self.reduce else self.samples)
 
-    def shards(self, store: RunStore) -> Iterator[Shard]:
-        """The data of the experiment, cut into shards. Raises `DatasetError`."""
+    def check_data(self) -> None:
+        """Read the first cases of each dataset, so that a wrong path or column is found at once. Raises `DatasetError`."""
         if not self.experiment.datasets:
             raise ConfigError("datasets: there is none; give at least one")
+        for dataset in self.experiment.datasets:
+            next(case_tables(dataset), None)
+
+    def shards(self, store: RunStore) -> Iterator[Shard]:
+        """The data of the experiment, cut into shards. Raises `DatasetError`."""
+        self.check_data()
         return shards_of(
             self.experiment.datasets,
             store,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from themis_lib.core.identity import canonical_json
 from themis_lib.core.manifest import Manifest, manifests
 from themis_lib.core.pipeline import Pipeline
-from themis_lib.core.stage import Shard, Stage
+from themis_lib.core.progress import Progress
+from themis_lib.core.score import ScoreStage
+from themis_lib.core.stage import Shard, Stage, run_stage
 from themis_lib.core.store import RunStore
 
 _VALUE_CHARS = 60
@@ -29,39 +32,58 @@ class StagePlan:
 
 def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
     """What each stage would find and what it would compute, with the reason why rows would miss."""
-    nearest = _nearest_run(pipeline, store)
-    counts: dict[str, list[int]] = {stage.label: [0, 0, 0, 0] for stage in pipeline.stages}
+    counts = {stage.label: _Counts() for stage in pipeline.stages}
     for shard in list(pipeline.shards(store)):
         known: Shard | None = shard
         for stage in pipeline.stages:
             rows = pipeline.rows_in(stage, shard)
-            cached, missing, known_after = _look_up(stage, known, store, rows)
-            tally = counts[stage.label]
-            for index, count in enumerate((rows, cached, missing, rows - cached - missing)):
-                tally[index] += count
-            known = known_after if stage.name != "score" or known_after is None else known_after
+            found, missing = (0, 0) if known is None else asyncio.run(_look_up(stage, known, store))
+            counts[stage.label].add(rows, found, missing)
+            known = known and _next(stage, known, store) if found == rows else None
+    nearest = _nearest_run(pipeline, store)
     return [
-        StagePlan(stage.label, *counts[stage.label], reasons=_reasons(stage, nearest, counts[stage.label]))
-        for stage in pipeline.stages
-    ]
+        StagePlan(
+            stage.label, count.rows, count.cached, count.missing, count.rows - count.cached - count.missing,
+            reasons=_reasons(pipeline, stage, nearest, count),
+        )
+        for stage, count in zip(pipeline.stages, counts.values(), strict=True)
+    ]  # fmt: skip
 
 
-def _look_up(stage: Stage, shard: Shard | None, store: RunStore, rows: int) -> tuple[int, int, Shard | None]:
-    """Rows found and rows missing; then the shard with this stage's table, where the store has it whole."""
-    if shard is None:
-        return 0, 0, None
+@dataclass
+class _Counts:
+    rows: int = 0
+    cached: int = 0
+    missing: int = 0
+
+    def add(self, rows: int, cached: int, missing: int) -> None:
+        self.rows += rows
+        self.cached += cached
+        self.missing += missing
+
+
+async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, int]:
+    """Rows found and rows missing. Where all are found the shard's table is put together, if it was not."""
     row_set = stage.row_set(store)
+    if row_set.shard(stage.shard_name(shard)) is None:
+        keys = stage.keys(stage.rows(shard, store))
+        found = len(row_set.find(keys)[0]) + keys.null_count
+        if found < len(keys):
+            return found, len(keys) - found
+        await run_stage(stage, shard, store, run_id="plan", progress=Progress())
     part = row_set.shard(stage.shard_name(shard))
-    if part is not None:
-        return rows, 0, _with_part(stage, shard, part)
-    keys = stage.keys(stage.rows(shard, store))
-    found = len(row_set.find(keys)[0]) + keys.null_count
-    return found, rows - found, None
+    return (part.rows if part else 0), 0
+
+
+def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard | None:
+    """The shard with this stage's table."""
+    part = stage.row_set(store).shard(stage.shard_name(shard))
+    return None if part is None else _with_part(stage, shard, part)
 
 
 def _with_part(stage: Stage, shard: Shard, part: Any) -> Shard:
-    if stage.name == "score":
-        return replace(shard, scores={**shard.scores, getattr(stage, "metric_id"): part})  # noqa: B009
+    if isinstance(stage, ScoreStage):
+        return replace(shard, scores={**shard.scores, stage.metric_id: part})
     return replace(shard, **{{"generate": "outputs", "parse": "answers", "reduce": "results"}[stage.name]: part})
 
 
@@ -76,20 +98,22 @@ def _nearest_run(pipeline: Pipeline, store: RunStore) -> Manifest | None:
     return max(manifests(store), key=likeness, default=None)
 
 
-def _reasons(stage: Stage, nearest: Manifest | None, counts: list[int]) -> tuple[str, ...]:
-    rows, cached, missing, unknown = counts
-    if cached == rows:
+def _reasons(pipeline: Pipeline, stage: Stage, nearest: Manifest | None, counts: _Counts) -> tuple[str, ...]:
+    if counts.cached == counts.rows:
         return ()
     if nearest is None:
-        return ("no run in this store yet",)
-    if unknown == rows:
-        return ("depends on what an earlier stage returns; a row whose input comes out the same is not computed again",)
+        return ("no run in this store yet",) if stage is pipeline.generate else ()
+    if not counts.missing:
+        return ("depends on what the stage before it returns; a row that comes out the same is not computed again",)
     record = next((record for record in nearest.stages if record.stage == stage.label), None)
     if record is None:
-        return (f"run {nearest.run_id} had no stage {stage.label}",)
-    if record.fingerprint == stage.fingerprint:
-        return (f"same stage as run {nearest.run_id}; these rows are new or were not finished",)
-    return tuple(f"since run {nearest.run_id}: {line}" for line in differences(record.identity, stage.identity))
+        return (f"run {nearest.run_id} had no such stage",)
+    lines = differences(record.identity, stage.identity)
+    if stage is pipeline.generate:
+        lines += differences(nearest.seeds, list(pipeline.seeds), "seeds")
+    if not lines:
+        return (f"the same stage as in run {nearest.run_id}; these rows are new, changed or were not finished",)
+    return tuple(f"since run {nearest.run_id}: {line}" for line in lines)
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:

@@ -1,0 +1,29 @@
+"""Servers the tests talk to, each started once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+for _name, _value in {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Prefect server on loopback, with a home of its own."""
+    from flows.server import ensure_server, stop_server
+
+    before = os.environ.get("PREFECT_HOME")
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    yield ensure_server()
+    stop_server()
+    os.environ.pop("PREFECT_HOME")
+    if before is not None:
+        os.environ["PREFECT_HOME"] = before

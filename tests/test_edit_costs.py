@@ -1,0 +1,268 @@
+"""What an edit costs: the table of the README, each row exactly, in process and through the flow.
+
+Every edit is made to an experiment whose rows are all in the store. `generate`, `parse` and `score` count the calls
+of the components; `reduce` counts the rows of the summary that were computed.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.counting import CALLS
+from tests.drivers import DRIVERS, flow_outcome, run_in_process
+
+N, K = 6, 2
+Spec = dict[str, Any]
+Edit = Callable[[Spec], None]
+
+
+def base(store: Path) -> Spec:
+    """Six cases, two samples, three shards, one metric; every score is 1 but that of case 4."""
+    return {
+        "name": "costs",
+        "generation": {"generator": {"use": "tests.counting:Generator"}, "reducer": "builtin/mean"},
+        "evaluation": {
+            "parsers": [{"use": "tests.counting:Parser"}],
+            "metrics": [{"use": "tests.counting:Metric", "id": "first"}],
+        },
+        "datasets": [{"dataset_id": "numbers", "cases": [case(number) for number in range(N)]}],
+        "storage": {"store": str(store)},
+        "runtime": {"shard_size": 2},
+        "seeds": [11, 12],
+    }
+
+
+def case(number: int, **fields: Any) -> Spec:
+    expected = "wrong" if number == 4 else str(number)
+    topic = "low" if number < 3 else "high"
+    return {
+        "case_id": f"case-{number}",
+        "input": str(number),
+        "expected_output": expected,
+        "metadata": {"topic": topic},
+        **fields,
+    }
+
+
+def setting(path: str, value: Any) -> Edit:
+    """An edit that sets one value by its dotted path."""
+
+    def edit(spec: Spec) -> None:
+        target: Any = spec
+        *parents, last = path.split(".")
+        for part in parents:
+            target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
+        target[int(last) if isinstance(target, list) else last] = value
+
+    return edit
+
+
+def cases(change: Callable[[list[Spec]], list[Spec]]) -> Edit:
+    """An edit of the list of cases."""
+
+    def edit(spec: Spec) -> None:
+        spec["datasets"][0]["cases"] = change(spec["datasets"][0]["cases"])
+
+    return edit
+
+
+def changed_case(number: int, **fields: Any) -> Edit:
+    return cases(lambda known: [{**item, **fields} if index == number else item for index, item in enumerate(known)])
+
+
+GENERATOR = "generation.generator"
+EDITS: dict[str, tuple[Edit, tuple[int, int, int, int]]] = {
+    "nothing": (lambda spec: None, (0, 0, 0, 0)),
+    # Texts of 1, 3 and 5 hold the prompt; the value of 3 does too, and its score falls.
+    "prompt spec": (setting("generation.prompt_spec.prefix", "p"), (N * K, 3 * K, 1 * K, 1)),
+    "instructions": (setting("generation.prompt_spec.instructions", "p"), (N * K, 3 * K, 1 * K, 1)),
+    "prompt spec, all texts identical": (setting("generation.prompt_spec.suffix", "s"), (N * K, 0, 0, 0)),
+    "a metric added": (
+        lambda spec: spec["evaluation"]["metrics"].append({"use": "tests.counting:Metric", "scale": 0.5}),
+        (0, 0, N * K, 1),
+    ),
+    "a metric changed": (setting("evaluation.metrics.0.scale", 0.25), (0, 0, N * K, 1)),
+    "parser changed, same values": (setting("evaluation.parsers.0.suffix", "x"), (0, N * K, 0, 0)),
+    "one expected output changed": (changed_case(0, expected_output="wrong"), (0, 0, K, 1)),
+    "one case's metadata changed": (changed_case(4, metadata={"topic": "low"}), (0, 0, 0, 0)),
+    "a case added": (cases(lambda known: [*known, case(7)]), (K, K, K, 1)),
+    "a case added in front": (cases(lambda known: [case(7), *known]), (K, K, K, 1)),
+    "a case removed": (cases(lambda known: known[:-1]), (0, 0, 0, 1)),
+    "cases reordered": (cases(lambda known: known[::-1]), (0, 0, 0, 0)),
+    "cases renamed": (
+        cases(lambda known: [{**item, "case_id": f"new-{index}"} for index, item in enumerate(known)]),
+        (0, 0, 0, 0),
+    ),
+    "a case duplicated": (cases(lambda known: [*known, {**known[0], "case_id": "again"}]), (K, 0, 0, 1)),
+    "samples": (setting("seeds", [11, 12, 13, 14, 15]), (N * 3, N * 3, N * 3, 1)),
+    "temperature": (setting(f"{GENERATOR}.temperature", 0.7), (N * K, 0, 0, 0)),
+    "seed": (setting("seeds", [21, 22]), (N * K, N * K, N * K, 1)),
+    "max tokens": (setting(f"{GENERATOR}.max_tokens", 8), (N * K, 0, 0, 0)),
+    "model": (setting(f"{GENERATOR}.model", "m2"), (N * K, 0, 0, 0)),
+    "base_url": (setting(f"{GENERATOR}.base_url", "http://two"), (N * K, 0, 0, 0)),
+    "concurrency": (setting("runtime.max_concurrency", 1), (0, 0, 0, 0)),
+    "timeout": (setting("runtime.timeout_s", 60.0), (0, 0, 0, 0)),
+    "batch size": (setting("runtime.batch_size", 1), (0, 0, 0, 0)),
+    "shard size": (setting("runtime.shard_size", 4), (0, 0, 0, 0)),
+    "api key": (setting(f"{GENERATOR}.api_key", "${THEMIS_TEST_KEY}"), (0, 0, 0, 0)),
+}
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THEMIS_TEST_KEY", "sesame")
+
+
+@pytest.fixture(params=list(DRIVERS))
+def driver(request: pytest.FixtureRequest) -> Any:
+    if request.param == "in process":
+        return lambda spec, folder: DRIVERS["in process"](spec, folder, "")
+    api_url = request.getfixturevalue("prefect_api")
+    return lambda spec, folder: DRIVERS["through the flow"](spec, folder, api_url)
+
+
+def cost(driver: Any, spec: Spec, folder: Path) -> tuple[int, int, int, int]:
+    """Run and count: generator, parser and metric calls, then summary rows."""
+    CALLS.clear()
+    result = driver(spec, folder)
+    return CALLS["generate"], CALLS["parse"], CALLS["score"], result.manifest.summary_computed
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edit_costs_what_the_table_says(name: str, driver: Any, tmp_path: Path) -> None:
+    """An edit to a warm experiment costs exactly the calls and rows that the table says."""
+    edit, expected = EDITS[name]
+    spec = base(tmp_path / "store")
+    run_in_process(spec, tmp_path, "")
+    edited = copy.deepcopy(spec)
+    edit(edited)
+
+    assert expected == cost(driver, edited, tmp_path)
+
+
+def test_first_run_computes_everything_once(driver: Any, tmp_path: Path) -> None:
+    """A run on an empty store calls each component once a row."""
+    assert (N * K, N * K, N * K, 1) == cost(driver, base(tmp_path / "store"), tmp_path)
+
+
+def test_duplicate_is_free_for_a_deterministic_generator(driver: Any, tmp_path: Path) -> None:
+    """A duplicated case costs nothing where the generator declares itself deterministic."""
+    spec = base(tmp_path / "store")
+    spec["generation"]["generator"]["use"] = "tests.counting:DeterministicGenerator"
+    run_in_process(spec, tmp_path, "")
+    EDITS["a case duplicated"][0](spec)
+
+    assert (0, 0, 0, 1) == cost(driver, spec, tmp_path)
+
+
+def test_metadata_costs_only_the_slices_over_it(driver: Any, tmp_path: Path) -> None:
+    """A case that moves from one slice to another costs the summary rows of these two, and nothing else."""
+    spec = base(tmp_path / "store")
+    spec["evaluation"]["slices"] = ["topic"]
+    run_in_process(spec, tmp_path, "")
+    EDITS["one case's metadata changed"][0](spec)
+
+    assert (0, 0, 0, 2) == cost(driver, spec, tmp_path)
+
+
+def test_metadata_costs_a_metric_that_reads_it(driver: Any, tmp_path: Path) -> None:
+    """One case's changed metadata is scored again by a metric that declares that it reads metadata."""
+    spec = base(tmp_path / "store")
+    spec["evaluation"]["metrics"][0]["use"] = "tests.counting:MetadataMetric"
+    run_in_process(spec, tmp_path, "")
+    EDITS["one case's metadata changed"][0](spec)
+
+    assert (0, 0, K, 0) == cost(driver, spec, tmp_path)
+
+
+_MODULE = '''
+from tests.counting import Generator as Counting, Parser, Metric, count
+from themis_lib import GenerationResult
+
+MARK = "{mark}"
+
+class Generator(Counting):
+    """{docstring}"""
+    component_id = "tests/edited"
+
+    async def generate(self, case, ctx):
+        # {comment}
+        count("generate")
+        return GenerationResult(final_output=f"answer {{case.input}}/{{ctx.seed}}{{MARK[1:]}}")
+'''
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        ({"comment": "another comment", "docstring": "Another docstring."}, (0, 0, 0, 0)),
+        ({"mark": "y"}, (N * K, 0, 0, 0)),
+    ],
+    ids=["comments and docstrings", "body"],
+)
+def test_code_is_identity(
+    edit: dict[str, str], expected: tuple[int, ...], driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Editing what a user's component does costs its stage; editing its comments and docstrings costs nothing."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"edited_{abs(hash(tmp_path))}"
+    text = {"mark": "x", "comment": "a comment", "docstring": "A docstring."}
+    spec = base(tmp_path / "store")
+    spec["generation"]["generator"]["use"] = f"{name}:Generator"
+    (tmp_path / f"{name}.py").write_text(_MODULE.format(**text))
+    run_in_process(spec, tmp_path, "")
+    (tmp_path / f"{name}.py").write_text(_MODULE.format(**{**text, **edit}))
+    sys.modules.pop(name)
+
+    assert expected == cost(driver, spec, tmp_path)
+
+
+def test_hidden_setting_is_caught(tmp_path: Path) -> None:
+    """Negative control: a component that hides a setting from its fingerprint fails the table."""
+    spec = base(tmp_path / "store")
+    spec["generation"]["generator"]["use"] = "tests.counting:HidingGenerator"
+    run_in_process(spec, tmp_path, "")
+    edit, expected = EDITS["temperature"]
+    edit(spec)
+
+    assert expected != cost(lambda *given: run_in_process(*given, ""), spec, tmp_path)
+
+
+def test_flow_shows_cached_for_unchanged_shards(prefect_api: str, tmp_path: Path) -> None:
+    """Through the flow, every task of an unchanged shard ends `Cached`; a shard with a new case does not."""
+    spec = base(tmp_path / "store")
+    flow_outcome(spec, tmp_path, prefect_api)
+    again = task_states(flow_outcome(spec, tmp_path, prefect_api), prefect_api)
+    EDITS["a case added"][0](spec)
+    grown = task_states(flow_outcome(spec, tmp_path, prefect_api), prefect_api)
+
+    assert {"Cached"} == set(again.values())
+    assert 12 == len(again)
+    assert {name for name, state in grown.items() if state != "Cached"} == {
+        f"{stage} numbers 6–6" for stage in ("generate", "parse", "score[first]", "reduce")
+    }
+
+
+def task_states(outcome: Any, api_url: str) -> dict[str, str]:
+    """The state of each task of a flow run as the server recorded it."""
+    import asyncio
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    async def read() -> dict[str, str]:
+        async with get_client() as client:
+            runs = await client.read_task_runs(
+                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[outcome.flow_run_id]))
+            )
+        return {run.name: run.state.name for run in runs}
+
+    with temporary_settings({PREFECT_API_URL: api_url}):
+        return asyncio.run(read())

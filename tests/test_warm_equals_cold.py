@@ -1,0 +1,80 @@
+"""The definition of correct: a run on a warm store gives the same tables as a run on an empty one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tables import tables_of
+from themis_lib import Experiment, InMemoryRunStore
+from themis_lib.core.spec import experiment_from_spec
+
+numbers = st.integers(min_value=0, max_value=9).map(str)
+cases = st.lists(
+    st.fixed_dictionaries(
+        {"input": numbers, "expected_output": st.none() | numbers},
+        optional={"metadata": st.fixed_dictionaries({"topic": st.sampled_from(["a", "b"])})},
+    ),
+    min_size=1,
+    max_size=12,
+)
+generators = st.fixed_dictionaries(
+    {
+        "use": st.sampled_from(["tests.counting:Generator", "tests.counting:DeterministicGenerator"]),
+        "temperature": st.sampled_from([0.0, 1.0]),
+    }
+)
+metrics = st.lists(
+    st.sampled_from(
+        [
+            {"use": "tests.counting:Metric", "id": "plain"},
+            {"use": "tests.counting:Metric", "id": "scaled", "scale": 0.5},
+            {"use": "tests.counting:MetadataMetric", "id": "metadata"},
+            {"use": "builtin/numeric_match"},
+        ]
+    ),
+    max_size=3,
+    unique_by=lambda metric: metric.get("id", metric["use"]),
+)
+
+
+@st.composite
+def experiments(draw: st.DrawFn) -> dict[str, Any]:
+    seeds = draw(st.lists(st.integers(min_value=10, max_value=15), min_size=1, max_size=3))
+    ids = st.permutations([f"case-{index}" for index in range(12)])
+    return {
+        "generation": {
+            "generator": draw(generators),
+            "prompt_spec": {"prefix": draw(st.sampled_from([None, "p", "q"]))},
+            "reducer": draw(st.sampled_from(["builtin/mean", "builtin/first", "builtin/majority_vote"])),
+        },
+        "evaluation": {
+            "parsers": draw(st.sampled_from([[], ["tests.counting:Parser"], ["builtin/number", "builtin/text"]])),
+            "metrics": [] if draw(st.booleans()) else draw(metrics),
+            "slices": draw(st.sampled_from([[], ["topic"]])),
+        },
+        "datasets": [
+            {
+                "dataset_id": "numbers",
+                "cases": [
+                    {"case_id": case_id, **case} for case_id, case in zip(draw(ids), draw(cases), strict=False)
+                ],
+            }
+        ],
+        "runtime": {"shard_size": draw(st.integers(min_value=1, max_value=5))},
+        "seeds": seeds,
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(experiments(), min_size=2, max_size=4))
+def test_warm_equals_cold(history: list[dict[str, Any]]) -> None:
+    """Whatever ran on a store before, in shards of any size and cases in any order, a run's tables are the same."""
+    warm = InMemoryRunStore()
+
+    for spec in history:
+        experiment = experiment_from_spec(Experiment, spec, where="spec")
+        expected = tables_of(experiment.run(InMemoryRunStore()))
+        assert expected == tables_of(experiment.run(warm))
