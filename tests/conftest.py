@@ -27,3 +27,18 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.pop("PREFECT_HOME")
     if before is not None:
         os.environ["PREFECT_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def s3_options() -> Iterator[dict[str, str]]:
+    """The storage options of a real S3 server on loopback, which has a bucket `themis`."""
+    import s3fs
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = {"endpoint_url": f"http://{host}:{port}", "key": "testing", "secret": "testing"}
+    s3fs.S3FileSystem(**options).mkdir("themis")
+    yield options
+    server.stop()

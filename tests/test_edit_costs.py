@@ -73,7 +73,9 @@ def cases(change: Callable[[list[Spec]], list[Spec]]) -> Edit:
 
 
 def changed_case(number: int, **fields: Any) -> Edit:
-    return cases(lambda known: [{**item, **fields} if index == number else item for index, item in enumerate(known)])
+    return cases(
+        lambda known: [{**item, **fields} if index == number else item for index, item in enumerate(known)]
+    )
 
 
 GENERATOR = "generation.generator"
@@ -207,7 +209,11 @@ class Generator(Counting):
     ids=["comments and docstrings", "body"],
 )
 def test_code_is_identity(
-    edit: dict[str, str], expected: tuple[int, ...], driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    edit: dict[str, str],
+    expected: tuple[int, ...],
+    driver: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Editing what a user's component does costs its stage; editing its comments and docstrings costs nothing."""
     monkeypatch.syspath_prepend(str(tmp_path))

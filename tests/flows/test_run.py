@@ -108,5 +108,15 @@ def test_run_shows_summary_files_and_next_step(
     result = CliRunner().invoke(app, [str(path)])
 
     assert 0 == result.exit_code, result.output
-    for text in ("costs", "completed", "numbers", "first", "0.8333", "computed", "cached", "*.parquet", "--plan"):
+    for text in (
+        "costs",
+        "completed",
+        "numbers",
+        "first",
+        "0.8333",
+        "computed",
+        "cached",
+        "*.parquet",
+        "--plan",
+    ):
         assert text in result.stdout

@@ -88,8 +88,8 @@ class Regex(_Parser):
     """What a regular expression (Python's `re`) matches in the output.
 
     `group` is the number or the name of the group that holds the answer: by default the first, or the whole
-    match where the pattern has no groups. `which` says which of several matches counts. Other flags are written
-    in the pattern: `(?m)`, `(?s)`.
+    match where the pattern has no groups. `which` says which of several matches counts. Other flags stand in
+    the pattern: `(?m)`, `(?s)`.
     """
 
     component_id: ClassVar[str] = "builtin/regex"
@@ -151,9 +151,9 @@ class ChoiceLetter(_Parser):
     """The option that the output names as the answer, as it stands in `choices`.
 
     In order of weight: a statement (`the answer is B`, `Answer: (B)`, `\\boxed{B}`, `B is correct`), the last
-    of several; a conclusion (`so B.`, `I choose B.`); the only option whose label begins a line (`B) Paris`) or
-    fills it (`b`); the only option in bold (`**B**`). One named beside another (`B or C`), or as wrong, does not
-    count.
+    of several; a conclusion (`so B.`, `I choose B.`); the only option whose label begins a line (`B) Paris`)
+    or fills it (`b`); the only option in bold (`**B**`). One named beside another (`B or C`), or as wrong,
+    does not count.
     """
 
     component_id: ClassVar[str] = "builtin/choice_letter"
@@ -180,7 +180,7 @@ class ChoiceLetter(_Parser):
 
 @dataclass(frozen=True)
 class MathAnswer(_Parser):
-    r"""The LaTeX in the last `\boxed{…}` or `\fbox{…}` whose braces match, or behind a `\boxed 5` without them.
+    r"""The LaTeX in the last `\boxed{…}` or `\fbox{…}` whose braces match, or behind a bare `\boxed 5`.
 
     Space around it, dollar signs around it and a final period are removed; nothing else is changed.
     """
@@ -293,8 +293,8 @@ def read_number(value: Any, *, percent: Percent = "number") -> int | float | Non
     r"""The number that a JSON number is or a text ends on; null where there is none.
 
     The number directly behind the last marker of an answer (`####`, `answer is`, `Answer:`, `\boxed{`, a line
-    that begins with `A:`) goes before the last number of the text. Read are `1,234.50`, `1e5`, `1/2`, `3 1/2`,
-    `\frac{1}{2}`, `10^3` and `2 × 10^3`; currencies and units are dropped, and so are words such as `billion`.
+    that begins with `A:`) goes before the last number of the text. Read are `1,234.50`, `1e5`, `1/2`,
+    `3 1/2`, `\frac{1}{2}`, `10^3`, `2 × 10^3`; currencies and units are dropped, and words such as `billion`.
     A minus behind another number subtracts; digits of a word (`GPT-4`, `x_1`) or an exponent (`cm^2`) are no
     number. `12%` is 12, as GSM8K writes percentages, or 0.12 with `percent="fraction"`.
 
@@ -354,7 +354,7 @@ _NUMBER = re.compile(
 )
 
 #: What may stand between a marker and its answer: punctuation, markup, currencies, signs.
-_GAP = r"(?:[\s*_`\"'“‘(\[{:~≈=$€£¥₹+\-−–]|\\[(\[$]|\\(?:text\w*|math\w+|boxed|fbox)\b)*"
+_GAP = r"(?:[\s*_`\"'“‘(\[{:~≈=$€£¥₹+\-−–]|\\[(\[$]|\\(?:text\w*|math\w+)\b)*"
 #: A calculation in front of its result: `2 * 9 = 18`, `x = 18`.
 _CALCULATION = r"(?:[A-Za-z]?[ \t\d.,+\-−–*/×÷x^()$€£¥₹%=]*=)?"
 _IS = r"[\"'*_`]*\s*(?:is|are|was|will be|would be|should be|must be|[-=]?>|→|:|=)"
@@ -558,7 +558,7 @@ def _in_word(text: str, mention: re.Match[str]) -> bool:
 
 
 #: What may stand between `the answer is` and the letter.
-_OPENING = r"(?:[\s*_`\"'“‘(\[{$<:]|\\[(\[]|\\(?:text\w*|math\w+|boxed|fbox)\b)*"
+_OPENING = r"(?:[\s*_`\"'“‘(\[{$<:]|\\[(\[]|\\(?:text\w*|math\w+)\b)*"
 _HEDGE = (
     r"(?:(?:the|option|choice|letter|definitely|clearly|probably|likely|most|therefore|thus|simply)\b"
     r"[\s*_:]*)*"
@@ -721,7 +721,7 @@ def _documents(text: str) -> Iterator[Any]:
     yield from reversed(list(_embedded_documents(text)))
 
 
-_BRACKET = re.compile(r"[{\[]")
+_BRACKET = re.compile(r"\{(?=\s*[\"}])|\[(?=\s*[\[{\"\d\-tfn\]])")
 
 
 def _embedded_documents(text: str) -> Iterator[Any]:

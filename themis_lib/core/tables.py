@@ -128,7 +128,7 @@ def column_digests(table: pa.Table) -> dict[str, str]:
 
 
 def _column_digest(column: pa.ChunkedArray) -> str:
-    array = pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     hasher = hashlib.sha256(f"column:{array.type}:{len(array)}:".encode())
     if pa.types.is_string(array.type):
         lengths = pc.fill_null(pc.binary_length(array), -1)
