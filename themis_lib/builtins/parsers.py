@@ -42,7 +42,7 @@ class _Parser(Builtin):
         """Raises `ComponentError`, naming the setting and its value, for one that cannot be used."""
         check_types(self)
 
-    def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:  # noqa: ARG002 - the protocol's
+    def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:  # noqa: ARG002
         """The answer, or why there is none."""
         if result.final_output is None:
             return self._missing("the output is null")
@@ -267,8 +267,9 @@ def check_types(component: Builtin) -> None:
             adapter.validate_python(value, strict=True)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
+            setting = f"{name}={value!r}" if definition.__dataclass_fields__[name].repr else name
             raise ComponentError(
-                f"{component.component_id}: {name}={value!r}: {problem[:1].lower()}{problem[1:]}"
+                f"{component.component_id}: {setting}: {problem[:1].lower()}{problem[1:]}"
             ) from None
 
 

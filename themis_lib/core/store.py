@@ -65,7 +65,8 @@ class RunStore:
         """Write and remove a small file, so that a store that refuses either is known before anything is generated."""
         probe = self.locate(f"runs/.probe-{uuid.uuid4().hex}")
         try:
-            self.fs.makedirs(self.fs._parent(probe), exist_ok=True)
+            if self.local:  # elsewhere there are no folders, and a misspelt bucket would be created
+                self.fs.makedirs(self.fs._parent(probe), exist_ok=True)
             self.fs.pipe_file(probe, b"")
             self.fs.rm_file(probe)
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
@@ -130,11 +131,10 @@ class RunStore:
     def create_part(self, path: str, table: pa.Table) -> Part:
         """Write an immutable table and return its reference; where there is one already, that one's reference."""
         table, part = _described(path, table)
-        if not self.create(path, parquet_bytes(table)):
+        while not self.create(path, parquet_bytes(table)):
             written = self.read_part(path)
             if written is not None:
-                return written
-            self.create(path, parquet_bytes(table))  # the file in the way was damaged and is now set aside
+                return written  # else the file in the way was damaged and is now set aside
         self._remember(path, table)
         return part
 
@@ -168,13 +168,12 @@ class RunStore:
                 self._tables.move_to_end(path)
                 return self._tables[path]
         try:
-            table = pq.read_table(pa.BufferReader(self.read_bytes(path)), page_checksum_verification=True)
+            content = self.read_bytes(path)
         except FileNotFoundError:
             return None
-        except (pa.ArrowException, OSError) as error:
-            self.set_aside(path, error)
-            return None
-        self._remember(path, table)
+        table = self._parse(path, pa.BufferReader(content))
+        if table is not None:
+            self._remember(path, table)
         return table
 
     def read_keys(self, path: str) -> pa.Array | None:
@@ -183,11 +182,9 @@ class RunStore:
             table = self.read_table(path)
         else:
             try:
-                table = pq.read_table(self.locate(path), columns=["key"])
+                with pa.OSFile(self.locate(path)) as file:
+                    table = self._parse(path, file, columns=["key"])
             except FileNotFoundError:
-                return None
-            except (pa.ArrowException, OSError) as error:
-                self.set_aside(path, error)
                 return None
         return None if table is None else table["key"].combine_chunks()
 
@@ -197,6 +194,14 @@ class RunStore:
         with contextlib.suppress(FileNotFoundError):
             self.fs.mv(self.locate(path), self.locate(f"{path}.damaged"))
         self._forget(path)
+
+    def _parse(self, path: str, source: Any, *, columns: list[str] | None = None) -> pa.Table | None:
+        """The table in an open file; null where its content is damaged. A failure to open it is not damage."""
+        try:
+            return pq.read_table(source, columns=columns, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            self.set_aside(path, error)
+            return None
 
     def _remember(self, path: str, table: pa.Table) -> None:
         with self._lock:
