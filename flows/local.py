@@ -9,18 +9,26 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import State
 
 from flows.evaluate import evaluate
-from tasks.worker import OBSERVER
+from tasks.worker import OBSERVER, SUBMITTED
 from themis_lib.core.run import Run
 from themis_lib.errors import ThemisError
 
 _RECORDING_TIMEOUT_S = 30
+_PAGE = 200
 
 
 @dataclass
@@ -45,7 +53,7 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
         with temporary_settings(settings):
             state: State[Any] = await evaluate(**parameters, return_state=True)
             flow_run_id = state.state_details.flow_run_id
-            await _recorded(flow_run_id)
+            await _recorded(flow_run_id, tasks=SUBMITTED[runs[-1].run_id] if runs else 0)
             outcome = await state.aresult(raise_on_failure=False)
     finally:
         OBSERVER.reset(token)
@@ -56,17 +64,25 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
     return Outcome(run=runs[-1], flow_run_id=flow_run_id)
 
 
-async def _recorded(flow_run_id: UUID | None) -> None:
-    """Wait until no task of the flow run is under way in the server's books."""
+async def _recorded(flow_run_id: UUID | None, *, tasks: int) -> None:
+    """Wait until the server has every task of the flow run in its books, and none of them under way."""
     if flow_run_id is None:
         return
     await asyncio.to_thread(EventsWorker.drain_all, timeout=_RECORDING_TIMEOUT_S)
     deadline = time.monotonic() + _RECORDING_TIMEOUT_S
     async with get_client() as client:
-        while time.monotonic() < deadline:
-            task_runs = await client.read_task_runs(
-                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-            )
-            if all(task_run.state and task_run.state.is_final() for task_run in task_runs):
-                return
+        while await _ended_tasks(client, flow_run_id) < tasks and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
+
+
+async def _ended_tasks(client: PrefectClient, flow_run_id: UUID) -> int:
+    of_flow_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    ended = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=list(TERMINAL_STATES))))
+    count = 0
+    while True:
+        page = await client.read_task_runs(
+            flow_run_filter=of_flow_run, task_run_filter=ended, limit=_PAGE, offset=count
+        )
+        count += len(page)
+        if len(page) < _PAGE:
+            return count

@@ -10,6 +10,7 @@ from prefect.futures import PrefectFuture
 from prefect.tasks import Task, exponential_backoff
 
 from tasks.caching import cache_key
+from tasks.worker import SUBMITTED
 from themis_lib.core.pipeline import RunStage
 from themis_lib.core.run import Run
 from themis_lib.core.stage import Shard, Stage
@@ -32,6 +33,7 @@ def submitting(run: Run, task: Task[..., Any], *, storage: Path | str) -> RunSta
         future = (fresh if known is None else configured).submit(
             work=_work(run, stage, shard), label=f"{stage.label} {shard.label}", cache_key=cache_key(stage, shard, run.store)
         )
+        SUBMITTED[run.run_id] += 1
         part = await _part(future)
         run.progress.finish(stage.label, part)
         return part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -24,6 +25,8 @@ from themis_lib.core.tables import Part
 
 T = TypeVar("T")
 _RUNS: dict[str, Run] = {}
+#: How many tasks a run has submitted, so that whoever leaves can wait until all of them are on record.
+SUBMITTED: Counter[str] = Counter()
 #: Called with the run when a flow of this context starts one, for a display that follows it.
 OBSERVER: ContextVar[Callable[[Run], None] | None] = ContextVar("observer", default=None)
 
@@ -67,12 +70,14 @@ def _compiled(experiment: str) -> Pipeline:
 
 
 _STORES: dict[str, RunStore] = {}
+_STORES_LOCK = threading.Lock()
 
 
 def _opened(url: str, experiment: Experiment) -> RunStore:
-    if url not in _STORES:
-        _STORES[url] = open_store(url, experiment.resolved_storage()[1])
-    return _STORES[url]
+    with _STORES_LOCK:
+        if url not in _STORES:
+            _STORES[url] = open_store(url, experiment.resolved_storage()[1])
+        return _STORES[url]
 
 
 class SharedLoop:
@@ -99,7 +104,13 @@ class SharedLoop:
             future.cancel()
 
 
-@lru_cache(maxsize=1)
+_LOOPS: list[SharedLoop] = []
+_LOOP_LOCK = threading.Lock()
+
+
 def shared_loop() -> SharedLoop:
-    """The loop of this process."""
-    return SharedLoop()
+    """The loop of this process; tasks that ask at once get the same one, so that one limit bounds them all."""
+    with _LOOP_LOCK:
+        if not _LOOPS:
+            _LOOPS.append(SharedLoop())
+    return _LOOPS[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,6 +54,34 @@ def test_create_loses_nothing_among_threads(open_store: OpenStore) -> None:
     assert all(won)
     assert names == sorted(open_store().list("rows"))
     assert [name.encode() for name in names] == [open_store().read_bytes(f"rows/{name}") for name in names]
+
+
+@pytest.fixture
+def frequent_switches() -> Iterator[None]:
+    """Threads take turns after every microsecond, so that what can go wrong between them does."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_memory_is_safe_between_threads(frequent_switches: None) -> None:
+    """In memory, too, a contested path has one winner, and listing while others remove is no error."""
+    for _ in range(20):
+        store = InMemoryRunStore()
+        store.create("rows/stays", b"")
+
+        def contend(number: int) -> tuple[bool, bool]:
+            won = store.create("rows/contested", b"x")  # noqa: B023 - called in this round
+            store.create(f"rows/goes-{number}", b"x")  # noqa: B023
+            store.remove(f"rows/goes-{number}")  # noqa: B023
+            return won, "stays" in store.list("rows")  # noqa: B023
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            outcomes = list(threads.map(contend, range(THREADS)))
+
+        assert 1 == sum(won for won, _ in outcomes)
+        assert all(listed for _, listed in outcomes)
 
 
 def test_reading_and_listing_while_others_write(open_store: OpenStore) -> None:
@@ -261,7 +291,7 @@ def test_file_that_cannot_be_opened_is_not_damaged(tmp_path: Path) -> None:
 
     with pytest.raises(IsADirectoryError):
         store.read_table("rows/a.parquet")
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(OSError, match="is a directory"):
         store.read_keys("rows/a.parquet")
 
     assert ["a.parquet"] == list(store.list("rows"))

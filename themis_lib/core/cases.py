@@ -32,8 +32,8 @@ def shards_of(
     """
     index = 0
     occurrences = _Occurrences(case_columns(reads), deterministic=deterministic)
+    ids = IdRegistry()
     for dataset in datasets:
-        ids = IdRegistry()
         start = 0
         for table in _cut(case_tables(dataset), _sizes(shard_size, samples)):
             ids.add_all(dataset.dataset_id, table["case_id"])

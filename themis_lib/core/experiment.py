@@ -80,8 +80,8 @@ class Experiment(Model):
     def resolved_storage(self) -> tuple[str, dict[str, Any]]:
         """The store's URL and options with `${NAME}` references replaced from the environment."""
         refuse_literal_secrets(self.storage.parameters, where="storage.parameters")
-        url, parameters = resolve_references([self.storage.store, self.storage.parameters], where="storage")
-        return url, parameters
+        url = resolve_references(self.storage.store, where="storage.store")
+        return url, resolve_references(self.storage.parameters, where="storage.parameters")
 
     def portable_json(self) -> str:
         """Everything but the data as JSON, from which a worker elsewhere builds the same stages.

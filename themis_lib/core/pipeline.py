@@ -16,6 +16,7 @@ from themis_lib.core.identity import digest
 from themis_lib.core.parse import ParseStage
 from themis_lib.core.reduce import ReduceStage
 from themis_lib.core.score import ScoreStage
+from themis_lib.core.secrets import refuse_literal_secrets
 from themis_lib.core.stage import Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import Part
@@ -119,6 +120,8 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
     """Build and check every component of an experiment. Raises `InputError`, before anything is generated."""
     if until_stage not in STAGES:
         raise ConfigError(f"until_stage {until_stage!r}: choose one of {', '.join(map(repr, STAGES))}")
+    for dataset in experiment.datasets:
+        refuse_literal_secrets(getattr(dataset, "storage_options", {}), where=f"dataset {dataset.dataset_id!r}")
     generation, evaluation, runtime = experiment.generation, experiment.evaluation, experiment.runtime
     seeds = _seeds(experiment)
     generator = build("generator", generation.generator, where="generation.generator")

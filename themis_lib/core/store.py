@@ -13,7 +13,7 @@ import os
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from themis_lib.core.rows import RowSet
 from themis_lib.core.tables import Part, column_digests
@@ -29,6 +30,8 @@ from themis_lib.errors import StoreError
 _LOG = logging.getLogger("themis_lib.store")
 _COLUMNS = b"themis.columns"
 _CACHE_BYTES = 256 * 2**20
+#: fsspec's memory, shared by the whole process, looks and writes in two steps and cannot list while others remove.
+_MEMORY_LOCK = threading.RLock()
 
 
 class RunStore:
@@ -45,6 +48,7 @@ class RunStore:
         except (ValueError, ImportError, TypeError) as error:
             raise StoreError(f"store {url!r}: {error}") from None
         self.local = isinstance(self.fs, LocalFileSystem)
+        self._files = _MEMORY_LOCK if isinstance(self.fs, MemoryFileSystem) else contextlib.nullcontext()
         self._tables: OrderedDict[str, pa.Table] = OrderedDict()
         self._cached_bytes = 0
         self._row_sets: dict[str, RowSet] = {}
@@ -87,7 +91,8 @@ class RunStore:
     def list(self, directory: str) -> dict[str, dict[str, Any]]:
         """The files of a directory, oldest first, each with what the filesystem says of it; empty where there is none."""
         try:
-            entries = self.fs.ls(self.locate(directory), detail=True)
+            with self._files:
+                entries = self.fs.ls(self.locate(directory), detail=True)
         except FileNotFoundError:
             return {}
         named = [(entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in entries]
@@ -103,7 +108,8 @@ class RunStore:
         if self.local:
             return _create_local(Path(target), content)
         try:
-            self.fs.pipe_file(target, content, mode="create")
+            with self._files:
+                self.fs.pipe_file(target, content, mode="create")
         except FileExistsError:
             return False
         except OSError as error:
@@ -116,7 +122,8 @@ class RunStore:
         """Write a file, whole or not at all, over whatever is there."""
         target = self.locate(path)
         if not self.local:
-            self.fs.pipe_file(target, content)
+            with self._files:
+                self.fs.pipe_file(target, content)
             return
         temporary = _temporary(Path(target))
         temporary.write_bytes(content)
@@ -124,7 +131,7 @@ class RunStore:
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens where there is none."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._files:
             self.fs.rm_file(self.locate(path))
         self._forget(path)
 
@@ -182,7 +189,7 @@ class RunStore:
             table = self.read_table(path)
         else:
             try:
-                with pa.OSFile(self.locate(path)) as file:
+                with pa.OSFile(self.locate(path), "rb") as file:
                     table = self._parse(path, file, columns=["key"])
             except FileNotFoundError:
                 return None
@@ -195,7 +202,7 @@ class RunStore:
             self.fs.mv(self.locate(path), self.locate(f"{path}.damaged"))
         self._forget(path)
 
-    def _parse(self, path: str, source: Any, *, columns: list[str] | None = None) -> pa.Table | None:
+    def _parse(self, path: str, source: Any, *, columns: Sequence[str] | None = None) -> pa.Table | None:
         """The table in an open file; null where its content is damaged. A failure to open it is not damage."""
         try:
             return pq.read_table(source, columns=columns, page_checksum_verification=True)
