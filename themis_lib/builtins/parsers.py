@@ -307,7 +307,9 @@ def read_number(value: Any, *, percent: Percent = "number") -> int | float | Non
     if isinstance(value, int):
         return value
     if isinstance(value, float):
-        return _json_number(Fraction(value)) if math.isfinite(value) else None
+        if value.is_integer():
+            return int(Fraction(repr(value)))  # 1e23 is 10**23 as it is written, not as it is stored
+        return value if math.isfinite(value) else None
     if not isinstance(value, str):
         return None
     text = _plain_fractions(value)
@@ -477,11 +479,10 @@ def _exact_value(number: re.Match[str], value: Fraction) -> Fraction | None:
         if number["divisor"]:
             return value + Fraction(int(number["numerator"]), int(number["divisor"]))
         exponent = int((number["scale"] or number["power"] or "0").replace("−", "-"))
-        if abs(exponent) * len(number["body"]) > _LONGEST:
+        is_power = number["power"] is not None and number["times"] is None
+        if abs(exponent) * (len(number["body"]) if is_power else 1) > _LONGEST:
             return None
-        return (
-            value**exponent if number["power"] and not number["times"] else value * Fraction(10) ** exponent
-        )
+        return value**exponent if is_power else value * Fraction(10) ** exponent
     except ZeroDivisionError:
         return None
 

@@ -123,20 +123,24 @@ def _create_locked(path: Path) -> int:
     return file
 
 
-def recover(path: str, schema: pa.Schema, *, save: Callable[[pa.Table], str]) -> None:
-    """Turn the journal of a process that died into a part; one whose writer lives is left alone."""
+def recover(path: str, schema: pa.Schema, *, save: Callable[[pa.Table], str]) -> bool:
+    """Turn the journal of a process that died into a part; one whose writer lives is left alone.
+
+    Returns whether it was recovered.
+    """
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
-        return
+        return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         records = [record for record in map(_record, Path(path).read_bytes().split(b"\n")) if record]
         if records:
             save(table_of(records, schema))
         Path(path).unlink(missing_ok=True)
+        return True
     except (BlockingIOError, FileNotFoundError):
-        return
+        return False
     finally:
         os.close(file)
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Positions = npt.NDArray[np.int64]
 _SUFFIX = ".parquet"
+_LOOSE = "rows-"
 
 
 class RowSet:
@@ -51,6 +52,11 @@ class RowSet:
         if name + _SUFFIX not in self._names:
             return None
         return self._store.read_part(f"{self.directory}/{name}{_SUFFIX}")
+
+    @staticmethod
+    def is_loose(name: str) -> bool:
+        """Whether a file holds loose rows and not a complete shard."""
+        return name.startswith(_LOOSE)
 
     def path(self, name: str) -> str:
         """Where a complete shard lies."""
@@ -83,17 +89,12 @@ class RowSet:
         with self._publishing():
             self.refresh()
             positions, rows = self.find(table["key"].combine_chunks())
-            part = self._store.create_part(self.path(name), _replaced(table, positions, rows))
-            self._names.setdefault(name + _SUFFIX, False)
-            return part
+            return self._store.create_part(self.path(name), _replaced(table, positions, rows))
 
     def save(self, table: pa.Table) -> str:
         """Write rows that do not make a complete shard; returns where."""
-        name = f"rows-{digest('rows', [key.hex() for key in table['key'].to_pylist()])}{_SUFFIX}"
-        path = f"{self.directory}/{name}"
-        self._store.create_part(path, table.select(self.schema.names))
-        with self._lock:
-            self._names.setdefault(name, False)
+        path = self._write(table)
+        self.refresh()
         return path
 
     def journal(self, *, interval_s: float) -> Journal:
@@ -103,20 +104,30 @@ class RowSet:
         return PartJournal(self, self._store, interval_s=interval_s)
 
     def refresh(self) -> None:
-        """Look for rows that others have written since, and recover the journals of processes that died."""
-        listing = self._store.list(self.directory)
+        """Look for rows written since, by whomever, and recover the journals of processes that died."""
         with self._lock:
-            for name in listing:
+            listing = self._store.list(self.directory)
+            if any([self._recover(name) for name in listing if name.endswith(JOURNAL_SUFFIX)]):
+                listing = self._store.list(self.directory)
+            for name in listing:  # own files, too, are learnt of here alone: in the order of all writers
                 if name.endswith(_SUFFIX) and not name.startswith("."):
                     self._names.setdefault(name, False)
-                elif name.endswith(JOURNAL_SUFFIX) and self._store.local:
-                    recover(self._store.locate(f"{self.directory}/{name}"), self.schema, save=self.save)
 
     def names(self) -> list[str]:
         """The files that hold rows, oldest first."""
         with self._lock:
             self.refresh()
             return list(self._names)
+
+    def _recover(self, name: str) -> bool:
+        path = self._store.locate(f"{self.directory}/{name}")
+        return self._store.local and recover(path, self.schema, save=self._write)
+
+    def _write(self, table: pa.Table) -> str:
+        name = f"{_LOOSE}{digest('rows', [key.hex() for key in table['key'].to_pylist()])}{_SUFFIX}"
+        path = f"{self.directory}/{name}"
+        self._store.create_part(path, table.select(self.schema.names))
+        return path
 
     def _index_new_files(self) -> None:
         for name in [name for name, indexed in self._names.items() if not indexed]:
