@@ -6,7 +6,8 @@ import asyncio
 from typing import Any, Literal
 
 from prefect import flow
-from prefect.states import Completed, Failed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from tasks import generate, parse, reduce, score

@@ -106,7 +106,8 @@ def _record_path() -> Path:
 
 def _read_record() -> dict[str, str] | None:
     try:
-        return json.loads(_record_path().read_text())
+        record: dict[str, str] = json.loads(_record_path().read_text())
+        return record
     except (OSError, ValueError):
         return None
 
@@ -114,7 +115,7 @@ def _read_record() -> dict[str, str] | None:
 def _answers(api_url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{api_url}/health", timeout=2) as response:
-            return response.status == 200
+            return bool(response.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False
 

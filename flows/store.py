@@ -1,6 +1,6 @@
 """Look after a store.
 
-    python -m flows.store compact URL     merge small files; nothing is lost, nothing is computed
+python -m flows.store compact URL     merge small files; nothing is lost, nothing is computed
 """
 
 from __future__ import annotations

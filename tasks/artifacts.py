@@ -27,7 +27,7 @@ _INTERVAL_S = 2.0
 def run_label() -> str:
     """The name of a flow run: the experiment's file, and where it stops if not at the end."""
     context = FlowRunContext.get()
-    parameters = context.parameters if context else {}
+    parameters = (context.parameters if context else None) or {}
     until = parameters.get("until_stage", "reduce")
     name = PurePath(str(parameters.get("experiment", "experiment"))).stem
     return name if until == "reduce" else f"{name} until {until}"
@@ -48,7 +48,7 @@ async def live_progress(run: Run) -> AsyncIterator[None]:
 
     async def update() -> None:
         await aupdate_progress_artifact(
-            artifact,  # type: ignore[arg-type]
+            artifact,
             progress=percent_done(run.progress),
             description=progress_table(run.progress),
         )

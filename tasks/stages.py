@@ -26,31 +26,19 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-async def is_transient(task_: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:
+async def is_transient(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
     """Whether a failed shard is worth another try: only when a row failed for a reason that may pass."""
     error = await state.aresult(raise_on_failure=False)
     return isinstance(error, ShardError) and error.transient
 
 
-@task(name="generate", retry_condition_fn=is_transient, **_OPTIONS)
-def generate(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
-    """Candidates for a shard of cases."""
+def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
+    """The reference to a stage's table for a shard; `label` names the task, `cache_key` its result."""
+    del label, cache_key  # read by Prefect alone
     return compute_shard(work).to_json()
 
 
-@task(name="parse", retry_condition_fn=is_transient, **_OPTIONS)
-def parse(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
-    """Answers read from a shard of outputs."""
-    return compute_shard(work).to_json()
-
-
-@task(name="score", retry_condition_fn=is_transient, **_OPTIONS)
-def score(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
-    """One metric's scores for a shard of answers."""
-    return compute_shard(work).to_json()
-
-
-@task(name="reduce", retry_condition_fn=is_transient, **_OPTIONS)
-def reduce(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
-    """One result for each case and metric of a shard."""
-    return compute_shard(work).to_json()
+generate = task(name="generate", retry_condition_fn=is_transient, **_OPTIONS)(compute)
+parse = task(name="parse", retry_condition_fn=is_transient, **_OPTIONS)(compute)
+score = task(name="score", retry_condition_fn=is_transient, **_OPTIONS)(compute)
+reduce = task(name="reduce", retry_condition_fn=is_transient, **_OPTIONS)(compute)

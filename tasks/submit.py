@@ -24,14 +24,16 @@ def submitting(run: Run, task: Task[..., Any], *, storage: Path | str) -> RunSta
     configured = task.with_options(
         result_storage=storage,
         retries=runtime.retries,
-        retry_delay_seconds=exponential_backoff(runtime.retry_delay_s),  # type: ignore[arg-type]
+        retry_delay_seconds=exponential_backoff(runtime.retry_delay_s),
     )
     fresh = configured.with_options(refresh_cache=True)
 
     async def submit(stage: Stage, shard: Shard) -> Part:
         known = await asyncio.to_thread(stage.row_set(run.store).shard, stage.shard_name(shard))
         future = (fresh if known is None else configured).submit(
-            work=_work(run, stage, shard), label=f"{stage.label} {shard.label}", cache_key=cache_key(stage, shard, run.store)
+            work=_work(run, stage, shard),
+            label=f"{stage.label} {shard.label}",
+            cache_key=cache_key(stage, shard, run.store),
         )
         SUBMITTED[run.run_id] += 1
         part = await _part(future)

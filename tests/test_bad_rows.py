@@ -104,7 +104,10 @@ def bad(value: Any) -> Any:
         ("\ud800", "the generator's result cannot be kept"),
         (None, "the generator returned no output"),
         (GenerationResult(error="refused: policy"), "refused: policy"),
-        (GenerationResult(final_output="x", artifacts={"raw": object()}), "the generator's result cannot be kept"),
+        (
+            GenerationResult(final_output="x", artifacts={"raw": object()}),
+            "the generator's result cannot be kept",
+        ),
         (RowError("blocked by a content filter"), "blocked by a content filter"),
     ],
 )
@@ -207,8 +210,7 @@ def test_broken_batches_fail_their_rows_alone() -> None:
     class Batch(Oracle):
         async def generate_batch(self, cases: list[Case], contexts: object) -> list[Any]:
             return [
-                TransientError("busy") if case.input == "bad" else GenerationResult(final_output=GOOD)
-                for case in cases
+                TransientError("busy") if case.input == "bad" else GenerationResult(final_output=GOOD) for case in cases
             ]
 
     result = experiment(Batch()).run()

@@ -26,9 +26,7 @@ CASES, SAMPLES, IN_FLIGHT = 60, 2, 4
 KILLS = 10
 
 
-def experiment_file(
-    folder: Path, *, store: Path | None = None, log: str = "calls.log", name: str = "crash"
-) -> Path:
+def experiment_file(folder: Path, *, store: Path | None = None, log: str = "calls.log", name: str = "crash") -> Path:
     path = folder / f"{name}.yaml"
     spec = {
         "generation": {

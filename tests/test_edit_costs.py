@@ -73,9 +73,7 @@ def cases(change: Callable[[list[Spec]], list[Spec]]) -> Edit:
 
 
 def changed_case(number: int, **fields: Any) -> Edit:
-    return cases(
-        lambda known: [{**item, **fields} if index == number else item for index, item in enumerate(known)]
-    )
+    return cases(lambda known: [{**item, **fields} if index == number else item for index, item in enumerate(known)])
 
 
 GENERATOR = "generation.generator"

@@ -74,7 +74,7 @@ def test_custom_generator_runs() -> None:
 
 
 def test_case_results_hold_everything_that_was_made() -> None:
-    """A case's result has its candidates with trace, conversation, artifacts and usage, then parse, score, reduction."""
+    """A case has its candidates with trace, conversation, artifacts and usage, then parse, score and reduction."""
     made = GenerationResult(
         final_output={"answer": "4"},
         finish_reason="stop",
@@ -111,7 +111,9 @@ def test_context_carries_what_a_generator_needs() -> None:
 
     data = Dataset(dataset_id="d", cases=[Case(case_id="c", input="x", metadata={"topic": "t"})])
     experiment = Experiment(
-        generation=GenerationConfig(generator=Watching(), prompt_spec=PromptSpec(prefix="p")), datasets=[data], seeds=[7]
+        generation=GenerationConfig(generator=Watching(), prompt_spec=PromptSpec(prefix="p")),
+        datasets=[data],
+        seeds=[7],
     )
 
     run = experiment.run()
@@ -174,7 +176,11 @@ def test_run_async_runs_inside_a_loop() -> None:
 
 @pytest.mark.parametrize(
     ("stage", "tables"),
-    [("generate", {"outputs"}), ("parse", {"outputs", "answers"}), ("score", {"outputs", "answers", "scores"})],
+    [
+        ("generate", {"outputs"}),
+        ("parse", {"outputs", "answers"}),
+        ("score", {"outputs", "answers", "scores"}),
+    ],
 )
 def test_until_stage_stops_there_and_the_next_run_goes_on(stage: str, tables: set[str], tmp_path: Path) -> None:
     """A run can stop after a stage; a later run takes up its rows."""
@@ -310,5 +316,14 @@ def test_tables_are_plain_parquet(tmp_path: Path) -> None:
     scores = pq.read_table(f"{result.location}/scores.parquet")
 
     assert N * K == scores.num_rows
-    assert ["dataset_id", "case_id", "sample_index", "metric_id", "key", "value", "details", "error"] == scores.column_names
+    assert [
+        "dataset_id",
+        "case_id",
+        "sample_index",
+        "metric_id",
+        "key",
+        "value",
+        "details",
+        "error",
+    ] == scores.column_names
     assert RunStore(str(tmp_path / "store")).exists(f"runs/{result.run_id}/manifest.json")

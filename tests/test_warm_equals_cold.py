@@ -51,19 +51,14 @@ def experiments(draw: st.DrawFn) -> dict[str, Any]:
             "reducer": draw(st.sampled_from(["builtin/mean", "builtin/first", "builtin/majority_vote"])),
         },
         "evaluation": {
-            "parsers": draw(
-                st.sampled_from([[], ["tests.counting:Parser"], ["builtin/number", "builtin/text"]])
-            ),
+            "parsers": draw(st.sampled_from([[], ["tests.counting:Parser"], ["builtin/number", "builtin/text"]])),
             "metrics": [] if draw(st.booleans()) else draw(metrics),
             "slices": draw(st.sampled_from([[], ["topic"]])),
         },
         "datasets": [
             {
                 "dataset_id": "numbers",
-                "cases": [
-                    {"case_id": case_id, **case}
-                    for case_id, case in zip(draw(ids), draw(cases), strict=False)
-                ],
+                "cases": [{"case_id": case_id, **case} for case_id, case in zip(draw(ids), draw(cases), strict=False)],
             }
         ],
         "runtime": {"shard_size": draw(st.integers(min_value=1, max_value=5))},

@@ -1,15 +1,15 @@
 """Every exception the library raises, as one tree.
 
-    ThemisError
-    ├── InputError            bad input, found before anything is generated (exit code 2)
-    │   ├── ConfigError       an experiment file or a setting
-    │   ├── ComponentError    a generator, parser, metric or reducer that cannot be used
-    │   ├── DatasetError      a dataset, one of its lines or its columns
-    │   └── StoreError        a store that cannot be read or written
-    ├── RowError              a fact about one row: recorded in it and cached
-    ├── TransientError        a failure that might not happen again: never cached, retried
-    ├── FatalError            no row could succeed: the run stops at once
-    └── ShardError            some rows of a shard failed; everything that succeeded is saved
+ThemisError
+├── InputError            bad input, found before anything is generated (exit code 2)
+│   ├── ConfigError       an experiment file or a setting
+│   ├── ComponentError    a generator, parser, metric or reducer that cannot be used
+│   ├── DatasetError      a dataset, one of its lines or its columns
+│   └── StoreError        a store that cannot be read or written
+├── RowError              a fact about one row: recorded in it and cached
+├── TransientError        a failure that might not happen again: never cached, retried
+├── FatalError            no row could succeed: the run stops at once
+└── ShardError            some rows of a shard failed; everything that succeeded is saved
 """
 
 from __future__ import annotations
@@ -92,8 +92,17 @@ def describe(error: BaseException) -> str:
     >>> describe(KeyError("answer"))
     "KeyError: 'answer'"
     """
-    text = " ".join(str(error).split())
+    text = " ".join(message_of(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def message_of(error: BaseException) -> str:
+    r"""The message of an exception as text that can be stored: lone surrogates are written as escapes.
+
+    >>> message_of(ValueError("\ud800"))
+    '\\ud800'
+    """
+    return str(error).encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -178,9 +178,7 @@ def _scored(component: Any) -> list[Any]:
 
 def _reduced(component: Any) -> list[Any]:
     return [
-        component.reduce(
-            candidates(*samples), ReduceContext("run", "case", "dataset", metric_id)
-        ).model_dump()
+        component.reduce(candidates(*samples), ReduceContext("run", "case", "dataset", metric_id)).model_dump()
         for samples in SAMPLES
         for metric_id in ("metric", None)
     ]

@@ -38,10 +38,7 @@ def jsonl(path: Path, rows: list[Any] = ROWS) -> str:
 
 
 def outputs(generator: ReplayGenerator, *samples: tuple[str, int]) -> list[Any]:
-    return [
-        generator.generate(case(case_id), generate_context(sample)).final_output
-        for case_id, sample in samples
-    ]
+    return [generator.generate(case(case_id), generate_context(sample)).final_output for case_id, sample in samples]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +88,7 @@ def test_replay_returns_the_recorded_outputs_of_json_lines(tmp_path, name):
 
 
 def test_replay_reads_csv(tmp_path):
-    """CSV cells are text, also ids that look like numbers; a quoted cell may hold lines, quotes and commas."""
+    """CSV cells are text, also ids that look like numbers; quoted cells may hold lines, quotes and commas."""
     path = tmp_path / "recorded.csv"
     path.write_bytes(b'\xef\xbb\xbfcase_id,output\r\n007,"A: ""1"",\n2"\r\n\r\n8,\r\n')
     generator = ReplayGenerator(path=str(path))
@@ -140,9 +137,7 @@ def test_replay_takes_the_format_that_is_given(tmp_path):
 
 def test_sample_column_numbers_the_samples(tmp_path):
     """With `sample_column` the order of the file does not matter."""
-    rows = [
-        {"case_id": "a", "output": name, "n": n} for name, n in [("third", 2), ("first", "0"), ("second", 1)]
-    ]
+    rows = [{"case_id": "a", "output": name, "n": n} for name, n in [("third", 2), ("first", "0"), ("second", 1)]]
     generator = ReplayGenerator(path=jsonl(tmp_path / "recorded.jsonl", rows), sample_column="n")
 
     assert ["first", "second", "third"] == outputs(generator, ("a", 0), ("a", 1), ("a", 2))

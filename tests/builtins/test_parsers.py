@@ -143,7 +143,7 @@ NUMBERS: list[tuple[str, float | None]] = [
     ("x = - 3", -3), ("-$5", -5), ("$-5", -5), ("- 3 apples", 3), ("fell to -3 °C", -3), ("$-3$", -3),
     # Digits that are no number of their own.
     ("GPT4 says 7", 7), ("7, says GPT-4", 7), ("7 in H2O", 7), ("7 = x_1", 7), ("25 cm^2", 25),
-    ("25 m^{-2}", 25), ("version 1.2.3", 1.2), ("No.5", 5), ("so...5", 5), ("GPT-4", None), ("", None),
+    ("25 m^{-2}", 25), ("7 in version 1.2.3", 7), ("No.5", 5), ("so...5", 5), ("GPT-4", None), ("", None),
     ("none", None),
     # Markers.
     ("The answer is 18. She sold 9.", 18), ("The answer is 18.\nNo, the answer is 20. (Not 3.)", 20),
@@ -158,7 +158,7 @@ NUMBERS: list[tuple[str, float | None]] = [
     (r"\boxed{\frac{1}{2}}", 0.5), (r"-\dfrac{3}{4}", -0.75), (r"2\frac12", 2.5), (r"\$1{,}234", 1234),
     (r"1\,000", 1000), ("½", 0.5), ("3½", 3.5), ("1/0", None), ("10^5", 100000), ("2^10", 1024),
     ("2^{-1}", 0.5), ("5 × 10^3", 5000), (r"5 \times 10^{3}", 5000), ("1.5e-3", 0.0015),
-    ("on 12/25/2020", 12),
+    ("on 12/25/2020", None), ("A: 12/25/2020", None),
     # Beyond floats.
     ("9" * 30, int("9" * 30)), ("1e30", 10**30), ("9" * 5000, None), ("9" * 400 + ".5", None),
     ("2^9999", None),
@@ -196,9 +196,7 @@ def test_percentage_is_a_fraction_on_request(output, expected):
 @given(st.integers())
 def test_integers_are_read_to_the_last_digit(number):
     """With separators or without, alone or behind a marker."""
-    assert [number] * 3 == [
-        read_number(text) for text in (f"{number}", f"{number:,}", f"5\n#### {number:,}.")
-    ]
+    assert [number] * 3 == [read_number(text) for text in (f"{number}", f"{number:,}", f"5\n#### {number:,}.")]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -308,9 +306,7 @@ def test_math_answer_outside_a_box_is_none(output, reason):
 
 LATEX = st.recursive(
     st.text("ax1+^_ ", min_size=1, max_size=4),
-    lambda inner: st.lists(inner, min_size=1, max_size=3).map(
-        lambda parts: "".join(f"{{{part}}}" for part in parts)
-    ),
+    lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda parts: "".join(f"{{{part}}}" for part in parts)),
     max_leaves=8,
 )
 
@@ -363,9 +359,7 @@ def test_json_path_without_a_value_is_no_answer(output, reason):
     assert ParsedOutput(format="json", error=reason) == parsed(JsonPath(path="answer"), output)
 
 
-@pytest.mark.parametrize(
-    "path", ["", ".", "a..b", "a.", "a[", "a[x]", "a b", '["a]', '["\\x"]', "$a", "$$", "a[0]b"]
-)
+@pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "a[", "a[x]", "a b", '["a]', '["\\x"]', "$a", "$$", "a[0]b"])
 def test_malformed_path_is_refused(path):
     """A path that cannot be read is refused when the parser is built, and named."""
     with pytest.raises(ComponentError) as raised:

@@ -169,9 +169,7 @@ def test_without_a_metric_a_missing_score_is_no_error(reducer):
     """No score was asked for; first and majority still choose a sample."""
     result = reduced(reducer, candidates((4, None, None), (5, None, None), (5, None, None)), metric_id=None)
 
-    choice = {"builtin/first": (0, 4), "builtin/majority_vote": (1, 5)}.get(
-        reducer.component_id, (None, None)
-    )
+    choice = {"builtin/first": (0, 4), "builtin/majority_vote": (1, 5)}.get(reducer.component_id, (None, None))
     assert (None, None, *choice) == (result.score, result.error, result.sample_index, result.value)
 
 
@@ -215,9 +213,7 @@ def test_estimators_equal_brute_force(passes, k):
     n, c = len(passes), sum(passes)
     draws = list(itertools.combinations(passes, k))
 
-    expected = (
-        (sum(map(any, draws)) / len(draws), sum(map(all, draws)) / len(draws)) if draws else (None, None)
-    )
+    expected = (sum(map(any, draws)) / len(draws), sum(map(all, draws)) / len(draws)) if draws else (None, None)
 
     assert pytest.approx(expected) == (pass_at_k(n, c, k), all_pass(n, c, k))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ OpenStore = Callable[[], RunStore]
 
 @pytest.fixture(params=["local", "memory", "s3"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
-    """Opens one and the same store on each filesystem; every call is another reader, with a cache of its own."""
+    """Opens one and the same store on each filesystem; every call is another reader with a cache of its own."""
     if request.param == "local":
         return lambda: RunStore(str(tmp_path / "store"))
     if request.param == "memory":
@@ -30,3 +31,8 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
 def store(open_store: OpenStore) -> RunStore:
     """One reader and writer of a new store."""
     return open_store()
+
+
+def wait_for_the_clock(store: RunStore) -> None:
+    """Let the filesystem's clock tick, so that the next file is newer: S3 keeps whole seconds."""
+    time.sleep(1.1 if "s3" in str(store.fs.protocol) else 0.02)

@@ -28,9 +28,7 @@ from themis_lib.core.models import Case, Dataset
 from themis_lib.core.tables import CASES
 from themis_lib.errors import DatasetError, TransientError
 
-FEW_FILES = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW_FILES = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PAIRS = '{"question": "1+1", "answer": "2"}\n{"question": "2+2", "answer": "4"}\n'
 QA = {"input": "question", "expected_output": "answer"}
 
@@ -679,9 +677,7 @@ def test_nan_in_memory_names_the_case(place):
 
 def test_id_that_no_table_can_hold_is_an_error():
     """Half a surrogate pair in an id is refused as that, not as a crash of Arrow."""
-    message = error_of(
-        Dataset(dataset_id="d", cases=[Case.model_construct(case_id="\ud800", input=1, metadata={})])
-    )
+    message = error_of(Dataset(dataset_id="d", cases=[Case.model_construct(case_id="\ud800", input=1, metadata={})]))
 
     assert message.startswith("dataset 'd': case '\\ud800': 'utf-8' codec can't encode character")
 
@@ -838,9 +834,7 @@ def test_large_parquet_file_is_never_in_memory(tmp_path):
     rows = 300_000
     texts = pa.array([f"{at:0100d}" for at in range(rows)])
     table = pa.table({"input": texts, "unread": texts})
-    pq.write_table(
-        table, tmp_path / "d.parquet", row_group_size=rows, compression="none", use_dictionary=False
-    )
+    pq.write_table(table, tmp_path / "d.parquet", row_group_size=rows, compression="none", use_dictionary=False)
     dataset = file_of(str(tmp_path / "d.parquet"))
     whole = texts.nbytes
     del texts, table

@@ -152,9 +152,7 @@ def test_long_integers_keep_every_digit(number: int) -> None:
     ],
     ids=repr,
 )
-@pytest.mark.parametrize(
-    "place", [lambda value: value, lambda value: {"a": [None, value]}], ids=["bare", "nested"]
-)
+@pytest.mark.parametrize("place", [lambda value: value, lambda value: {"a": [None, value]}], ids=["bare", "nested"])
 def test_what_json_cannot_say_is_refused(value: Any, place: Any) -> None:
     """NaN, infinity, lone surrogates and objects are refused wherever they stand."""
     with pytest.raises(ValueError, match="not a JSON value"):

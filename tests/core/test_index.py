@@ -31,10 +31,8 @@ def index_of(batches: list[list[bytes | None]]) -> KeyIndex:
 
 
 @given(BATCHES, st.lists(KEYS | st.none(), max_size=30))
-def test_index_is_a_dict_that_keeps_the_first(
-    batches: list[list[bytes | None]], others: list[bytes | None]
-) -> None:
-    """Every key is found at its first locator, in whatever batch it came; keys never added, and null, at -1."""
+def test_index_is_a_dict_that_keeps_the_first(batches: list[list[bytes | None]], others: list[bytes | None]) -> None:
+    """Every key is found at its first locator, in whatever batch it came; other keys, and null, at -1."""
     everything = [key for keys in batches for key in keys]
     first: dict[bytes | None, int] = {}
     for locator, key in enumerate(everything):
@@ -48,9 +46,7 @@ def test_index_is_a_dict_that_keeps_the_first(
 
 
 @given(BATCHES, st.integers(0, 30), st.integers(0, 30))
-def test_slices_are_looked_up_by_their_own_keys(
-    batches: list[list[bytes | None]], start: int, length: int
-) -> None:
+def test_slices_are_looked_up_by_their_own_keys(batches: list[list[bytes | None]], start: int, length: int) -> None:
     """A slice of a longer array is added and found like the keys it shows."""
     everything = pa.array([key for keys in batches for key in keys], KEY)
     part = everything.slice(min(start, len(everything)), length)

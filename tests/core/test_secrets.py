@@ -81,9 +81,7 @@ def test_message_proposes_a_reference():
     with pytest.raises(ConfigError) as raised:
         refuse_literal_secrets({"apiKey": "hunter2"}, where="judge")
 
-    expected = (
-        "judge.apiKey holds a credential as it is; put it into an environment variable and write '${API_KEY}'"
-    )
+    expected = "judge.apiKey holds a credential as it is; put it into an environment variable and write '${API_KEY}'"
     assert expected == str(raised.value)
 
 
@@ -119,9 +117,7 @@ def test_references_and_values_that_are_no_text_are_accepted(value):
     refuse_literal_secrets([{"authorization": value, "token": value}], where="generation")
 
 
-@pytest.mark.parametrize(
-    "value", ["hunter2 ${THEMIS_TEST_KEY}", "${THEMIS_TEST_KEY}hunter2", ["${A}", "hunter2"]]
-)
+@pytest.mark.parametrize("value", ["hunter2 ${THEMIS_TEST_KEY}", "${THEMIS_TEST_KEY}hunter2", ["${A}", "hunter2"]])
 def test_reference_beside_a_literal_is_refused(value):
     """A reference does not excuse a literal part of the same credential."""
     with pytest.raises(ConfigError, match=r"generation\.password holds a credential as it is"):

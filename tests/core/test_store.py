@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.core.conftest import OpenStore
+from tests.core.conftest import OpenStore, wait_for_the_clock
 from themis_lib import InMemoryRunStore, RunStore, StoreError
 from themis_lib.core.store import open_store as open_url
 from themis_lib.core.store import parquet_bytes
@@ -85,7 +84,7 @@ def test_memory_is_safe_between_threads(frequent_switches: None) -> None:
 
 
 def test_reading_and_listing_while_others_write(open_store: OpenStore) -> None:
-    """Threads that read and list while others create and remove see whole files, and every file that stays."""
+    """Threads that read and list while others create and remove see whole files, and all that stay."""
     store = open_store()
     stays = [f"stays-{number}" for number in range(4)]
     for name in stays:
@@ -105,9 +104,7 @@ def test_reading_and_listing_while_others_write(open_store: OpenStore) -> None:
             future.result()
 
     assert all(set(stays) <= names for names, _ in read_back)
-    assert [stays[number % 4].encode() * 1000 for number in range(60)] == [
-        content for _, content in read_back
-    ]
+    assert [stays[number % 4].encode() * 1000 for number in range(60)] == [content for _, content in read_back]
 
 
 def test_replace_replaces(store: RunStore) -> None:
@@ -121,11 +118,9 @@ def test_replace_replaces(store: RunStore) -> None:
 
 def test_list_is_oldest_first(store: RunStore) -> None:
     """Files are listed by the time they were written, whatever their names."""
-    pause_s = 1.1 if "s3" in str(store.fs.protocol) else 0.02  # S3 counts in seconds
-
     for name in ("b", "c", "a"):
         store.create(f"rows/{name}", name.encode())
-        time.sleep(pause_s)
+        wait_for_the_clock(store)
 
     assert ["b", "c", "a"] == list(store.list("rows"))
 
@@ -178,7 +173,7 @@ def test_create_part_returns_what_is_there(open_store: OpenStore) -> None:
 
 
 def test_create_part_among_threads_gives_one_reference(open_store: OpenStore) -> None:
-    """Sixteen writers of one part, each with a table of its own, all get the reference to the one that is there."""
+    """Sixteen writers of one part, each with a table of its own, all get one reference: to what is there."""
     tables = [pa.table({"value": [f"table-{number}"]}) for number in range(THREADS)]
 
     with ThreadPoolExecutor(THREADS) as threads:
@@ -231,9 +226,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_part_is_set_aside(
-    open_store: OpenStore, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damaged_part_is_set_aside(open_store: OpenStore, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     """A table that cannot be read is reported and renamed, and stands in nobody's way."""
     content = parquet_bytes(random_table())
     writer = open_store()
@@ -349,7 +342,7 @@ def test_misspelt_bucket_is_refused(s3_options: dict[str, str]) -> None:
     store = RunStore("s3://no-such-bucket/store", s3_options)
 
     for _ in range(2):
-        with pytest.raises(StoreError, match="^store 's3://no-such-bucket/store' cannot be written: "):
+        with pytest.raises(StoreError, match=r"^store 's3://no-such-bucket/store' cannot be written: "):
             store.check_writable()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -196,15 +197,13 @@ def test_column_digest_does_not_see_chunks(column: tuple[pa.DataType, list[Any]]
     kind, values = column
     bounds = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
 
-    chunks = [pa.array(values[low:high], kind) for low, high in zip(bounds, bounds[1:], strict=False)]
+    chunks = [pa.array(values[low:high], kind) for low, high in pairwise(bounds)]
 
     assert digest_of(pa.array(values, kind)) == digest_of(pa.chunked_array(chunks, kind))
 
 
 @given(COLUMNS, st.integers(0, 20), st.integers(0, 20))
-def test_column_digest_does_not_see_slices(
-    column: tuple[pa.DataType, list[Any]], start: int, length: int
-) -> None:
+def test_column_digest_does_not_see_slices(column: tuple[pa.DataType, list[Any]], start: int, length: int) -> None:
     """A slice of a longer column has the digest of its own values."""
     kind, values = column
     sliced = pa.array(values, kind).slice(min(start, len(values)), length)
@@ -271,7 +270,7 @@ def test_part_round_trips_through_json(part: Part) -> None:
 
 
 def test_table_of_fills_what_a_record_leaves_out() -> None:
-    """A column that a record does not name is null in its row, and the schema is kept for no records at all."""
+    """A column that a record does not name is null in its row; no records at all keep the schema."""
     table = table_of([{"value": 0.5}, {"error": "no"}], SCORES)
 
     assert [

@@ -37,14 +37,12 @@ class DemoGenerator(Builtin):
     reads: ClassVar[tuple[str, ...]] = ("input", "expected_output")
     deterministic: ClassVar[bool] = True
 
-    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:  # noqa: ARG002
+    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """The expected output, or else the input."""
         output = case.input if case.expected_output is None else case.expected_output
         return GenerationResult.model_construct(final_output=output)
 
-    def generate_batch(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext]
-    ) -> list[GenerationResult]:
+    def generate_batch(self, cases: Sequence[Case], contexts: Sequence[GenerateContext]) -> list[GenerationResult]:
         """The same for each case, in order."""
         return [self.generate(case, context) for case, context in zip(cases, contexts, strict=True)]
 
@@ -99,8 +97,7 @@ class ReplayGenerator(Builtin):
             raise RowError(f"no output is recorded for case {case.case_id!r}")
         if ctx.sample_index not in samples:
             raise RowError(
-                f"no output is recorded for sample {ctx.sample_index} of case {case.case_id!r}; "
-                f"it has {len(samples)}"
+                f"no output is recorded for sample {ctx.sample_index} of case {case.case_id!r}; it has {len(samples)}"
             )
         output = samples[ctx.sample_index]
         if output is None:
@@ -253,7 +250,8 @@ def _check_columns(columns: Iterable[str], known: Collection[str], place: str) -
         if name not in known:
             names = ", ".join(map(repr, known)) or "none"
             hint = nearest(name, known)
-            raise DatasetError(f"{place}: no column {name!r}; {hint} (the columns are {names})")
+            close = f"; {hint}" if hint.startswith("did you mean") else ""
+            raise DatasetError(f"{place}: no column {name!r}{close} (the columns are {names})")
         if list(known).count(name) > 1:
             raise DatasetError(f"{place}: two columns are called {name!r}")
 

@@ -44,7 +44,7 @@ class _Metric(Builtin):
         """Raises `ComponentError`, naming the setting and its value, for one that cannot be used."""
         check_types(self)
 
-    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score | ScoreError:  # noqa: ARG002
+    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score | ScoreError:
         """The score, or why there is none."""
         if parsed.value is None:
             return ScoreError(reason="no answer")
@@ -72,9 +72,7 @@ class ExactMatch(_Metric):
 
     def _score(self, value: Any, expected: Any) -> Score:
         left, right = self._comparable(value), self._comparable(expected)
-        return Score(
-            value=float(left == right if isinstance(left, str) else same_key(left) == same_key(right))
-        )
+        return Score(value=float(left == right if isinstance(left, str) else same_key(left) == same_key(right)))
 
     def _comparable(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -237,9 +235,7 @@ class ChoiceAccuracy(_Metric):
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
         wanted, option = self._option(expected), self._option(value)
         if wanted is None:
-            return ScoreError(
-                reason=f"the expected output names none of {self.choices!r}: {_shown(expected)}"
-            )
+            return ScoreError(reason=f"the expected output names none of {self.choices!r}: {_shown(expected)}")
         if option is None:
             return ScoreError(reason=f"the value names none of {self.choices!r}: {_shown(value)}")
         return Score(value=float(option == wanted))

@@ -42,7 +42,7 @@ class _Parser(Builtin):
         """Raises `ComponentError`, naming the setting and its value, for one that cannot be used."""
         check_types(self)
 
-    def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:  # noqa: ARG002
+    def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:
         """The answer, or why there is none."""
         if result.final_output is None:
             return self._missing("the output is null")
@@ -268,9 +268,7 @@ def check_types(component: Builtin) -> None:
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             setting = f"{name}={value!r}" if definition.__dataclass_fields__[name].repr else name
-            raise ComponentError(
-                f"{component.component_id}: {setting}: {problem[:1].lower()}{problem[1:]}"
-            ) from None
+            raise ComponentError(f"{component.component_id}: {setting}: {problem[:1].lower()}{problem[1:]}") from None
 
 
 @cache
@@ -321,9 +319,7 @@ def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     return next(iter(deque(matches, maxlen=1)), None)
 
 
-_LATEX_FRACTION = re.compile(
-    r"(\d?)\\[dt]?frac\s*(?:\{\s*([-−]?[\d.,]+)\s*\}|(\d))\s*(?:\{\s*([\d,]+)\s*\}|(\d))"
-)
+_LATEX_FRACTION = re.compile(r"(\d?)\\[dt]?frac\s*(?:\{\s*([-−]?[\d.,]+)\s*\}|(\d))\s*(?:\{\s*([\d,]+)\s*\}|(\d))")
 _VULGAR_FRACTION = re.compile("(\\d?)([¼-¾⅐-⅞])")
 
 
@@ -374,6 +370,8 @@ _NUMBER_MARKERS: _Markers = {
         "\\fbox": r"\\fbox",
     }.items()
 }
+#: The rest of a date, a version or a quotient of decimals behind its first number.
+_GOES_ON = re.compile(r"[/.]\d")
 #: A number that counts the items of a list: `2. Add the prices`.
 _ITEM = re.compile(r"[.):]\s+[^\W\d]")
 
@@ -381,7 +379,7 @@ _ITEM = re.compile(r"[.):]\s+[^\W\d]")
 def _marked_number(text: str) -> re.Match[str] | None:
     for begin, end in _marked(text, _NUMBER_MARKERS):
         number = _NUMBER.match(text, end)
-        if number is None:
+        if number is None or _GOES_ON.match(text, number.end()):
             continue
         heading = text.startswith("####", begin) or "\n" in text[begin:end]
         if not (heading and _ITEM.match(text, number.end())):
@@ -412,7 +410,7 @@ def _last_number(text: str) -> re.Match[str] | None:
     while end >= 0:
         start = text.rfind("\n", 0, end) + 1
         for number in reversed(list(_NUMBER.finditer(text, start, end))):
-            if _stands_alone(text, number.start()):
+            if _stands_alone(text, number.start()) and not _GOES_ON.match(text, number.end()):
                 return number
         end = start - 1
     return None
@@ -630,24 +628,26 @@ def _is_concluded(text: str, mention: re.Match[str]) -> bool:
     return bool(_CONCLUSION.search(text[max(mention.start() - 64, 0) : mention.start()]))
 
 
+_BOX = re.compile(r"\\(?:boxed|fbox)")
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$]+)")
 
 
 def _last_box(text: str) -> str | None:
     """The content of the box that begins last, among those whose braces match and those without braces."""
-    if "\\boxed" not in text and "\\fbox" not in text:
+    first = _BOX.search(text)
+    if first is None:
         return None
     open_braces: list[re.Match[str]] = []
     begin, content = -1, None
-    for token in _BRACES.finditer(text):
+    for token in _BRACES.finditer(text, first.start()):
         if token[0].endswith("{") and token[0] != "\\{":
             open_braces.append(token)
         elif token[0] == "}" and open_braces:
             opened = open_braces.pop()
             if len(opened[0]) > 1 and opened.start() > begin:
                 begin, content = opened.start(), text[opened.end() : token.start()]
-    for bare in _BARE_BOX.finditer(text):
+    for bare in _BARE_BOX.finditer(text, first.start()):
         if bare.start() > begin:
             begin, content = bare.start(), bare[1]
     return content

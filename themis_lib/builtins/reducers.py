@@ -194,9 +194,7 @@ def _passes(scored: Sequence[Candidate], threshold: float) -> int:
 
 
 def _chosen(candidate: Candidate, **fields: Any) -> ReducedCandidate:
-    return ReducedCandidate(
-        score=candidate.score, sample_index=candidate.sample_index, value=candidate.value, **fields
-    )
+    return ReducedCandidate(score=candidate.score, sample_index=candidate.sample_index, value=candidate.value, **fields)
 
 
 def _estimate(estimate: float | None, *, n: int, c: int, name: str, k: int) -> ReducedCandidate:

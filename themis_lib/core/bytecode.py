@@ -78,16 +78,13 @@ def _named(item: Definition, functions: list[FunctionType], *, module: str) -> I
     if isinstance(item, type):
         values += [(base.__qualname__, base) for base in item.__mro__[1:]]
         values += [
-            (f"{item.__qualname__} {name}", value)
-            for name, value in vars(item).items()
-            if not name.startswith("__")
+            (f"{item.__qualname__} {name}", value) for name, value in vars(item).items() if not name.startswith("__")
         ]
     for function in functions:
         values += [(f"{function.__qualname__} {name}", value) for name, value in captured(function)]
         names = {name for code in _codes(function.__code__) for name in code.co_names}
         values += [
-            (f"global {name}", function.__globals__[name])
-            for name in sorted(names & function.__globals__.keys())
+            (f"global {name}", function.__globals__[name]) for name in sorted(names & function.__globals__.keys())
         ]
     for name, value in values:
         if is_plain(value):

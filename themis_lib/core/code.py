@@ -65,9 +65,7 @@ def _bindings(module: ast.Module) -> dict[str, list[ast.AST]]:
     return bound
 
 
-def _statements(
-    body: list[ast.stmt], headers: tuple[ast.expr, ...]
-) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
+def _statements(body: list[ast.stmt], headers: tuple[ast.expr, ...]) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
     for statement in body:
         if isinstance(statement, (ast.If, ast.For, ast.While, ast.Try, ast.With)):
             inner = (*headers, *_header(statement))

@@ -28,9 +28,7 @@ class _Kind:
 _KINDS = {
     "generator": _Kind(("generate", "generate_batch"), CASE_COLUMNS, WHOLE_CASE),
     "parser": _Kind(("parse",), (*OUTPUT_COLUMNS, *CASE_COLUMNS), ("output",)),
-    "metric": _Kind(
-        ("score",), (*ANSWER_COLUMNS, *OUTPUT_COLUMNS, *CASE_COLUMNS), (*ANSWER_COLUMNS, *WHOLE_CASE)
-    ),
+    "metric": _Kind(("score",), (*ANSWER_COLUMNS, *OUTPUT_COLUMNS, *CASE_COLUMNS), (*ANSWER_COLUMNS, *WHOLE_CASE)),
     "reducer": _Kind(("reduce",), ("value", "score"), ("value", "score")),
 }
 
@@ -126,8 +124,10 @@ def _check_parameters(factory: Callable[..., Any], name: str, parameters: Mappin
         if parameter not in accepted:
             raise ComponentError(f"{where}: {name!r} has no parameter {parameter!r}; {nearest(parameter, accepted)}")
     for item in accepted.values():
-        if item.default is inspect.Parameter.empty and item.name not in parameters and item.kind not in (
-            inspect.Parameter.VAR_POSITIONAL,
+        if (
+            item.default is inspect.Parameter.empty
+            and item.name not in parameters
+            and item.kind not in (inspect.Parameter.VAR_POSITIONAL,)
         ):
             raise ComponentError(f"{where}: {name!r} needs the parameter {item.name!r}")
 

@@ -18,7 +18,7 @@ from themis_lib.core.prompts import PromptSpec
 class CandidatePolicy(Model):
     """How many candidates each case gets. Without explicit seeds, sample i draws with a seed derived from
     `base_seed` and i, so that asking for more samples keeps those there are.
-    """  # noqa: D205
+    """
 
     num_samples: PositiveInt = 1
     base_seed: int = 0
@@ -70,7 +70,7 @@ class RuntimeConfig(Model):
 
 
 class DatasetFile(Model):
-    """Cases in a file at any fsspec URL, read a batch at a time.
+    """Cases in a file at any fsspec URL (`.jsonl`, `.csv`, `.tsv`, `.parquet`, also compressed), read in batches.
 
     `columns` maps what a case needs to the file's own columns: `input`, `expected_output`, `case_id` and `metadata`;
     a list of columns becomes an object, and a text with `{row}` in it a pattern for ids (`"q-{row:04d}"`). `filter`
@@ -90,7 +90,7 @@ class DatasetFile(Model):
 
 
 class HubDataset(Model):
-    """Cases from the Hugging Face hub (extra `huggingface`); `columns`, `filter`, `sample` and `limit` as for a file."""
+    """Cases from the Hugging Face hub (extra `huggingface`); columns, filter, sample and limit as for a file."""
 
     dataset_id: str
     huggingface: str

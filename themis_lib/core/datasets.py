@@ -85,9 +85,7 @@ class IdRegistry:
             repeated |= known[at] == marks
         if repeated.any():
             name = names[int(np.argmax(repeated))]
-            raise DatasetError(
-                f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own"
-            )
+            raise DatasetError(f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own")
         while runs and len(runs[-1]) <= len(run):  # runs of a size merge: n ids cost O(n log n) in all
             run = np.sort(np.concatenate([runs.pop(), run]))
         if len(run):

@@ -22,7 +22,7 @@ from themis_lib.core.experiment import Experiment
 from themis_lib.core.models import Case, Dataset, GenerationResult, ParsedOutput, Score, ScoreError
 from themis_lib.core.prompts import PromptSpec, render_prompt
 from themis_lib.core.results import RunResult
-from themis_lib.errors import ComponentError, DatasetError
+from themis_lib.errors import DatasetError
 
 Data = Dataset | DatasetFile | HubDataset | str | Iterable[Case | Mapping[str, Any]]
 
@@ -85,7 +85,8 @@ class _FunctionComponent:
 
     def fingerprint(self) -> str:
         """The function's qualified name; its code is digested beside it."""
-        return f"{getattr(self.function, '__module__', 'builtins')}:{getattr(self.function, '__qualname__', self.component_id)}"
+        module = getattr(self.function, "__module__", "builtins")
+        return f"{module}:{getattr(self.function, '__qualname__', self.component_id)}"
 
 
 class FunctionGenerator(_FunctionComponent):

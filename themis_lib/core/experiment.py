@@ -49,9 +49,7 @@ class Experiment(Model):
     _store: RunStore | None = PrivateAttr(default=None)
 
     @classmethod
-    def from_config(
-        cls, path: str | Path, *, overrides: Iterable[str] = (), limit: int | None = None
-    ) -> Experiment:
+    def from_config(cls, path: str | Path, *, overrides: Iterable[str] = (), limit: int | None = None) -> Experiment:
         """The experiment in a YAML file, with settings replaced by `key.path=value`.
 
         `limit` keeps the first cases of each dataset. Raises `ConfigError` that names the file, the setting and the

@@ -94,9 +94,7 @@ class GenerateStage(Stage):
             timeout_s=self._runtime.timeout_s,
         )  # fmt: skip
 
-    async def _compute_batches(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit
-    ) -> None:
+    async def _compute_batches(self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit) -> None:
         batch_size = self._runtime.batch_size
 
         async def generate(positions: range) -> Any:

@@ -17,9 +17,7 @@ def masked_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResul
     columns = {name: rows[name].to_pylist() for name in OUTPUT_COLUMNS if name in reads and name in rows.column_names}
     if not columns:
         return [GenerationResult()] * rows.num_rows
-    return [
-        result_of(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
-    ]
+    return [result_of(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
 
 
 def result_of(row: dict[str, Any], **fields: Any) -> GenerationResult:

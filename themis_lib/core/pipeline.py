@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from themis_lib.core.cases import shards_of
-from themis_lib.core.datasets import case_tables
 from themis_lib.core.components import build, component_name
+from themis_lib.core.datasets import case_tables
 from themis_lib.core.generate import GenerateStage
 from themis_lib.core.identity import digest
 from themis_lib.core.parse import ParseStage
@@ -83,7 +83,7 @@ class Pipeline:
         return shard.cases.rows * (len(self.reduce.metric_ids) if stage is self.reduce else self.samples)
 
     def check_data(self) -> None:
-        """Read the first cases of each dataset, so that a wrong path or column is found at once. Raises `DatasetError`."""
+        """Read the first cases of each dataset, to find a wrong path or column at once. Raises `DatasetError`."""
         if not self.experiment.datasets:
             raise ConfigError("datasets: there is none; give at least one")
         for dataset in self.experiment.datasets:

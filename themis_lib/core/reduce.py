@@ -26,14 +26,12 @@ from themis_lib.errors import RowError
 class ReduceStage(Stage):
     """Rows are cases × metrics, one without a metric where there is none. A key covers the samples' scores, the
     reasons of those that have none, and the parsed values where the reducer reads them.
-    """  # noqa: D205
+    """
 
     name = "reduce"
     schema = RESULTS
 
-    def __init__(
-        self, reducer: Any, *, metric_ids: Sequence[str], samples: int, runtime: RuntimeConfig
-    ) -> None:
+    def __init__(self, reducer: Any, *, metric_ids: Sequence[str], samples: int, runtime: RuntimeConfig) -> None:
         self.reducer = reducer
         self.metric_ids: tuple[str | None, ...] = tuple(metric_ids) or (None,)
         self._samples = samples
@@ -88,9 +86,7 @@ class ReduceStage(Stage):
         reduce = self.reducer.reduce
 
         def call(position: int) -> Any:
-            context = ReduceContext(
-                run_id, ids[position]["case_id"], ids[position]["dataset_id"], metric_ids[position]
-            )
+            context = ReduceContext(run_id, ids[position]["case_id"], ids[position]["dataset_id"], metric_ids[position])
             return reduce(_candidates(texts[position]), context)
 
         def to_record(position_and_result: tuple[int, Any]) -> dict[str, Any]:

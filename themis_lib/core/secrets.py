@@ -15,9 +15,7 @@ from themis_lib.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 #: A value without a secret of its own: references, with the scheme an HTTP header may put before them.
-_ONLY_REFERENCES = re.compile(
-    rf"\s*(?:(?:basic|bearer|token|key)\s+)?(?:{_REFERENCE.pattern}[\s:]*)*", re.IGNORECASE
-)
+_ONLY_REFERENCES = re.compile(rf"\s*(?:(?:basic|bearer|token|key)\s+)?(?:{_REFERENCE.pattern}[\s:]*)*", re.IGNORECASE)
 #: The last words of a key that names a credential.
 _CREDENTIAL = re.compile(
     r"(?:(?:api|access|account|private|secret|shared|subscription)_?keys?|passwords?|passwd|pwd|passphrases?|secrets?"

@@ -64,10 +64,19 @@ class Shard:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Shard:
         """The shard that `to_json` wrote."""
-        parts = {name: Part(**value[name]) if value[name] else None for name in ("outputs", "answers", "results")}
-        scores = {metric_id: Part(**part) for metric_id, part in value["scores"].items()}
-        return replace(
-            cls(value["index"], value["start"], value["dataset_id"], Part(**value["cases"]), scores=scores), **parts
+
+        def part(name: str) -> Part | None:
+            return Part(**value[name]) if value[name] else None
+
+        return cls(
+            index=value["index"],
+            start=value["start"],
+            dataset_id=value["dataset_id"],
+            cases=Part(**value["cases"]),
+            outputs=part("outputs"),
+            answers=part("answers"),
+            scores={metric_id: Part(**item) for metric_id, item in value["scores"].items()},
+            results=part("results"),
         )
 
 
@@ -156,17 +165,16 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
         if len(missing):
             await stage.compute(rows.take(missing), keys.take(missing), run_id, collector.emit)
         table = _assemble(stage, rows, keys, known_rows, collector)
-        counts = {"computed": len(collector.records), "cached": len(known), "failed": len(collector.failures)}
         if collector.failures:
             path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
-            part = replace(store.replace_part(path, table), **counts)
+            part = collector.counted(store.replace_part(path, table), cached=len(known))
             raise ShardError(collector.summary(shard), part=part, transient=collector.transient)
         part = row_set.publish(name, table)
     except BaseException:
         collector.journal.close()  # what succeeded is there for the next try
         raise
     collector.journal.discard()
-    return replace(part, **counts)
+    return collector.counted(part, cached=len(known))
 
 
 class _Collector:
@@ -197,6 +205,10 @@ class _Collector:
         self.journal.append(records)
         self.records.extend(records)
         self._progress.advance(self._stage.label, len(records))
+
+    def counted(self, part: Part, *, cached: int) -> Part:
+        """A reference with the counts of this call."""
+        return replace(part, computed=len(self.records), cached=cached, failed=len(self.failures))
 
     def summary(self, shard: Shard) -> str:
         """One line: how many rows failed, and why."""

@@ -46,7 +46,7 @@ class Scores:
     def groups(self) -> dict[Group, npt.NDArray[np.float64]]:
         """The scores of each group, NaN for a case without one; slices stand behind their dataset's whole."""
         order = {group: number for number, group in enumerate(self._scores)}
-        first_of = {}
+        first_of: dict[tuple[str, str], int] = {}
         for group, number in order.items():
             first_of.setdefault((group[0], group[2]), number)
         ordered = sorted(order, key=lambda group: (first_of[group[0], group[2]], group[1] != ALL_CASES, group[1]))

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from themis_lib.core.identity import KEY_BYTES, digest
+from themis_lib.core.identity import KEY_BYTES
 
 SCHEMA_VERSION = 1
 KEY = pa.field("key", pa.binary(KEY_BYTES))
@@ -157,8 +157,10 @@ def empty_rows(schema: pa.Schema, errors: pa.Array) -> pa.Table:
 def table_of(records: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Records as a table; a column that a record leaves out is null."""
     rows = list(records)
-    return pa.table([pa.array([row.get(name) for row in rows], schema.field(name).type) for name in schema.names],
-                    schema=schema)
+    return pa.table(
+        [pa.array([row.get(name) for row in rows], schema.field(name).type) for name in schema.names],
+        schema=schema,
+    )
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:

@@ -36,7 +36,17 @@ def markdown_report(result: RunResult) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-SUMMARY_HEADINGS = ("dataset", "slice", "metric", "n", "errors", "mean", "std. error", "95 % interval", "method")
+SUMMARY_HEADINGS = (
+    "dataset",
+    "slice",
+    "metric",
+    "n",
+    "errors",
+    "mean",
+    "std. error",
+    "95 % interval",
+    "method",
+)
 
 
 def summary_cells(row: SummaryRow) -> tuple[str, ...]:

@@ -1,0 +1,80 @@
+"""What the server knows of a run: names a person can read, tags, states, and the artifacts on the run's page."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from tests.drivers import flow_outcome
+from tests.test_edit_costs import base
+
+
+def ask(api_url: str, question: Any) -> Any:
+    """The answer of an async function that is given a client."""
+
+    async def asked() -> Any:
+        async with get_client() as client:
+            return await question(client)
+
+    with temporary_settings({PREFECT_API_URL: api_url}):
+        return asyncio.run(asked())
+
+
+async def artifacts(client: PrefectClient, flow_run_id: Any) -> dict[str, Any]:
+    found = await client.read_artifacts(
+        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+    )
+    return {artifact.type: artifact for artifact in found}
+
+
+def test_run_is_named_tagged_and_reported(prefect_api: str, tmp_path: Path) -> None:
+    """A run bears the experiment's name and tags, and has progress, summary and report as artifacts."""
+    outcome = flow_outcome(base(tmp_path / "store"), tmp_path, prefect_api)
+
+    flow_run = ask(prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id))
+    found = ask(prefect_api, lambda client: artifacts(client, outcome.flow_run_id))
+
+    assert ("experiment", {"themis", "costs"}) == (flow_run.name, set(flow_run.tags))
+    assert "Completed" == flow_run.state.name
+    assert {"progress", "table", "markdown"} == set(found)
+    assert 100.0 == found["progress"].data
+    assert "score[first]" in found["progress"].description
+    assert "# costs: completed" in found["markdown"].data
+    assert "0.8333" in found["table"].data
+    assert str(outcome.run.result.location) in found["markdown"].data
+
+
+def test_failed_rows_show_in_the_state(prefect_api: str, tmp_path: Path) -> None:
+    """A run with failed rows completes under a name that says so; one without a single good row fails."""
+    partial, whole = base(tmp_path / "one"), base(tmp_path / "two")
+    partial["datasets"][0]["cases"][0]["input"] = "not a number"
+    for case in whole["datasets"][0]["cases"]:
+        case["input"] = "not a number"
+    for spec in (partial, whole):
+        spec["runtime"]["retries"] = 0
+
+    names = []
+    for spec in (partial, whole):
+        outcome = flow_outcome(spec, tmp_path, prefect_api)
+        names.append(ask(prefect_api, lambda client, id_=outcome.flow_run_id: client.read_flow_run(id_)).state.name)
+
+    assert ["CompletedWithFailedRows", "Failed"] == names
+
+
+def test_lost_table_is_computed_again(prefect_api: str, tmp_path: Path) -> None:
+    """A task whose Parquet is gone does not end `Cached`: it computes its table again."""
+    spec = base(tmp_path / "store")
+    flow_outcome(spec, tmp_path, prefect_api)
+    for part in (tmp_path / "store/rows/parse").rglob("*.parquet"):
+        part.unlink()
+
+    outcome = flow_outcome(spec, tmp_path, prefect_api)
+
+    assert "completed" == outcome.run.result.status.value
+    assert 12 == outcome.run.result.progress["parse"].computed
+    assert 0 == outcome.run.result.progress["generate"].computed

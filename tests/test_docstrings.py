@@ -1,0 +1,21 @@
+"""The examples in docstrings are true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import themis_lib
+
+MODULES = [module.name for module in pkgutil.walk_packages(themis_lib.__path__, "themis_lib.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings_are_true(name: str) -> None:
+    """Every example in a module's docstrings gives what it says."""
+    results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+
+    assert 0 == results.failed
