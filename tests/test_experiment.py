@@ -327,3 +327,22 @@ def test_tables_are_plain_parquet(tmp_path: Path) -> None:
         "error",
     ] == scores.column_names
     assert RunStore(str(tmp_path / "store")).exists(f"runs/{result.run_id}/manifest.json")
+
+
+def test_replay_gives_each_sample_its_own_recording(tmp_path: Path) -> None:
+    """A replayed sample is the recorded one of its index, whatever seeds ran before on the store."""
+    recorded = tmp_path / "recorded.jsonl"
+    recorded.write_text('{"case_id": "a", "output": "first"}\n{"case_id": "a", "output": "second"}\n')
+    store = InMemoryRunStore()
+
+    def outputs(seeds: list[int]) -> list[Any]:
+        experiment = Experiment(
+            generation=GenerationConfig(generator={"use": "builtin/replay", "path": str(recorded)}),
+            datasets=[Dataset(dataset_id="d", cases=[Case(case_id="a", input="x")])],
+            seeds=seeds,
+        )
+        return [row["output"] for row in experiment.run(store).table("outputs").to_pylist()]
+
+    assert ['"first"'] == outputs([1])
+    assert ['"first"', '"second"'] == outputs([2, 1])
+    assert ['"first"', '"second"'] == outputs([7, 7])

@@ -87,22 +87,13 @@ def is_transient(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """One line for a row or a log: the type and the message, without a traceback.
+    """One line for a row or a log: the type and the message, without a traceback, in text that can be stored.
 
     >>> describe(KeyError("answer"))
     "KeyError: 'answer'"
     """
-    text = " ".join(message_of(error).split())
+    text = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def message_of(error: BaseException) -> str:
-    r"""The message of an exception as text that can be stored: lone surrogates are written as escapes.
-
-    >>> message_of(ValueError("\ud800"))
-    '\\ud800'
-    """
-    return str(error).encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -58,7 +58,7 @@ class ReplayGenerator(Builtin):
 
     component_id: ClassVar[str] = "builtin/replay"
     version: ClassVar[str] = "1"
-    reads: ClassVar[tuple[str, ...]] = ("case_id",)
+    reads: ClassVar[tuple[str, ...]] = ("case_id", "sample_index")
     deterministic: ClassVar[bool] = True
 
     path: str

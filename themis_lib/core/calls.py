@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from themis_lib.core.stage import Emit, Outcome
-from themis_lib.errors import FatalError, RowError, describe, is_transient, message_of
+from themis_lib.errors import FatalError, RowError, describe, is_transient
 
 _SLICE_S = 0.05
 _MAX_SLICE = 1024
@@ -37,7 +37,7 @@ def failure_outcome(error: Exception, *, unknown_is_fact: bool) -> Outcome:
     if isinstance(error, FatalError):
         raise error
     if isinstance(error, RowError):
-        return {"error": message_of(error)}
+        return {"error": str(error)}
     if unknown_is_fact and not is_transient(error):
         return {"error": describe(error)}
     return error

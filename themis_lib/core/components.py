@@ -15,7 +15,7 @@ from themis_lib.builtins.component import Builtin
 from themis_lib.core.code import code_digest
 from themis_lib.core.protocols import ANSWER_COLUMNS, CASE_COLUMNS, OUTPUT_COLUMNS, WHOLE_CASE
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
-from themis_lib.errors import ComponentError, nearest
+from themis_lib.errors import ComponentError, InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class _Kind:
 
 
 _KINDS = {
-    "generator": _Kind(("generate", "generate_batch"), CASE_COLUMNS, WHOLE_CASE),
+    "generator": _Kind(("generate", "generate_batch"), (*CASE_COLUMNS, "sample_index"), WHOLE_CASE),
     "parser": _Kind(("parse",), (*OUTPUT_COLUMNS, *CASE_COLUMNS), ("output",)),
     "metric": _Kind(("score",), (*ANSWER_COLUMNS, *OUTPUT_COLUMNS, *CASE_COLUMNS), (*ANSWER_COLUMNS, *WHOLE_CASE)),
     "reducer": _Kind(("reduce",), ("value", "score"), ("value", "score")),
@@ -148,4 +148,7 @@ def _check(kind: str, component: Any, *, where: str) -> None:
                 f"{label} reads an unknown column {column!r}; {nearest(column, _KINDS[kind].may_read)}"
             )
     if callable(getattr(component, "check", None)):
-        component.check()
+        try:
+            component.check()
+        except InputError as error:
+            raise ComponentError(f"{where}: {error}") from None

@@ -24,7 +24,7 @@ from themis_lib.core.models import (
 
 #: What a component that declares nothing reads.
 WHOLE_CASE: tuple[str, ...] = ("input", "expected_output", "metadata")
-#: The columns of a case that `reads` may name.
+#: The columns of a case that `reads` may name; a generator's may also name `sample_index`.
 CASE_COLUMNS: tuple[str, ...] = ("case_id", "dataset_id", *WHOLE_CASE)
 #: The columns of a generated output that a parser's or a metric's `reads` may name.
 OUTPUT_COLUMNS: tuple[str, ...] = ("output", "finish_reason", "trace", "conversation", "artifacts")

@@ -201,7 +201,7 @@ class _Collector:
             if isinstance(outcome, Exception):
                 self.failures[key] = outcome
             else:
-                records.append({**outcome, "key": key})
+                records.append({**{name: _storable(value) for name, value in outcome.items()}, "key": key})
         self.journal.append(records)
         self.records.extend(records)
         self._progress.advance(self._stage.label, len(records))
@@ -215,6 +215,13 @@ class _Collector:
         reasons = [describe(error) for error in self.failures.values()]
         most = max(set(reasons), key=lambda reason: (reasons.count(reason), reason))
         return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed, most often {most}"
+
+
+def _storable(value: Any) -> Any:
+    """A value whose lone surrogates, which no file can hold, are written as escapes."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def _first_of_each(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
