@@ -151,4 +151,4 @@ def _check(kind: str, component: Any, *, where: str) -> None:
         try:
             component.check()
         except InputError as error:
-            raise ComponentError(f"{where}: {error}") from None
+            raise type(error)(f"{where}: {error}") from None
