@@ -18,16 +18,22 @@ async def run_shards(run: Run, stages: Stages, *, window: int) -> None:
     """
     waiting = deque(await asyncio.to_thread(_cut, run))
     started: deque[asyncio.Task[Shard]] = deque()
+    adding: asyncio.Future[None] | None = None  # tables of a shard are written while the next one is evaluated
     try:
         while waiting or started:
             while waiting and len(started) < window:
                 evaluation = run.pipeline.evaluate_shard(waiting.popleft(), stages)
                 started.append(asyncio.ensure_future(evaluation))
-            run.add(await started.popleft())
+            shard = await started.popleft()
+            if adding:
+                await adding
+            adding = asyncio.ensure_future(asyncio.to_thread(run.add, shard))
+        if adding:
+            await adding
     finally:
         for task in started:
             task.cancel()
-        await asyncio.gather(*started, return_exceptions=True)
+        await asyncio.gather(*started, *([adding] if adding else []), return_exceptions=True)
 
 
 def _cut(run: Run) -> list[Shard]:
