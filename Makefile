@@ -46,4 +46,4 @@ constraints: ## pin what is installed here as the tested set
 	$(RUN) -m pip freeze --exclude-editable | grep -v '@' > constraints.txt
 
 clean: ## remove what was installed and run here
-	rm -rf $(VENV) runs build dist
+	rm -rf $(VENV) results build dist

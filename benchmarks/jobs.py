@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 EXPERIMENT = str(Path(__file__).with_name("demo.yaml"))
-_CHUNK_ROWS = 10_000
 
 
-def write_cases(*, path: str, cases: int) -> dict[str, Any]:
+def write_cases(*, path: str, cases: int) -> None:
     """Sums such as {"question": "12+30"} → "42", no two alike, as JSON Lines or Parquet."""
-    chunks = (range(start, min(start + _CHUNK_ROWS, cases)) for start in range(0, cases, _CHUNK_ROWS))
-    tables = ([_case(number) for number in chunk] for chunk in chunks)
+    lines = Path(path).with_suffix(".jsonl")
+    with lines.open("w") as file:
+        for number in range(cases):
+            case = {"case_id": f"q-{number}", "input": {"question": f"{number}+30"}}
+            file.write(json.dumps({**case, "expected_output": str(number + 30)}) + "\n")
     if path.endswith(".parquet"):
-        _write_parquet(path, tables)
-    else:
-        with Path(path).open("w") as file:
-            file.writelines(json.dumps(case) + "\n" for table in tables for case in table)
-    return {"bytes": Path(path).stat().st_size}
+        import pyarrow.json
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.json.read_json(lines), path)
 
 
 def in_process(*, data: str, store: str, cases: int) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def in_process(*, data: str, store: str, cases: int) -> dict[str, Any]:
     imported_bytes = _peak_bytes()
     began = time.perf_counter()
     result = Experiment.from_config(EXPERIMENT, overrides=_settings(data, store), limit=cases).run()
-    return {"seconds": time.perf_counter() - began, "imported_bytes": imported_bytes, **_outcome(result)}
+    return {**_outcome(result, began), "imported_bytes": imported_bytes}
 
 
 def through_flow(*, data: str, store: str, cases: int, api_url: str) -> dict[str, Any]:
@@ -42,21 +43,21 @@ def through_flow(*, data: str, store: str, cases: int, api_url: str) -> dict[str
 
     parameters = {"experiment": EXPERIMENT, "overrides": _settings(data, store), "limit": cases}
     began = time.perf_counter()
-    outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda run: None))
-    return {"seconds": time.perf_counter() - began, **_outcome(outcome.run.result)}
+    outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda _: None))
+    return _outcome(outcome.run.result, began)
 
 
-def import_library() -> dict[str, Any]:
+def import_library() -> float:
     """Import the library, which brings no Prefect with it."""
     began = time.perf_counter()
     import themis_lib  # noqa: F401 - the import is what is timed
 
     seconds = time.perf_counter() - began
     assert "prefect" not in sys.modules
-    return {"seconds": seconds, "modules": len(sys.modules)}
+    return seconds
 
 
-def sleepers(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -> dict[str, Any]:
+def wait_often(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -> dict[str, Any]:
     """Generate rows whose generator only waits."""
     from benchmarks.generators import Sleeper
     from themis_lib import Case, Dataset, Experiment, GenerationConfig, RuntimeConfig, StorageConfig
@@ -69,32 +70,18 @@ def sleepers(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -> 
         runtime=RuntimeConfig(max_concurrency=max_concurrency),
     )
     began = time.perf_counter()
-    result = experiment.run(until_stage="generate")
-    return {"seconds": time.perf_counter() - began, **_outcome(result)}
-
-
-def _case(number: int) -> dict[str, Any]:
-    return {"case_id": f"q-{number}", "input": {"question": f"{number}+30"}, "expected_output": str(number + 30)}
-
-
-def _write_parquet(path: str, tables: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.Table.from_pylist([_case(0)]).schema
-    with pq.ParquetWriter(path, schema) as writer:
-        for table in tables:
-            writer.write_table(pa.Table.from_pylist(table, schema=schema))
+    return _outcome(experiment.run(until_stage="generate"), began)
 
 
 def _settings(data: str, store: str) -> list[str]:
     return [f"datasets.0.path={data}", f"storage.store={store}"]
 
 
-def _outcome(result: Any) -> dict[str, Any]:
+def _outcome(result: Any, began: float) -> dict[str, Any]:
+    seconds = time.perf_counter() - began
     assert result.status.value == "completed", result
     computed = sum(stage.computed for stage in result.progress.values())
-    return {"computed": computed, "peak_bytes": _peak_bytes()}
+    return {"seconds": seconds, "computed": computed, "peak_bytes": _peak_bytes()}
 
 
 def _peak_bytes() -> int:

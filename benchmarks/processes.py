@@ -12,9 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-_TIMEOUT_S = 3600
-#: What `flows.run` sets for itself: no telemetry, no logs to the server.
+#: What `flows.run` sets for itself: no telemetry, no noise.
 _PREFECT_SETTINGS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
@@ -22,21 +20,27 @@ _PREFECT_SETTINGS = {
 }
 
 
-def fresh(job: str, *, environment: Mapping[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
+def fresh(job: str, *, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:
     """What a function of `jobs.py` returns when it is called in a process of its own."""
     output = python("-m", "benchmarks.jobs", job, json.dumps(arguments), environment=environment)
-    result: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return result
+    return json.loads(output.splitlines()[-1])
+
+
+def run_seconds(job: str, *, computed: int, **arguments: Any) -> float:
+    """The seconds of a run in a process of its own, once it is sure that it did the work to be measured."""
+    outcome = fresh(job, **arguments)
+    if outcome["computed"] != computed:
+        raise RuntimeError(f"{job} {arguments} computed {outcome['computed']} rows instead of {computed}")
+    return float(outcome["seconds"])
 
 
 def python(*arguments: str, environment: Mapping[str, str] | None = None, codes: tuple[int, ...] = (0,)) -> str:
     """The output of a Python process at the root of the repository. Raises `RuntimeError` on other exit codes."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
-    )  # fmt: skip
+    root = Path(__file__).parent.parent
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in codes:
-        raise RuntimeError(f"python {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -59,6 +63,6 @@ def prefect_environment() -> Iterator[dict[str, str]]:
             python("-m", "flows.server", "stop", environment=environment)
 
 
-def start_server(environment: Mapping[str, str]) -> str:
-    """The API address of a local server under this environment."""
-    return python("-m", "flows.server", "start", environment=environment).split()[-1] + "/api"
+def best(repeats: list[dict[str, float]]) -> dict[str, float]:
+    """The least of each number."""
+    return {name: min(repeat[name] for repeat in repeats) for name in repeats[0]}

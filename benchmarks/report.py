@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -17,18 +17,17 @@ from rich.text import Text
 
 @dataclass(frozen=True)
 class Aim:
-    """A number and the bound it is meant to keep; null where this run could not measure it."""
+    """A number and the bound it is meant to keep."""
 
     what: str
-    value: float | None
+    value: float
     bound: float
     at_least: bool = False
 
-    @property
-    def met(self) -> bool | None:
-        if self.value is None:
-            return None
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
+    def __str__(self) -> str:
+        met = self.value >= self.bound if self.at_least else self.value <= self.bound
+        sign = "≥" if self.at_least else "≤"
+        return f"{self.what}: {_shown(self.value)} (aim {sign} {self.bound:g}): {'met' if met else 'missed'}"
 
 
 @dataclass(frozen=True)
@@ -37,24 +36,16 @@ class Report:
 
     how: str
     rows: Sequence[dict[str, Any]]
-    aims: Sequence[Aim] = field(default_factory=tuple)
+    aims: Sequence[Aim] = ()
 
 
 def print_report(name: str, report: Report, console: Console) -> None:
-    columns = list(dict.fromkeys(column for row in report.rows for column in row))
     table = Table(box=box.SIMPLE_HEAD, title=Text(name, style="bold"), title_justify="left", pad_edge=False)
-    for column in columns:
-        is_text = any(isinstance(row.get(column), str) for row in report.rows)
-        table.add_column(column.replace("_", " "), justify="left" if is_text else "right")
+    for column, value in report.rows[0].items():
+        table.add_column(column.replace("_", " "), justify="left" if isinstance(value, str) else "right")
     for row in report.rows:
-        table.add_row(*(_shown(row.get(column)) for column in columns))
-    console.print()
-    console.print(table)
-    console.print(Text(report.how, style="dim"))
-    for aim in report.aims:
-        verdict = {True: "met", False: "missed", None: "not measured"}[aim.met]
-        sign = "≥" if aim.at_least else "≤"
-        console.print(f"{aim.what}: {_shown(aim.value)} (aim {sign} {aim.bound:g}): {verdict}", highlight=False)
+        table.add_row(*map(_shown, row.values()))
+    console.print("", table, Text(report.how, style="dim"), *map(Text, map(str, report.aims)), sep="\n")
 
 
 def machine() -> dict[str, str]:
@@ -73,6 +64,6 @@ def machine() -> dict[str, str]:
 def _shown(value: Any) -> str:
     if value is None:
         return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, float) and abs(value) < 1000:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if isinstance(value, (int, float)) else str(value)

@@ -21,6 +21,7 @@ from themis_lib.core.summary import ALL_CASES
 from themis_lib.report.markdown import SUMMARY_HEADINGS, commonest_errors, summary_cells
 
 _PLAIN_INTERVAL_S = 10.0
+STARTING = "waiting for the Prefect server; starting one takes some ten seconds the first time …"
 _STATUS_STYLE = {"completed": "green", "partial_failure": "yellow", "failed": "red"}
 
 
@@ -37,7 +38,7 @@ class Follower:
 
     def __rich__(self) -> Table | Text:
         if self.progress is None:
-            return Text("starting …", style="dim")
+            return Text(STARTING, style="dim")
         table = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
         for heading in ("stage", "", "rows", "cached", "failed", "left"):
             table.add_column(heading, justify="left" if heading in ("stage", "") else "right")
@@ -52,7 +53,7 @@ class Follower:
     def lines(self) -> str:
         """The same in one line, for a log."""
         if self.progress is None:
-            return "starting …"
+            return STARTING
         stages = self.progress.stages().items()
         return "  ".join(f"{label} {max(item.done, item.computed):,}/{item.total:,}" for label, item in stages)
 

@@ -72,7 +72,7 @@ async def call_in_threads(
     threads = ThreadPoolExecutor(min(width, count), thread_name_prefix="generate")
 
     async def in_thread(position: int) -> Any:
-        value = await loop.run_in_executor(threads, call, position)
+        value = await loop.run_in_executor(threads, _call_in_thread, call, position)
         return await value if inspect.isawaitable(value) else value
 
     try:
@@ -82,6 +82,13 @@ async def call_in_threads(
         )  # fmt: skip
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _call_in_thread(call: Call, position: int) -> Any:
+    try:
+        return call(position)
+    except StopIteration as error:  # a future cannot carry it, and would never be done
+        raise RuntimeError("the function raised StopIteration") from error
 
 
 async def call_in_slices(call: Call, count: int, *, to_record: ToRecord, emit: Emit, unknown_is_fact: bool) -> None:

@@ -90,11 +90,13 @@ def _locate(kind: str, name: str, *, where: str) -> Any:
         hint = nearest(name if "/" in name else f"builtin/{name}", BUILTINS[kind])
         raise ComponentError(f"{where}: unknown {kind} {name!r}; {hint} (your own: `module:attribute`)")
     module_name, _, attribute = name.partition(":")
+    if not attribute or not module_name or module_name.startswith("."):
+        raise ComponentError(f"{where}: {kind} {name!r} names no component; write `module:attribute`")
     if os.getcwd() not in sys.path and "" not in sys.path:  # noqa: PTH109
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
+    except (ImportError, SyntaxError) as error:
         raise ComponentError(f"{where}: {kind} {name!r} cannot be imported: {error}") from None
     if not hasattr(module, attribute):
         hint = nearest(attribute, [item for item in vars(module) if not item.startswith("_")])
@@ -117,7 +119,10 @@ def _construct(factory: Any, name: str, parameters: Mapping[str, Any], *, where:
 
 
 def _check_parameters(factory: Callable[..., Any], name: str, parameters: Mapping[str, Any], *, where: str) -> None:
-    accepted = inspect.signature(factory).parameters
+    try:
+        accepted = inspect.signature(factory).parameters
+    except ValueError:  # a built-in type keeps its signature to itself
+        return
     if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in accepted.values()):
         return
     for parameter in parameters:
@@ -134,6 +139,8 @@ def _check_parameters(factory: Callable[..., Any], name: str, parameters: Mappin
 
 def _check(kind: str, component: Any, *, where: str) -> None:
     label = f"{where}: {kind} {component!r}"
+    if isinstance(component, type):
+        raise ComponentError(f"{label} is a class; give an instance of it")
     for attribute in ("component_id", "version"):
         if not isinstance(getattr(component, attribute, None), str):
             raise ComponentError(f"{label} needs a text attribute `{attribute}`")
@@ -142,13 +149,20 @@ def _check(kind: str, component: Any, *, where: str) -> None:
     methods = _KINDS[kind].methods
     if not any(callable(getattr(component, method, None)) for method in methods):
         raise ComponentError(f"{label} needs a method `{methods[0]}`")
-    for column in getattr(component, "reads", ()):
-        if column not in _KINDS[kind].may_read:
-            raise ComponentError(
-                f"{label} reads an unknown column {column!r}; {nearest(column, _KINDS[kind].may_read)}"
-            )
+    _check_reads(kind, component, label=label)
     if callable(getattr(component, "check", None)):
         try:
             component.check()
         except InputError as error:
             raise type(error)(f"{where}: {error}") from None
+
+
+def _check_reads(kind: str, component: Any, *, label: str) -> None:
+    reads = getattr(component, "reads", ())
+    if not isinstance(reads, (tuple, list)):
+        raise ComponentError(f"{label} has reads={reads!r}; write a tuple of columns, such as ({str(reads)!r},)")
+    for column in reads:
+        if column not in _KINDS[kind].may_read:
+            raise ComponentError(
+                f"{label} reads an unknown column {column!r}; {nearest(column, _KINDS[kind].may_read)}"
+            )

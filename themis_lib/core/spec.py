@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from themis_lib.errors import ConfigError, InputError, nearest
 
 M = TypeVar("M", bound=BaseModel)
-_UNION_TAGS = {"Dataset", "DatasetFile", "HubDataset"}
+_UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset"}
 
 
 def load_spec(path: str | Path, *, overrides: Iterable[str] = ()) -> dict[str, Any]:
@@ -33,12 +31,15 @@ def load_spec(path: str | Path, *, overrides: Iterable[str] = ()) -> dict[str, A
 
 def parse_yaml(text: str, *, where: str) -> Any:
     """The value of a YAML text. Raises `ConfigError` with file and line."""
+    import yaml
+
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
-        raise ConfigError(f"{place}: not YAML: {getattr(error, 'problem', None) or error}") from None
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"{place}: not YAML: {problem}") from None
 
 
 def apply_override(spec: dict[str, Any], override: str) -> None:
@@ -49,9 +50,11 @@ def apply_override(spec: dict[str, Any], override: str) -> None:
     target: Any = spec
     *parents, last = path.strip().split(".")
     for part in parents:
-        if isinstance(target, dict) and not isinstance(target.get(part), (dict, list)):
-            target[part] = {"use": target[part]} if isinstance(target.get(part), str) else {}
-        target = target[_index(target, part, override)]
+        at = _index(target, part, override)
+        held = target[at] if isinstance(target, list) else target.get(at)
+        if not isinstance(held, (dict, list)):
+            target[at] = {"use": held} if isinstance(held, str) else {}
+        target = target[at]
     target[_index(target, last, override)] = parse_yaml(text, where=f"override {override!r}")
 
 
@@ -75,8 +78,8 @@ def experiment_from_spec(model: type[M], spec: Mapping[str, Any], *, where: str)
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
     problems = sorted(error.errors(), key=lambda item: (item["type"] != "extra_forbidden", -len(item["loc"])))
-    relevant = _likely(problems)
-    first = relevant[0]
+    outside = [problem for problem in problems if _union_at(problem["loc"]) is None]
+    first = outside[0] if outside else _meant(problems)
     place = _place(first["loc"])
     if isinstance(first.get("ctx", {}).get("error"), InputError):
         return str(first["ctx"]["error"])
@@ -88,16 +91,43 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}; got {first['input']!r}"
 
 
-def _likely(problems: list[Any]) -> list[Any]:
-    """The problems of the member of a union that the input comes closest to: the one with the fewest."""
-    members: dict[Any, list[Any]] = {}
+def _meant(problems: list[Any]) -> Any:
+    """Of the problems of the first union that fits no member, the one to tell.
+
+    It is a problem of the member whose own field is there (`path` makes a `DatasetFile`). Where no member's is, it
+    is what none of them knows, or that one of those fields is missing.
+    """
+    union = min(problem["loc"][: _union_at(problem["loc"])] for problem in problems)
+    members: dict[str, list[Any]] = {}
     for problem in problems:
-        tag = next((part for part in problem["loc"] if part in _UNION_TAGS), None)
-        members.setdefault(tag, []).append(problem)
-    tagged = {tag: found for tag, found in members.items() if tag is not None}
-    if members.get(None):
-        return members[None]
-    return min(tagged.values(), key=len) if tagged else problems
+        if problem["loc"][: len(union)] == union:
+            members.setdefault(_member(problem["loc"][len(union)]) or "", []).append(problem)
+    lacking = {name: _fields_of(found, "missing", len(union)) for name, found in members.items()}
+    shared: set[str] = set.intersection(*lacking.values())
+    own = {name: fields - shared for name, fields in lacking.items()}
+    meant = [found for name, found in members.items() if not own[name]]
+    if meant:
+        return min(meant, key=len)[0]
+    unknown = set.intersection(*(_fields_of(found, "extra_forbidden", len(union)) for found in members.values()))
+    if unknown:
+        return {"type": "extra_forbidden", "loc": (*union, min(unknown))}
+    choices = ", ".join(repr(field) for field in sorted(set.union(*own.values())))
+    return {"type": "union", "loc": union, "msg": f"one of {choices} is needed", "input": problems[0]["input"]}
+
+
+def _fields_of(problems: list[Any], kind: str, depth: int) -> set[str]:
+    """The fields of a union's member, which stand at one depth, that have a problem of one kind."""
+    return {item["loc"][-1] for item in problems if item["type"] == kind and len(item["loc"]) == depth + 2}
+
+
+def _union_at(loc: tuple[int | str, ...]) -> int | None:
+    return next((at for at, part in enumerate(loc) if _member(part)), None)
+
+
+def _member(part: int | str) -> str | None:
+    """The member of a union that a part of a location names: `Dataset`, or `function-after[…, Dataset]`."""
+    name = str(part).rstrip("]").rpartition(" ")[2]
+    return name if name in _UNION_MEMBERS else None
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
@@ -105,7 +135,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
     for part in loc:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part not in _UNION_TAGS:
+        elif not _member(part):
             text += f".{part}" if text else part
     return text
 
@@ -113,11 +143,9 @@ def _place(loc: tuple[int | str, ...]) -> str:
 def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     current: Any = model
     for part in loc:
-        if isinstance(part, int):
-            continue
-        options = [item for item in _models_in(current) if item.__name__ == part] if part in _UNION_TAGS else []
-        if options:
-            current = options[0]
+        member = [item for item in _models_in(current) if item.__name__ == _member(part)]
+        if member:
+            current = member[0]
             continue
         for candidate in _models_in(current):
             if part in candidate.model_fields:
@@ -128,6 +156,4 @@ def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in (Union, UnionType, list):
-        return [model for item in get_args(annotation) for model in _models_in(item)]
-    return []
+    return [model for item in get_args(annotation) for model in _models_in(item)]
