@@ -47,14 +47,15 @@ def _turn(path: Path, cases: int, server: dict[str, Any]) -> dict[str, float]:
 
 def _row(cases: int, turn: dict[str, float], *, start: dict[str, float]) -> dict[str, Any]:
     beyond = {name: turn[name] - start[name] for name in turn}
+    measurable = cases >= 10_000  # fewer are lost in the noise of the start
     return {
         "cases": cases,
         "in_process_s": turn["in_process"],
         "flow_s": turn["flow"],
         "ratio": turn["flow"] / turn["in_process"],
         "fixed_start_s": start["flow"],
-        "ms_per_case_beyond_start": 1000 * beyond["flow"] / cases if cases > 1 else None,
-        "ratio_beyond_start": beyond["flow"] / beyond["in_process"] if cases > 1 else None,
+        "ms_per_case_beyond_start": 1000 * beyond["flow"] / cases if measurable else None,
+        "ratio_beyond_start": beyond["flow"] / beyond["in_process"] if measurable else None,
         "cached_s": turn["cached"],
         "cached_ratio": turn["flow"] / turn["cached"],
     }

@@ -346,3 +346,29 @@ def test_replay_gives_each_sample_its_own_recording(tmp_path: Path) -> None:
     assert ['"first"'] == outputs([1])
     assert ['"first"', '"second"'] == outputs([2, 1])
     assert ['"first"', '"second"'] == outputs([7, 7])
+
+
+def test_file_is_parsed_again_only_when_it_changes(tmp_path: Path) -> None:
+    """A dataset file's shards are on record by its content: moved it is known, changed or damaged it is read again."""
+    file, moved = tmp_path / "cases.jsonl", tmp_path / "elsewhere.jsonl"
+    file.write_text("".join(f'{{"case_id": "c{index}", "input": "{index}"}}\n' for index in range(5)))
+    store = InMemoryRunStore()
+
+    def ids(path: Path) -> list[str]:
+        experiment = Experiment(
+            generation=GenerationConfig(generator="builtin/demo_generator"),
+            datasets=[{"dataset_id": "d", "path": str(path)}],
+        )
+        return [case.case.case_id for case in experiment.run(store).cases]
+
+    records = lambda: [name for name in store.list("rows/cases") if name.endswith(".json")]  # noqa: E731
+    first = ids(file)
+    file.rename(moved)
+    assert first == ids(moved) == ["c0", "c1", "c2", "c3", "c4"]
+    assert 1 == len(records())
+    moved.write_text(moved.read_text().replace("c4", "c5"))
+    assert [*first[:4], "c5"] == ids(moved)
+    for name in store.list("rows/cases"):
+        if name.endswith(".parquet"):
+            store.remove(f"rows/cases/{name}")
+    assert [*first[:4], "c5"] == ids(moved)

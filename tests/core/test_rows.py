@@ -283,7 +283,7 @@ WRITES = st.lists(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(WRITES)
 def test_rows_are_a_dict_that_keeps_the_first(writes: list[tuple[str, int, dict[int, str]]]) -> None:
     """However rows are cut into files, every reader finds for each key the row that was written first."""

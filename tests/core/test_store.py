@@ -45,7 +45,7 @@ def test_create_has_one_winner_among_threads(open_store: OpenStore) -> None:
 def test_create_loses_nothing_among_threads(open_store: OpenStore) -> None:
     """Files that sixteen threads create at once in one directory are all there, each with its own content."""
     store = open_store()
-    names = [f"file-{number:03d}" for number in range(10 * THREADS)]
+    names = [f"file-{number:03d}" for number in range(4 * THREADS)]
 
     with ThreadPoolExecutor(THREADS) as threads:
         won = list(threads.map(lambda name: store.create(f"rows/{name}", name.encode()), names))
@@ -119,8 +119,9 @@ def test_replace_replaces(store: RunStore) -> None:
 def test_list_is_oldest_first(store: RunStore) -> None:
     """Files are listed by the time they were written, whatever their names."""
     for name in ("b", "c", "a"):
+        if name != "b":
+            wait_for_the_clock(store)
         store.create(f"rows/{name}", name.encode())
-        wait_for_the_clock(store)
 
     assert ["b", "c", "a"] == list(store.list("rows"))
 

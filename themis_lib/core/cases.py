@@ -2,44 +2,108 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
 
 import numpy as np
 import pyarrow as pa
 
+from themis_lib.core.config import DatasetFile
 from themis_lib.core.datasets import AnyDataset, IdRegistry, case_tables
 from themis_lib.core.identity import canonical_json, digest, row_keys
+from themis_lib.core.secrets import resolve_references
 from themis_lib.core.shards import case_columns
 from themis_lib.core.stage import Shard
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import CASES, column_digests
+from themis_lib.errors import InputError
 
+#: Raised when the same file would be cut into other tables than before.
+CASES_VERSION = 1
+_DIRECTORY = "rows/cases"
 _FIRST_SHARD_ROWS = 4096
 _LARGEST_SHARD_ROWS = 32_768
 _SHARDS_OF_A_SIZE = 8
 _JSON_COLUMNS = {"input", "expected_output", "metadata"}
 
 
-def shards_of(
-    datasets: Sequence[AnyDataset], store: RunStore, *, reads: Sequence[str], samples: int,
-    shard_size: int | None, deterministic: bool,
-) -> Iterator[Shard]:  # fmt: skip
+@dataclass(frozen=True)
+class Cut:
+    """How datasets are cut: what the generator reads, the samples of a case, and the cases of a shard if fixed.
+
+    Cases that agree in what the generator reads are counted as occurrences, unless it is deterministic.
+    """
+
+    reads: tuple[str, ...]
+    samples: int
+    shard_size: int | None
+    deterministic: bool
+
+
+def shards_of(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> Iterator[Shard]:
     """The shards of all datasets in order, written to the store one at a time.
 
-    `reads` are the columns the generator reads: cases that agree in them are counted as occurrences, unless the
-    generator is deterministic. Raises `DatasetError` when a case id appears twice.
+    Local files that were cut like this before are not parsed again: their shards are on record under the digest of
+    their content. Raises `DatasetError` when a case id appears twice.
     """
+    name = _record_name(datasets, cut)
+    recorded = _recorded_shards(store, name) if name else None
+    if recorded is not None:
+        yield from recorded
+        return
+    shards = []
+    for shard in _cut_datasets(datasets, store, cut):
+        shards.append(shard.to_json())
+        yield shard
+    if name:
+        store.replace(name, json.dumps(shards).encode())
+
+
+def _record_name(datasets: Sequence[AnyDataset], cut: Cut) -> str | None:
+    """Where the shards of these files are on record; null unless every dataset is a local file that can be read."""
+    contents = []
+    for dataset in datasets:
+        content = _file_digest(dataset) if isinstance(dataset, DatasetFile) else None
+        if content is None:
+            return None  # cutting it says what is wrong, if anything is
+        settings = dataset.model_dump(mode="json", exclude={"path", "storage_options"})
+        contents.append([content, PurePath(dataset.path).suffixes, settings])
+    return f"{_DIRECTORY}/{digest('cut', [CASES_VERSION, contents, asdict(cut)])}.json"
+
+
+def _file_digest(dataset: DatasetFile) -> str | None:
+    try:
+        path = Path(resolve_references(dataset.path, where="path").removeprefix("file://")).expanduser()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, InputError):
+        return None
+
+
+def _recorded_shards(store: RunStore, name: str) -> list[Shard] | None:
+    try:
+        shards = [Shard.from_json(shard) for shard in json.loads(store.read_bytes(name))]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    present = store.list(_DIRECTORY)
+    return shards if all(PurePath(shard.cases.path).name in present for shard in shards) else None
+
+
+def _cut_datasets(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> Iterator[Shard]:
     index = 0
-    occurrences = _Occurrences(case_columns(reads), deterministic=deterministic)
     ids = IdRegistry()
+    occurrences = _Occurrences(case_columns(cut.reads), deterministic=cut.deterministic)
     for dataset in datasets:
         start = 0
-        for table in _cut(case_tables(dataset), _sizes(shard_size, samples)):
+        for table in _cut(case_tables(dataset), _sizes(cut.shard_size, cut.samples)):
             ids.add_all(dataset.dataset_id, table["case_id"])
             table = table.append_column(CASES.field("occurrence"), occurrences.count(table)).cast(CASES)
             name = digest("cases", column_digests(table))
-            part = store.keep_part(f"rows/cases/{name}.parquet", table.combine_chunks())
+            part = store.keep_part(f"{_DIRECTORY}/{name}.parquet", table.combine_chunks())
             yield Shard(index=index, start=start, dataset_id=dataset.dataset_id, cases=part)
             index, start = index + 1, start + table.num_rows
 

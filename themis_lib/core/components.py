@@ -164,5 +164,5 @@ def _check_reads(kind: str, component: Any, *, label: str) -> None:
     for column in reads:
         if column not in _KINDS[kind].may_read:
             raise ComponentError(
-                f"{label} reads an unknown column {column!r}; {nearest(column, _KINDS[kind].may_read)}"
+                f"{label} reads an unknown column {column!r}; {nearest(str(column), _KINDS[kind].may_read)}"
             )

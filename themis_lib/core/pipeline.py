@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from themis_lib.core.cases import shards_of
+from themis_lib.core.cases import Cut, shards_of
 from themis_lib.core.components import build, component_name
 from themis_lib.core.datasets import case_tables
 from themis_lib.core.generate import GenerateStage
@@ -92,14 +92,13 @@ class Pipeline:
     def shards(self, store: RunStore) -> Iterator[Shard]:
         """The data of the experiment, cut into shards. Raises `DatasetError`."""
         self.check_data()
-        return shards_of(
-            self.experiment.datasets,
-            store,
-            reads=self.generate.generator_reads,
+        cut = Cut(
+            reads=tuple(self.generate.generator_reads),
             samples=self.samples,
             shard_size=self.experiment.runtime.shard_size,
             deterministic=self.generate.deterministic,
         )
+        return shards_of(self.experiment.datasets, store, cut)
 
     async def evaluate_shard(self, shard: Shard, stages: Stages) -> Shard:
         """Generate, parse, score and reduce one shard."""

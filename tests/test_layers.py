@@ -1,0 +1,90 @@
+"""What `import themis_lib` costs and exposes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+
+import themis_lib
+
+PUBLIC = [
+    "Candidate",
+    "CandidatePolicy",
+    "Case",
+    "CaseResult",
+    "ComponentError",
+    "ConfigError",
+    "Dataset",
+    "DatasetError",
+    "DatasetFile",
+    "EvaluationConfig",
+    "Experiment",
+    "FatalError",
+    "GenerationConfig",
+    "GenerationResult",
+    "HubDataset",
+    "InMemoryRunStore",
+    "InputError",
+    "Message",
+    "ParsedOutput",
+    "PromptSpec",
+    "ReducedCandidate",
+    "RowError",
+    "RunResult",
+    "RunStatus",
+    "RunStore",
+    "RuntimeConfig",
+    "Score",
+    "ScoreError",
+    "ShardError",
+    "StorageConfig",
+    "StoreError",
+    "SummaryRow",
+    "ThemisError",
+    "TokenUsage",
+    "TraceStep",
+    "TransientError",
+    "evaluate",
+]
+#: Slow to import, or another layer's.
+HEAVY = ["prefect", "scipy", "yaml", "typer", "pandas", "datasets", "flows", "tasks"]
+
+
+def imported_by(program: str) -> set[str]:
+    """The top-level packages that a fresh interpreter holds after a program."""
+    listing = f"{program}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_is_light() -> None:
+    """Importing the library imports no orchestrator, no command line and nothing heavy."""
+    assert set() == imported_by("import themis_lib").intersection(HEAVY)
+
+
+def test_library_knows_nothing_of_prefect() -> None:
+    """No module of the library imports Prefect, the tasks or the flows, also when all of them are imported."""
+    program = (
+        "import importlib, pkgutil, themis_lib\n"
+        "for module in pkgutil.walk_packages(themis_lib.__path__, 'themis_lib.'):\n"
+        "    importlib.import_module(module.name)"
+    )
+
+    assert set() == imported_by(program).intersection(["prefect", "tasks", "flows"])
+
+
+def test_public_names_are_these() -> None:
+    """The library's surface is this list: a name added or removed is a decision."""
+    assert PUBLIC == themis_lib.__all__
+
+
+def test_public_names_are_all_there_is() -> None:
+    """Everything that the package holds beside its modules is public, and every public name is there."""
+    held = {
+        name
+        for name, value in vars(themis_lib).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+
+    assert set(PUBLIC) == held
