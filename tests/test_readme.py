@@ -20,7 +20,7 @@ def test_python_block_prints_what_it_says(block: str) -> None:
     output = io.StringIO()
 
     with contextlib.redirect_stdout(output):
-        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
 
     assert expected == output.getvalue().strip()
 

@@ -67,9 +67,11 @@ def _record_name(datasets: Sequence[AnyDataset], cut: Cut) -> str | None:
     """Where the shards of these files are on record; null unless every dataset is a local file that can be read."""
     contents = []
     for dataset in datasets:
-        content = _file_digest(dataset) if isinstance(dataset, DatasetFile) else None
+        if not isinstance(dataset, DatasetFile):
+            return None
+        content = _file_digest(dataset)
         if content is None:
-            return None  # cutting it says what is wrong, if anything is
+            return None  # cutting it says what is wrong
         settings = dataset.model_dump(mode="json", exclude={"path", "storage_options"})
         contents.append([content, PurePath(dataset.path).suffixes, settings])
     return f"{_DIRECTORY}/{digest('cut', [CASES_VERSION, contents, asdict(cut)])}.json"

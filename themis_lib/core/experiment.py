@@ -87,7 +87,7 @@ class Experiment(Model):
         Raises `ComponentError` when a component is a live object, which has no name to travel by.
         """
         try:
-            return self.model_dump_json(exclude={"datasets"})
+            return self.model_dump_json(exclude={"datasets"}, exclude_unset=True)
         except PydanticSerializationError as error:
             raise ComponentError(f"name components as `module:attribute` to run them elsewhere: {error}") from None
 

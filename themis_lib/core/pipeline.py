@@ -129,6 +129,8 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
         for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"])
     ]
     metrics = _metrics(evaluation.metrics)
+    if evaluation.judge_models and not any(hasattr(metric, "judge") for metric in metrics.values()):
+        raise ConfigError("evaluation.judge_models: no metric of this experiment asks a judge; leave them out")
     reducer = build("reducer", generation.reducer, where="generation.reducer")
     wanted = getattr(reducer, "k", None)
     if isinstance(wanted, int) and wanted > len(seeds):

@@ -97,8 +97,10 @@ class RunResult:
 
     def table(self, name: str) -> pa.Table:
         """A table of the run, by its name in `tables.RUN_TABLES`; empty where the run stopped before it."""
-        file = self._file(name)
-        return RUN_TABLES[name].empty_table() if file is None else file.read()
+        path = f"runs/{self.run_id}/{name}.parquet"
+        if not self.store.exists(path):
+            return RUN_TABLES[name].empty_table()
+        return pq.read_table(pa.BufferReader(self.store.read_bytes(path)))
 
     @cached_property
     def cases(self) -> CaseSequence:
