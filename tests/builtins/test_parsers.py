@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builtins.golden import PARSE
+from themis_lib.builtins.numbers import read_number
 from themis_lib.builtins.parsers import (
     ChoiceLetter,
     JsonIdentity,
@@ -18,7 +19,6 @@ from themis_lib.builtins.parsers import (
     Number,
     Regex,
     Text,
-    read_number,
 )
 from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import GenerationResult, ParsedOutput

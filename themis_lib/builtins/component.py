@@ -1,4 +1,4 @@
-"""What the built-in components share: settings are dataclass fields, and the fingerprint is those settings.
+"""What the built-in components share: settings are dataclass fields, checked once and all of the fingerprint.
 
 A built-in's identity is its declared `version`, not its code: a golden test fails when its behaviour changes
 without a new one.
@@ -7,9 +7,13 @@ without a new one.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from themis_lib.core.identity import canonical_json
+from themis_lib.errors import ComponentError
 
 
 class Builtin:
@@ -18,6 +22,13 @@ class Builtin:
     component_id: ClassVar[str]
     version: ClassVar[str] = "1"
 
+    def __post_init__(self) -> None:
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Raises `ComponentError`, naming the setting and its value, for one that cannot be used."""
+        _check_types(self)
+
     def settings(self) -> dict[str, Any]:
         """Every setting that can change a result, by name."""
         return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}  # type: ignore[arg-type]
@@ -25,3 +36,23 @@ class Builtin:
     def fingerprint(self) -> str:
         """The settings as canonical JSON."""
         return canonical_json(self.settings())
+
+
+def _check_types(component: Builtin) -> None:
+    """Raises `ComponentError` for the first setting whose value is not of its declared type."""
+    definition: Any = type(component)
+    for name, adapter in _field_types(definition).items():
+        value = getattr(component, name)
+        try:
+            adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            setting = f"{name}={value!r}" if definition.__dataclass_fields__[name].repr else name
+            raise ComponentError(f"{component.component_id}: {setting}: {problem[:1].lower()}{problem[1:]}") from None
+
+
+@cache
+def _field_types(definition: Any) -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(definition, include_extras=True)
+    names = [item.name for item in dataclasses.fields(definition)]
+    return {name: TypeAdapter(hints[name]) for name in names}

@@ -13,7 +13,6 @@ from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from themis_lib.builtins.component import Builtin
-from themis_lib.builtins.parsers import check_types
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.identity import load_json
 from themis_lib.core.models import Case, GenerationResult
@@ -68,12 +67,9 @@ class ReplayGenerator(Builtin):
     sample_column: str | None = None
     storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def __post_init__(self) -> None:
-        self.check_settings()
-
     def check_settings(self) -> None:
         """Raises `ComponentError` for a setting of another type and a file whose format cannot be told."""
-        check_types(self)
+        super().check_settings()
         _ = self._format
 
     def check(self) -> None:

@@ -15,15 +15,10 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
+from themis_lib.builtins.choices import check_choices
 from themis_lib.builtins.component import Builtin
-from themis_lib.builtins.parsers import (
-    Percent,
-    as_text,
-    check_choices,
-    check_types,
-    compile_pattern,
-    read_number,
-)
+from themis_lib.builtins.numbers import Percent, read_number
+from themis_lib.builtins.parsers import as_text, compile_pattern
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
@@ -36,13 +31,6 @@ class _Metric(Builtin):
     """A metric of a value that is there against an expected output that is there."""
 
     reads: ClassVar[tuple[str, ...]] = ("value", "expected_output")
-
-    def __post_init__(self) -> None:
-        self.check_settings()
-
-    def check_settings(self) -> None:
-        """Raises `ComponentError`, naming the setting and its value, for one that cannot be used."""
-        check_types(self)
 
     def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score | ScoreError:
         """The score, or why there is none."""
@@ -226,7 +214,7 @@ class ChoiceAccuracy(_Metric):
     def check_settings(self) -> None:
         """Raises `ComponentError` unless `choices` are two or more different letters or digits."""
         super().check_settings()
-        check_choices(self)
+        check_choices(self, self.choices)
 
     @cached_property
     def _label(self) -> re.Pattern[str]:

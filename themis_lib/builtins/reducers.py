@@ -16,23 +16,11 @@ from pydantic import Field, PositiveInt
 
 from themis_lib.builtins.component import Builtin
 from themis_lib.builtins.metrics import same_key
-from themis_lib.builtins.parsers import check_types
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
 
 
-class _Reducer(Builtin):
-    reads: ClassVar[tuple[str, ...]]
-
-    def __post_init__(self) -> None:
-        self.check_settings()
-
-    def check_settings(self) -> None:
-        """Raises `ComponentError`, naming the setting and its value, for one that cannot be used."""
-        check_types(self)
-
-
-class _ScoreReducer(_Reducer):
+class _ScoreReducer(Builtin):
     """A reducer of scores alone; without a metric there is nothing to reduce."""
 
     reads: ClassVar[tuple[str, ...]] = ("score",)
@@ -47,7 +35,7 @@ class _ScoreReducer(_Reducer):
 
 
 @dataclass(frozen=True)
-class First(_Reducer):
+class First(Builtin):
     """The first sample of each case, whether it has a score or not."""
 
     component_id: ClassVar[str] = "builtin/first"
@@ -63,7 +51,7 @@ class First(_Reducer):
 
 
 @dataclass(frozen=True)
-class MajorityVote(_Reducer):
+class MajorityVote(Builtin):
     """The parsed value that most samples agree on (self-consistency: Wang et al. 2023), and its score.
 
     Values that exact match holds equal vote together; a tie goes to the value that comes first. Samples with
