@@ -178,7 +178,7 @@ def _scored(component: Any) -> list[Any]:
 
 def _reduced(component: Any) -> list[Any]:
     return [
-        component.reduce(candidates(*samples), ReduceContext("run", "case", "dataset", metric_id)).model_dump()
+        component.reduce(candidates(*samples), ReduceContext(metric_id)).model_dump()
         for samples in SAMPLES
         for metric_id in ("metric", None)
     ]
@@ -205,8 +205,8 @@ def candidates(*samples: tuple[Any, float | None, str | None]) -> list[Candidate
     ]
 
 
-PARSE = ParseContext("run", "case", "dataset", case_expecting(None))
-SCORE = ScoreContext("run", "case", "dataset", GenerationResult())
+PARSE = ParseContext(case_expecting(None))
+SCORE = ScoreContext(GenerationResult())
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -34,7 +34,7 @@ FAILED = (None, None, "parse: no number in the output")
 
 
 def reduced(reducer: Any, samples: list[Candidate], metric_id: str | None = "accuracy") -> ReducedCandidate:
-    return reducer.reduce(samples, ReduceContext("run", "case", "dataset", metric_id))
+    return reducer.reduce(samples, ReduceContext(metric_id))
 
 
 def scored(*scores: float | None) -> list[Candidate]:

@@ -12,11 +12,14 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from themis_lib.core.bytecode import Definition, bytecode_of, captured, functions_of, is_plain
 from themis_lib.core.identity import digest
+
+#: The text of each module that was digested, and the spec it was imported under.
+_SOURCES: dict[str, tuple[object, str]] = {}
 
 
 def code_digest(definition: Definition) -> str:
@@ -29,15 +32,43 @@ def code_digest(definition: Definition) -> str:
 
 def _code_digest(definition: Definition, *, enclosing: tuple[Any, ...]) -> str:
     try:
-        source = inspect.getsource(definition)
-        module = sys.modules.get(definition.__module__)
-        module_tree = ast.parse(inspect.getsource(module) if module else "")
-        is_lambda = definition.__name__ == "<lambda>"
-        tree = _lambda_in(module_tree, definition) if is_lambda else ast.parse(textwrap.dedent(source))
+        module_tree = ast.parse(_module_source(sys.modules.get(definition.__module__)))
+        tree = _tree_of(definition, module_tree)
     except (OSError, TypeError, SyntaxError):
         return digest("bytecode", bytecode_of(definition))
     named = _named_in_module(tree, _bindings(module_tree), but=definition.__name__)
     return digest("code", [_text(tree), sorted(named), _captured(definition, tree, enclosing)])
+
+
+def _module_source(module: ModuleType | None) -> str:
+    """The text of a module as it was when it was first asked for, until the module is imported anew.
+
+    What runs is what was imported: an edit of the file means nothing before `importlib.reload` or a new process.
+    """
+    if module is None:
+        return ""
+    spec, text = _SOURCES.get(module.__name__, (None, ""))
+    if not text or spec is not module.__spec__:
+        text = inspect.getsource(module)
+        _SOURCES[module.__name__] = (module.__spec__, text)
+    return text
+
+
+def _tree_of(definition: Definition, module_tree: ast.Module) -> ast.AST:
+    if definition.__name__ == "<lambda>":
+        inspect.getsource(definition)  # raises where there is no source
+        return _lambda_in(module_tree, definition)
+    nodes: list[ast.AST] = [module_tree]
+    for name in definition.__qualname__.replace(".<locals>", "").split("."):
+        nodes = [
+            inner
+            for node in nodes
+            for inner in ast.walk(node)
+            if isinstance(inner, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and inner.name == name
+        ]
+    if len(nodes) == 1:
+        return nodes[0]
+    return ast.parse(textwrap.dedent(inspect.getsource(definition)))
 
 
 def _named_in_module(tree: ast.AST, bindings: dict[str, list[ast.AST]], *, but: str) -> list[str]:

@@ -107,7 +107,8 @@ class RowSet:
         """Look for rows written since, by whomever, and recover the journals of processes that died."""
         with self._lock:
             listing = self._store.list(self.directory)
-            if any([self._recover(name) for name in listing if name.endswith(JOURNAL_SUFFIX)]):
+            recovered = [self._recover(name) for name in listing if name.endswith(JOURNAL_SUFFIX)]
+            if any(recovered):
                 listing = self._store.list(self.directory)
             for name in listing:  # own files, too, are learnt of here alone: in the order of all writers
                 if name.endswith(_SUFFIX) and not name.startswith("."):

@@ -89,7 +89,7 @@ class RunStore:
         return bool(self.fs.exists(self.locate(path)))
 
     def list(self, directory: str) -> dict[str, dict[str, Any]]:
-        """The files of a directory, oldest first, each with what the filesystem says of it; empty where there is none."""
+        """The files of a directory, oldest first, each with what the filesystem says of it; empty if there is none."""
         try:
             with self._files:
                 entries = self.fs.ls(self.locate(directory), detail=True)
