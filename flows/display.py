@@ -18,7 +18,13 @@ from themis_lib.core.plan import StagePlan
 from themis_lib.core.progress import Progress, StageProgress
 from themis_lib.core.results import RunResult
 from themis_lib.core.summary import ALL_CASES
-from themis_lib.report.markdown import SUMMARY_HEADINGS, commonest_errors, summary_cells
+from themis_lib.report.markdown import (
+    STAGE_HEADINGS,
+    SUMMARY_HEADINGS,
+    commonest_errors,
+    stage_counts,
+    summary_cells,
+)
 
 _PLAIN_INTERVAL_S = 10.0
 STARTING = "waiting for the Prefect server; starting one takes some ten seconds the first time …"
@@ -45,7 +51,7 @@ class Follower:
         for label, item in self.progress.stages().items():
             done = max(item.done, item.computed)
             table.add_row(
-                label, ProgressBar(total=max(item.total, 1), completed=done, width=32), f"{done:,}/{item.total:,}",
+                Text(label), ProgressBar(total=max(item.total, 1), completed=done, width=32), f"{done:,}/{item.total:,}",
                 f"{item.cached:,}", f"{item.failed:,}", self._time_left(label, item),
             )  # fmt: skip
         return table
@@ -81,7 +87,7 @@ def showing(follower: Follower, console: Console) -> Iterator[None]:
 
     def print_lines() -> None:
         while not stop.wait(_PLAIN_INTERVAL_S):
-            console.print(follower.lines(), highlight=False)
+            console.print(Text(follower.lines()))
 
     thread = threading.Thread(target=print_lines, daemon=True)
     thread.start()
@@ -130,11 +136,10 @@ def _summary_table(result: RunResult) -> Table:
 
 def _stages_table(result: RunResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("stage", "rows", "computed", "cached", "failed", "errors"):
+    for heading in STAGE_HEADINGS:
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     for item in result.manifest.stages:
-        counts = (item.rows, item.computed, item.cached, item.failed, item.errors)
-        table.add_row(Text(item.stage), *(f"{count:,}" for count in counts))
+        table.add_row(Text(item.stage), *(f"{count:,}" for count in stage_counts(item)))
     return table
 
 

@@ -48,11 +48,11 @@ def run(
     settings = [*(overrides or []), *([f"storage.store={store}"] if store else [])]
     try:
         loaded = Experiment.from_config(experiment, overrides=settings, limit=limit)
+        loaded.compile(until_stage=until).check_data()
+        loaded.open_store().check_writable()
         if plan:
             _print_plan(loaded, until, console)
             return
-        loaded.compile(until_stage=until).check_data()
-        loaded.open_store().check_writable()
         parameters = {"experiment": experiment, "overrides": settings, "limit": limit, "until_stage": until}
         code = _run_flow(parameters, console)
     except InputError as error:

@@ -52,13 +52,13 @@ def ensure_server() -> str:
 def stop_server() -> bool:
     """Stop the local server; returns whether there was one."""
     record = _read_record()
-    if not record or not _answers(record["api_url"]):
+    if not record or not _is_server(record["pid"]):
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(int(record["pid"]), number)
         deadline = time.monotonic() + _STOP_TIMEOUT_S
-        while _answers(record["api_url"]) and time.monotonic() < deadline:
+        while _is_server(record["pid"]) and time.monotonic() < deadline:
             time.sleep(0.1)
     for process in _STARTED:
         process.wait(timeout=_STOP_TIMEOUT_S)
@@ -86,12 +86,16 @@ def _start() -> str:
             start_new_session=True,
         )  # fmt: skip
     _STARTED.append(process)
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while not _answers(api_url):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise ThemisError(f"the local Prefect server did not start; its log is {log}")
-        time.sleep(0.05)
     _record_path().write_text(json.dumps({"pid": str(process.pid), "api_url": api_url}))
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    try:
+        while not _answers(api_url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ThemisError(f"the local Prefect server did not start; its log is {log}")
+            time.sleep(0.05)
+    except BaseException:  # a Ctrl-C while it starts leaves nothing behind
+        stop_server()
+        raise
     return api_url
 
 
@@ -118,6 +122,12 @@ def _answers(api_url: str) -> bool:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError, ValueError):
         return False
+
+
+def _is_server(pid: str) -> bool:
+    """Whether the process is a Prefect server, and not another that was given its number."""
+    listing = subprocess.run(["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False)
+    return "prefect server start" in listing.stdout and "<defunct>" not in listing.stdout
 
 
 def _free_port() -> int:

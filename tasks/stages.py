@@ -15,6 +15,7 @@ from prefect.tasks import Task
 from tasks.caching import ByCacheKey
 from tasks.worker import compute_shard
 from themis_lib.errors import ShardError
+from themis_lib.errors import is_transient as is_passing
 
 _OPTIONS: dict[str, Any] = {
     "task_run_name": "{label}",
@@ -29,7 +30,7 @@ _OPTIONS: dict[str, Any] = {
 async def is_transient(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
     """Whether a failed shard is worth another try: only when a row failed for a reason that may pass."""
     error = await state.aresult(raise_on_failure=False)
-    return isinstance(error, ShardError) and error.transient
+    return error.transient if isinstance(error, ShardError) else is_passing(error)
 
 
 def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:

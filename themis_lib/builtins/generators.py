@@ -91,7 +91,7 @@ class ReplayGenerator(Builtin):
         samples = self._recording.outputs.get(case.case_id)
         if samples is None:
             raise RowError(f"no output is recorded for case {case.case_id!r}")
-        if ctx.sample_index not in samples:
+        if ctx.sample_index is None or ctx.sample_index not in samples:
             raise RowError(
                 f"no output is recorded for sample {ctx.sample_index} of case {case.case_id!r}; it has {len(samples)}"
             )

@@ -7,15 +7,17 @@ An exception is a fact about the row (recorded and cached) or a failure of this 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import inspect
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from themis_lib.core.stage import Emit, Outcome
-from themis_lib.errors import FatalError, RowError, describe, is_transient
+from themis_lib.errors import FatalError, RowError, TransientError, describe, is_transient
 
 _SLICE_S = 0.05
 _MAX_SLICE = 1024
@@ -56,11 +58,15 @@ async def call_async(
                 try:
                     async with asyncio.timeout(timeout_s):
                         outcome: Outcome = to_record(await call(position))
+                except asyncio.CancelledError as error:
+                    if _is_being_cancelled():
+                        raise
+                    outcome = TransientError(describe(error))  # the component's own doing
                 except Exception as error:  # noqa: BLE001 - a component may raise anything
                     outcome = failure_outcome(error, unknown_is_fact=unknown_is_fact)
             emit([(position, outcome)])
 
-    await _run_together(work() for _ in range(min(width, count)))
+    await run_together(work() for _ in range(min(width, count)))
 
 
 async def call_in_threads(
@@ -68,27 +74,48 @@ async def call_in_threads(
     unknown_is_fact: bool, timeout_s: float | None = None,
 ) -> None:  # fmt: skip
     """Like `call_async` for a function that blocks: each call in a thread of its own."""
-    loop = asyncio.get_running_loop()
-    threads = ThreadPoolExecutor(min(width, count), thread_name_prefix="generate")
 
-    async def in_thread(position: int) -> Any:
-        value = await loop.run_in_executor(threads, _call_in_thread, call, position)
+    async def call_in_thread(position: int) -> Any:
+        value = await in_thread(call, position)
         return await value if inspect.isawaitable(value) else value
 
-    try:
-        await call_async(
-            in_thread, count, to_record=to_record, emit=emit, limit=limit, width=width,
-            unknown_is_fact=unknown_is_fact, timeout_s=timeout_s,
-        )  # fmt: skip
-    finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+    await call_async(
+        call_in_thread, count, to_record=to_record, emit=emit, limit=limit, width=width,
+        unknown_is_fact=unknown_is_fact, timeout_s=timeout_s,
+    )  # fmt: skip
 
 
-def _call_in_thread(call: Call, position: int) -> Any:
-    try:
-        return call(position)
-    except StopIteration as error:  # a future cannot carry it, and would never be done
-        raise RuntimeError("the function raised StopIteration") from error
+async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a blocking function returns.
+
+    Its thread is a daemon of its own: one that hangs past a timeout or a Ctrl-C holds up neither the calls after it
+    nor the end of the process.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    def run() -> None:
+        value: Any = None
+        error: BaseException | None = None
+        try:
+            value = function(*arguments)
+        except StopIteration as stop:  # a future cannot carry it, and would never be done
+            error = RuntimeError(describe(stop))
+        except BaseException as raised:  # noqa: BLE001 - handed over to whoever awaits
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended without waiting
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
+    return await future
 
 
 async def call_in_slices(call: Call, count: int, *, to_record: ToRecord, emit: Emit, unknown_is_fact: bool) -> None:
@@ -101,7 +128,7 @@ async def call_in_slices(call: Call, count: int, *, to_record: ToRecord, emit: E
     while start < count:
         began = time.monotonic()
         stop = min(start + size, count)
-        emit(await asyncio.to_thread(slice_outcomes, start, stop))
+        emit(await in_thread(slice_outcomes, start, stop))
         elapsed = time.monotonic() - began
         size = min(max(1, int(size * min(_SLICE_S / max(elapsed, 1e-6), 8))), _MAX_SLICE)
         start = stop
@@ -114,12 +141,17 @@ def _outcome(call: Call, position: int, to_record: ToRecord, unknown_is_fact: bo
         return failure_outcome(error, unknown_is_fact=unknown_is_fact)
 
 
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def chunks(count: int, size: int) -> Iterator[range]:
     """The positions below `count`, `size` at a time."""
     return (range(start, min(start + size, count)) for start in range(0, count, size))
 
 
-async def _run_together(workers: Iterator[Any]) -> None:
+async def run_together(workers: Iterator[Any]) -> None:
     """Run coroutines until all are done; the first exception cancels the others and is raised as it is."""
     tasks = [asyncio.ensure_future(worker) for worker in workers]
     try:

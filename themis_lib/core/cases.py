@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from themis_lib.core.config import DatasetFile
 from themis_lib.core.datasets import AnyDataset, IdRegistry, case_tables
@@ -28,6 +29,8 @@ _DIRECTORY = "rows/cases"
 _FIRST_SHARD_ROWS = 4096
 _LARGEST_SHARD_ROWS = 32_768
 _SHARDS_OF_A_SIZE = 8
+#: Text of a shard's cases, counted once for each sample: what a stage may hold in memory at once.
+_LARGEST_SHARD_BYTES = 128 * 2**20
 _JSON_COLUMNS = {"input", "expected_output", "metadata"}
 
 
@@ -101,7 +104,9 @@ def _cut_datasets(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> 
     occurrences = _Occurrences(case_columns(cut.reads), deterministic=cut.deterministic)
     for dataset in datasets:
         start = 0
-        for table in _cut(case_tables(dataset), _sizes(cut.shard_size, cut.samples)):
+        for table in _cut(
+            case_tables(dataset), _sizes(cut.shard_size, cut.samples), most_bytes=_LARGEST_SHARD_BYTES // cut.samples
+        ):
             ids.add_all(dataset.dataset_id, table["case_id"])
             table = table.append_column(CASES.field("occurrence"), occurrences.count(table)).cast(CASES)
             name = digest("cases", column_digests(table))
@@ -119,19 +124,32 @@ def _sizes(shard_size: int | None, samples: int) -> Iterator[int]:
         size = min(2 * size, _LARGEST_SHARD_ROWS)
 
 
-def _cut(tables: Iterable[pa.Table], sizes: Iterator[int]) -> Iterator[pa.Table]:
+def _cut(tables: Iterable[pa.Table], sizes: Iterator[int], *, most_bytes: int) -> Iterator[pa.Table]:
+    """Tables of the given sizes; where rows are large, of as many rows as fit into `most_bytes`."""
     held: list[pa.Table] = []
     rows, size = 0, next(sizes)
     for table in tables:
         held.append(table)
         rows += table.num_rows
-        while rows >= size:
+        while rows >= size or sum(item.nbytes for item in held) > most_bytes:
             whole = pa.concat_tables(held)
-            yield whole.slice(0, size)
-            held, rows = [whole.slice(size)], rows - size
-            size = next(sizes)
+            taken = min(size, _rows_within(whole, most_bytes), rows)
+            if taken == rows < size:
+                break  # large, but not more than fits
+            yield whole.slice(0, taken)
+            held, rows = [whole.slice(taken)], rows - taken
+            size = next(sizes) if taken == size else size
     if rows:
         yield pa.concat_tables(held)
+
+
+def _rows_within(table: pa.Table, most_bytes: int) -> int:
+    """How many of the first rows hold at most so many bytes of text; at least one."""
+    lengths = sum(
+        pc.fill_null(pc.binary_length(table[name].combine_chunks()), 0).to_numpy().astype(np.int64)
+        for name in ("input", "expected_output", "metadata")
+    )
+    return max(int(np.searchsorted(np.cumsum(lengths), most_bytes, side="right")), 1)
 
 
 class _Occurrences:

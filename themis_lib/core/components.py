@@ -15,7 +15,7 @@ from themis_lib.builtins.component import Builtin
 from themis_lib.core.code import code_digest
 from themis_lib.core.protocols import ANSWER_COLUMNS, CASE_COLUMNS, OUTPUT_COLUMNS, WHOLE_CASE
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
-from themis_lib.errors import ComponentError, InputError, nearest
+from themis_lib.errors import ComponentError, InputError, describe, nearest
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def _locate(kind: str, name: str, *, where: str) -> Any:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, SyntaxError) as error:
-        raise ComponentError(f"{where}: {kind} {name!r} cannot be imported: {error}") from None
+    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+        raise ComponentError(f"{where}: {kind} {name!r} cannot be imported: {describe(error)}") from None
     if not hasattr(module, attribute):
         hint = nearest(attribute, [item for item in vars(module) if not item.startswith("_")])
         raise ComponentError(f"{where}: module {module_name!r} has no {attribute!r}; {hint}")
@@ -114,8 +114,8 @@ def _construct(factory: Any, name: str, parameters: Mapping[str, Any], *, where:
         return factory(**parameters)
     except ComponentError as error:
         raise ComponentError(f"{where}: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise ComponentError(f"{where}: {name!r} refuses its parameters: {error}") from None
+    except Exception as error:  # noqa: BLE001 - a user's class may raise anything
+        raise ComponentError(f"{where}: {name!r} refuses its parameters: {describe(error)}") from None
 
 
 def _check_parameters(factory: Callable[..., Any], name: str, parameters: Mapping[str, Any], *, where: str) -> None:
@@ -138,14 +138,19 @@ def _check_parameters(factory: Callable[..., Any], name: str, parameters: Mappin
 
 
 def _check(kind: str, component: Any, *, where: str) -> None:
-    label = f"{where}: {kind} {component!r}"
     if isinstance(component, type):
-        raise ComponentError(f"{label} is a class; give an instance of it")
+        raise ComponentError(f"{where}: {kind} {component.__name__!r} is a class; give an instance of it")
+    # Never its repr: that may show a credential.
+    label = f"{where}: {kind} {getattr(component, 'component_id', type(component).__name__)!r}"
     for attribute in ("component_id", "version"):
         if not isinstance(getattr(component, attribute, None), str):
             raise ComponentError(f"{label} needs a text attribute `{attribute}`")
     if not callable(getattr(component, "fingerprint", None)):
         raise ComponentError(f"{label} needs a method `fingerprint()` that returns its settings as text")
+    try:
+        component.fingerprint()
+    except Exception as error:  # noqa: BLE001 - a user's method may raise anything
+        raise ComponentError(f"{label}: fingerprint() raised {describe(error)}") from None
     methods = _KINDS[kind].methods
     if not any(callable(getattr(component, method, None)) for method in methods):
         raise ComponentError(f"{label} needs a method `{methods[0]}`")

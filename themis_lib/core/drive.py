@@ -8,6 +8,7 @@ from collections import deque
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
 from themis_lib.core.stage import Shard
+from themis_lib.core.summary import check_slices
 
 
 async def run_shards(run: Run, stages: Stages, *, window: int) -> None:
@@ -39,6 +40,7 @@ async def run_shards(run: Run, stages: Stages, *, window: int) -> None:
 def _cut(run: Run) -> list[Shard]:
     """All shards, before the first is evaluated: a bad line at the end of a dataset is found before money is spent."""
     shards = list(run.pipeline.shards(run.store))
+    check_slices(run.pipeline.experiment.evaluation.slices, shards, run.store)
     for shard in shards:
         run.expect(shard)
     return shards

@@ -5,8 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FunctionType
+from functools import partial
+from os import PathLike
+from types import FunctionType, MethodType
 from typing import Any
+
+from pydantic import ValidationError
 
 from themis_lib.core.config import (
     CandidatePolicy,
@@ -19,12 +23,13 @@ from themis_lib.core.config import (
 )
 from themis_lib.core.contexts import GenerateContext, ParseContext, ScoreContext
 from themis_lib.core.experiment import Experiment
+from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import Case, Dataset, GenerationResult, ParsedOutput, Score, ScoreError
 from themis_lib.core.prompts import PromptSpec, render_prompt
 from themis_lib.core.results import RunResult
-from themis_lib.errors import DatasetError
+from themis_lib.errors import ComponentError, DatasetError
 
-Data = Dataset | DatasetFile | HubDataset | str | Iterable[Case | Mapping[str, Any]]
+Data = Dataset | DatasetFile | HubDataset | str | PathLike[str] | Iterable[Case | Mapping[str, Any]]
 
 
 def evaluate(
@@ -51,14 +56,14 @@ def evaluate(
     """
     return Experiment(
         generation=GenerationConfig(
-            generator=FunctionGenerator(model) if _is_function(model) else model,
+            generator=_wrapped(model, FunctionGenerator, FunctionGenerator),
             prompt_spec=prompt_spec or PromptSpec(),
             candidate_policy=CandidatePolicy(num_samples=samples),
             reducer=reducer,
         ),
         evaluation=EvaluationConfig(
-            metrics=[FunctionMetric(item) if _is_function(item) else item for item in _listed(metric)],
-            parsers=[FunctionParser(item) if _is_function(item) else item for item in _listed(parser)],
+            metrics=[_wrapped(item, FunctionMetric, AsyncFunctionMetric) for item in _listed(metric)],
+            parsers=[_wrapped(item, FunctionParser, AsyncFunctionParser) for item in _listed(parser)],
         ),
         storage=StorageConfig(store=store),
         runtime=runtime or RuntimeConfig(),
@@ -74,19 +79,40 @@ class _FunctionComponent:
     version: str = field(default="1", init=False)
 
     @property
-    def definition(self) -> FunctionType | type:
-        """What the code digest is taken of."""
-        return self.function if isinstance(self.function, FunctionType) else type(self.function)
+    def definition(self) -> Any:
+        """What the code digest is taken of: the function, or the class of the object that is called."""
+        return _unwrapped(self.function)[0]
 
     @property
     def component_id(self) -> str:
         """The function's name."""
-        return getattr(self.function, "__name__", type(self.function).__name__)
+        return str(getattr(self.definition, "__name__", type(self.function).__name__))
 
     def fingerprint(self) -> str:
-        """The function's qualified name; its code is digested beside it."""
-        module = getattr(self.function, "__module__", "builtins")
-        return f"{module}:{getattr(self.function, '__qualname__', self.component_id)}"
+        """The function's qualified name, and the values it was bound to; its code is digested beside it."""
+        definition, bound = _unwrapped(self.function)
+        name = f"{getattr(definition, '__module__', 'builtins')}:{getattr(definition, '__qualname__', '')}"
+        try:
+            return canonical_json([name, bound])
+        except ValueError as error:
+            raise ComponentError(
+                f"{name} holds what has no name; write a component with a fingerprint() ({error})"
+            ) from None
+
+
+def _unwrapped(function: Any) -> tuple[Any, list[Any]]:
+    """The function or class behind a callable, and the values it is bound to: partial arguments, an object's state."""
+    bound: list[Any] = []
+    while isinstance(function, partial):
+        bound.append([list(function.args), function.keywords])
+        function = function.func
+    if isinstance(function, MethodType):
+        owner = function.__self__
+        is_class = isinstance(owner, type)
+        return owner if is_class else type(owner), [*bound, function.__name__, {} if is_class else vars(owner)]
+    if isinstance(function, (FunctionType, type)):
+        return function, bound
+    return type(function), [*bound, str(getattr(function, "__qualname__", "")), getattr(function, "__dict__", {})]
 
 
 class FunctionGenerator(_FunctionComponent):
@@ -107,8 +133,7 @@ class FunctionParser(_FunctionComponent):
 
     def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:
         """The function's value for the output."""
-        parsed = self.function(result.final_output)
-        return parsed if isinstance(parsed, ParsedOutput) else ParsedOutput(value=parsed)
+        return _parsed(self.function(result.final_output))
 
 
 class FunctionMetric(_FunctionComponent):
@@ -118,8 +143,33 @@ class FunctionMetric(_FunctionComponent):
 
     def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score | ScoreError:
         """The function's score for the value."""
-        score = self.function(parsed.value, case.expected_output)
-        return Score(value=float(score)) if isinstance(score, (bool, int, float)) else score
+        return _scored(self.function(parsed.value, case.expected_output))
+
+
+class AsyncFunctionParser(FunctionParser):
+    """An async function from an output to a value."""
+
+    async def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:  # type: ignore[override]
+        """The function's value for the output."""
+        return _parsed(await self.function(result.final_output))
+
+
+class AsyncFunctionMetric(FunctionMetric):
+    """An async function from a value and the expected output to a number or a bool."""
+
+    async def score(  # type: ignore[override]
+        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+    ) -> Score | ScoreError:
+        """The function's score for the value."""
+        return _scored(await self.function(parsed.value, case.expected_output))
+
+
+def _parsed(value: Any) -> ParsedOutput:
+    return value if isinstance(value, ParsedOutput) else ParsedOutput(value=value)
+
+
+def _scored(score: Any) -> Score | ScoreError:
+    return Score(value=float(score)) if isinstance(score, (bool, int, float)) else score
 
 
 async def _awaited(output: Awaitable[Any]) -> GenerationResult:
@@ -130,8 +180,11 @@ def _result(output: Any) -> GenerationResult:
     return output if isinstance(output, GenerationResult) else GenerationResult(final_output=output)
 
 
-def _is_function(component: Any) -> bool:
-    return callable(component) and not hasattr(component, "component_id")
+def _wrapped(item: Any, plain: type, awaited: type) -> Any:
+    """A function as a component; what is a component already, or names one, as it is."""
+    if not callable(item) or hasattr(item, "component_id"):
+        return item
+    return awaited(item) if inspect.iscoroutinefunction(item) else plain(item)
 
 
 def _listed(item: Any) -> Sequence[Any]:
@@ -141,11 +194,20 @@ def _listed(item: Any) -> Sequence[Any]:
 def _dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
     if isinstance(data, (Dataset, DatasetFile, HubDataset)):
         return data
-    if isinstance(data, str):
-        return DatasetFile(dataset_id="data", path=data)
+    if isinstance(data, (str, PathLike)):
+        return DatasetFile(dataset_id="data", path=str(data))
     cases = []
     for index, item in enumerate(data):
         if not isinstance(item, (Case, Mapping)):
             raise DatasetError(f"data: item {index} is {type(item).__name__}; give cases or mappings with an `input`")
-        cases.append(item if isinstance(item, Case) else Case(**{"case_id": f"data-{index:04d}", **item}))
+        cases.append(item if isinstance(item, Case) else _case(item, index))
     return Dataset(dataset_id="data", cases=cases)
+
+
+def _case(item: Mapping[str, Any], index: int) -> Case:
+    try:
+        return Case(**{"case_id": f"data-{index:04d}", **item})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise DatasetError(f"data: item {index}: {place}: {problem['msg']}") from None

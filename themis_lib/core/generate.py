@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 from collections.abc import Mapping, Sequence
@@ -10,14 +11,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.core.calls import call_async, call_in_threads, chunks, failure_outcome, limiter
+from themis_lib.core.calls import (
+    call_async,
+    call_in_threads,
+    chunks,
+    failure_outcome,
+    in_thread,
+    limiter,
+    run_together,
+)
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prompts import PromptSpec
-from themis_lib.core.shards import case_columns, column_digests_of, ids_of, masked_cases, sample_rows
+from themis_lib.core.shards import case_columns, column_digests_of, masked_cases, sample_rows
 from themis_lib.core.stage import Emit, Outcome, Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import OUTPUTS
@@ -77,7 +86,7 @@ class GenerateStage(Stage):
         earlier_samples = [self.seeds[:index].count(seed) for index, seed in enumerate(self.seeds)]
         return pa.array(earlier_cases * np.tile(same_seed, cases) + np.tile(earlier_samples, cases))
 
-    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
+    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
         cases = masked_cases(rows, self.generator_reads)
         contexts = self._contexts(rows, cases, run_id)
         if callable(getattr(self.generator, "generate_batch", None)):
@@ -95,27 +104,31 @@ class GenerateStage(Stage):
         )  # fmt: skip
 
     async def _compute_batches(self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit) -> None:
-        batch_size = self._runtime.batch_size
+        size, width = self._runtime.batch_size, self._runtime.max_concurrency
+        limit = limiter(f"generate/{self.fingerprint}/batches", max(width // size, 1))
 
-        async def generate(positions: range) -> Any:
-            return await _batch(self.generator.generate_batch, cases, contexts, positions)
-
-        for positions in chunks(len(cases), batch_size):
-            try:
-                results = await generate(positions)
-            except Exception as error:  # noqa: BLE001 - a component may raise anything
-                outcome = failure_outcome(error, unknown_is_fact=False)
-                emit([(position, outcome) for position in positions])
-                continue
+        async def compute_batch(positions: range) -> None:
+            async with limit:
+                try:
+                    async with asyncio.timeout(self._runtime.timeout_s):
+                        results = await _batch(self.generator.generate_batch, cases, contexts, positions)
+                except Exception as error:  # noqa: BLE001 - a component may raise anything
+                    outcome = failure_outcome(error, unknown_is_fact=False)
+                    emit([(position, outcome) for position in positions])
+                    return
             emit([(position, _batch_outcome(result)) for position, result in zip(positions, results, strict=True)])
 
+        await run_together(compute_batch(positions) for positions in chunks(len(cases), size))
+
     def _contexts(self, rows: pa.Table, cases: Sequence[Case], run_id: str) -> list[GenerateContext]:
-        samples = zip(rows["seed"].to_pylist(), rows["sample_index"].to_pylist(), strict=True)
+        indices = rows["sample_index"].to_pylist()
+        if "sample_index" not in self.generator_reads:
+            indices = [None] * len(indices)
+        ids = zip(rows["case_id"].to_pylist(), rows["dataset_id"].to_pylist(), strict=True)
+        samples = zip(rows["seed"].to_pylist(), indices, strict=True)
         return [
-            GenerateContext(
-                run_id, ids["case_id"], ids["dataset_id"], seed, sample_index, self.prompt_spec, case.metadata
-            )
-            for ids, (seed, sample_index), case in zip(ids_of(rows), samples, cases, strict=True)
+            GenerateContext(run_id, case_id, dataset_id, seed, sample_index, self.prompt_spec, case.metadata)
+            for (case_id, dataset_id), (seed, sample_index), case in zip(ids, samples, cases, strict=True)
         ]
 
 
@@ -145,8 +158,11 @@ async def _batch(
     generate_batch: Any, cases: Sequence[Case], contexts: Sequence[GenerateContext], positions: range
 ) -> Sequence[Any]:
     chosen = slice(positions.start, positions.stop)
-    results = generate_batch(cases[chosen], contexts[chosen])
-    results = list(await results if inspect.isawaitable(results) else results)
+    if inspect.iscoroutinefunction(generate_batch):
+        results = await generate_batch(cases[chosen], contexts[chosen])
+    else:
+        results = await in_thread(generate_batch, cases[chosen], contexts[chosen])
+    results = list(results)
     if len(results) != len(positions):
         raise RowError(f"generate_batch returned {len(results)} results for {len(positions)} cases")
     return results

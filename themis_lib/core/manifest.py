@@ -32,7 +32,7 @@ class RunStatus(StrEnum):
 
 
 class StageRecord(Model):
-    """One stage of a run: its identity and its rows; `cached` were found, `failed` may succeed next time."""
+    """One stage of a run: its identity and its rows; see `StageProgress`. `errors` counts the rows without a value."""
 
     stage: str
     fingerprint: str
@@ -41,6 +41,7 @@ class StageRecord(Model):
     computed: int = 0
     cached: int = 0
     failed: int = 0
+    skipped: int = 0
     errors: int = 0
 
 

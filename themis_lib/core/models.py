@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from themis_lib.errors import DatasetError
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Model(BaseModel):
@@ -66,10 +68,10 @@ class TraceStep(Model):
 class TokenUsage(Model):
     """Tokens as the provider counts them; null where it does not say."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
 
 
 class GenerationResult(Model):
@@ -130,7 +132,7 @@ class ReducedCandidate(Model):
     """One case under one metric after reduction: the chosen sample, or an aggregate where `sample_index` is null."""
 
     score: float | None
-    sample_index: int | None = None
+    sample_index: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     value: Any = None
     details: dict[str, Any] | None = None
     error: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,17 +13,16 @@ from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ParseContext
 from themis_lib.core.identity import canonical_json
-from themis_lib.core.models import Case, GenerationResult, ParsedOutput
+from themis_lib.core.models import ParsedOutput
 from themis_lib.core.outputs import masked_results
 from themis_lib.core.protocols import OUTPUT_COLUMNS
 from themis_lib.core.shards import (
+    carried_errors,
     case_columns,
     column_digests_of,
-    ids_of,
     masked_cases,
     read,
     sample_rows,
-    with_reason,
 )
 from themis_lib.core.stage import Emit, Shard, Stage
 from themis_lib.core.store import RunStore
@@ -65,46 +64,41 @@ class ParseStage(Stage):
         for name in self.reads:
             if name in OUTPUT_COLUMNS:
                 columns[name] = outputs[name].combine_chunks()
-        columns["error"] = with_reason(outputs["error"].combine_chunks(), "generate")
+        columns["error"] = carried_errors(outputs, "generate")
         return pa.table(columns)
 
-    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
-        ids = ids_of(rows)
+    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
         views = [(masked_results(rows, reads), masked_cases(rows, reads)) for reads in self._reads]
-        if any(inspect.iscoroutinefunction(parser.parse) for parser in self.parsers):
-            width = self._runtime.max_concurrency
-            await call_async(
-                lambda position: self._parse_async(position, views, ids, run_id), rows.num_rows, to_record=_record,
-                emit=emit, limit=limiter(f"parse/{self.fingerprint}", width), width=width, unknown_is_fact=True,
-            )  # fmt: skip
-            return
+        parsers = [
+            (parser.parse, results, [ParseContext(case) for case in cases])
+            for parser, (results, cases) in zip(self.parsers, views, strict=True)
+        ]
 
         def parse(position: int) -> Any:
             parsed = None
-            for parser, (results, cases) in zip(self.parsers, views, strict=True):
-                context = ParseContext(run_id, ids[position]["case_id"], ids[position]["dataset_id"], cases[position])
-                parsed = parser.parse(results[position], context)
+            for parse_one, results, contexts in parsers:
+                parsed = parse_one(results[position], contexts[position])
                 if _found(parsed):
                     break
             return parsed
 
-        await call_in_slices(parse, rows.num_rows, to_record=_record, emit=emit, unknown_is_fact=True)
+        async def parse_async(position: int) -> Any:
+            parsed = None
+            for parse_one, results, contexts in parsers:
+                parsed = parse_one(results[position], contexts[position])
+                parsed = await parsed if inspect.isawaitable(parsed) else parsed
+                if _found(parsed):
+                    break
+            return parsed
 
-    async def _parse_async(
-        self,
-        position: int,
-        views: Sequence[tuple[list[GenerationResult], list[Case]]],
-        ids: Sequence[Mapping[str, str]],
-        run_id: str,
-    ) -> Any:
-        parsed = None
-        for parser, (results, cases) in zip(self.parsers, views, strict=True):
-            context = ParseContext(run_id, ids[position]["case_id"], ids[position]["dataset_id"], cases[position])
-            parsed = parser.parse(results[position], context)
-            parsed = await parsed if inspect.isawaitable(parsed) else parsed
-            if _found(parsed):
-                break
-        return parsed
+        if not any(inspect.iscoroutinefunction(parse_one) for parse_one, _, _ in parsers):
+            await call_in_slices(parse, rows.num_rows, to_record=_record, emit=emit, unknown_is_fact=True)
+            return
+        width = self._runtime.max_concurrency
+        await call_async(
+            parse_async, rows.num_rows, to_record=_record, emit=emit, width=width, unknown_is_fact=True,
+            limit=limiter(f"parse/{self.fingerprint}", width), timeout_s=self._runtime.timeout_s,
+        )  # fmt: skip
 
 
 def _found(parsed: Any) -> bool:

@@ -119,6 +119,9 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
     """Build and check every component of an experiment. Raises `InputError`, before anything is generated."""
     if until_stage not in STAGES:
         raise ConfigError(f"until_stage {until_stage!r}: choose one of {', '.join(map(repr, STAGES))}")
+    for name, count in Counter(dataset.dataset_id for dataset in experiment.datasets).items():
+        if count > 1:
+            raise ConfigError(f"datasets: {count} datasets are named {name!r}; give each a dataset_id of its own")
     for dataset in experiment.datasets:
         refuse_literal_secrets(getattr(dataset, "storage_options", {}), where=f"dataset {dataset.dataset_id!r}")
     generation, evaluation, runtime = experiment.generation, experiment.evaluation, experiment.runtime
@@ -159,6 +162,8 @@ def _seeds(experiment: Experiment) -> tuple[int, ...]:
         raise ConfigError(
             f"seeds: {len(seeds)} seed(s) for num_samples={policy.num_samples}; give one seed for each sample"
         )
+    if any(not -(2**63) <= seed < 2**63 for seed in seeds):
+        raise ConfigError("seeds: a seed is a whole number of 64 bits")
     if not seeds:
         raise ConfigError("seeds: the list is empty; leave it out, or give one seed for each sample")
     return seeds

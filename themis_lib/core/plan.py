@@ -20,7 +20,9 @@ _VALUE_CHARS = 60
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage of a run to come: `missing` rows would be computed, `unknown` depend on rows that are missing."""
+    """One stage of a run to come: `missing` rows would be computed, each for all rows that are equal to it; `unknown`
+    rows depend on rows that are missing.
+    """
 
     stage: str
     rows: int
@@ -35,15 +37,22 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
     counts = {stage.label: _Counts() for stage in pipeline.stages}
     for shard in list(pipeline.shards(store)):
         known: Shard | None = shard
+        scored = True  # whether every metric so far has its table: reduce needs them all
         for stage in pipeline.stages:
+            readable = known if stage is not pipeline.reduce or scored else None
             rows = pipeline.rows_in(stage, shard)
-            found, missing = (0, 0) if known is None else asyncio.run(_look_up(stage, known, store))
-            counts[stage.label].add(rows, found, missing)
-            known = known and _next(stage, known, store) if found == rows else None
+            found, missing = (0, 0) if readable is None else asyncio.run(_look_up(stage, readable, store))
+            counts[stage.label].add(rows, found, missing, known=readable is not None)
+            after = _next(stage, readable, store) if readable and found == rows else None
+            if isinstance(stage, ScoreStage):
+                scored = scored and after is not None
+                known = after or known
+            else:
+                known = after
     nearest = _nearest_run(pipeline, store)
     return [
         StagePlan(
-            stage.label, count.rows, count.cached, count.missing, count.rows - count.cached - count.missing,
+            stage.label, count.rows, count.cached, count.missing, count.unknown,
             reasons=_reasons(pipeline, stage, nearest, count),
         )
         for stage, count in zip(pipeline.stages, counts.values(), strict=True)
@@ -55,11 +64,13 @@ class _Counts:
     rows: int = 0
     cached: int = 0
     missing: int = 0
+    unknown: int = 0
 
-    def add(self, rows: int, cached: int, missing: int) -> None:
+    def add(self, rows: int, cached: int, missing: int, *, known: bool) -> None:
         self.rows += rows
         self.cached += cached
         self.missing += missing
+        self.unknown += 0 if known else rows
 
 
 async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, int]:
@@ -67,9 +78,12 @@ async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, in
     row_set = stage.row_set(store)
     if row_set.shard(stage.shard_name(shard)) is None:
         keys = stage.keys(stage.rows(shard, store))
-        found = len(row_set.find(keys)[0]) + keys.null_count
-        if found < len(keys):
-            return found, len(keys) - found
+        found = row_set.find(keys)[0]
+        missing = {key for position, key in enumerate(keys.to_pylist()) if key is not None} - {
+            keys[position].as_py() for position in found.tolist()
+        }
+        if missing:
+            return len(found) + keys.null_count, len(missing)
         await run_stage(stage, shard, store, run_id="plan", progress=Progress())
     part = row_set.shard(stage.shard_name(shard))
     return (part.rows if part else 0), 0

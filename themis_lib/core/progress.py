@@ -11,17 +11,21 @@ from themis_lib.core.tables import Part
 
 @dataclass(frozen=True)
 class StageProgress:
-    """Rows of one stage: `total` so far known, of which `done` are finished; cached = done - computed - failed."""
+    """Rows of one stage: `total` so far known, of which `done` are finished.
+
+    `skipped` rows had nothing to compute them from, since an earlier stage failed; the rest of those done are cached.
+    """
 
     total: int = 0
     done: int = 0
     computed: int = 0
     failed: int = 0
+    skipped: int = 0
 
     @property
     def cached(self) -> int:
-        """Rows that were found in the store."""
-        return max(self.done - self.computed - self.failed, 0)
+        """Rows that the store, or an equal row of this run, has answered."""
+        return max(self.done - self.computed - self.failed - self.skipped, 0)
 
 
 class Progress:
@@ -42,20 +46,15 @@ class Progress:
 
     def finish(self, stage: str, part: Part) -> None:
         """Count the rows of a complete shard; those computed were counted as they came."""
-        self._add(stage, done=part.rows, failed=part.failed)
+        self._add(stage, done=part.rows, failed=part.failed, skipped=part.skipped)
 
     def stages(self) -> dict[str, StageProgress]:
         """The counts by stage, in the order the stages were announced."""
         with self._lock:
             return dict(self._stages)
 
-    def _add(self, stage: str, *, total: int = 0, done: int = 0, computed: int = 0, failed: int = 0) -> None:
+    def _add(self, stage: str, **counts: int) -> None:
         with self._lock:
             old = self._stages.get(stage, StageProgress())
-            self._stages[stage] = replace(
-                old,
-                total=old.total + total,
-                done=old.done + done,
-                computed=old.computed + computed,
-                failed=old.failed + failed,
-            )
+            added = {name: getattr(old, name) + count for name, count in counts.items()}
+            self._stages[stage] = replace(old, **added)

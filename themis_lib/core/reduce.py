@@ -16,7 +16,7 @@ from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.identity import canonical_json, load_json
 from themis_lib.core.models import Candidate, ReducedCandidate
-from themis_lib.core.shards import column_digests_of, ids_of, read
+from themis_lib.core.shards import column_digests_of, read
 from themis_lib.core.stage import Emit, Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import RESULTS, Part
@@ -24,8 +24,8 @@ from themis_lib.errors import RowError
 
 
 class ReduceStage(Stage):
-    """Rows are cases × metrics, one without a metric where there is none. A key covers the samples' scores, the
-    reasons of those that have none, and the parsed values where the reducer reads them.
+    """Rows are cases × metrics, one without a metric where there is none. A key covers the metric's name, the samples'
+    scores, the reasons of those that have none, and the parsed values where the reducer reads them.
     """
 
     name = "reduce"
@@ -44,13 +44,14 @@ class ReduceStage(Stage):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return ("candidates",)
+        return ("metric_id", "candidates")
 
     def columns(self, shard: Shard) -> dict[str, Any]:
         return {
             "answers": column_digests_of(shard.answers, ("value",) if self._reads_value else ()),
             "scores": [column_digests_of(self._judged(shard, metric_id), ("value", "error")) if metric_id else
                        column_digests_of(shard.answers, ("error",)) for metric_id in self.metric_ids],
+            "metric_ids": list(self.metric_ids),
             "samples": self._samples,
         }  # fmt: skip
 
@@ -80,14 +81,12 @@ class ReduceStage(Stage):
         starts = range(0, len(texts), self._samples)
         return ["[" + ",".join(texts[start : start + self._samples]) + "]" for start in starts]
 
-    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
-        ids, metric_ids = ids_of(rows), rows["metric_id"].to_pylist()
-        texts = rows["candidates"].to_pylist()
+    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+        metric_ids, texts = rows["metric_id"].to_pylist(), rows["candidates"].to_pylist()
         reduce = self.reducer.reduce
 
         def call(position: int) -> Any:
-            context = ReduceContext(run_id, ids[position]["case_id"], ids[position]["dataset_id"], metric_ids[position])
-            return reduce(_candidates(texts[position]), context)
+            return reduce(_candidates(texts[position]), ReduceContext(metric_ids[position]))
 
         def to_record(position_and_result: tuple[int, Any]) -> dict[str, Any]:
             position, reduced = position_and_result

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from themis_lib.core.identity import load_json
 from themis_lib.core.manifest import Manifest, RunStatus, StageRecord, read_manifest
+from themis_lib.core.metadata import metadata_value
 from themis_lib.core.models import (
     Case,
     GenerationResult,
@@ -95,12 +96,14 @@ class RunResult:
         """One row for each dataset, slice and metric."""
         return [SummaryRow(**row) for row in self.table("summary").to_pylist()]
 
-    def table(self, name: str) -> pa.Table:
-        """A table of the run, by its name in `tables.RUN_TABLES`; empty where the run stopped before it."""
+    def table(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table of the run by its name in `tables.RUN_TABLES`, or some columns of it; empty if the run stopped before."""
         path = f"runs/{self.run_id}/{name}.parquet"
+        names = list(columns or RUN_TABLES[name].names)
         if not self.store.exists(path):
-            return RUN_TABLES[name].empty_table()
-        return pq.read_table(pa.BufferReader(self.store.read_bytes(path)))
+            return RUN_TABLES[name].empty_table().select(names)
+        with self.store.fs.open(self.store.locate(path), "rb") as file:
+            return pq.ParquetFile(file).read(columns=names)
 
     @cached_property
     def cases(self) -> CaseSequence:
@@ -191,7 +194,7 @@ def _case(row: Mapping[str, Any]) -> Case:
         case_id=row["case_id"],
         input=load_json(row["input"]),
         expected_output=None if row["expected_output"] is None else load_json(row["expected_output"]),
-        metadata=dict(row["metadata"] or []),
+        metadata={name: metadata_value(text) for name, text in row["metadata"] or []},
     )
 
 

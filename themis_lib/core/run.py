@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import uuid
 from collections import defaultdict
@@ -11,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from themis_lib.core.identity import canonical_json, load_json
+from themis_lib.core.identity import load_json
 from themis_lib.core.manifest import (
     Manifest,
     RunStatus,
@@ -20,6 +21,7 @@ from themis_lib.core.manifest import (
     start_manifest,
     write_manifest,
 )
+from themis_lib.core.metadata import metadata_text
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
 from themis_lib.core.results import RunResult
@@ -57,7 +59,8 @@ class Run:
         if error is not None:
             self._tables.abandon()
             with contextlib.suppress(Exception):
-                self._close(RunStatus.FAILED, error=describe(error) if str(error) else "interrupted")
+                stopped = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+                self._close(RunStatus.FAILED, error="interrupted" if stopped else describe(error))
 
     def expect(self, shard: Shard) -> None:
         """Announce a shard, so that progress knows how much there is to do."""
@@ -109,9 +112,9 @@ class Run:
             self._scores.add(cases, read(self.store, shard.results), metric_ids)
 
     def _status(self) -> RunStatus:
-        last = self.pipeline.stages[-1].label
-        rows = self.progress.stages()[last].done
-        if self._errors[last] >= rows:
+        counts = self.progress.stages()
+        last = [stage.label for stage in self.pipeline.stages if stage.name == self.pipeline.stages[-1].name]
+        if sum(self._errors[label] for label in last) >= sum(counts[label].done for label in last):
             return RunStatus.FAILED
         return RunStatus.PARTIAL_FAILURE if any(self._errors.values()) else RunStatus.COMPLETED
 
@@ -124,6 +127,7 @@ class Run:
                     "computed": counts[record.stage].computed,
                     "cached": counts[record.stage].cached,
                     "failed": counts[record.stage].failed,
+                    "skipped": counts[record.stage].skipped,
                     "errors": self._errors[record.stage],
                 }
             )
@@ -192,8 +196,7 @@ def _case_table(cases: pa.Table) -> pa.Table:
 
 
 def _metadata_items(text: str) -> list[tuple[str, str]]:
-    """Metadata as a map of texts: text as it is, anything else as JSON."""
+    """Metadata as a map of texts."""
     if text == "{}":
         return []
-    items = load_json(text).items()
-    return [(name, value if isinstance(value, str) else canonical_json(value)) for name, value in items]
+    return [(name, metadata_text(value)) for name, value in load_json(text).items()]

@@ -17,13 +17,12 @@ from themis_lib.core.models import ParsedOutput, Score, ScoreError
 from themis_lib.core.outputs import masked_results
 from themis_lib.core.protocols import ANSWER_COLUMNS, OUTPUT_COLUMNS
 from themis_lib.core.shards import (
+    carried_errors,
     case_columns,
     column_digests_of,
-    ids_of,
     masked_cases,
     read,
     sample_rows,
-    with_reason,
 )
 from themis_lib.core.stage import Emit, Shard, Stage
 from themis_lib.core.store import RunStore
@@ -57,43 +56,48 @@ class ScoreStage(Stage):
         return self._reads
 
     def columns(self, shard: Shard) -> dict[str, Any]:
-        answers = (*(name for name in self._reads if name in ANSWER_COLUMNS), "error")
-        outputs = (name for name in self._reads if name in OUTPUT_COLUMNS)
+        answers = [name for name in self._reads if name in ANSWER_COLUMNS]
+        outputs = [name for name in self._reads if name in OUTPUT_COLUMNS]
         return {
             "cases": column_digests_of(shard.cases, case_columns(self._reads)),
-            "outputs": column_digests_of(shard.outputs, outputs),
-            "answers": column_digests_of(shard.answers, answers),
+            "outputs": column_digests_of(shard.outputs, [*outputs, *([] if self._reads_answer else ["error"])]),
+            "answers": column_digests_of(shard.answers, [*answers, "error"] if self._reads_answer else []),
             "samples": self._samples,
         }
 
+    @property
+    def _reads_answer(self) -> bool:
+        """Whether the metric judges the answer; one that reads the output alone needs no answer to be there."""
+        return any(name in ANSWER_COLUMNS for name in self._reads)
+
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        answers = read(store, shard.answers)
+        outputs, answers = read(store, shard.outputs), read(store, shard.answers)
         columns = sample_rows(shard, store, self._samples, case_columns(self._reads))
         for name in self._reads:
             if name in ANSWER_COLUMNS:
                 columns[name] = answers[name].combine_chunks()
             elif name in OUTPUT_COLUMNS:
-                columns[name] = read(store, shard.outputs)[name].combine_chunks()
-        columns["error"] = with_reason(answers["error"].combine_chunks(), "parse")
+                columns[name] = outputs[name].combine_chunks()
+        source, stage = (answers, "parse") if self._reads_answer else (outputs, "generate")
+        columns["error"] = carried_errors(source, stage)
         return pa.table(columns)
 
-    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
-        cases, results, ids = masked_cases(rows, self._reads), masked_results(rows, self._reads), ids_of(rows)
+    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+        cases, contexts = masked_cases(rows, self._reads), list(map(ScoreContext, masked_results(rows, self._reads)))
         parsed = _parsed_outputs(rows)
         score = self.metric.score
 
         def call(position: int) -> Any:
-            context = ScoreContext(run_id, ids[position]["case_id"], ids[position]["dataset_id"], results[position])
-            return score(parsed[position], cases[position], context)
+            return score(parsed[position], cases[position], contexts[position])
 
-        if inspect.iscoroutinefunction(score):
-            width = self._runtime.max_concurrency
-            await call_async(
-                call, rows.num_rows, to_record=_record, emit=emit, width=width, unknown_is_fact=True,
-                limit=limiter(f"score/{self.fingerprint}", width), timeout_s=self._runtime.timeout_s,
-            )  # fmt: skip
-        else:
+        if not inspect.iscoroutinefunction(score):
             await call_in_slices(call, rows.num_rows, to_record=_record, emit=emit, unknown_is_fact=True)
+            return
+        width = self._runtime.max_concurrency
+        await call_async(
+            call, rows.num_rows, to_record=_record, emit=emit, width=width, unknown_is_fact=True,
+            limit=limiter(f"score/{self.fingerprint}", width), timeout_s=self._runtime.timeout_s,
+        )  # fmt: skip
 
 
 def _parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:

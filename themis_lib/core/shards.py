@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,14 @@ def column_digests_of(part: Part | None, columns: Iterable[str]) -> dict[str, st
     return {name: part.columns[name] for name in columns} if part else {}
 
 
-def with_reason(errors: pa.Array, stage: str) -> pa.Array:
-    """Errors as a later stage carries them: with the stage they come from, named once."""
-    return pa.array([_with_stage(text, stage) for text in errors.to_pylist()], pa.string())
+def carried_errors(table: pa.Table, stage: str) -> pa.Array:
+    """The errors of a stage's rows as later stages carry them: behind the name of the stage they come from.
 
-
-def _with_stage(text: str | None, stage: str) -> str | None:
-    known = text is None or text.startswith(("generate: ", "parse: "))
-    return text if known else f"{stage}: {text}"
+    A row without a key carries the error of an earlier stage already.
+    """
+    pairs = zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)
+    texts = [text if text is None or key is None else f"{stage}: {text}" for key, text in pairs]
+    return pa.array(texts, pa.string())
 
 
 def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
@@ -76,11 +76,3 @@ def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
 
 def _loaded(text: str | None) -> Any:
     return None if text is None else load_json(text)
-
-
-def ids_of(rows: pa.Table) -> list[Mapping[str, str]]:
-    """The dataset and case id of each row, for contexts."""
-    return [
-        {"dataset_id": dataset_id, "case_id": case_id}
-        for dataset_id, case_id in zip(rows["dataset_id"].to_pylist(), rows["case_id"].to_pylist(), strict=True)
-    ]

@@ -6,8 +6,11 @@ fingerprint plus the digests of those columns as a whole: where a shard of that 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -27,6 +30,8 @@ from themis_lib.errors import ShardError, describe, is_transient
 _JSON_COLUMNS = {
     "input", "expected_output", "metadata", "output", "trace", "conversation", "artifacts", "value", "candidates",
 }  # fmt: skip
+
+_FLUSH_S = 1.0
 
 Outcome = Mapping[str, Any] | Exception
 Emit = Callable[[Sequence[tuple[int, Outcome]]], None]
@@ -112,7 +117,7 @@ class Stage(ABC):
         """The rows to compute: the columns read, the ids, and `error` where an earlier stage has no row."""
 
     @abstractmethod
-    async def compute(self, rows: pa.Table, keys: pa.Array, run_id: str, emit: Emit) -> None:
+    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
         """Compute rows, handing over outcomes by position as they finish; an exception is a failure of this run."""
 
     @cached_property
@@ -163,7 +168,8 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
     collector = _Collector(stage, row_set.journal(interval_s=stage.journal_interval_s), keys.take(missing), progress)
     try:
         if len(missing):
-            await stage.compute(rows.take(missing), keys.take(missing), run_id, collector.emit)
+            async with _flushing(collector.journal, stage.journal_interval_s):
+                await stage.compute(rows.take(missing), run_id, collector.emit)
         table = _assemble(stage, rows, keys, known_rows, collector)
         if collector.failures:
             path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
@@ -175,6 +181,22 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
         raise
     collector.journal.discard()
     return collector.counted(part, cached=len(known))
+
+
+@contextlib.asynccontextmanager
+async def _flushing(journal: Journal, interval_s: float) -> AsyncIterator[None]:
+    """Make finished rows safe in time, also while nothing else finishes."""
+
+    async def flush_regularly() -> None:
+        while True:
+            await asyncio.sleep(max(interval_s, _FLUSH_S))
+            journal.flush()
+
+    flushing = asyncio.ensure_future(flush_regularly())
+    try:
+        yield
+    finally:
+        flushing.cancel()
 
 
 class _Collector:
@@ -213,7 +235,7 @@ class _Collector:
     def summary(self, shard: Shard) -> str:
         """One line: how many rows failed, and why."""
         reasons = [describe(error) for error in self.failures.values()]
-        most = max(set(reasons), key=lambda reason: (reasons.count(reason), reason))
+        most = max(Counter(reasons).items(), key=lambda item: (item[1], item[0]))[0]
         return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed, most often {most}"
 
 

@@ -166,7 +166,7 @@ class RunStore:
         if table is None:
             return None
         columns = json.loads((table.schema.metadata or {}).get(_COLUMNS, b"{}"))
-        return Part(path=path, rows=table.num_rows, columns=columns)
+        return _reference(path, table, columns)
 
     def read_table(self, path: str) -> pa.Table | None:
         """The table at a path; null where it is gone, or damaged and now set aside."""
@@ -242,7 +242,12 @@ def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> Ru
 def _described(path: str, table: pa.Table) -> tuple[pa.Table, Part]:
     columns = column_digests(table)
     described = table.replace_schema_metadata({_COLUMNS: json.dumps(columns).encode()})
-    return described, Part(path=path, rows=table.num_rows, columns=columns)
+    return described, _reference(path, table, columns)
+
+
+def _reference(path: str, table: pa.Table, columns: Mapping[str, str]) -> Part:
+    skipped = table["key"].null_count if "key" in table.column_names else 0
+    return Part(path=path, rows=table.num_rows, columns=columns, skipped=skipped)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

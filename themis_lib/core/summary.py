@@ -14,10 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from themis_lib.core.identity import KEY_BYTES, bytes_digest, canonical_json, digest, load_json
+from themis_lib.core.identity import KEY_BYTES, bytes_digest, digest, load_json
+from themis_lib.core.metadata import metadata_text
+from themis_lib.core.shards import read
+from themis_lib.core.stage import Shard
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import KEY, SUMMARY, table_of
+from themis_lib.errors import ConfigError, nearest
 from themis_lib.stats.intervals import mean_interval
 
 _STATISTICS = [item for item in SUMMARY if item.name not in ("dataset_id", "slice", "metric_id")]
@@ -59,13 +64,24 @@ class Scores:
             for name in self._slices:
                 by_value: defaultdict[str, list[int]] = defaultdict(list)
                 for row, values in enumerate(metadata):
-                    by_value[f"{name}={_plain(values.get(name))}"].append(row)
+                    by_value[f"{name}={metadata_text(values.get(name))}"].append(row)
                 members.extend(by_value.items())
         return members
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else canonical_json(value)
+def check_slices(slices: Sequence[str], shards: Sequence[Shard], store: RunStore) -> None:
+    """Refuse a slice over a metadata column that no case has. Raises `ConfigError`."""
+    missing = set(slices)
+    known: set[str] = set()
+    for shard in shards:
+        if not missing:
+            return
+        for text in pc.unique(read(store, shard.cases)["metadata"]).to_pylist():
+            known.update(load_json(text))
+        missing -= known
+    if missing:
+        name = min(missing)
+        raise ConfigError(f"evaluation.slices: no case has metadata {name!r}; {nearest(name, known)}")
 
 
 def summarise(groups: Mapping[Group, npt.NDArray[np.float64]], store: RunStore) -> tuple[pa.Table, int]:
@@ -74,8 +90,8 @@ def summarise(groups: Mapping[Group, npt.NDArray[np.float64]], store: RunStore) 
     row_set.refresh()
     ordered = {group: np.sort(scores) for group, scores in groups.items()}
     keys = [_key(scores) for scores in ordered.values()]
-    known, _ = row_set.find(pa.array(keys, KEY.type))
-    missing = {keys[position]: position for position in range(len(keys)) if position not in set(known.tolist())}
+    known = set(row_set.find(pa.array(keys, KEY.type))[0].tolist())
+    missing = {key: position for position, key in enumerate(keys) if position not in known}
     arrays = list(ordered.values())
     computed = [{"key": key, **_statistics(arrays[position])} for key, position in missing.items()]
     if computed:

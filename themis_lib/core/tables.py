@@ -107,12 +107,14 @@ class Part:
     """A reference to one immutable table: where it is, how many rows, and what its columns contain.
 
     `columns` maps each column to the digest of its content, so that the next stage can be named without reading
-    the data. `computed`, `cached` and `failed` count the rows of the call that returned this reference.
+    the data. `skipped` counts the rows without a key, which an earlier stage left without anything to read; `computed`,
+    `cached` and `failed` count the rows of the call that returned this reference.
     """
 
     path: str
     rows: int
     columns: Mapping[str, str] = field(default_factory=dict)
+    skipped: int = 0
     computed: int = 0
     cached: int = 0
     failed: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from themis_lib.core.manifest import StageRecord
 from themis_lib.core.results import RunResult, SummaryRow
 from themis_lib.core.tables import RUN_TABLES
 
@@ -23,17 +24,22 @@ def markdown_report(result: RunResult) -> str:
         markdown_table(SUMMARY_HEADINGS, [summary_cells(row) for row in result.summary]),
         "## Rows",
         markdown_table(
-            ("stage", "rows", "computed", "cached", "failed", "errors"),
-            [
-                (item.stage, *map(str, (item.rows, item.computed, item.cached, item.failed, item.errors)))
-                for item in manifest.stages
-            ],
+            STAGE_HEADINGS,
+            [(item.stage, *(f"{count:,}" for count in stage_counts(item))) for item in manifest.stages],
         ),
     ]
     reasons = commonest_errors(result)
     if reasons:
         parts += ["## Errors", markdown_table(("stage", "rows", "reason"), reasons)]
     return "\n\n".join(parts) + "\n"
+
+
+STAGE_HEADINGS = ("stage", "rows", "computed", "cached", "skipped", "failed", "errors")
+
+
+def stage_counts(record: StageRecord) -> tuple[int, ...]:
+    """The counts of a stage under `STAGE_HEADINGS`."""
+    return (record.rows, record.computed, record.cached, record.skipped, record.failed, record.errors)
 
 
 SUMMARY_HEADINGS = (
@@ -60,14 +66,20 @@ def summary_cells(row: SummaryRow) -> tuple[str, ...]:
 
 def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
     """The commonest reasons of each table, with the stage they come from and the rows they hold for."""
-    found = []
-    for name in ("outputs", "answers", "scores", "results"):
-        reasons: Counter[str] = Counter(
-            text for text in result.table(name)["error"].to_pylist() if text and not _is_carried(text)
-        )
-        stage = _STAGE_OF[name]
-        found += [(stage, f"{count:,}", _short(reason)) for reason, count in reasons.most_common(_REASONS)]
+    found: list[tuple[str, str, str]] = []
+    for name, stage in _STAGE_OF.items():
+        table = result.table(name, columns=["key", "error"])
+        own = table.filter(table["key"].is_valid())["error"].drop_null()  # without a key: an earlier stage's error
+        known = {reason for _, _, reason in found}
+        reasons = Counter(map(_short, own.to_pylist()))
+        common = [(reason, count) for reason, count in reasons.most_common(2 * _REASONS) if _is_new(reason, known)]
+        found += [(stage, f"{count:,}", reason) for reason, count in common[:_REASONS]]
     return found
+
+
+def _is_new(reason: str, known: set[str]) -> bool:
+    """Whether no earlier stage gave this reason: what a reducer found no score for, it was told why."""
+    return reason not in known and reason.partition(": ")[2] not in known
 
 
 _STAGE_OF = dict(zip(list(RUN_TABLES)[1:5], ("generate", "parse", "score", "reduce"), strict=True))
@@ -88,10 +100,6 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
 def _cell(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
     return " ".join(escaped.split())
-
-
-def _is_carried(text: str) -> bool:
-    return text.startswith(("generate: ", "parse: "))
 
 
 def _short(text: str) -> str:
