@@ -51,8 +51,8 @@ class Follower:
         for label, item in self.progress.stages().items():
             done = max(item.done, item.computed)
             table.add_row(
-                Text(label), ProgressBar(total=max(item.total, 1), completed=done, width=32), f"{done:,}/{item.total:,}",
-                f"{item.cached:,}", f"{item.failed:,}", self._time_left(label, item),
+                Text(label), ProgressBar(total=max(item.total, 1), completed=done, width=32),
+                f"{done:,}/{item.total:,}", f"{item.cached:,}", f"{item.failed:,}", self._time_left(label, item),
             )  # fmt: skip
         return table
 

@@ -44,6 +44,8 @@ metrics = st.lists(
 def experiments(draw: st.DrawFn) -> dict[str, Any]:
     seeds = draw(st.lists(st.integers(min_value=10, max_value=15), min_size=1, max_size=3))
     ids = st.permutations([f"case-{index}" for index in range(12)])
+    drawn = draw(cases)
+    drawn[0] = {**drawn[0], "metadata": {"topic": "a"}}  # a slice that no case has is refused
     return {
         "generation": {
             "generator": draw(generators),
@@ -58,7 +60,7 @@ def experiments(draw: st.DrawFn) -> dict[str, Any]:
         "datasets": [
             {
                 "dataset_id": "numbers",
-                "cases": [{"case_id": case_id, **case} for case_id, case in zip(draw(ids), draw(cases), strict=False)],
+                "cases": [{"case_id": case_id, **case} for case_id, case in zip(draw(ids), drawn, strict=False)],
             }
         ],
         "runtime": {"shard_size": draw(st.integers(min_value=1, max_value=5))},

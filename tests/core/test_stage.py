@@ -119,10 +119,10 @@ def shard_of(
     cases = table_of([{**case, "case_id": case_id} for case_id in ids], CASES)
     outputs = table_of(
         [
-            {"output": None if text is None else canonical_json(text), "error": error}
-            for text, error in zip(texts, errors or [None] * len(texts), strict=True)
+            {"key": bytes([number] * 16), "output": None if text is None else canonical_json(text), "error": error}
+            for number, (text, error) in enumerate(zip(texts, errors or [None] * len(texts), strict=True))
         ],
-        OUTPUTS,
+        pa.schema([KEY, *OUTPUTS]),
     )
     return Shard(
         index=0, start=0, dataset_id="data", cases=kept(store, "cases", cases), outputs=kept(store, "outputs", outputs)

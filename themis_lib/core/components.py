@@ -97,7 +97,8 @@ def _locate(kind: str, name: str, *, where: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything
-        raise ComponentError(f"{where}: {kind} {name!r} cannot be imported: {describe(error)}") from None
+        reason = _reason(error, ImportError, SyntaxError)
+        raise ComponentError(f"{where}: {kind} {name!r} cannot be imported: {reason}") from None
     if not hasattr(module, attribute):
         hint = nearest(attribute, [item for item in vars(module) if not item.startswith("_")])
         raise ComponentError(f"{where}: module {module_name!r} has no {attribute!r}; {hint}")
@@ -115,7 +116,8 @@ def _construct(factory: Any, name: str, parameters: Mapping[str, Any], *, where:
     except ComponentError as error:
         raise ComponentError(f"{where}: {error}") from None
     except Exception as error:  # noqa: BLE001 - a user's class may raise anything
-        raise ComponentError(f"{where}: {name!r} refuses its parameters: {describe(error)}") from None
+        reason = _reason(error, TypeError, ValueError)
+        raise ComponentError(f"{where}: {name!r} refuses its parameters: {reason}") from None
 
 
 def _check_parameters(factory: Callable[..., Any], name: str, parameters: Mapping[str, Any], *, where: str) -> None:
@@ -141,16 +143,13 @@ def _check(kind: str, component: Any, *, where: str) -> None:
     if isinstance(component, type):
         raise ComponentError(f"{where}: {kind} {component.__name__!r} is a class; give an instance of it")
     # Never its repr: that may show a credential.
-    label = f"{where}: {kind} {getattr(component, 'component_id', type(component).__name__)!r}"
+    name = component if isinstance(component, (str, int, float)) else type(component).__name__
+    label = f"{where}: {kind} {getattr(component, 'component_id', name)!r}"
     for attribute in ("component_id", "version"):
         if not isinstance(getattr(component, attribute, None), str):
             raise ComponentError(f"{label} needs a text attribute `{attribute}`")
     if not callable(getattr(component, "fingerprint", None)):
         raise ComponentError(f"{label} needs a method `fingerprint()` that returns its settings as text")
-    try:
-        component.fingerprint()
-    except Exception as error:  # noqa: BLE001 - a user's method may raise anything
-        raise ComponentError(f"{label}: fingerprint() raised {describe(error)}") from None
     methods = _KINDS[kind].methods
     if not any(callable(getattr(component, method, None)) for method in methods):
         raise ComponentError(f"{label} needs a method `{methods[0]}`")
@@ -160,6 +159,15 @@ def _check(kind: str, component: Any, *, where: str) -> None:
             component.check()
         except InputError as error:
             raise type(error)(f"{where}: {error}") from None
+    try:
+        component.fingerprint()
+    except Exception as error:  # noqa: BLE001 - a user's method may raise anything
+        raise ComponentError(f"{label}: fingerprint() raised {describe(error)}") from None
+
+
+def _reason(error: Exception, *plain: type[Exception]) -> str:
+    """An exception in a message: those that say it all by themselves without their type."""
+    return " ".join(str(error).split()) if isinstance(error, plain) else describe(error)
 
 
 def _check_reads(kind: str, component: Any, *, label: str) -> None:

@@ -97,7 +97,7 @@ class RunResult:
         return [SummaryRow(**row) for row in self.table("summary").to_pylist()]
 
     def table(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table of the run by its name in `tables.RUN_TABLES`, or some columns of it; empty if the run stopped before."""
+        """A table of the run by its name in `tables.RUN_TABLES`, or some of its columns; empty if the run stopped."""
         path = f"runs/{self.run_id}/{name}.parquet"
         names = list(columns or RUN_TABLES[name].names)
         if not self.store.exists(path):

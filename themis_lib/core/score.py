@@ -71,15 +71,14 @@ class ScoreStage(Stage):
         return any(name in ANSWER_COLUMNS for name in self._reads)
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        outputs, answers = read(store, shard.outputs), read(store, shard.answers)
         columns = sample_rows(shard, store, self._samples, case_columns(self._reads))
-        for name in self._reads:
-            if name in ANSWER_COLUMNS:
-                columns[name] = answers[name].combine_chunks()
-            elif name in OUTPUT_COLUMNS:
-                columns[name] = outputs[name].combine_chunks()
-        source, stage = (answers, "parse") if self._reads_answer else (outputs, "generate")
-        columns["error"] = carried_errors(source, stage)
+        for part, names in ((shard.answers, ANSWER_COLUMNS), (shard.outputs, OUTPUT_COLUMNS)):
+            wanted = [name for name in self._reads if name in names]
+            if wanted:
+                table = read(store, part)
+                columns.update({name: table[name].combine_chunks() for name in wanted})
+        source, stage = (shard.answers, "parse") if self._reads_answer else (shard.outputs, "generate")
+        columns["error"] = carried_errors(read(store, source), stage)
         return pa.table(columns)
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:

@@ -81,7 +81,8 @@ def check_slices(slices: Sequence[str], shards: Sequence[Shard], store: RunStore
         missing -= known
     if missing:
         name = min(missing)
-        raise ConfigError(f"evaluation.slices: no case has metadata {name!r}; {nearest(name, known)}")
+        hint = nearest(name, known) if known else "no case has any"
+        raise ConfigError(f"evaluation.slices: no case has metadata {name!r}; {hint}")
 
 
 def summarise(groups: Mapping[Group, npt.NDArray[np.float64]], store: RunStore) -> tuple[pa.Table, int]:
