@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,10 @@ from themis_lib import (
     InMemoryRunStore,
     Message,
     PromptSpec,
+    ReducedCandidate,
     RunStatus,
     RunStore,
+    RuntimeConfig,
     StorageConfig,
     ThemisError,
     TokenUsage,
@@ -372,3 +376,133 @@ def test_file_is_parsed_again_only_when_it_changes(tmp_path: Path) -> None:
         if name.endswith(".parquet"):
             store.remove(f"rows/cases/{name}")
     assert [*first[:4], "c5"] == ids(moved)
+
+
+def test_metadata_keeps_its_types() -> None:
+    """Metadata comes back as it was given, and slices tell texts from what looks like them."""
+    metadata = [{"n": 3, "flag": True}, {"n": "3", "flag": "true"}, {"n": None, "flag": "hard"}]
+    experiment = Experiment(
+        generation=GenerationConfig(generator="builtin/demo_generator"),
+        evaluation=EvaluationConfig(metrics=["builtin/exact_match"], slices=["flag"]),
+        datasets=[
+            Dataset(
+                dataset_id="d",
+                cases=[
+                    Case(case_id=str(index), input="x", expected_output="x", metadata=values)
+                    for index, values in enumerate(metadata)
+                ],
+            )
+        ],
+    )
+
+    result = experiment.run()
+
+    assert metadata == [case.case.metadata for case in result.cases]
+    assert ["all", 'flag="true"', "flag=hard", "flag=true"] == [row.slice for row in result.summary]
+
+
+def test_reducer_may_tell_metrics_apart() -> None:
+    """A reducer that treats metrics differently has a row of its own for each, whatever their scores."""
+
+    class ByMetric:
+        component_id, version = "tests/by_metric", "1"
+
+        def fingerprint(self) -> str:
+            return ""
+
+        def reduce(self, candidates: Any, ctx: Any) -> ReducedCandidate:
+            return ReducedCandidate(score=1.0 if ctx.metric_id == "a" else 0.0)
+
+    experiment = Experiment(
+        generation=GenerationConfig(generator="builtin/demo_generator", reducer=ByMetric()),
+        evaluation=EvaluationConfig(metrics=[{"use": "builtin/exact_match", "id": name} for name in "ab"]),
+        datasets=[Dataset(dataset_id="d", cases=[Case(case_id="1", input="x", expected_output="x")])],
+    )
+
+    assert {"a": 1.0, "b": 0.0} == {row.metric_id: row.mean for row in experiment.run().summary}
+
+
+def test_sample_index_is_masked_unless_declared() -> None:
+    """A generator that does not declare the sample index is not told it."""
+    seen: list[Any] = []
+
+    class Watching(CustomGenerator):
+        def generate(self, case: Case, ctx: Any) -> GenerationResult:
+            seen.append(ctx.sample_index)
+            return GenerationResult(final_output="x")
+
+    class Declaring(Watching):
+        reads = ("input", "sample_index")
+
+    for generator in (Watching(), Declaring()):
+        custom_experiment(generator, seeds=[5, 6]).run()
+
+    assert [None, None, 0, 1] == [*seen[:2], *sorted(seen[2:])]
+
+
+def test_functions_are_told_apart_by_what_they_are_bound_to() -> None:
+    """Partial arguments and the state of a callable object are part of a function's identity."""
+    store = f"memory://{id(object())}"
+
+    class Suffix:
+        def __init__(self, suffix: str) -> None:
+            self.suffix = suffix
+
+        def __call__(self, prompt: str) -> str:
+            return prompt + self.suffix
+
+        def method(self, prompt: str) -> str:
+            return self(prompt)
+
+    def suffixed(prompt: str, suffix: str) -> str:
+        return prompt + suffix
+
+    for make in (Suffix, lambda suffix: Suffix(suffix).method, lambda suffix: partial(suffixed, suffix=suffix)):
+        outputs = [
+            evaluate(model=make(suffix), data=[{"input": "x"}], store=store)
+            .cases[0]
+            .generated_candidates[0]
+            .final_output
+            for suffix in "ab"
+        ]
+        assert ["xa", "xb"] == outputs
+
+
+def test_blocking_functions_neither_hang_nor_starve() -> None:
+    """A call that raises StopIteration fails its row; one that blocks past the timeout holds up no other."""
+
+    def model(prompt: str) -> str:
+        if prompt == "stop":
+            return next(iter(()))
+        if prompt == "hang":
+            time.sleep(3)
+        return prompt
+
+    data = [{"input": name} for name in ("hang", "hang", "stop", "a", "b", "c")]
+    result = evaluate(model=model, data=data, runtime=RuntimeConfig(max_concurrency=2, timeout_s=0.3))
+
+    errors = [case.generated_candidates[0].error for case in result.cases]
+    assert [None] * 3 == errors[3:]
+    assert "StopIteration" in errors[2]
+    assert ["TimeoutError", "TimeoutError"] == errors[:2]
+
+
+def test_metric_of_the_output_needs_no_answer() -> None:
+    """A metric that reads the output alone judges it also where no answer was found."""
+
+    class Length:
+        component_id, version, reads = "tests/length", "1", ("output",)
+
+        def fingerprint(self) -> str:
+            return ""
+
+        def score(self, parsed: Any, case: Case, ctx: Any) -> float:
+            return len(ctx.result.final_output)
+
+    result = evaluate(
+        model=str.upper, data=[{"input": "four"}], parser="builtin/number", metric=[Length(), "builtin/exact_match"]
+    )
+
+    assert {"tests/length": 4.0, "exact_match": None} == {row.metric_id: row.mean for row in result.summary}
+    assert (0, 1) == (result.progress["parse"].cached, result.progress["score[exact_match]"].skipped)
+    assert RunStatus.PARTIAL_FAILURE == result.status

@@ -31,6 +31,9 @@ BAD: dict[str, tuple[Any, str]] = {
     "missing file": (setting("datasets.0", {"dataset_id": "d", "path": "nowhere.jsonl"}), "nowhere.jsonl"),
     "unwritable store": (setting("storage.store", "/dev/null/store"), "/dev/null/store"),
     "unknown filesystem": (setting("storage.store", "nope://store"), "nope"),
+    "two datasets of one name": (lambda spec: spec["datasets"].append(spec["datasets"][0]), "2 datasets are named"),
+    "seed beyond 64 bits": (setting("seeds", [2**63, 1]), "64 bits"),
+    "unused judges": (setting("evaluation.judge_models", ["builtin/demo_generator"]), "no metric"),
     "unknown stage": (lambda spec: None, "until_stage 'sccore'"),
     "two metrics of one name": (
         lambda spec: spec["evaluation"]["metrics"].append(spec["evaluation"]["metrics"][0]), "'first'"
@@ -120,3 +123,40 @@ def test_run_shows_summary_files_and_next_step(
         "--plan",
     ):
         assert text in result.stdout
+
+
+def test_plan_looks_at_every_metric(tmp_path: Path) -> None:
+    """`--plan` counts a metric that is in the store as cached, also behind one that is new."""
+    from tests.drivers import run_in_process
+
+    spec = base(tmp_path / "store")
+    run_in_process(spec, tmp_path, "")
+    spec["evaluation"]["metrics"].insert(0, {"use": "tests.counting:Metric", "id": "new", "scale": 0.5})
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(spec))
+
+    result = CliRunner().invoke(app, [str(path), "--plan"])
+
+    rows = [line.split() for line in result.stdout.splitlines() if line.split()]
+    counts = {cells[0]: cells[1:] for cells in rows if len(cells) == 5}
+    assert ["12", "0", "12", "0"] == counts["score[new]"]
+    assert ["12", "12", "0", "0"] == counts["score[first]"]
+    assert ["12", "0", "0", "12"] == counts["reduce"]
+
+
+def test_unknown_slice_is_bad_input(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice over metadata that no case has is refused before anything is generated."""
+    from tests.counting import CALLS
+
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    spec = base(tmp_path / "store")
+    spec["evaluation"]["slices"] = ["topik"]
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    CALLS.clear()
+
+    result = CliRunner().invoke(app, [str(path)])
+
+    assert 2 == result.exit_code, result.output
+    assert "did you mean 'topic'?" in result.stderr
+    assert {} == CALLS
