@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.stage import Emit, Outcome
 from themis_lib.errors import FatalError, RowError, TransientError, describe, is_transient
 
@@ -43,6 +44,20 @@ def failure_outcome(error: Exception, *, unknown_is_fact: bool) -> Outcome:
     if unknown_is_fact and not is_transient(error):
         return {"error": describe(error)}
     return error
+
+
+async def call_rows(
+    call: Call, count: int, *, is_async: bool, name: str, runtime: RuntimeConfig, to_record: ToRecord, emit: Emit
+) -> None:
+    """Call a parser, a metric or a reducer for every row: its exceptions are facts, unless they are transient."""
+    if not is_async:
+        await call_in_slices(call, count, to_record=to_record, emit=emit, unknown_is_fact=True)
+        return
+    width = runtime.max_concurrency
+    await call_async(
+        call, count, to_record=to_record, emit=emit, width=width, unknown_is_fact=True,
+        limit=limiter(name, width), timeout_s=runtime.timeout_s,
+    )  # fmt: skip
 
 
 async def call_async(

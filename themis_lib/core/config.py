@@ -56,7 +56,7 @@ class StorageConfig(Model):
 class RuntimeConfig(Model):
     """How fast, never what: nothing here can change a row.
 
-    `max_concurrency` bounds the candidates in flight in one process; `timeout_s` one call of a generator;
+    `max_concurrency` bounds the calls in flight in one process; `timeout_s` one call of a generator or async component;
     `shard_size` is the cases a task takes (default: chosen from the size of the data). `retries` and
     `retry_delay_s` (the first delay, then doubled) are carried out by Prefect; in process nothing is retried.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.core.calls import call_async, call_in_slices, limiter
+from themis_lib.core.calls import call_rows
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ParseContext
@@ -91,13 +91,10 @@ class ParseStage(Stage):
                     break
             return parsed
 
-        if not any(inspect.iscoroutinefunction(parse_one) for parse_one, _, _ in parsers):
-            await call_in_slices(parse, rows.num_rows, to_record=_record, emit=emit, unknown_is_fact=True)
-            return
-        width = self._runtime.max_concurrency
-        await call_async(
-            parse_async, rows.num_rows, to_record=_record, emit=emit, width=width, unknown_is_fact=True,
-            limit=limiter(f"parse/{self.fingerprint}", width), timeout_s=self._runtime.timeout_s,
+        is_async = any(inspect.iscoroutinefunction(parse_one) for parse_one, _, _ in parsers)
+        await call_rows(
+            parse_async if is_async else parse, rows.num_rows, is_async=is_async, name=f"parse/{self.fingerprint}",
+            runtime=self._runtime, to_record=_record, emit=emit,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.core.calls import call_async, call_in_slices, limiter
+from themis_lib.core.calls import call_rows
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ReduceContext
@@ -92,21 +92,14 @@ class ReduceStage(Stage):
             position, reduced = position_and_result
             return _record(reduced, texts[position], metric_ids[position])
 
-        if inspect.iscoroutinefunction(reduce):
+        async def call_async(position: int) -> tuple[int, Any]:
+            return position, await call(position)
 
-            async def call_with_position(position: int) -> tuple[int, Any]:
-                return position, await call(position)
-
-            width = self._runtime.max_concurrency
-            await call_async(
-                call_with_position, rows.num_rows, to_record=to_record, emit=emit, width=width, unknown_is_fact=True,
-                limit=limiter(f"reduce/{self.fingerprint}", width),
-            )  # fmt: skip
-        else:
-            await call_in_slices(
-                lambda position: (position, call(position)), rows.num_rows, to_record=to_record, emit=emit,
-                unknown_is_fact=True,
-            )  # fmt: skip
+        is_async = inspect.iscoroutinefunction(reduce)
+        await call_rows(
+            call_async if is_async else lambda position: (position, call(position)), rows.num_rows, is_async=is_async,
+            name=f"reduce/{self.fingerprint}", runtime=self._runtime, to_record=to_record, emit=emit,
+        )  # fmt: skip
 
 
 def _quoted(text: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.core.calls import call_async, call_in_slices, limiter
+from themis_lib.core.calls import call_rows
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
@@ -89,13 +89,9 @@ class ScoreStage(Stage):
         def call(position: int) -> Any:
             return score(parsed[position], cases[position], contexts[position])
 
-        if not inspect.iscoroutinefunction(score):
-            await call_in_slices(call, rows.num_rows, to_record=_record, emit=emit, unknown_is_fact=True)
-            return
-        width = self._runtime.max_concurrency
-        await call_async(
-            call, rows.num_rows, to_record=_record, emit=emit, width=width, unknown_is_fact=True,
-            limit=limiter(f"score/{self.fingerprint}", width), timeout_s=self._runtime.timeout_s,
+        await call_rows(
+            call, rows.num_rows, is_async=inspect.iscoroutinefunction(score), name=f"score/{self.fingerprint}",
+            runtime=self._runtime, to_record=_record, emit=emit,
         )  # fmt: skip
 
 
