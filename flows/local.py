@@ -32,7 +32,7 @@ from flows.evaluate import evaluate
 from flows.server import prefect_home
 from tasks.worker import OBSERVER, SUBMITTED
 from themis_lib.core.run import Run
-from themis_lib.errors import ThemisError
+from themis_lib.errors import ConfigError, ThemisError, describe
 
 _RECORDING_TIMEOUT_S = 30
 _PAGE = 200
@@ -60,6 +60,7 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
         settings[PREFECT_API_SSL_CERT_FILE] = str(_one_certificate())
     try:
         with temporary_settings(settings):
+            await _check_server(api_url)
             state: State[Any] = await evaluate(**parameters, return_state=True)
             flow_run_id = state.state_details.flow_run_id
             await _recorded(flow_run_id, tasks=SUBMITTED[runs[-1].run_id] if runs else 0)
@@ -71,6 +72,16 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
     if not runs or runs[-1].result is None:
         raise ThemisError(f"the flow run ended {state.name}: {state.message}")
     return Outcome(run=runs[-1], flow_run_id=flow_run_id)
+
+
+async def _check_server(api_url: str) -> None:
+    async with get_client() as client:
+        error = await client.api_healthcheck()
+    if error is not None:
+        raise ConfigError(
+            f"the Prefect server at {api_url} does not answer ({describe(error)}); start it, or unset PREFECT_API_URL "
+            "to use a local one"
+        )
 
 
 def _one_certificate() -> Path:

@@ -160,3 +160,15 @@ def test_unknown_slice_is_bad_input(prefect_api: str, tmp_path: Path, monkeypatc
     assert 2 == result.exit_code, result.output
     assert "did you mean 'topic'?" in result.stderr
     assert {} == CALLS
+
+
+def test_server_that_does_not_answer_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `PREFECT_API_URL` where nobody answers is named, with what to do."""
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(base(tmp_path / "store")))
+
+    result = CliRunner().invoke(app, [str(path)])
+
+    assert 2 == result.exit_code, result.output
+    assert "http://127.0.0.1:1/api does not answer" in result.stderr
