@@ -89,7 +89,7 @@ def _connect() -> str:
         os.environ.setdefault(name, value)
     from prefect.settings import PREFECT_API_URL
 
-    address = PREFECT_API_URL.value()
+    address = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()  # the environment, else Prefect's profile
     if address:
         return str(address)
     from flows.server import ensure_server
