@@ -60,8 +60,8 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
 
 
 def _rebuilt(work: Mapping[str, Any]) -> tuple[Pipeline, RunStore, Progress]:
-    experiment = Experiment.model_validate_json(work["experiment"])
-    return _compiled(work["experiment"]), _opened(work["store"], experiment), Progress()
+    pipeline = _compiled(work["experiment"])
+    return pipeline, _opened(work["store"], pipeline.experiment), Progress()
 
 
 @lru_cache(maxsize=8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +23,6 @@ from themis_lib.core.tables import (
     column_digests,
     empty_rows,
     table_of,
-    with_columns,
 )
 
 STAGE_SCHEMAS = {"cases": CASES, "outputs": OUTPUTS, "answers": ANSWERS, "scores": SCORES, "results": RESULTS}
@@ -285,10 +283,3 @@ def test_empty_rows_hold_the_reason_alone() -> None:
     table = empty_rows(ANSWERS, pa.array(["generate: refused"]))
 
     assert [{"value": None, "format": None, "error": "generate: refused"}] == table.to_pylist()
-
-
-def test_with_columns_adds_at_the_end() -> None:
-    """Added columns stand behind those there are, in the order given."""
-    table = with_columns(pa.table({"a": [1]}), {"c": pa.array([math.pi]), "b": pa.chunked_array([["x"]])})
-
-    assert ["a", "c", "b"] == table.column_names

@@ -64,6 +64,11 @@ def load_json(text: str) -> Any:
     return json.loads(text) if _LONG_INTEGER.search(text) else orjson.loads(text)
 
 
+def load_json_or_null(text: str | None) -> Any:
+    """The value of a JSON column: null where there is no text."""
+    return None if text is None else load_json(text)
+
+
 def digest(kind: str, value: Any) -> str:
     """The name of a JSON value of one kind: 32 hexadecimal digits.
 

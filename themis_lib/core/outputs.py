@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.core.identity import load_json
+from themis_lib.core.identity import load_json_or_null
 from themis_lib.core.models import GenerationResult, Message, TraceStep
 from themis_lib.core.protocols import OUTPUT_COLUMNS
 
@@ -22,17 +22,13 @@ def masked_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResul
 
 def result_of(row: dict[str, Any], **fields: Any) -> GenerationResult:
     """A row of the outputs table as the result it was made from; `fields` are put on as they are."""
-    trace, conversation = _loaded(row.get("trace")), _loaded(row.get("conversation"))
+    trace, conversation = load_json_or_null(row.get("trace")), load_json_or_null(row.get("conversation"))
     return GenerationResult(
-        final_output=_loaded(row.get("output")),
+        final_output=load_json_or_null(row.get("output")),
         finish_reason=row.get("finish_reason"),
         trace=None if trace is None else [TraceStep(**step) for step in trace],
         conversation=None if conversation is None else [Message(**message) for message in conversation],
-        artifacts=_loaded(row.get("artifacts")),
+        artifacts=load_json_or_null(row.get("artifacts")),
         error=row.get("error"),
         **fields,
     )
-
-
-def _loaded(text: str | None) -> Any:
-    return None if text is None else load_json(text)

@@ -11,7 +11,7 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from themis_lib.core.identity import load_json
+from themis_lib.core.identity import load_json, load_json_or_null
 from themis_lib.core.manifest import Manifest, RunStatus, StageRecord, read_manifest
 from themis_lib.core.metadata import metadata_value
 from themis_lib.core.models import (
@@ -193,7 +193,7 @@ def _case(row: Mapping[str, Any]) -> Case:
     return Case(
         case_id=row["case_id"],
         input=load_json(row["input"]),
-        expected_output=None if row["expected_output"] is None else load_json(row["expected_output"]),
+        expected_output=load_json_or_null(row["expected_output"]),
         metadata={name: metadata_value(text) for name, text in row["metadata"] or []},
     )
 
@@ -211,14 +211,14 @@ def _candidate(row: dict[str, Any]) -> GenerationResult:
 
 
 def _answer(row: Mapping[str, Any]) -> ParsedOutput:
-    value = None if row["value"] is None else load_json(row["value"])
+    value = load_json_or_null(row["value"])
     return ParsedOutput(value=value, format=row["format"], error=row["error"])
 
 
 def _scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Score | ScoreError]]:
     scores: defaultdict[str, list[Score | ScoreError]] = defaultdict(list)
     for row in rows:
-        details = None if row["details"] is None else load_json(row["details"])
+        details = load_json_or_null(row["details"])
         metric_id = row["metric_id"]
         scores[metric_id].append(
             ScoreError(metric_id=metric_id, reason=row["error"] or "", details=details)
@@ -232,7 +232,7 @@ def _reduced(row: Mapping[str, Any]) -> ReducedCandidate:
     return ReducedCandidate(
         score=row["score"],
         sample_index=row["sample_index"],
-        value=None if row["value"] is None else load_json(row["value"]),
-        details=None if row["details"] is None else load_json(row["details"]),
+        value=load_json_or_null(row["value"]),
+        details=load_json_or_null(row["details"]),
         error=row["error"],
     )

@@ -12,7 +12,7 @@ from themis_lib.core.calls import call_rows
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.identity import canonical_json, load_json
+from themis_lib.core.identity import canonical_json, load_json_or_null
 from themis_lib.core.models import ParsedOutput, Score, ScoreError
 from themis_lib.core.outputs import masked_results
 from themis_lib.core.protocols import ANSWER_COLUMNS, OUTPUT_COLUMNS
@@ -100,8 +100,7 @@ def _parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:
     values = rows["value"].to_pylist() if "value" in rows.column_names else [None] * count
     formats = rows["format"].to_pylist() if "format" in rows.column_names else [None] * count
     return [
-        ParsedOutput(value=None if value is None else load_json(value), format=name)
-        for value, name in zip(values, formats, strict=True)
+        ParsedOutput(value=load_json_or_null(value), format=name) for value, name in zip(values, formats, strict=True)
     ]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.core.identity import load_json
+from themis_lib.core.identity import load_json_or_null
 from themis_lib.core.models import Case
 from themis_lib.core.protocols import CASE_COLUMNS
 from themis_lib.core.stage import Shard
@@ -63,7 +62,7 @@ def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
     count = rows.num_rows
     ids = rows["case_id"].to_pylist() if "case_id" in reads else [MASKED_CASE_ID] * count
     values = {
-        name: list(map(_loaded, rows[name].to_pylist())) if name in reads else [None] * count
+        name: list(map(load_json_or_null, rows[name].to_pylist())) if name in reads else [None] * count
         for name in ("input", "expected_output", "metadata")
     }
     return [
@@ -72,7 +71,3 @@ def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
             ids, values["input"], values["expected_output"], values["metadata"], strict=True
         )
     ]
-
-
-def _loaded(text: str | None) -> Any:
-    return None if text is None else load_json(text)

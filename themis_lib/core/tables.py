@@ -163,10 +163,3 @@ def table_of(records: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Tabl
         [pa.array([row.get(name) for row in rows], schema.field(name).type) for name in schema.names],
         schema=schema,
     )
-
-
-def with_columns(table: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
-    """A table with columns added at its end."""
-    for name, values in columns.items():
-        table = table.append_column(name, values)
-    return table
