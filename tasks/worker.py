@@ -99,9 +99,9 @@ class SharedLoop:
             running.discard(future)
 
     def cancel(self, group: str) -> None:
-        """Stop everything of a group."""
-        for future in list(self._running.pop(group, ())):
-            future.cancel()
+        """Stop everything of a group in one step of the loop, so that none takes up what another lets go."""
+        futures = list(self._running.pop(group, ()))
+        self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in futures])
 
 
 _LOOPS: list[SharedLoop] = []
