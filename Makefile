@@ -4,6 +4,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
+INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+# Portable code: llama.cpp built for the processor at hand crashes on some machines and counts differently on others.
+export CMAKE_ARGS ?= -DGGML_NATIVE=OFF
+# Its threads give way while they wait, so that a busy machine is not slowed down many times.
+export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow check format bench clean constraints
@@ -13,11 +19,12 @@ help: ## show this list
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@echo "Installing. The first time pip compiles llama.cpp, which takes some minutes."
+	$(INSTALL) -e '.[local]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e '.[local,dev]'
 	@touch $@
 
 demo: $(VENV)/.demo ## evaluate examples/demo.yaml on Prefect

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import concurrency, flow, in_process, memory, startup
+from benchmarks import concurrency, engine, flow, in_process, memory, startup
 from benchmarks.report import machine, print_report
 
 BENCHMARKS = {
@@ -24,6 +24,7 @@ BENCHMARKS = {
     "memory": memory.measure,
     "startup": startup.measure,
     "concurrency": concurrency.measure,
+    "engine": engine.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

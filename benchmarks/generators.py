@@ -15,7 +15,7 @@ from themis_lib.core.contexts import GenerateContext
 
 @dataclass(frozen=True)
 class Stamped:
-    """The calculator of `examples/demo.yaml`; the time of its first row is left in a new file at `path`."""
+    """The calculator of `examples/sums.yaml`; the time of its first row is left in a new file at `path`."""
 
     path: str
 

@@ -73,6 +73,67 @@ def wait_often(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -
     return _outcome(experiment.run(until_stage="generate"), began)
 
 
+def engine_beside_loop(*, shared: int, own: int, out: int, prompts: int, repeats: int) -> dict[str, Any]:
+    """Greedy texts of exactly `out` tokens by the engine and by a loop over `Llama`, by turns; seconds of the best."""
+    from benchmarks.plain_loop import PlainLoop, machine_bound
+    from themis_lib.steadytext.engines import engine_for
+    from themis_lib.steadytext.generation import Request
+    from themis_lib.steadytext.models import find_model
+
+    file = find_model(model="tiny")
+    engine = engine_for(file)
+    loop = PlainLoop(file.path)
+    texts = _random_prompts(engine, shared=shared, own=own, prompts=prompts)
+
+    def by_engine() -> int:
+        running = [engine.submit(Request(text, out, ignore_eos=True)) for text in texts]
+        return sum(len(one.result().tokens) for one in running)
+
+    ways = {
+        "engine": by_engine,
+        "loop": lambda: sum(loop.complete(text, out, reset=False) for text in texts),
+        "reset": lambda: sum(loop.complete(text, out, reset=True) for text in texts),
+    }
+    best = dict.fromkeys(ways, float("inf"))
+    for repeat in range(repeats + 1):  # the first warms up
+        for name, way in ways.items():
+            began = time.perf_counter()
+            assert way() == prompts * out, f"{name} wrote texts of another length"
+            if repeat:
+                best[name] = min(best[name], time.perf_counter() - began)
+    bound = machine_bound(engine.weights, prompt_tokens=prompts * own + shared, steps=out, width=8, texts=prompts)
+    return {**best, "bound": bound}
+
+
+def constrained_beside_free(*, repeats: int) -> dict[str, Any]:
+    """Seconds a token, greedy, under a regular expression that allows what the model writes freely, and without."""
+    from themis_lib.steadytext.constraint import constraint
+    from themis_lib.steadytext.engines import engine_for
+    from themis_lib.steadytext.generation import Request
+    from themis_lib.steadytext.models import find_model
+
+    engine = engine_for(find_model(model="tiny"))
+    texts = _random_prompts(engine, shared=0, own=16, prompts=32)
+    best = {"free": float("inf"), "constrained": float("inf")}
+    for repeat in range(repeats + 1):
+        for name, asked in (("free", None), ("constrained", constraint(regex=r"(?s:.*)"))):
+            began = time.perf_counter()
+            running = [engine.submit(Request(text, 128, constraint=asked)) for text in texts]
+            tokens = sum(len(one.result().tokens) for one in running)
+            if repeat:
+                best[name] = min(best[name], (time.perf_counter() - began) / tokens)
+    return {**best, "overhead_percent": 100 * (best["constrained"] / best["free"] - 1)}
+
+
+def _random_prompts(engine: Any, *, shared: int, own: int, prompts: int) -> list[tuple[int, ...]]:
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    words = [token for token in range(engine.weights.n_vocab) if engine.weights.piece(token)]
+    beginning = random.choice(words, shared).tolist()
+    return [(*beginning, *random.choice(words, own).tolist()) for _ in range(prompts)]
+
+
 def _settings(data: str, store: str) -> list[str]:
     return [f"datasets.0.path={data}", f"storage.store={store}"]
 

@@ -12,7 +12,7 @@ from benchmarks.processes import folder, fresh, prefect_environment, python
 from benchmarks.report import Aim, Report
 
 _IMPORTS, _REPEATS = 5, 3
-_EXPERIMENT = "examples/demo.yaml"
+_EXPERIMENT = "examples/sums.yaml"
 _FLOW = ("-m", "flows.run", _EXPERIMENT)
 _IN_PROCESS = (
     "-c",

@@ -27,6 +27,7 @@ PUBLIC = [
     "InMemoryRunStore",
     "InputError",
     "Message",
+    "ModelError",
     "ParsedOutput",
     "PromptSpec",
     "ReducedCandidate",
@@ -68,7 +69,10 @@ def test_library_knows_nothing_of_prefect() -> None:
     program = (
         "import importlib, pkgutil, themis_lib\n"
         "for module in pkgutil.walk_packages(themis_lib.__path__, 'themis_lib.'):\n"
-        "    importlib.import_module(module.name)"
+        "    try:\n"
+        "        importlib.import_module(module.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        assert error.name in ('gguf', 'tokenizers', 'torch')"  # to train the bundled model
     )
 
     assert set() == imported_by(program).intersection(["prefect", "tasks", "flows"])

@@ -5,6 +5,7 @@ ThemisError
 │   ├── ConfigError       an experiment file or a setting
 │   ├── ComponentError    a generator, parser, metric or reducer that cannot be used
 │   ├── DatasetError      a dataset, one of its lines or its columns
+│   ├── ModelError        a local model, or the build that runs it, that cannot be used
 │   └── StoreError        a store that cannot be read or written
 ├── RowError              a fact about one row: recorded in it and cached
 ├── TransientError        a failure that might not happen again: never cached, retried
@@ -40,6 +41,10 @@ class ComponentError(InputError):
 
 class DatasetError(InputError):
     """A dataset that cannot be read as cases."""
+
+
+class ModelError(InputError):
+    """A local model, or the build that runs it, that cannot be used."""
 
 
 class StoreError(InputError):

@@ -1,4 +1,4 @@
-"""Built-in generators, parsers, metrics and reducers, named `builtin/…` in experiments."""
+"""Built-in generators, parsers, metrics and reducers, named `builtin/…` in experiments; and the adapters."""
 
 #: Where each built-in is defined, by kind and name; a component is imported when an experiment names it.
 BUILTINS: dict[str, dict[str, str]] = {
@@ -32,4 +32,9 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/pass_at_k": "themis_lib.builtins.reducers:PassAtK",
         "builtin/all_pass": "themis_lib.builtins.reducers:AllPass",
     },
+}
+
+#: Generators that run a model, by the name they have in experiments.
+ADAPTERS: dict[str, str] = {
+    "llama": "themis_lib.adapters.llama_cpp:Llama",
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from themis_lib.builtins import BUILTINS
+from themis_lib.builtins import ADAPTERS, BUILTINS
 from themis_lib.builtins.component import Builtin
 from themis_lib.core.code import code_digest
 from themis_lib.core.protocols import ANSWER_COLUMNS, CASE_COLUMNS, OUTPUT_COLUMNS, WHOLE_CASE
@@ -84,10 +84,13 @@ def _from_mapping(kind: str, spec: Mapping[str, Any], *, where: str) -> Any:
 
 
 def _locate(kind: str, name: str, *, where: str) -> Any:
-    if name in BUILTINS[kind]:
-        name = BUILTINS[kind][name]
+    known = {**BUILTINS[kind], **(ADAPTERS if kind == "generator" else {})}
+    if name in known:
+        name = known[name]
     elif ":" not in name:
-        hint = nearest(name if "/" in name else f"builtin/{name}", BUILTINS[kind])
+        hint = nearest(name, ADAPTERS) if kind == "generator" and "/" not in name else ""
+        if not hint.startswith("did you mean"):
+            hint = nearest(name if "/" in name else f"builtin/{name}", known)
         raise ComponentError(f"{where}: unknown {kind} {name!r}; {hint} (your own: `module:attribute`)")
     module_name, _, attribute = name.partition(":")
     if not attribute or not module_name or module_name.startswith("."):

@@ -1,0 +1,183 @@
+"""The generator `llama`: a local GGUF model on the deterministic engine."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from themis_lib.builtins.component import Builtin
+from themis_lib.core.calls import in_thread
+from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage, TraceStep
+from themis_lib.core.prompts import render_prompt
+from themis_lib.errors import ConfigError, FatalError, InputError, ModelError, RowError
+from themis_lib.steadytext.constraint import Constraint, constraint
+from themis_lib.steadytext.prompt import PromptTokens, Template, prompt_tokens
+from themis_lib.steadytext.sampling import Sampling, check_seed
+
+if TYPE_CHECKING:
+    from themis_lib.steadytext.engine import Engine
+    from themis_lib.steadytext.generation import Generation, Request, Token
+    from themis_lib.steadytext.models import ModelFile
+
+
+@dataclass(frozen=True)
+class Llama(Builtin):
+    """A local model: the same texts for the same settings, whatever is decoded beside them.
+
+    `model` is a registry name (`tiny` is bundled) or the path of a GGUF file; `size`, or `model_repo` with
+    `model_filename`, choose one as well. Temperature 0 takes the most likely token for every seed. `template` is
+    `auto` (the model's chat template where it has one), `chat` or `raw`; `window` bounds prompt and text together.
+    `logprobs` keeps each token's log-probability in the row's artifacts, with so many likely tokens beside it.
+    A constraint ends its text itself: `stop` does not cut it.
+    An input that is a list of messages is sent as one. Identity is the content of the file, not its place.
+    """
+
+    component_id: ClassVar[str] = "llama"
+    version: ClassVar[str] = "1"
+    reads: ClassVar[tuple[str, ...]] = ("input",)
+    deterministic: ClassVar[bool] = True
+
+    model: str | None = None
+    model_repo: str | None = None
+    model_filename: str | None = None
+    size: str | None = None
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 512
+    stop: list[str] = field(default_factory=list)
+    schema: Any = None
+    regex: str | None = None
+    choices: list[str] | None = None
+    response_format: dict[str, Any] | None = None
+    template: Template = "auto"
+    window: int | None = None
+    logprobs: int | None = None
+
+    def check_settings(self) -> None:
+        """Raises `InputError` for a setting that is out of range or that nothing can satisfy."""
+        super().check_settings()
+        _ = self._sampling
+        _ = self._constraint
+        if "" in self.stop:
+            raise ConfigError("stop holds an empty text, which ends everything; remove it")
+        if self.max_tokens < 1:
+            raise ConfigError(f"max_tokens={self.max_tokens}: write a whole number from 1 on")
+        if self.logprobs is not None and not 0 <= self.logprobs <= 100:
+            raise ConfigError(f"logprobs={self.logprobs}: write a whole number from 0 to 100")
+
+    def check(self) -> None:
+        """Find and read the model. Raises `ModelError` where it or the build cannot be used: nothing stands in."""
+        _ = self.settings()
+
+    def settings(self) -> dict[str, Any]:
+        """The digest of the model file, what decides the engine's bits, and what is asked of it."""
+        from themis_lib.steadytext.engines import engine_identity
+
+        file = self._file
+        asked = self._constraint
+        return {
+            "model": file.digest,
+            "engine": engine_identity(file, window=self.window),
+            "sampling": asdict(self._sampling),
+            "max_tokens": self.max_tokens,
+            "stop": list(self.stop),
+            "constraint": asked and asked.identity,
+            "template": self.template,
+            "logprobs": self.logprobs,
+        }
+
+    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        """The text, decoded beside whatever else is asked for at the time; giving it up frees its place."""
+        engine = self._loaded() or await in_thread(self._load)
+        messages = _messages(case.input, ctx)
+        try:
+            prompt = prompt_tokens(engine.weights, messages, template=self.template, window=engine.window)
+        except ModelError as error:
+            raise RowError(str(error)) from error
+        try:
+            future = engine.submit(self._request(prompt, ctx.seed))
+        except InputError as error:  # the settings cannot be met, whatever the case
+            raise FatalError(str(error)) from error
+        return self._result(messages, prompt, await asyncio.wrap_future(future))
+
+    @cached_property
+    def _sampling(self) -> Sampling:
+        return Sampling(self.temperature, self.top_k, self.top_p, self.min_p, self.repetition_penalty)
+
+    @cached_property
+    def _constraint(self) -> Constraint | None:
+        return constraint(
+            schema=self.schema, regex=self.regex, choices=self.choices, response_format=self.response_format
+        )
+
+    @cached_property
+    def _file(self) -> ModelFile:
+        from themis_lib.steadytext.build import load_llama_cpp
+        from themis_lib.steadytext.models import find_model
+
+        load_llama_cpp()
+        return find_model(
+            model=self.model, model_repo=self.model_repo, model_filename=self.model_filename, size=self.size
+        )
+
+    def _loaded(self) -> Engine | None:
+        from themis_lib.steadytext.engines import loaded_engine
+
+        return loaded_engine(self._file, window=self.window)
+
+    def _load(self) -> Engine:
+        from themis_lib.steadytext.engines import engine_for
+
+        try:
+            return engine_for(self._file, window=self.window)
+        except InputError as error:
+            raise FatalError(str(error)) from error
+
+    def _request(self, prompt: PromptTokens, seed: int) -> Request:
+        from themis_lib.steadytext.generation import Request
+
+        return Request(
+            prompt=prompt.tokens, max_tokens=self.max_tokens, seed=check_seed(seed), sampling=self._sampling,
+            stops=tuple(self.stop), constraint=self._constraint, top_logprobs=self.logprobs,
+        )  # fmt: skip
+
+    def _result(self, messages: list[dict[str, Any]], prompt: PromptTokens, generation: Generation) -> GenerationResult:
+        said = [*messages, {"role": "assistant", "content": generation.text}]
+        dropped = {"dropped_prompt_tokens": prompt.dropped} if prompt.dropped else {}
+        return GenerationResult(
+            final_output=generation.text,
+            finish_reason=generation.finish_reason,
+            conversation=[Message(**message) for message in said],
+            trace=[TraceStep(name="llama", event="generation", metadata={"model": self._file.name, **dropped})],
+            usage=TokenUsage(input_tokens=len(prompt.tokens), output_tokens=len(generation.tokens)),
+            artifacts=None if self.logprobs is None else {"logprobs": [_logprob(one) for one in generation.tokens]},
+        )
+
+
+def _messages(value: Any, ctx: GenerateContext) -> list[dict[str, Any]]:
+    """The conversation that is sent: instructions as the system's message, then the input."""
+    turns = value if _is_conversation(value) else [{"role": "user", "content": render_prompt(ctx.prompt_spec, value)}]
+    instructions = ctx.prompt_spec.instructions
+    return [*([{"role": "system", "content": instructions}] if instructions else []), *turns]
+
+
+def _is_conversation(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(turn, dict) and set(turn) == {"role", "content"} and isinstance(turn["content"], str)
+            for turn in value
+        )
+    )
+
+
+def _logprob(token: Token) -> dict[str, Any]:
+    likely = [[one.token, one.text, one.logprob] for one in token.likely]
+    return {"token": token.token, "text": token.text, "logprob": token.logprob, "likely": likely}

@@ -1,0 +1,18 @@
+"""Deterministic text generation with local models: the same arguments give the same text, wherever and whenever.
+
+>>> from themis_lib import steadytext
+>>> steadytext.generate("What is 27 + 58?", size="tiny")  # doctest: +SKIP
+'85'
+"""
+
+from themis_lib.steadytext.api import (
+    DEFAULT_SEED,
+    Text,
+    generate,
+    generate_batch,
+    generate_iter,
+    preload_models,
+)
+from themis_lib.steadytext.models import MODELS
+
+__all__ = ["DEFAULT_SEED", "MODELS", "Text", "generate", "generate_batch", "generate_iter", "preload_models"]
