@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from themis_lib.steadytext.engines import cores
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -50,9 +52,8 @@ def print_report(name: str, report: Report, console: Console) -> None:
 
 def machine() -> dict[str, str]:
     """Cores this process may use, the versions that matter, and how busy the machine was beforehand."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "cores": str(cores),
+        "cores": str(cores()),
         "python": platform.python_version(),
         "pyarrow": version("pyarrow"),
         "prefect": version("prefect"),

@@ -33,6 +33,10 @@ _KINDS = {
 }
 
 
+#: What an experiment may name without a module, by kind.
+_NAMED: dict[str, dict[str, str]] = {**BUILTINS, "generator": {**BUILTINS["generator"], **ADAPTERS}}
+
+
 def build(kind: str, spec: Any, *, where: str) -> Any:
     """The component that a configuration gives as an object, a name, or a name with parameters.
 
@@ -84,12 +88,12 @@ def _from_mapping(kind: str, spec: Mapping[str, Any], *, where: str) -> Any:
 
 
 def _locate(kind: str, name: str, *, where: str) -> Any:
-    known = {**BUILTINS[kind], **(ADAPTERS if kind == "generator" else {})}
+    known = _NAMED[kind]
     if name in known:
         name = known[name]
     elif ":" not in name:
-        hint = nearest(name, ADAPTERS) if kind == "generator" and "/" not in name else ""
-        if not hint.startswith("did you mean"):
+        hint = nearest(name, [short for short in known if "/" not in short])
+        if "/" in name or not hint.startswith("did you mean"):
             hint = nearest(name if "/" in name else f"builtin/{name}", known)
         raise ComponentError(f"{where}: unknown {kind} {name!r}; {hint} (your own: `module:attribute`)")
     module_name, _, attribute = name.partition(":")

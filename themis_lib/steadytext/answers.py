@@ -7,7 +7,7 @@ import os
 import queue
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from themis_lib.core.identity import digest
@@ -52,16 +52,15 @@ class Question:
     def key(self) -> str:
         """What the cache knows the text by."""
         assert self.model is not None
-        sampling = {name: getattr(self.sampling, name) for name in Sampling.__dataclass_fields__}
         return digest(
             "text",
             {
                 "version": TEXT_VERSION,
                 "model": self.model.file.digest,
                 "engine": dict(self.model.identity),
-                "prompt": self.prompt.encode("utf-8", "replace").decode(),
+                "prompt": self.prompt,
                 "seed": str(self.seed),
-                "sampling": sampling,
+                "sampling": asdict(self.sampling),
                 "max_new_tokens": self.max_new_tokens,
                 "stop": self.stop,
                 "constraint": self.constraint and self.constraint.identity,

@@ -36,7 +36,7 @@ class Context:
 
     def __init__(self, weights: Weights, *, slots: int, length: int, threads: int) -> None:
         self._llama = llama = weights.llama
-        self.slots, self.length, self.n_vocab = slots, length, weights.n_vocab
+        self.slots, self.n_vocab = slots, weights.n_vocab
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = slots * length
         parameters.n_batch = parameters.n_ubatch = MAX_BATCH

@@ -59,8 +59,9 @@ def engine_for(file: ModelFile, *, window: int | None = None) -> Engine:
 def loaded_engine(file: ModelFile, *, window: int | None = None) -> Engine | None:
     """The engine that `engine_for` has loaded, without waiting for one that it is loading."""
     known = _KNOWN.get(file.digest)
-    length = window if window is not None or known is None else _checked_window(file, known.trained_context, None)
-    return None if length is None else _ENGINES.get((file.digest, length))
+    if known is None:
+        return None
+    return _ENGINES.get((file.digest, _checked_window(file, known.trained_context, window)))
 
 
 def engine_identity(file: ModelFile, *, window: int | None = None) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _load(file: ModelFile, length: int) -> Engine:
         )
     if invariance.decode == "equal":
         slots = min(slots, fitting, SLOTS_OF_SMALL if small else slots)
-    threads = 1 if small or invariance.threads_matter else cores()
+    threads = 1 if invariance.threads_matter else _threads(file)
     return Engine(weights, invariance, window=length, slots=slots, workers=workers, threads=threads)
 
 
@@ -155,7 +156,7 @@ def _known(file: ModelFile) -> _Known:
 def _measured(file: ModelFile) -> _Known:
     """Compare ways of computing, and remember what was found."""
     load_llama_cpp()
-    trained_context, invariance = measure_isolated(file.path, threads=_threads_measured(file))
+    trained_context, invariance = measure_isolated(file.path, threads=_threads(file))
     remember(_FACT, _key(file), {"trained_context": trained_context, "invariance": asdict(invariance)})
     return _Known(trained_context, invariance)
 
@@ -169,10 +170,10 @@ def _recalled(file: ModelFile) -> _Known | None:
 
 
 def _key(file: ModelFile) -> str:
-    return f"{MEASURE_VERSION} {file.digest} {build_name()} {_threads_measured(file)}"
+    return f"{MEASURE_VERSION} {file.digest} {build_name()} {_threads(file)}"
 
 
-def _threads_measured(file: ModelFile) -> int:
+def _threads(file: ModelFile) -> int:
     return 1 if _is_small(file) else cores()
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from themis_lib.steadytext.constraint import Constraint
 from themis_lib.steadytext.sampling import Sampling
@@ -61,6 +62,26 @@ class Generation:
     def text(self) -> str:
         """The text of all tokens together."""
         return "".join(token.text for token in self.tokens)
+
+
+_Result = TypeVar("_Result")
+
+
+class Pending(Generic[_Result]):
+    """What was asked for and is not there yet: a future that is settled once, unless it was given up."""
+
+    def __init__(self) -> None:
+        self.future: Future[_Result] = Future()
+
+    def settle(self, result: _Result) -> None:
+        """Give it to whoever asked."""
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """End it with an error."""
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(error)
 
 
 #: Told of each token as it comes, on the engine's thread.

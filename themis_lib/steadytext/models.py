@@ -38,7 +38,7 @@ MODELS: Mapping[str, RemoteModel | Path] = {
     "small": RemoteModel("Qwen/Qwen2.5-1.5B-Instruct-GGUF", "qwen2.5-1.5b-instruct-q8_0.gguf"),
     "large": RemoteModel("bartowski/Qwen2.5-7B-Instruct-GGUF", "Qwen2.5-7B-Instruct-Q4_K_M.gguf"),
 }
-SIZES = ("tiny", "mini", "small", "large")
+SIZES = tuple(MODELS)
 
 
 def find_model(

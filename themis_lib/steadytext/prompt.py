@@ -44,7 +44,7 @@ def prompt_tokens(
     """
     if uses_chat_template(weights, template):
         text = _rendered(weights, messages)
-        begins = weights.special("bos")
+        begins = weights.specials["bos_token"]
         add_special = not (begins and text.startswith(begins))
         tokens = weights.tokenize(text, add_special=add_special, parse_special=True)
     else:
@@ -69,17 +69,15 @@ def fit(tokens: Sequence[int], window: int) -> PromptTokens:
 
 def uses_chat_template(weights: Weights, template: Template) -> bool:
     """Whether prompts go through a chat template. Raises `ModelError` for `chat` where the model has none."""
-    source = weights.metadata("tokenizer.chat_template")
-    if template == "chat" and not source:
+    if template == "chat" and not weights.chat_template:
         raise ModelError(f"{weights.path}: the model has no chat template; use template='raw'")
-    return template != "raw" and bool(source)
+    return template != "raw" and bool(weights.chat_template)
 
 
 def _rendered(weights: Weights, messages: Sequence[Mapping[str, Any]]) -> str:
-    specials = {"bos_token": weights.special("bos"), "eos_token": weights.special("eos")}
     try:
-        template = _compiled(weights.metadata("tokenizer.chat_template") or "")
-        return str(template.render(messages=messages, add_generation_prompt=True, **specials))
+        template = _compiled(weights.chat_template)
+        return str(template.render(messages=messages, add_generation_prompt=True, **weights.specials))
     except Exception as error:  # noqa: BLE001 - a template is a program of whoever made the model
         raise ModelError(
             f"{weights.path}: its chat template refuses the prompt: {describe(error)}; use template='raw'"

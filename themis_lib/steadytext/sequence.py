@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 import numpy as np
 
-from themis_lib.steadytext.generation import Generation, Likely, OnToken, Request, Token
+from themis_lib.steadytext.generation import Generation, Likely, OnToken, Pending, Request, Token
 from themis_lib.steadytext.guide import Guide
 from themis_lib.steadytext.sampling import Draws, Row, log_probabilities, most_likely, penalized, pick
 from themis_lib.steadytext.text import TextStream
 from themis_lib.steadytext.weights import Weights
 
 
-class LiveSequence:
+class LiveSequence(Pending[Generation]):
     """A text in the making. Nothing in it depends on any other.
 
     Raises `ConfigError` for a constraint that no text of the length asked for satisfies.
     """
 
     def __init__(self, request: Request, weights: Weights, *, room: int, on_token: OnToken | None) -> None:
+        super().__init__()
         self.request = request
-        self.future: Future[Generation] = Future()
         self.longest = min(request.max_tokens, room)
         self._weights = weights
         self._on_token = on_token
@@ -55,7 +53,7 @@ class LiveSequence:
             text += self._stream.end()
         self._add(token, text, logits)
         if ended or complete or self._stream.stopped or cut:
-            self._settle(Generation(tuple(self._tokens), "length" if cut else "stop"))
+            self.settle(Generation(tuple(self._tokens), "length" if cut else "stop"))
             return True
         return False
 
@@ -92,12 +90,3 @@ class LiveSequence:
         self._tokens.append(added)
         if self._on_token is not None:
             self._on_token(added)
-
-    def _settle(self, generation: Generation) -> None:
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_result(generation)
-
-    def fail(self, error: BaseException) -> None:
-        """End it with an error, unless it was given up already."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)

@@ -77,8 +77,17 @@ class Weights:
             warnings.simplefilter("ignore", DeprecationWarning)  # it asks llama.cpp by names that have newer ones
             return lltokenizer_from_vocab(self.vocab, eos_token=sorted(self.end_tokens))
 
-    def special(self, name: str) -> str:
-        """The text of the token called `bos` or `eos`; empty where there is none."""
+    @cached_property
+    def chat_template(self) -> str:
+        """The template that the file brings; empty where it brings none."""
+        return self.metadata("tokenizer.chat_template") or ""
+
+    @cached_property
+    def specials(self) -> dict[str, str]:
+        """The texts of `bos_token` and `eos_token`; empty where there is none."""
+        return {f"{name}_token": self._special(name) for name in ("bos", "eos")}
+
+    def _special(self, name: str) -> str:
         token = int(getattr(self.llama, f"llama_vocab_{name}")(self.vocab))
         return "" if token < 0 else self.llama.llama_vocab_get_text(self.vocab, token).decode("utf-8", "replace")
 

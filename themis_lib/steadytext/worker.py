@@ -5,12 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 
 import numpy as np
 
 from themis_lib.errors import ModelError
 from themis_lib.steadytext.context import MAX_OUTPUTS, Context
+from themis_lib.steadytext.generation import Pending
 from themis_lib.steadytext.invariance import Invariance
 from themis_lib.steadytext.sampling import Row, log_probabilities
 from themis_lib.steadytext.sequence import LiveSequence
@@ -18,23 +18,13 @@ from themis_lib.steadytext.slots import Slots
 from themis_lib.steadytext.weights import Weights
 
 
-class Rating:
+class Rating(Pending[list[list[float]]]):
     """Continuations of a prompt, and the natural logarithm of the probability of each of their tokens to be."""
 
     def __init__(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> None:
+        super().__init__()
         self.prompt = tuple(prompt)
         self.continuations = [list(continuation) for continuation in continuations]
-        self.future: Future[list[list[float]]] = Future()
-
-    def settle(self, ratings: list[list[float]]) -> None:
-        """Give the ratings to whoever asked, unless they were given up."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_result(ratings)
-
-    def fail(self, error: BaseException) -> None:
-        """End it with an error, unless it was given up already."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
 
 
 Work = LiveSequence | Rating
