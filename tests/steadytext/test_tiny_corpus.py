@@ -55,16 +55,19 @@ def test_written_addition_carries_from_line_to_line():
         *steps, last = problem.work.splitlines()
         carry, written = 0, ""
         for step in steps:
-            numbers = re.fullmatch(r"(\d) \+ (\d) \+ (\d) = (\d+), carry (\d)", step).groups()
-            a, b, carried, total, left = map(int, numbers)
-            assert (carry, a + b + carry, total // 10) == (carried, total, left)
+            form = r"(\d+) \+ (\d+): (\d) \+ (\d) \+ (\d) = (\d+), carry (\d), so far (\d+)"
+            first, second, a, b, carried, total, left, so_far = map(int, re.fullmatch(form, step).groups())
+            assert (first % 10, second % 10, carry) == (a, b, carried)
+            assert (a + b + carry, total // 10) == (total, left)
             carry, written = left, f"{total % 10}{written}"
+            assert int(written) == so_far % 10 ** len(written)
         assert f"A: {problem.answer}" == last
         assert int(problem.answer) == int(f"{carry}{written}")
 
 
 def test_written_addition_aligns_numbers_of_different_length():
-    assert "5 + 7 + 0 = 12, carry 1\n9 + 0 + 1 = 10, carry 1\nA: 102" == written_addition(95, 7)
+    expected = "95 + 7: 5 + 7 + 0 = 12, carry 1, so far 2\n9 + 0: 9 + 0 + 1 = 10, carry 1, so far 102\nA: 102"
+    assert expected == written_addition(95, 7)
 
 
 def test_a_reversed_word_reads_back():

@@ -20,16 +20,16 @@ from themis_lib.steadytext.tiny.prose import open_request, plain_text
 SHOW_WORK = "Show your work."
 #: How many examples of each kind the stream holds, relative to each other.
 WEIGHTS = {
-    "add": 50,
-    "add_long": 9,
+    "add": 36,
+    "add_long": 18,
     "subtract": 18,
-    "words": 9,
-    "multiply": 10,
+    "words": 14,
+    "multiply": 14,
     "copy": 6,
     "reverse": 10,
-    "choose": 8,
+    "choose": 14,
     "json": 5,
-    "open": 7,
+    "open": 10,
     "raw": 1,
 }
 CASES_PER_GROUP = 30
@@ -127,7 +127,7 @@ def task_lines(cases_per_group: int = CASES_PER_GROUP) -> Iterator[str]:
 
 
 #: The share of a group's examples that ask for written work; 0.04 where none is listed.
-_SHOWN = {"add": 0.04, "add_long": 0.3}
+_SHOWN = {"add": 0.06, "add_long": 0.5}
 
 
 def _group(rng: Random) -> str:

@@ -50,35 +50,38 @@ def number_in_words(number: int) -> str:
 def written_addition(first: int, second: int) -> str:
     """The sum worked out digit by digit from the right, ending with a line `A: <sum>`.
 
+    Each line begins with what is left of the numbers, so that the next digits always stand in the same places.
+
     >>> print(written_addition(58, 27))
-    8 + 7 + 0 = 15, carry 1
-    5 + 2 + 1 = 8, carry 0
+    58 + 27: 8 + 7 + 0 = 15, carry 1, so far 5
+    5 + 2: 5 + 2 + 1 = 8, carry 0, so far 85
     A: 85
     """
     lines, carry = [], 0
     for place in range(len(str(max(first, second)))):
-        a, b = first // 10**place % 10, second // 10**place % 10
+        left, right = first // 10**place, second // 10**place
+        a, b = left % 10, right % 10
         total = a + b + carry
-        lines.append(f"{a} + {b} + {carry} = {total}, carry {total // 10}")
+        so_far = str(first + second)[-place - 1 :] if left > 9 or right > 9 else str(first + second)
+        lines.append(f"{left} + {right}: {a} + {b} + {carry} = {total}, carry {total // 10}, so far {so_far}")
         carry = total // 10
     return "\n".join([*lines, f"A: {first + second}"])
 
 
 def add(rng: Random) -> Problem:
-    """The sum of two numbers of 2 or 3 digits."""
-    first, second = rng.choice(((2, 2), (2, 2), (2, 2), (2, 2), (2, 3), (3, 2), (3, 3)))
-    return _addition("add", _number(rng, first), _number(rng, second))
+    """The sum of two numbers up to 99."""
+    return _addition("add", rng.randint(1, 99), rng.randint(1, 99))
 
 
 def add_long(rng: Random) -> Problem:
-    """The sum of two numbers of the same length, 4 to 6 digits."""
-    length = rng.choice((4, 5, 6))
+    """The sum of two numbers of the same length, 3 or 4 digits."""
+    length = rng.choice((3, 4))
     return _addition("add_long", _number(rng, length), _number(rng, length))
 
 
 def subtract(rng: Random) -> Problem:
-    """The difference, never negative, of two numbers of 2 or 3 digits."""
-    small, large = sorted((_number(rng, 2), _number(rng, rng.choice((2, 2, 3)))))
+    """The difference, never negative, of two numbers up to 99."""
+    small, large = sorted((rng.randint(1, 99), rng.randint(1, 99)))
     phrasings = (
         f"What is {large} - {small}?",
         f"Subtract {small} from {large}.",
@@ -91,7 +94,7 @@ def subtract(rng: Random) -> Problem:
 
 def multiply(rng: Random) -> Problem:
     """The product of a 2-digit number and one of 1 or 2 digits."""
-    first, second = _number(rng, 2), rng.randint(2, 9) if rng.random() < 0.7 else _number(rng, 2)
+    first, second = _number(rng, 2), rng.randint(2, 9) if rng.random() < 0.85 else _number(rng, 2)
     phrasings = (
         f"What is {first} * {second}?",
         f"Multiply {first} by {second}.",
@@ -106,7 +109,7 @@ def multiply(rng: Random) -> Problem:
 def words(rng: Random) -> Problem:
     """Arithmetic asked and answered in words."""
     name = rng.choice(("plus", "plus", "minus", "times"))
-    top = 10 if name == "times" else 40
+    top = 10 if name == "times" else 30
     small, large = sorted((rng.randint(1, top), rng.randint(1, top)))
     first, second = (large, small) if name == "minus" or rng.random() < 0.5 else (small, large)
     answer = {"plus": first + second, "minus": first - second, "times": first * second}[name]
@@ -122,11 +125,11 @@ def words(rng: Random) -> Problem:
 
 def copy(rng: Random) -> Problem:
     """A text to give back unchanged: a few words or a code of letters and digits."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.7:
         text = " ".join(rng.choice(NOUNS + ADJECTIVES) for _ in range(rng.randint(2, 5)))
     else:
         letters = rng.choice((ascii_lowercase, ascii_uppercase + digits, ascii_lowercase + digits))
-        text = "".join(rng.choice(letters) for _ in range(rng.randint(4, 10)))
+        text = "".join(rng.choice(letters) for _ in range(rng.randint(3, 7)))
     phrasings = (f"Copy this: {text}", f"Repeat: {text}", f"Copy this text: {text}", f"Say exactly: {text}")
     return Problem("copy", f"copy {text}", phrasings, text)
 

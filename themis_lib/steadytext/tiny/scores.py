@@ -53,7 +53,7 @@ def _continued(model: TinyLlama, ids: Tensor, lengths: Tensor, most: int, end: i
 
 
 def _share_right(model: TinyLlama, tokenizer: Tokenizer, asked: list[Example], instructions: str | None) -> float:
-    most = 130 if instructions == SHOW_WORK else 40
+    most = 200 if instructions == SHOW_WORK else 40
     given = answers(model, tokenizer, [example.prompt for example in asked], instructions, most)
     right = [
         answer.splitlines()[-1:] == [f"A: {example.answer}"] if instructions else answer == example.answer

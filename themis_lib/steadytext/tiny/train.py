@@ -25,7 +25,7 @@ from themis_lib.steadytext.tiny.scores import accuracies
 from themis_lib.steadytext.tiny.tokenizer import VOCABULARY, Turn, learned_tokenizer, rendered
 
 SEED = 20
-STEPS = 7500
+STEPS = 13_000
 #: Texts that the tokenizer learns from: open answers and task phrasings, but no made-up words.
 TOKENIZER_TEXTS = 8_000
 _RATE = 2e-3
@@ -77,7 +77,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("tiny.gguf"),
     steps: Annotated[int, typer.Option(help="Training steps.")] = STEPS,
     seed: Annotated[int, typer.Option(help="Seed of the data and the first weights.")] = SEED,
-    examined: Annotated[int, typer.Option(help="Held-out problems for each group.")] = 200,
+    examined: Annotated[int, typer.Option(help="Held-out problems for each group.")] = 100,
 ) -> None:
     """Train, write the GGUF file and print the held-out scores."""
     model, tokenizer = trained(steps, seed, out)
