@@ -46,6 +46,7 @@ RUN_COLUMNS = {
         trace: string
         conversation: string
         artifacts: string
+        transport: string
         input_tokens: int64
         output_tokens: int64
         cached_tokens: int64
@@ -114,6 +115,7 @@ STAGE_COLUMNS = {
         trace: string
         conversation: string
         artifacts: string
+        transport: string
         input_tokens: int64
         output_tokens: int64
         cached_tokens: int64
@@ -170,7 +172,7 @@ def test_columns_of_a_run_are_an_interface(name: str) -> None:
 @pytest.mark.parametrize("name", STAGE_SCHEMAS)
 def test_columns_of_a_stage_have_a_version(name: str) -> None:
     """A change of the columns that rows at rest hold needs a new `SCHEMA_VERSION`."""
-    assert 1 == SCHEMA_VERSION
+    assert 2 == SCHEMA_VERSION
     assert lines(STAGE_COLUMNS[name]) == columns_of(STAGE_SCHEMAS[name])
 
 

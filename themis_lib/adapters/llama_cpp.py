@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +11,7 @@ from themis_lib.builtins.component import Builtin
 from themis_lib.core.calls import in_thread
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage, TraceStep
-from themis_lib.core.prompts import render_prompt
+from themis_lib.core.prompts import render_conversation
 from themis_lib.errors import ConfigError, FatalError, InputError, ModelError, RowError
 from themis_lib.steadytext.constraint import Constraint, constraint
 from themis_lib.steadytext.prompt import PromptTokens, Template, prompt_tokens
@@ -36,7 +36,7 @@ class Llama(Builtin):
     """
 
     component_id: ClassVar[str] = "llama"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     reads: ClassVar[tuple[str, ...]] = ("input",)
     deterministic: ClassVar[bool] = True
 
@@ -92,10 +92,16 @@ class Llama(Builtin):
             "logprobs": self.logprobs,
         }
 
+    def with_schema(self, schema: Any) -> Llama:
+        """The same model, its text constrained to a JSON Schema, a pydantic model or a Python type."""
+        return replace(self, schema=schema, regex=None, choices=None, response_format=None)
+
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """The text, decoded beside whatever else is asked for at the time; giving it up frees its place."""
         engine = self._loaded() or await in_thread(self._load)
-        messages = _messages(case.input, ctx)
+        messages = render_conversation(ctx.prompt_spec, case.input)
+        if not all(isinstance(message.get("content"), str) for message in messages):
+            raise RowError("a local model reads messages of text; `content` of one of these is no text")
         try:
             prompt = prompt_tokens(engine.weights, messages, template=self.template, window=engine.window)
         except ModelError as error:
@@ -158,24 +164,6 @@ class Llama(Builtin):
             usage=TokenUsage(input_tokens=len(prompt.tokens), output_tokens=len(generation.tokens)),
             artifacts=None if self.logprobs is None else {"logprobs": [_logprob(one) for one in generation.tokens]},
         )
-
-
-def _messages(value: Any, ctx: GenerateContext) -> list[dict[str, Any]]:
-    """The conversation that is sent: instructions as the system's message, then the input."""
-    turns = value if _is_conversation(value) else [{"role": "user", "content": render_prompt(ctx.prompt_spec, value)}]
-    instructions = ctx.prompt_spec.instructions
-    return [*([{"role": "system", "content": instructions}] if instructions else []), *turns]
-
-
-def _is_conversation(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(turn, dict) and set(turn) == {"role", "content"} and isinstance(turn["content"], str)
-            for turn in value
-        )
-    )
 
 
 def _logprob(token: Token) -> dict[str, Any]:

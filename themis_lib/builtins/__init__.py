@@ -37,4 +37,6 @@ BUILTINS: dict[str, dict[str, str]] = {
 #: Generators that run a model, by the name they have in experiments.
 ADAPTERS: dict[str, str] = {
     "llama": "themis_lib.adapters.llama_cpp:Llama",
+    "openai": "themis_lib.adapters.openai_api:OpenAI",
+    "vllm": "themis_lib.adapters.vllm_api:VLLM",
 }

@@ -82,9 +82,11 @@ def _from_mapping(kind: str, spec: Mapping[str, Any], *, where: str) -> Any:
     if "use" not in spec:
         raise ComponentError(f"{where}: a {kind} needs `use`, the name of a component; got {dict(spec)!r}")
     refuse_literal_secrets(spec, where=where)
+    factory = _locate(kind, str(spec["use"]), where=where)
     parameters = {name: value for name, value in spec.items() if name not in ("use", "id")}
-    parameters = resolve_references(parameters, where=where)
-    return _construct(_locate(kind, str(spec["use"]), where=where), str(spec["use"]), parameters, where=where)
+    own = getattr(factory, "resolves", ())  # what the component reads from the environment itself
+    resolved = resolve_references({k: v for k, v in parameters.items() if k not in own}, where=where)
+    return _construct(factory, str(spec["use"]), {**parameters, **resolved}, where=where)
 
 
 def _locate(kind: str, name: str, *, where: str) -> Any:

@@ -47,7 +47,8 @@ class GenerateStage(Stage):
     def __init__(
         self, generator: Any, *, prompt_spec: PromptSpec, seeds: Sequence[int], runtime: RuntimeConfig
     ) -> None:
-        self.generator = generator
+        with_runtime = getattr(generator, "with_runtime", None)
+        self.generator = with_runtime(runtime) if with_runtime else generator
         self.prompt_spec = prompt_spec
         self.seeds = tuple(seeds)
         self.deterministic = bool(getattr(generator, "deterministic", False))
@@ -96,11 +97,12 @@ class GenerateStage(Stage):
         is_async = inspect.iscoroutinefunction(generate) or inspect.iscoroutinefunction(
             getattr(generate, "__call__", None)  # noqa: B004 - an object with an async __call__
         )
-        width = self._runtime.max_concurrency
+        own = bool(getattr(self.generator, "calls_at_once", None))
+        width = self.generator.calls_at_once if own else self._runtime.max_concurrency
         await (call_async if is_async else call_in_threads)(
             _timed(generate, cases, contexts, is_async=is_async), len(cases), to_record=lambda pair: _record(*pair),
             emit=emit, limit=limiter(f"generate/{self.fingerprint}", width), width=width, unknown_is_fact=False,
-            timeout_s=self._runtime.timeout_s,
+            timeout_s=None if own else self._runtime.timeout_s,
         )  # fmt: skip
 
     async def _compute_batches(self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit) -> None:
@@ -201,6 +203,8 @@ def _row(result: GenerationResult, latency_s: float | None) -> dict[str, Any]:
         row["conversation"] = canonical_json([message.model_dump(mode="python") for message in result.conversation])
     if result.artifacts is not None:
         row["artifacts"] = canonical_json(result.artifacts)
+    if result.transport is not None:
+        row["transport"] = canonical_json(result.transport)
     if result.usage is not None:
         row.update(result.usage.model_dump())
     if result.final_output is None and result.error is None:

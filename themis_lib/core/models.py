@@ -78,8 +78,9 @@ class GenerationResult(Model):
     """What a generator returns for one candidate.
 
     `final_output` is any JSON value. `error` records a fact that would happen again (a refusal, a content
-    filter); raise an exception for a failure that might not. `candidate_id`, `sample_index` and `seed` are put
-    on by the pipeline when results are assembled, whatever the generator wrote there.
+    filter); raise an exception for a failure that might not. `transport` holds what is different at every call
+    (request ids, rate limits, times): it is kept for people, and no component can read it. `candidate_id`,
+    `sample_index` and `seed` are put on by the pipeline when results are assembled, whatever the generator wrote there.
     """
 
     candidate_id: str = ""
@@ -88,6 +89,7 @@ class GenerationResult(Model):
     trace: list[TraceStep] | None = None
     conversation: list[Message] | None = None
     artifacts: dict[str, Any] | None = None
+    transport: dict[str, Any] | None = None
     usage: TokenUsage | None = None
     latency_s: float | None = None
     error: str | None = None

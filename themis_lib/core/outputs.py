@@ -29,6 +29,7 @@ def result_of(row: dict[str, Any], **fields: Any) -> GenerationResult:
         trace=None if trace is None else [TraceStep(**step) for step in trace],
         conversation=None if conversation is None else [Message(**message) for message in conversation],
         artifacts=load_json_or_null(row.get("artifacts")),
+        transport=load_json_or_null(row.get("transport")),
         error=row.get("error"),
         **fields,
     )

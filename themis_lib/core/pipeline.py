@@ -14,6 +14,7 @@ from themis_lib.core.datasets import case_tables
 from themis_lib.core.generate import GenerateStage
 from themis_lib.core.identity import digest
 from themis_lib.core.parse import ParseStage
+from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.reduce import ReduceStage
 from themis_lib.core.score import ScoreStage
 from themis_lib.core.secrets import refuse_literal_secrets
@@ -127,6 +128,7 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
     generation, evaluation, runtime = experiment.generation, experiment.evaluation, experiment.runtime
     seeds = _seeds(experiment)
     generator = build("generator", generation.generator, where="generation.generator")
+    _check_instructions(generator, generation.prompt_spec)
     parsers = [
         build("parser", spec, where=f"evaluation.parsers[{index}]")
         for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"])
@@ -151,6 +153,14 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
         seeds=seeds,
         until_stage=until_stage,  # type: ignore[arg-type]
     )
+
+
+def _check_instructions(generator: Any, prompt_spec: PromptSpec) -> None:
+    own = getattr(generator, "instructions", None)
+    if own is not None and prompt_spec.instructions not in (None, own):
+        raise ConfigError(
+            "generation: the generator and prompt_spec have different instructions; they are sent once, so remove one"
+        )
 
 
 def _seeds(experiment: Experiment) -> tuple[int, ...]:

@@ -44,7 +44,12 @@ class Component(Protocol):
 
 @runtime_checkable
 class Generator(Component, Protocol):
-    """Produces one candidate for a case. It may also offer `generate_batch(cases, contexts)`."""
+    """Produces one candidate for a case. It may also offer `generate_batch(cases, contexts)`.
+
+    One that bounds its own requests offers `with_runtime(runtime)`, a copy of itself that keeps to the run's
+    `max_concurrency` and `timeout_s` where it has no setting of its own. It is then called without either, at most
+    `calls_at_once` times at a time: a call may wait its turn, and that time is not the provider's.
+    """
 
     def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult | Awaitable[GenerationResult]:
         """The candidate for this case and `ctx.seed`."""

@@ -46,6 +46,13 @@ def resolve_references(value: Any, *, where: str) -> Any:
     return value
 
 
+def resolve_public(text: str, *, where: str) -> str:
+    """The text with its references resolved but for those to a variable whose name says that it holds a credential."""
+    return _REFERENCE.sub(
+        lambda reference: reference[0] if _names_credential(reference[1]) else _variable(reference, where=where), text
+    )
+
+
 def refuse_literal_secrets(spec: Any, *, where: str) -> None:
     """Raise `ConfigError` when a mapping inside the spec holds a credential as it is and not as `${NAME}`.
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from themis_lib.core.identity import KEY_BYTES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KEY = pa.field("key", pa.binary(KEY_BYTES))
 ERROR = pa.field("error", pa.string())
 
@@ -34,7 +34,7 @@ CASES = pa.schema(
     ]
 )
 
-#: What generate writes. Latency and artifacts are volatile: no key of a built-in component covers them.
+#: What generate writes. Latency and transport are different at every call: no key can cover them.
 OUTPUTS = pa.schema(
     [
         ("output", pa.string()),
@@ -42,6 +42,7 @@ OUTPUTS = pa.schema(
         ("trace", pa.string()),
         ("conversation", pa.string()),
         ("artifacts", pa.string()),
+        ("transport", pa.string()),
         ("input_tokens", pa.int64()),
         ("output_tokens", pa.int64()),
         ("cached_tokens", pa.int64()),

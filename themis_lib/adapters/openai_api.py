@@ -1,0 +1,335 @@
+"""The generator `openai`: OpenAI's Responses and Chat Completions, and every server that speaks them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from themis_lib.adapters import clients
+from themis_lib.adapters.faults import translated
+from themis_lib.adapters.replies import chat_result, response_result
+from themis_lib.adapters.requests import (
+    ApiMode,
+    Asked,
+    chat_request,
+    json_schema_format,
+    responses_request,
+    strict,
+)
+from themis_lib.builtins.component import Builtin
+from themis_lib.core.calls import in_thread
+from themis_lib.core.code import code_digest
+from themis_lib.core.config import RuntimeConfig
+from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.identity import canonical_json
+from themis_lib.core.imports import import_named
+from themis_lib.core.models import Case, GenerationResult, Message
+from themis_lib.core.prompts import is_conversation, render_conversation
+from themis_lib.core.secrets import resolve_public, resolve_references
+from themis_lib.errors import ComponentError, RowError
+
+OPENAI_URL = "https://api.openai.com/v1"
+#: How many rows may wait for their turn or for a retry, for each request in flight.
+_WAITING = 8
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class OpenAI(Builtin):
+    """A model behind OpenAI's API.
+
+    `api_mode` chooses between `responses` and `chat_completions`. Instructions come from `instructions` or from the
+    prompt spec, and are sent once. An input is sent as text, any other JSON as its text, a list of messages as a
+    conversation; `input_builder(case, ctx)`, a function or `module:function`, makes text or messages of it instead,
+    and may read more of the case with `reads`. `schema` (JSON Schema, pydantic model or Python type) asks for JSON
+    that fits, which is checked: the output is then its value. `stop` and seeds exist in Chat Completions only.
+
+    Not part of the identity: `client` (one of your own), `api_key` (else `OPENAI_API_KEY`), `headers`, `timeout_s` for
+    one request, `max_retries` of the SDK, `max_concurrency` requests in flight, `requests_per_minute` and
+    `tokens_per_minute`, and `global_limit`, a Prefect concurrency limit that each shard takes.
+    """
+
+    component_id: ClassVar[str] = "openai"
+    version: ClassVar[str] = "1"
+    #: May hold `${NAME}` references, which are resolved where requests are made.
+    resolves: ClassVar[tuple[str, ...]] = ("base_url", "api_key", "headers")
+    #: Where key and address come from when they are not given.
+    key_variable: ClassVar[str] = "OPENAI_API_KEY"
+    url_variable: ClassVar[str | None] = "OPENAI_BASE_URL"
+    default_url: ClassVar[str] = OPENAI_URL
+    key_is_needed: ClassVar[bool] = True
+
+    model: str
+    api_mode: ApiMode = "responses"
+    base_url: str | None = None
+    instructions: str | None = None
+    input_builder: Any = None
+    reads: tuple[str, ...] | list[str] = ("input",)
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: Positive | None = None
+    stop: list[str] | str = field(default_factory=list)
+    schema: Any = None
+    response_format: dict[str, Any] | str | None = None
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    tool_choice: Any = None
+    reasoning_effort: str | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    extra_body: dict[str, Any] = field(default_factory=dict)
+    client: Any = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: Annotated[float, Field(gt=0)] | int | None = None
+    max_retries: Annotated[int, Field(ge=0)] = 3
+    max_concurrency: Positive | None = None
+    requests_per_minute: Annotated[float, Field(gt=0)] | Positive | None = None
+    tokens_per_minute: Annotated[float, Field(gt=0)] | Positive | None = None
+    global_limit: str | None = None
+
+    def check_settings(self) -> None:
+        """Raises `ComponentError` for a setting that cannot be used, or two that contradict each other."""
+        super().check_settings()
+        if self.api_mode == "responses" and self.stop:
+            raise ComponentError("stop: the Responses API has none; use api_mode='chat_completions'")
+        if self.schema is not None and self.response_format is not None:
+            raise ComponentError("schema and response_format both say what the output looks like; give one")
+        if isinstance(self.response_format, str) and self.response_format not in ("json_object", "text"):
+            raise ComponentError(
+                f"response_format={self.response_format!r}: write 'json_object', or what the API takes as an object"
+            )
+        _ = self._builder, self._format
+
+    def check(self) -> None:
+        """Find the credential and the SDK. Raises `ComponentError` or `ConfigError` before anything is generated."""
+        if self.client is None:
+            clients.openai_sdk()
+            _ = self._address
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the answers; the address without anything secret, and the code of `input_builder`."""
+        builder = self._builder
+        return {
+            "model": self.model,
+            "api_mode": self.api_mode,
+            "base_url": self._public_url,
+            "instructions": self.instructions,
+            "input_builder": builder and code_digest(builder),
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "stop": self._stop,
+            "response_format": self._format,
+            "tools": self.tools,
+            "tool_choice": self.tool_choice,
+            "reasoning_effort": self.reasoning_effort,
+            "logprobs": self.logprobs,
+            "extra_body": self.extra_body,
+        }
+
+    def with_schema(self, schema: Any) -> OpenAI:
+        """The same model, asked for JSON that fits a schema."""
+        return replace(self, schema=schema, response_format=None)
+
+    def with_runtime(self, runtime: RuntimeConfig) -> OpenAI:
+        """A copy that keeps to a run's concurrency and timeout where it has none of its own."""
+        return replace(
+            self,
+            max_concurrency=self.max_concurrency or self._default_concurrency(runtime),
+            timeout_s=self.timeout_s or runtime.timeout_s,
+        )
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many rows may be under way: more than requests in flight, since some wait for their turn."""
+        return int(_WAITING * self._limits.max_concurrency)
+
+    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        """One request, and its reply as a result. Raises what `adapters.faults` makes of a failure."""
+        messages = self._messages(case, ctx)
+        make = responses_request if self.api_mode == "responses" else chat_request
+        request = make(messages, self._asked(ctx.seed))
+        try:
+            reply, headers = await self._send(request)
+            result = (response_result if self.api_mode == "responses" else chat_result)(reply, headers)
+        except Exception as error:
+            fault = translated(error)
+            if fault is error:
+                raise
+            raise type(fault)(self._masked(str(fault))) from None
+        self._count(result)
+        said = [*(Message(**_message(turn)) for turn in messages), *(result.conversation or [])]
+        return self._masked_result(self._checked(result.model_copy(update={"conversation": said})))
+
+    def _default_concurrency(self, runtime: RuntimeConfig) -> int:
+        return runtime.max_concurrency
+
+    def _messages(self, case: Case, ctx: GenerateContext) -> list[dict[str, Any]]:
+        spec = ctx.prompt_spec
+        if self.instructions is not None:
+            spec = spec.model_copy(update={"instructions": self.instructions})
+        if self._builder is None:
+            return render_conversation(spec, case.input)
+        built = self._builder(case, replace(ctx, prompt_spec=spec))
+        system = [{"role": "system", "content": spec.instructions}] if spec.instructions else []
+        turns = built if is_conversation(built) else [{"role": "user", "content": _as_text(built)}]
+        return [*system, *turns]
+
+    def _asked(self, seed: int) -> Asked:
+        return Asked(
+            model=self.model, temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens,
+            stop=self._stop, seed=seed, response_format=self._format, tools=self.tools, tool_choice=self.tool_choice,
+            reasoning_effort=self.reasoning_effort, logprobs=self.logprobs, extra_body=self.extra_body,
+            max_tokens_name="max_completion_tokens" if self._public_url == OPENAI_URL else "max_tokens",
+        )  # fmt: skip
+
+    async def _send(self, request: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
+        """The reply and its headers."""
+        if self.client is None:
+            client = await clients.client_for(self._address, self._throttle())
+            return await self._create(client, request)
+        async with self._throttle() as waiting:
+            reply, headers = await self._create(self.client, request)
+            waiting.observe(200, headers)
+            return reply, headers
+
+    async def _create(self, client: Any, request: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
+        resource = client.responses if self.api_mode == "responses" else client.chat.completions
+        raw = getattr(resource, "with_raw_response", None)
+        create = (raw or resource).create
+        if inspect.iscoroutinefunction(create):
+            reply = await create(**request)
+        else:
+            reply = await in_thread(lambda: create(**request))
+            reply = await reply if inspect.isawaitable(reply) else reply
+        headers = getattr(reply, "headers", None) or {}
+        if raw is not None:
+            reply = reply.parse()
+            reply = await reply if inspect.isawaitable(reply) else reply
+        return reply, headers
+
+    def _throttle(self) -> Any:
+        from themis_lib.adapters.limits import throttle
+
+        key = (self._public_url, self.model, id(self.client) if self.client is not None else self._address)
+        return throttle(key, self._limits)
+
+    def _count(self, result: GenerationResult) -> None:
+        usage = result.usage
+        if usage and usage.input_tokens is not None:
+            self._throttle().count_tokens(usage.input_tokens + (usage.output_tokens or 0))
+
+    @cached_property
+    def _limits(self) -> Any:
+        from themis_lib.adapters.limits import Limits
+
+        most = self.max_concurrency or self._default_concurrency(RuntimeConfig())
+        return Limits(most, self.requests_per_minute, self.tokens_per_minute)
+
+    def _checked(self, result: GenerationResult) -> GenerationResult:
+        """The result with its text read as JSON where JSON was asked for; what does not fit is the row's error."""
+        text = result.final_output
+        if self._format is None or self._format["type"] == "text" or result.error or not isinstance(text, str):
+            return result
+        try:
+            value = json.loads(text)
+            self._validate(value)
+        except (ValueError, ValidationError) as error:
+            reason = f"the output is not the JSON that was asked for: {' '.join(str(error).split())[:500]}"
+            return result.model_copy(update={"error": reason})
+        return result.model_copy(update={"final_output": value})
+
+    def _validate(self, value: Any) -> None:
+        """Raises `ValueError` where a value does not fit the schema."""
+        if self.schema is not None and not isinstance(self.schema, dict):
+            TypeAdapter(self.schema).validate_python(value)
+            return
+        schema = self._format and self._format.get("json_schema", {}).get("schema")
+        if schema:
+            import jsonschema
+
+            try:
+                jsonschema.validate(value, schema)
+            except jsonschema.ValidationError as error:
+                raise ValueError(error.message) from None
+
+    def _masked(self, value: Any) -> Any:
+        return clients.masked(value, self._address.secrets) if self.client is None else value
+
+    def _masked_result(self, result: GenerationResult) -> GenerationResult:
+        if self.client is not None:
+            return result
+        secrets = self._address.secrets
+        text = canonical_json(result.model_dump(mode="json"))
+        if not any(secret in text for secret in secrets):
+            return result
+        return GenerationResult.model_validate(clients.masked(result.model_dump(mode="json"), secrets))
+
+    @cached_property
+    def _stop(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else list(self.stop)
+
+    @cached_property
+    def _builder(self) -> Any:
+        if not isinstance(self.input_builder, str):
+            return self.input_builder
+        return import_named("input_builder", self.input_builder)
+
+    @cached_property
+    def _format(self) -> dict[str, Any] | None:
+        if self.schema is None:
+            named = self.response_format
+            return {"type": named} if isinstance(named, str) else named
+        if isinstance(self.schema, dict):
+            return json_schema_format(self.schema, name=str(self.schema.get("title", "output")))
+        try:
+            made = TypeAdapter(self.schema).json_schema()
+        except Exception as error:  # noqa: BLE001 - pydantic raises its own kinds for what is no type
+            raise ComponentError(f"schema={self.schema!r:.80}: no JSON Schema can be made of it: {error}") from None
+        return json_schema_format(strict(made), name=getattr(self.schema, "__name__", "output"))
+
+    @property
+    def _given_url(self) -> str:
+        variable = os.environ.get(self.url_variable) if self.url_variable else None
+        return self.base_url or variable or self.default_url
+
+    @cached_property
+    def _public_url(self) -> str:
+        """The address without anything secret. An injected client may have one of its own."""
+        own = getattr(self.client, "base_url", None) if self.base_url is None else None
+        url = str(own) if own else resolve_public(self._given_url, where="base_url")
+        return clients.Address(url, "").public_url
+
+    @cached_property
+    def _address(self) -> clients.Address:
+        key = resolve_references(self.api_key or "", where="api_key") or os.environ.get(self.key_variable, "")
+        if not key and self.key_is_needed and self._public_url == OPENAI_URL:
+            raise ComponentError(
+                f"there is no API key; set the environment variable {self.key_variable}, or give "
+                "api_key: ${NAME} for another"
+            )
+        headers = resolve_references(self.headers, where="headers")
+        url = resolve_references(self._given_url, where="base_url")
+        return clients.Address(url, key, tuple(sorted(headers.items())), self.timeout_s, self.max_retries)
+
+
+def _as_text(built: Any) -> str:
+    if isinstance(built, str):
+        return built
+    try:
+        return canonical_json(built)
+    except ValueError as error:
+        raise RowError(f"input_builder returned what is neither text nor JSON: {error}") from None
+
+
+def _message(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as it was sent, in the columns of a conversation."""
+    known = {name: turn[name] for name in ("role", "content", "name", "tool_calls", "tool_call_id") if name in turn}
+    return {"role": str(turn.get("type", "item")), "content": dict(turn)} if "role" not in turn else known
