@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from themis_lib.core.models import TokenUsage
 from themis_lib.core.plan import StagePlan
 from themis_lib.core.progress import Progress, StageProgress
 from themis_lib.core.results import RunResult
@@ -22,6 +23,8 @@ from themis_lib.report.markdown import (
     STAGE_HEADINGS,
     SUMMARY_HEADINGS,
     commonest_errors,
+    cost_line,
+    dollars,
     stage_counts,
     summary_cells,
 )
@@ -105,10 +108,13 @@ def print_result(result: RunResult, console: Console, *, seconds: float, page: s
     status = Text(result.status.value, style=f"bold {_STATUS_STYLE.get(result.status.value, '')}")
     console.print(Text.assemble((manifest.name, "bold"), "  ", status, f"  {cases:,} cases in {seconds:.1f} s"))
     renderables = [_summary_table(result), _stages_table(result)]
+    money = cost_line(result)
     errors = commonest_errors(result)
     if errors:
         renderables.append(_errors_table(errors))
     console.print(Group(*renderables))
+    if money:
+        console.print(Text(f"cost    {money}"), soft_wrap=True)
     console.print(Text(f"tables  {result.location}/*.parquet"), soft_wrap=True)
     if page:
         console.print(Text(f"page    {page}"), soft_wrap=True)
@@ -165,5 +171,13 @@ def print_plan(plans: list[StagePlan], console: Console) -> None:
     for item in plans:
         for reason in item.reasons:
             console.print(Text(f"{item.stage}: {reason}"), soft_wrap=True)
+    for item in plans:
+        if item.usage:
+            console.print(Text(f"{item.stage}: {_estimate(item.usage, item.cost)}"), soft_wrap=True)
     if all(item.cached == item.rows for item in plans):
         console.print("every row is in the store; a run computes nothing")
+
+
+def _estimate(usage: TokenUsage, cost: float | None) -> str:
+    tokens = f"about {usage.input_tokens or 0:,} input and {usage.output_tokens or 0:,} output tokens"
+    return tokens if cost is None else f"{tokens}, {dollars(cost)}"

@@ -1,9 +1,11 @@
 """Run one experiment on Prefect.
 
-    python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N] [--until STAGE] [--plan]
+    python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N] [--until STAGE]
+                        [--max-cost DOLLARS] [--plan]
 
 It uses the server at PREFECT_API_URL; where none is set, a small local one that it starts or reuses (`server.py`).
-Exit codes: 0 completed, 1 failed, 2 bad input, 3 completed with failed rows, 130 stopped by Ctrl-C.
+Exit codes: 0 completed, 1 failed, 2 bad input, 3 completed with failed rows, 4 stopped at its budget, 130 stopped by
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from themis_lib import Experiment, InputError, RunResult, RunStatus, ThemisError
+from themis_lib import BudgetError, Experiment, InputError, RunResult, RunStatus, ThemisError
 
 EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL_FAILURE: 3}
-_BAD_INPUT, _FAILED, _INTERRUPTED = 2, 1, 130
+_BAD_INPUT, _FAILED, _OUT_OF_BUDGET, _INTERRUPTED = 2, 1, 4, 130
 #: Settings of the client, unless the environment says otherwise: no telemetry, no noise, no wait at exit.
 _CLIENT_SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -41,11 +43,13 @@ def run(
     store: Annotated[str | None, typer.Option(help="A folder or fsspec URL for rows and runs.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N cases of each dataset.")] = None,
     until: Annotated[str, typer.Option(help="Stop after generate, parse, score or reduce.")] = "reduce",
+    max_cost: Annotated[float | None, typer.Option(help="Stop before more dollars than this are spent.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed and why; compute nothing.")] = False,
 ) -> None:
     """Run an experiment: generate → parse → score → reduce, computing only what the store lacks."""
     console = Console()
     settings = [*(overrides or []), *([f"storage.store={store}"] if store else [])]
+    settings += [f"cost.max_cost={max_cost}"] if max_cost is not None else []
     try:
         loaded = Experiment.from_config(experiment, overrides=settings, limit=limit)
         loaded.compile(until_stage=until).check_data()
@@ -58,6 +62,9 @@ def run(
     except InputError as error:
         _complain(str(error))
         code = _BAD_INPUT
+    except BudgetError as error:
+        _complain(str(error))
+        code = _OUT_OF_BUDGET
     except ThemisError as error:
         _complain(str(error))
         code = _FAILED

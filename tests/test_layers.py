@@ -9,12 +9,14 @@ from types import ModuleType
 import themis_lib
 
 PUBLIC = [
+    "BudgetError",
     "Candidate",
     "CandidatePolicy",
     "Case",
     "CaseResult",
     "ComponentError",
     "ConfigError",
+    "CostConfig",
     "Dataset",
     "DatasetError",
     "DatasetFile",
@@ -29,6 +31,7 @@ PUBLIC = [
     "Message",
     "ModelError",
     "ParsedOutput",
+    "Price",
     "PromptSpec",
     "ReducedCandidate",
     "RowError",

@@ -2,6 +2,7 @@
 
 from themis_lib.core.config import (
     CandidatePolicy,
+    CostConfig,
     DatasetFile,
     EvaluationConfig,
     GenerationConfig,
@@ -25,10 +26,12 @@ from themis_lib.core.models import (
     TokenUsage,
     TraceStep,
 )
+from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.results import CaseResult, RunResult, SummaryRow
 from themis_lib.core.store import InMemoryRunStore, RunStore
 from themis_lib.errors import (
+    BudgetError,
     ComponentError,
     ConfigError,
     DatasetError,
@@ -43,12 +46,14 @@ from themis_lib.errors import (
 )
 
 __all__ = [
+    "BudgetError",
     "Candidate",
     "CandidatePolicy",
     "Case",
     "CaseResult",
     "ComponentError",
     "ConfigError",
+    "CostConfig",
     "Dataset",
     "DatasetError",
     "DatasetFile",
@@ -63,6 +68,7 @@ __all__ = [
     "Message",
     "ModelError",
     "ParsedOutput",
+    "Price",
     "PromptSpec",
     "ReducedCandidate",
     "RowError",

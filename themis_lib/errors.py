@@ -10,6 +10,7 @@ ThemisError
 ├── RowError              a fact about one row: recorded in it and cached
 ├── TransientError        a failure that might not happen again: never cached, retried
 ├── FatalError            no row could succeed: the run stops at once
+│   └── BudgetError       the next call could cost more than is left of the run's budget (exit code 4)
 └── ShardError            some rows of a shard failed; everything that succeeded is saved
 """
 
@@ -61,6 +62,10 @@ class TransientError(ThemisError):
 
 class FatalError(ThemisError):
     """A failure every other row would share, such as a refused credential; it stops the run at once."""
+
+
+class BudgetError(FatalError):
+    """The next call could cost more than is left of the run's budget; what was paid for is saved."""
 
 
 class ShardError(ThemisError):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from themis_lib import FatalError, RowError, TransientError
-from themis_lib.core.calls import call_async, call_in_slices, call_in_threads, chunks, failure_outcome, limiter
+from themis_lib.core.calls import call_async, call_in_slices, chunks, failure_outcome, limiter, threaded
 from themis_lib.core.stage import Outcome
 
 
@@ -163,7 +163,7 @@ def test_timeouts_in_threads_are_transient() -> None:
             released.wait(10)
         return position
 
-    values = run(call_in_threads, call, 3, timeout_s=0.05, unknown_is_fact=True).values
+    values = run(call_async, threaded(call), 3, timeout_s=0.05, unknown_is_fact=True).values
     released.set()
 
     assert [0, 2] == [values[0], values[2]]
@@ -190,7 +190,7 @@ def test_blocking_calls_run_in_threads() -> None:
             time.sleep(0.005)
         return position
 
-    taken = run(call_in_threads, call, 20, width=4)
+    taken = run(call_async, threaded(call), 20, width=4)
 
     assert list(range(20)) == taken.values
     assert 4 == gauge.most
@@ -206,7 +206,7 @@ def test_function_may_return_an_awaitable() -> None:
     def call(position: int) -> Awaitable[int]:
         return later(position)
 
-    assert [0, 1, 2] == run(call_in_threads, call, 3).values
+    assert [0, 1, 2] == run(call_async, threaded(call), 3).values
 
 
 def in_slices(
@@ -285,7 +285,7 @@ async def raising(error: Exception) -> None:
 
 WAYS = {
     "async": (call_async, lambda error: lambda position: raising(error)),
-    "threads": (call_in_threads, lambda error: lambda position: throw(error)),
+    "threads": (call_async, lambda error: threaded(lambda position: throw(error))),
     "slices": (in_slices, lambda error: lambda position: throw(error)),
 }
 

@@ -30,7 +30,7 @@ from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.identity import canonical_json
 from themis_lib.core.imports import import_named
-from themis_lib.core.models import Case, GenerationResult, Message
+from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.prompts import is_conversation, render_conversation
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError, RowError
@@ -38,6 +38,8 @@ from themis_lib.errors import ComponentError, RowError
 OPENAI_URL = "https://api.openai.com/v1"
 #: How many rows may wait for their turn or for a retry, for each request in flight.
 _WAITING = 8
+#: The tokens that an answer without `max_tokens` is taken to have at most, for the budget.
+_LONGEST_ANSWER = 16_384
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -167,6 +169,16 @@ class OpenAI(Builtin):
         self._count(result)
         said = [*(Message(**_message(turn)) for turn in messages), *(result.conversation or [])]
         return self._masked_result(self._checked(result.model_copy(update={"conversation": said})))
+
+    @property
+    def at_list_price(self) -> bool:
+        """Whether OpenAI itself is asked, at whose list prices a model costs what it does where no price is given."""
+        return self._public_url == OPENAI_URL and self.client is None
+
+    def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
+        """The tokens a request takes at most: no token is shorter than a byte, no answer longer than `max_tokens`."""
+        sent = canonical_json([self._messages(case, ctx), self._format, self.tools])
+        return TokenUsage(input_tokens=len(sent.encode()), output_tokens=self.max_tokens or _LONGEST_ANSWER)
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
         return runtime.max_concurrency

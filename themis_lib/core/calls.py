@@ -84,20 +84,14 @@ async def call_async(
     await run_together(work() for _ in range(min(width, count)))
 
 
-async def call_in_threads(
-    call: Call, count: int, *, to_record: ToRecord, emit: Emit, limit: asyncio.Semaphore, width: int,
-    unknown_is_fact: bool, timeout_s: float | None = None,
-) -> None:  # fmt: skip
-    """Like `call_async` for a function that blocks: each call in a thread of its own."""
+def threaded(call: Call) -> Call:
+    """A call that blocks as one to await: each in a thread of its own."""
 
     async def call_in_thread(position: int) -> Any:
         value = await in_thread(call, position)
         return await value if inspect.isawaitable(value) else value
 
-    await call_async(
-        call_in_thread, count, to_record=to_record, emit=emit, limit=limit, width=width,
-        unknown_is_fact=unknown_is_fact, timeout_s=timeout_s,
-    )  # fmt: skip
+    return call_in_thread
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:

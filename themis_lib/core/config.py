@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
 
 from themis_lib.core.models import Model
+from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 
 
@@ -67,6 +68,16 @@ class RuntimeConfig(Model):
     timeout_s: PositiveFloat | None = None
     retries: int = Field(default=3, ge=0)
     retry_delay_s: PositiveFloat = 1.0
+
+
+class CostConfig(Model):
+    """What tokens cost, by model, and the dollars that one run may spend; nothing here can change a row.
+
+    `prices` go before the small list in `core/prices.py`. A run stops before a call that could take it past `max_cost`.
+    """
+
+    prices: dict[str, Price] = Field(default_factory=dict)
+    max_cost: PositiveFloat | None = None
 
 
 class DatasetFile(Model):

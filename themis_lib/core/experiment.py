@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from pydantic_core import PydanticSerializationError
 
 from themis_lib.core.config import (
+    CostConfig,
     DatasetFile,
     EvaluationConfig,
     GenerationConfig,
@@ -43,6 +44,7 @@ class Experiment(Model):
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     storage: StorageConfig = Field(default_factory=StorageConfig)
     runtime: RuntimeConfig = Field(default_factory=RuntimeConfig)
+    cost: CostConfig = Field(default_factory=CostConfig)
     seeds: list[int] | None = None
     name: str = "experiment"
 

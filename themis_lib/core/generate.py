@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from themis_lib.core.budget import Budget
 from themis_lib.core.calls import (
+    Call,
     call_async,
-    call_in_threads,
     chunks,
     failure_outcome,
     in_thread,
     limiter,
     run_together,
+    threaded,
 )
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.identity import canonical_json
-from themis_lib.core.models import Case, GenerationResult
+from themis_lib.core.models import Case, GenerationResult, TokenUsage
+from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.shards import case_columns, column_digests_of, masked_cases, sample_rows
 from themis_lib.core.stage import Emit, Outcome, Shard, Stage
@@ -45,15 +48,18 @@ class GenerateStage(Stage):
     schema = OUTPUTS
 
     def __init__(
-        self, generator: Any, *, prompt_spec: PromptSpec, seeds: Sequence[int], runtime: RuntimeConfig
-    ) -> None:
+        self, generator: Any, *, prompt_spec: PromptSpec, seeds: Sequence[int], runtime: RuntimeConfig,
+        price: Price | None = None, budget: Budget | None = None,
+    ) -> None:  # fmt: skip
         with_runtime = getattr(generator, "with_runtime", None)
         self.generator = with_runtime(runtime) if with_runtime else generator
         self.prompt_spec = prompt_spec
         self.seeds = tuple(seeds)
         self.deterministic = bool(getattr(generator, "deterministic", False))
         self.generator_reads = reads_of("generator", generator)
+        self.price = price
         self._runtime = runtime
+        self._budget = budget if price and budget and budget.max_cost is not None else None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -99,8 +105,12 @@ class GenerateStage(Stage):
         )
         own = bool(getattr(self.generator, "calls_at_once", None))
         width = self.generator.calls_at_once if own else self._runtime.max_concurrency
-        await (call_async if is_async else call_in_threads)(
-            _timed(generate, cases, contexts, is_async=is_async), len(cases), to_record=lambda pair: _record(*pair),
+        call = _timed(generate, cases, contexts, is_async=is_async)
+        call = call if is_async else threaded(call)
+        if self._budget and self.price:
+            call = _paid(call, self._budget, self.price, lambda at: _most(self.generator, cases[at], contexts[at]))
+        await call_async(
+            call, len(cases), to_record=lambda pair: _record(*pair),
             emit=emit, limit=limiter(f"generate/{self.fingerprint}", width), width=width, unknown_is_fact=False,
             timeout_s=None if own else self._runtime.timeout_s,
         )  # fmt: skip
@@ -150,6 +160,24 @@ def _timed(generate: Any, cases: Sequence[Case], contexts: Sequence[GenerateCont
         return result, time.perf_counter() - began
 
     return call_and_time if is_async else time_and_call
+
+
+def _paid(call: Call, budget: Budget, price: Price, most: Callable[[int], TokenUsage]) -> Call:
+    """A call that is made when the budget has room for the tokens it takes at most."""
+
+    async def reserve_and_call(position: int) -> Any:
+        async with budget.reserved(price.cost(most(position))) as receipt:
+            result, latency_s = await call(position)
+            receipt.cost = price.cost(getattr(result, "usage", None))
+            return result, latency_s
+
+    return reserve_and_call
+
+
+def _most(generator: Any, case: Case, ctx: GenerateContext) -> TokenUsage:
+    """The tokens that a call takes at most, as its generator says; a generator that cannot say is never held back."""
+    most_tokens = getattr(generator, "most_tokens", None)
+    return most_tokens(case, ctx) if most_tokens else TokenUsage()
 
 
 async def _awaited(result: Any, began: float) -> tuple[Any, float]:

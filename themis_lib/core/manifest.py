@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic import Field
 
-from themis_lib.core.models import Model
+from themis_lib.core.models import Model, TokenUsage
 from themis_lib.core.pipeline import Pipeline
+from themis_lib.core.prices import Price
 from themis_lib.core.store import RunStore
 from themis_lib.errors import StoreError
 
@@ -32,7 +33,11 @@ class RunStatus(StrEnum):
 
 
 class StageRecord(Model):
-    """One stage of a run: its identity and its rows; see `StageProgress`. `errors` counts the rows without a value."""
+    """One stage of a run: its identity and its rows; see `StageProgress`. `errors` counts the rows without a value.
+
+    `usage` counts the tokens of all rows, `usage_computed` those of the rows that this run computed; `price` is what
+    they were charged at.
+    """
 
     stage: str
     fingerprint: str
@@ -43,6 +48,19 @@ class StageRecord(Model):
     failed: int = 0
     skipped: int = 0
     errors: int = 0
+    usage: TokenUsage | None = None
+    usage_computed: TokenUsage | None = None
+    price: Price | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """The dollars that all rows took, whoever paid; null without a price."""
+        return None if self.price is None else self.price.cost(self.usage)
+
+    @property
+    def cost_paid(self) -> float | None:
+        """The dollars that this run paid."""
+        return None if self.price is None else self.price.cost(self.usage_computed)
 
 
 class Manifest(Model):
@@ -61,6 +79,21 @@ class Manifest(Model):
     stages: list[StageRecord] = Field(default_factory=list)
     summary_computed: int = 0
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def cost(self) -> float | None:
+        """The dollars that all rows of the run took, whoever paid; null where no model has a price."""
+        return _sum([record.cost for record in self.stages])
+
+    @property
+    def cost_paid(self) -> float | None:
+        """The dollars that this run paid; the rest of `cost` the store has saved."""
+        return _sum([record.cost_paid for record in self.stages])
+
+
+def _sum(costs: list[float | None]) -> float | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None
 
 
 def new_run_id() -> str:

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from themis_lib.core.budget import Budget
 from themis_lib.core.cases import Cut, shards_of
 from themis_lib.core.components import build, component_name
 from themis_lib.core.datasets import case_tables
 from themis_lib.core.generate import GenerateStage
 from themis_lib.core.identity import digest
 from themis_lib.core.parse import ParseStage
+from themis_lib.core.prices import price_of
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.reduce import ReduceStage
 from themis_lib.core.score import ScoreStage
@@ -146,7 +148,14 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
     samples = len(seeds)
     return Pipeline(
         experiment=experiment,
-        generate=GenerateStage(generator, prompt_spec=generation.prompt_spec, seeds=seeds, runtime=runtime),
+        generate=GenerateStage(
+            generator,
+            prompt_spec=generation.prompt_spec,
+            seeds=seeds,
+            runtime=runtime,
+            price=price_of(generator, experiment.cost.prices),
+            budget=Budget(experiment.cost.max_cost),
+        ),
         parse=ParseStage(parsers, samples=samples, runtime=runtime),
         scores=tuple(ScoreStage(name, metric, samples=samples, runtime=runtime) for name, metric in metrics.items()),
         reduce=ReduceStage(reducer, metric_ids=list(metrics), samples=samples, runtime=runtime),

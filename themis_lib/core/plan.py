@@ -7,21 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow.compute as pc
+
+from themis_lib.core.generate import GenerateStage
 from themis_lib.core.identity import canonical_json
 from themis_lib.core.manifest import Manifest, manifests
+from themis_lib.core.models import TokenUsage
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
 from themis_lib.core.score import ScoreStage
+from themis_lib.core.shards import read
 from themis_lib.core.stage import Shard, Stage, run_stage
 from themis_lib.core.store import RunStore
 
 _VALUE_CHARS = 60
+_CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
 class StagePlan:
     """One stage of a run to come: `missing` rows would be computed, each for all rows that are equal to it; `unknown`
-    rows depend on rows that are missing.
+    rows depend on rows that are missing. `usage` and `cost` (US dollars) are estimates for the missing rows: what a row
+    took on average in the run nearest to this one, else a token for every four characters, and `max_tokens` to answer.
     """
 
     stage: str
@@ -30,6 +37,8 @@ class StagePlan:
     missing: int
     unknown: int
     reasons: tuple[str, ...] = ()
+    usage: TokenUsage | None = None
+    cost: float | None = None
 
 
 def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
@@ -43,6 +52,8 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
             rows = pipeline.rows_in(stage, shard)
             found, missing = (0, 0) if readable is None else asyncio.run(_look_up(stage, readable, store))
             counts[stage.label].add(rows, found, missing, known=readable is not None)
+            if missing and stage is pipeline.generate:
+                counts[stage.label].characters += missing * _mean_length(shard, store)
             after = _next(stage, readable, store) if readable and found == rows else None
             if isinstance(stage, ScoreStage):
                 scored = scored and after is not None
@@ -53,9 +64,10 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
     return [
         StagePlan(
             stage.label, count.rows, count.cached, count.missing, count.unknown,
-            reasons=_reasons(pipeline, stage, nearest, count),
+            reasons=_reasons(pipeline, stage, nearest, count), usage=usage, cost=_cost(stage, usage),
         )
         for stage, count in zip(pipeline.stages, counts.values(), strict=True)
+        for usage in [_estimate(stage, count, nearest)]
     ]  # fmt: skip
 
 
@@ -65,6 +77,7 @@ class _Counts:
     cached: int = 0
     missing: int = 0
     unknown: int = 0
+    characters: float = 0.0  # of the inputs of the missing rows, on average over their shard
 
     def add(self, rows: int, cached: int, missing: int, *, known: bool) -> None:
         self.rows += rows
@@ -99,6 +112,36 @@ def _with_part(stage: Stage, shard: Shard, part: Any) -> Shard:
     if isinstance(stage, ScoreStage):
         return replace(shard, scores={**shard.scores, stage.metric_id: part})
     return replace(shard, **{{"generate": "outputs", "parse": "answers", "reduce": "results"}[stage.name]: part})
+
+
+def _mean_length(shard: Shard, store: RunStore) -> float:
+    lengths = pc.utf8_length(read(store, shard.cases)["input"])
+    return float(pc.mean(lengths).as_py() or 0.0)
+
+
+def _estimate(stage: Stage, count: _Counts, nearest: Manifest | None) -> TokenUsage | None:
+    """The tokens that the missing rows of a stage that calls a model will take; null where nothing tells."""
+    if not isinstance(stage, GenerateStage) or not (count.missing or count.unknown):
+        return None
+    wanted = count.missing + count.unknown
+    record = next((record for record in nearest.stages if record.stage == stage.label), None) if nearest else None
+    if record and record.usage and record.rows:
+        rows = max(record.rows - record.skipped, 1)
+        counts = record.usage.model_dump()
+        return TokenUsage(
+            **{name: None if used is None else round(used * wanted / rows) for name, used in counts.items()}
+        )
+    longest = getattr(stage.generator, "max_tokens", None)
+    if stage.price is None or not count.characters or longest is None:
+        return None
+    instructions = len(stage.prompt_spec.model_dump_json(exclude_defaults=True))
+    inputs = (count.characters + wanted * instructions) / _CHARS_PER_TOKEN
+    return TokenUsage(input_tokens=round(inputs), output_tokens=wanted * longest)
+
+
+def _cost(stage: Stage, usage: TokenUsage | None) -> float | None:
+    price = getattr(stage, "price", None)
+    return None if usage is None or price is None else price.cost(usage)
 
 
 def _nearest_run(pipeline: Pipeline, store: RunStore) -> Manifest | None:

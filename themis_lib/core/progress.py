@@ -6,6 +6,8 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
+from themis_lib.core.models import TokenUsage
+from themis_lib.core.prices import added
 from themis_lib.core.tables import Part
 
 
@@ -14,6 +16,7 @@ class StageProgress:
     """Rows of one stage: `total` so far known, of which `done` are finished.
 
     `skipped` rows had nothing to compute them from, since an earlier stage failed; the rest of those done are cached.
+    `usage` counts the tokens of the rows computed.
     """
 
     total: int = 0
@@ -21,6 +24,7 @@ class StageProgress:
     computed: int = 0
     failed: int = 0
     skipped: int = 0
+    usage: TokenUsage | None = None
 
     @property
     def cached(self) -> int:
@@ -40,9 +44,13 @@ class Progress:
         """Announce rows of a stage."""
         self._add(stage, total=rows)
 
-    def advance(self, stage: str, computed: int) -> None:
-        """Count rows that were computed just now."""
+    def advance(self, stage: str, computed: int, usage: TokenUsage | None = None) -> None:
+        """Count rows that were computed just now, and the tokens they took."""
         self._add(stage, computed=computed)
+        if usage is not None:
+            with self._lock:
+                item = self._stages[stage]
+                self._stages[stage] = replace(item, usage=added(item.usage, usage) if item.usage else usage)
 
     def finish(self, stage: str, part: Part) -> None:
         """Count the rows of a complete shard; those computed were counted as they came."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from themis_lib.core.identity import load_json
@@ -22,7 +23,9 @@ from themis_lib.core.manifest import (
     write_manifest,
 )
 from themis_lib.core.metadata import metadata_text
+from themis_lib.core.models import TokenUsage
 from themis_lib.core.pipeline import Pipeline
+from themis_lib.core.prices import added
 from themis_lib.core.progress import Progress
 from themis_lib.core.results import RunResult
 from themis_lib.core.shards import read, sample_rows
@@ -48,6 +51,7 @@ class Run:
         self._tables = _TableWriters(store, f"runs/{self.run_id}")
         self._scores = Scores(pipeline.experiment.evaluation.slices)
         self._errors: defaultdict[str, int] = defaultdict(int)
+        self._usage: dict[str, TokenUsage] = {}
         self._datasets: defaultdict[str, int] = defaultdict(int)
         self._manifest = start_manifest(pipeline, self.run_id)
 
@@ -96,6 +100,9 @@ class Run:
     def _add_samples(self, name: str, label: str, part: Any, columns: Mapping[str, pa.Array]) -> None:
         table = read(self.store, part)
         self._errors[label] += table.num_rows - table["error"].null_count
+        usage = _usage_in(table)
+        if usage is not None:
+            self._usage[label] = added(self._usage.get(label, TokenUsage()), usage)
         self._tables.write(name, _joined(columns, table, RUN_TABLES[name]))
 
     def _add_results(self, shard: Shard, cases: pa.Table) -> None:
@@ -129,6 +136,9 @@ class Run:
                     "failed": counts[record.stage].failed,
                     "skipped": counts[record.stage].skipped,
                     "errors": self._errors[record.stage],
+                    "usage": self._usage.get(record.stage),
+                    "usage_computed": counts[record.stage].usage,
+                    "price": getattr(self.pipeline.stage(record.stage), "price", None),
                 }
             )
             if record.stage in counts
@@ -182,6 +192,14 @@ class _TableWriters:
                 if self._suffix:
                     self._store.fs.rm_file(self._store.locate(f"{self._directory}/{name}.parquet{self._suffix}"))
         self._open = {}
+
+
+def _usage_in(table: pa.Table) -> TokenUsage | None:
+    """The tokens of a shard's outputs; null where none of its rows counts any."""
+    if "input_tokens" not in table.column_names:
+        return None
+    counts = {name: pc.sum(table[name]).as_py() for name in TokenUsage.model_fields}
+    return TokenUsage(**counts) if any(count is not None for count in counts.values()) else None
 
 
 def _joined(columns: Mapping[str, pa.Array], table: pa.Table, schema: pa.Schema) -> pa.Table:

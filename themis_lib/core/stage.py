@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from themis_lib.core.identity import canonical_json, digest, row_keys
 from themis_lib.core.journal import Journal
+from themis_lib.core.models import TokenUsage
 from themis_lib.core.progress import Progress
 from themis_lib.core.rows import RowSet
 from themis_lib.core.store import RunStore
@@ -226,7 +227,7 @@ class _Collector:
                 records.append({**{name: _storable(value) for name, value in outcome.items()}, "key": key})
         self.journal.append(records)
         self.records.extend(records)
-        self._progress.advance(self._stage.label, len(records))
+        self._progress.advance(self._stage.label, len(records), usage_of(records))
 
     def counted(self, part: Part, *, cached: int) -> Part:
         """A reference with the counts of this call."""
@@ -237,6 +238,14 @@ class _Collector:
         reasons = [describe(error) for error in self.failures.values()]
         most = max(Counter(reasons).items(), key=lambda item: (item[1], item[0]))[0]
         return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed, most often {most}"
+
+
+def usage_of(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
+    """The tokens of rows of the outputs table; null where none of them counts any."""
+    used = [row for row in rows if row.get("input_tokens") is not None or row.get("output_tokens") is not None]
+    if not used:
+        return None
+    return TokenUsage(**{name: sum(row.get(name) or 0 for row in used) for name in TokenUsage.model_fields})
 
 
 def _storable(value: Any) -> Any:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from themis_lib.core.manifest import StageRecord
+from themis_lib.core.models import TokenUsage
 from themis_lib.core.results import RunResult, SummaryRow
 from themis_lib.core.tables import RUN_TABLES
 
@@ -28,10 +29,44 @@ def markdown_report(result: RunResult) -> str:
             [(item.stage, *(f"{count:,}" for count in stage_counts(item))) for item in manifest.stages],
         ),
     ]
+    money = cost_line(result)
+    if money:
+        parts += ["## Cost", money]
     reasons = commonest_errors(result)
     if reasons:
         parts += ["## Errors", markdown_table(("stage", "rows", "reason"), reasons)]
     return "\n\n".join(parts) + "\n"
+
+
+def cost_line(result: RunResult) -> str | None:
+    """Dollars paid and saved, and tokens, of the stages that call models; null where none counts tokens."""
+    records = [record for record in result.manifest.stages if record.usage]
+    if not records:
+        return None
+    parts = [f"{record.stage}: {_tokens(record)}" for record in records]
+    paid, cost = result.manifest.cost_paid, result.manifest.cost
+    if paid is not None and cost is not None:
+        parts.insert(0, f"{dollars(paid)} paid, {dollars(max(cost - paid, 0.0))} saved by the store")
+    return "; ".join(parts)
+
+
+def dollars(amount: float) -> str:
+    """An amount with as many digits as say something.
+
+    >>> dollars(12.3456), dollars(0.00123), dollars(0.0)
+    ('$12.35', '$0.0012', '$0.00')
+    """
+    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def _tokens(record: StageRecord) -> str:
+    computed, every = record.usage_computed or TokenUsage(), record.usage or TokenUsage()
+    counts = [
+        f"{getattr(computed, name) or 0:,} of {getattr(every, name):,} {name.partition('_')[0]}"
+        for name in ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+        if getattr(every, name) is not None
+    ]
+    return f"{', '.join(counts)} tokens in this run"
 
 
 STAGE_HEADINGS = ("stage", "rows", "computed", "cached", "skipped", "failed", "errors")

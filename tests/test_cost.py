@@ -1,0 +1,181 @@
+"""Money: what a run paid, what the store saved, what a plan expects, and a budget that is never passed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from themis_lib import (
+    BudgetError,
+    Case,
+    ConfigError,
+    CostConfig,
+    Dataset,
+    Experiment,
+    GenerationConfig,
+    GenerationResult,
+    InMemoryRunStore,
+    Price,
+    RunStatus,
+    RuntimeConfig,
+    StorageConfig,
+    TokenUsage,
+)
+from themis_lib.core.budget import Budget
+from themis_lib.core.manifest import manifests
+from themis_lib.core.plan import plan_run
+from themis_lib.report.markdown import markdown_report
+
+#: A dollar for each token, so that costs are counts.
+A_DOLLAR = Price(input=1e6, output=1e6)
+
+
+class Metered:
+    """Takes as many input tokens as the input says, and one for the answer."""
+
+    component_id = "generator/metered"
+    version = "1"
+    model = "metered"
+    reads = ("input",)
+
+    def __init__(self, *, says_most: bool = True) -> None:
+        self.calls = 0
+        self.says_most = says_most
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def most_tokens(self, case: Case, ctx: object) -> TokenUsage:
+        return TokenUsage(input_tokens=case.input, output_tokens=2)  # type: ignore[arg-type]
+
+    async def generate(self, case: Case, ctx: object) -> GenerationResult:
+        await asyncio.sleep(0.001)
+        self.calls += 1
+        return GenerationResult(final_output="x", usage=TokenUsage(input_tokens=case.input, output_tokens=1))  # type: ignore[arg-type]
+
+
+class BlockingMetered(Metered):
+    """The same, but not async."""
+
+    def generate(self, case: Case, ctx: object) -> GenerationResult:  # type: ignore[override]
+        self.calls += 1
+        return GenerationResult(final_output="x", usage=TokenUsage(input_tokens=case.input, output_tokens=1))  # type: ignore[arg-type]
+
+
+def experiment(generator: Any, cases: int = 10, *, tokens: int = 9, max_cost: float | None = None) -> Experiment:
+    dataset = Dataset(dataset_id="d", cases=[Case(case_id=str(at), input=tokens) for at in range(cases)])
+    return Experiment(
+        generation=GenerationConfig(generator=generator),
+        datasets=[dataset],
+        storage=StorageConfig(store="memory"),
+        runtime=RuntimeConfig(max_concurrency=4),
+        cost=CostConfig(prices={"metered": A_DOLLAR}, max_cost=max_cost),
+    )
+
+
+def test_a_run_says_what_it_paid_and_what_the_store_saved() -> None:
+    """Paid are the rows computed, saved those found."""
+    store, generator = InMemoryRunStore(), Metered()
+
+    first = experiment(generator, 10).run(store)
+    second = experiment(generator, 15).run(store)
+
+    assert (100.0, 100.0) == (first.manifest.cost, first.manifest.cost_paid)
+    assert (150.0, 50.0) == (second.manifest.cost, second.manifest.cost_paid)
+    assert TokenUsage(input_tokens=135, output_tokens=15) == second.progress["generate"].usage
+    assert "$50.00 paid, $100.00 saved by the store" in markdown_report(second)
+
+
+def test_without_a_price_there_are_tokens_and_no_cost() -> None:
+    """A model that nobody gave a price is not free: its cost is unknown."""
+    unpriced = experiment(Metered()).model_copy(update={"cost": CostConfig()})
+
+    result = unpriced.run()
+
+    assert result.manifest.cost is None
+    assert 90 == result.progress["generate"].usage.input_tokens
+    assert "$" not in markdown_report(result)
+
+
+@pytest.mark.parametrize("generator", [Metered, BlockingMetered])
+def test_a_budget_is_never_passed_and_nothing_paid_for_is_lost(generator: type[Metered]) -> None:
+    """The run stops before the call that could pass it; the next run, with more money, makes only the missing calls."""
+    store, metered = InMemoryRunStore(), generator()
+
+    with pytest.raises(BudgetError, match=r"\$50\.0000 of \$55\.0000 spent.*may cost \$11"):
+        experiment(metered, 10, max_cost=55.0).run(store)
+    made = metered.calls
+    stopped = manifests(store)[-1]
+    result = experiment(metered, 10, max_cost=200.0).run(store)
+
+    assert 5 == made
+    assert (RunStatus.FAILED, 50.0) == (stopped.status, stopped.cost_paid)
+    assert "budget" in (stopped.error or "")
+    assert 10 == metered.calls
+    assert (RunStatus.COMPLETED, 50.0) == (result.status, result.manifest.cost_paid)
+
+
+def test_a_cached_run_needs_no_budget() -> None:
+    """What is in the store costs nothing, however small the budget."""
+    store, metered = InMemoryRunStore(), Metered()
+    experiment(metered).run(store)
+
+    assert RunStatus.COMPLETED == experiment(metered, max_cost=0.01).run(store).status
+
+
+def test_calls_in_flight_are_counted_at_their_most() -> None:
+    """Concurrent calls cannot pass a budget together that each would keep to alone."""
+
+    async def spend(budget: Budget) -> list[float]:
+        async def call() -> float:
+            async with budget.reserved(3.0) as receipt:
+                most = budget.spent
+                await asyncio.sleep(0)
+                receipt.cost = 2.0
+            return most
+
+        return [result for result in await asyncio.gather(*(call() for _ in range(20)), return_exceptions=True)
+                if isinstance(result, float)]  # fmt: skip
+
+    budget = Budget(10.0)
+    made = asyncio.run(spend(budget))
+
+    assert 4 == len(made)
+    assert 8.0 == budget.spent
+
+
+def test_a_plan_estimates_from_the_nearest_run() -> None:
+    """Missing rows are taken to cost what rows of the last such run did."""
+    store, metered = InMemoryRunStore(), Metered()
+    experiment(metered, 10).run(store)
+
+    plan = plan_run(experiment(metered, 30).compile(), store)[0]
+
+    assert (20, TokenUsage(input_tokens=180, output_tokens=20), 200.0) == (plan.missing, plan.usage, plan.cost)
+    assert 10 == metered.calls
+
+
+def test_a_plan_without_history_counts_characters() -> None:
+    """A token for every four characters, and `max_tokens` for each answer."""
+    metered = Metered()
+    metered.max_tokens = 7  # type: ignore[attr-defined]
+
+    plan = plan_run(experiment(metered, 8, tokens=1234).compile(), InMemoryRunStore())[0]
+
+    assert TokenUsage(input_tokens=12, output_tokens=56) == plan.usage
+
+
+def test_a_price_below_zero_is_refused(tmp_path: Path) -> None:
+    """One error names the setting."""
+    path = tmp_path / "experiment.yaml"
+    path.write_text(
+        "generation: {generator: builtin/demo_generator}\n"
+        "datasets: [{dataset_id: d, cases: []}]\n"
+        "cost: {prices: {m: {input: -1, output: 1}}}\n"
+    )
+
+    with pytest.raises(ConfigError, match=r"cost\.prices\.m\.input"):
+        Experiment.from_config(path)
