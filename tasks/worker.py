@@ -9,19 +9,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, TypeVar
+
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
 
 from themis_lib import Experiment
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
 from themis_lib.core.run import Run
-from themis_lib.core.stage import Shard, run_stage
+from themis_lib.core.stage import Shard, Stage, run_stage
 from themis_lib.core.store import RunStore, open_store
 from themis_lib.core.tables import Part
+from themis_lib.errors import FatalError
 
 T = TypeVar("T")
 _RUNS: dict[str, Run] = {}
@@ -56,7 +61,29 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
     pipeline, store, progress = (run.pipeline, run.store, run.progress) if run else _rebuilt(work)
     stage = pipeline.stage(work["stage"])
     shard = Shard.from_json(work["shard"])
-    return shared_loop().run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
+    with _global_limit(stage):
+        return shared_loop().run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
+
+
+@contextmanager
+def _global_limit(stage: Stage) -> Iterator[None]:
+    """A slot of the Prefect concurrency limit that a stage's generator names, which every process on a server shares.
+
+    Raises `FatalError` where the server has no such limit.
+    """
+    name = getattr(getattr(stage, "generator", None), "global_limit", None)
+    if name is None:
+        yield
+        return
+    with ExitStack() as held:
+        try:
+            held.enter_context(concurrency(name, occupy=1, strict=True))
+        except ConcurrencySlotAcquisitionError:
+            raise FatalError(
+                f"global_limit: the Prefect server has no concurrency limit {name!r}; create it with "
+                f"`prefect gcl create {name} --limit 8`"
+            ) from None
+        yield
 
 
 def _rebuilt(work: Mapping[str, Any]) -> tuple[Pipeline, RunStore, Progress]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from themis_lib.errors import ConfigError, ModelError
+from themis_lib.errors import ConfigError
 from themis_lib.steadytext.answers import Answer, Question, answers, choose_model, stream
 from themis_lib.steadytext.constraint import constraint
 from themis_lib.steadytext.engines import engine_for
 from themis_lib.steadytext.generation import Token
+from themis_lib.steadytext.remote import RemoteModel, RemoteText, remote_model, remote_texts
 from themis_lib.steadytext.sampling import Sampling, check_seed
 
 DEFAULT_SEED = 42
@@ -75,8 +75,10 @@ def generate(
     and not generated twice.
 
     A `Text`, which is a `str`; with `return_logprobs` a pair of it and `tokens`, `token_logprobs` and `top_logprobs`
-    (natural logarithms of the model's own probabilities; None from the fallback). Raises `InputError` for arguments
-    that are out of range or contradict each other, and for a model that cannot be used.
+    (natural logarithms of the model's own probabilities; None from the fallback). `model="provider:name"` asks a remote
+    model, with `unsafe_mode=True` and without a promise: its texts may change, it gives no log-probabilities here, and
+    `generate_iter` gives its text in one piece. Raises `InputError` for arguments that are out of range or contradict
+    each other, and for a model that cannot be used.
     """
     check_seed(seed)
     texts = generate_batch(
@@ -106,7 +108,13 @@ def generate_batch(
     """What `generate` gives for each prompt, decoded together; `seed` may be one for each prompt."""
     if isinstance(prompts, str) or not isinstance(prompts, Sequence):
         raise ConfigError(f"prompts is a {type(prompts).__name__}; write a list of texts, or call generate for one")
-    _refuse_remote(model, unsafe_mode)
+    remote = remote_model(model, unsafe_mode=unsafe_mode)
+    if remote is not None:
+        written = _remote_batch(
+            remote, prompts, seed, temperature, _length(max_new_tokens), _text("eos_string", eos_string),
+            schema=schema, regex=regex, choices=choices, response_format=response_format,
+        )  # fmt: skip
+        return _without_logprobs(written) if return_logprobs else written
     constrained = constraint(schema=schema, regex=regex, choices=choices, response_format=response_format)
     longest = _length(max_new_tokens)
     checked = [(_text("prompt", prompt), *_drawing(one, temperature)) for prompt, one in _pairs(prompts, seed)]
@@ -141,7 +149,11 @@ def generate_iter(
     `top_logprobs` (None from the fallback). Arguments are checked at the call, not at the first piece. A stream that
     is left early costs no more than it gave.
     """
-    _refuse_remote(model, unsafe_mode)
+    remote = remote_model(model, unsafe_mode=unsafe_mode)
+    if remote is not None:
+        longest, stop = _length(max_new_tokens), _text("eos_string", eos_string)
+        written = _remote_batch(remote, [prompt], seed, temperature, longest, stop)
+        return iter(_without_logprobs(written)) if include_logprobs else iter(written)
     checked, sampling = _drawing(seed, temperature)
     prompt, stop, longest = _text("prompt", prompt), _text("eos_string", eos_string), _length(max_new_tokens)
     chosen = choose_model(model=model, model_repo=model_repo, model_filename=model_filename, size=size)
@@ -195,18 +207,34 @@ def _length(max_new_tokens: Any) -> int:
     return int(max_new_tokens)
 
 
-def _refuse_remote(model: Any, unsafe_mode: bool) -> None:
-    """Raises for what names no model, and for `provider:model`, whose texts nothing here can make reproducible."""
-    if model is not None and not isinstance(model, (str, PathLike)):
-        raise ConfigError(f"model={model!r:.60} is a {type(model).__name__}; write a name or a path")
-    provider, colon, name = model.partition(":") if isinstance(model, str) else ("", "", "")
-    if not colon or not provider.isidentifier() or not name or name.startswith(("/", "\\")):
-        return
-    if not unsafe_mode:
-        raise ConfigError(
-            f"model={model!r} is a remote model, whose texts may change; pass unsafe_mode=True to accept that"
-        )
-    raise ModelError(f"model={model!r}: no adapter for the provider {provider!r} is installed")
+def _remote_batch(
+    remote: RemoteModel, prompts: Sequence[str], seed: Any, temperature: float, longest: int, stop: str, **asked: Any
+) -> list[Text]:
+    """The texts of a remote model."""
+    constraint(**asked)
+    pairs = [(_text("prompt", prompt), check_seed(one)) for prompt, one in _pairs(prompts, seed)]
+    settings: dict[str, Any] = {"temperature": Sampling(temperature=temperature).temperature, "max_tokens": longest, "stop": stop}
+    found = remote_texts(remote, [prompt for prompt, _ in pairs], [one for _, one in pairs], **settings, **asked)
+    return [_remote_text(remote, one, text, temperature) for (_, one), text in zip(pairs, found, strict=True)]
+
+
+def _without_logprobs(texts: list[Text]) -> list[tuple[Text, Logprobs | None]]:
+    return [(text, None) for text in texts]
+
+
+def _remote_text(remote: RemoteModel, seed: int, text: RemoteText, temperature: float) -> Text:
+    metadata = {
+        "model": f"{remote.provider}:{remote.name}",
+        "seed": seed,
+        "temperature": temperature,
+        "finish_reason": text.finish_reason,
+        "prompt_tokens": text.prompt_tokens,
+        "dropped_prompt_tokens": 0,
+        "output_tokens": text.output_tokens,
+        "cached": text.cached,
+        "fallback": False,
+    }
+    return Text(text.text, metadata)
 
 
 def _as_text(question: Question, answer: Answer, temperature: float) -> Text:
