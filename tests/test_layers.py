@@ -52,7 +52,7 @@ PUBLIC = [
     "evaluate",
 ]
 #: Slow to import, or another layer's.
-HEAVY = ["prefect", "scipy", "yaml", "typer", "pandas", "datasets", "flows", "tasks"]
+HEAVY = ["prefect", "scipy", "yaml", "typer", "pandas", "datasets", "langgraph", "langchain_core", "flows", "tasks"]
 
 
 def imported_by(program: str) -> set[str]:

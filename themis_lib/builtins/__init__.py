@@ -36,6 +36,7 @@ BUILTINS: dict[str, dict[str, str]] = {
 
 #: Generators that run a model, by the name they have in experiments.
 ADAPTERS: dict[str, str] = {
+    "langgraph": "themis_lib.adapters.langgraph_graph:LangGraph",
     "llama": "themis_lib.adapters.llama_cpp:Llama",
     "openai": "themis_lib.adapters.openai_api:OpenAI",
     "vllm": "themis_lib.adapters.vllm_api:VLLM",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 from themis_lib.builtins import ADAPTERS, BUILTINS
 from themis_lib.builtins.component import Builtin
 from themis_lib.core.code import code_digest
+from themis_lib.core.imports import import_named, reason
 from themis_lib.core.protocols import ANSWER_COLUMNS, CASE_COLUMNS, OUTPUT_COLUMNS, WHOLE_CASE
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.errors import ComponentError, InputError, describe, nearest
@@ -98,20 +96,10 @@ def _locate(kind: str, name: str, *, where: str) -> Any:
         if "/" in name or not hint.startswith("did you mean"):
             hint = nearest(name if "/" in name else f"builtin/{name}", known)
         raise ComponentError(f"{where}: unknown {kind} {name!r}; {hint} (your own: `module:attribute`)")
-    module_name, _, attribute = name.partition(":")
-    if not attribute or not module_name or module_name.startswith("."):
-        raise ComponentError(f"{where}: {kind} {name!r} names no component; write `module:attribute`")
-    if os.getcwd() not in sys.path and "" not in sys.path:  # noqa: PTH109
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
-        reason = _reason(error, ImportError, SyntaxError)
-        raise ComponentError(f"{where}: {kind} {name!r} cannot be imported: {reason}") from None
-    if not hasattr(module, attribute):
-        hint = nearest(attribute, [item for item in vars(module) if not item.startswith("_")])
-        raise ComponentError(f"{where}: module {module_name!r} has no {attribute!r}; {hint}")
-    return getattr(module, attribute)
+        return import_named(kind, name)
+    except ComponentError as error:
+        raise ComponentError(f"{where}: {error}") from None
 
 
 def _construct(factory: Any, name: str, parameters: Mapping[str, Any], *, where: str) -> Any:
@@ -125,8 +113,8 @@ def _construct(factory: Any, name: str, parameters: Mapping[str, Any], *, where:
     except ComponentError as error:
         raise ComponentError(f"{where}: {error}") from None
     except Exception as error:  # noqa: BLE001 - a user's class may raise anything
-        reason = _reason(error, TypeError, ValueError)
-        raise ComponentError(f"{where}: {name!r} refuses its parameters: {reason}") from None
+        said = reason(error, TypeError, ValueError)
+        raise ComponentError(f"{where}: {name!r} refuses its parameters: {said}") from None
 
 
 def _check_parameters(factory: Callable[..., Any], name: str, parameters: Mapping[str, Any], *, where: str) -> None:
@@ -172,11 +160,6 @@ def _check(kind: str, component: Any, *, where: str) -> None:
         component.fingerprint()
     except Exception as error:  # noqa: BLE001 - a user's method may raise anything
         raise ComponentError(f"{label}: fingerprint() raised {describe(error)}") from None
-
-
-def _reason(error: Exception, *plain: type[Exception]) -> str:
-    """An exception in a message: those that say it all by themselves without their type."""
-    return " ".join(str(error).split()) if isinstance(error, plain) else describe(error)
 
 
 def _check_reads(kind: str, component: Any, *, label: str) -> None:

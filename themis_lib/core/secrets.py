@@ -49,7 +49,7 @@ def resolve_references(value: Any, *, where: str) -> Any:
 def resolve_public(text: str, *, where: str) -> str:
     """The text with its references resolved but for those to a variable whose name says that it holds a credential."""
     return _REFERENCE.sub(
-        lambda reference: reference[0] if _names_credential(reference[1]) else _variable(reference, where=where), text
+        lambda reference: reference[0] if names_credential(reference[1]) else _variable(reference, where=where), text
     )
 
 
@@ -61,7 +61,7 @@ def refuse_literal_secrets(spec: Any, *, where: str) -> None:
     """
     if isinstance(spec, Mapping):
         for key, item in spec.items():
-            if _names_credential(str(key)) and any(map(_is_literal, _texts(item))):
+            if names_credential(str(key)) and any(map(_is_literal, _texts(item))):
                 raise ConfigError(
                     f"{where}.{key} holds a credential as it is; put it into an environment variable and "
                     f"write '${{{_snake_case(str(key)).upper()}}}'"
@@ -89,7 +89,8 @@ def _variable(reference: re.Match[str], *, where: str) -> str:
     return os.environ[name]
 
 
-def _names_credential(key: str) -> bool:
+def names_credential(key: str) -> bool:
+    """Whether a key, by its last words, names a credential: `X-Api-Key` does, `max_tokens` does not."""
     words = _snake_case(key)
     if _TOKEN.search(words):
         return not _TEXT_TOKEN.search(words)

@@ -213,8 +213,10 @@ def _remote_batch(
     """The texts of a remote model."""
     constraint(**asked)
     pairs = [(_text("prompt", prompt), check_seed(one)) for prompt, one in _pairs(prompts, seed)]
-    settings: dict[str, Any] = {"temperature": Sampling(temperature=temperature).temperature, "max_tokens": longest, "stop": stop}
-    found = remote_texts(remote, [prompt for prompt, _ in pairs], [one for _, one in pairs], **settings, **asked)
+    found = remote_texts(
+        remote, [prompt for prompt, _ in pairs], [one for _, one in pairs],
+        temperature=Sampling(temperature=temperature).temperature, max_tokens=longest, stop=stop, **asked,
+    )  # fmt: skip
     return [_remote_text(remote, one, text, temperature) for (_, one), text in zip(pairs, found, strict=True)]
 
 
