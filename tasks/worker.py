@@ -30,6 +30,7 @@ from themis_lib.errors import FatalError
 
 T = TypeVar("T")
 _RUNS: dict[str, Run] = {}
+_ENDED: set[str] = set()
 #: How many tasks a run has submitted, so that whoever leaves can wait until all of them are on record.
 SUBMITTED: Counter[str] = Counter()
 #: Called with the run when a flow of this context starts one, for a display that follows it.
@@ -49,14 +50,20 @@ def register(run: Run) -> None:
 
 
 def unregister(run: Run) -> None:
-    """Forget a run that has ended, and stop what its tasks still do."""
+    """Forget a run that has ended, stop what its tasks still do, and keep those that wait from beginning."""
+    _ENDED.add(run.run_id)
     _RUNS.pop(run.run_id, None)
     shared_loop().cancel(run.run_id)
 
 
 def compute_shard(work: Mapping[str, Any]) -> Part:
-    """Run one stage over one shard, as `work` describes it. Raises `ShardError` when rows failed."""
+    """Run one stage over one shard, as `work` describes it.
+
+    Raises `ShardError` when rows failed, `FatalError` when the run has ended in this process before the shard's turn.
+    """
     run_id: str = work["run_id"]
+    if run_id in _ENDED:
+        raise FatalError(f"run {run_id} has ended")
     run = _RUNS.get(run_id)
     pipeline, store, progress = (run.pipeline, run.store, run.progress) if run else _rebuilt(work)
     stage = pipeline.stage(work["stage"])

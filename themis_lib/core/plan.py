@@ -125,11 +125,12 @@ def _estimate(stage: Stage, count: _Counts, nearest: Manifest | None) -> TokenUs
         return None
     wanted = count.missing + count.unknown
     record = next((record for record in nearest.stages if record.stage == stage.label), None) if nearest else None
-    if record and record.usage and record.rows:
-        rows = max(record.rows - record.skipped, 1)
-        counts = record.usage.model_dump()
+    used = record and (record.usage_computed if record.computed else record.usage)
+    if record and used:
+        rows = record.computed or max(record.rows - record.skipped, 1)
+        counts = used.model_dump()
         return TokenUsage(
-            **{name: None if used is None else round(used * wanted / rows) for name, used in counts.items()}
+            **{name: None if tokens is None else round(tokens * wanted / rows) for name, tokens in counts.items()}
         )
     longest = getattr(stage.generator, "max_tokens", None)
     if stage.price is None or not count.characters or longest is None:

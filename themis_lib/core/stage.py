@@ -242,10 +242,9 @@ class _Collector:
 
 def usage_of(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
     """The tokens of rows of the outputs table; null where none of them counts any."""
-    used = [row for row in rows if row.get("input_tokens") is not None or row.get("output_tokens") is not None]
-    if not used:
-        return None
-    return TokenUsage(**{name: sum(row.get(name) or 0 for row in used) for name in TokenUsage.model_fields})
+    counts = {name: [row[name] for row in rows if row.get(name) is not None] for name in TokenUsage.model_fields}
+    known = {name: sum(found) for name, found in counts.items() if found}
+    return TokenUsage(**known) if known else None
 
 
 def _storable(value: Any) -> Any:
