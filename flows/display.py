@@ -20,8 +20,10 @@ from themis_lib.core.progress import Progress, StageProgress
 from themis_lib.core.results import RunResult
 from themis_lib.core.summary import ALL_CASES
 from themis_lib.report.markdown import (
+    AGREEMENT_HEADINGS,
     STAGE_HEADINGS,
     SUMMARY_HEADINGS,
+    agreement_cells,
     commonest_errors,
     cost_line,
     dollars,
@@ -109,6 +111,8 @@ def print_result(result: RunResult, console: Console, *, seconds: float, page: s
     console.print(Text.assemble((manifest.name, "bold"), "  ", status, f"  {cases:,} cases in {seconds:.1f} s"))
     renderables = [_summary_table(result), _stages_table(result)]
     money = cost_line(result)
+    if result.agreement:
+        renderables.insert(1, _agreement_table(result))
     errors = commonest_errors(result)
     if errors:
         renderables.append(_errors_table(errors))
@@ -137,6 +141,18 @@ def _summary_table(result: RunResult) -> Table:
         place = row.dataset_id if row.slice == ALL_CASES else f"  {row.slice}"
         names = ("metric", "n", "errors", "mean", "95 % interval")
         table.add_row(Text(place), *(Text(cells[name]) for name in names))
+    return table
+
+
+def _agreement_table(result: RunResult) -> Table:
+    """Without the dataset's name where there is only one, which leaves room on a narrow terminal."""
+    first = 0 if len({record.dataset_id for record in result.agreement}) > 1 else 1
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in AGREEMENT_HEADINGS[first:]:
+        names = ("dataset", "metric", "label")
+        table.add_column(heading, justify="left" if heading in names else "right", no_wrap=True)
+    for record in result.agreement:
+        table.add_row(*map(Text, agreement_cells(record)[first:]))
     return table
 
 

@@ -1,4 +1,4 @@
-"""The evaluation flow: generate → parse → score → reduce, a task for each shard of each stage."""
+"""The evaluation flow: generate → parse → judge → score → reduce, a task for each shard of each stage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from tasks import generate, parse, reduce, score
+from tasks import generate, judge, parse, reduce, score
 from tasks.artifacts import live_progress, publish_report, run_label, tag_run
 from tasks.caching import result_storage
 from tasks.submit import submitting
@@ -54,6 +54,7 @@ async def evaluate(
                 stages = Stages(
                     generate=submitting(run, generate, storage=storage),
                     parse=submitting(run, parse, storage=storage),
+                    judge=submitting(run, judge, storage=storage),
                     score=submitting(run, score, storage=storage),
                     reduce=submitting(run, reduce, storage=storage),
                 )

@@ -1,4 +1,4 @@
-"""The four stages as Prefect tasks. A task is one shard of one stage; its result is the reference to its table.
+"""The stages as Prefect tasks. A task is one shard of one stage; its result is the reference to its table.
 
 A shard saves every row that succeeded before its task raises, so a retry repeats only the rows that failed. Tasks
 bear no tags, since each tag of a task costs requests for a concurrency limit; the flow run bears them.
@@ -41,5 +41,6 @@ def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
 
 generate = task(name="generate", retry_condition_fn=is_transient, **_OPTIONS)(compute)
 parse = task(name="parse", retry_condition_fn=is_transient, **_OPTIONS)(compute)
+judge = task(name="judge", retry_condition_fn=is_transient, **_OPTIONS)(compute)
 score = task(name="score", retry_condition_fn=is_transient, **_OPTIONS)(compute)
 reduce = task(name="reduce", retry_condition_fn=is_transient, **_OPTIONS)(compute)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import Counter
 from dataclasses import dataclass
 
-from themis_lib import Case, GenerationResult, ParsedOutput, Score
+from themis_lib import Case, GenerationResult, ParsedOutput, Score, TransientError
 from themis_lib.core.contexts import GenerateContext, ParseContext, ScoreContext
 
 CALLS: Counter[str] = Counter()
@@ -120,3 +121,30 @@ class SlowGenerator(Generator):
             log.write(f"{case.input}/{ctx.seed}\n")
         await asyncio.sleep(self.delay_s)
         return await super().generate(case, ctx)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Finds correct what its request says twice: as the expected output and as the beginning of the output.
+
+    `says` is its verdict whatever it is asked; `down` makes it fail for now.
+    """
+
+    says: str = ""
+    down: bool = False
+    name: str = "judge"
+
+    component_id = "tests/judge"
+    version = "1"
+    reads = ("input",)
+
+    def fingerprint(self) -> str:
+        return f"{self.name}/{self.says}"
+
+    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        count(self.name)
+        if self.down:
+            raise TransientError("503: overloaded")
+        *_, expected, output = re.findall(r"<[\w ]+ [0-9a-f]{16}>\n(.*?)\n</", case.input, re.DOTALL)
+        found = "correct" if output.split("/")[0] == expected else "incorrect"
+        return GenerationResult(final_output=self.says or f'{{"verdict": "{found}"}}')

@@ -28,6 +28,7 @@ PUBLIC = [
     "HubDataset",
     "InMemoryRunStore",
     "InputError",
+    "JudgeCall",
     "Message",
     "ModelError",
     "ParsedOutput",

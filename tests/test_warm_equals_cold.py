@@ -26,6 +26,11 @@ generators = st.fixed_dictionaries(
         "temperature": st.sampled_from([0.0, 1.0]),
     }
 )
+JUDGES = [
+    {"use": "tests.counting:Judge", "id": "a"},
+    {"use": "tests.counting:Judge", "id": "b", "says": '{"verdict": "correct"}'},
+    {"use": "tests.counting:Judge", "id": "c", "says": "no verdict"},
+]
 metrics = st.lists(
     st.sampled_from(
         [
@@ -33,6 +38,8 @@ metrics = st.lists(
             {"use": "tests.counting:Metric", "id": "scaled", "scale": 0.5},
             {"use": "tests.counting:MetadataMetric", "id": "metadata"},
             {"use": "builtin/numeric_match"},
+            {"use": "builtin/judge_correctness", "id": "one", "judge": "tests.counting:Judge", "explain": False},
+            {"use": "builtin/judge_correctness", "id": "all", "judge": JUDGES, "explain": False},
         ]
     ),
     max_size=3,

@@ -28,6 +28,7 @@ from themis_lib.core.models import (
 )
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.protocols import JudgeCall
 from themis_lib.core.results import CaseResult, RunResult, SummaryRow
 from themis_lib.core.store import InMemoryRunStore, RunStore
 from themis_lib.errors import (
@@ -65,6 +66,7 @@ __all__ = [
     "HubDataset",
     "InMemoryRunStore",
     "InputError",
+    "JudgeCall",
     "Message",
     "ModelError",
     "ParsedOutput",

@@ -251,6 +251,29 @@ def test_evaluation_never_falls_back(tmp_path: Path) -> None:
     assert "pip install 'themis-flows[local]'" in said
 
 
+def test_schema_can_be_put_on_afterwards() -> None:
+    """`with_schema` gives the generator that the setting gives; the one it was asked of stays as it is."""
+    plain, schema = llama(model="tiny", max_tokens=32), {"enum": ["yes", "no"]}
+
+    held = plain.with_schema(schema)
+
+    assert llama(model="tiny", max_tokens=32, schema=schema).fingerprint() == held.fingerprint()
+    assert plain.schema is None
+
+
+def test_example_judges_with_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every verdict is readable, and its agreement with the labels is reported, poor as it is."""
+    monkeypatch.chdir(Path(__file__).parents[2])
+    example = Experiment.from_config("examples/judge.yaml", overrides=[f"storage.store={tmp_path}"])
+
+    judged, contained = example.run().agreement
+
+    assert ("judged", 40, 0, 0) == (judged.metric_id, judged.n, judged.errors, judged.unlabelled)
+    assert judged.low is not None
+    assert contained.kappa is not None
+    assert judged.low < judged.kappa < contained.kappa
+
+
 def test_example_evaluates_the_bundled_model(tmp_path: Path) -> None:
     """What `make demo` runs: every group of tasks has its scores, and the model is neither perfect nor useless."""
     root = Path(__file__).parents[2]

@@ -37,6 +37,13 @@ def test_references_are_resolved_through_lists_and_mappings():
     assert spec["key"] == "${THEMIS_TEST_KEY}", "the spec itself must stay as it was"
 
 
+def test_component_inside_a_spec_keeps_its_references():
+    """They are resolved when it is built, so that a resolved value is never taken for a literal secret."""
+    spec = {"judge": [{"use": "llama", "key": "${THEMIS_TEST_KEY}"}], "other": "${THEMIS_TEST_KEY}"}
+
+    assert {**spec, "other": "s3cr3t"} == resolve_references(spec, where="metric")
+
+
 def test_value_of_a_variable_is_not_resolved_again(monkeypatch):
     """What a variable holds is taken as it is, even if it looks like a reference."""
     monkeypatch.setenv("THEMIS_TEST_BUCKET", "${THEMIS_TEST_KEY}")

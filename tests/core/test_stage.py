@@ -398,8 +398,9 @@ def test_shard_round_trips_through_json(store: RunStore) -> None:
     """A shard passes between tasks as JSON, with the references it has so far."""
     shard = shard_of(store, ["a"])
     full = Shard(
-        index=3, start=12, dataset_id="data", cases=shard.cases, outputs=shard.outputs, scores={"m": shard.cases}
-    )
+        index=3, start=12, dataset_id="data", cases=shard.cases, outputs=shard.outputs,
+        verdicts={"judge[m]": shard.cases}, scores={"m": shard.cases},
+    )  # fmt: skip
 
     assert shard == Shard.from_json(json.loads(json.dumps(shard.to_json())))
     assert full == Shard.from_json(json.loads(json.dumps(full.to_json())))

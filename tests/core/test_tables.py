@@ -63,6 +63,26 @@ RUN_COLUMNS = {
         format: string
         error: string
     """,
+    "verdicts": """
+        dataset_id: string
+        case_id: string
+        sample_index: int32
+        metric_id: string
+        judge_id: string
+        key: fixed_size_binary[16]
+        output: string
+        finish_reason: string
+        trace: string
+        conversation: string
+        artifacts: string
+        transport: string
+        input_tokens: int64
+        output_tokens: int64
+        cached_tokens: int64
+        reasoning_tokens: int64
+        latency_s: double
+        error: string
+    """,
     "scores": """
         dataset_id: string
         case_id: string

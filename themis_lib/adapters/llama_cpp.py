@@ -93,8 +93,8 @@ class Llama(Builtin):
         }
 
     def with_schema(self, schema: Any) -> Llama:
-        """The same model, its text constrained to a JSON Schema, a pydantic model or a Python type."""
-        return replace(self, schema=schema, regex=None, choices=None, response_format=None)
+        """The same generator, whose texts are JSON that satisfies a schema. Raises `InputError` as the settings do."""
+        return replace(self, schema=schema)
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """The text, decoded beside whatever else is asked for at the time; giving it up frees its place."""

@@ -137,8 +137,8 @@ class OpenAI(Builtin):
         }
 
     def with_schema(self, schema: Any) -> OpenAI:
-        """The same model, asked for JSON that fits a schema."""
-        return replace(self, schema=schema, response_format=None)
+        """The same model, asked for JSON that fits a schema. Raises `ComponentError` as the settings do."""
+        return replace(self, schema=schema)
 
     def with_runtime(self, runtime: RuntimeConfig) -> OpenAI:
         """A copy that keeps to a run's concurrency and timeout where it has none of its own."""

@@ -22,6 +22,9 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/regex_match": "themis_lib.builtins.metrics:RegexMatch",
         "builtin/f1": "themis_lib.builtins.metrics:F1",
         "builtin/choice_accuracy": "themis_lib.builtins.metrics:ChoiceAccuracy",
+        "builtin/judge_correctness": "themis_lib.builtins.judges:JudgeCorrectness",
+        "builtin/judge_rubric": "themis_lib.builtins.judges:JudgeRubric",
+        "builtin/judge_pairwise": "themis_lib.builtins.judges:JudgePairwise",
     },
     "reducer": {
         "builtin/first": "themis_lib.builtins.reducers:First",

@@ -37,14 +37,17 @@ class GenerationConfig(Model):
 class EvaluationConfig(Model):
     """How candidates are read and judged.
 
-    Parsers are tried in order until one finds an answer; without parsers the output is the answer. `slices` names
-    metadata columns; the summary gets a row for each of their values.
+    Parsers are tried in order until one finds an answer; without parsers the output is the answer. `judge_models` are
+    asked by every metric that asks judges and names none. `slices` names metadata columns; the summary gets a row for
+    each of their values. `agreement` maps metrics to metadata columns in which people have judged on the same
+    scale, to compare them.
     """
 
     metrics: list[Any] = Field(default_factory=list)
     parsers: list[Any] = Field(default_factory=list)
     judge_models: list[Any] = Field(default_factory=list)
     slices: list[str] = Field(default_factory=list)
+    agreement: dict[str, str] = Field(default_factory=dict)
 
 
 class StorageConfig(Model):

@@ -42,9 +42,14 @@ class ParseContext:
 
 @dataclass(frozen=True, slots=True)
 class ScoreContext:
-    """What a metric may see beside case and answer: `result` holds the output columns it declared in `reads`."""
+    """What a metric may see beside case and answer.
+
+    `result` holds the output columns it declared in `reads`. `verdicts` holds what its judges said, for a metric with
+    `judge_calls`: one judge after another, each in the order of the calls; `error` is set where a call failed.
+    """
 
     result: GenerationResult
+    verdicts: tuple[GenerationResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

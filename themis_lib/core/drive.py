@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from themis_lib.core.agreement import check_labels
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
 from themis_lib.core.stage import Shard
@@ -40,7 +41,9 @@ async def run_shards(run: Run, stages: Stages, *, window: int) -> None:
 def _cut(run: Run) -> list[Shard]:
     """All shards, before the first is evaluated: a bad line at the end of a dataset is found before money is spent."""
     shards = list(run.pipeline.shards(run.store))
-    check_slices(run.pipeline.experiment.evaluation.slices, shards, run.store)
+    evaluation = run.pipeline.experiment.evaluation
+    check_slices(evaluation.slices, shards, run.store)
+    check_labels(evaluation.agreement, shards, run.store)
     for shard in shards:
         run.expect(shard)
     return shards

@@ -130,5 +130,5 @@ async def _run_stages(run: Run) -> None:
         run.progress.finish(stage.label, part)
         return part
 
-    stages = Stages(generate=run_here, parse=run_here, score=run_here, reduce=run_here)
+    stages = Stages(generate=run_here, parse=run_here, judge=run_here, score=run_here, reduce=run_here)
     await run_shards(run, stages, window=1 if run.pipeline.generate.deterministic else 2)

@@ -33,7 +33,7 @@ from themis_lib.core.shards import case_columns, column_digests_of, masked_cases
 from themis_lib.core.stage import Emit, Outcome, Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import OUTPUTS
-from themis_lib.errors import RowError
+from themis_lib.errors import ConfigError, RowError
 
 
 class GenerateStage(Stage):
@@ -51,6 +51,7 @@ class GenerateStage(Stage):
         self, generator: Any, *, prompt_spec: PromptSpec, seeds: Sequence[int], runtime: RuntimeConfig,
         price: Price | None = None, budget: Budget | None = None,
     ) -> None:  # fmt: skip
+        _check_instructions(generator, prompt_spec)
         with_runtime = getattr(generator, "with_runtime", None)
         self.generator = with_runtime(runtime) if with_runtime else generator
         self.prompt_spec = prompt_spec
@@ -142,6 +143,15 @@ class GenerateStage(Stage):
             GenerateContext(run_id, case_id, dataset_id, seed, sample_index, self.prompt_spec, case.metadata)
             for (case_id, dataset_id), (seed, sample_index), case in zip(ids, samples, cases, strict=True)
         ]
+
+
+def _check_instructions(generator: Any, prompt_spec: PromptSpec) -> None:
+    own = getattr(generator, "instructions", None)
+    if own is not None and prompt_spec.instructions not in (None, own):
+        raise ConfigError(
+            f"{generator.component_id}: the generator and its prompt spec have different instructions; only one can "
+            "be sent; remove one"
+        )
 
 
 def _timed(generate: Any, cases: Sequence[Case], contexts: Sequence[GenerateContext], *, is_async: bool) -> Any:

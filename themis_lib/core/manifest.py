@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
+from themis_lib.core.agreement import AgreementRecord
 from themis_lib.core.models import Model, TokenUsage
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.prices import Price
@@ -78,6 +79,7 @@ class Manifest(Model):
     datasets: dict[str, int] = Field(default_factory=dict)
     stages: list[StageRecord] = Field(default_factory=list)
     summary_computed: int = 0
+    agreement: list[AgreementRecord] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
 
     @property

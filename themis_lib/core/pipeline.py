@@ -14,16 +14,16 @@ from themis_lib.core.components import build, component_name
 from themis_lib.core.datasets import case_tables
 from themis_lib.core.generate import GenerateStage
 from themis_lib.core.identity import digest
+from themis_lib.core.judge import JudgeStage, judge_stages
 from themis_lib.core.parse import ParseStage
 from themis_lib.core.prices import price_of
-from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.reduce import ReduceStage
 from themis_lib.core.score import ScoreStage
 from themis_lib.core.secrets import refuse_literal_secrets
 from themis_lib.core.stage import Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import Part
-from themis_lib.errors import ConfigError
+from themis_lib.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from themis_lib.core.experiment import Experiment
@@ -39,6 +39,7 @@ class Stages:
 
     generate: RunStage
     parse: RunStage
+    judge: RunStage
     score: RunStage
     reduce: RunStage
 
@@ -50,6 +51,7 @@ class Pipeline:
     experiment: Experiment
     generate: GenerateStage
     parse: ParseStage
+    judges: tuple[JudgeStage, ...]
     scores: tuple[ScoreStage, ...]
     reduce: ReduceStage
     seeds: tuple[int, ...]
@@ -58,7 +60,8 @@ class Pipeline:
     @property
     def stages(self) -> list[Stage]:
         """The stages that will run, in order."""
-        groups: list[Sequence[Stage]] = [[self.generate], [self.parse], self.scores, [self.reduce]]
+        judged: list[Stage] = [*self.judges, *self.scores]
+        groups: list[Sequence[Stage]] = [[self.generate], [self.parse], judged, [self.reduce]]
         last = STAGES.index(self.until_stage)
         return [stage for group in groups[: last + 1] for stage in group]
 
@@ -104,18 +107,33 @@ class Pipeline:
         return shards_of(self.experiment.datasets, store, cut)
 
     async def evaluate_shard(self, shard: Shard, stages: Stages) -> Shard:
-        """Generate, parse, score and reduce one shard."""
+        """Generate, parse, judge, score and reduce one shard."""
         last = STAGES.index(self.until_stage)
         shard = replace(shard, outputs=await stages.generate(self.generate, shard))
         if last >= STAGES.index("parse"):
             shard = replace(shard, answers=await stages.parse(self.parse, shard))
         if last >= STAGES.index("score"):
+            verdicts = await asyncio.gather(*(stages.judge(stage, shard) for stage in self.judges))
+            labels = [stage.label for stage in self.judges]
+            shard = replace(shard, verdicts=dict(zip(labels, verdicts, strict=True)))
             parts = await asyncio.gather(*(stages.score(stage, shard) for stage in self.scores))
             metric_ids = [stage.metric_id for stage in self.scores]
             shard = replace(shard, scores=dict(zip(metric_ids, parts, strict=True)))
         if last >= STAGES.index("reduce"):
             shard = replace(shard, results=await stages.reduce(self.reduce, shard))
         return shard
+
+    def is_readable(self, stage: Stage, shard: Shard) -> bool:
+        """Whether the tables that a stage reads are in a shard."""
+        if stage is self.generate:
+            return True
+        if stage is self.parse:
+            return shard.outputs is not None
+        if isinstance(stage, ScoreStage):
+            return shard.answers is not None and all(label in shard.verdicts for label in stage.judges)
+        if stage is self.reduce:
+            return shard.answers is not None and all(one.metric_id in shard.scores for one in self.scores)
+        return shard.answers is not None
 
 
 def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -> Pipeline:
@@ -130,14 +148,19 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
     generation, evaluation, runtime = experiment.generation, experiment.evaluation, experiment.runtime
     seeds = _seeds(experiment)
     generator = build("generator", generation.generator, where="generation.generator")
-    _check_instructions(generator, generation.prompt_spec)
     parsers = [
         build("parser", spec, where=f"evaluation.parsers[{index}]")
         for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"])
     ]
     metrics = _metrics(evaluation.metrics)
-    if evaluation.judge_models and not any(hasattr(metric, "judge") for metric in metrics.values()):
-        raise ConfigError("evaluation.judge_models: no metric of this experiment asks a judge; leave them out")
+    samples, prices, budget = len(seeds), experiment.cost.prices, Budget(experiment.cost.max_cost)
+    judges = judge_stages(
+        metrics, evaluation.judge_models, seed=_derived_seed(generation.candidate_policy.base_seed, 0), samples=samples,
+        runtime=runtime, prices=prices, budget=budget,
+    )  # fmt: skip
+    for metric_id in evaluation.agreement:
+        if metric_id not in metrics:
+            raise ConfigError(f"evaluation.agreement: no metric {metric_id!r}; {nearest(metric_id, metrics)}")
     reducer = build("reducer", generation.reducer, where="generation.reducer")
     wanted = getattr(reducer, "k", None)
     if isinstance(wanted, int) and wanted > len(seeds):
@@ -145,7 +168,6 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
             f"generation.reducer: {reducer.component_id} needs k={wanted} samples of each case, but there are "
             f"{len(seeds)}; raise generation.candidate_policy.num_samples"
         )
-    samples = len(seeds)
     return Pipeline(
         experiment=experiment,
         generate=GenerateStage(
@@ -153,23 +175,25 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
             prompt_spec=generation.prompt_spec,
             seeds=seeds,
             runtime=runtime,
-            price=price_of(generator, experiment.cost.prices),
-            budget=Budget(experiment.cost.max_cost),
+            price=price_of(generator, prices),
+            budget=budget,
         ),
         parse=ParseStage(parsers, samples=samples, runtime=runtime),
-        scores=tuple(ScoreStage(name, metric, samples=samples, runtime=runtime) for name, metric in metrics.items()),
+        judges=tuple(stage for of_metric in judges.values() for stage in of_metric),
+        scores=tuple(
+            ScoreStage(
+                name,
+                metric,
+                samples=samples,
+                runtime=runtime,
+                judges=[stage.label for stage in judges.get(name, ())],
+            )
+            for name, metric in metrics.items()
+        ),
         reduce=ReduceStage(reducer, metric_ids=list(metrics), samples=samples, runtime=runtime),
         seeds=seeds,
         until_stage=until_stage,  # type: ignore[arg-type]
     )
-
-
-def _check_instructions(generator: Any, prompt_spec: PromptSpec) -> None:
-    own = getattr(generator, "instructions", None)
-    if own is not None and prompt_spec.instructions not in (None, own):
-        raise ConfigError(
-            "generation: the generator and prompt_spec have different instructions; they are sent once, so remove one"
-        )
 
 
 def _seeds(experiment: Experiment) -> tuple[int, ...]:

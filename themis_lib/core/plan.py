@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from themis_lib.core.generate import GenerateStage
 from themis_lib.core.identity import canonical_json
+from themis_lib.core.judge import JudgeStage
 from themis_lib.core.manifest import Manifest, manifests
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.pipeline import Pipeline
@@ -45,21 +46,15 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
     """What each stage would find and what it would compute, with the reason why rows would miss."""
     counts = {stage.label: _Counts() for stage in pipeline.stages}
     for shard in list(pipeline.shards(store)):
-        known: Shard | None = shard
-        scored = True  # whether every metric so far has its table: reduce needs them all
         for stage in pipeline.stages:
-            readable = known if stage is not pipeline.reduce or scored else None
+            readable = pipeline.is_readable(stage, shard)
             rows = pipeline.rows_in(stage, shard)
-            found, missing = (0, 0) if readable is None else asyncio.run(_look_up(stage, readable, store))
-            counts[stage.label].add(rows, found, missing, known=readable is not None)
+            found, missing = asyncio.run(_look_up(stage, shard, store)) if readable else (0, 0)
+            counts[stage.label].add(rows, found, missing, known=readable)
             if missing and stage is pipeline.generate:
                 counts[stage.label].characters += missing * _mean_length(shard, store)
-            after = _next(stage, readable, store) if readable and found == rows else None
-            if isinstance(stage, ScoreStage):
-                scored = scored and after is not None
-                known = after or known
-            else:
-                known = after
+            if readable and found == rows:
+                shard = _next(stage, shard, store)
     nearest = _nearest_run(pipeline, store)
     return [
         StagePlan(
@@ -102,16 +97,17 @@ async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, in
     return (part.rows if part else 0), 0
 
 
-def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard | None:
-    """The shard with this stage's table."""
+def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard:
+    """The shard with this stage's table, where it has one."""
     part = stage.row_set(store).shard(stage.shard_name(shard))
-    return None if part is None else _with_part(stage, shard, part)
-
-
-def _with_part(stage: Stage, shard: Shard, part: Any) -> Shard:
+    if part is None:
+        return shard
+    if isinstance(stage, JudgeStage):
+        return replace(shard, verdicts={**shard.verdicts, stage.label: part})
     if isinstance(stage, ScoreStage):
         return replace(shard, scores={**shard.scores, stage.metric_id: part})
-    return replace(shard, **{{"generate": "outputs", "parse": "answers", "reduce": "results"}[stage.name]: part})
+    table: dict[str, Any] = {{"generate": "outputs", "parse": "answers", "reduce": "results"}[stage.name]: part}
+    return replace(shard, **table)
 
 
 def _mean_length(shard: Shard, store: RunStore) -> float:

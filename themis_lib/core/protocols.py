@@ -4,12 +4,20 @@ Every component has `component_id`, `version` and `fingerprint()` (its settings,
 async. It may declare `reads`, the columns it is handed and its keys cover; a component that declares nothing reads
 the whole case (`WHOLE_CASE`). A generator that returns the same output for the same input and seed says so with
 `deterministic = True`; then equal rows are computed once.
+
+A metric may ask models for their verdict: it has `judge_calls`, the questions it asks about every answer, and finds
+the verdicts in the `ScoreContext` of `score`. Its attribute `judge` names whom it asks: a generator as a configuration
+gives one, or a list of them, a panel; without it the experiment's `judge_models` are asked. Judges are stages of
+their own, so that an edit of `score` asks nobody again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
+
+from pydantic import JsonValue
 
 from themis_lib.core.contexts import GenerateContext, ParseContext, ReduceContext, ScoreContext
 from themis_lib.core.models import (
@@ -21,6 +29,7 @@ from themis_lib.core.models import (
     Score,
     ScoreError,
 )
+from themis_lib.core.prompts import PromptSpec
 
 #: What a component that declares nothing reads.
 WHOLE_CASE: tuple[str, ...] = ("input", "expected_output", "metadata")
@@ -93,9 +102,24 @@ class Reducer(Component, Protocol):
         """The chosen sample or the aggregate; `candidates` are ordered by sample."""
 
 
-@runtime_checkable
-class Judge(Component, Protocol):
-    """A model that a metric asks for a verdict: any generator can be one."""
+@dataclass(frozen=True)
+class JudgeCall:
+    """One question that a metric asks each of its judges about each answer.
 
-    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult | Awaitable[Any]:
-        """The verdict, as generated text or JSON."""
+    `request` is a pure function of what `score` is handed, verdicts apart, and returns the judge's input; it raises
+    `RowError` where there is nothing to judge. `name` tells the questions of a metric apart. `schema` is the JSON
+    Schema of a verdict: enforced by a judge that has `with_schema`, told to any other.
+    """
+
+    request: Callable[[ParsedOutput, Case, ScoreContext], JsonValue]
+    prompt_spec: PromptSpec = field(default_factory=PromptSpec)
+    name: str = ""
+    schema: dict[str, Any] | None = None
+
+
+@runtime_checkable
+class JudgeMetric(Metric, Protocol):
+    """A metric that asks models for their verdict: any generator can be a judge."""
+
+    def judge_calls(self) -> Sequence[JudgeCall]:
+        """The questions it asks about each answer."""

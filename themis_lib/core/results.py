@@ -10,7 +10,9 @@ from typing import Any, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
+from themis_lib.core.agreement import AgreementRecord
 from themis_lib.core.identity import load_json, load_json_or_null
 from themis_lib.core.manifest import Manifest, RunStatus, StageRecord, read_manifest
 from themis_lib.core.metadata import metadata_value
@@ -45,12 +47,13 @@ class SummaryRow(Model):
 
 
 class CaseResult(Model):
-    """One case with everything that was made of it; lists are in sample order."""
+    """One case with everything that was made of it; lists are in sample order, verdicts by judge."""
 
     dataset_id: str
     case: Case
     generated_candidates: list[GenerationResult]
     parsed_outputs: list[ParsedOutput]
+    verdicts: dict[str, list[GenerationResult]] = Field(default_factory=dict)
     scores: dict[str, list[Score | ScoreError]]
     reduced: dict[str | None, ReducedCandidate]
 
@@ -85,6 +88,11 @@ class RunResult:
     def progress(self) -> dict[str, StageRecord]:
         """Rows computed, cached and failed, by stage."""
         return {record.stage: record for record in self.manifest.stages}
+
+    @property
+    def agreement(self) -> list[AgreementRecord]:
+        """How far metrics agree with labels, where `evaluation.agreement` asks."""
+        return self.manifest.agreement
 
     @property
     def location(self) -> str:
@@ -154,7 +162,7 @@ class CaseSequence(Sequence[CaseResult]):
         return self._loaded[1]
 
     def _read(self, group: int) -> dict[str, list[dict[str, Any]]]:
-        """The rows of one shard by table; scores have a row group for each metric."""
+        """The rows of one shard by table; scores have a row group for each metric, verdicts for each judge."""
         rows = {}
         for name, file in self._files.items():
             each = file.num_row_groups // len(self._ends)
@@ -175,6 +183,7 @@ def _case_results(rows: Mapping[str, list[dict[str, Any]]]) -> list[CaseResult]:
             case=_case(row),
             generated_candidates=[_candidate(output) for output in rows_of("outputs", row)],
             parsed_outputs=[_answer(answer) for answer in rows_of("answers", row)],
+            verdicts=_verdicts(rows_of("verdicts", row)),
             scores=_scores(rows_of("scores", row)),
             reduced={result["metric_id"]: _reduced(result) for result in rows_of("results", row)},
         )
@@ -199,12 +208,22 @@ def _case(row: Mapping[str, Any]) -> Case:
 
 
 def _candidate(row: dict[str, Any]) -> GenerationResult:
+    return _generated(row, candidate_id=f"{row['case_id']}-{row['sample_index']}", seed=row["seed"])
+
+
+def _verdicts(rows: Sequence[dict[str, Any]]) -> dict[str, list[GenerationResult]]:
+    verdicts: defaultdict[str, list[GenerationResult]] = defaultdict(list)
+    for row in rows:
+        verdicts[row["judge_id"]].append(_generated(row))
+    return dict(verdicts)
+
+
+def _generated(row: dict[str, Any], **fields: Any) -> GenerationResult:
     usage = {name: row[name] for name in TokenUsage.model_fields}
     return result_of(
         row,
-        candidate_id=f"{row['case_id']}-{row['sample_index']}",
+        **fields,
         sample_index=row["sample_index"],
-        seed=row["seed"],
         latency_s=row["latency_s"],
         usage=TokenUsage(**usage) if any(value is not None for value in usage.values()) else None,
     )

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from themis_lib.core.agreement import Labels
 from themis_lib.core.identity import load_json
 from themis_lib.core.manifest import (
     Manifest,
@@ -35,6 +36,8 @@ from themis_lib.core.summary import Scores, summarise
 from themis_lib.core.tables import RUN_TABLES
 from themis_lib.errors import describe
 
+_JUDGE_IDS = ("metric_id", "judge_id")
+
 
 class Run:
     """Takes finished shards in order, writes the run's tables, and closes with a status.
@@ -50,6 +53,7 @@ class Run:
         self.result: RunResult | None = None
         self._tables = _TableWriters(store, f"runs/{self.run_id}")
         self._scores = Scores(pipeline.experiment.evaluation.slices)
+        self._labels = Labels(pipeline.experiment.evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
         self._usage: dict[str, TokenUsage] = {}
         self._datasets: defaultdict[str, int] = defaultdict(int)
@@ -82,6 +86,10 @@ class Run:
             self._add_samples("outputs", self.pipeline.generate.label, shard.outputs, {**ids, "seed": seeds})
         if shard.answers:
             self._add_samples("answers", self.pipeline.parse.label, shard.answers, ids)
+        for stage in self.pipeline.judges if shard.verdicts else ():
+            part = shard.verdicts[stage.label]
+            names = {name: pa.array([getattr(stage, name)] * part.rows, pa.string()) for name in _JUDGE_IDS}
+            self._add_samples("verdicts", stage.label, part, {**ids, **names})
         for metric_id, part in shard.scores.items():
             names = {"metric_id": pa.array([metric_id] * part.rows, pa.string())}
             self._add_samples("scores", f"score[{metric_id}]", part, {**ids, **names})
@@ -116,7 +124,9 @@ class Run:
         self._add_samples("results", reduce.label, shard.results, ids)
         metric_ids = [metric_id for metric_id in reduce.metric_ids if metric_id is not None]
         if metric_ids:
-            self._scores.add(cases, read(self.store, shard.results), metric_ids)
+            results = read(self.store, shard.results)
+            self._scores.add(cases, results, metric_ids)
+            self._labels.add(cases, results, metric_ids)
 
     def _status(self) -> RunStatus:
         counts = self.progress.stages()
@@ -152,6 +162,7 @@ class Run:
             "stages": stages,
             "datasets": dict(self._datasets),
             "summary_computed": summary_computed,
+            "agreement": [] if error else self._labels.records(),
         }
         self._manifest = Manifest.model_validate({**self._manifest.model_dump(), **closing})
         write_manifest(self.store, self._manifest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,18 +13,10 @@ from themis_lib.core.calls import call_rows
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.identity import canonical_json, load_json_or_null
-from themis_lib.core.models import ParsedOutput, Score, ScoreError
+from themis_lib.core.identity import canonical_json, load_json
+from themis_lib.core.models import GenerationResult, Score, ScoreError
 from themis_lib.core.outputs import masked_results
-from themis_lib.core.protocols import ANSWER_COLUMNS, OUTPUT_COLUMNS
-from themis_lib.core.shards import (
-    carried_errors,
-    case_columns,
-    column_digests_of,
-    masked_cases,
-    read,
-    sample_rows,
-)
+from themis_lib.core.shards import answer_digests, answer_rows, column_digests_of, masked_cases, parsed_outputs, read
 from themis_lib.core.stage import Emit, Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import SCORES
@@ -31,14 +24,21 @@ from themis_lib.errors import RowError
 
 
 class ScoreStage(Stage):
-    """Rows are cases × samples. A key covers what the metric reads: built-ins the value and the expected output."""
+    """Rows are cases × samples. A key covers what the metric reads: built-ins the value and the expected output.
+
+    Where the metric asks judges (`judges`, the labels of their stages), it also covers what each said, or why it
+    did not. A row for which no judge has an answer is an error without the metric being asked.
+    """
 
     name = "score"
     schema = SCORES
 
-    def __init__(self, metric_id: str, metric: Any, *, samples: int, runtime: RuntimeConfig) -> None:
+    def __init__(
+        self, metric_id: str, metric: Any, *, samples: int, runtime: RuntimeConfig, judges: Sequence[str] = ()
+    ) -> None:
         self.metric_id = metric_id
         self.metric = metric
+        self.judges = tuple(judges)
         self._samples = samples
         self._runtime = runtime
         self._reads = reads_of("metric", metric)
@@ -53,55 +53,59 @@ class ScoreStage(Stage):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return self._reads
+        return (*self._reads, "verdicts") if self.judges else self._reads
 
     def columns(self, shard: Shard) -> dict[str, Any]:
-        answers = [name for name in self._reads if name in ANSWER_COLUMNS]
-        outputs = [name for name in self._reads if name in OUTPUT_COLUMNS]
-        return {
-            "cases": column_digests_of(shard.cases, case_columns(self._reads)),
-            "outputs": column_digests_of(shard.outputs, [*outputs, *([] if self._reads_answer else ["error"])]),
-            "answers": column_digests_of(shard.answers, [*answers, "error"] if self._reads_answer else []),
-            "samples": self._samples,
-        }
-
-    @property
-    def _reads_answer(self) -> bool:
-        """Whether the metric judges the answer; one that reads the output alone needs no answer to be there."""
-        return any(name in ANSWER_COLUMNS for name in self._reads)
+        columns = answer_digests(shard, self._reads, self._samples)
+        if self.judges:
+            columns["verdicts"] = [column_digests_of(shard.verdicts[label], _VERDICT) for label in self.judges]
+        return columns
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        columns = sample_rows(shard, store, self._samples, case_columns(self._reads))
-        for part, names in ((shard.answers, ANSWER_COLUMNS), (shard.outputs, OUTPUT_COLUMNS)):
-            wanted = [name for name in self._reads if name in names]
-            if wanted:
-                table = read(store, part)
-                columns.update({name: table[name].combine_chunks() for name in wanted})
-        source, stage = (shard.answers, "parse") if self._reads_answer else (shard.outputs, "generate")
-        columns["error"] = carried_errors(read(store, source), stage)
+        columns = answer_rows(shard, store, self._reads, self._samples)
+        if self.judges:
+            verdicts = [_verdict_texts(read(store, shard.verdicts[label])) for label in self.judges]
+            columns["verdicts"] = pa.array([f"[{','.join(texts)}]" for texts in zip(*verdicts, strict=True)])
         return pa.table(columns)
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
-        cases, contexts = masked_cases(rows, self._reads), list(map(ScoreContext, masked_results(rows, self._reads)))
-        parsed = _parsed_outputs(rows)
+        cases, parsed = masked_cases(rows, self._reads), parsed_outputs(rows)
+        contexts = list(map(ScoreContext, masked_results(rows, self._reads), self._verdicts(rows)))
         score = self.metric.score
 
         def call(position: int) -> Any:
+            verdicts = contexts[position].verdicts
+            if verdicts and all(verdict.error for verdict in verdicts):
+                return ScoreError(reason=f"judge: {verdicts[0].error}")
             return score(parsed[position], cases[position], contexts[position])
 
+        async def call_async(position: int) -> Any:
+            result = call(position)
+            return await result if inspect.isawaitable(result) else result
+
+        is_async = inspect.iscoroutinefunction(score)
         await call_rows(
-            call, rows.num_rows, is_async=inspect.iscoroutinefunction(score), name=f"score/{self.fingerprint}",
+            call_async if is_async else call, rows.num_rows, is_async=is_async, name=f"score/{self.fingerprint}",
             runtime=self._runtime, to_record=_record, emit=emit,
         )  # fmt: skip
 
+    def _verdicts(self, rows: pa.Table) -> list[tuple[GenerationResult, ...]]:
+        if not self.judges:
+            return [()] * rows.num_rows
+        return [
+            tuple(GenerationResult(final_output=output, error=error) for output, error in load_json(text))
+            for text in rows["verdicts"].to_pylist()
+        ]
 
-def _parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:
-    count = rows.num_rows
-    values = rows["value"].to_pylist() if "value" in rows.column_names else [None] * count
-    formats = rows["format"].to_pylist() if "format" in rows.column_names else [None] * count
-    return [
-        ParsedOutput(value=load_json_or_null(value), format=name) for value, name in zip(values, formats, strict=True)
-    ]
+
+#: What a score's key covers of a verdict.
+_VERDICT = ("output", "error")
+
+
+def _verdict_texts(table: pa.Table) -> list[str]:
+    """Each verdict as JSON text: `[output, error]`."""
+    pairs = zip(table["output"].to_pylist(), table["error"].to_pylist(), strict=True)
+    return [f"[{output or 'null'},{'null' if error is None else canonical_json(error)}]" for output, error in pairs]
 
 
 def _record(score: Any) -> dict[str, Any]:

@@ -34,12 +34,14 @@ _TOKEN_SOURCES = frozenset({"anon", "browser", "cache", "cloud", "google_default
 def resolve_references(value: Any, *, where: str) -> Any:
     """The value with every `${NAME}` in it replaced by that environment variable, through lists and mappings.
 
-    Keys are left as they are. Raises `ConfigError`, naming the variable and the place below `where`, when one
-    is not set.
+    Keys are left as they are, and so is the spec of a component (a mapping with `use`), whose references are replaced
+    when it is built. Raises `ConfigError`, naming the variable and the place below `where`, when one is not set.
     """
     if isinstance(value, str):
         return _REFERENCE.sub(partial(_variable, where=where), value)
     if isinstance(value, Mapping):
+        if "use" in value:
+            return value
         return {key: resolve_references(item, where=f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [resolve_references(item, where=f"{where}[{at}]") for at, item in enumerate(value)]

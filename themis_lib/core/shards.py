@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from themis_lib.core.identity import load_json_or_null
-from themis_lib.core.models import Case
-from themis_lib.core.protocols import CASE_COLUMNS
+from themis_lib.core.models import Case, ParsedOutput
+from themis_lib.core.protocols import ANSWER_COLUMNS, CASE_COLUMNS, OUTPUT_COLUMNS
 from themis_lib.core.stage import Shard
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import Part
@@ -55,6 +56,45 @@ def carried_errors(table: pa.Table, stage: str) -> pa.Array:
     pairs = zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)
     texts = [text if text is None or key is None else f"{stage}: {text}" for key, text in pairs]
     return pa.array(texts, pa.string())
+
+
+def answer_digests(shard: Shard, reads: Sequence[str], samples: int) -> dict[str, Any]:
+    """The digests of what `answer_rows` reads."""
+    answers = [name for name in reads if name in ANSWER_COLUMNS]
+    outputs = [name for name in reads if name in OUTPUT_COLUMNS]
+    return {
+        "cases": column_digests_of(shard.cases, case_columns(reads)),
+        "outputs": column_digests_of(shard.outputs, outputs if answers else [*outputs, "error"]),
+        "answers": column_digests_of(shard.answers, [*answers, "error"] if answers else []),
+        "samples": samples,
+    }
+
+
+def answer_rows(shard: Shard, store: RunStore, reads: Sequence[str], samples: int) -> dict[str, pa.Array]:
+    """What a metric judges by its columns: ids, case, output and answer, and the error of a sample that lacks it.
+
+    A metric that reads the output alone needs no answer to be there.
+    """
+    columns = sample_rows(shard, store, samples, case_columns(reads))
+    for part, names in ((shard.answers, ANSWER_COLUMNS), (shard.outputs, OUTPUT_COLUMNS)):
+        wanted = [name for name in reads if name in names]
+        if wanted:
+            table = read(store, part)
+            columns.update({name: table[name].combine_chunks() for name in wanted})
+    reads_answer = any(name in ANSWER_COLUMNS for name in reads)
+    source, stage = (shard.answers, "parse") if reads_answer else (shard.outputs, "generate")
+    columns["error"] = carried_errors(read(store, source), stage)
+    return columns
+
+
+def parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:
+    """The answer of each row, in the columns that were read."""
+    count = rows.num_rows
+    values = rows["value"].to_pylist() if "value" in rows.column_names else [None] * count
+    formats = rows["format"].to_pylist() if "format" in rows.column_names else [None] * count
+    return [
+        ParsedOutput(value=load_json_or_null(value), format=name) for value, name in zip(values, formats, strict=True)
+    ]
 
 
 def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:

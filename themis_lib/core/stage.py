@@ -30,6 +30,7 @@ from themis_lib.errors import ShardError, describe, is_transient
 #: Columns that hold canonical JSON text already.
 _JSON_COLUMNS = {
     "input", "expected_output", "metadata", "output", "trace", "conversation", "artifacts", "value", "candidates",
+    "verdicts",
 }  # fmt: skip
 
 _FLUSH_S = 1.0
@@ -48,6 +49,7 @@ class Shard:
     cases: Part
     outputs: Part | None = None
     answers: Part | None = None
+    verdicts: Mapping[str, Part] = field(default_factory=dict)
     scores: Mapping[str, Part] = field(default_factory=dict)
     results: Part | None = None
 
@@ -64,6 +66,7 @@ class Shard:
             "start": self.start,
             "dataset_id": self.dataset_id,
             **{name: part.to_json() if part else None for name, part in parts.items()},
+            "verdicts": {label: part.to_json() for label, part in self.verdicts.items()},
             "scores": {metric_id: part.to_json() for metric_id, part in self.scores.items()},
         }
 
@@ -81,6 +84,7 @@ class Shard:
             cases=Part(**value["cases"]),
             outputs=part("outputs"),
             answers=part("answers"),
+            verdicts={label: Part(**item) for label, item in value["verdicts"].items()},
             scores={metric_id: Part(**item) for metric_id, item in value["scores"].items()},
             results=part("results"),
         )

@@ -1,8 +1,8 @@
 """The tables of a run: their columns are an interface, read as they are by DuckDB, Polars or pandas.
 
 Rows at rest (`<store>/rows/…`) hold a key and what the stage wrote; the tables of a run (`<store>/runs/…`) hold the
-same columns behind the ids of the case, the sample and the metric. JSON columns are canonical JSON text. A null
-output, value or score comes with the reason in `error`.
+same columns behind the ids of the case, the sample, the metric and the judge. JSON columns are canonical JSON text. A
+null output, value or score comes with the reason in `error`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CASES = pa.schema(
     ]
 )
 
-#: What generate writes. Latency and transport are different at every call: no key can cover them.
+#: What generate and judge write. Latency and transport are different at every call: no key can cover them.
 OUTPUTS = pa.schema(
     [
         ("output", pa.string()),
@@ -97,6 +97,7 @@ RUN_TABLES: dict[str, pa.Schema] = {
     ),
     "outputs": pa.schema([*_SAMPLE_IDS, KEY, ("seed", pa.int64()), *OUTPUTS]),
     "answers": pa.schema([*_SAMPLE_IDS, KEY, *ANSWERS]),
+    "verdicts": pa.schema([*_SAMPLE_IDS, ("metric_id", pa.string()), ("judge_id", pa.string()), KEY, *OUTPUTS]),
     "scores": pa.schema([*_SAMPLE_IDS, ("metric_id", pa.string()), KEY, *SCORES]),
     "results": pa.schema([*_CASE_IDS, ("metric_id", pa.string()), KEY, ("reducer", pa.string()), *RESULTS]),
     "summary": SUMMARY,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from themis_lib.core.agreement import AgreementRecord
 from themis_lib.core.manifest import StageRecord
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.results import RunResult, SummaryRow
@@ -23,6 +24,7 @@ def markdown_report(result: RunResult) -> str:
         f"Tables: `{result.location}`",
         "## Summary",
         markdown_table(SUMMARY_HEADINGS, [summary_cells(row) for row in result.summary]),
+        *_agreement_parts(result),
         "## Rows",
         markdown_table(
             STAGE_HEADINGS,
@@ -69,6 +71,13 @@ def _tokens(record: StageRecord) -> str:
     return f"{', '.join(counts)} tokens in this run"
 
 
+def _agreement_parts(result: RunResult) -> list[str]:
+    if not result.agreement:
+        return []
+    rows = [agreement_cells(record) for record in result.agreement]
+    return ["## Agreement with labels (Cohen's kappa)", markdown_table(AGREEMENT_HEADINGS, rows)]
+
+
 STAGE_HEADINGS = ("stage", "rows", "computed", "cached", "skipped", "failed", "errors")
 
 
@@ -92,10 +101,31 @@ SUMMARY_HEADINGS = (
 
 def summary_cells(row: SummaryRow) -> tuple[str, ...]:
     """A row of the summary as text; an em dash where there is no number."""
-    interval = "—" if row.low is None or row.high is None else f"{row.low:.4f} – {row.high:.4f}"
     return (
         row.dataset_id, row.slice, row.metric_id, f"{row.n:,}", f"{row.errors:,}", _number(row.mean),
-        _number(row.standard_error), interval, row.interval_method or "—",
+        _number(row.standard_error), _interval(row.low, row.high), row.interval_method or "—",
+    )  # fmt: skip
+
+
+AGREEMENT_HEADINGS = (
+    "dataset",
+    "metric",
+    "label",
+    "n",
+    "errors",
+    "no label",
+    "agree",
+    "kappa",
+    "95 % interval",
+)
+
+
+def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
+    """How far a metric agrees with labels as text, under `AGREEMENT_HEADINGS`."""
+    return (
+        record.dataset_id, record.metric_id, record.label, f"{record.n:,}", f"{record.errors:,}",
+        f"{record.unlabelled:,}", _number(record.observed, 3), _number(record.kappa, 3),
+        _interval(record.low, record.high, 3),
     )  # fmt: skip
 
 
@@ -117,7 +147,7 @@ def _is_new(reason: str, known: set[str]) -> bool:
     return reason not in known and reason.partition(": ")[2] not in known
 
 
-_STAGE_OF = dict(zip(list(RUN_TABLES)[1:5], ("generate", "parse", "score", "reduce"), strict=True))
+_STAGE_OF = dict(zip(list(RUN_TABLES)[1:6], ("generate", "parse", "judge", "score", "reduce"), strict=True))
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -141,5 +171,9 @@ def _short(text: str) -> str:
     return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
 
 
-def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.4f}"
+def _interval(low: float | None, high: float | None, digits: int = 4) -> str:
+    return "—" if low is None or high is None else f"{low:.{digits}f} – {high:.{digits}f}"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "—" if value is None else f"{value:.{digits}f}"
