@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +28,21 @@ def write_cases(*, path: str, cases: int) -> None:
         pyarrow.parquet.write_table(pyarrow.json.read_json(lines), path)
 
 
-def in_process(*, data: str, store: str, cases: int) -> dict[str, Any]:
+def in_process(*, data: str, store: str, cases: int, settings: Sequence[str] = ()) -> dict[str, Any]:
     """Evaluate the first cases of a file with `Experiment.run`."""
     from themis_lib import Experiment
 
     imported_bytes = _peak_bytes()
     began = time.perf_counter()
-    result = Experiment.from_config(EXPERIMENT, overrides=_settings(data, store), limit=cases).run()
+    result = Experiment.from_config(EXPERIMENT, overrides=[*_settings(data, store), *settings], limit=cases).run()
     return {**_outcome(result, began), "imported_bytes": imported_bytes}
 
 
-def through_flow(*, data: str, store: str, cases: int, api_url: str) -> dict[str, Any]:
+def through_flow(*, data: str, store: str, cases: int, api_url: str, settings: Sequence[str] = ()) -> dict[str, Any]:
     """Evaluate the first cases of a file with the flow, until the server has recorded everything."""
     from flows.local import run_to_end
 
-    parameters = {"experiment": EXPERIMENT, "overrides": _settings(data, store), "limit": cases}
+    parameters = {"experiment": EXPERIMENT, "overrides": [*_settings(data, store), *settings], "limit": cases}
     began = time.perf_counter()
     outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda _: None))
     return _outcome(outcome.run.result, began)

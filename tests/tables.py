@@ -7,7 +7,7 @@ from typing import Any
 from themis_lib import RunResult
 from themis_lib.core.tables import RUN_TABLES
 
-VOLATILE = {"latency_s"}
+VOLATILE = {"latency_s", "transport"}
 
 
 def tables_of(result: RunResult) -> dict[str, list[dict[str, Any]]]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable, Iterator
+
 import pytest
+
+from tests.adapters.provider_server import ProviderServer
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +21,25 @@ def environment(facts_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No network, and nothing of the user's own cache."""
     monkeypatch.setenv("THEMIS_CACHE_DIR", facts_folder)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
+    """A provider that answers well until a test gives it a script; the environment has a key for it."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
+    for variable in ("OPENAI_BASE_URL", "VLLM_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    with ProviderServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port of loopback where nobody listens."""
+
+    def find() -> int:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            return int(found.getsockname()[1])
+
+    return find

@@ -39,8 +39,8 @@ def translated(error: Exception) -> Exception:
     """
     if isinstance(error, ThemisError):
         return error
-    if isinstance(error, json.JSONDecodeError):
-        return TransientError(f"the provider's reply is not JSON: {error.msg}")
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+        return TransientError(f"the provider's reply is not JSON: {error}")
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "response"):
         return _from_status(status, error)
@@ -49,15 +49,19 @@ def translated(error: Exception) -> Exception:
     return error
 
 
+def is_final(response: Any) -> bool:
+    """Whether a 429 speaks of the account, so that trying again is of no use."""
+    return response.status_code == 429 and any(code in response.text for code in _FATAL_CODES)
+
+
 def _from_status(status: int, error: Any) -> Exception:
     said = f"HTTP {status}: {_message(error)}"
     code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
-    if code in _FATAL_CODES:
-        return FatalError(f"the provider refuses every request like this one: {said}")
+    is_moderated = status == 403 and any(word in said.lower() for word in _MODERATION)
+    if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
+        return FatalError(f"{_ADVICE.get(status, 'the provider refuses every request like this one')}: {said}")
     if status in _TRANSIENT_STATUSES or status >= 500 or status < 400:
         return TransientError(said)
-    if status in _FATAL_STATUSES and not (status == 403 and any(word in said.lower() for word in _MODERATION)):
-        return FatalError(f"{_ADVICE.get(status, 'the provider refuses every request like this one')}: {said}")
     return RowError(said)
 
 
@@ -80,5 +84,7 @@ def _message(error: Any) -> str:
 
 
 def _lost(error: Exception) -> str:
+    url = getattr(getattr(error, "request", None), "url", None)
+    host = f" {url.host}:{url.port}" if url is not None and url.port else f" {url.host}" if url is not None else ""
     cause = f" ({describe(error.__cause__)})" if error.__cause__ else ""
-    return f"{' '.join(str(error).split())}{cause}"
+    return f"no answer from the provider{host}: {' '.join(str(error).split())}{cause}"

@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from aiolimiter import AsyncLimiter
+
+from themis_lib.errors import ComponentError
+
+if TYPE_CHECKING:
+    from aiolimiter import AsyncLimiter
 
 _MINUTE_S = 60.0
 _LONGEST_PAUSE_S = 120.0
@@ -36,14 +40,14 @@ class Limits:
 class Throttle:
     """Admits the requests to one provider from one event loop, no more slowly than its limits require.
 
-    A burst up to a minute's allowance goes at once. A reply that says that nothing remains, holds the next request
-    until something does. A single refusal (429) delays nobody but the request refused; when most of the last
-    replies are refusals, everybody waits as long as the provider asks and fewer requests are in flight, until
-    replies are good again.
+    A burst up to a minute's allowance goes at once. After a reply that says that nothing remains, requests go at the
+    pace at which something comes back. A single refusal (429) delays nobody but the request refused; when most of
+    the last replies are refusals, everybody waits as long as the provider asks and half as many requests are in
+    flight, and one more for each good reply from then on.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._most = limits.max_concurrency
+        self.most = limits.max_concurrency
         self._width = float(limits.max_concurrency)
         self._slots = anyio.CapacityLimiter(limits.max_concurrency)
         self._requests = _bucket(limits.requests_per_minute)
@@ -51,6 +55,8 @@ class Throttle:
         self._tokens_each = 0.0
         self._observed = 0
         self._resume_at = 0.0
+        self._pace_s = 0.0
+        self._obeyed_at = 0.0
         self._refused: deque[bool] = deque(maxlen=_REPLIES)
 
     async def __aenter__(self) -> Throttle:
@@ -74,30 +80,47 @@ class Throttle:
 
     def observe(self, status: int, headers: Mapping[str, str]) -> None:
         """Take in what a reply says about the limits."""
-        refused = status == 429
-        self._refused.append(refused)
-        if refused and sum(self._refused) > _REPLIES // 2:
-            self._pause(retry_after_s(headers) or 1.0)
-            self._set_width(self._width / 2)
-            self._refused.clear()
-        elif status < 400:
-            self._set_width(self._width + 1 / self._width)
-            self._pause(_wait_s(headers, "requests", 1.0))
-            self._pause(_wait_s(headers, "tokens", self._tokens_each))
+        if status == 429:
+            self._refusal(headers)
+        else:
+            self._refused.append(False)
+        if status < 400:
+            self._set_width(self._width + 1)
+            waits = _wait_and_pace_s(headers, "requests", 1.0), _wait_and_pace_s(headers, "tokens", self._tokens_each)
+            wait_s, self._pace_s = map(max, zip(*waits, strict=True))
+            self._pause(wait_s)
+
+    def expect_tokens(self, tokens: float) -> None:
+        """Take a request to use so many tokens, until the first reply has said how many it was."""
+        if not self._observed:
+            self._tokens_each = tokens
 
     def count_tokens(self, tokens: int) -> None:
         """Take in what a request used: the next one is taken to use as much as they did on average."""
         self._observed += 1
         self._tokens_each += (tokens - self._tokens_each) / self._observed
 
+    def _refusal(self, headers: Mapping[str, str]) -> None:
+        if self._obeyed_at > asyncio.get_running_loop().time():
+            return  # sent before everybody was told to wait
+        self._refused.append(True)
+        if sum(self._refused) > _REPLIES // 2:
+            self._refused.clear()
+            self._set_width(self._width / 2)
+            self._pause(retry_after_s(headers) or 1.0)
+            self._obeyed_at = self._resume_at
+
     async def _admitted(self) -> None:
-        clock = asyncio.get_running_loop().time
-        while (wait_s := self._resume_at - clock()) > 0:
+        while (wait_s := self._wait_s()) > 0:
             await asyncio.sleep(wait_s)
+        self._pause(self._pace_s)  # whoever comes next waits for what comes back after this one
         if self._requests:
             await self._requests.acquire()
         if self._tokens:
             await self._tokens.acquire(min(self._tokens_each, self._tokens.max_rate))
+
+    def _wait_s(self) -> float:
+        return self._resume_at - asyncio.get_running_loop().time()
 
     def _pause(self, seconds: float) -> None:
         if seconds > 0:
@@ -105,7 +128,7 @@ class Throttle:
             self._resume_at = max(self._resume_at, until)
 
     def _set_width(self, width: float) -> None:
-        self._width = min(max(width, 1.0), float(self._most))
+        self._width = min(max(width, 1.0), float(self.most))
         self._slots.total_tokens = int(self._width)
 
 
@@ -149,17 +172,31 @@ def duration_s(text: str) -> float | None:
     return _number(text)
 
 
-def _wait_s(headers: Mapping[str, str], what: str, needed: float) -> float:
-    """How long until `needed` of what is limited is there again, at the pace at which it comes back."""
+def _wait_and_pace_s(headers: Mapping[str, str], what: str, needed: float) -> tuple[float, float]:
+    """The seconds until `needed` of what is limited is there, and those until as much again is; 0 while there is more.
+
+    A reset is the time until the whole limit is there again, so that a part of it is there sooner.
+    """
     limit, remaining = (_number(headers.get(f"x-ratelimit-{name}-{what}")) for name in ("limit", "remaining"))
     reset_s = duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
-    if not limit or remaining is None or not reset_s or remaining >= needed or remaining >= limit:
-        return 0.0
-    return min(needed, limit) * reset_s / (limit - remaining)
+    if remaining is None or not reset_s or remaining >= min(needed, limit or needed):
+        return 0.0, 0.0
+    if not limit:
+        return (reset_s, reset_s) if remaining == 0 else (0.0, 0.0)
+    needed, each_s = min(needed, limit), reset_s / (limit - remaining)
+    return (needed - remaining) * each_s, needed * each_s
 
 
 def _bucket(per_minute: float | None) -> AsyncLimiter | None:
-    return AsyncLimiter(per_minute, _MINUTE_S) if per_minute else None
+    """Holds a minute's allowance; one of less than a request a minute holds one request."""
+    if not per_minute:
+        return None
+    try:
+        from aiolimiter import AsyncLimiter
+    except ImportError as error:
+        raise ComponentError(f"{error.name} is not installed: pip install 'themis-flows[openai]'") from None
+    held = max(per_minute, 1.0)
+    return AsyncLimiter(held, _MINUTE_S * held / per_minute)
 
 
 def _number(text: Any) -> float | None:

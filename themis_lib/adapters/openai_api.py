@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from themis_lib.adapters import clients
 from themis_lib.adapters.faults import translated
+from themis_lib.adapters.limits import Limits, Throttle, throttle
+from themis_lib.adapters.masking import Mask, mask_logs, secrets_in
 from themis_lib.adapters.replies import chat_result, response_result
 from themis_lib.adapters.requests import (
     ApiMode,
     Asked,
     chat_request,
-    json_schema_format,
+    estimated_tokens,
     responses_request,
-    strict,
 )
+from themis_lib.adapters.structured import Structure, structure
 from themis_lib.builtins.component import Builtin
 from themis_lib.core.calls import in_thread
 from themis_lib.core.code import code_digest
@@ -32,8 +36,8 @@ from themis_lib.core.identity import canonical_json
 from themis_lib.core.imports import import_named
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.prompts import is_conversation, render_conversation
-from themis_lib.core.secrets import resolve_public, resolve_references
-from themis_lib.errors import ComponentError, RowError
+from themis_lib.core.secrets import refuse_literal_secrets, resolve_public, resolve_references
+from themis_lib.errors import ComponentError, RowError, ThemisError, TransientError, describe
 
 OPENAI_URL = "https://api.openai.com/v1"
 #: How many rows may wait for their turn or for a retry, for each request in flight.
@@ -42,6 +46,9 @@ _WAITING = 8
 _LONGEST_ANSWER = 16_384
 
 Positive = Annotated[int, Field(ge=1)]
+_PATHS = {"responses": "/responses", "chat_completions": "/chat/completions"}
+#: A reply, its headers, and the seconds from the request to its end where the client says so.
+_Reply = tuple[Any, Mapping[str, str], float | None]
 
 
 @dataclass(frozen=True)
@@ -101,18 +108,14 @@ class OpenAI(Builtin):
         super().check_settings()
         if self.api_mode == "responses" and self.stop:
             raise ComponentError("stop: the Responses API has none; use api_mode='chat_completions'")
-        if self.schema is not None and self.response_format is not None:
-            raise ComponentError("schema and response_format both say what the output looks like; give one")
-        if isinstance(self.response_format, str) and self.response_format not in ("json_object", "text"):
-            raise ComponentError(
-                f"response_format={self.response_format!r}: write 'json_object', or what the API takes as an object"
-            )
-        _ = self._builder, self._format
+        parts = urlsplit(self.base_url or "")
+        refuse_literal_secrets({"password": parts.password, **dict(parse_qsl(parts.query))}, where="base_url")
+        _ = self._builder, self._structure
 
     def check(self) -> None:
         """Find the credential and the SDK. Raises `ComponentError` or `ConfigError` before anything is generated."""
         if self.client is None:
-            clients.openai_sdk()
+            clients.check_sdk()
             _ = self._address
 
     def settings(self) -> dict[str, Any]:
@@ -128,7 +131,8 @@ class OpenAI(Builtin):
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
             "stop": self._stop,
-            "response_format": self._format,
+            "response_format": self._structure.response_format,
+            "schema_code": self._structure.code,
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "reasoning_effort": self.reasoning_effort,
@@ -155,20 +159,32 @@ class OpenAI(Builtin):
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """One request, and its reply as a result. Raises what `adapters.faults` makes of a failure."""
+        _ = self._mask  # from the first log line on
         messages = self._messages(case, ctx)
-        make = responses_request if self.api_mode == "responses" else chat_request
-        request = make(messages, self._asked(ctx.seed))
+        said = [Message(**_message(turn)) for turn in messages]
         try:
-            reply, headers = await self._send(request)
-            result = (response_result if self.api_mode == "responses" else chat_result)(reply, headers)
-        except Exception as error:
-            fault = translated(error)
-            if fault is error:
-                raise
-            raise type(fault)(self._masked(str(fault))) from None
-        self._count(result)
-        said = [*(Message(**_message(turn)) for turn in messages), *(result.conversation or [])]
-        return self._masked_result(self._checked(result.model_copy(update={"conversation": said})))
+            result = await self._answer(messages, ctx.seed)
+        except Exception as error:  # noqa: BLE001 - whatever a client raises
+            raise self._masked_fault(translated(error)) from None
+        return self._masked_result(
+            self._checked(result).model_copy(update={"conversation": [*said, *(result.conversation or [])]})
+        )
+
+    async def _answer(self, messages: list[dict[str, Any]], seed: int) -> GenerationResult:
+        is_chat = self.api_mode == "chat_completions"
+        request = (chat_request if is_chat else responses_request)(messages, self._asked(seed))
+        throttle = self._throttle()
+        if self.tokens_per_minute:
+            throttle.expect_tokens(estimated_tokens(request, self.max_tokens))
+        reply, headers, latency_s = await self._send(request, throttle)
+        try:
+            result = (chat_result if is_chat else response_result)(reply, headers)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise TransientError(f"the provider's reply cannot be read: {describe(error)}") from None
+        usage = result.usage
+        if usage and usage.input_tokens is not None:
+            throttle.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
+        return result.model_copy(update={"latency_s": latency_s})
 
     @property
     def at_list_price(self) -> bool:
@@ -177,7 +193,7 @@ class OpenAI(Builtin):
 
     def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
         """The tokens a request takes at most: no token is shorter than a byte, no answer longer than `max_tokens`."""
-        sent = canonical_json([self._messages(case, ctx), self._format, self.tools])
+        sent = canonical_json([self._messages(case, ctx), self._structure.response_format, self.tools])
         return TokenUsage(input_tokens=len(sent.encode()), output_tokens=self.max_tokens or _LONGEST_ANSWER)
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
@@ -197,22 +213,28 @@ class OpenAI(Builtin):
     def _asked(self, seed: int) -> Asked:
         return Asked(
             model=self.model, temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens,
-            stop=self._stop, seed=seed, response_format=self._format, tools=self.tools, tool_choice=self.tool_choice,
-            reasoning_effort=self.reasoning_effort, logprobs=self.logprobs, extra_body=self.extra_body,
+            stop=self._stop, seed=seed, response_format=self._structure.response_format,
+            tools=self.tools, tool_choice=self.tool_choice, reasoning_effort=self.reasoning_effort,
+            logprobs=self.logprobs, extra_body=self.extra_body,
             max_tokens_name="max_completion_tokens" if self._public_url == OPENAI_URL else "max_tokens",
         )  # fmt: skip
 
-    async def _send(self, request: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
-        """The reply and its headers."""
+    async def _send(self, request: dict[str, Any], throttle: Throttle) -> _Reply:
         if self.client is None:
-            client = await clients.client_for(self._address, self._throttle())
-            return await self._create(client, request)
-        async with self._throttle() as waiting:
-            reply, headers = await self._create(self.client, request)
-            waiting.observe(200, headers)
-            return reply, headers
+            client = await clients.client_for(self._address, throttle)
+            return await clients.post(client, _PATHS[self.api_mode], request)
+        async with throttle:
+            try:
+                async with asyncio.timeout(self.timeout_s):
+                    reply = await self._create(self.client, request)
+            except Exception as error:
+                response = getattr(error, "response", None)
+                throttle.observe(getattr(error, "status_code", 0), getattr(response, "headers", None) or {})
+                raise
+            throttle.observe(200, reply[1])
+            return reply
 
-    async def _create(self, client: Any, request: dict[str, Any]) -> tuple[Any, Mapping[str, str]]:
+    async def _create(self, client: Any, request: dict[str, Any]) -> _Reply:
         resource = client.responses if self.api_mode == "responses" else client.chat.completions
         raw = getattr(resource, "with_raw_response", None)
         create = (raw or resource).create
@@ -222,67 +244,41 @@ class OpenAI(Builtin):
             reply = await in_thread(lambda: create(**request))
             reply = await reply if inspect.isawaitable(reply) else reply
         headers = getattr(reply, "headers", None) or {}
+        elapsed = getattr(reply, "elapsed", None)
         if raw is not None:
             reply = reply.parse()
             reply = await reply if inspect.isawaitable(reply) else reply
-        return reply, headers
+        return reply, headers, elapsed.total_seconds() if isinstance(elapsed, timedelta) else None
 
-    def _throttle(self) -> Any:
-        from themis_lib.adapters.limits import throttle
-
+    def _throttle(self) -> Throttle:
         key = (self._public_url, self.model, id(self.client) if self.client is not None else self._address)
         return throttle(key, self._limits)
 
-    def _count(self, result: GenerationResult) -> None:
-        usage = result.usage
-        if usage and usage.input_tokens is not None:
-            self._throttle().count_tokens(usage.input_tokens + (usage.output_tokens or 0))
-
     @cached_property
-    def _limits(self) -> Any:
-        from themis_lib.adapters.limits import Limits
-
+    def _limits(self) -> Limits:
         most = self.max_concurrency or self._default_concurrency(RuntimeConfig())
         return Limits(most, self.requests_per_minute, self.tokens_per_minute)
 
     def _checked(self, result: GenerationResult) -> GenerationResult:
         """The result with its text read as JSON where JSON was asked for; what does not fit is the row's error."""
-        text = result.final_output
-        if self._format is None or self._format["type"] == "text" or result.error or not isinstance(text, str):
+        if result.error or not isinstance(result.final_output, str):
             return result
         try:
-            value = json.loads(text)
-            self._validate(value)
-        except (ValueError, ValidationError) as error:
+            return result.model_copy(update={"final_output": self._structure.read(result.final_output)})
+        except ValueError as error:
             reason = f"the output is not the JSON that was asked for: {' '.join(str(error).split())[:500]}"
             return result.model_copy(update={"error": reason})
-        return result.model_copy(update={"final_output": value})
 
-    def _validate(self, value: Any) -> None:
-        """Raises `ValueError` where a value does not fit the schema."""
-        if self.schema is not None and not isinstance(self.schema, dict):
-            TypeAdapter(self.schema).validate_python(value)
-            return
-        schema = self._format and self._format.get("json_schema", {}).get("schema")
-        if schema:
-            import jsonschema
-
-            try:
-                jsonschema.validate(value, schema)
-            except jsonschema.ValidationError as error:
-                raise ValueError(error.message) from None
-
-    def _masked(self, value: Any) -> Any:
-        return clients.masked(value, self._address.secrets) if self.client is None else value
+    def _masked_fault(self, fault: Exception) -> Exception:
+        """A failure without secrets in its message."""
+        said = str(fault)
+        if isinstance(fault, ThemisError):
+            return type(fault)(self._mask(said))
+        return ThemisError(self._mask(describe(fault))) if self._mask.finds(said) else fault
 
     def _masked_result(self, result: GenerationResult) -> GenerationResult:
-        if self.client is not None:
-            return result
-        secrets = self._address.secrets
-        text = canonical_json(result.model_dump(mode="json"))
-        if not any(secret in text for secret in secrets):
-            return result
-        return GenerationResult.model_validate(clients.masked(result.model_dump(mode="json"), secrets))
+        shown = result.model_dump()
+        return GenerationResult.model_validate(self._mask(shown)) if self._mask.finds(str(shown)) else result
 
     @cached_property
     def _stop(self) -> list[str]:
@@ -290,22 +286,15 @@ class OpenAI(Builtin):
 
     @cached_property
     def _builder(self) -> Any:
-        if not isinstance(self.input_builder, str):
-            return self.input_builder
-        return import_named("input_builder", self.input_builder)
+        given = self.input_builder
+        builder = import_named("input_builder", given) if isinstance(given, str) else given
+        if builder is not None and (not inspect.isfunction(builder) or inspect.iscoroutinefunction(builder)):
+            raise ComponentError(f"input_builder={builder!r:.80}: give a function that is not async, whose code counts")
+        return builder
 
     @cached_property
-    def _format(self) -> dict[str, Any] | None:
-        if self.schema is None:
-            named = self.response_format
-            return {"type": named} if isinstance(named, str) else named
-        if isinstance(self.schema, dict):
-            return json_schema_format(self.schema, name=str(self.schema.get("title", "output")))
-        try:
-            made = TypeAdapter(self.schema).json_schema()
-        except Exception as error:  # noqa: BLE001 - pydantic raises its own kinds for what is no type
-            raise ComponentError(f"schema={self.schema!r:.80}: no JSON Schema can be made of it: {error}") from None
-        return json_schema_format(strict(made), name=getattr(self.schema, "__name__", "output"))
+    def _structure(self) -> Structure:
+        return structure(self.schema, self.response_format)
 
     @property
     def _given_url(self) -> str:
@@ -316,12 +305,12 @@ class OpenAI(Builtin):
     def _public_url(self) -> str:
         """The address without anything secret. An injected client may have one of its own."""
         own = getattr(self.client, "base_url", None) if self.base_url is None else None
-        url = str(own) if own else resolve_public(self._given_url, where="base_url")
-        return clients.Address(url, "").public_url
+        return clients.public_url(str(own) if own else resolve_public(self._given_url, where="base_url"))
 
     @cached_property
     def _address(self) -> clients.Address:
         key = resolve_references(self.api_key or "", where="api_key") or os.environ.get(self.key_variable, "")
+        key = key.strip()
         if not key and self.key_is_needed and self._public_url == OPENAI_URL:
             raise ComponentError(
                 f"there is no API key; set the environment variable {self.key_variable}, or give "
@@ -329,7 +318,24 @@ class OpenAI(Builtin):
             )
         headers = resolve_references(self.headers, where="headers")
         url = resolve_references(self._given_url, where="base_url")
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            shown = clients.public_url(self._given_url)
+            raise ComponentError(f"base_url={shown!r}: write an address such as 'http://localhost:8000/v1'")
+        for name, value in {"api_key": key, **headers}.items():
+            if not (value.isascii() and value.isprintable()):
+                raise ComponentError(f"{name}: an HTTP header cannot hold its value; is there a line break in it?")
         return clients.Address(url, key, tuple(sorted(headers.items())), self.timeout_s, self.max_retries)
+
+    @cached_property
+    def _mask(self) -> Mask:
+        if self.client is not None:  # its key is all that is known of it
+            key = getattr(self.client, "api_key", None)
+            mask = Mask([key] if isinstance(key, str) else [])
+        else:
+            url, key = self._address.base_url, self._address.api_key
+            mask = Mask(secrets_in(base_url=self._given_url, url=url, headers=self.headers, api_key=key))
+        mask_logs(mask)
+        return mask
 
 
 def _as_text(built: Any) -> str:

@@ -19,11 +19,11 @@ _PASSING = ("server_error", "rate_limit_exceeded", "vector_store_timeout")
 def chat_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
     """The result of a chat completion. Raises `TransientError` for a reply without a choice."""
     choices = _get(reply, "choices")
-    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
+    if not _is_list(choices) or not choices:
         raise TransientError(_unreadable(reply, "no choices"))
     choice = choices[0]
     message = _get(choice, "message")
-    if message is None:
+    if not isinstance(message, Mapping) and not hasattr(message, "content"):
         raise TransientError(_unreadable(reply, "a choice without a message"))
     calls = [_called(_get(call, "function", "custom")) for call in _get(message, "tool_calls") or ()]
     logprobs = _get(choice, "logprobs")
@@ -36,13 +36,13 @@ def chat_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
 
 def response_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
     """The result of a response. Raises `TransientError` for one that failed and may succeed, `RowError` if not."""
-    if isinstance(reply, (str, bytes)) or (_get(reply, "output_text") is None and _get(reply, "output") is None):
-        raise TransientError(_unreadable(reply, "no output"))
     failed = _get(reply, "error")
     if failed:
         said = f"{_get(failed, 'code')}: {_get(failed, 'message')}"
         raise (TransientError if _get(failed, "code") in _PASSING else RowError)(said)
     items = _get(reply, "output") or ()
+    if not _is_list(items) or (not items and _get(reply, "output_text") is None):
+        raise TransientError(_unreadable(reply, "no output"))
     parts = [part for item in items if _get(item, "type") == "message" for part in _get(item, "content") or ()]
     refusals = [str(_get(part, "refusal")) for part in parts if _get(part, "type") == "refusal"]
     calls = [_called(item) for item in items if _get(item, "type") in ("function_call", "custom_tool_call")]
@@ -144,8 +144,12 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and 0 <= value < 2**63 else None
 
 
 def _unreadable(reply: Any, what: str) -> str:

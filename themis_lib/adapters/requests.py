@@ -57,7 +57,7 @@ def responses_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[
     This API takes neither a seed nor stop texts. A single user turn is sent as text, anything else as a list of items.
     """
     instructions, turns = None, list(messages)
-    if turns and turns[0].get("role") == "system":
+    if turns and turns[0].get("role") == "system" and isinstance(turns[0].get("content"), str):
         instructions, turns = turns[0]["content"], turns[1:]
     alone = len(turns) == 1 and turns[0].get("role") == "user" and isinstance(turns[0].get("content"), str)
     return _given(
@@ -79,35 +79,9 @@ def responses_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[
     )
 
 
-def json_schema_format(schema: dict[str, Any], *, name: str) -> dict[str, Any]:
-    """A response format that asks for a JSON Schema, strictly where the schema allows that."""
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": allows_strict(schema)}}
-
-
-def allows_strict(schema: Any) -> bool:
-    """Whether every object of a schema lists all its properties as required and refuses others, as strict mode asks."""
-    if isinstance(schema, list):
-        return all(map(allows_strict, schema))
-    if not isinstance(schema, dict):
-        return True
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(properties, dict):
-        known = set(properties or {})
-        if schema.get("additionalProperties") is not False or known != set(schema.get("required", ())):
-            return False
-    return all(allows_strict(part) for part in schema.values())
-
-
-def strict(schema: Any) -> Any:
-    """A schema made from a type, with every object closed and all of its properties required."""
-    if isinstance(schema, list):
-        return [strict(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {key: strict(part) for key, part in schema.items() if key != "default"}
-    if isinstance(made.get("properties"), dict):
-        made |= {"additionalProperties": False, "required": sorted(made["properties"])}
-    return made
+def estimated_tokens(request: dict[str, Any], max_tokens: int | None) -> float:
+    """Roughly what a request will use: four characters a token, and the longest answer."""
+    return len(str(request)) / 4 + (max_tokens or 0)
 
 
 def _flat(response_format: dict[str, Any]) -> dict[str, Any]:

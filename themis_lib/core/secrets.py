@@ -51,8 +51,25 @@ def resolve_references(value: Any, *, where: str) -> Any:
 def resolve_public(text: str, *, where: str) -> str:
     """The text with its references resolved but for those to a variable whose name says that it holds a credential."""
     return _REFERENCE.sub(
-        lambda reference: reference[0] if names_credential(reference[1]) else _variable(reference, where=where), text
+        lambda reference: reference[0] if may_be_credential(reference[1]) else _variable(reference, where=where), text
     )
+
+
+def referenced_values(spec: Any, *, only_credentials: bool = False) -> set[str]:
+    """What the references of a spec stand for; only those to variables that hold a credential, where asked for."""
+    names = {name for text in _nested_texts(spec) for name in _REFERENCE.findall(text)}
+    return {os.environ.get(name, "") for name in names if may_be_credential(name) or not only_credentials}
+
+
+def may_be_credential(name: str) -> bool:
+    """Whether an environment variable, a header or a part of a URL may hold a credential, by its name.
+
+    More do than keys of a spec, which `names_credential` knows: what is only hidden may be hidden too often.
+
+    >>> may_be_credential("TEAM_KEY"), may_be_credential("X-Api-Key"), may_be_credential("TEAM_URL")
+    (True, True, False)
+    """
+    return names_credential(name) or _snake_case(name).endswith("key")
 
 
 def refuse_literal_secrets(spec: Any, *, where: str) -> None:

@@ -99,7 +99,8 @@ def remote_texts(
 
 
 def _one_field(regex: str | None, choices: Sequence[str] | None) -> dict[str, Any]:
-    text = {"type": "string", "enum": list(choices)} if choices is not None else {"type": "string", "pattern": regex}
+    held = {"enum": list(choices)} if choices is not None else {"pattern": f"^(?:{regex})$"}
+    text = {"type": "string", **held}
     return {"type": "object", "properties": {"text": text}, "required": ["text"], "additionalProperties": False}
 
 

@@ -1,0 +1,285 @@
+"""How fast a provider is asked: never over its limits, and never slower than they require."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from tests.adapters.asking import outputs, questions
+from tests.adapters.provider_server import Fault, ProviderServer, refused
+from themis_lib.adapters import openai
+from themis_lib.adapters.limits import Limits, Throttle, duration_s, retry_after_s, throttle
+
+STARVED = {
+    "x-ratelimit-limit-requests": "100",
+    "x-ratelimit-remaining-requests": "0",
+    "x-ratelimit-reset-requests": "10s",
+}
+
+
+async def admitted(limiter: Throttle, count: int) -> list[float]:
+    """The seconds until each of so many requests, asked for at once, is let go."""
+    began = time.monotonic()
+
+    async def one() -> float:
+        async with limiter:
+            return time.monotonic() - began
+
+    return sorted(await asyncio.gather(*(one() for _ in range(count))))
+
+
+def in_loop(work: Any) -> Any:
+    return asyncio.run(work())
+
+
+def test_minutes_allowance_goes_at_once() -> None:
+    """A burst up to a minute's allowance waits for nothing; what is over it comes at the allowance's pace."""
+
+    async def work() -> list[float]:
+        return await admitted(Throttle(Limits(10_000, requests_per_minute=3000)), 3025)
+
+    waited = in_loop(work)
+
+    allowed_at = [max(0, number - 3000) / 50 for number in range(1, 3026)]
+    assert all(at >= allowed - 0.01 for at, allowed in zip(waited, allowed_at, strict=True))
+    assert waited[-1] >= 0.49
+
+
+async def let_go(limiter: Throttle, count: int) -> int:
+    """How many of so many requests go at once."""
+    done = []
+
+    async def one() -> None:
+        async with limiter:
+            done.append(True)
+
+    tasks = [asyncio.ensure_future(one()) for _ in range(count)]
+    await asyncio.sleep(0.1)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return len(done)
+
+
+def test_tokens_are_counted_by_what_requests_used() -> None:
+    """Each request takes the average of those before it out of a minute's tokens; the first ones their estimate."""
+
+    async def work() -> tuple[int, int]:
+        used, estimated = (Throttle(Limits(100, tokens_per_minute=6000)) for _ in range(2))
+        used.expect_tokens(5)
+        used.count_tokens(500)
+        used.count_tokens(700)
+        used.expect_tokens(5)
+        estimated.expect_tokens(1000)
+        return await let_go(used, 12), await let_go(estimated, 12)
+
+    assert (10, 6) == in_loop(work)
+
+
+@pytest.mark.parametrize(("per_minute", "at_once"), [(0.5, 1), (1, 1), (2.5, 2)])
+def test_less_than_a_request_a_minute_is_a_limit(per_minute: float, at_once: int) -> None:
+    """Few requests a minute go singly, not never."""
+
+    async def work() -> int:
+        return await let_go(Throttle(Limits(100, requests_per_minute=per_minute)), 5)
+
+    assert at_once == in_loop(work)
+
+
+def test_in_flight_bound_holds() -> None:
+    """Never more than `max_concurrency` at a time, and no fewer while there is work."""
+
+    async def work() -> tuple[int, float]:
+        limiter, inside, most = Throttle(Limits(7)), 0, 0
+        began = time.monotonic()
+
+        async def one() -> None:
+            nonlocal inside, most
+            async with limiter:
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0.02)
+                inside -= 1
+
+        await asyncio.gather(*(one() for _ in range(70)))
+        return most, time.monotonic() - began
+
+    most, seconds = in_loop(work)
+
+    assert 7 == most
+    assert seconds >= 0.2
+
+
+def test_nothing_remaining_holds_the_next_request() -> None:
+    """After `remaining: 0`, requests go at the pace at which the provider says it recovers."""
+
+    async def work() -> list[float]:
+        limiter = Throttle(Limits(100))
+        limiter.observe(200, STARVED)  # a hundred in ten seconds: one each 0.1 s
+        return await admitted(limiter, 5)
+
+    waited = in_loop(work)
+
+    assert all(at >= 0.1 * number - 0.01 for number, at in enumerate(waited, start=1))
+    assert waited[-1] < 5, "it need not wait for the whole limit"
+
+
+def test_something_remaining_lets_go() -> None:
+    """As soon as a reply says that there is more, nobody waits for what was said before."""
+
+    async def work() -> list[float]:
+        limiter = Throttle(Limits(100))
+        limiter.observe(200, STARVED)
+        await asyncio.sleep(0.11)
+        limiter.observe(200, {**STARVED, "x-ratelimit-remaining-requests": "99"})
+        return await admitted(limiter, 90)
+
+    assert max(in_loop(work)) < 5
+
+
+def test_tokens_that_do_not_suffice_hold_the_next_request() -> None:
+    """Fewer remaining tokens than a request uses are as good as none."""
+    headers = {
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "50",
+        "x-ratelimit-reset-tokens": "1.9s",
+    }
+
+    async def work() -> list[float]:
+        limiter = Throttle(Limits(100))
+        limiter.count_tokens(150)
+        limiter.observe(200, headers)  # 950 tokens in 1.9 s: the missing 100 in 0.2 s
+        return await admitted(limiter, 1)
+
+    (waited,) = in_loop(work)
+    assert 0.19 <= waited < 1.5
+
+
+def test_single_refusal_delays_nobody() -> None:
+    """One 429, and even every third reply, leaves the others alone."""
+
+    async def work() -> tuple[int, list[float]]:
+        limiter = Throttle(Limits(64))
+        for number in range(60):
+            limiter.observe(429 if number % 3 == 0 else 200, {"retry-after": "60"} if number % 3 == 0 else {})
+        return limiter.width, await admitted(limiter, 64)
+
+    width, waited = in_loop(work)
+
+    assert 64 == width
+    assert max(waited) < 30
+
+
+def test_majority_of_refusals_halves_and_good_replies_restore() -> None:
+    """Most of the last replies refused: everybody waits once, half as many are in flight; then it grows back."""
+
+    async def work() -> tuple[list[int], list[float], int]:
+        limiter, widths = Throttle(Limits(64)), []
+        for _ in range(64):  # one burst, all of it refused: that is one piece of news
+            limiter.observe(429, {"retry-after": "0.2"})
+            widths.append(limiter.width)
+        waited = await admitted(limiter, 8)
+        for _ in range(32):
+            limiter.observe(200, {})
+        return widths, waited, limiter.width
+
+    widths, waited, restored = in_loop(work)
+
+    assert [64, 32] == sorted(set(widths), reverse=True)
+    assert all(at >= 0.19 for at in waited)
+    assert 64 == restored
+
+
+def test_generators_of_one_provider_share_a_throttle() -> None:
+    """On one loop whoever asks the same provider under the same limits gets the same throttle."""
+
+    async def work() -> tuple[Throttle, Throttle, Throttle]:
+        return throttle("a", Limits(4)), throttle("a", Limits(4)), throttle("b", Limits(4))
+
+    one, same, other = in_loop(work)
+
+    assert one is same
+    assert one is not other
+    assert one is not in_loop(work)[0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "0.25"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-3"}, 0.0),
+    ],
+)
+def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds, milliseconds or nothing that can be read."""
+    assert seconds == retry_after_s(headers)
+
+
+def test_retry_after_may_be_a_date() -> None:
+    """An HTTP date is the seconds until then; one that has passed is no wait."""
+    then = retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)})
+
+    assert then is not None
+    assert 28 < then <= 30
+    assert 0.0 == retry_after_s({"retry-after": formatdate(time.time() - 30, usegmt=True)})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1s", 1.0), ("6m0s", 360.0), ("120ms", 0.12), ("1h2m3.5s", 3723.5), ("2", 2.0), ("", None), ("soon", None)],
+)
+def test_durations_of_headers_are_read(text: str, seconds: float | None) -> None:
+    """As OpenAI and its kin write them."""
+    assert seconds == duration_s(text)
+
+
+# Measured by the server
+
+
+def test_server_sees_no_more_than_the_bound(server: ProviderServer) -> None:
+    """Requests in flight, also of two generators that share a provider, and tries that are sent again."""
+    server.delay_s = 0.02
+    server.script = lambda attempt, body: (
+        refused("0.05") if attempt == 1 and int(body["input"].split()[1]) % 3 == 0 else None
+    )
+    settings: dict[str, Any] = {"base_url": server.url, "max_concurrency": 5}
+
+    async def both() -> list[Any]:
+        first, second = (openai("gpt", temperature=value, **settings) for value in (0.0, 1.0))
+        return list(await asyncio.gather(*(questions(one, 30).run_async() for one in (first, second))))
+
+    one, other = asyncio.run(both())
+
+    assert 5 == server.most_in_flight
+    assert [f"re: question {number}" for number in range(30)] == outputs(one) == outputs(other)
+
+
+def test_server_sees_the_pace_it_asked_for(server: ProviderServer) -> None:
+    """A provider that lets a request through every 50 ms, and says so, refuses none after the first burst."""
+    allowed_at = 0.0
+
+    def script(attempt: int, body: dict[str, Any]) -> Fault:
+        nonlocal allowed_at
+        now = time.monotonic()
+        if now < allowed_at - 0.02:
+            return refused("0.05")
+        allowed_at = max(now, allowed_at) + 0.05
+        headers = {"limit": "20", "remaining": "0", "reset": "1s"}
+        return Fault(headers={f"x-ratelimit-{name}-requests": value for name, value in headers.items()})
+
+    server.script = script
+    began = time.monotonic()
+    result = questions(openai("gpt", base_url=server.url, max_concurrency=8), 30).run()
+    seconds = time.monotonic() - began
+
+    assert [f"re: question {number}" for number in range(30)] == outputs(result)
+    assert sum(bool(request.fault and request.fault.status == 429) for request in server.requests) <= 8
+    assert seconds <= 1.5 * 30 * 0.05 + 1.0

@@ -1,0 +1,169 @@
+"""Against a real server of somebody else's: llama.cpp's own, running the bundled model on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.asking import ask, questions, rows
+from tests.drivers import run_through_flow
+from tests.tables import tables_of
+from themis_lib import FatalError, InMemoryRunStore, RunStatus
+from themis_lib.adapters import openai, vllm
+from themis_lib.steadytext.tiny import TINY
+
+START_S = 90
+SUMS = [f"What is {number} + 5?" for number in range(8)]
+#: llama.cpp's server answers one request at a time, and drops the one under way when another comes.
+ONE_AT_A_TIME: dict[str, Any] = {"max_concurrency": 1}
+
+
+def start(port: int) -> subprocess.Popen[bytes]:
+    """A server with the bundled model, ready to answer."""
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "llama_cpp.server", "--model", str(TINY), "--model_alias", "tiny", "--n_ctx", "512",
+            "--host", "127.0.0.1", "--port", str(port), "--interrupt_requests", "false",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+    )  # fmt: skip
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).close()
+            return process
+        except OSError:
+            time.sleep(0.1)
+    process.kill()
+    raise RuntimeError("the server did not start")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def url(free_port: Callable[[], int]) -> Iterator[str]:
+    port = free_port()
+    process = start(port)
+    yield f"http://127.0.0.1:{port}/v1"
+    stop(process)
+
+
+def adapters(url: str, **settings: Any) -> list[Any]:
+    settings = {"base_url": url, "temperature": 0, "max_tokens": 12, **ONE_AT_A_TIME, **settings}
+    return [vllm("tiny", **settings), openai("tiny", api_mode="chat_completions", **settings)]
+
+
+def test_texts_come_back_and_tokens_are_counted(url: str) -> None:
+    """Both adapters evaluate the model; each row has a text, a finish reason and its tokens."""
+    for generator in adapters(url):
+        result = questions(generator, inputs=SUMS).run()
+
+        assert RunStatus.COMPLETED == result.status
+        for row in rows(result):
+            assert isinstance(row.final_output, str)
+            assert row.final_output
+            assert row.finish_reason in ("stop", "length")
+            assert row.usage is not None
+            assert 0 < (row.usage.output_tokens or 0) <= 12
+            assert 0 < (row.usage.input_tokens or 0)
+
+
+def test_sampling_reaches_the_model(url: str) -> None:
+    """Greedy texts are all alike; with a temperature the seed decides, and the same seed gives the same text."""
+    greedy, warm = (vllm("tiny", base_url=url, temperature=value, max_tokens=24) for value in (0, 1.5))
+
+    assert 1 == len({ask(greedy, "Write a story", seed=seed).final_output for seed in (1, 2, 3)})
+    first = [ask(warm, "Write a story", seed=seed).final_output for seed in (1, 2, 3)]
+    assert 1 < len(set(first))
+    assert first == [ask(warm, "Write a story", seed=seed).final_output for seed in (1, 2, 3)]
+
+
+def test_stop_texts_and_limits_reach_the_model(url: str) -> None:
+    """An answer ends at its longest, and says so."""
+    result = ask(vllm("tiny", base_url=url, max_tokens=2, temperature=0), "Write a story")
+
+    assert ("length", 2) == (result.finish_reason, result.usage and result.usage.output_tokens)
+
+
+def test_wrong_address_is_one_clear_error(url: str) -> None:
+    """An address without the API is told at once, and the run stops."""
+    generator = vllm("tiny", base_url=url.removesuffix("/v1") + "/v2", **ONE_AT_A_TIME)
+
+    with pytest.raises(FatalError, match="check `model` and `base_url`"):
+        questions(generator, inputs=SUMS).run()
+
+
+@pytest.mark.slow
+def test_flow_and_process_have_the_same_rows(url: str, tmp_path: Path, prefect_api: str) -> None:
+    """The adapter named in a file, through the flow, gives the tables of the object in process."""
+    spec = {
+        "generation": {
+            "generator": {
+                "use": "vllm", "model": "tiny", "base_url": url, "temperature": 0, "max_tokens": 12, **ONE_AT_A_TIME,
+            }
+        },
+        "datasets": [
+            {
+                "dataset_id": "questions",
+                "cases": [
+                    {"case_id": str(at), "input": value, "expected_output": "x"} for at, value in enumerate(SUMS)
+                ],
+            }
+        ],
+        "storage": {"store": str(tmp_path / "store")},
+        "seeds": [7],
+    }  # fmt: skip
+
+    through_flow = run_through_flow(spec, tmp_path, prefect_api)
+    in_process = questions(adapters(url)[0], inputs=SUMS).run()
+
+    assert tables_of(in_process) == tables_of(through_flow)
+
+
+def test_server_that_stops_costs_the_rows_it_owes(free_port: Callable[[], int]) -> None:
+    """Rows after the server stopped fail for this run; with the server back the next run goes on from there."""
+    port, store = free_port(), InMemoryRunStore()
+    server = start(port)
+    generator = vllm("tiny", base_url=f"http://127.0.0.1:{port}/v1", max_tokens=64, max_retries=0, **ONE_AT_A_TIME)
+    many = [f"Write a story about {number}" for number in range(60)]
+
+    async def stopped_in_the_middle() -> Any:
+        running = asyncio.ensure_future(questions(generator, inputs=many).run_async(store))
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(stop, server)
+        return await running
+
+    try:
+        questions(generator, inputs=many[:3]).run(store)
+        without = asyncio.run(stopped_in_the_middle())
+        server = start(port)
+        after = questions(generator, inputs=many).run(store)
+    finally:
+        stop(server)
+
+    then, now = without.progress["generate"], after.progress["generate"]
+    assert RunStatus.PARTIAL_FAILURE == without.status
+    assert (3, 57) == (then.cached, then.computed + then.failed)
+    assert then.failed > 0
+    assert all("no answer from the provider" in row.error for row in rows(without) if row.error)
+    assert RunStatus.COMPLETED == after.status
+    assert (60 - then.failed, then.failed) == (now.cached, now.computed)
+    kept = [(before, later) for before, later in zip(rows(without), rows(after), strict=True) if not before.error]
+    assert all(before.transport == later.transport for before, later in kept), "a saved row was asked for again"

@@ -1,0 +1,194 @@
+"""The generator `vllm`: the API of OpenAI, spoken by a server of one's own."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.adapters.asking import ask, outputs, questions
+from tests.adapters.provider_server import ProviderServer
+from themis_lib import (
+    Case,
+    Dataset,
+    EvaluationConfig,
+    Experiment,
+    GenerationConfig,
+    PromptSpec,
+    StorageConfig,
+)
+from themis_lib.adapters import vllm
+from themis_lib.core.components import component_identity
+
+
+def test_request_is_exact(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chat Completions by default, `max_tokens` by its older name, and guided decoding through `extra_body`."""
+    generator = vllm(
+        "qwen", base_url=server.url, temperature=0, max_tokens=5, stop="\n", logprobs=1,
+        extra_body={"structured_outputs": {"choice": ["A", "B"]}},
+    )  # fmt: skip
+
+    result = ask(generator, {"question": "A or B?"}, instructions="Choose.", seed=3)
+
+    expected = {
+        "model": "qwen",
+        "messages": [
+            {"role": "system", "content": "Choose."},
+            {"role": "user", "content": '{"question":"A or B?"}'},
+        ],
+        "temperature": 0,
+        "max_tokens": 5,
+        "stop": ["\n"],
+        "seed": 3,
+        "logprobs": True,
+        "top_logprobs": 1,
+        "structured_outputs": {"choice": ["A", "B"]},
+    }
+    assert [expected] == server.bodies
+    assert 're: {"question":"A or B?"}' == result.final_output
+
+
+def test_responses_are_spoken_as_well(server: ProviderServer) -> None:
+    """`api_mode="responses"` sends the other kind of request."""
+    ask(vllm("qwen", base_url=server.url, api_mode="responses"))
+
+    assert [("/v1/responses", {"model": "qwen", "input": "2+2"})] == [
+        (request.path, request.body) for request in server.requests
+    ]
+
+
+def test_key_is_taken_where_there_is_one(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key is needed, and that of OpenAI is never sent to another server; `VLLM_API_KEY` is."""
+    ask(vllm("qwen", base_url=server.url))
+    monkeypatch.setenv("VLLM_API_KEY", "key-of-the-server")
+    ask(vllm("qwen", base_url=server.url))
+
+    assert ["Bearer none", "Bearer key-of-the-server"] == [
+        request.headers["authorization"] for request in server.requests
+    ]
+
+
+def test_nothing_holds_requests_back(server: ProviderServer) -> None:
+    """Without a setting of the run every row is in flight at once; a setting of the run bounds them."""
+    server.delay_s = 0.3
+
+    many = questions(vllm("qwen", base_url=server.url), 60).run()
+    assert 60 == server.most_in_flight
+    server.forget()
+    questions(vllm("qwen", base_url=server.url), 60, runtime={"max_concurrency": 20}).run()
+
+    assert 20 == server.most_in_flight
+    assert [f"re: question {number}" for number in range(60)] == outputs(many)
+
+
+def test_it_is_not_openai() -> None:
+    """The address is identity, and a model on a server of one's own is not that of OpenAI."""
+    one, other = (component_identity("generator", vllm("m", base_url=f"http://{host}/v1")) for host in "ab")
+
+    assert one != other
+    assert ("vllm", "http://a/v1") == (one["component_id"], one["settings"]["base_url"])
+    assert "http://localhost:8000/v1" == vllm("m").settings()["base_url"]
+
+
+def test_schema_is_checked(server: ProviderServer) -> None:
+    """A schema is asked for as in OpenAI's API, and what comes back is checked."""
+    result = ask(vllm("qwen", base_url=server.url, schema={"type": "integer"}))
+
+    assert {"name": "output", "schema": {"type": "integer"}, "strict": True} == server.bodies[0]["response_format"][
+        "json_schema"
+    ]
+    assert "not the JSON that was asked for" in str(result.error)
+
+
+def test_prompt_spec_costs_generation_alone(server: ProviderServer) -> None:
+    """A new prompt asks anew; a key, a limit or a timeout does not."""
+    from themis_lib import InMemoryRunStore
+
+    store = InMemoryRunStore()
+    computed = []
+    for settings, spec in (
+        ({}, PromptSpec()), ({}, PromptSpec()), ({"max_concurrency": 3, "timeout_s": 9}, PromptSpec()),
+        ({"temperature": 0.5}, PromptSpec()), ({}, PromptSpec(prefix="p")),
+    ):  # fmt: skip
+        generator: Any = vllm("qwen", base_url=server.url, **settings)
+        computed.append(questions(generator, 3, prompt_spec=spec).run(store).progress["generate"].computed)
+
+    assert [3, 0, 0, 3, 3] == computed
+    assert 9 == len(server.requests)
+
+
+class _FakeResponses:
+    async def create(self, **kwargs: object) -> object:
+        return SimpleNamespace(
+            id="vllm-resp-1",
+            output_text="4",
+            usage=SimpleNamespace(input_tokens=3, output_tokens=1),
+            headers={"x-ratelimit-limit-requests": "120"},
+            model_dump=lambda mode="json": {"request": kwargs, "output_text": "4"},
+        )
+
+
+class _FakeChatCompletions:
+    async def create(self, **kwargs: object) -> object:
+        return SimpleNamespace(
+            id="chat-1",
+            choices=[SimpleNamespace(message=SimpleNamespace(content="4"))],
+            usage=SimpleNamespace(prompt_tokens=3, completion_tokens=1),
+            headers={"x-ratelimit-limit-requests": "120"},
+            model_dump=lambda mode="json": {
+                "request": kwargs,
+                "choices": [{"message": {"content": "4"}}],
+            },
+        )
+
+
+class _FakeChat:
+    @property
+    def completions(self) -> _FakeChatCompletions:
+        return _FakeChatCompletions()
+
+
+class _FakeClient:
+    @property
+    def responses(self) -> _FakeResponses:
+        return _FakeResponses()
+
+    @property
+    def chat(self) -> _FakeChat:
+        return _FakeChat()
+
+
+def run_example() -> dict[str, object]:
+    """Execute the vLLM adapter against a fake injected client."""
+    generator = vllm(
+        "fake-vllm",
+        base_url="http://localhost:8000/v1",
+        client=_FakeClient(),
+        api_mode="chat_completions",
+    )
+    experiment = Experiment(
+        generation=GenerationConfig(generator=generator),
+        evaluation=EvaluationConfig(),
+        storage=StorageConfig(store="memory"),
+        datasets=[
+            Dataset(
+                dataset_id="sample",
+                cases=[Case(case_id="case-1", input={"question": "2+2"})],
+            )
+        ],
+        seeds=[7],
+    )
+    result = experiment.run()
+    return {
+        "run_id": result.run_id,
+        "status": result.status.value,
+        "api_mode": generator.api_mode,
+    }
+
+
+def test_example_of_the_page_runs() -> None:
+    """The page's example with an injected client, its package renamed, completes."""
+    shown = run_example()
+
+    assert ("completed", "chat_completions") == (shown["status"], shown["api_mode"])

@@ -1,0 +1,229 @@
+"""Credentials of a provider are found nowhere: in no file, log line, error, `repr` or record of the orchestrator.
+
+The provider repeats everything it is sent, headers and address, in its replies, their headers and its error messages.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.adapters.asking import questions, rows
+from tests.adapters.provider_server import Fault, ProviderServer, prompt_of
+from themis_lib import Experiment, FatalError, RunStatus
+from themis_lib.adapters import openai, vllm
+from themis_lib.core.spec import experiment_from_spec
+
+CANARIES = {
+    "OPENAI_API_KEY": "sk-canary-5f1d7a90-api",
+    "CANARY_HEADER": "canary-9b3c1e42-header",
+    "CANARY_PASSWORD": "canary-pass/77d0%2ab word",
+    "CANARY_KEY": "canary-2c8e6f13-path",
+    "CANARY_QUERY": "canary-e0a41b55-query",
+}
+ECHO = Fault(echo=True)
+
+
+def echoing(status: int, **error: Any) -> Fault:
+    return Fault(status, echo=True, body={"error": error})
+
+
+#: What the provider does to every other question.
+SCRIPTS = {
+    "good replies": ECHO,
+    "facts": echoing(400),
+    "failures that may pass": echoing(500),
+    "a failed reply": Fault(echo=True, body={"error": {"code": "failed"}}),
+    "the end of the run": echoing(401),
+    "an unknown model": echoing(404, code="model_not_found"),
+    "cut replies": Fault(echo=True, cut=True),
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+@pytest.fixture
+def provider() -> Iterator[ProviderServer]:
+    with ProviderServer() as server:
+        yield server
+
+
+def spec_of(server: ProviderServer, store: Path, api_mode: str) -> dict[str, Any]:
+    """Every place a credential can be written to: the key, a header, and user, path and query of the address."""
+    address = f"http://me:${{CANARY_PASSWORD_QUOTED}}@127.0.0.1:{server.port}/${{CANARY_KEY}}/v1?sig=${{CANARY_QUERY}}"
+    return {
+        "name": "canary",
+        "generation": {
+            "generator": {
+                "use": "openai",
+                "model": "gpt",
+                "api_mode": api_mode,
+                "base_url": address,
+                "headers": {"X-Team": "${CANARY_HEADER}"},
+                "max_retries": 0,
+            }
+        },
+        "evaluation": {"metrics": ["builtin/exact_match"]},
+        "datasets": [
+            {
+                "dataset_id": "questions",
+                "cases": [{"case_id": str(at), "input": f"question {at}", "expected_output": "x"} for at in range(4)],
+            }
+        ],
+        "storage": {"store": str(store)},
+        "runtime": {"retries": 1, "retry_delay_s": 0.05},
+    }
+
+
+def leaks(text: str | bytes) -> list[str]:
+    """The names of the canaries in a text, as they are, quoted for a URL or in an `Authorization` header."""
+    content = text.encode() if isinstance(text, str) else text
+    basic = base64.b64encode(f"me:{CANARIES['CANARY_PASSWORD']}".encode()).decode()
+    forms = [(name, form) for name, value in CANARIES.items() for form in (value, _quoted(value))]
+    return [name for name, form in [*forms, ("CANARY_PASSWORD", basic)] if form.encode() in content]
+
+
+def leaks_in(folder: Path) -> dict[str, list[str]]:
+    found = {str(path): leaks(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    assert found, "there is nothing to look at"
+    return {path: names for path, names in found.items() if names}
+
+
+def _quoted(value: str) -> str:
+    from urllib.parse import quote
+
+    return quote(value, safe="")
+
+
+@pytest.fixture(autouse=True)
+def _quoted_password(_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY_PASSWORD_QUOTED", _quoted(CANARIES["CANARY_PASSWORD"]))
+
+
+def test_the_canaries_do_reach_the_provider(provider: ProviderServer, tmp_path: Path) -> None:
+    """Negative control: the provider was sent each of them, so that it had them to repeat."""
+    experiment_from_spec(Experiment, spec_of(provider, tmp_path, "responses"), where="spec").run()
+    questions(openai("gpt", base_url=provider.url)).run()
+
+    sent = "".join(f"{request.headers} {request.path}?{request.query}" for request in provider.requests)
+    assert set(CANARIES) == set(leaks(sent))
+
+
+@pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_canaries_are_found_nowhere(
+    name: str, api_mode: str, provider: ProviderServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After runs that succeed, fail in part and stop: not in the store, the logs, an error or what Python shows."""
+    caplog.set_level(logging.DEBUG)
+    provider.script = lambda attempt, body: SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
+    experiment = experiment_from_spec(Experiment, spec_of(provider, tmp_path / "store", api_mode), where="spec")
+    shown = [repr(experiment), repr(experiment.compile().generate.generator), experiment.portable_json()]
+
+    try:
+        result = experiment.run()
+    except FatalError as error:
+        shown += [str(error), repr(error), repr(error.__cause__), "".join(traceback.format_exception(error))]
+    else:
+        shown += [repr(result), *map(repr, rows(result))]
+        assert RunStatus.FAILED != result.status
+        assert "***" in str(rows(result)), "the provider's words are kept, without the credentials"
+
+    assert [] == leaks("\n".join(shown))
+    assert [] == leaks(caplog.text)
+    assert "HTTP Request" in caplog.text
+    assert {} == leaks_in(tmp_path)
+
+
+def test_words_of_the_address_are_still_words(provider: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only credentials are taken out: not the name of a header's scheme, nor what a plain header says."""
+    provider.script = lambda attempt, body: Fault(changes={"text": "Bearer of the evaluation of 2026-01-01"})
+    generator = openai(
+        "gpt", base_url=f"{provider.url}?api-version=2026-01-01",
+        headers={"Authorization": "Bearer sk-canary-5f1d7a90-api", "X-Title": "evaluation"},
+    )  # fmt: skip
+
+    (row,) = rows(questions(generator).run())
+
+    assert "Bearer of the evaluation of 2026-01-01" == row.final_output
+
+
+def test_literals_in_code_are_found_nowhere(
+    provider: ProviderServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key and headers given in Python, and an address from the environment, are taken out as well."""
+    caplog.set_level(logging.DEBUG)
+    provider.script = lambda attempt, body: ECHO
+    quoted = _quoted(CANARIES["CANARY_PASSWORD"])
+    address = f"http://me:{quoted}@127.0.0.1:{provider.port}/v1?api_key={CANARIES['CANARY_QUERY']}"
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    headers = {"X-Api-Key": CANARIES["CANARY_KEY"], "X-Team": CANARIES["CANARY_HEADER"]}
+    key = CANARIES["OPENAI_API_KEY"]
+    monkeypatch.delenv("OPENAI_API_KEY")
+
+    shown = []
+    for generator in (
+        openai("gpt", api_key=key, headers=headers),
+        vllm("gpt", base_url=provider.url, api_key=key, headers=headers),
+    ):
+        result = questions(generator, 2, store=str(tmp_path / "store")).run()
+        shown += [repr(generator), generator.fingerprint(), *map(repr, rows(result))]
+
+    assert [] == leaks("\n".join(shown))
+    assert [] == leaks(caplog.text)
+    assert {} == leaks_in(tmp_path)
+
+
+def test_key_of_an_injected_client_is_found_nowhere(
+    provider: ProviderServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client of one's own keeps its key to itself as well."""
+    import openai as sdk
+
+    caplog.set_level(logging.DEBUG)
+    provider.script = lambda attempt, body: ECHO
+    with sdk.OpenAI(api_key=CANARIES["CANARY_KEY"], base_url=provider.url) as client:
+        questions(openai("gpt", client=client), 2, store=str(tmp_path / "store")).run()
+
+    assert CANARIES["CANARY_KEY"] in provider.requests[0].headers["authorization"]
+    assert [] == leaks(caplog.text)
+    assert {} == leaks_in(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["good replies", "facts", "failures that may pass", "the end of the run"])
+def test_orchestrator_records_no_canary(name: str, provider: ProviderServer, tmp_path: Path, prefect_api: str) -> None:
+    """Through the flow, with every log at DEBUG: not in the output, the store, or the server's home and database."""
+    provider.script = lambda attempt, body: SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(spec_of(provider, tmp_path / "store", "responses")))
+    debug = {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG"}
+
+    run = subprocess.run(
+        [sys.executable, "-m", "flows.run", str(path)],
+        env={**os.environ, **debug, "PREFECT_LOGGING_EXTRA_LOGGERS": "httpx2,httpcore2,openai"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert provider.requests, run.stderr
+    assert run.returncode in (0, 1, 3), run.stderr
+    assert [] == leaks(run.stdout + run.stderr)
+    assert {} == leaks_in(tmp_path)
+    assert {} == leaks_in(Path(os.environ["PREFECT_HOME"]))

@@ -1,0 +1,100 @@
+"""What must not be seen of a provider's settings, and how it is taken out of replies, errors and log lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from themis_lib.core.secrets import may_be_credential, referenced_values
+
+_MASK = "***"
+#: Shorter values are no credentials, and masking them would spoil ordinary text.
+_SHORTEST = 6
+#: A literal that nothing calls a credential but that looks like one.
+_LIKE_A_KEY = re.compile(r"(?=.*\d)\S{16,}")
+
+
+class Mask:
+    """Takes secrets out of texts and out of every text in a JSON value: providers repeat what they were sent."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        #: Longest first, so that a secret that holds another goes as a whole.
+        self.secrets = sorted({form for text in secrets for form in _forms(text)}, key=lambda text: (-len(text), text))
+        self._pattern = re.compile("|".join(map(re.escape, self.secrets)) or r"(?!)")
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._pattern.sub(_MASK, value)
+        if isinstance(value, Mapping):
+            return {self(key): self(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self(item) for item in value]
+        return value
+
+    def finds(self, text: str) -> bool:
+        """Whether a text, or JSON as text, holds a secret."""
+        return any(secret in text for secret in self.secrets)
+
+
+def secrets_in(*, base_url: str, url: str, headers: Mapping[str, str], api_key: str) -> Iterator[str]:
+    """The secrets of an address: its key, and what URL and headers say in a credential's place or by reference.
+
+    `base_url` and `headers` are as they were written, `url` is with its references resolved.
+    """
+    yield api_key
+    yield from referenced_values(headers)
+    yield from referenced_values(base_url, only_credentials=True)
+    for name, value in headers.items():
+        named = may_be_credential(name)
+        yield from (word for word in value.split() if (named and not word.isalpha()) or _LIKE_A_KEY.fullmatch(word))
+    parts = urlsplit(url)
+    if parts.password or parts.username:
+        yield parts.password or parts.username or ""
+        yield b64encode(f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()).decode()
+    for name, value in parse_qsl(parts.query):
+        if may_be_credential(name) or _LIKE_A_KEY.fullmatch(value) or value in referenced_values(base_url):
+            yield value
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it is, in a URL and in JSON."""
+    for text in (secret, unquote(secret), quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]):
+        if len(text) >= _SHORTEST:
+            yield text
+
+
+class _MaskLogs(logging.Filter):
+    """Takes secrets out of the log lines of this process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._mask = Mask()
+
+    def add(self, mask: Mask) -> None:
+        if not set(mask.secrets) <= set(self._mask.secrets):
+            self._mask = Mask([*self._mask.secrets, *mask.secrets])
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._mask(record.getMessage()), ()
+        return True
+
+
+#: The loggers that write addresses, headers or replies.
+_LOGGERS = (
+    "httpx", "httpx2", "openai", "openai._base_client", "openai._legacy_response", "openai._response",
+    *(f"{package}.{part}" for package in ("httpcore", "httpcore2")
+      for part in ("connection", "http11", "http2", "proxy", "socks")),
+)  # fmt: skip
+_MASK_LOGS = _MaskLogs()
+
+
+def mask_logs(mask: Mask) -> None:
+    """Take these secrets out of what the SDK and its HTTP client log from now on."""
+    _MASK_LOGS.add(mask)
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_MASK_LOGS)
