@@ -74,6 +74,27 @@ def wait_often(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -
     return _outcome(experiment.run(until_stage="generate"), began)
 
 
+def plain_sdk_loop(*, url: str, requests: int, width: int) -> float:
+    """Seconds of so many requests by `openai.AsyncOpenAI` itself, `width` at a time, after one that is not timed."""
+    from openai import AsyncOpenAI
+
+    async def run() -> float:
+        async with AsyncOpenAI(api_key="none", base_url=url) as client:
+            places = asyncio.Semaphore(width)
+
+            async def ask(number: int) -> None:
+                async with places:
+                    said: Any = {"role": "user", "content": f"{number}+30"}
+                    await client.chat.completions.create(model="waiting", messages=[said], seed=number)
+
+            await ask(0)
+            began = time.perf_counter()
+            await asyncio.gather(*(ask(number) for number in range(requests)))
+            return time.perf_counter() - began
+
+    return asyncio.run(run())
+
+
 def engine_beside_loop(*, shared: int, own: int, out: int, prompts: int, repeats: int) -> dict[str, Any]:
     """Greedy texts of exactly `out` tokens by the engine and by a loop over `Llama`, by turns; seconds of the best."""
     from benchmarks.plain_loop import PlainLoop, machine_bound

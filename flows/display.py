@@ -188,6 +188,8 @@ def print_plan(plans: list[StagePlan], console: Console) -> None:
         for reason in item.reasons:
             console.print(Text(f"{item.stage}: {reason}"), soft_wrap=True)
     for item in plans:
+        if item.calls_model and item.missing + item.unknown and not item.usage:
+            console.print(Text(f"{item.stage}: how many tokens is not known before a first run"), soft_wrap=True)
         if item.usage:
             console.print(Text(f"{item.stage}: {_estimate(item.usage, item.cost)}"), soft_wrap=True)
     if all(item.cached == item.rows for item in plans):

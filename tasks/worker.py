@@ -30,7 +30,6 @@ from themis_lib.errors import FatalError
 
 T = TypeVar("T")
 _RUNS: dict[str, Run] = {}
-_ENDED: set[str] = set()
 #: How many tasks a run has submitted, so that whoever leaves can wait until all of them are on record.
 SUBMITTED: Counter[str] = Counter()
 #: Called with the run when a flow of this context starts one, for a display that follows it.
@@ -51,9 +50,8 @@ def register(run: Run) -> None:
 
 def unregister(run: Run) -> None:
     """Forget a run that has ended, stop what its tasks still do, and keep those that wait from beginning."""
-    _ENDED.add(run.run_id)
-    _RUNS.pop(run.run_id, None)
     shared_loop().cancel(run.run_id)
+    _RUNS.pop(run.run_id, None)
 
 
 def compute_shard(work: Mapping[str, Any]) -> Part:
@@ -62,14 +60,15 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
     Raises `ShardError` when rows failed, `FatalError` when the run has ended in this process before the shard's turn.
     """
     run_id: str = work["run_id"]
-    if run_id in _ENDED:
-        raise FatalError(f"run {run_id} has ended")
     run = _RUNS.get(run_id)
+    loop = shared_loop()
+    loop.check_open(run_id)
     pipeline, store, progress = (run.pipeline, run.store, run.progress) if run else _rebuilt(work)
     stage = pipeline.stage(work["stage"])
     shard = Shard.from_json(work["shard"])
     with _global_limit(stage):
-        return shared_loop().run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
+        loop.check_open(run_id)  # the run may have ended while the shard waited for its slot
+        return loop.run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
 
 
 @contextmanager
@@ -120,6 +119,7 @@ class SharedLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._running: dict[str, set[Future[Any]]] = {}
+        self._closed: set[str] = set()
         threading.Thread(target=self._loop.run_forever, name="stages", daemon=True).start()
 
     def run(self, group: str, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -132,8 +132,14 @@ class SharedLoop:
         finally:
             running.discard(future)
 
+    def check_open(self, group: str) -> None:
+        """Raises `FatalError` for a group that was cancelled: nothing of it begins any more."""
+        if group in self._closed:
+            raise FatalError(f"run {group} has ended")
+
     def cancel(self, group: str) -> None:
         """Stop everything of a group in one step of the loop, so that none takes up what another lets go."""
+        self._closed.add(group)
         futures = list(self._running.pop(group, ()))
         self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in futures])
 

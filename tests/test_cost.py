@@ -23,6 +23,7 @@ from themis_lib import (
     RuntimeConfig,
     StorageConfig,
     TokenUsage,
+    TransientError,
 )
 from themis_lib.core.budget import Budget
 from themis_lib.core.manifest import manifests
@@ -179,3 +180,99 @@ def test_a_price_below_zero_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"cost\.prices\.m\.input"):
         Experiment.from_config(path)
+
+
+class Unreadable(Metered):
+    """Fails after it was paid for."""
+
+    async def generate(self, case: Case, ctx: object) -> GenerationResult:
+        self.calls += 1
+        raise TransientError("no choices")
+
+
+class Refusing(Metered):
+    """Fails before anything is charged."""
+
+    async def generate(self, case: Case, ctx: object) -> GenerationResult:
+        self.calls += 1
+        raise TransientError("HTTP 429").marked(is_free=True)
+
+
+class Batched(Metered):
+    """Many at a time."""
+
+    generate = None  # type: ignore[assignment]
+
+    def generate_batch(self, cases: Any, contexts: Any) -> list[GenerationResult]:
+        self.calls += len(cases)
+        usage = TokenUsage(input_tokens=9, output_tokens=1)
+        return [GenerationResult(final_output="x", usage=usage) for _ in cases]
+
+
+def test_a_call_that_fails_counts_at_its_most_unless_it_was_refused() -> None:
+    """Nobody says what a lost reply cost; a refusal costs nothing."""
+    unreadable, refusing = Unreadable(), Refusing()
+
+    with pytest.raises(BudgetError):
+        experiment(unreadable, 10, max_cost=35.0).run()
+    experiment(refusing, 10, max_cost=35.0).run()
+
+    assert 3 == unreadable.calls
+    assert 10 == refusing.calls
+
+
+def test_batches_keep_to_the_budget() -> None:
+    """A batch is generated when all of it fits."""
+    batched = Batched()
+    limited = experiment(batched, 10, max_cost=70.0)
+    limited = limited.model_copy(update={"runtime": RuntimeConfig(max_concurrency=4, batch_size=2)})
+
+    with pytest.raises(BudgetError):
+        limited.run()
+
+    assert 6 == batched.calls
+
+
+class Nameless(Metered):
+    """Says nothing of its model."""
+
+    model = None  # type: ignore[assignment]
+
+
+class Endless(Metered):
+    """Answers without end."""
+
+    max_tokens = None
+
+
+@pytest.mark.parametrize(
+    ("generator", "prices", "said"),
+    [
+        (Metered(), {}, r"nothing says what 'metered' costs; add cost\.prices\.metered"),
+        (Nameless(), {}, "does not say what a call costs at most"),
+        (Endless(), {"metered": A_DOLLAR}, "give it max_tokens"),
+    ],
+    ids=["no price", "no model", "no longest answer"],
+)
+def test_a_budget_that_could_not_hold_is_refused(generator: Any, prices: dict[str, Price], said: str) -> None:
+    """Before anything is generated."""
+    limited = experiment(generator).model_copy(update={"cost": CostConfig(prices=prices, max_cost=1.0)})
+
+    with pytest.raises(ConfigError, match=said):
+        limited.compile()
+
+
+def test_what_is_free_needs_no_price() -> None:
+    """A local model keeps to every budget."""
+    assert experiment("builtin/demo_generator", max_cost=0.01).compile()
+
+
+def test_equal_rows_are_paid_for_once_and_counted_once() -> None:
+    """Samples of a deterministic generator are one row: nothing was saved by the store."""
+    metered = Metered()
+    metered.deterministic = True  # type: ignore[attr-defined]
+    equal = experiment(metered, 3).model_copy(update={"seeds": [7, 7]})
+
+    result = equal.run()
+
+    assert (1, 10.0, 10.0) == (metered.calls, result.manifest.cost, result.manifest.cost_paid)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from themis_lib.core.tables import Part
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 class ThemisError(Exception):
     """The root of every exception of this library."""
+
+    #: Whether the call that failed surely cost nothing: a provider that refuses a request does not charge for it.
+    is_free: bool = False
+
+    def marked(self, *, is_free: bool) -> Self:
+        """The same exception, marked."""
+        self.is_free = is_free
+        return self
 
 
 class InputError(ThemisError, ValueError):

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from tests.adapters.asking import ask, outputs, questions, rows
-from tests.adapters.provider_server import FILTERED, REFUSAL, Fault, ProviderServer
+from tests.adapters.provider_server import FILTERED, REFUSAL, Fault, ProviderServer, refused
 from themis_lib import (
     Case,
     ComponentError,
@@ -27,7 +27,7 @@ from themis_lib import (
     RunStatus,
     StorageConfig,
 )
-from themis_lib.adapters import openai
+from themis_lib.adapters import openai, vllm
 from themis_lib.core.components import build, component_identity
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import render_prompt
@@ -226,6 +226,14 @@ def test_system_message_of_parts_stays_in_the_input(server: ProviderServer) -> N
     ask(openai("gpt", base_url=server.url), said)
 
     assert {"model": "gpt", "input": said} == server.bodies[0]
+
+
+def test_turn_that_is_none_is_a_fact(server: ProviderServer) -> None:
+    """A conversation that no row can hold is the row's error before anything is sent for it."""
+    with pytest.raises(RowError, match="turn"):
+        ask(openai("gpt", base_url=server.url), [{"role": "user", "content": "2+2", "name": 3}])
+
+    assert [] == server.requests
 
 
 @pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
@@ -675,6 +683,24 @@ def test_injected_clients_keep_to_the_timeout(server: ProviderServer) -> None:
         ask(generator)
 
 
+def test_refusals_of_an_injected_client_are_heeded(server: ProviderServer) -> None:
+    """What a client of one's own is refused counts for the limits as well, and fails the row for this run."""
+    import openai as sdk
+
+    server.script = lambda attempt, body: refused("0.05")
+
+    async def run() -> Any:
+        async with sdk.AsyncOpenAI(api_key="sk-injected-1", base_url=server.url, max_retries=0) as client:
+            generator = openai("gpt", client=client, max_concurrency=4)
+            result = await questions(generator, 30).run_async()
+            return result, generator._throttle().width
+
+    result, width = asyncio.run(run())
+
+    assert ["TransientError: HTTP 429: refused with 429"] * 30 == [row.error for row in rows(result)]
+    assert width < 4
+
+
 # Clients of the adapter's own
 
 
@@ -749,3 +775,46 @@ def test_result_is_what_the_reply_said_and_no_more() -> None:
     assert ("4", None) == (result.final_output, result.usage)
     assert isinstance(result, GenerationResult)
     assert {} == result.transport
+
+
+def test_references_in_what_is_sent_are_secret(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `${NAME}` in tools or `extra_body` reaches the provider, and its value neither identity nor row."""
+    monkeypatch.setenv("MCP_TOKEN", "canary-4711-canary-4711")
+    tool = {"type": "mcp", "server_label": "docs", "headers": {"Authorization": "Bearer ${MCP_TOKEN}"}}
+    given = {
+        "use": "openai",
+        "model": "gpt",
+        "base_url": server.url,
+        "tools": [tool],
+        "extra_body": {"k": "${MCP_TOKEN}"},
+    }
+    server.script = lambda attempt, body: Fault(changes={"text": body["k"]})
+
+    generator = build("generator", given, where="generator")
+    result = ask(generator)
+
+    assert "canary-4711-canary-4711" == server.bodies[0]["k"]
+    assert "Bearer canary-4711-canary-4711" == server.bodies[0]["tools"][0]["headers"]["Authorization"]
+    assert "canary" not in f"{generator.settings()}{result}{generator!r}"
+
+
+def test_a_key_that_is_a_word_stays_in_answers(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that check no key are given words; an answer may hold such a word by itself."""
+    monkeypatch.setenv("VLLM_API_KEY", "ollama")
+    server.script = lambda attempt, body: Fault(changes={"text": "hello ollama user"})
+
+    assert "hello ollama user" == ask(vllm("m", base_url=server.url)).final_output
+
+
+def test_the_version_of_an_api_is_identity() -> None:
+    """What a URL's query says in plain words counts; a credential in it does not."""
+    first, second = (openai("m", base_url=f"http://host/v1?api-version=2024-0{at}-01-preview") for at in (1, 2))
+
+    assert first.fingerprint() != second.fingerprint()
+
+
+@pytest.mark.parametrize("setting", ["n", "max_completion_tokens"])
+def test_extra_body_cannot_pass_the_settings(setting: str) -> None:
+    """What bounds the cost of a request is said in one place."""
+    with pytest.raises(ComponentError, match=f"extra_body.{setting}"):
+        openai("m", extra_body={setting: 8})

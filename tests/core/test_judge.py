@@ -14,7 +14,7 @@ from tests.counting import CALLS, count
 from tests.drivers import DRIVERS, run_in_process
 from tests.tables import tables_of
 from tests.test_edit_costs import K, N, base, changed_case
-from themis_lib import ConfigError, Experiment, GenerationResult, InMemoryRunStore, JudgeCall, RunResult
+from themis_lib import Case, ConfigError, Experiment, GenerationResult, InMemoryRunStore, JudgeCall, RunResult
 from themis_lib.core.plan import plan_run
 from themis_lib.core.spec import experiment_from_spec
 from themis_lib.errors import InputError
@@ -471,3 +471,36 @@ def test_name_of_a_label_is_unique() -> None:
 
     with pytest.raises(ConfigError, match="2 judges are named 'a:second'"):
         experiment_from_spec(Experiment, spec, where="spec").compile()
+
+
+DRAWS: list[int] = []
+
+
+class Drawing:
+    """A judge whose verdict is its draw."""
+
+    component_id, version, reads = "tests/drawing", "1", ("input",)
+
+    def fingerprint(self) -> str:
+        return ""
+
+    async def generate(self, case: Case, ctx: Any) -> GenerationResult:
+        DRAWS.append(ctx.seed)
+        return GenerationResult(final_output={"correct": len(DRAWS) % 2 == 0})
+
+
+def test_members_that_are_the_same_judge_draw_independently() -> None:
+    """Three members of one model ask three times, with three seeds."""
+    DRAWS.clear()
+    panel = [{"use": "tests.core.test_judge:Drawing", "id": name} for name in "abc"]
+    experiment = Experiment.model_validate(
+        {
+            "generation": {"generator": "builtin/demo_generator"},
+            "evaluation": {"metrics": [{"use": "builtin/judge_correctness", "explain": False, "judge": panel}]},
+            "datasets": [{"dataset_id": "d", "cases": [{"case_id": "1", "input": "2+2", "expected_output": "4"}]}],
+        }
+    )
+
+    experiment.run()
+
+    assert 3 == len(set(DRAWS)) == len(DRAWS)

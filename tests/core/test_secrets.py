@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from themis_lib.core.secrets import hide_values, refuse_literal_secrets, resolve_references
+from themis_lib.core.secrets import (
+    hide_values,
+    may_be_credential,
+    referenced_values,
+    refuse_literal_secrets,
+    resolve_public,
+    resolve_references,
+)
 from themis_lib.errors import ConfigError
 
 
@@ -139,3 +146,32 @@ def test_values_are_hidden_in_messages():
 
     expected = "no access to s3://${THEMIS_TEST_BUCKET}/x with ${THEMIS_TEST_KEY}, or ${THEMIS_TEST_BUCKET}"
     assert expected == hidden
+
+
+def test_public_text_keeps_references_to_credentials():
+    """A variable that names a place is resolved, one that names a credential stays a reference."""
+    text = "s3://${THEMIS_TEST_BUCKET}/${THEMIS_TEST_KEY}"
+
+    assert "s3://data/${THEMIS_TEST_KEY}" == resolve_public(text, where="path")
+    with pytest.raises(ConfigError, match="THEMIS_TEST_MISSING"):
+        resolve_public("${THEMIS_TEST_MISSING}", where="path")
+
+
+def test_values_of_references_are_found():
+    """All that the references of a spec stand for, or only credentials."""
+    spec = {"a": ["${THEMIS_TEST_BUCKET}", "Bearer ${THEMIS_TEST_KEY}"]}
+
+    assert {"data", "s3cr3t"} == referenced_values(spec)
+    assert {"s3cr3t"} == referenced_values(spec, only_credentials=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("CANARY_KEY", True), ("HF_TOKEN", True), ("DB_PASSWORD", True), ("x-api-key", True), ("Authorization", True),
+        ("VLLM_URL", False), ("HOST", False), ("api-version", False), ("MAX_TOKENS", False),
+    ],
+)  # fmt: skip
+def test_credentials_are_known_by_name(name, is_one):
+    """A variable or header that ends in a key, a token or a password holds a credential."""
+    assert is_one == may_be_credential(name)

@@ -11,9 +11,11 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from themis_lib.adapters.limits import Throttle
+from themis_lib.adapters.masking import is_word
+from themis_lib.core.secrets import may_be_credential
 from themis_lib.errors import ComponentError
 
 _REQUEST_TIMEOUT_S = 600.0
@@ -38,6 +40,16 @@ def public_url(url: str) -> str:
     """
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def identity_url(public: str, given: str) -> str:
+    """An address with what its query says in plain words, such as `api-version`; nothing that may be a credential."""
+    plain = [
+        (name, value)
+        for name, value in parse_qsl(urlsplit(given).query)
+        if not may_be_credential(name) and "${" not in value and (is_word(value) or name.endswith("version"))
+    ]
+    return f"{public}?{urlencode(sorted(plain))}" if plain else public
 
 
 _Clients = dict[tuple[Address, Throttle], tuple[Any, AsyncGenerator[None, None]]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from themis_lib.errors import FatalError, RowError, ThemisError, TransientError, describe
@@ -39,11 +38,11 @@ def translated(error: Exception) -> Exception:
     """
     if isinstance(error, ThemisError):
         return error
-    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
-        return TransientError(f"the provider's reply is not JSON: {error}")
+    if type(error).__module__.partition(".")[0] != "openai":
+        return error
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "response"):
-        return _from_status(status, error)
+        return _from_status(status, error).marked(is_free=True)
     if type(error).__name__ in ("APIConnectionError", "APITimeoutError", "APIResponseValidationError"):
         return TransientError(_lost(error))
     return error
@@ -54,7 +53,7 @@ def is_final(response: Any) -> bool:
     return response.status_code == 429 and any(code in response.text for code in _FATAL_CODES)
 
 
-def _from_status(status: int, error: Any) -> Exception:
+def _from_status(status: int, error: Any) -> ThemisError:
     said = f"HTTP {status}: {_message(error)}"
     code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
     is_moderated = status == 403 and any(word in said.lower() for word in _MODERATION)

@@ -21,6 +21,7 @@ from themis_lib.core.calls import in_thread
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.imports import import_named, reason
 from themis_lib.core.models import Case, GenerationResult
+from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError, RowError, nearest
 
 _METHODS = ("astream_events", "ainvoke", "invoke")
@@ -48,6 +49,8 @@ class LangGraph(Builtin):
 
     component_id: ClassVar[str] = "langgraph"
     version: ClassVar[str] = "1"
+    #: May hold `${NAME}` references, which are resolved where the graph is run.
+    resolves: ClassVar[tuple[str, ...]] = ("config",)
 
     graph: Any = field(repr=False)
     graph_id: str | None = None
@@ -76,7 +79,7 @@ class LangGraph(Builtin):
             "graph_id": self.graph_id or _name(self._graph),
             "graph": self._graph_identity,
             "output_key": self.output_key,
-            "config": config_identity(self.config or {}),
+            "config": config_identity(resolve_public(self.config or {}, where="config")),
             "input_builder": None if self.input_builder is None else identity_of(self._build),
         }
 
@@ -112,7 +115,7 @@ class LangGraph(Builtin):
         return build  # type: ignore[no-any-return]
 
     def _config(self, ctx: GenerateContext) -> dict[str, Any]:
-        config = self.config or {}
+        config = resolve_references(self.config or {}, where="config")
         added = {
             "seed": ctx.seed,
             "prompt_spec": ctx.prompt_spec.model_dump(mode="json"),

@@ -21,7 +21,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from themis_lib.core.bytecode import captured, functions_of, is_plain
 from themis_lib.core.code import code_digest
 from themis_lib.core.identity import canonical_json, digest
-from themis_lib.core.secrets import names_credential
+from themis_lib.core.secrets import may_be_credential
 
 #: Packages whose code is known by name: what of them a graph uses is told by the graph.
 _LIBRARIES = re.compile(r"(?:langchain|langgraph|langsmith)\w*(?:\.|$)")
@@ -39,7 +39,7 @@ def config_identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a run by name. Those the user's code reads enter by digest: what they hold is not shown."""
     known = {name: item for name, item in config.items() if name not in _RUNTIME}
     configurable = {
-        name: _digest(item, ()) for name, item in known.pop("configurable", {}).items() if not names_credential(name)
+        name: _digest(item, ()) for name, item in known.pop("configurable", {}).items() if not may_be_credential(name)
     }
     return {**{name: identity_of(item) for name, item in known.items()}, "configurable": configurable}
 
@@ -96,7 +96,7 @@ def _identity(value: Any, around: tuple[Any, ...]) -> Any:
         return value if isinstance(value, (str, int, type(None))) else repr(value)
     around = (*around, value)
     if isinstance(value, Mapping):
-        return {str(key): _identity(item, around) for key, item in value.items() if not names_credential(str(key))}
+        return {str(key): _identity(item, around) for key, item in value.items() if not may_be_credential(str(key))}
     if isinstance(value, (list, tuple)):
         return [_identity(item, around) for item in value]
     if isinstance(value, (set, frozenset)):
@@ -134,7 +134,7 @@ def _object(value: Any, around: tuple[Any, ...]) -> Any:
         return {"pattern": value.pattern, "flags": value.flags}
     return {
         "class": _callable(type(value), around),
-        "settings": {name: _identity(item, around) for name, item in _settings(value) if not names_credential(name)},
+        "settings": {name: _identity(item, around) for name, item in _settings(value) if not may_be_credential(name)},
     }
 
 

@@ -39,6 +39,8 @@ class Llama(Builtin):
     version: ClassVar[str] = "2"
     reads: ClassVar[tuple[str, ...]] = ("input",)
     deterministic: ClassVar[bool] = True
+    #: No provider is paid.
+    is_free: ClassVar[bool] = True
 
     model: str | None = None
     model_repo: str | None = None

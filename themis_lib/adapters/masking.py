@@ -22,9 +22,10 @@ _LIKE_A_KEY = re.compile(r"(?=.*\d)\S{16,}")
 class Mask:
     """Takes secrets out of texts and out of every text in a JSON value: providers repeat what they were sent."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), *, words: Iterable[str] = ()) -> None:
         #: Longest first, so that a secret that holds another goes as a whole.
         self.secrets = sorted({form for text in secrets for form in _forms(text)}, key=lambda text: (-len(text), text))
+        self._words = set(words)
         self._pattern = re.compile("|".join(map(re.escape, self.secrets)) or r"(?!)")
 
     def __call__(self, value: Any) -> Any:
@@ -35,6 +36,11 @@ class Mask:
         if isinstance(value, (list, tuple)):
             return [self(item) for item in value]
         return value
+
+    @property
+    def for_outputs(self) -> Mask:
+        """The mask without the keys that are ordinary words, which a model may write by itself."""
+        return Mask(secret for secret in self.secrets if secret not in self._words)
 
     def finds(self, text: str) -> bool:
         """Whether a text, or JSON as text, holds a secret."""
@@ -66,6 +72,11 @@ def _forms(secret: str) -> Iterator[str]:
     for text in (secret, unquote(secret), quote(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]):
         if len(text) >= _SHORTEST:
             yield text
+
+
+def is_word(key: str) -> bool:
+    """Whether a key is a word such as `ollama`, which servers that check no key are given."""
+    return not _LIKE_A_KEY.fullmatch(key)
 
 
 class _MaskLogs(logging.Filter):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -12,12 +14,12 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from themis_lib.adapters import clients
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.limits import Limits, Throttle, throttle
-from themis_lib.adapters.masking import Mask, mask_logs, secrets_in
+from themis_lib.adapters.masking import Mask, is_word, mask_logs, secrets_in
 from themis_lib.adapters.replies import chat_result, response_result
 from themis_lib.adapters.requests import (
     ApiMode,
@@ -36,16 +38,16 @@ from themis_lib.core.identity import canonical_json
 from themis_lib.core.imports import import_named
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.prompts import is_conversation, render_conversation
-from themis_lib.core.secrets import refuse_literal_secrets, resolve_public, resolve_references
-from themis_lib.errors import ComponentError, RowError, ThemisError, TransientError, describe
+from themis_lib.core.secrets import is_literal, may_be_credential, referenced_values, resolve_public, resolve_references
+from themis_lib.errors import ComponentError, ConfigError, RowError, ThemisError, TransientError, describe
 
 OPENAI_URL = "https://api.openai.com/v1"
 #: How many rows may wait for their turn or for a retry, for each request in flight.
 _WAITING = 8
-#: The tokens that an answer without `max_tokens` is taken to have at most, for the budget.
-_LONGEST_ANSWER = 16_384
 
 Positive = Annotated[int, Field(ge=1)]
+#: RFC 9110, 5.6.2.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATHS = {"responses": "/responses", "chat_completions": "/chat/completions"}
 #: A reply, its headers, and the seconds from the request to its end where the client says so.
 _Reply = tuple[Any, Mapping[str, str], float | None]
@@ -69,20 +71,20 @@ class OpenAI(Builtin):
     component_id: ClassVar[str] = "openai"
     version: ClassVar[str] = "1"
     #: May hold `${NAME}` references, which are resolved where requests are made.
-    resolves: ClassVar[tuple[str, ...]] = ("base_url", "api_key", "headers")
+    resolves: ClassVar[tuple[str, ...]] = ("base_url", "api_key", "headers", "tools", "tool_choice", "extra_body")
     #: Where key and address come from when they are not given.
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variable: ClassVar[str | None] = "OPENAI_BASE_URL"
     default_url: ClassVar[str] = OPENAI_URL
     key_is_needed: ClassVar[bool] = True
 
-    model: str
+    model: Annotated[str, Field(min_length=1)]
     api_mode: ApiMode = "responses"
     base_url: str | None = None
     instructions: str | None = None
     input_builder: Any = None
     reads: tuple[str, ...] | list[str] = ("input",)
-    temperature: float | None = None
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[int, Field(ge=0)] | None = None
     top_p: float | None = None
     max_tokens: Positive | None = None
     stop: list[str] | str = field(default_factory=list)
@@ -96,7 +98,7 @@ class OpenAI(Builtin):
     client: Any = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    timeout_s: Annotated[float, Field(gt=0)] | int | None = None
+    timeout_s: Annotated[float, Field(gt=0)] | Positive | None = None
     max_retries: Annotated[int, Field(ge=0)] = 3
     max_concurrency: Positive | None = None
     requests_per_minute: Annotated[float, Field(gt=0)] | Positive | None = None
@@ -108,8 +110,11 @@ class OpenAI(Builtin):
         super().check_settings()
         if self.api_mode == "responses" and self.stop:
             raise ComponentError("stop: the Responses API has none; use api_mode='chat_completions'")
-        parts = urlsplit(self.base_url or "")
-        refuse_literal_secrets({"password": parts.password, **dict(parse_qsl(parts.query))}, where="base_url")
+        if self.client is not None and isinstance(self.client, (str, int, float, dict, list)):
+            raise ComponentError("client: give a client object, such as openai.AsyncOpenAI()")
+        _refuse_literals(self.base_url or "")
+        for name in _SET_ELSEWHERE.keys() & self.extra_body.keys():
+            raise ComponentError(f"extra_body.{name}: {_SET_ELSEWHERE[name]}")
         _ = self._builder, self._structure
 
     def check(self) -> None:
@@ -124,7 +129,7 @@ class OpenAI(Builtin):
         return {
             "model": self.model,
             "api_mode": self.api_mode,
-            "base_url": self._public_url,
+            "base_url": clients.identity_url(self._public_url, self._given_url),
             "instructions": self.instructions,
             "input_builder": builder and code_digest(builder),
             "temperature": self.temperature,
@@ -133,11 +138,11 @@ class OpenAI(Builtin):
             "stop": self._stop,
             "response_format": self._structure.response_format,
             "schema_code": self._structure.code,
-            "tools": self.tools,
-            "tool_choice": self.tool_choice,
+            "tools": resolve_public(self.tools, where="tools"),
+            "tool_choice": resolve_public(self.tool_choice, where="tool_choice"),
             "reasoning_effort": self.reasoning_effort,
             "logprobs": self.logprobs,
-            "extra_body": self.extra_body,
+            "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
 
     def with_schema(self, schema: Any) -> OpenAI:
@@ -161,7 +166,10 @@ class OpenAI(Builtin):
         """One request, and its reply as a result. Raises what `adapters.faults` makes of a failure."""
         _ = self._mask  # from the first log line on
         messages = self._messages(case, ctx)
-        said = [Message(**_message(turn)) for turn in messages]
+        try:
+            said = [Message(**_message(turn)) for turn in messages]
+        except ValidationError as error:
+            raise RowError(f"the conversation has a turn that is none: {error.errors()[0]['msg']}") from None
         try:
             result = await self._answer(messages, ctx.seed)
         except Exception as error:  # noqa: BLE001 - whatever a client raises
@@ -176,7 +184,10 @@ class OpenAI(Builtin):
         throttle = self._throttle()
         if self.tokens_per_minute:
             throttle.expect_tokens(estimated_tokens(request, self.max_tokens))
-        reply, headers, latency_s = await self._send(request, throttle)
+        try:
+            reply, headers, latency_s = await self._send(request, throttle)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise TransientError(f"the provider's reply is not JSON: {error}") from None
         try:
             result = (chat_result if is_chat else response_result)(reply, headers)
         except (AttributeError, TypeError, ValueError) as error:
@@ -192,9 +203,12 @@ class OpenAI(Builtin):
         return self._public_url == OPENAI_URL and self.client is None
 
     def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
-        """The tokens a request takes at most: no token is shorter than a byte, no answer longer than `max_tokens`."""
+        """The tokens a request takes at most: no token is shorter than a byte, no answer longer than `max_tokens`.
+
+        Without `max_tokens` nothing says; a run with a budget asks for it.
+        """
         sent = canonical_json([self._messages(case, ctx), self._structure.response_format, self.tools])
-        return TokenUsage(input_tokens=len(sent.encode()), output_tokens=self.max_tokens or _LONGEST_ANSWER)
+        return TokenUsage(input_tokens=len(sent.encode()), output_tokens=self.max_tokens or 0)
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
         return runtime.max_concurrency
@@ -214,8 +228,7 @@ class OpenAI(Builtin):
         return Asked(
             model=self.model, temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens,
             stop=self._stop, seed=seed, response_format=self._structure.response_format,
-            tools=self.tools, tool_choice=self.tool_choice, reasoning_effort=self.reasoning_effort,
-            logprobs=self.logprobs, extra_body=self.extra_body,
+            reasoning_effort=self.reasoning_effort, logprobs=self.logprobs, **self._resolved,
             max_tokens_name="max_completion_tokens" if self._public_url == OPENAI_URL else "max_tokens",
         )  # fmt: skip
 
@@ -228,8 +241,8 @@ class OpenAI(Builtin):
                 async with asyncio.timeout(self.timeout_s):
                     reply = await self._create(self.client, request)
             except Exception as error:
-                response = getattr(error, "response", None)
-                throttle.observe(getattr(error, "status_code", 0), getattr(response, "headers", None) or {})
+                if isinstance(status := getattr(error, "status_code", None), int):
+                    throttle.observe(status, getattr(getattr(error, "response", None), "headers", None) or {})
                 raise
             throttle.observe(200, reply[1])
             return reply
@@ -273,12 +286,23 @@ class OpenAI(Builtin):
         """A failure without secrets in its message."""
         said = str(fault)
         if isinstance(fault, ThemisError):
-            return type(fault)(self._mask(said))
+            return type(fault)(self._mask(said)).marked(is_free=fault.is_free)
         return ThemisError(self._mask(describe(fault))) if self._mask.finds(said) else fault
 
     def _masked_result(self, result: GenerationResult) -> GenerationResult:
         shown = result.model_dump()
-        return GenerationResult.model_validate(self._mask(shown)) if self._mask.finds(str(shown)) else result
+        mask = self._output_mask
+        return GenerationResult.model_validate(mask(shown)) if mask.finds(str(shown)) else result
+
+    @cached_property
+    def _output_mask(self) -> Mask:
+        return self._mask.for_outputs
+
+    @cached_property
+    def _resolved(self) -> dict[str, Any]:
+        """The settings that are sent as they are, with their references resolved."""
+        given = {"tools": self.tools, "tool_choice": self.tool_choice, "extra_body": self.extra_body}
+        return {name: resolve_references(value, where=name) for name, value in given.items()}
 
     @cached_property
     def _stop(self) -> list[str]:
@@ -321,6 +345,13 @@ class OpenAI(Builtin):
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             shown = clients.public_url(self._given_url)
             raise ComponentError(f"base_url={shown!r}: write an address such as 'http://localhost:8000/v1'")
+        try:
+            _ = urlsplit(url).port
+        except ValueError as error:
+            raise ComponentError(f"base_url={clients.public_url(self._given_url)!r}: {error}") from None
+        for name in headers:
+            if not _HEADER_NAME.fullmatch(name):
+                raise ComponentError(f"headers: {name!r} is no name of a header")
         for name, value in {"api_key": key, **headers}.items():
             if not (value.isascii() and value.isprintable()):
                 raise ComponentError(f"{name}: an HTTP header cannot hold its value; is there a line break in it?")
@@ -333,9 +364,37 @@ class OpenAI(Builtin):
             mask = Mask([key] if isinstance(key, str) else [])
         else:
             url, key = self._address.base_url, self._address.api_key
-            mask = Mask(secrets_in(base_url=self._given_url, url=url, headers=self.headers, api_key=key))
+            sent = referenced_values([self.tools, self.tool_choice, self.extra_body], only_credentials=True)
+            found = secrets_in(base_url=self._given_url, url=url, headers=self.headers, api_key=key)
+            mask = Mask([*found, *sent], words=[key] if is_word(key) else [])
         mask_logs(mask)
         return mask
+
+
+#: What a request must not get past the settings: they bound what it costs, and one answer is read.
+_SET_ELSEWHERE = {
+    "n": "one answer is read of each request; raise candidate_policy.num_samples",
+    "max_tokens": "write the setting max_tokens",
+    "max_completion_tokens": "write the setting max_tokens",
+    "max_output_tokens": "write the setting max_tokens",
+}
+
+
+def _refuse_literals(base_url: str) -> None:
+    """Raises `ConfigError` for a credential that stands in the address as it is and not as `${NAME}`."""
+    try:
+        parts = urlsplit(base_url)
+    except ValueError as error:
+        raise ComponentError(f"base_url: it is no address: {error}") from None
+    alone = "" if parts.password else parts.username or ""  # a name without a password is a key itself
+    held = {"password": parts.password or "", "user_key": alone, **dict(parse_qsl(parts.query))}
+    for name, value in held.items():
+        if value and may_be_credential(name) and is_literal(value):
+            variable = re.sub(r"\W", "_", name).upper()
+            raise ConfigError(
+                f"base_url.{name} holds a credential as it is; put it into an environment variable and write "
+                f"'${{{variable}}}'"
+            )
 
 
 def _as_text(built: Any) -> str:

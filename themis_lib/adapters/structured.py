@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
@@ -26,7 +26,7 @@ class Structure:
 
     def read(self, text: str) -> Any:
         """The JSON value of an output, or its text where no JSON was asked for. Raises `ValueError` if it is unfit."""
-        if self.response_format is None or self.response_format["type"] == "text":
+        if self.response_format is None or self.response_format["type"] not in ("json_object", "json_schema"):
             return text
         value = json.loads(text)
         if self.check:
@@ -44,6 +44,10 @@ def structure(schema: Any, response_format: dict[str, Any] | str | None) -> Stru
     if isinstance(schema, dict):
         named = json_schema_format(schema, name=str(schema.get("title", "output")))
         return Structure(named, check=_schema_check(schema))
+    if isinstance(schema, str):
+        raise ComponentError(
+            f"schema={schema!r:.80}: give a JSON Schema, a pydantic model or a Python type, not a text"
+        )
     if schema is not None:
         return _of_type(schema)
     if response_format in ("json_object", "text"):
@@ -52,8 +56,10 @@ def structure(schema: Any, response_format: dict[str, Any] | str | None) -> Stru
         return Structure()
     if isinstance(response_format, str) or not isinstance(response_format.get("type"), str):
         raise ComponentError(f"response_format={response_format!r}: write 'json_object', or an object with a `type`")
-    inner = response_format.get("json_schema")
+    inner = response_format.get("json_schema", response_format)  # flat, as the Responses API writes it
     given = inner.get("schema") if isinstance(inner, dict) else None
+    if response_format["type"] == "json_schema" and not isinstance(given, dict):
+        raise ComponentError("response_format: a json_schema needs a `schema`; or give the setting `schema` alone")
     return Structure(response_format, check=_schema_check(given) if given else None)
 
 
@@ -110,12 +116,20 @@ def _of_type(schema: Any) -> Structure:
         made = strict(adapter.json_schema())
     except Exception as error:  # noqa: BLE001 - pydantic raises its own kinds for what is no type
         raise ComponentError(f"schema={schema!r:.80}: no JSON Schema can be made of it: {error}") from None
-    is_users = isinstance(schema, type) and schema.__module__ != "builtins"
+    classes = sorted(code_digest(one) for one in _classes_in(schema))
     return Structure(
         json_schema_format(made, name=schema.__name__ if isinstance(schema, type) else "output"),
-        code=code_digest(schema) if is_users else None,
+        code=",".join(classes) or None,
         check=lambda text, _: adapter.validate_json(text),
     )
+
+
+def _classes_in(schema: Any) -> Iterator[type]:
+    """The classes of a type that are not Python's own, whose code decides what fits."""
+    if isinstance(schema, type) and schema.__module__ not in ("builtins", "types"):
+        yield schema
+    for part in get_args(schema):
+        yield from _classes_in(part)
 
 
 def _schema_check(schema: Any) -> Callable[[str, Any], None]:

@@ -13,7 +13,7 @@ from themis_lib.adapters.faults import is_final
 from themis_lib.adapters.limits import Throttle
 
 #: A pool looks at all of its connections for each request, so that many are kept in several.
-_CONNECTIONS_EACH = 16
+_CONNECTIONS_EACH = 8
 
 
 class ThrottledClient(httpx2.AsyncClient):

@@ -35,6 +35,7 @@ class DemoGenerator(Builtin):
     version: ClassVar[str] = "1"
     reads: ClassVar[tuple[str, ...]] = ("input", "expected_output")
     deterministic: ClassVar[bool] = True
+    is_free: ClassVar[bool] = True
 
     def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """The expected output, or else the input."""
@@ -59,6 +60,7 @@ class ReplayGenerator(Builtin):
     version: ClassVar[str] = "1"
     reads: ClassVar[tuple[str, ...]] = ("case_id", "sample_index")
     deterministic: ClassVar[bool] = True
+    is_free: ClassVar[bool] = True
 
     path: str
     column: str = "output"

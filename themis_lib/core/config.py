@@ -7,7 +7,7 @@ parameters (`{"use": "builtin/regex", "pattern": "…"}`). `id` beside `use` nam
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
 
@@ -80,7 +80,7 @@ class CostConfig(Model):
     """
 
     prices: dict[str, Price] = Field(default_factory=dict)
-    max_cost: PositiveFloat | None = None
+    max_cost: Annotated[PositiveFloat, Field(allow_inf_nan=False)] | None = None
 
 
 class DatasetFile(Model):

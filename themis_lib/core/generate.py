@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from themis_lib.core.shards import case_columns, column_digests_of, masked_cases
 from themis_lib.core.stage import Emit, Outcome, Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import OUTPUTS
-from themis_lib.errors import ConfigError, RowError
+from themis_lib.errors import ConfigError, RowError, ThemisError
 
 
 class GenerateStage(Stage):
@@ -51,7 +52,6 @@ class GenerateStage(Stage):
         self, generator: Any, *, prompt_spec: PromptSpec, seeds: Sequence[int], runtime: RuntimeConfig,
         price: Price | None = None, budget: Budget | None = None,
     ) -> None:  # fmt: skip
-        _check_instructions(generator, prompt_spec)
         with_runtime = getattr(generator, "with_runtime", None)
         self.generator = with_runtime(runtime) if with_runtime else generator
         self.prompt_spec = prompt_spec
@@ -120,11 +120,17 @@ class GenerateStage(Stage):
         size, width = self._runtime.batch_size, self._runtime.max_concurrency
         limit = limiter(f"generate/{self.fingerprint}/batches", max(width // size, 1))
 
+        generate: Callable[[range], Any] = partial(_batch, self.generator.generate_batch, cases, contexts)
+        paid = self._budget is not None
+        if self._budget and self.price:
+            budget, price = self._budget, self.price
+            generate = _paid_batch(generate, budget, price, lambda at: _most(self.generator, cases[at], contexts[at]))
+
         async def compute_batch(positions: range) -> None:
             async with limit:
                 try:
-                    async with asyncio.timeout(self._runtime.timeout_s):
-                        results = await _batch(self.generator.generate_batch, cases, contexts, positions)
+                    async with asyncio.timeout(None if paid else self._runtime.timeout_s):
+                        results = await generate(positions)
                 except Exception as error:  # noqa: BLE001 - a component may raise anything
                     outcome = failure_outcome(error, unknown_is_fact=False)
                     emit([(position, outcome) for position in positions])
@@ -145,13 +151,33 @@ class GenerateStage(Stage):
         ]
 
 
-def _check_instructions(generator: Any, prompt_spec: PromptSpec) -> None:
+def check_instructions(generator: Any, prompt_spec: PromptSpec, *, where: str) -> None:
+    """Raises `ConfigError` where a generator and its prompt spec differ in their instructions, which are sent once."""
     own = getattr(generator, "instructions", None)
     if own is not None and prompt_spec.instructions not in (None, own):
         raise ConfigError(
-            f"{generator.component_id}: the generator and its prompt spec have different instructions; only one can "
-            "be sent; remove one"
+            f"{where}: the generator and its prompt spec have different instructions; only one can be sent; remove one"
         )
+
+
+def check_bounded(stages: Sequence[GenerateStage]) -> None:
+    """Raises `ConfigError` for a stage of whose calls nothing says what they cost at most: no budget can hold it."""
+    for stage in stages:
+        generator = stage.generator
+        if getattr(generator, "is_free", False):
+            continue
+        place = f"cost.max_cost: {stage.label}: {generator.component_id}"
+        model = getattr(generator, "model", None)
+        if stage.price is None and model is not None:
+            raise ConfigError(
+                f"{place}: nothing says what {model!r} costs; add cost.prices.{model}: {{input: …, output: …}}"
+            )
+        if stage.price is None or not callable(getattr(generator, "most_tokens", None)):
+            raise ConfigError(
+                f"{place} does not say what a call costs at most (`model` and `most_tokens`); leave max_cost out"
+            )
+        if getattr(generator, "max_tokens", 0) is None:
+            raise ConfigError(f"{place}: give it max_tokens, so that a call has a price at most")
 
 
 def _timed(generate: Any, cases: Sequence[Case], contexts: Sequence[GenerateContext], *, is_async: bool) -> Any:
@@ -176,12 +202,34 @@ def _paid(call: Call, budget: Budget, price: Price, most: Callable[[int], TokenU
     """A call that is made when the budget has room for the tokens it takes at most."""
 
     async def reserve_and_call(position: int) -> Any:
-        async with budget.reserved(price.cost(most(position))) as receipt:
-            result, latency_s = await call(position)
+        at_most = price.cost(most(position))
+        async with budget.reserved(at_most) as receipt:
+            receipt.cost = at_most  # also of a call that fails: nobody says what the provider charged for it
+            try:
+                result, latency_s = await call(position)
+            except ThemisError as error:
+                receipt.cost = 0.0 if error.is_free else at_most
+                raise
             receipt.cost = price.cost(getattr(result, "usage", None))
             return result, latency_s
 
     return reserve_and_call
+
+
+def _paid_batch(
+    generate: Callable[[range], Any], budget: Budget, price: Price, most: Callable[[int], TokenUsage]
+) -> Callable[[range], Any]:
+    """The same for a batch: it is generated when the budget has room for all of it."""
+
+    async def reserve_and_generate(positions: range) -> Any:
+        at_most = sum(price.cost(most(position)) for position in positions)
+        async with budget.reserved(at_most) as receipt:
+            receipt.cost = at_most
+            results = await generate(positions)
+            receipt.cost = sum(price.cost(getattr(result, "usage", None)) for result in results)
+            return results
+
+    return reserve_and_generate
 
 
 def _most(generator: Any, case: Case, ctx: GenerateContext) -> TokenUsage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,7 @@ from themis_lib.core.budget import Budget
 from themis_lib.core.components import build, component_identity, component_name, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.generate import GenerateStage
+from themis_lib.core.generate import GenerateStage, check_instructions
 from themis_lib.core.identity import canonical_json
 from themis_lib.core.outputs import masked_results
 from themis_lib.core.prices import Price, price_of
@@ -101,10 +101,12 @@ class JudgeStage(GenerateStage):
 
 
 def judge_stages(
-    metrics: Mapping[str, Any], judge_models: Sequence[Any], *, seed: int, samples: int, runtime: RuntimeConfig,
-    prices: Mapping[str, Price], budget: Budget,
+    metrics: Mapping[str, Any], judge_models: Sequence[Any], *, seeds: Callable[[int], int], samples: int,
+    runtime: RuntimeConfig, prices: Mapping[str, Price], budget: Budget,
 ) -> dict[str, list[JudgeStage]]:  # fmt: skip
     """The judge stages of each metric that asks judges: its own, or else `judge_models`; member by member.
+
+    Members of a panel that are the same model draw independently: the first with `seeds(0)`, the next with `seeds(1)`.
 
     Raises `InputError` for a metric that nobody answers, for `judge_models` that nobody asks, and for judges that
     cannot be built, told apart or held to a schema.
@@ -123,13 +125,15 @@ def judge_stages(
             raise ConfigError(f"{where} asks a judge and has none; give it a `judge`, or set evaluation.judge_models")
         calls = list(metric.judge_calls())
         stages[metric_id] = []
+        draws = _draws(panel)
         for (member, judge), call in product(panel.items(), calls):
             names = [metric_id, *([member] if len(panel) > 1 else []), *([call.name] if len(calls) > 1 else [])]
             generator, prompt_spec = _held_to_schema(judge, call, where=f"{where}: judge {member!r}")
             stages[metric_id].append(
                 JudgeStage(
-                    ":".join(names), metric_id, metric, call, generator, prompt_spec=prompt_spec, seed=seed,
-                    samples=samples, runtime=runtime, price=price_of(generator, prices), budget=budget,
+                    ":".join(names), metric_id, metric, call, generator, prompt_spec=prompt_spec,
+                    seed=seeds(draws[member]), samples=samples, runtime=runtime,
+                    price=price_of(generator, prices), budget=budget,
                 )
             )  # fmt: skip
     _check_names([stage.judge_id for of_metric in stages.values() for stage in of_metric], where="evaluation.metrics")
@@ -144,6 +148,12 @@ def _panel(specs: Sequence[Any], *, where: str) -> dict[str, Any]:
     return dict(zip(names, judges, strict=True))
 
 
+def _draws(panel: Mapping[str, Any]) -> dict[str, int]:
+    """For each member, how many before it are the same judge under another name."""
+    identities = [canonical_json(component_identity("generator", judge)) for judge in panel.values()]
+    return {member: identities[:at].count(identities[at]) for at, member in enumerate(panel)}
+
+
 def _check_names(names: Sequence[str], *, where: str) -> None:
     for name, count in Counter(names).items():
         if count > 1:
@@ -152,8 +162,11 @@ def _check_names(names: Sequence[str], *, where: str) -> None:
 
 def _held_to_schema(judge: Any, call: JudgeCall, *, where: str) -> tuple[Any, PromptSpec]:
     """The judge and its prompt spec so that verdicts have the form asked for: enforced, or else told."""
+    check_instructions(judge, call.prompt_spec, where=where)
     if call.schema is None:
         return judge, call.prompt_spec
+    if getattr(judge, "schema", None) is not None:
+        raise ConfigError(f"{where} has a schema of its own, and the metric asks for another; remove it")
     if callable(getattr(judge, "with_schema", None)):
         try:
             return judge.with_schema(call.schema), call.prompt_spec

@@ -6,13 +6,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from themis_lib.core.budget import Budget
 from themis_lib.core.cases import Cut, shards_of
 from themis_lib.core.components import build, component_name
 from themis_lib.core.datasets import case_tables
-from themis_lib.core.generate import GenerateStage
+from themis_lib.core.generate import GenerateStage, check_bounded, check_instructions
 from themis_lib.core.identity import digest
 from themis_lib.core.judge import JudgeStage, judge_stages
 from themis_lib.core.parse import ParseStage
@@ -113,15 +114,30 @@ class Pipeline:
         if last >= STAGES.index("parse"):
             shard = replace(shard, answers=await stages.parse(self.parse, shard))
         if last >= STAGES.index("score"):
-            verdicts = await asyncio.gather(*(stages.judge(stage, shard) for stage in self.judges))
-            labels = [stage.label for stage in self.judges]
-            shard = replace(shard, verdicts=dict(zip(labels, verdicts, strict=True)))
+            shard = replace(shard, verdicts=await self._judged(shard, stages))
             parts = await asyncio.gather(*(stages.score(stage, shard) for stage in self.scores))
             metric_ids = [stage.metric_id for stage in self.scores]
             shard = replace(shard, scores=dict(zip(metric_ids, parts, strict=True)))
         if last >= STAGES.index("reduce"):
             shard = replace(shard, results=await stages.reduce(self.reduce, shard))
         return shard
+
+    async def _judged(self, shard: Shard, stages: Stages) -> dict[str, Part]:
+        """The verdicts by stage. Stages that are one computation take turns, so that they ask a question once."""
+        alike: dict[str, list[JudgeStage]] = {}
+        for stage in self.judges:
+            alike.setdefault(stage.fingerprint, []).append(stage)
+
+        async def judge(group: Sequence[JudgeStage]) -> list[Part]:
+            return [await stages.judge(stage, shard) for stage in group]
+
+        parts = await asyncio.gather(*(judge(group) for group in alike.values()))
+        found = {
+            stage.label: part
+            for group, judged in zip(alike.values(), parts, strict=True)
+            for stage, part in zip(group, judged, strict=True)
+        }
+        return {stage.label: found[stage.label] for stage in self.judges}
 
     def is_readable(self, stage: Stage, shard: Shard) -> bool:
         """Whether the tables that a stage reads are in a shard."""
@@ -148,6 +164,7 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
     generation, evaluation, runtime = experiment.generation, experiment.evaluation, experiment.runtime
     seeds = _seeds(experiment)
     generator = build("generator", generation.generator, where="generation.generator")
+    check_instructions(generator, generation.prompt_spec, where="generation")
     parsers = [
         build("parser", spec, where=f"evaluation.parsers[{index}]")
         for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"])
@@ -155,8 +172,8 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
     metrics = _metrics(evaluation.metrics)
     samples, prices, budget = len(seeds), experiment.cost.prices, Budget(experiment.cost.max_cost)
     judges = judge_stages(
-        metrics, evaluation.judge_models, seed=_derived_seed(generation.candidate_policy.base_seed, 0), samples=samples,
-        runtime=runtime, prices=prices, budget=budget,
+        metrics, evaluation.judge_models, seeds=partial(_derived_seed, generation.candidate_policy.base_seed),
+        samples=samples, runtime=runtime, prices=prices, budget=budget,
     )  # fmt: skip
     for metric_id in evaluation.agreement:
         if metric_id not in metrics:
@@ -168,16 +185,15 @@ def compile_experiment(experiment: Experiment, *, until_stage: str = "reduce") -
             f"generation.reducer: {reducer.component_id} needs k={wanted} samples of each case, but there are "
             f"{len(seeds)}; raise generation.candidate_policy.num_samples"
         )
+    generate = GenerateStage(
+        generator, prompt_spec=generation.prompt_spec, seeds=seeds, runtime=runtime, price=price_of(generator, prices),
+        budget=budget,
+    )  # fmt: skip
+    if experiment.cost.max_cost is not None:
+        check_bounded([generate, *(stage for of_metric in judges.values() for stage in of_metric)])
     return Pipeline(
         experiment=experiment,
-        generate=GenerateStage(
-            generator,
-            prompt_spec=generation.prompt_spec,
-            seeds=seeds,
-            runtime=runtime,
-            price=price_of(generator, prices),
-            budget=budget,
-        ),
+        generate=generate,
         parse=ParseStage(parsers, samples=samples, runtime=runtime),
         judges=tuple(stage for of_metric in judges.values() for stage in of_metric),
         scores=tuple(

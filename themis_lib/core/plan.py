@@ -40,6 +40,7 @@ class StagePlan:
     reasons: tuple[str, ...] = ()
     usage: TokenUsage | None = None
     cost: float | None = None
+    calls_model: bool = False
 
 
 def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
@@ -60,6 +61,7 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
         StagePlan(
             stage.label, count.rows, count.cached, count.missing, count.unknown,
             reasons=_reasons(pipeline, stage, nearest, count), usage=usage, cost=_cost(stage, usage),
+            calls_model=hasattr(getattr(stage, "generator", None), "model"),
         )
         for stage, count in zip(pipeline.stages, counts.values(), strict=True)
         for usage in [_estimate(stage, count, nearest)]

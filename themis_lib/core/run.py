@@ -56,6 +56,7 @@ class Run:
         self._labels = Labels(pipeline.experiment.evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
         self._usage: dict[str, TokenUsage] = {}
+        self._counted: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
         self._manifest = start_manifest(pipeline, self.run_id)
 
@@ -108,7 +109,7 @@ class Run:
     def _add_samples(self, name: str, label: str, part: Any, columns: Mapping[str, pa.Array]) -> None:
         table = read(self.store, part)
         self._errors[label] += table.num_rows - table["error"].null_count
-        usage = _usage_in(table)
+        usage = _usage_in(table, self._counted[label])
         if usage is not None:
             self._usage[label] = added(self._usage.get(label, TokenUsage()), usage)
         self._tables.write(name, _joined(columns, table, RUN_TABLES[name]))
@@ -205,11 +206,17 @@ class _TableWriters:
         self._open = {}
 
 
-def _usage_in(table: pa.Table) -> TokenUsage | None:
-    """The tokens of a shard's outputs; null where none of its rows counts any."""
-    if "input_tokens" not in table.column_names:
+def _usage_in(table: pa.Table, counted: set[bytes]) -> TokenUsage | None:
+    """The tokens of a shard's outputs, each key once in a run; null where none of its rows counts any."""
+    if "input_tokens" not in table.column_names or table["input_tokens"].null_count == table.num_rows:
         return None
-    counts = {name: pc.sum(table[name]).as_py() for name in TokenUsage.model_fields}
+    new = []
+    for position, key in enumerate(table["key"].to_pylist()):
+        if key is not None and key not in counted:
+            counted.add(key)
+            new.append(position)
+    rows = table.take(pa.array(new, pa.int64()))
+    counts = {name: pc.sum(rows[name]).as_py() for name in TokenUsage.model_fields}
     return TokenUsage(**counts) if any(count is not None for count in counts.values()) else None
 
 

@@ -48,11 +48,18 @@ def resolve_references(value: Any, *, where: str) -> Any:
     return value
 
 
-def resolve_public(text: str, *, where: str) -> str:
-    """The text with its references resolved but for those to a variable whose name says that it holds a credential."""
-    return _REFERENCE.sub(
-        lambda reference: reference[0] if may_be_credential(reference[1]) else _variable(reference, where=where), text
-    )
+def resolve_public(value: Any, *, where: str) -> Any:
+    """As `resolve_references`, but references to a variable whose name says that it holds a credential stay."""
+    if isinstance(value, str):
+        return _REFERENCE.sub(
+            lambda reference: reference[0] if may_be_credential(reference[1]) else _variable(reference, where=where),
+            value,
+        )
+    if isinstance(value, Mapping):
+        return {key: resolve_public(item, where=f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [resolve_public(item, where=f"{where}[{at}]") for at, item in enumerate(value)]
+    return value
 
 
 def referenced_values(spec: Any, *, only_credentials: bool = False) -> set[str]:
@@ -80,7 +87,7 @@ def refuse_literal_secrets(spec: Any, *, where: str) -> None:
     """
     if isinstance(spec, Mapping):
         for key, item in spec.items():
-            if names_credential(str(key)) and any(map(_is_literal, _texts(item))):
+            if names_credential(str(key)) and any(map(is_literal, _texts(item))):
                 raise ConfigError(
                     f"{where}.{key} holds a credential as it is; put it into an environment variable and "
                     f"write '${{{_snake_case(str(key)).upper()}}}'"
@@ -125,7 +132,8 @@ def _texts(value: Any) -> list[str]:
     return [item for item in items if isinstance(item, str)]
 
 
-def _is_literal(text: str) -> bool:
+def is_literal(text: str) -> bool:
+    """Whether a credential stands in a text as it is: not as references, nor as a word that names where to find it."""
     return text not in _TOKEN_SOURCES and not _ONLY_REFERENCES.fullmatch(text)
 
 

@@ -18,7 +18,7 @@ from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.identity import digest
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prompts import PromptSpec
-from themis_lib.errors import ComponentError, ConfigError, ModelError, nearest
+from themis_lib.errors import ComponentError, ConfigError, ModelError, ThemisError, nearest
 from themis_lib.steadytext.cache import text_cache
 
 PROVIDERS = ("openai", "vllm")
@@ -89,12 +89,20 @@ def remote_texts(
     identity = {"provider": remote.provider, **generator.settings()}
     keys = [digest("remote text", [identity, prompt, seed]) for prompt, seed in zip(prompts, seeds, strict=True)]
     found = {key: _from_entry(text_cache().get(key)) for key in keys}
-    missing = [at for at, key in enumerate(keys) if found[key] is None]
-    results = _run(_generated(generator, [(prompts[at], seeds[at]) for at in missing])) if missing else []
-    for at, result in zip(missing, results, strict=True):
-        written = _kept_to(_as_text(remote, result), regex, choices)
-        found[keys[at]] = written
-        text_cache().put(keys[at], _entry(written))
+    asked = dict(zip(keys, zip(prompts, seeds, strict=True), strict=True))
+    missing = [key for key in asked if found[key] is None]
+    results = _run(_generated(generator, [asked[key] for key in missing])) if missing else []
+    failures: list[BaseException] = []
+    for key, result in zip(missing, results, strict=True):
+        try:
+            written = _kept_to(_as_text(remote, result), regex, choices)
+        except ThemisError as error:
+            failures.append(error)
+            continue
+        found[key] = written
+        text_cache().put(key, _entry(written))  # also beside one that failed: it is paid for
+    if failures:
+        raise failures[0]
     return [text for key in keys if (text := found[key])]
 
 
@@ -114,12 +122,12 @@ def _kept_to(text: RemoteText, regex: str | None, choices: Sequence[str] | None)
     return replace(text, text=inner)
 
 
-async def _generated(generator: Any, asked: Sequence[tuple[str, int]]) -> list[GenerationResult]:
+async def _generated(generator: Any, asked: Sequence[tuple[str, int]]) -> list[GenerationResult | BaseException]:
     calls = [
         generator.generate(Case(case_id="", input=prompt), GenerateContext("", "", "", seed, None, PromptSpec()))
         for prompt, seed in asked
     ]
-    return list(await asyncio.gather(*calls))
+    return list(await asyncio.gather(*calls, return_exceptions=True))
 
 
 def _run(coroutine: Any) -> Any:
@@ -141,7 +149,9 @@ def _run(coroutine: Any) -> Any:
     return value
 
 
-def _as_text(remote: RemoteModel, result: GenerationResult) -> RemoteText:
+def _as_text(remote: RemoteModel, result: GenerationResult | BaseException) -> RemoteText:
+    if isinstance(result, BaseException):
+        raise result
     if result.error is not None:
         raise ModelError(f"{remote.provider}:{remote.name}: {result.error}")
     usage = result.usage
