@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import concurrency, engine, flow, in_process, memory, providers, startup
+from benchmarks import concurrency, engine, flow, in_process, memory, providers, requests, startup
 from benchmarks.report import machine, print_report
 
 BENCHMARKS = {
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "concurrency": concurrency.measure,
     "engine": engine.measure,
     "providers": providers.measure,
+    "requests": requests.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal
 
 from prefect import flow
@@ -43,8 +42,7 @@ async def evaluate(
     loaded = Experiment.from_config(experiment, overrides=overrides or [], limit=limit)
     pipeline = loaded.compile(until_stage=until_stage)
     store = loaded.open_store()
-    await asyncio.to_thread(store.check_writable)
-    storage = await result_storage(store)
+    storage = await result_storage(loaded.storage, store)
     await tag_run("themis", loaded.name)
     with Run(pipeline, store) as run:
         register(run)

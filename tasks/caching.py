@@ -9,11 +9,18 @@ from typing import Any
 
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
-from prefect.filesystems import RemoteFileSystem
+from prefect.filesystems import WritableFileSystem
+from prefect.results import ResultRecord, ResultRecordMetadata  # type: ignore[attr-defined]
+from prefect.serializers import JSONSerializer
+from pydantic import Field
 
+from tasks.worker import opened_store
+from themis_lib.core.config import StorageConfig
 from themis_lib.core.identity import digest
 from themis_lib.core.stage import Shard, Stage
 from themis_lib.core.store import RunStore
+
+_SAVING_TIMEOUT_S = 60
 
 
 @dataclass
@@ -28,18 +35,60 @@ class ByCacheKey(CachePolicy):
 
 
 def cache_key(stage: Stage, shard: Shard, store: RunStore) -> str:
-    """The key of a stage's task for a shard."""
-    return f"{stage.name}/{digest('task', [stage.shard_name(shard), store.url])}"
+    """The key of a stage's task for a shard, under which Prefect keeps its result.
+
+    Where the rows themselves are the result, it is their place; see `StoredRows`.
+    """
+    name = stage.shard_name(shard)
+    if store.local:
+        return f"{stage.name}/{digest('task', [name, store.url])}"
+    return stage.row_set(store).path(name)
 
 
-async def result_storage(store: RunStore) -> Path | str:
-    """Where Prefect keeps the references: in the store, beside the data.
+class StoredRows(WritableFileSystem):
+    """The results of tasks, read off the rows that they left in a store: nothing else is kept, or asked for.
 
-    A remote store needs a block on the server, saved once and named by the store's address.
+    The server has the store's address and options as the experiment states them: `${NAME}` for a credential, which is
+    read from the environment of the process that needs it. Prefect calls the plain methods with `_sync`.
+    """
+
+    _block_type_name = "Themis rows"
+    _block_type_slug = "themis-rows"
+
+    url: str = Field(description="The address of the store.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Its fsspec options.")
+
+    def read_path(self, path: str, **_: bool) -> bytes:  # type: ignore[override]
+        """The record of the task whose rows lie at a path. Raises `FileNotFoundError`."""
+        store = opened_store(StorageConfig(store=self.url, parameters=self.parameters))
+        part = store.read_part(path)
+        if part is None:
+            raise FileNotFoundError(path)
+        metadata = ResultRecordMetadata(
+            serializer=JSONSerializer(), storage_key=path, storage_block_id=self._block_document_id
+        )
+        return ResultRecord(result=part.to_json(), metadata=metadata).serialize()
+
+    async def aread_path(self, path: str) -> bytes:
+        """`read_path`, for callers with an event loop."""
+        return await asyncio.to_thread(self.read_path, path)
+
+    def write_path(self, path: str, content: bytes, **_: bool) -> None:  # type: ignore[override]
+        """Nothing: the task has published its rows."""
+
+    async def awrite_path(self, path: str, content: bytes) -> None:
+        """Nothing."""
+
+
+async def result_storage(storage: StorageConfig, store: RunStore) -> Path | StoredRows:
+    """Where Prefect finds what tasks returned: files beside the rows; elsewhere than on disks, the rows themselves.
+
+    The latter is a block on the server, saved under the address of the store.
     """
     if store.local:
         return Path(store.locate("tasks")).absolute()
-    name = f"themis-{digest('block', store.url)}"
-    block = RemoteFileSystem(basepath=f"{store.url.rstrip('/')}/tasks")
-    await asyncio.wait_for(block.asave(name, overwrite=True), timeout=60)
-    return f"remote-file-system/{name}"
+    url = storage.store if "${" in storage.store else store.url
+    block = StoredRows(url=url, parameters=storage.parameters)
+    name = f"themis-{digest('block', [url, storage.parameters])}"
+    await asyncio.wait_for(block.asave(name, overwrite=True), timeout=_SAVING_TIMEOUT_S)
+    return block

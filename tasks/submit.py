@@ -9,7 +9,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task, exponential_backoff
 
-from tasks.caching import cache_key
+from tasks.caching import StoredRows, cache_key
 from tasks.worker import SUBMITTED
 from themis_lib.core.pipeline import RunStage
 from themis_lib.core.run import Run
@@ -18,7 +18,7 @@ from themis_lib.core.tables import Part
 from themis_lib.errors import ShardError
 
 
-def submitting(run: Run, task: Task[..., Any], *, storage: Path | str) -> RunStage:
+def submitting(run: Run, task: Task[..., Any], *, storage: Path | StoredRows) -> RunStage:
     """A way to run a stage: submit its task for a shard and await the reference to the shard's table."""
     runtime = run.pipeline.experiment.runtime
     configured = task.with_options(

@@ -20,6 +20,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 
 from themis_lib import Experiment
+from themis_lib.core.config import StorageConfig
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
 from themis_lib.core.run import Run
@@ -46,12 +47,16 @@ def observe(run: Run) -> None:
 def register(run: Run) -> None:
     """Let the tasks of this process find a run."""
     _RUNS[run.run_id] = run
+    with _STORES_LOCK:
+        _STORES[run.store.url] = run.store
 
 
 def unregister(run: Run) -> None:
     """Forget a run that has ended, stop what its tasks still do, and keep those that wait from beginning."""
     shared_loop().cancel(run.run_id)
     _RUNS.pop(run.run_id, None)
+    with _STORES_LOCK:
+        _STORES.pop(run.store.url, None)
 
 
 def compute_shard(work: Mapping[str, Any]) -> Part:
@@ -94,7 +99,8 @@ def _global_limit(stage: Stage) -> Iterator[None]:
 
 def _rebuilt(work: Mapping[str, Any]) -> tuple[Pipeline, RunStore, Progress]:
     pipeline = _compiled(work["experiment"])
-    return pipeline, _opened(work["store"], pipeline.experiment), Progress()
+    storage = pipeline.experiment.storage.model_copy(update={"store": work["store"]})
+    return pipeline, opened_store(storage), Progress()
 
 
 @lru_cache(maxsize=8)
@@ -106,10 +112,12 @@ _STORES: dict[str, RunStore] = {}
 _STORES_LOCK = threading.Lock()
 
 
-def _opened(url: str, experiment: Experiment) -> RunStore:
+def opened_store(storage: StorageConfig) -> RunStore:
+    """The store of this address, opened once in this process."""
+    url, options = storage.resolved()
     with _STORES_LOCK:
         if url not in _STORES:
-            _STORES[url] = open_store(url, experiment.resolved_storage()[1])
+            _STORES[url] = open_store(url, options)
         return _STORES[url]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
+import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,10 +15,6 @@ for _name, _value in {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }.items():
     os.environ.setdefault(_name, _value)
-
-
-#: A shell has its background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +44,12 @@ def s3_options() -> Iterator[dict[str, str]]:
     s3fs.S3FileSystem(**options).mkdir("themis")
     yield options
     server.stop()
+
+
+@pytest.fixture
+def s3_storage(s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The storage section of an experiment for a new store on S3, whose credentials are in the environment alone."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_options["key"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_options["secret"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_options["endpoint_url"])
+    return {"store": f"s3://themis/{uuid.uuid4().hex}"}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,39 @@ import yaml
 
 from tests.tables import tables_of
 from themis_lib import Experiment, RunResult, RunStatus, RunStore
+from themis_lib.core.check import check
 from themis_lib.core.manifest import manifests
 
 pytestmark = pytest.mark.slow
 
 CASES, SAMPLES, IN_FLIGHT = 60, 2, 4
-KILLS = 10
 
 
-def experiment_file(folder: Path, *, store: Path | None = None, log: str = "calls.log", name: str = "crash") -> Path:
+@dataclass(frozen=True)
+class Place:
+    """Where a store is, how fast rows come, when runs are killed there, and how many finished rows that may cost."""
+
+    storage: dict[str, Any]
+    delay_s: float = 0.03
+    kills: int = 10
+    killed_after_s: tuple[float, float] = (0, 0.15)
+    unsaved_rows: int = 0
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A folder, where each row is safe when it is finished; and S3, where rows are written every few seconds."""
+    if request.param == "folder":
+        return Place({"store": str(tmp_path / "store")})
+    storage = request.getfixturevalue("s3_storage")
+    return Place(storage, delay_s=0.2, kills=3, killed_after_s=(2.5, 4), unsaved_rows=round(4 * IN_FLIGHT / 0.2))
+
+
+def experiment_file(folder: Path, place: Place, *, log: str = "calls.log", name: str = "crash") -> Path:
     path = folder / f"{name}.yaml"
     spec = {
         "generation": {
-            "generator": {"use": "tests.counting:SlowGenerator", "log": str(folder / log), "delay_s": 0.03},
+            "generator": {"use": "tests.counting:SlowGenerator", "log": str(folder / log), "delay_s": place.delay_s},
             "candidate_policy": {"num_samples": SAMPLES},
         },
         "evaluation": {"parsers": ["builtin/number"], "metrics": ["builtin/numeric_match"]},
@@ -43,7 +64,7 @@ def experiment_file(folder: Path, *, store: Path | None = None, log: str = "call
                 ],
             }
         ],
-        "storage": {"store": str(store or folder / "store")},
+        "storage": place.storage,
         "runtime": {"shard_size": 25, "max_concurrency": IN_FLIGHT},
     }
     path.write_text(yaml.safe_dump(spec))
@@ -70,26 +91,30 @@ def wait_for_call(log: Path, *, more_than: int, process: subprocess.Popen[str]) 
         time.sleep(0.002)
 
 
-def last_run(folder: Path) -> RunResult:
-    store = RunStore(str(folder / "store"))
+def last_run(place: Place) -> RunResult:
+    store = RunStore(place.storage["store"])
     return RunResult(store, manifests(store)[-1].run_id)
 
 
 def uninterrupted(folder: Path) -> RunResult:
-    path = experiment_file(folder, store=folder / "other", log="other.log", name="uninterrupted")
+    other = Place({"store": str(folder / "other")}, delay_s=0)
+    path = experiment_file(folder, other, log="other.log", name="uninterrupted")
     return Experiment.from_config(path).run()
 
 
-def test_killed_runs_lose_nothing(prefect_api: str, tmp_path: Path) -> None:
-    """After `kill -9` at random moments the next run goes on; rows repeated are at most those in flight."""
-    path, log = experiment_file(tmp_path), tmp_path / "calls.log"
+def test_killed_runs_lose_nothing(prefect_api: str, place: Place, tmp_path: Path) -> None:
+    """After `kill -9` at random moments the next run goes on; rows repeated are at most those in flight.
+
+    On object stores they are those of the last seconds.
+    """
+    path, log = experiment_file(tmp_path, place), tmp_path / "calls.log"
     draw = random.Random(7)
 
     kills = 0
-    for _ in range(KILLS):
+    for _ in range(place.kills):
         process = start(path, prefect_api)
         wait_for_call(log, more_than=len(calls(log)), process=process)
-        time.sleep(draw.uniform(0, 0.15))
+        time.sleep(draw.uniform(*place.killed_after_s))
         kills += process.poll() is None
         process.kill()
         process.communicate()
@@ -97,23 +122,24 @@ def test_killed_runs_lose_nothing(prefect_api: str, tmp_path: Path) -> None:
     output, _ = last.communicate(timeout=120)
 
     assert 0 == last.returncode, output
-    assert kills >= KILLS // 2
+    assert kills >= place.kills // 2
     assert CASES * SAMPLES == len(set(calls(log)))
-    assert len(calls(log)) <= CASES * SAMPLES + kills * IN_FLIGHT
-    assert tables_of(uninterrupted(tmp_path)) == tables_of(last_run(tmp_path))
-    assert not list((tmp_path / "store").rglob("*.damaged"))
-    assert not list((tmp_path / "store").rglob("*.journal"))
+    assert len(calls(log)) <= CASES * SAMPLES + kills * (IN_FLIGHT + place.unsaved_rows)
+    assert tables_of(uninterrupted(tmp_path)) == tables_of(last_run(place))
+    assert [] == list(check(last_run(place).store))
+    for file in last_run(place).store.files():
+        assert not file.path.endswith((".damaged", ".journal"))
 
 
-def test_interrupted_run_says_how_to_go_on(prefect_api: str, tmp_path: Path) -> None:
+def test_interrupted_run_says_how_to_go_on(prefect_api: str, place: Place, tmp_path: Path) -> None:
     """Ctrl-C ends with code 130 and the command that goes on; the next run repeats at most the rows in flight."""
-    path, log = experiment_file(tmp_path), tmp_path / "calls.log"
+    path, log = experiment_file(tmp_path, place), tmp_path / "calls.log"
 
     stopped = start(path, prefect_api)
     wait_for_call(log, more_than=20, process=stopped)
     stopped.send_signal(signal.SIGINT)
     output, _ = stopped.communicate(timeout=60)
-    status = last_run(tmp_path).status
+    status = last_run(place).status
     again = start(path, prefect_api)
     again_output, _ = again.communicate(timeout=120)
 
@@ -123,7 +149,7 @@ def test_interrupted_run_says_how_to_go_on(prefect_api: str, tmp_path: Path) -> 
     assert RunStatus.FAILED == status
     assert 0 == again.returncode, again_output
     assert len(calls(log)) <= CASES * SAMPLES + IN_FLIGHT
-    assert tables_of(uninterrupted(tmp_path)) == tables_of(last_run(tmp_path))
+    assert tables_of(uninterrupted(tmp_path)) == tables_of(last_run(place))
     assert {} == unfinished(prefect_api)
 
 
@@ -143,16 +169,17 @@ def unfinished(api_url: str) -> dict[str, str]:
         return asyncio.run(read())
 
 
-def test_two_processes_share_a_store(prefect_api: str, tmp_path: Path) -> None:
+def test_two_processes_share_a_store(prefect_api: str, place: Place, tmp_path: Path) -> None:
     """Two processes that run one experiment at once end with the same tables, and every row is there."""
-    path = experiment_file(tmp_path)
+    path = experiment_file(tmp_path, place)
 
     both = [start(path, prefect_api) for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in both]
-    store = RunStore(str(tmp_path / "store"))
+    store = last_run(place).store
     first, second = (tables_of(RunResult(store, manifest.run_id)) for manifest in manifests(store))
 
     assert [0, 0] == [process.returncode for process in both], outputs
     assert first == second
     assert first == tables_of(uninterrupted(tmp_path))
+    assert [] == list(check(store))
     assert max(Counter(calls(tmp_path / "calls.log")).values()) <= 2

@@ -119,6 +119,13 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THEMIS_TEST_KEY", "sesame")
 
 
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Spec:
+    """The experiment of the table, on each kind of store."""
+    storage = {} if request.param == "folder" else {"storage": request.getfixturevalue("s3_storage")}
+    return {**base(tmp_path / "store"), **storage}
+
+
 @pytest.fixture(params=list(DRIVERS))
 def driver(request: pytest.FixtureRequest) -> Any:
     if request.param == "in process":
@@ -135,10 +142,9 @@ def cost(driver: Any, spec: Spec, folder: Path) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_edit_costs_what_the_table_says(name: str, driver: Any, tmp_path: Path) -> None:
+def test_edit_costs_what_the_table_says(name: str, spec: Spec, driver: Any, tmp_path: Path) -> None:
     """An edit to a warm experiment costs exactly the calls and rows that the table says."""
     edit, expected = EDITS[name]
-    spec = base(tmp_path / "store")
     run_in_process(spec, tmp_path, "")
     edited = copy.deepcopy(spec)
     edit(edited)
@@ -146,14 +152,13 @@ def test_edit_costs_what_the_table_says(name: str, driver: Any, tmp_path: Path) 
     assert expected == cost(driver, edited, tmp_path)
 
 
-def test_first_run_computes_everything_once(driver: Any, tmp_path: Path) -> None:
+def test_first_run_computes_everything_once(spec: Spec, driver: Any, tmp_path: Path) -> None:
     """A run on an empty store calls each component once a row."""
-    assert (N * K, N * K, N * K, 1) == cost(driver, base(tmp_path / "store"), tmp_path)
+    assert (N * K, N * K, N * K, 1) == cost(driver, spec, tmp_path)
 
 
-def test_duplicate_is_free_for_a_deterministic_generator(driver: Any, tmp_path: Path) -> None:
+def test_duplicate_is_free_for_a_deterministic_generator(spec: Spec, driver: Any, tmp_path: Path) -> None:
     """A duplicated case costs nothing where the generator declares itself deterministic."""
-    spec = base(tmp_path / "store")
     spec["generation"]["generator"]["use"] = "tests.counting:DeterministicGenerator"
     run_in_process(spec, tmp_path, "")
     EDITS["a case duplicated"][0](spec)
@@ -161,9 +166,8 @@ def test_duplicate_is_free_for_a_deterministic_generator(driver: Any, tmp_path: 
     assert (0, 0, 0, 1) == cost(driver, spec, tmp_path)
 
 
-def test_metadata_costs_only_the_slices_over_it(driver: Any, tmp_path: Path) -> None:
+def test_metadata_costs_only_the_slices_over_it(spec: Spec, driver: Any, tmp_path: Path) -> None:
     """A case that moves from one slice to another costs the summary rows of these two, and nothing else."""
-    spec = base(tmp_path / "store")
     spec["evaluation"]["slices"] = ["topic"]
     run_in_process(spec, tmp_path, "")
     EDITS["one case's metadata changed"][0](spec)
@@ -171,9 +175,8 @@ def test_metadata_costs_only_the_slices_over_it(driver: Any, tmp_path: Path) -> 
     assert (0, 0, 0, 2) == cost(driver, spec, tmp_path)
 
 
-def test_metadata_costs_a_metric_that_reads_it(driver: Any, tmp_path: Path) -> None:
+def test_metadata_costs_a_metric_that_reads_it(spec: Spec, driver: Any, tmp_path: Path) -> None:
     """One case's changed metadata is scored again by a metric that declares that it reads metadata."""
-    spec = base(tmp_path / "store")
     spec["evaluation"]["metrics"][0]["use"] = "tests.counting:MetadataMetric"
     run_in_process(spec, tmp_path, "")
     EDITS["one case's metadata changed"][0](spec)
@@ -209,6 +212,7 @@ class Generator(Counting):
 def test_code_is_identity(
     edit: dict[str, str],
     expected: tuple[int, ...],
+    spec: Spec,
     driver: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -217,7 +221,6 @@ def test_code_is_identity(
     monkeypatch.syspath_prepend(str(tmp_path))
     name = f"edited_{abs(hash(tmp_path))}"
     text = {"mark": "x", "comment": "a comment", "docstring": "A docstring."}
-    spec = base(tmp_path / "store")
     spec["generation"]["generator"]["use"] = f"{name}:Generator"
     (tmp_path / f"{name}.py").write_text(_MODULE.format(**text))
     run_in_process(spec, tmp_path, "")
@@ -238,9 +241,8 @@ def test_hidden_setting_is_caught(tmp_path: Path) -> None:
     assert expected != cost(lambda *given: run_in_process(*given, ""), spec, tmp_path)
 
 
-def test_flow_shows_cached_for_unchanged_shards(prefect_api: str, tmp_path: Path) -> None:
+def test_flow_shows_cached_for_unchanged_shards(prefect_api: str, spec: Spec, tmp_path: Path) -> None:
     """Through the flow, every task of an unchanged shard ends `Cached`; a shard with a new case does not."""
-    spec = base(tmp_path / "store")
     flow_outcome(spec, tmp_path, prefect_api)
     again = task_states(flow_outcome(spec, tmp_path, prefect_api), prefect_api)
     EDITS["a case added"][0](spec)

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from flows.server import prefect_home
 from tests.counting import CALLS
 from tests.drivers import DRIVERS, run_in_process
 from tests.tables import tables_of
 from tests.test_edit_costs import base
+from themis_lib import RunStore
 
 
 @pytest.fixture(params=["local", "file", "memory", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """The storage section of an experiment, on each kind of filesystem."""
     if request.param == "local":
         return {"store": str(tmp_path / "a folder with spaces")}
@@ -23,11 +25,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         return {"store": f"file://{tmp_path}/store"}
     if request.param == "memory":
         return {"store": f"memory://{uuid.uuid4().hex}"}
-    options = request.getfixturevalue("s3_options")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", options["key"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", options["secret"])
-    monkeypatch.setenv("AWS_ENDPOINT_URL", options["endpoint_url"])
-    return {"store": f"s3://themis/{uuid.uuid4().hex}"}
+    return dict(request.getfixturevalue("s3_storage"))
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -45,3 +43,39 @@ def test_run_is_found_again(
 
     assert {} == CALLS
     assert expected == tables_of(first) == tables_of(second)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_credentials_are_stored_nowhere(
+    s3_options: dict[str, str],
+    driver: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Options are references to the environment: a run works with them alone, and neither store nor server has them."""
+    api_url = request.getfixturevalue("prefect_api") if driver == "through the flow" else ""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STORE_KEY", "key-3141")
+    monkeypatch.setenv("STORE_SECRET", "secret-2718")
+    parameters = {
+        "endpoint_url": s3_options["endpoint_url"],
+        "key": "${STORE_KEY}",
+        "secret": "${STORE_SECRET}",
+    }
+    url = f"s3://themis/{uuid.uuid4().hex}"
+    spec = {**base(tmp_path / "other"), "storage": {"store": url, "parameters": parameters}}
+
+    DRIVERS[driver](spec, tmp_path, api_url)
+    CALLS.clear()
+    DRIVERS[driver](spec, tmp_path, api_url)
+
+    store = RunStore(url, s3_options)
+    contents = [store.read_bytes(file.path) for file in store.files()]
+    if api_url:
+        contents += [path.read_bytes() for path in prefect_home().rglob("*") if path.is_file()]
+    assert {} == CALLS
+    assert len(contents) > 20
+    for secret in (b"key-3141", b"secret-2718"):
+        assert not [content for content in contents if secret in content]

@@ -80,6 +80,7 @@ def test_shard_is_the_reference_that_publish_returned(open_store: OpenStore) -> 
     before = reader.shard("shard")
 
     part = rows_of(open_store()).publish("shard", table({1: "a"}))
+    reader.refresh()
 
     assert before is None
     assert part == reader.shard("shard")

@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
 from themis_lib.core.models import Model
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 
 
 class CandidatePolicy(Model):
@@ -55,6 +56,12 @@ class StorageConfig(Model):
 
     store: str = "memory"
     parameters: dict[str, Any] = Field(default_factory=dict)
+
+    def resolved(self) -> tuple[str, dict[str, Any]]:
+        """The URL and the options with `${NAME}` replaced from the environment. Raises `ConfigError`."""
+        refuse_literal_secrets(self.parameters, where="storage.parameters")
+        url = resolve_references(self.store, where="storage.store")
+        return url, resolve_references(self.parameters, where="storage.parameters")
 
 
 class RuntimeConfig(Model):

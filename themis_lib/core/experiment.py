@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, PrivateAttr
 from pydantic_core import PydanticSerializationError
@@ -25,7 +24,6 @@ from themis_lib.core.models import Dataset, Model
 from themis_lib.core.pipeline import Pipeline, Stages, compile_experiment
 from themis_lib.core.results import RunResult
 from themis_lib.core.run import Run
-from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.core.spec import experiment_from_spec, load_spec
 from themis_lib.core.stage import Shard, Stage, run_stage
 from themis_lib.core.store import RunStore, open_store
@@ -74,14 +72,8 @@ class Experiment(Model):
     def open_store(self) -> RunStore:
         """The store of this experiment; the store `memory` lives as long as the experiment."""
         if self._store is None:
-            self._store = open_store(*self.resolved_storage())
+            self._store = open_store(*self.storage.resolved())
         return self._store
-
-    def resolved_storage(self) -> tuple[str, dict[str, Any]]:
-        """The store's URL and options with `${NAME}` references replaced from the environment."""
-        refuse_literal_secrets(self.storage.parameters, where="storage.parameters")
-        url = resolve_references(self.storage.store, where="storage.store")
-        return url, resolve_references(self.storage.parameters, where="storage.parameters")
 
     def portable_json(self) -> str:
         """Everything but the data as JSON, from which a worker elsewhere builds the same stages.
@@ -109,7 +101,6 @@ class Experiment(Model):
         """`run` for callers that have an event loop."""
         pipeline = self.compile(until_stage=until_stage)
         store = store or self.open_store()
-        store.check_writable()
         with Run(pipeline, store) as run:
             await _run_stages(run)
             return run.finish()

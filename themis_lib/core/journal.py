@@ -1,6 +1,6 @@
 """Rows of a shard in progress, made safe as they finish, so that a crash repeats only what was in flight.
 
-On a local filesystem a journal is a file of JSON lines that its writer holds locked; the lock of a process that
+On a filesystem with locks a journal is a file of JSON lines that its writer holds locked; the lock of a process that
 died is free, and the next reader turns its journal into a part. Elsewhere a journal is a part every few seconds.
 """
 
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
+from themis_lib.core.local_files import lock
 from themis_lib.core.tables import table_of
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ class Journal(ABC):
     """Append rows; then `discard` once their shard is published, or `close` to leave them for the next run."""
 
     def __init__(self, *, interval_s: float) -> None:
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._pending: list[Mapping[str, Any]] = []
         self._flushed_at = time.monotonic()
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Take rows, `key` included, and make them safe when the interval has passed."""
         self._pending.extend(records)
-        if time.monotonic() - self._flushed_at >= self._interval_s:
+        if time.monotonic() - self._flushed_at >= self.interval_s:
             self.flush()
 
     def flush(self) -> None:
@@ -102,10 +103,12 @@ class PartJournal(Journal):
         self._paths: list[str] = []
 
     def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        self._paths.append(self._rows.save(table_of(records, self._rows.schema)))
+        self._paths.append(self._rows.write_loose(table_of(records, self._rows.schema)))
 
     def close(self) -> None:
         self.flush()
+        if self._paths:
+            self._rows.refresh()
 
     def discard(self) -> None:
         self._pending = []
@@ -118,7 +121,7 @@ def _create_locked(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     unnamed = path.with_suffix(".new")
     file = os.open(unnamed, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
-    fcntl.flock(file, fcntl.LOCK_EX)
+    lock(file, fcntl.LOCK_EX)
     unnamed.rename(path)
     return file
 
@@ -133,7 +136,8 @@ def recover(path: str, schema: pa.Schema, *, save: Callable[[pa.Table], str]) ->
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False  # of a machine that has locks here
         records = [record for record in map(_record, Path(path).read_bytes().split(b"\n")) if record]
         if records:
             save(table_of(records, schema))

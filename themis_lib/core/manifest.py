@@ -23,6 +23,8 @@ from themis_lib.core.prices import Price
 from themis_lib.core.store import RunStore
 from themis_lib.errors import StoreError
 
+MANIFEST_NAME = "manifest.json"
+
 
 class RunStatus(StrEnum):
     """How a run stands. Partial failure: some rows carry an error in place of a value."""
@@ -65,7 +67,7 @@ class StageRecord(Model):
 
 
 class Manifest(Model):
-    """The record of one run."""
+    """The record of one run. `datasets` counts their cases; `cases` says where in the store these lie."""
 
     run_id: str
     name: str
@@ -77,6 +79,7 @@ class Manifest(Model):
     seeds: list[int]
     until_stage: str
     datasets: dict[str, int] = Field(default_factory=dict)
+    cases: list[str] = Field(default_factory=list)
     stages: list[StageRecord] = Field(default_factory=list)
     summary_computed: int = 0
     agreement: list[AgreementRecord] = Field(default_factory=list)
@@ -129,15 +132,20 @@ def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:
 def write_manifest(store: RunStore, manifest: Manifest) -> None:
     """Write the record of a run, over an earlier one."""
     content = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    store.replace(f"runs/{manifest.run_id}/manifest.json", content.encode())
+    store.replace(f"runs/{manifest.run_id}/{MANIFEST_NAME}", content.encode())
 
 
 def read_manifest(store: RunStore, run_id: str) -> Manifest:
     """The record of a run. Raises `StoreError` where the store has none of this id."""
     try:
-        content = store.read_bytes(f"runs/{run_id}/manifest.json")
+        content = store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}")
     except FileNotFoundError:
         raise StoreError(f"store {store.url!r} has no run {run_id!r}") from None
+    return parse_manifest(content)
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """The record that a file holds. Raises `ValueError` where it holds none."""
     return Manifest.model_validate(json.loads(content))
 
 

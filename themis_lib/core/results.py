@@ -71,10 +71,10 @@ class CaseResult(Model):
 class RunResult:
     """A finished run in a store. Raises `StoreError` when the store has no such run."""
 
-    def __init__(self, store: RunStore, run_id: str) -> None:
+    def __init__(self, store: RunStore, run_id: str, manifest: Manifest | None = None) -> None:
         self.store = store
         self.run_id = run_id
-        self.manifest: Manifest = read_manifest(store, run_id)
+        self.manifest: Manifest = manifest or read_manifest(store, run_id)
 
     def __repr__(self) -> str:
         return f"RunResult(run_id={self.run_id!r}, status={self.status.value!r})"
@@ -106,11 +106,12 @@ class RunResult:
 
     def table(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
         """A table of the run by its name in `tables.RUN_TABLES`, or some of its columns; empty if the run stopped."""
-        path = f"runs/{self.run_id}/{name}.parquet"
         names = list(columns or RUN_TABLES[name].names)
-        if not self.store.exists(path):
+        try:
+            file = self.store.fs.open(self.store.locate(f"runs/{self.run_id}/{name}.parquet"), "rb")
+        except FileNotFoundError:
             return RUN_TABLES[name].empty_table().select(names)
-        with self.store.fs.open(self.store.locate(path), "rb") as file:
+        with file:
             return pq.ParquetFile(file).read(columns=names)
 
     @cached_property

@@ -10,9 +10,10 @@ Every file holds `key` and the columns of the stage. The first row written for a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ import pyarrow.compute as pc
 from themis_lib.core.identity import digest
 from themis_lib.core.index import KeyIndex
 from themis_lib.core.journal import JOURNAL_SUFFIX, Journal, LocalJournal, PartJournal, recover
+from themis_lib.core.local_files import locked
 from themis_lib.core.tables import KEY, Part
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 Positions = npt.NDArray[np.int64]
 _SUFFIX = ".parquet"
 _LOOSE = "rows-"
+#: How old a listing may be when a shard is looked for where to list is slow: what others finished meanwhile is computed
+#: twice at worst, and who publishes first wins.
+_FRESH_S = 1.0
 
 
 class RowSet:
@@ -43,12 +48,13 @@ class RowSet:
         self._index = KeyIndex()
         self._names: dict[str, bool] = {}  # whether the file's keys are in the index yet
         self._paths: list[str] = []  # in the order of the index's locators
+        self._listed_at = -_FRESH_S
         self._lock = threading.RLock()
 
     def shard(self, name: str) -> Part | None:
         """The reference to a complete shard; null where it has not been computed."""
         if name + _SUFFIX not in self._names:
-            self.refresh()
+            self._refresh_older(0 if self._store.local else _FRESH_S)
         if name + _SUFFIX not in self._names:
             return None
         return self._store.read_part(f"{self.directory}/{name}{_SUFFIX}")
@@ -89,30 +95,46 @@ class RowSet:
         with self._publishing():
             self.refresh()
             positions, rows = self.find(table["key"].combine_chunks())
-            return self._store.create_part(self.path(name), _replaced(table, positions, rows))
+            part = self._store.create_part(self.path(name), _replaced(table, positions, rows))
+            if not self._store.local:
+                self._names.setdefault(name + _SUFFIX, False)  # at once: the next listing may be a while away
+            return part
 
     def save(self, table: pa.Table) -> str:
         """Write rows that do not make a complete shard; returns where."""
-        path = self._write(table)
+        path = self.write_loose(table)
         self.refresh()
+        return path
+
+    def write_loose(self, table: pa.Table) -> str:
+        """`save` for rows that are found only after the next `refresh`."""
+        name = f"{_LOOSE}{digest('rows', [key.hex() for key in table['key'].to_pylist()])}{_SUFFIX}"
+        path = f"{self.directory}/{name}"
+        self._store.create_part(path, table.select(self.schema.names))
         return path
 
     def journal(self, *, interval_s: float) -> Journal:
         """A journal for one shard in progress; rows are safe at most `interval_s` after they are appended."""
-        if self._store.local:
+        if self._store.has_locks:
             return LocalJournal(self._store.locate(self.directory), self.schema, interval_s=interval_s)
         return PartJournal(self, self._store, interval_s=interval_s)
 
     def refresh(self) -> None:
         """Look for rows written since, by whomever, and recover the journals of processes that died."""
         with self._lock:
+            self._listed_at = time.monotonic()
             listing = self._store.list(self.directory)
             recovered = [self._recover(name) for name in listing if name.endswith(JOURNAL_SUFFIX)]
             if any(recovered):
                 listing = self._store.list(self.directory)
-            for name in listing:  # own files, too, are learnt of here alone: in the order of all writers
+            for name in listing:  # on disks own files, too, are learnt of here alone: in the order of all writers
                 if name.endswith(_SUFFIX) and not name.startswith("."):
                     self._names.setdefault(name, False)
+
+    def _refresh_older(self, seconds: float) -> None:
+        with self._lock:  # who waits here for another thread's listing need not list again
+            if time.monotonic() - self._listed_at >= seconds:
+                self.refresh()
 
     def names(self) -> list[str]:
         """The files that hold rows, oldest first."""
@@ -122,13 +144,7 @@ class RowSet:
 
     def _recover(self, name: str) -> bool:
         path = self._store.locate(f"{self.directory}/{name}")
-        return self._store.local and recover(path, self.schema, save=self._write)
-
-    def _write(self, table: pa.Table) -> str:
-        name = f"{_LOOSE}{digest('rows', [key.hex() for key in table['key'].to_pylist()])}{_SUFFIX}"
-        path = f"{self.directory}/{name}"
-        self._store.create_part(path, table.select(self.schema.names))
-        return path
+        return self._store.local and recover(path, self.schema, save=self.write_loose)
 
     def _index_new_files(self) -> None:
         for name in [name for name, indexed in self._names.items() if not indexed]:
@@ -153,9 +169,7 @@ class RowSet:
             if not self._store.local:
                 yield
                 return
-            self._store.fs.makedirs(self._store.locate(self.directory), exist_ok=True)
-            with open(self._store.locate(f"{self.directory}/.lock"), "w") as lock:  # noqa: PTH123
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(Path(self._store.locate(f"{self.directory}/.lock"))):
                 yield
 
 

@@ -58,10 +58,12 @@ class Run:
         self._usage: dict[str, TokenUsage] = {}
         self._counted: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
+        self._cases: list[str] = []
         self._manifest = start_manifest(pipeline, self.run_id)
 
     def __enter__(self) -> Run:
-        write_manifest(self.store, self._manifest)
+        with self.store.refusals():
+            write_manifest(self.store, self._manifest)
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
@@ -73,6 +75,7 @@ class Run:
 
     def expect(self, shard: Shard) -> None:
         """Announce a shard, so that progress knows how much there is to do."""
+        self._cases.append(shard.cases.path)
         for stage in self.pipeline.stages:
             self.progress.expect(stage.label, self.pipeline.rows_in(stage, shard))
 
@@ -103,7 +106,7 @@ class Run:
         self._tables.write("summary", table)
         self._tables.close()
         self._close(self._status(), summary_computed=computed)
-        self.result = RunResult(self.store, self.run_id)
+        self.result = RunResult(self.store, self.run_id, self._manifest)
         return self.result
 
     def _add_samples(self, name: str, label: str, part: Any, columns: Mapping[str, pa.Array]) -> None:
@@ -162,6 +165,7 @@ class Run:
             "error": error,
             "stages": stages,
             "datasets": dict(self._datasets),
+            "cases": self._cases,
             "summary_computed": summary_computed,
             "agreement": [] if error else self._labels.records(),
         }
@@ -180,9 +184,9 @@ class _TableWriters:
 
     def write(self, name: str, table: pa.Table) -> None:
         if name not in self._open:
-            path = self._store.locate(f"{self._directory}/{name}.parquet{self._suffix}")
-            self._store.fs.makedirs(self._store.fs._parent(path), exist_ok=True)
-            file = self._store.fs.open(path, "wb")
+            path = f"{self._directory}/{name}.parquet{self._suffix}"
+            self._store.make_folder(path)
+            file = self._store.fs.open(self._store.locate(path), "wb")
             plain = [column for column in table.column_names if column not in ("key", "latency_s")]
             writer = pq.ParquetWriter(file, RUN_TABLES[name], compression="zstd", use_dictionary=plain)
             self._open[name] = (file, writer)

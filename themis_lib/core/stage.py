@@ -173,7 +173,7 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
     collector = _Collector(stage, row_set.journal(interval_s=stage.journal_interval_s), keys.take(missing), progress)
     try:
         if len(missing):
-            async with _flushing(collector.journal, stage.journal_interval_s):
+            async with _flushing(collector.journal):
                 await stage.compute(rows.take(missing), run_id, collector.emit)
         table = _assemble(stage, rows, keys, known_rows, collector)
         if collector.failures:
@@ -189,12 +189,12 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
 
 
 @contextlib.asynccontextmanager
-async def _flushing(journal: Journal, interval_s: float) -> AsyncIterator[None]:
+async def _flushing(journal: Journal) -> AsyncIterator[None]:
     """Make finished rows safe in time, also while nothing else finishes."""
 
     async def flush_regularly() -> None:
         while True:
-            await asyncio.sleep(max(interval_s, _FLUSH_S))
+            await asyncio.sleep(max(journal.interval_s, _FLUSH_S))
             journal.flush()
 
     flushing = asyncio.ensure_future(flush_regularly())

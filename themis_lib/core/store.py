@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,28 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from themis_lib.core.local_files import create_file, has_locks, replace_file
 from themis_lib.core.rows import RowSet
 from themis_lib.core.tables import Part, column_digests
 from themis_lib.errors import StoreError
 
 _LOG = logging.getLogger("themis_lib.store")
-_COLUMNS = b"themis.columns"
+#: Where the metadata of a part's schema holds the digest of each column.
+COLUMNS = b"themis.columns"
 _CACHE_BYTES = 256 * 2**20
+#: s3fs asks for the size of a file before it reads one in several pieces; in one piece is half the requests.
+_DEFAULT_OPTIONS = {"s3": {"max_concurrency": 1}}
 #: fsspec's memory, shared by the whole process, looks and writes in two steps and cannot list while others remove.
 _MEMORY_LOCK = threading.RLock()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a store: its path, its size, and when it was written, in seconds since 1970."""
+
+    path: str
+    bytes: int
+    written: float
 
 
 class RunStore:
@@ -43,8 +57,9 @@ class RunStore:
 
     def __init__(self, url: str, storage_options: Mapping[str, Any] | None = None) -> None:
         self.url = url
+        options = {**_DEFAULT_OPTIONS.get(url.partition("://")[0], {}), **(storage_options or {})}
         try:
-            self.fs, self.root = fsspec.core.url_to_fs(url, use_listings_cache=False, **(storage_options or {}))
+            self.fs, self.root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
         except (ValueError, ImportError, TypeError) as error:
             raise StoreError(f"store {url!r}: {error}") from None
         self.local = isinstance(self.fs, LocalFileSystem)
@@ -66,15 +81,29 @@ class RunStore:
             return self._row_sets[directory]
 
     def check_writable(self) -> None:
-        """Write and remove a small file, so that a store that refuses either is known before anything is generated."""
-        probe = self.locate(f"runs/.probe-{uuid.uuid4().hex}")
+        """Write and remove a small file. Raises `StoreError` where the store refuses either."""
+        probe = f"runs/.probe-{uuid.uuid4().hex}"
+        with self.refusals():
+            self.replace(probe, b"")
+            self.fs.rm_file(self.locate(probe))
+
+    @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Raise `StoreError`, one clear line, for whatever the filesystem says against what the block writes."""
         try:
-            if self.local:  # elsewhere there are no folders, and a misspelt bucket would be created
-                self.fs.makedirs(self.fs._parent(probe), exist_ok=True)
-            self.fs.pipe_file(probe, b"")
-            self.fs.rm_file(probe)
+            yield
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise StoreError(f"store {self.url!r} cannot be written: {_one_line(error)}") from None
+
+    @cached_property
+    def has_locks(self) -> bool:
+        """Whether files of this store can be locked: on disks they can, in some network folders they cannot."""
+        return self.local and has_locks(Path(self.root))
+
+    def make_folder(self, path: str) -> None:
+        """Make the folder of a path; elsewhere than on disks there are none, and a misspelt bucket would be made."""
+        if self.local:
+            self.fs.makedirs(self.fs._parent(self.locate(path)), exist_ok=True)
 
     def locate(self, path: str) -> str:
         """The path on the filesystem for a path inside the store."""
@@ -98,6 +127,15 @@ class RunStore:
         named = [(entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in entries]
         return dict(sorted(named, key=lambda item: (_written(item[1]), item[0])))
 
+    def files(self, directory: str = "") -> Sequence[File]:
+        """Every file below a directory, in the order of their paths; few requests, however many folders there are."""
+        below = self.locate(directory).rstrip("/")
+        root = self.root.rstrip("/") + "/"
+        with self._files:
+            found = self.fs.find(below, detail=True)
+        files = [File(name.removeprefix(root), int(entry["size"]), _written(entry)) for name, entry in found.items()]
+        return sorted(files, key=lambda file: file.path)
+
     def read_bytes(self, path: str) -> bytes:
         """The content of a file. Raises `FileNotFoundError`."""
         return bytes(self.fs.cat_file(self.locate(path)))
@@ -106,7 +144,7 @@ class RunStore:
         """Write a file unless there is one; returns whether this call wrote it."""
         target = self.locate(path)
         if self.local:
-            return _create_local(Path(target), content)
+            return create_file(Path(target), content)
         try:
             with self._files:
                 self.fs.pipe_file(target, content, mode="create")
@@ -125,9 +163,7 @@ class RunStore:
             with self._files:
                 self.fs.pipe_file(target, content)
             return
-        temporary = _temporary(Path(target))
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        replace_file(Path(target), content)
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens where there is none."""
@@ -148,7 +184,7 @@ class RunStore:
     def keep_part(self, path: str, table: pa.Table) -> Part:
         """Write a table whose path is named by its content, unless it is there."""
         table, part = _described(path, table)
-        if not self.exists(path):
+        if not self.local or not self.exists(path):  # elsewhere to ask costs more than to try
             self.create(path, parquet_bytes(table))
         self._remember(path, table)
         return part
@@ -165,7 +201,7 @@ class RunStore:
         table = self.read_table(path)
         if table is None:
             return None
-        columns = json.loads((table.schema.metadata or {}).get(_COLUMNS, b"{}"))
+        columns = json.loads((table.schema.metadata or {}).get(COLUMNS, b"{}"))
         return _reference(path, table, columns)
 
     def read_table(self, path: str) -> pa.Table | None:
@@ -194,6 +230,14 @@ class RunStore:
             except FileNotFoundError:
                 return None
         return None if table is None else table["key"].combine_chunks()
+
+    def count_rows(self, path: str) -> int:
+        """The rows of a part, from the end of its file; 0 where it is gone or damaged."""
+        try:
+            with self.fs.open(self.locate(path), "rb") as file:
+                return int(pq.read_metadata(file).num_rows)
+        except (FileNotFoundError, pa.ArrowException):
+            return 0
 
     def set_aside(self, path: str, reason: Exception) -> None:
         """Keep a file that cannot be read out of the way, under the same name with `.damaged` after it."""
@@ -241,7 +285,7 @@ def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> Ru
 
 def _described(path: str, table: pa.Table) -> tuple[pa.Table, Part]:
     columns = column_digests(table)
-    described = table.replace_schema_metadata({_COLUMNS: json.dumps(columns).encode()})
+    described = table.replace_schema_metadata({COLUMNS: json.dumps(columns).encode()})
     return described, _reference(path, table, columns)
 
 
@@ -256,28 +300,6 @@ def parquet_bytes(table: pa.Table) -> bytes:
     plain = [name for name in table.column_names if name not in ("key", "latency_s")]
     pq.write_table(table, sink, compression="zstd", use_dictionary=plain, write_page_checksum=True)
     return bytes(sink.getvalue().to_pybytes())
-
-
-def _create_local(target: Path, content: bytes) -> bool:
-    if target.exists():
-        return False
-    temporary = _temporary(target)
-    temporary.write_bytes(content)
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        return False
-    except OSError:  # a filesystem without hard links
-        temporary.replace(target)
-        return True
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
-def _temporary(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
 
 
 def _written(entry: Mapping[str, Any]) -> float:

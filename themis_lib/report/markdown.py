@@ -132,7 +132,10 @@ def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
 def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
     """The commonest reasons of each table, with the stage they come from and the rows they hold for."""
     found: list[tuple[str, str, str]] = []
+    failing = {record.stage.partition("[")[0] for record in result.manifest.stages if record.errors}
     for name, stage in _STAGE_OF.items():
+        if stage not in failing:
+            continue
         table = result.table(name, columns=["key", "error"])
         own = table.filter(table["key"].is_valid())["error"].drop_null()  # without a key: an earlier stage's error
         known = {reason for _, _, reason in found}

@@ -1,0 +1,61 @@
+"""What an evaluation asks an object store for: a number that follows its shards, never its rows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.object_store import BUCKET, CountingServer, counting_s3
+from tests.test_edit_costs import base, case
+from themis_lib import Experiment
+from themis_lib.core.spec import experiment_from_spec
+
+SHARDS, STAGES, TABLES, RECORDS = 3, 4, 6, 2
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[CountingServer]:
+    with counting_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: CountingServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new store on the server."""
+    for name, value in server.credentials.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+def requests(server: CountingServer, url: str, *, cases: int) -> dict[str, int]:
+    """The requests of a run of so many cases in three shards."""
+    spec = base(url)  # type: ignore[arg-type]
+    size = cases // SHARDS
+    wrong = [number for shard in range(SHARDS) for number in range(shard * size, shard * size + shard)]  # no two alike
+    spec["datasets"][0]["cases"] = [
+        case(10 + number, **({"expected_output": "wrong"} if number in wrong else {})) for number in range(cases)
+    ]
+    spec["runtime"]["shard_size"] = size
+    experiment = experiment_from_spec(Experiment, spec, where="spec")
+    server.take()
+    experiment.run()
+    return dict(server.take())
+
+
+@pytest.mark.parametrize("cases", [6, 600])
+def test_requests_follow_shards(server: CountingServer, url: str, cases: int) -> None:
+    """A cold run writes each part and table once and reads nothing back; a warm one reads each part once."""
+    parts = SHARDS * STAGES
+
+    cold = requests(server, url, cases=cases)
+    warm = requests(server, url, cases=cases)
+
+    assert parts + SHARDS + 1 + TABLES + RECORDS == cold["PUT"]  # cases, and the row of the summary
+    assert cold.get("GET", 0) == 0
+    assert cold["LIST"] <= 2 * (parts + 2 * STAGES)
+    assert TABLES + RECORDS + SHARDS == warm["PUT"]  # cases that are not in a file are written without asking
+    assert parts + 1 == warm["GET"]
+    assert warm["LIST"] <= SHARDS * STAGES
+    assert not {"HEAD", "DELETE", "POST"} & {*cold, *warm}
