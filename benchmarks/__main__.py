@@ -15,12 +15,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import concurrency, engine, flow, in_process, memory, providers, requests, startup
+from benchmarks import concurrency, engine, flow, in_process, memory, providers, requests, runners, startup
 from benchmarks.report import machine, print_report
 
 BENCHMARKS = {
     "in_process": in_process.measure,
     "flow": flow.measure,
+    "runners": runners.measure,
     "memory": memory.measure,
     "startup": startup.measure,
     "concurrency": concurrency.measure,

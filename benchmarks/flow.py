@@ -1,10 +1,11 @@
-"""What Prefect costs: the same evaluation through the flow and in process, by turns."""
+"""What Prefect costs: the same evaluation through the flow and in process, by turns, and where one run's time goes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from benchmarks import steps
 from benchmarks.in_process import STAGES
 from benchmarks.processes import best, folder, fresh, prefect_environment, python, run_seconds
 from benchmarks.report import Aim, Report
@@ -22,6 +23,7 @@ def measure(*, quick: bool) -> Report:
         server = {"api_url": f"{address}/api", "environment": environment}
         _turn(path, 1, server)  # the server's own first time
         turns = {cases: best([_turn(path, cases, server) for _ in range(repeats)]) for cases in sizes}
+        accounted = steps.measure(path, quick=quick)
     rows = [_row(cases, turn, start=turns[1]) for cases, turn in turns.items()]
     return Report(
         how=f"best of {repeats}, the flow and `Experiment.run` by turns, each in a fresh process and a fresh store, "
@@ -31,6 +33,7 @@ def measure(*, quick: bool) -> Report:
             Aim("seconds through the flow over in process", rows[-1]["ratio"], 1.5),
             Aim("the same, both without their fixed start", rows[-1]["ratio_beyond_start"], 1.5),
         ],
+        parts={"one run, step by step": accounted},
     )
 
 

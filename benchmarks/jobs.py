@@ -48,6 +48,23 @@ def through_flow(*, data: str, store: str, cases: int, api_url: str, settings: S
     return _outcome(outcome.run.result, began)
 
 
+def busy_metric(*, data: str, store: str, cases: int, work_ms: float, runner: str, api_url: str) -> dict[str, Any]:
+    """Evaluate the first cases of a file with a metric that keeps a core busy, on a runner of the flow."""
+    from flows.local import run_to_end
+    from themis_lib.cores import cores
+
+    metric = f"evaluation.metrics=[{{use: 'benchmarks.metrics:Busy', id: busy, work_ms: {work_ms}}}]"
+    spread = ["runtime.shard_size=50", f"runtime.workers={cores()}"]
+    parameters = {
+        "experiment": EXPERIMENT, "overrides": [*_settings(data, store), metric, *spread], "limit": cases,
+        "runner": runner,
+    }  # fmt: skip
+    began = time.perf_counter()
+    outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda _: None))
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "scored": outcome.run.result.progress["score[busy]"].computed}
+
+
 def import_library() -> float:
     """Import the library, which brings no Prefect with it."""
     began = time.perf_counter()

@@ -39,7 +39,7 @@ def machine_bound(weights: Any, *, prompt_tokens: int, steps: int, width: int, t
     """The seconds this machine needs at NumPy's rates, measured here and now: for the arithmetic in float32, or for
     reading the weights once a step, whichever is more.
     """
-    from themis_lib.steadytext.engines import cores
+    from themis_lib.cores import cores
 
     llama = weights.llama
     weight_count, weight_bytes = llama.llama_model_n_params(weights.model), llama.llama_model_size(weights.model)

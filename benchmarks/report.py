@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from themis_lib.steadytext.engines import cores
+from themis_lib.cores import cores
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,12 @@ class Aim:
 
 @dataclass(frozen=True)
 class Report:
-    """Rows of named numbers, how they were measured, and the aims beside them."""
+    """Rows of named numbers, how they were measured, and the aims beside them; `parts` are printed below."""
 
     how: str
     rows: Sequence[dict[str, Any]]
     aims: Sequence[Aim] = ()
+    parts: Mapping[str, Report] = field(default_factory=dict)
 
 
 def print_report(name: str, report: Report, console: Console) -> None:
@@ -48,6 +49,8 @@ def print_report(name: str, report: Report, console: Console) -> None:
     for row in report.rows:
         table.add_row(*map(_shown, row.values()))
     console.print("", table, Text(report.how, style="dim"), *map(Text, map(str, report.aims)), sep="\n")
+    for part, found in report.parts.items():
+        print_report(f"{name}: {part}", found, console)
 
 
 def machine() -> dict[str, str]:

@@ -12,6 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from tasks import generate, judge, parse, reduce, score
 from tasks.artifacts import live_progress, publish_report, run_label, tag_run
 from tasks.caching import result_storage
+from tasks.runners import THREADS, RunnerName, task_runner, workers_of
 from tasks.submit import submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import Experiment, RunResult, RunStatus
@@ -19,13 +20,11 @@ from themis_lib.core.drive import run_shards
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
 
-SHARDS_AT_ONCE = 8
-
 
 @flow(
     name="evaluate",
     flow_run_name=run_label,
-    task_runner=ThreadPoolTaskRunner(max_workers=SHARDS_AT_ONCE),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(max_workers=THREADS),  # type: ignore[arg-type]
     persist_result=False,
     validate_parameters=False,
 )
@@ -34,29 +33,36 @@ async def evaluate(
     overrides: list[str] | None = None,
     limit: int | None = None,
     until_stage: Literal["generate", "parse", "score", "reduce"] = "reduce",
+    runner: RunnerName = "threads",
 ) -> State[Any]:
     """Evaluate the experiment in a YAML file, with settings replaced by `key.path=value`, on the first `limit` cases.
 
+    `runner` says where shards are computed (`tasks/runners.py`), `runtime.workers` how many at once.
     The state's data is the run's id, status and location; the state is Failed when no row succeeded.
     """
     loaded = Experiment.from_config(experiment, overrides=overrides or [], limit=limit)
     pipeline = loaded.compile(until_stage=until_stage)
     store = loaded.open_store()
     storage = await result_storage(loaded.storage, store)
+    if runner != "threads":
+        loaded.check_portable()
+    workers = loaded.runtime.workers
     await tag_run("themis", loaded.name)
-    with Run(pipeline, store) as run:
+    run = Run(pipeline, store)
+    with task_runner(runner, workers, run.run_id) as place, run:
         register(run)
         observe(run)
         try:
             async with live_progress(run):
                 stages = Stages(
-                    generate=submitting(run, generate, storage=storage),
-                    parse=submitting(run, parse, storage=storage),
-                    judge=submitting(run, judge, storage=storage),
-                    score=submitting(run, score, storage=storage),
-                    reduce=submitting(run, reduce, storage=storage),
+                    generate=submitting(run, generate, storage=storage, runner=place),
+                    parse=submitting(run, parse, storage=storage, runner=place),
+                    judge=submitting(run, judge, storage=storage, runner=place),
+                    score=submitting(run, score, storage=storage, runner=place),
+                    reduce=submitting(run, reduce, storage=storage, runner=place),
                 )
-                await run_shards(run, stages, window=SHARDS_AT_ONCE)
+                window = max(THREADS, 2 * workers_of(runner, workers))
+                await run_shards(run, stages, window=window, spread=runner != "threads")
             result = run.finish()
         finally:
             unregister(run)

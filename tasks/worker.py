@@ -1,23 +1,30 @@
 """What a task finds in its process: the run it works for, and the event loop that all tasks share.
 
 One loop serves every shard of the process, so that one limiter bounds the requests in flight and one client serves
-them all. A task on another machine rebuilds its run from the experiment's plain data.
+them all. A task in another process, on this machine or another, rebuilds its run from the experiment's plain data,
+once for all tasks of the process, and gives back with its table what it has counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import lru_cache
+from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.events.worker import EventsWorker
 
 from themis_lib import Experiment
 from themis_lib.core.config import StorageConfig
@@ -27,10 +34,12 @@ from themis_lib.core.run import Run
 from themis_lib.core.stage import Shard, Stage, run_stage
 from themis_lib.core.store import RunStore, open_store
 from themis_lib.core.tables import Part
-from themis_lib.errors import FatalError
+from themis_lib.errors import FatalError, ShardError
 
 T = TypeVar("T")
 _RUNS: dict[str, Run] = {}
+_LEAVING = threading.Event()
+_PATIENCE_S = 5.0
 #: How many tasks a run has submitted, so that whoever leaves can wait until all of them are on record.
 SUBMITTED: Counter[str] = Counter()
 #: Called with the run when a flow of this context starts one, for a display that follows it.
@@ -53,10 +62,15 @@ def register(run: Run) -> None:
 
 def unregister(run: Run) -> None:
     """Forget a run that has ended, stop what its tasks still do, and keep those that wait from beginning."""
-    shared_loop().cancel(run.run_id)
+    end_tasks(run.run_id)
     _RUNS.pop(run.run_id, None)
     with _STORES_LOCK:
         _STORES.pop(run.store.url, None)
+
+
+def end_tasks(run_id: str) -> None:
+    """Stop what a run's tasks still do in this process, and keep those that wait from beginning."""
+    shared_loop().cancel(run_id)
 
 
 def compute_shard(work: Mapping[str, Any]) -> Part:
@@ -66,14 +80,64 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
     """
     run_id: str = work["run_id"]
     run = _RUNS.get(run_id)
-    loop = shared_loop()
-    loop.check_open(run_id)
-    pipeline, store, progress = (run.pipeline, run.store, run.progress) if run else _rebuilt(work)
-    stage = pipeline.stage(work["stage"])
+    check_going_on(run_id)
+    if run is not None:
+        return _computed(run.pipeline, run.store, run.progress, work)
+    pipeline, store = _rebuilt(work["experiment"], work["store"])
+    progress = _tries(run_id, work["stage"], work["shard"]["index"])
+    try:
+        return _with_counts(_computed(pipeline, store, progress, work), progress)
+    except ShardError as error:
+        error.part = _with_counts(error.part, progress)
+        raise
+
+
+def check_going_on(run_id: str) -> None:
+    """Raises `FatalError` where a run has ended in this process: none of its shards begins any more."""
+    if _LEAVING.is_set():
+        raise FatalError(f"run {run_id} has ended")
+    shared_loop().check_open(run_id)
+
+
+def _computed(pipeline: Pipeline, store: RunStore, progress: Progress, work: Mapping[str, Any]) -> Part:
+    stage, run_id = pipeline.stage(work["stage"]), work["run_id"]
     shard = Shard.from_json(work["shard"])
     with _global_limit(stage):
-        loop.check_open(run_id)  # the run may have ended while the shard waited for its slot
-        return loop.run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
+        check_going_on(run_id)  # it may have ended while the shard waited for its slot
+        return shared_loop().run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
+
+
+def begin_process(run_ends: Connection, threads: int) -> None:
+    """Prepare a process that one run has started; it leaves when the run's end of `run_ends` is closed.
+
+    So it does when the run's process is killed. A terminal's Ctrl-C is for the run, which then closes its end. Local
+    models compute with so many threads here.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+
+    def leave() -> None:
+        wait([run_ends])
+        _LEAVING.set()
+        shared_loop().cancel_all()
+        time.sleep(_PATIENCE_S)
+        os._exit(1)  # something holds on; what it has saved is safe
+
+    threading.Thread(target=leave, name="leave", daemon=True).start()
+
+
+def dask_setup(_worker: object) -> None:
+    """What Dask calls in each process of a cluster that a run has started: a terminal's Ctrl-C is for the run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+async def end_dask_tasks(run_id: str, dask_worker: Any = None) -> None:
+    """Stop what a run's tasks still do in a process of Dask's, and have them tell Prefect how they ended."""
+    end_tasks(run_id)
+    deadline = time.monotonic() + _PATIENCE_S
+    while dask_worker.state.executing_count and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    await asyncio.to_thread(EventsWorker.drain_all, timeout=_PATIENCE_S)
 
 
 @contextmanager
@@ -97,15 +161,26 @@ def _global_limit(stage: Stage) -> Iterator[None]:
         yield
 
 
-def _rebuilt(work: Mapping[str, Any]) -> tuple[Pipeline, RunStore, Progress]:
-    pipeline = _compiled(work["experiment"])
-    storage = pipeline.experiment.storage.model_copy(update={"store": work["store"]})
-    return pipeline, opened_store(storage), Progress()
+_REBUILDING = threading.Lock()
+
+
+def _rebuilt(experiment: str, store: str) -> tuple[Pipeline, RunStore]:
+    """The stages and the store of a run elsewhere; threads that ask at once get the same ones."""
+    with _REBUILDING:
+        return _rebuild(experiment, store)
 
 
 @lru_cache(maxsize=8)
-def _compiled(experiment: str) -> Pipeline:
-    return Experiment.model_validate_json(experiment).compile()
+def _rebuild(experiment: str, store: str) -> tuple[Pipeline, RunStore]:
+    pipeline = Experiment.model_validate_json(experiment).compile()
+    return pipeline, opened_store(pipeline.experiment.storage.model_copy(update={"store": store}))
+
+
+@lru_cache(maxsize=256)
+def _tries(run_id: str, stage: str, shard: int) -> Progress:
+    """What all tries of a task have counted; Prefect makes them in one process."""
+    del run_id, stage, shard
+    return Progress()
 
 
 _STORES: dict[str, RunStore] = {}
@@ -119,6 +194,15 @@ def opened_store(storage: StorageConfig) -> RunStore:
         if url not in _STORES:
             _STORES[url] = open_store(url, options)
         return _STORES[url]
+
+
+def _with_counts(part: Part, progress: Progress) -> Part:
+    """A reference with the rows and tokens of all tries, for whoever follows the run."""
+    counts = next(iter(progress.stages().values()), None)
+    if counts is None:
+        return part
+    usage = None if counts.usage is None else counts.usage.model_dump()
+    return replace(part, computed=counts.computed, usage=usage)
 
 
 class SharedLoop:
@@ -150,6 +234,11 @@ class SharedLoop:
         self._closed.add(group)
         futures = list(self._running.pop(group, ()))
         self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in futures])
+
+    def cancel_all(self) -> None:
+        """Stop everything."""
+        for group in list(self._running):
+            self.cancel(group)
 
 
 _LOOPS: list[SharedLoop] = []

@@ -20,12 +20,12 @@ def run_through_flow(spec: dict[str, Any], folder: Path, api_url: str) -> RunRes
     return flow_outcome(spec, folder, api_url).run.result
 
 
-def flow_outcome(spec: dict[str, Any], folder: Path, api_url: str) -> Any:
+def flow_outcome(spec: dict[str, Any], folder: Path, api_url: str, **parameters: Any) -> Any:
     from flows.local import run_to_end
 
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(spec))
-    return asyncio.run(run_to_end(api_url, {"experiment": str(path)}, follow=lambda run: None))
+    return asyncio.run(run_to_end(api_url, {"experiment": str(path), **parameters}, follow=lambda run: None))
 
 
 DRIVERS = {"in process": run_in_process, "through the flow": run_through_flow}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from tasks.worker import compute_shard
 from tests.counting import CALLS
 from tests.test_edit_costs import base
-from themis_lib import ComponentError, Experiment, RunStore
+from tests.unsteady import BUILT
+from themis_lib import ComponentError, Experiment, RunStore, ShardError
 from themis_lib.core.spec import experiment_from_spec
 
 
@@ -53,3 +55,50 @@ def test_live_object_does_not_travel() -> None:
 
     with pytest.raises(ComponentError, match="module:attribute"):
         experiment.portable_json()
+
+
+def test_counts_of_all_tries_come_back(tmp_path: Path) -> None:
+    """A shard computed elsewhere returns the rows and tokens of every try, since no one else has counted them."""
+    spec = base(tmp_path / "store")
+    spec["generation"]["generator"] = {"use": "tests.unsteady:Unsteady", "folder": str(tmp_path)}
+    spec["datasets"][0]["cases"] = [{"case_id": str(number), "input": str(number)} for number in (10, 11)]
+    experiment = experiment_from_spec(Experiment, spec, where="spec")
+    pipeline, store = experiment.compile(), RunStore(str(tmp_path / "store"))
+    shard = next(pipeline.shards(store))
+    work = {
+        "run_id": "tries",
+        "experiment": experiment.portable_json(),
+        "store": store.url,
+        "stage": "generate",
+        "shard": shard.to_json(),
+    }
+
+    with pytest.raises(ShardError) as first:
+        compute_shard(work)
+    second = compute_shard(work)
+
+    seeds = len(pipeline.seeds)
+    assert (seeds, seeds) == (first.value.part.computed, first.value.part.failed)
+    assert (2 * seeds, 0) == (second.computed, second.failed)
+    assert 21 * seeds == (second.usage or {})["input_tokens"]
+    assert 2 * seeds == pickle.loads(pickle.dumps(second)).computed
+
+
+def test_components_are_built_once_a_process(tmp_path: Path) -> None:
+    """Every shard of a run that a process computes finds the stages and the store of the one before."""
+    spec = base(tmp_path / "store")
+    spec["evaluation"]["parsers"] = [{"use": "tests.unsteady:BuiltParser"}]
+    experiment = experiment_from_spec(Experiment, spec, where="spec")
+    shard = next(experiment.compile().shards(RunStore(str(tmp_path / "store"))))
+    work = {
+        "run_id": "once",
+        "experiment": experiment.portable_json(),
+        "store": str(tmp_path / "store"),
+        "shard": shard.to_json(),
+    }
+    BUILT.clear()
+
+    generated = compute_shard({**work, "stage": "generate"})
+    compute_shard({**work, "stage": "parse", "shard": {**work["shard"], "outputs": generated.to_json()}})
+
+    assert {"parser": 1} == BUILT

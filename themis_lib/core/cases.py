@@ -27,6 +27,8 @@ from themis_lib.errors import InputError
 CASES_VERSION = 1
 _DIRECTORY = "rows/cases"
 _FIRST_SHARD_ROWS = 4096
+#: The same where shards are spread over processes, so that also a small dataset has some for each.
+_FIRST_SPREAD_ROWS = 256
 _LARGEST_SHARD_ROWS = 32_768
 _SHARDS_OF_A_SIZE = 8
 #: Text of a shard's cases, counted once for each sample: what a stage may hold in memory at once.
@@ -38,13 +40,15 @@ _JSON_COLUMNS = {"input", "expected_output", "metadata"}
 class Cut:
     """How datasets are cut: what the generator reads, the samples of a case, and the cases of a shard if fixed.
 
-    Cases that agree in what the generator reads are counted as occurrences, unless it is deterministic.
+    Cases that agree in what the generator reads are counted as occurrences, unless it is deterministic. `spread` cuts
+    smaller shards, for several processes.
     """
 
     reads: tuple[str, ...]
     samples: int
     shard_size: int | None
     deterministic: bool
+    spread: bool = False
 
 
 def shards_of(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> Iterator[Shard]:
@@ -104,9 +108,7 @@ def _cut_datasets(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> 
     occurrences = _Occurrences(case_columns(cut.reads), deterministic=cut.deterministic)
     for dataset in datasets:
         start = 0
-        for table in _cut(
-            case_tables(dataset), _sizes(cut.shard_size, cut.samples), most_bytes=_LARGEST_SHARD_BYTES // cut.samples
-        ):
+        for table in _cut(case_tables(dataset), _sizes(cut), most_bytes=_LARGEST_SHARD_BYTES // cut.samples):
             ids.add_all(dataset.dataset_id, table["case_id"])
             table = table.append_column(CASES.field("occurrence"), occurrences.count(table)).cast(CASES)
             name = digest("cases", column_digests(table))
@@ -115,12 +117,12 @@ def _cut_datasets(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> 
             index, start = index + 1, start + table.num_rows
 
 
-def _sizes(shard_size: int | None, samples: int) -> Iterator[int]:
+def _sizes(cut: Cut) -> Iterator[int]:
     """Cases in each shard. Sizes depend on the position alone, so that a dataset that grows keeps its shards."""
-    size = _FIRST_SHARD_ROWS
+    size = _FIRST_SPREAD_ROWS if cut.spread else _FIRST_SHARD_ROWS
     while True:
         for _ in range(_SHARDS_OF_A_SIZE):
-            yield shard_size or max(size // samples, 1)
+            yield cut.shard_size or max(size // cut.samples, 1)
         size = min(2 * size, _LARGEST_SHARD_ROWS)
 
 

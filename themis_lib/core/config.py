@@ -68,13 +68,15 @@ class RuntimeConfig(Model):
     """How fast, never what: nothing here can change a row.
 
     `max_concurrency` bounds the calls in flight in one process; `timeout_s` one call of a generator or async component;
-    `shard_size` is the cases a task takes (default: chosen from the size of the data). `retries` and
-    `retry_delay_s` (the first delay, then doubled) are carried out by Prefect; in process nothing is retried.
+    `shard_size` is the cases a task takes (default: chosen from the size of the data). `workers`, the shards
+    that are computed at once, `retries` and `retry_delay_s` (the first delay, then doubled) are for Prefect; in
+    process nothing is retried.
     """
 
     max_concurrency: PositiveInt = 32
     batch_size: PositiveInt = 256
     shard_size: PositiveInt | None = None
+    workers: PositiveInt | None = None
     timeout_s: PositiveFloat | None = None
     retries: int = Field(default=3, ge=0)
     retry_delay_s: PositiveFloat = 1.0

@@ -12,13 +12,13 @@ from themis_lib.core.stage import Shard
 from themis_lib.core.summary import check_slices
 
 
-async def run_shards(run: Run, stages: Stages, *, window: int) -> None:
+async def run_shards(run: Run, stages: Stages, *, window: int, spread: bool = False) -> None:
     """Evaluate every shard, at most `window` at once, and add each to the run in its turn.
 
     A deterministic generator is given one shard at a time in process (`window=1`), so that what two shards share
-    is computed once.
+    is computed once. `spread` cuts the data into smaller shards, for several processes.
     """
-    waiting = deque(await asyncio.to_thread(_cut, run))
+    waiting = deque(await asyncio.to_thread(_cut, run, spread))
     started: deque[asyncio.Task[Shard]] = deque()
     adding: asyncio.Future[None] | None = None  # tables of a shard are written while the next one is evaluated
     try:
@@ -38,9 +38,9 @@ async def run_shards(run: Run, stages: Stages, *, window: int) -> None:
         await asyncio.gather(*started, *([adding] if adding else []), return_exceptions=True)
 
 
-def _cut(run: Run) -> list[Shard]:
+def _cut(run: Run, spread: bool) -> list[Shard]:
     """All shards, before the first is evaluated: a bad line at the end of a dataset is found before money is spent."""
-    shards = list(run.pipeline.shards(run.store))
+    shards = list(run.pipeline.shards(run.store, spread=spread))
     evaluation = run.pipeline.experiment.evaluation
     check_slices(evaluation.slices, shards, run.store)
     check_labels(evaluation.agreement, shards, run.store)

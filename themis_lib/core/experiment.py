@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, PrivateAttr
 from pydantic_core import PydanticSerializationError
@@ -80,10 +81,34 @@ class Experiment(Model):
 
         Raises `ComponentError` when a component is a live object, which has no name to travel by.
         """
+        for where, component in self._components():
+            if not isinstance(component, (str, Mapping)):  # pydantic would write the fields of a dataclass
+                raise ComponentError(
+                    f"{where}: {type(component).__name__} is a live object, which other processes cannot build; name "
+                    "it as `module:attribute`, or with parameters as {use: module:attribute, …}"
+                )
         try:
             return self.model_dump_json(exclude={"datasets"}, exclude_unset=True)
         except PydanticSerializationError as error:
             raise ComponentError(f"name components as `module:attribute` to run them elsewhere: {error}") from None
+
+    def _components(self) -> Iterator[tuple[str, Any]]:
+        yield "generation.generator", self.generation.generator
+        yield "generation.reducer", self.generation.reducer
+        for name in ("parsers", "metrics", "judge_models"):
+            for index, component in enumerate(getattr(self.evaluation, name)):
+                yield f"evaluation.{name}[{index}]", component
+
+    def check_portable(self) -> None:
+        """Whether processes of their own could compute its shards. Raises `InputError`, naming what stays here."""
+        self.portable_json()
+        if self.open_store().in_memory:
+            raise ConfigError(
+                f"storage.store={self.storage.store!r} is the memory of one process; give a folder or a URL that every "
+                "worker can reach"
+            )
+        if self.cost.max_cost is not None:
+            raise ConfigError("cost.max_cost is kept within one process; use the runner `threads`, or leave it out")
 
     def run(self, store: RunStore | None = None, *, until_stage: str = "reduce") -> RunResult:
         """Run in this process: compute what the store lacks, and return the result.

@@ -96,14 +96,15 @@ class Pipeline:
         for dataset in self.experiment.datasets:
             next(case_tables(dataset), None)
 
-    def shards(self, store: RunStore) -> Iterator[Shard]:
-        """The data of the experiment, cut into shards. Raises `DatasetError`."""
+    def shards(self, store: RunStore, *, spread: bool = False) -> Iterator[Shard]:
+        """The data of the experiment, cut into shards, smaller ones to `spread` them. Raises `DatasetError`."""
         self.check_data()
         cut = Cut(
             reads=tuple(self.generate.generator_reads),
             samples=self.samples,
             shard_size=self.experiment.runtime.shard_size,
             deterministic=self.generate.deterministic,
+            spread=spread,
         )
         return shards_of(self.experiment.datasets, store, cut)
 

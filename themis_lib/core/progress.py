@@ -52,6 +52,10 @@ class Progress:
                 item = self._stages[stage]
                 self._stages[stage] = replace(item, usage=added(item.usage, usage) if item.usage else usage)
 
+    def advance_by(self, stage: str, part: Part) -> None:
+        """Count the rows of a shard that another process has computed, and the tokens they took."""
+        self.advance(stage, part.computed, None if part.usage is None else TokenUsage(**part.usage))
+
     def finish(self, stage: str, part: Part) -> None:
         """Count the rows of a complete shard; those computed were counted as they came."""
         self._add(stage, done=part.rows, failed=part.failed, skipped=part.skipped)

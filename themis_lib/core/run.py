@@ -231,8 +231,9 @@ def _joined(columns: Mapping[str, pa.Array], table: pa.Table, schema: pa.Schema)
 
 def _case_table(cases: pa.Table) -> pa.Table:
     schema = RUN_TABLES["cases"]
-    metadata = pa.array(map(_metadata_items, cases["metadata"].to_pylist()), schema.field("metadata").type)
-    return pa.table([*(cases[name] for name in schema.names[:-1]), metadata], schema=schema)
+    texts = cases["metadata"].combine_chunks().dictionary_encode()
+    items = pa.array(map(_metadata_items, texts.dictionary.to_pylist()), schema.field("metadata").type)
+    return pa.table([*(cases[name] for name in schema.names[:-1]), items.take(texts.indices)], schema=schema)
 
 
 def _metadata_items(text: str) -> list[tuple[str, str]]:

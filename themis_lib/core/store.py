@@ -63,7 +63,8 @@ class RunStore:
         except (ValueError, ImportError, TypeError) as error:
             raise StoreError(f"store {url!r}: {error}") from None
         self.local = isinstance(self.fs, LocalFileSystem)
-        self._files = _MEMORY_LOCK if isinstance(self.fs, MemoryFileSystem) else contextlib.nullcontext()
+        self.in_memory = isinstance(self.fs, MemoryFileSystem)
+        self._files = _MEMORY_LOCK if self.in_memory else contextlib.nullcontext()
         self._tables: OrderedDict[str, pa.Table] = OrderedDict()
         self._cached_bytes = 0
         self._row_sets: dict[str, RowSet] = {}

@@ -110,7 +110,8 @@ class Part:
 
     `columns` maps each column to the digest of its content, so that the next stage can be named without reading
     the data. `skipped` counts the rows without a key, which an earlier stage left without anything to read; `computed`,
-    `cached` and `failed` count the rows of the call that returned this reference.
+    `cached` and `failed` count the rows of the call that returned this reference, and `usage` the tokens that the
+    computed ones took.
     """
 
     path: str
@@ -120,6 +121,7 @@ class Part:
     computed: int = 0
     cached: int = 0
     failed: int = 0
+    usage: Mapping[str, int | None] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The reference as JSON, as it passes between tasks."""

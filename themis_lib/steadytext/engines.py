@@ -9,6 +9,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from themis_lib.cores import cores, share_of_cores
 from themis_lib.errors import ConfigError, ModelError
 from themis_lib.steadytext.build import build_name, build_version, load_llama_cpp
 from themis_lib.steadytext.engine import Engine
@@ -102,7 +103,7 @@ def _load(file: ModelFile, length: int) -> Engine:
     weights = _weights(file)
     _say_what_is_lost(file, invariance)
     small = _is_small(file)
-    workers = min(cores(), MOST_WORKERS) if small else 1
+    workers = min(share_of_cores(), MOST_WORKERS) if small else 1
     slots = invariance.width
     slot_bytes = weights.bytes_per_token * length * workers
     fitting = int(free_memory() * _MEMORY_SHARE) // max(slot_bytes, 1)
@@ -113,7 +114,7 @@ def _load(file: ModelFile, length: int) -> Engine:
         )
     if invariance.decode == "equal":
         slots = min(slots, fitting, SLOTS_OF_SMALL if small else slots)
-    threads = 1 if invariance.threads_matter else _threads(file)
+    threads = 1 if small or invariance.threads_matter else share_of_cores()
     return Engine(weights, invariance, window=length, slots=slots, workers=workers, threads=threads)
 
 
@@ -135,11 +136,6 @@ def _checked_window(file: ModelFile, trained_context: int, window: int | None) -
     if not SHORTEST_WINDOW <= window <= trained_context:
         raise ConfigError(f"window={window!r}: {file.name} takes {SHORTEST_WINDOW} to {trained_context} tokens")
     return window
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _known(file: ModelFile) -> _Known:
@@ -174,6 +170,7 @@ def _key(file: ModelFile) -> str:
 
 
 def _threads(file: ModelFile) -> int:
+    """The threads to measure with: those of the machine, whatever this process's share of them."""
     return 1 if _is_small(file) else cores()
 
 
