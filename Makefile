@@ -12,7 +12,7 @@ export CMAKE_ARGS ?= -DGGML_NATIVE=OFF
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format bench clean constraints
+.PHONY: help demo serve test test-slow check format bench clean constraints
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ $(VENV)/.dev: $(VENV)/.demo
 
 demo: $(VENV)/.demo ## evaluate examples/demo.yaml on Prefect
 	$(RUN) -m flows.run examples/demo.yaml || [ $$? -eq 3 ]
+
+serve: $(VENV)/.demo ## run evaluations from the Prefect UI: a local server, and the flow served to it
+	$(RUN) -m deployments.serve --experiment examples/demo.yaml
 
 test: $(VENV)/.dev ## the tests, without the slow ones
 	$(RUN) -m pytest -m 'not slow'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 BUCKET = "themis"
@@ -54,7 +54,8 @@ def counting_s3() -> Iterator[CountingServer]:
         "AWS_ENDPOINT_URL": endpoint,
     }
     try:
-        s3fs.S3FileSystem(key="bench", secret="bench", endpoint_url=endpoint).mkdir(BUCKET)
+        with suppress(FileExistsError):  # moto's servers of one process share their buckets
+            s3fs.S3FileSystem(key="bench", secret="bench", endpoint_url=endpoint).mkdir(BUCKET)
         server.take()
         yield server
     finally:

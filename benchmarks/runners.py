@@ -9,7 +9,7 @@ from benchmarks.report import Aim, Report
 from themis_lib.cores import cores
 
 _RUNNERS = ("threads", "processes", "dask")
-_CASES, _QUICK_CASES, _REPEATS = 2_000, 200, 3
+_CASES, _QUICK_CASES, _REPEATS = 1_000, 200, 2
 _MS = 20.0
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import asyncio
+from pathlib import Path, PurePath
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.outcome import ended, stopped
+from flows.parameters import EvaluateParameters
 from tasks import generate, judge, parse, reduce, score
-from tasks.artifacts import live_progress, publish_report, run_label, tag_run
-from tasks.caching import result_storage
+from tasks.artifacts import first_label, live_progress, name_run, publish_report, run_label
+from tasks.caching import StoredRows, result_storage
+from tasks.logs import without_tracebacks
 from tasks.runners import THREADS, RunnerName, task_runner, workers_of
 from tasks.submit import submitting
 from tasks.worker import observe, register, unregister
-from themis_lib import Experiment, RunResult, RunStatus
+from themis_lib import RunResult, ThemisError
 from themis_lib.core.drive import run_shards
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
@@ -23,32 +27,33 @@ from themis_lib.core.run import Run
 
 @flow(
     name="evaluate",
-    flow_run_name=run_label,
+    description="Evaluates an experiment, computing only the rows that its store lacks.",
+    flow_run_name=first_label,
     task_runner=ThreadPoolTaskRunner(max_workers=THREADS),  # type: ignore[arg-type]
     persist_result=False,
-    validate_parameters=False,
 )
-async def evaluate(
-    experiment: str,
-    overrides: list[str] | None = None,
-    limit: int | None = None,
-    until_stage: Literal["generate", "parse", "score", "reduce"] = "reduce",
-    runner: RunnerName = "threads",
-) -> State[Any]:
-    """Evaluate the experiment in a YAML file, with settings replaced by `key.path=value`, on the first `limit` cases.
+async def evaluate(parameters: EvaluateParameters) -> State[Any]:
+    """Evaluate an experiment; how it ended is told by `outcome.py`."""
+    without_tracebacks()
+    name, run = PurePath(parameters.experiment).stem, None
+    try:
+        loaded = parameters.load()
+        name = loaded.name
+        pipeline = loaded.compile(until_stage=parameters.until_stage)
+        await name_run(run_label(pipeline), "themis", name)
+        if parameters.runner != "threads":
+            loaded.check_portable()
+        opened = loaded.open_store()
+        await asyncio.to_thread(opened.check_writable)
+        storage = await result_storage(loaded.storage, opened)
+        run = Run(pipeline, opened)
+        return ended(await _carry_out(run, storage, parameters.runner))
+    except ThemisError as error:
+        return stopped(error, name, run)
 
-    `runner` says where shards are computed (`tasks/runners.py`), `runtime.workers` how many at once.
-    The state's data is the run's id, status and location; the state is Failed when no row succeeded.
-    """
-    loaded = Experiment.from_config(experiment, overrides=overrides or [], limit=limit)
-    pipeline = loaded.compile(until_stage=until_stage)
-    store = loaded.open_store()
-    storage = await result_storage(loaded.storage, store)
-    if runner != "threads":
-        loaded.check_portable()
-    workers = loaded.runtime.workers
-    await tag_run("themis", loaded.name)
-    run = Run(pipeline, store)
+
+async def _carry_out(run: Run, storage: Path | StoredRows, runner: RunnerName) -> RunResult:
+    workers = run.pipeline.experiment.runtime.workers
     with task_runner(runner, workers, run.run_id) as place, run:
         register(run)
         observe(run)
@@ -67,13 +72,4 @@ async def evaluate(
         finally:
             unregister(run)
     await publish_report(result)
-    return final_state(result)
-
-
-def final_state(result: RunResult) -> State[Any]:
-    """Completed, also with failed rows, which the name says; Failed when nothing succeeded."""
-    data = {"run_id": result.run_id, "status": result.status.value, "location": result.location}
-    if result.status is RunStatus.FAILED:
-        return Failed(message="no row succeeded", data=data)
-    name = "Completed" if result.status is RunStatus.COMPLETED else "CompletedWithFailedRows"
-    return Completed(name=name, message=result.status.value, data=data)
+    return result

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import certifi
+import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -24,11 +25,11 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     temporary_settings,
 )
 
 from flows.evaluate import evaluate
+from flows.parameters import EvaluateParameters
 from flows.server import prefect_home
 from tasks.worker import OBSERVER, SUBMITTED
 from themis_lib.core.run import Run
@@ -36,6 +37,10 @@ from themis_lib.errors import ConfigError, ThemisError, describe
 
 _RECORDING_TIMEOUT_S = 30
 _PAGE = 200
+
+
+class ServerGoneError(ThemisError):
+    """The server stopped answering while a run was under way."""
 
 
 @dataclass
@@ -47,7 +52,7 @@ class Outcome:
 
 
 async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callable[[Run], None]) -> Outcome:
-    """Run the flow against a server. Raises what stopped it: `InputError`, `FatalError`, `ThemisError`."""
+    """Run the flow against a server. Raises what stopped it: `InputError`, `FatalError`, `ServerGoneError`, …"""
     runs: list[Run] = []
 
     def observe(run: Run) -> None:
@@ -55,16 +60,21 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
         follow(run)
 
     token = OBSERVER.set(observe)
-    settings: dict[Any, Any] = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    settings: dict[Any, Any] = {PREFECT_API_URL: api_url}
     if api_url.startswith("http://"):
         settings[PREFECT_API_SSL_CERT_FILE] = str(_one_certificate())
     try:
         with temporary_settings(settings):
             await _check_server(api_url)
-            state: State[Any] = await evaluate(**parameters, return_state=True)
+            state: State[Any] = await evaluate(EvaluateParameters(**parameters), return_state=True)
             flow_run_id = state.state_details.flow_run_id
             await _recorded(flow_run_id, tasks=SUBMITTED[runs[-1].run_id] if runs else 0)
             outcome = await state.aresult(raise_on_failure=False)
+    except httpx.TransportError as error:
+        raise ServerGoneError(
+            f"the Prefect server at {api_url} went away ({describe(error)}); every finished row is saved. Run it again "
+            "when the server is back"
+        ) from None
     finally:
         OBSERVER.reset(token)
     if isinstance(outcome, ThemisError):

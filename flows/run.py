@@ -23,6 +23,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from flows.parameters import load_experiment
 from themis_lib import BudgetError, Experiment, InputError, RunResult, RunStatus, ThemisError
 
 EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL_FAILURE: 3}
@@ -30,7 +31,10 @@ _BAD_INPUT, _FAILED, _OUT_OF_BUDGET, _INTERRUPTED = 2, 1, 4, 130
 #: Settings of the client, unless the environment says otherwise: no telemetry, no noise, no wait at exit.
 _CLIENT_SETTINGS = {
     "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_CLIENT_MAX_RETRIES": "4",  # a server may be away for half a minute
+    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the page of the run still has warnings
+    "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
@@ -54,11 +58,11 @@ def run(
 ) -> None:
     """Run an experiment: generate → parse → score → reduce, computing only what the store lacks."""
     console = Console()
-    settings = [*(overrides or []), *([f"storage.store={store}"] if store else [])]
-    settings += [f"cost.max_cost={max_cost}"] if max_cost is not None else []
-    settings += [f"runtime.workers={workers}"] if workers is not None else []
+    asked: dict[str, Any] = {
+        "store": store, "limit": limit, "max_cost": max_cost, "workers": workers, "overrides": overrides or []
+    }  # fmt: skip
     try:
-        loaded = Experiment.from_config(experiment, overrides=settings, limit=limit)
+        loaded = load_experiment(experiment, **asked)
         loaded.compile(until_stage=until).check_data()
         loaded.open_store().check_writable()
         if runner != "threads":
@@ -66,9 +70,7 @@ def run(
         if plan:
             _print_plan(loaded, until, console)
             return
-        parameters = {
-            "experiment": experiment, "overrides": settings, "limit": limit, "until_stage": until, "runner": runner
-        }  # fmt: skip
+        parameters = {"experiment": experiment, "until_stage": until, "runner": runner, **asked}
         code = _run_flow(parameters, console)
     except InputError as error:
         _complain(str(error))
@@ -92,10 +94,14 @@ def _run_flow(parameters: dict[str, Any], console: Console) -> int:
     follower = Follower()
     with showing(follower, console):
         api_url = _connect()
-        from flows.local import run_to_end
+        from flows.local import ServerGoneError, run_to_end
 
         _look_for_garbage()
-        outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda run: follower.follow(run.progress)))
+        try:
+            outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda run: follower.follow(run.progress)))
+        except ServerGoneError as error:
+            _complain(str(error))
+            os._exit(_FAILED)  # Prefect would try for minutes more to tell the server
     result = RunResult(outcome.run.store, outcome.run.run_id)
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
     print_result(result, console, seconds=time.monotonic() - began, page=page, command=_command())
@@ -106,14 +112,9 @@ def _connect() -> str:
     """The API address to use, set for this process before Prefect is imported."""
     for name, value in _CLIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
-    from prefect.settings import PREFECT_API_URL
+    from flows.server import server_address
 
-    address = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()  # the environment, else Prefect's profile
-    if address:
-        return str(address)
-    from flows.server import ensure_server
-
-    return ensure_server()
+    return server_address()
 
 
 def _print_plan(experiment: Experiment, until: str, console: Console) -> None:

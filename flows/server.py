@@ -37,6 +37,13 @@ def prefect_home() -> Path:
     return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
 
 
+def server_address() -> str:
+    """The API address to use: the environment's, else that of Prefect's profile, else the local server's."""
+    from prefect.settings import PREFECT_API_URL
+
+    return str(os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value() or ensure_server())
+
+
 def running_server() -> str | None:
     """The API address of the server that was started here, if it answers."""
     record = _read_record()
@@ -75,6 +82,7 @@ def _start() -> str:
         **os.environ,
         "PREFECT_HOME": str(prefect_home()),
         "PREFECT_UI_API_URL": api_url,
+        "PREFECT_UI_URL": api_url.removesuffix("/api"),  # for the links in notifications
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }

@@ -1,12 +1,18 @@
-"""What a person sees of a run in the Prefect UI: progress while it runs, then the summary and the report."""
+"""What a person sees of a run in the Prefect UI: its name, progress while it runs, then scores, failures and report.
+
+None of it may stop a run: what the server does not take is left out, with a line in the log.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from pathlib import PurePath
 
+import httpx
+from prefect import get_run_logger
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -17,41 +23,66 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from themis_lib import RunResult
+from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
 from themis_lib.core.run import Run
-from themis_lib.report.markdown import SUMMARY_HEADINGS, markdown_report, summary_cells
+from themis_lib.errors import ThemisError, describe
+from themis_lib.report.failures import FAILURE_HEADINGS, Failures, failed_rows, failure_lines
+from themis_lib.report.markdown import SUMMARY_HEADINGS, markdown_report, markdown_table, summary_cells
 
 _INTERVAL_S = 2.0
+_FAILURES_SHOWN = 100
+_LINES_LOGGED = 10
 
 
-def run_label() -> str:
-    """The name of a flow run: the experiment's file, and where it stops if not at the end."""
+def first_label() -> str:
+    """The name of a flow run whose experiment has not been read yet: the file's."""
     context = FlowRunContext.get()
-    parameters = (context.parameters if context else None) or {}
-    until = parameters.get("until_stage", "reduce")
-    name = PurePath(str(parameters.get("experiment", "experiment"))).stem
-    return name if until == "reduce" else f"{name} until {until}"
+    parameters = ((context.parameters if context else None) or {}).get("parameters")
+    return PurePath(str(getattr(parameters, "experiment", "experiment"))).stem
 
 
-async def tag_run(*tags: str) -> None:
-    """Put tags on the flow run alone, so that it is found by them; its tasks do not inherit them."""
+def run_label(pipeline: Pipeline) -> str:
+    """The name of a flow run: experiment and model, and where it stops if not at the end."""
+    generator = pipeline.generate.generator
+    model = PurePath(str(getattr(generator, "model", None) or generator.component_id)).name
+    until = "" if pipeline.until_stage == "reduce" else f" until {pipeline.until_stage}"
+    return f"{pipeline.experiment.name} · {model}{until}"
+
+
+def artifact_name(name: str) -> str:
+    """A name as keys of artifacts are written.
+
+    >>> artifact_name("GSM8K, v2 (Größe)")
+    'gsm8k-v2-gr-e'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "experiment"
+
+
+async def name_run(name: str, *tags: str) -> None:
+    """Name the flow run, and put tags on it alone: its tasks do not inherit them."""
     context = FlowRunContext.get()
     if context and context.flow_run:
-        async with get_client() as client:
-            await client.update_flow_run(context.flow_run.id, tags=[*context.flow_run.tags, *tags])
+        with _shown_if_possible():
+            async with get_client() as client:
+                every = sorted({*context.flow_run.tags, *tags})
+                await client.update_flow_run(context.flow_run.id, name=name, tags=every)
 
 
 @contextlib.asynccontextmanager
 async def live_progress(run: Run) -> AsyncIterator[None]:
     """Keep a progress artifact up to date for as long as the block runs."""
-    artifact = await acreate_progress_artifact(progress=0.0, key=f"progress-{run.run_id}", description=run.run_id)
+    artifact = None
+    with _shown_if_possible():
+        artifact = await acreate_progress_artifact(
+            progress=0.0, key=_key("progress", run.pipeline.experiment.name), description=f"Run `{run.run_id}`"
+        )
 
     async def update() -> None:
-        await aupdate_progress_artifact(
-            artifact,
-            progress=percent_done(run.progress),
-            description=progress_table(run.progress),
-        )
+        if artifact is not None:
+            with _shown_if_possible():
+                description = f"Run `{run.run_id}`\n\n{progress_table(run.progress)}"
+                await aupdate_progress_artifact(artifact, progress=percent_done(run.progress), description=description)
 
     async def keep_updating() -> None:
         while True:
@@ -62,6 +93,9 @@ async def live_progress(run: Run) -> AsyncIterator[None]:
     try:
         yield
         await update()
+    except ThemisError:
+        await update()
+        raise
     finally:
         updating.cancel()
         await asyncio.gather(updating, return_exceptions=True)
@@ -76,16 +110,56 @@ def percent_done(progress: Progress) -> float:
 
 def progress_table(progress: Progress) -> str:
     """Counts by stage as Markdown."""
-    lines = ["| stage | rows | done | computed | cached | failed |", "| --- | --- | --- | --- | --- | --- |"]
-    for label, item in progress.stages().items():
-        done = max(item.done, item.computed)
-        lines.append(f"| {label} | {item.total} | {done} | {item.computed} | {item.cached} | {item.failed} |")
-    return "\n".join(lines)
+    return markdown_table(
+        ("stage", "rows", "done", "computed", "cached", "failed"),
+        [
+            (label, *(f"{count:,}" for count in (
+                item.total, max(item.done, item.computed), item.computed, item.cached, item.failed,
+            )))
+            for label, item in progress.stages().items()
+        ],
+    )  # fmt: skip
 
 
 async def publish_report(result: RunResult) -> None:
-    """Put the summary table and the report on the flow run's page."""
-    rows = [dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True)) for row in result.summary]
-    if rows:
-        await acreate_table_artifact(rows, key=f"summary-{result.run_id}", description=result.manifest.name)
-    await acreate_markdown_artifact(markdown_report(result), key=f"report-{result.run_id}")
+    """Put the scores, the failed rows and the report on the flow run's page, and name failed cases in its log."""
+    name = result.manifest.name
+    failures = await asyncio.to_thread(failed_rows, result, limit=_FAILURES_SHOWN)
+    for line in failure_lines(failures)[:_LINES_LOGGED]:
+        get_run_logger().warning("%s", line)
+    report = await asyncio.to_thread(markdown_report, result)
+    with _shown_if_possible():
+        rows = [dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True)) for row in result.summary]
+        if rows:
+            await acreate_table_artifact(
+                rows, key=_key("summary", name), description=f"Scores of run `{result.run_id}`"
+            )
+        if failures.count:
+            await acreate_table_artifact(
+                [dict(zip(FAILURE_HEADINGS, row, strict=True)) for row in failures.rows],
+                key=_key("failed-rows", name),
+                description=_failures_text(failures, result),
+            )
+        await acreate_markdown_artifact(
+            report, key=_key("report", name), description=f"Report of run `{result.run_id}`"
+        )
+
+
+def _failures_text(failures: Failures, result: RunResult) -> str:
+    shown = "" if len(failures.rows) == failures.count else f", the first {len(failures.rows)} of them here"
+    return (
+        f"{failures.count:,} failed row(s) of run `{result.run_id}`{shown}. All of them: `{result.location}/*.parquet`"
+    )
+
+
+def _key(kind: str, name: str) -> str:
+    """The key of an artifact: one for each experiment, under which the UI lists its runs as versions."""
+    return f"{kind}-{artifact_name(name)}"
+
+
+@contextlib.contextmanager
+def _shown_if_possible() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as error:
+        get_run_logger().warning("the server did not take what it should show: %s", describe(error))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import task
+from prefect import get_run_logger, runtime, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from tasks.caching import ByCacheKey
+from tasks.logs import without_tracebacks
 from tasks.worker import compute_shard
 from themis_lib.errors import ShardError
 from themis_lib.errors import is_transient as is_passing
@@ -36,7 +37,12 @@ async def is_transient(_task: Task[Any, Any], _task_run: TaskRun, state: State[A
 def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
     """The reference to a stage's table for a shard; `label` names the task, `cache_key` its result."""
     del label, cache_key  # read by Prefect alone
-    return compute_shard(work).to_json()
+    without_tracebacks()
+    try:
+        return compute_shard(work).to_json()
+    except ShardError as error:
+        get_run_logger().warning("attempt %s: %s", runtime.task_run.run_count, error)
+        raise
 
 
 generate = task(name="generate", retry_condition_fn=is_transient, **_OPTIONS)(compute)

@@ -83,7 +83,7 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
     check_going_on(run_id)
     if run is not None:
         return _computed(run.pipeline, run.store, run.progress, work)
-    pipeline, store = _rebuilt(work["experiment"], work["store"])
+    pipeline, store = _rebuilt(run_id, work["experiment"], work["store"])
     progress = _tries(run_id, work["stage"], work["shard"]["index"])
     try:
         return _with_counts(_computed(pipeline, store, progress, work), progress)
@@ -164,14 +164,15 @@ def _global_limit(stage: Stage) -> Iterator[None]:
 _REBUILDING = threading.Lock()
 
 
-def _rebuilt(experiment: str, store: str) -> tuple[Pipeline, RunStore]:
+def _rebuilt(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunStore]:
     """The stages and the store of a run elsewhere; threads that ask at once get the same ones."""
     with _REBUILDING:
-        return _rebuild(experiment, store)
+        return _rebuild(run_id, experiment, store)
 
 
-@lru_cache(maxsize=8)
-def _rebuild(experiment: str, store: str) -> tuple[Pipeline, RunStore]:
+@lru_cache(maxsize=2)
+def _rebuild(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunStore]:
+    del run_id  # a store knows only of files it has seen or written: the next run looks anew
     pipeline = Experiment.model_validate_json(experiment).compile()
     return pipeline, opened_store(pipeline.experiment.storage.model_copy(update={"store": store}))
 

@@ -251,7 +251,7 @@ def test_flow_shows_cached_for_unchanged_shards(prefect_api: str, spec: Spec, tm
     assert {"Cached"} == set(again.values())
     assert 12 == len(again)
     assert {name for name, state in grown.items() if state != "Cached"} == {
-        f"{stage} numbers 6–6" for stage in ("generate", "parse", "score[first]", "reduce")
+        f"{stage} numbers 6-6" for stage in ("generate", "parse", "score[first]", "reduce")
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +24,18 @@ def server() -> Iterator[CountingServer]:
 
 
 @pytest.fixture
-def url(server: CountingServer, monkeypatch: pytest.MonkeyPatch) -> str:
+def storage(server: CountingServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A new store on the server."""
     for name, value in server.credentials.items():
         monkeypatch.setenv(name, value)
-    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    options = {"endpoint_url": "AWS_ENDPOINT_URL", "key": "AWS_ACCESS_KEY_ID", "secret": "AWS_SECRET_ACCESS_KEY"}
+    parameters = {option: f"${{{name}}}" for option, name in options.items()}
+    return {"store": f"s3://{BUCKET}/{uuid.uuid4().hex}", "parameters": parameters}
 
 
-def requests(server: CountingServer, url: str, *, cases: int) -> dict[str, int]:
+def requests(server: CountingServer, storage: dict[str, Any], *, cases: int) -> dict[str, int]:
     """The requests of a run of so many cases in three shards."""
-    spec = base(url)  # type: ignore[arg-type]
+    spec = {**base(Path("unused")), "storage": storage}
     size = cases // SHARDS
     wrong = [number for shard in range(SHARDS) for number in range(shard * size, shard * size + shard)]  # no two alike
     spec["datasets"][0]["cases"] = [
@@ -45,12 +49,12 @@ def requests(server: CountingServer, url: str, *, cases: int) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("cases", [6, 600])
-def test_requests_follow_shards(server: CountingServer, url: str, cases: int) -> None:
+def test_requests_follow_shards(server: CountingServer, storage: dict[str, Any], cases: int) -> None:
     """A cold run writes each part and table once and reads nothing back; a warm one reads each part once."""
     parts = SHARDS * STAGES
 
-    cold = requests(server, url, cases=cases)
-    warm = requests(server, url, cases=cases)
+    cold = requests(server, storage, cases=cases)
+    warm = requests(server, storage, cases=cases)
 
     assert parts + SHARDS + 1 + TABLES + RECORDS == cold["PUT"]  # cases, and the row of the summary
     assert cold.get("GET", 0) == 0

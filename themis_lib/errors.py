@@ -87,6 +87,9 @@ class ShardError(ThemisError):
     def __str__(self) -> str:
         return str(self.args[0])
 
+    def __repr__(self) -> str:
+        return f"ShardError({str(self)!r})"
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild_shard_error, (self.args[0], self.part, self.transient))
 
@@ -125,3 +128,13 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "choose one of " + ", ".join(repr(choice) for choice in known) if known else "there is no valid choice"
+
+
+def first_few(names: Iterable[str]) -> str:
+    """The first three different names, and a sign where there are more.
+
+    >>> first_few(["a", "b", "a"]), first_few(["a", "b", "c", "d"])
+    ('a, b', 'a, b, c, …')
+    """
+    different = list(dict.fromkeys(names))
+    return ", ".join(different[:3]) + (", …" if len(different) > 3 else "")

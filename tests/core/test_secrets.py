@@ -6,7 +6,7 @@ import pytest
 
 from themis_lib.core.secrets import (
     hide_values,
-    names_credential,
+    may_be_credential,
     referenced_values,
     refuse_literal_secrets,
     resolve_public,
@@ -174,4 +174,4 @@ def test_values_of_references_are_found():
 )  # fmt: skip
 def test_credentials_are_known_by_name(name, is_one):
     """A variable or header that ends in a key, a token or a password holds a credential."""
-    assert is_one == names_credential(name)
+    assert is_one == may_be_credential(name)

@@ -206,7 +206,7 @@ def test_transient_failures_end_the_shard_and_keep_the_rest(store: RunStore, kin
     retried = run(stage_of(again), shard, reader(store))
 
     assert failure.value.transient
-    assert "parse data 0–3: 1 row(s) failed, most often TransientError: x is down" == str(failure.value)
+    assert "parse data 0-3: 1 row(s) failed (case-1), most often TransientError: x is down" == str(failure.value)
     assert ["A", None, "B", None] == values(store, part)
     assert [None, "TransientError: x is down", None, "TransientError: x is down"] == errors(store, part)
     assert (4, 2, 0, 1) == (part.rows, part.computed, part.cached, part.failed)

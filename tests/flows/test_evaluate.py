@@ -39,7 +39,7 @@ def test_run_is_named_tagged_and_reported(prefect_api: str, tmp_path: Path) -> N
     flow_run = ask(prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id))
     found = ask(prefect_api, lambda client: artifacts(client, outcome.flow_run_id))
 
-    assert ("experiment", {"themis", "costs"}) == (flow_run.name, set(flow_run.tags))
+    assert ("costs · m1", {"themis", "costs"}) == (flow_run.name, set(flow_run.tags))
     assert "Completed" == flow_run.state.name
     assert {"progress", "table", "markdown"} == set(found)
     assert 100.0 == found["progress"].data

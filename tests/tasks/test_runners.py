@@ -62,7 +62,9 @@ def test_secrets_do_not_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_stays_in_one_process_is_refused(tmp_path: Path, override: str, message: str) -> None:
     """A store in memory and a budget are refused with several processes, before a server is asked."""
     path = tmp_path / "experiment.yaml"
-    path.write_text(yaml.safe_dump(base(tmp_path / "store")))
+    spec = base(tmp_path / "store")
+    spec["generation"]["generator"] = "builtin/demo_generator"
+    path.write_text(yaml.safe_dump(spec))
     CALLS.clear()
 
     result = CliRunner().invoke(app, [str(path), override, "--runner", "processes"])

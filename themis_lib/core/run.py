@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
 from collections import defaultdict
@@ -70,7 +69,7 @@ class Run:
         if error is not None:
             self._tables.abandon()
             with contextlib.suppress(Exception):
-                stopped = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+                stopped = not isinstance(error, Exception)  # Ctrl-C, a cancelled task, a signal to end
                 self._close(RunStatus.FAILED, error="interrupted" if stopped else describe(error))
 
     def expect(self, shard: Shard) -> None:

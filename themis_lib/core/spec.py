@@ -20,7 +20,8 @@ def load_spec(path: str | Path, *, overrides: Iterable[str] = ()) -> dict[str, A
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"experiment {str(path)!r} cannot be read: {error}") from None
+        place = "" if Path(path).is_absolute() else f" from {Path.cwd()}"
+        raise ConfigError(f"experiment {str(path)!r} cannot be read{place}: {error}") from None
     spec = parse_yaml(text, where=str(path))
     if not isinstance(spec, dict):
         raise ConfigError(f"{path}: an experiment is a mapping with `generation` and `datasets`")

@@ -25,7 +25,7 @@ from themis_lib.core.progress import Progress
 from themis_lib.core.rows import RowSet
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import KEY, SCHEMA_VERSION, Part, empty_rows, table_of
-from themis_lib.errors import ShardError, describe, is_transient
+from themis_lib.errors import ShardError, describe, first_few, is_transient
 
 #: Columns that hold canonical JSON text already.
 _JSON_COLUMNS = {
@@ -56,7 +56,7 @@ class Shard:
     @property
     def label(self) -> str:
         """The cases of the shard, as people count them."""
-        return f"{self.dataset_id} {self.start}–{self.start + self.cases.rows - 1}"
+        return f"{self.dataset_id} {self.start}-{self.start + self.cases.rows - 1}"
 
     def to_json(self) -> dict[str, Any]:
         """The shard as JSON references."""
@@ -170,7 +170,8 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
     keys = stage.keys(rows)
     known, known_rows = row_set.find(keys)
     missing = _first_of_each(keys, known)
-    collector = _Collector(stage, row_set.journal(interval_s=stage.journal_interval_s), keys.take(missing), progress)
+    journal = row_set.journal(interval_s=stage.journal_interval_s)
+    collector = _Collector(stage, journal, keys.take(missing), rows["case_id"].take(missing), progress)
     try:
         if len(missing):
             async with _flushing(collector.journal):
@@ -207,12 +208,16 @@ async def _flushing(journal: Journal) -> AsyncIterator[None]:
 class _Collector:
     """Takes the outcomes of a shard as they come: rows to the journal, failures aside."""
 
-    def __init__(self, stage: Stage, journal: Journal, keys: pa.Array, progress: Progress) -> None:
+    def __init__(
+        self, stage: Stage, journal: Journal, keys: pa.Array, case_ids: pa.ChunkedArray, progress: Progress
+    ) -> None:
         self.journal = journal
         self.records: list[dict[str, Any]] = []
         self.failures: dict[bytes, Exception] = {}
         self._stage = stage
         self._keys: list[bytes] = keys.to_pylist()
+        self._case_ids = case_ids
+        self._failed_cases: list[str] = []
         self._progress = progress
 
     @property
@@ -227,6 +232,7 @@ class _Collector:
             key = self._keys[position]
             if isinstance(outcome, Exception):
                 self.failures[key] = outcome
+                self._failed_cases.append(self._case_ids[position].as_py())
             else:
                 records.append({**{name: _storable(value) for name, value in outcome.items()}, "key": key})
         self.journal.append(records)
@@ -238,10 +244,11 @@ class _Collector:
         return replace(part, computed=len(self.records), cached=cached, failed=len(self.failures))
 
     def summary(self, shard: Shard) -> str:
-        """One line: how many rows failed, and why."""
+        """One line: how many rows failed, of which cases, and why."""
         reasons = [describe(error) for error in self.failures.values()]
         most = max(Counter(reasons).items(), key=lambda item: (item[1], item[0]))[0]
-        return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed, most often {most}"
+        cases = first_few(self._failed_cases)
+        return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed ({cases}), most often {most}"
 
 
 def usage_of(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:

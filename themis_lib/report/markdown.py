@@ -133,13 +133,13 @@ def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
     """The commonest reasons of each table, with the stage they come from and the rows they hold for."""
     found: list[tuple[str, str, str]] = []
     failing = {record.stage.partition("[")[0] for record in result.manifest.stages if record.errors}
-    for name, stage in _STAGE_OF.items():
+    for name, stage in STAGE_OF.items():
         if stage not in failing:
             continue
         table = result.table(name, columns=["key", "error"])
         own = table.filter(table["key"].is_valid())["error"].drop_null()  # without a key: an earlier stage's error
         known = {reason for _, _, reason in found}
-        reasons = Counter(map(_short, own.to_pylist()))
+        reasons = Counter(map(short, own.to_pylist()))
         common = [(reason, count) for reason, count in reasons.most_common(2 * _REASONS) if _is_new(reason, known)]
         found += [(stage, f"{count:,}", reason) for reason, count in common[:_REASONS]]
     return found
@@ -150,7 +150,8 @@ def _is_new(reason: str, known: set[str]) -> bool:
     return reason not in known and reason.partition(": ")[2] not in known
 
 
-_STAGE_OF = dict(zip(list(RUN_TABLES)[1:6], ("generate", "parse", "judge", "score", "reduce"), strict=True))
+#: The stage that writes each table of a run.
+STAGE_OF = dict(zip(list(RUN_TABLES)[1:6], ("generate", "parse", "judge", "score", "reduce"), strict=True))
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -170,7 +171,8 @@ def _cell(text: str) -> str:
     return " ".join(escaped.split())
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A reason cut to what fits a cell."""
     return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
 
 

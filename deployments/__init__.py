@@ -1,0 +1,1 @@
+"""Where and when evaluations run, never what."""

@@ -1,0 +1,58 @@
+"""How a flow run ends: a state whose name and message a person can read, and the event that says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from tasks.events import announce_result, announce_stop
+from themis_lib import BudgetError, InputError, RunResult, RunStatus, ThemisError
+from themis_lib.core.run import Run
+from themis_lib.core.summary import ALL_CASES
+from themis_lib.report.markdown import dollars
+
+#: The names of states in which nothing more is wrong than what the name says.
+_STOPPED_NAMES: tuple[tuple[type[ThemisError], str], ...] = (
+    (BudgetError, "StoppedAtBudget"),
+    (InputError, "BadInput"),
+)
+
+
+def ended(result: RunResult) -> State[Any]:
+    """Completed, also with failed rows, which the name says; Failed when nothing succeeded.
+
+    The state's data is the run's id, status and location.
+    """
+    data = {"run_id": result.run_id, "status": result.status.value, "location": result.location}
+    message = _message(result)
+    announce_result(result, message)
+    if result.status is RunStatus.FAILED:
+        return Failed(message=message, data=data)
+    name = "Completed" if result.status is RunStatus.COMPLETED else "CompletedWithFailedRows"
+    return Completed(name=name, message=message, data=data)
+
+
+def stopped(error: ThemisError, name: str, run: Run | None) -> State[Any]:
+    """Failed under the name of what stopped the run, with its reason as message and the exception as data."""
+    announce_stop(error, name, None if run is None else RunResult(run.store, run.run_id))
+    state_name = next((known for kind, known in _STOPPED_NAMES if isinstance(error, kind)), "Failed")
+    return Failed(name=state_name, message=str(error), data=error)
+
+
+def _message(result: RunResult) -> str:
+    """Scores, cost and place in one line."""
+    scores = [
+        f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} ({_share(row.n, row.n + row.errors)} cases)"
+        for row in result.summary
+        if row.slice == ALL_CASES and row.mean is not None
+    ]
+    parts = scores or ["no row succeeded" if result.status is RunStatus.FAILED else "no scores"]
+    paid = result.manifest.cost_paid
+    parts += [f"{dollars(paid)} paid"] if paid is not None else []
+    return "; ".join([*parts, f"tables in {result.location}"])
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{whole:,}" if part == whole else f"{part:,} of {whole:,}"

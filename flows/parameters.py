@@ -1,0 +1,69 @@
+"""What a run is asked for, by the form in the UI, by the API and by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from tasks.runners import RunnerName
+from themis_lib import Experiment
+
+
+def _without_nulls(schema: dict[str, Any]) -> None:
+    """Leave null out of the schema as a default: the form then sends nothing for a field that is left empty."""
+    for field in schema["properties"].values():
+        if field.get("default", "") is None:
+            del field["default"]
+
+
+class EvaluateParameters(BaseModel):
+    """Only the experiment is needed; what else is set goes before what its file says."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_nulls)
+
+    experiment: str = Field(
+        min_length=1,
+        description="The experiment's YAML file, as the machine that runs it sees it, such as examples/demo.yaml",
+    )
+    store: str | SkipJsonSchema[None] = Field(
+        default=None, description="Where rows and runs are kept: a folder, s3://bucket/path, any fsspec URL"
+    )
+    limit: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
+        default=None, description="Only the first cases of each dataset"
+    )
+    until_stage: Literal["generate", "parse", "score", "reduce"] = Field(
+        default="reduce", title="Until stage", description="The last stage to run"
+    )
+    runner: RunnerName = Field(
+        default="threads", description="Where shards are computed: in this process, in processes, or on a cluster"
+    )
+    workers: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
+        default=None, description="How many shards at once"
+    )
+    max_cost: Annotated[float, Field(gt=0)] | SkipJsonSchema[None] = Field(
+        default=None,
+        title="Max cost",
+        description="Dollars that this run may spend; it stops before a call that could cost more",
+    )
+    overrides: list[str] = Field(
+        default_factory=list, description="Settings to replace, such as generation.generator.temperature=0.2"
+    )
+
+    def load(self) -> Experiment:
+        """The experiment as it is asked for. Raises `ConfigError` that names the file and the setting."""
+        return load_experiment(**self.model_dump(exclude={"until_stage", "runner"}))
+
+
+def load_experiment(
+    experiment: str, *, store: str | None, limit: int | None, max_cost: float | None, workers: int | None,
+    overrides: Iterable[str],
+) -> Experiment:  # fmt: skip
+    """The experiment in a YAML file with what was asked for beside it. Raises `ConfigError`."""
+    settings = list(overrides)
+    settings += [f"storage.store={store}"] if store else []
+    settings += [f"cost.max_cost={max_cost}"] if max_cost is not None else []
+    settings += [f"runtime.workers={workers}"] if workers is not None else []
+    return Experiment.from_config(experiment, overrides=settings, limit=limit)
