@@ -412,6 +412,7 @@ def test_code_of_a_users_judge_metric_is_identity(
     edit: dict[str, str], judge_calls: int, scored: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any object with `judge_calls` and `score` asks judges; an edit of `score` scores again and asks nobody."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the module is written twice in one second
     monkeypatch.syspath_prepend(str(tmp_path))
     name = f"longer_{abs(hash(tmp_path))}"
     text = {"style": "fancy", "scale": "1"}
