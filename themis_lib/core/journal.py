@@ -65,10 +65,9 @@ class Journal(ABC):
 class LocalJournal(Journal):
     """A locked file of JSON lines, created with its first row."""
 
-    def __init__(self, directory: str, schema: pa.Schema, *, interval_s: float) -> None:
+    def __init__(self, directory: str, *, interval_s: float) -> None:
         super().__init__(interval_s=interval_s)
         self._path = Path(directory) / f"{uuid.uuid4().hex}{JOURNAL_SUFFIX}"
-        self._schema = schema
         self._file: int | None = None
 
     def _write(self, records: Sequence[Mapping[str, Any]]) -> None:

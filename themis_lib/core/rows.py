@@ -116,7 +116,7 @@ class RowSet:
     def journal(self, *, interval_s: float) -> Journal:
         """A journal for one shard in progress; rows are safe at most `interval_s` after they are appended."""
         if self._store.has_locks:
-            return LocalJournal(self._store.locate(self.directory), self.schema, interval_s=interval_s)
+            return LocalJournal(self._store.locate(self.directory), interval_s=interval_s)
         return PartJournal(self, self._store, interval_s=interval_s)
 
     def refresh(self) -> None:
