@@ -19,7 +19,7 @@ SHORT, LONG = 192, 512
 SHORT_ROWS, LONG_ROWS = 7, 1
 REHEARSALS = 750
 #: How many examples come in their plain form before the varied ones.
-PLAIN = 380_000
+PLAIN = 300_000
 #: The tokens that the first third of the rehearsals draw from.
 _FEW = 200
 #: What one token of an open answer or of plain text counts for beside a token of a right answer.

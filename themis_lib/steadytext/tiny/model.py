@@ -78,7 +78,7 @@ class Attention(nn.Module):
             for linear in (self.q, self.k, self.v)
         )
         # Written out: on short rows, the CPU's fused attention takes several times as long to go backward.
-        scores = rotated(q, turn) @ rotated(k, turn).transpose(-1, -2) * self.shape.head_width**-0.5
+        scores = rotated(q * self.shape.head_width**-0.5, turn) @ rotated(k, turn).transpose(-1, -2)
         mixed = scores.masked_fill(~mask, float("-inf")).softmax(-1).to(v.dtype) @ v
         return self.output(mixed.transpose(1, 2).reshape(batch, length, width))
 

@@ -25,7 +25,7 @@ from themis_lib.steadytext.tiny.scores import accuracies
 from themis_lib.steadytext.tiny.tokenizer import VOCABULARY, Turn, learned_tokenizer, rendered
 
 SEED = 20
-STEPS = 13_000
+STEPS = 10_500
 #: Texts that the tokenizer learns from: open answers and task phrasings, but no made-up words.
 TOKENIZER_TEXTS = 8_000
 _RATE = 2e-3
