@@ -15,7 +15,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import concurrency, engine, flow, in_process, memory, providers, requests, runners, startup
+from benchmarks import (
+    concurrency,
+    engine,
+    flow,
+    in_process,
+    memory,
+    providers,
+    requests,
+    runners,
+    startup,
+    text_metrics,
+)
 from benchmarks.report import machine, print_report
 
 BENCHMARKS = {
@@ -28,6 +39,7 @@ BENCHMARKS = {
     "engine": engine.measure,
     "providers": providers.measure,
     "requests": requests.measure,
+    "text_metrics": text_metrics.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -65,6 +65,32 @@ def busy_metric(*, data: str, store: str, cases: int, work_ms: float, runner: st
     return {"seconds": seconds, "scored": outcome.run.result.progress["score[busy]"].computed}
 
 
+def score_texts(*, metric: dict[str, Any], rows: int) -> float:
+    """Seconds to score so many rows with a metric that has scored one before."""
+    from benchmarks.text_metrics import pair
+    from themis_lib import Case, GenerationResult, ParsedOutput
+    from themis_lib.core.components import build
+    from themis_lib.core.contexts import ScoreContext
+
+    built = build("metric", metric, where="benchmark")
+    pairs = [pair(metric["use"], number) for number in range(rows)]
+    answers = [ParsedOutput(value=value) for value, _ in pairs]
+    cases = [Case(case_id="case", input=None, expected_output=expected) for _, expected in pairs]
+    contexts = [ScoreContext(GenerationResult())] * rows
+
+    def score(count: int) -> None:
+        columns = answers[:count], cases[:count], contexts[:count]
+        if not hasattr(built, "score_batch"):
+            list(map(built.score, *columns))
+        elif asyncio.iscoroutine(scores := built.score_batch(*columns)):
+            asyncio.run(scores)
+
+    score(1)
+    began = time.perf_counter()
+    score(rows)
+    return time.perf_counter() - began
+
+
 def import_library() -> float:
     """Import the library, which brings no Prefect with it."""
     began = time.perf_counter()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -267,3 +268,98 @@ def test_rows_that_fail_for_good_leave_the_others(prefect_api: str, tmp_path: Pa
     assert {"a": 1, "b": 2, "c": 1} == dict(flaky.CALLS)
     assert (2, 1) == (result.progress["generate"].computed, result.progress["generate"].failed)
     assert (2, 1) == (result.summary[0].n, result.summary[0].errors)
+
+
+def test_metric_of_batches_fails_the_rows_it_names_alone() -> None:
+    """An exception in the list is that row's failure: transient ones are asked again, others are facts."""
+
+    class Batch:
+        component_id = "tests/batch_metric"
+        version = "1"
+        reads = ("value",)
+        asked: ClassVar[list[list[str]]] = []
+
+        def fingerprint(self) -> str:
+            return ""
+
+        async def score_batch(self, parsed: Any, cases: Any, contexts: Any) -> list[Any]:
+            values = [answer.value for answer in parsed]
+            self.asked.append(values)
+            verdicts = {"busy": TransientError("busy"), "odd": ValueError("odd"), "none": ScoreError(reason="none")}
+            return [Score(value=1.0) if value == GOOD else verdicts[value] for value in values]
+
+    store = InMemoryRunStore()
+    names = [GOOD, "busy", "odd", "none"]
+    run = Experiment(
+        generation=GenerationConfig(generator="builtin/demo_generator"),
+        evaluation=EvaluationConfig(metrics=[Batch()]),
+        datasets=[Dataset(dataset_id="d", cases=[Case(case_id=name, input=name) for name in names])],
+    )
+
+    first, second = run.run(store), run.run(store)
+
+    progress = [result.progress["score[tests/batch_metric]"] for result in (first, second)]
+    assert [(3, 1), (0, 1)] == [(item.computed, item.failed) for item in progress]
+    assert [names, ["busy"]] == Batch.asked
+
+
+@pytest.mark.parametrize(("awaited", "failed"), [(True, 1), (False, 0)])
+def test_timeout_bounds_batches_that_are_awaited(awaited: bool, failed: int) -> None:
+    """As with scores one by one: a metric that computes takes the time it needs."""
+
+    class Batch:
+        component_id = "tests/batch_metric"
+        version = "1"
+        reads = ("value",)
+
+        def fingerprint(self) -> str:
+            return ""
+
+        def score_batch(self, parsed: Any, cases: Any, contexts: Any) -> list[Score]:
+            time.sleep(0.2)
+            return [Score(value=1.0) for _ in cases]
+
+    class Awaited(Batch):
+        async def score_batch(self, parsed: Any, cases: Any, contexts: Any) -> list[Score]:
+            await asyncio.sleep(0.2)
+            return [Score(value=1.0) for _ in cases]
+
+    result = Experiment(
+        generation=GenerationConfig(generator="builtin/demo_generator"),
+        evaluation=EvaluationConfig(metrics=[Awaited() if awaited else Batch()]),
+        datasets=[Dataset(dataset_id="d", cases=[Case(case_id="a", input="a")])],
+        runtime=RuntimeConfig(timeout_s=0.05),
+    ).run()
+
+    assert failed == result.progress["score[tests/batch_metric]"].failed
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ([], "score_batch returned 0 results for 2 rows"),
+        ([Score(value=1.0)] * 3, "score_batch returned 3 results for 2 rows"),
+    ],
+)
+def test_metric_that_loses_rows_of_a_batch_is_a_fact_about_them(returned: list[Score], said: str) -> None:
+    """No row is given the score of another."""
+
+    class Batch:
+        component_id = "tests/batch_metric"
+        version = "1"
+        reads = ("value",)
+
+        def fingerprint(self) -> str:
+            return ""
+
+        def score_batch(self, parsed: Any, cases: Any, contexts: Any) -> list[Score]:
+            return returned
+
+    result = Experiment(
+        generation=GenerationConfig(generator="builtin/demo_generator"),
+        evaluation=EvaluationConfig(metrics=[Batch()]),
+        datasets=[Dataset(dataset_id="d", cases=[Case(case_id=name, input=name) for name in "ab"])],
+    ).run()
+
+    assert [(2, None)] == [(row.errors, row.mean) for row in result.summary]
+    assert {said} == {item.error for case in result.cases for item in case.reduced.values()}

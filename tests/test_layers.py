@@ -53,7 +53,22 @@ PUBLIC = [
     "evaluate",
 ]
 #: Slow to import, or another layer's.
-HEAVY = ["prefect", "scipy", "yaml", "typer", "pandas", "datasets", "langgraph", "langchain_core", "flows", "tasks"]
+HEAVY = [
+    "prefect",
+    "scipy",
+    "yaml",
+    "typer",
+    "pandas",
+    "datasets",
+    "langgraph",
+    "langchain_core",
+    "flows",
+    "tasks",
+    "sacrebleu",
+    "nltk",
+    "sympy",
+    "jsonschema",
+]
 
 
 def imported_by(program: str) -> set[str]:

@@ -5,6 +5,8 @@ python -m tests.builtins.golden     record the digests of new versions; those on
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import itertools
 import json
 import sys
@@ -47,6 +49,36 @@ VALUES: list[Any] = [
     [1.0, 2], {"a": 1}, {"a": 1.0}, {}, [], "", "B", "b", "(B)", "B. Paris", "B Paris", "E", 2, "[a-c]+",
     "abc",
 ]  # fmt: skip
+
+TEXTS: list[Any] = [
+    None, "", "  ", "the cat sat on the mat", "The cat sat on the mat.", "a cat was sitting there, on its mat",
+    "cats\nsitting on mats", "Niemand hat die Absicht, eine Mauer zu errichten", "猫坐在垫子上", 4, 4.5, {"a": 1},
+    ["the cat sat on the mat", "a dog"], ["", "dog"], [],
+]  # fmt: skip
+
+MATH: list[Any] = [
+    None, "", 4, 0.25, 1e30, True, [], ["1/4", 4], "4", "4.0", "1/4", r"\frac{1}{4}", r"$\frac14$", r"\boxed{25\%}",
+    "x=4", "(x+1)^2", "x^2+2x+1", "y^2+2y+1", "[0,1)", r"\{1,2\}", "2, 1", r"\text{odd}", "odd", "no number at all",
+    "The answer is 4.", r"\sqrt{", r"\begin{pmatrix} 1 & 2 \end{pmatrix}",
+]  # fmt: skip
+
+DOCUMENTS: list[Any] = [
+    None, 1, 1.0, True, "1", "one", "", "{", '{"a": 1}', "[NaN]", {"a": 1}, {"a": "1"}, {"a": {"b": [1]}}, [], [1, "1"],
+    {"type": "integer"}, {"type": "object", "required": ["a"]}, {"type": "no type"}, {"$ref": "#/$defs/a"},
+    {"$ref": "#/$defs/a", "$defs": {"a": {"items": {"type": "integer"}}}},
+    {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "integer"}]},
+]  # fmt: skip
+
+#: Values and expected outputs for metrics that tell little of the common ones.
+BATTERIES: Mapping[str, list[Any]] = {
+    "builtin/bleu": TEXTS,
+    "builtin/chrf": TEXTS,
+    "builtin/rouge": TEXTS,
+    "builtin/edit_similarity": TEXTS,
+    "builtin/semantic_similarity": TEXTS,
+    "builtin/math_equivalence": MATH,
+    "builtin/json_schema": DOCUMENTS,
+}
 
 #: Samples as (value, score, error).
 SAMPLES: list[list[tuple[Any, float | None, str | None]]] = [
@@ -91,6 +123,19 @@ SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "builtin/contains": [{}, {"ignore_case": True}],
     "builtin/regex_match": [{}, {"full": True}, {"pattern": "a"}, {"pattern": "cat|dog", "full": True}],
     "builtin/choice_accuracy": [{}, {"choices": "1234"}],
+    "builtin/bleu": [
+        {},
+        {"tokenize": "char", "lowercase": True},
+        {"tokenize": "intl", "smooth_method": "floor", "smooth_value": 0.5},
+        {"tokenize": "zh", "smooth_method": "add-k"},
+        {"tokenize": "none", "smooth_method": "none"},
+    ],
+    "builtin/chrf": [{}, {"word_order": 2, "lowercase": True}, {"char_order": 3, "beta": 1, "whitespace": True}],
+    "builtin/rouge": [{}, {"which": "rouge1", "use_stemmer": True}, {"which": "rouge2"}, {"which": "rougeLsum"}],
+    "builtin/edit_similarity": [{}, {"ignore_case": True}],
+    "builtin/math_equivalence": [{}, {"float_rounding": 1, "strict": False}],
+    "builtin/json_schema": [{}, {"schema": {"type": ["integer", "object"]}}, {"read_text": False}],
+    "builtin/semantic_similarity": [{"embed": "tests.builtins.golden:letters"}],
     "builtin/judge_correctness": [{}, {"explain": False}, {"instructions": "Judge."}],
     "builtin/judge_rubric": [
         {"rubric": "Short."},
@@ -190,12 +235,32 @@ def _parsed(component: Any) -> list[Any]:
 def _scored(component: Any) -> list[Any]:
     if hasattr(component, "judge_calls"):
         return [_asked(component), _decided(component)]
+    values = BATTERIES.get(component.component_id, VALUES)
+    if hasattr(component, "score_batch"):
+        pairs = list(itertools.product(values, values))
+        answers, cases = [ParsedOutput(value=value) for value, _ in pairs], [case_expecting(it) for _, it in pairs]
+        scores = component.score_batch(answers, cases, [SCORE] * len(pairs))
+        scores = asyncio.run(scores) if inspect.isawaitable(scores) else scores
+        return [_dumped(component, score) for score in scores]
     return [
-        component.score(ParsedOutput(value=value), case_expecting(expected), SCORE).model_dump()
-        for value in VALUES
-        for expected in VALUES
+        _dumped(component, component.score(ParsedOutput(value=value), case_expecting(expected), SCORE))
+        for value in values
+        for expected in values
         if component.component_id != "builtin/regex_match" or expected not in ("(B)", "B. Paris")
     ]
+
+
+def _dumped(component: Any, score: Any) -> Any:
+    """A score as JSON; that of BLEU without its last digits, as machines differ in those of a logarithm."""
+    found = score.model_dump()
+    if component.component_id == "builtin/bleu" and "value" in found:
+        found["value"] = round(found["value"], 12)
+    return found
+
+
+def letters(texts: list[str]) -> list[list[float]]:
+    """How often each text has some letters: an embedding that every machine computes alike."""
+    return [[float(text.count(letter)) for letter in "aeiost"] for text in texts]
 
 
 def _asked(component: Any) -> list[Any]:

@@ -128,6 +128,22 @@ def test_batch_generator_is_a_generator() -> None:
     assert isinstance(build("generator", Generator(), where="generation.generator"), Generator)
 
 
+class BatchMetric:
+    component_id = "tests/batch_metric"
+    version = "1"
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def score_batch(self, parsed: Any, cases: Any, contexts: Any) -> list[Score]:
+        return [Score(value=1.0) for _ in cases]
+
+
+def test_batch_metric_is_a_metric() -> None:
+    """A metric may offer `score_batch` alone."""
+    assert isinstance(build("metric", BatchMetric(), where=WHERE), BatchMetric)
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [

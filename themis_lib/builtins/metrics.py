@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import Field
 
 from themis_lib.builtins.choices import check_choices
-from themis_lib.builtins.component import Builtin
+from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
 from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
 from themis_lib.core.contexts import ScoreContext
@@ -27,25 +27,8 @@ from themis_lib.errors import ComponentError
 Tolerance: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Metric(Builtin):
-    """A metric of a value that is there against an expected output that is there."""
-
-    reads: ClassVar[tuple[str, ...]] = ("value", "expected_output")
-
-    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score | ScoreError:
-        """The score, or why there is none."""
-        if parsed.value is None:
-            return ScoreError(reason="no answer")
-        if case.expected_output is None:
-            return ScoreError(reason="the case has no expected output")
-        return self._score(parsed.value, case.expected_output)
-
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
-        raise NotImplementedError
-
-
 @dataclass(frozen=True)
-class ExactMatch(_Metric):
+class ExactMatch(ExpectedMetric):
     """1 where value and expected output are the same JSON value, else 0.
 
     Numbers are compared by value (1 is 1.0), nothing across types ("4" is not 4, true is not 1). `strip` and
@@ -78,7 +61,7 @@ _REL_TOL = 1e-9
 
 
 @dataclass(frozen=True)
-class NumericMatch(_Metric):
+class NumericMatch(ExpectedMetric):
     """1 where both sides, read as `builtin/number` reads them, are the same number, else 0.
 
     They are the same when |value - expected| is at most abs_tol + rel_tol · |expected|. Unless it is given,
@@ -95,9 +78,9 @@ class NumericMatch(_Metric):
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
         number, wanted = (read_number(side, percent=self.percent) for side in (value, expected))
         if wanted is None:
-            return ScoreError(reason=f"the expected output is no number: {_shown(expected)}")
+            return ScoreError(reason=f"the expected output is no number: {shown(expected)}")
         if number is None:
-            return ScoreError(reason=f"the value is no number: {_shown(value)}")
+            return ScoreError(reason=f"the value is no number: {shown(value)}")
         return Score(value=float(number == wanted or self._is_close(number, wanted)))
 
     def _is_close(self, number: float, wanted: float) -> bool:
@@ -109,7 +92,7 @@ class NumericMatch(_Metric):
 
 
 @dataclass(frozen=True)
-class Contains(_Metric):
+class Contains(ExpectedMetric):
     """1 where the expected text stands in the value, else 0; of a list of accepted texts, any of them.
 
     Values and expectations that are no text count as their canonical JSON.
@@ -121,7 +104,7 @@ class Contains(_Metric):
     ignore_case: bool = False
 
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
-        accepted = [self._folded(text) for text in _accepted(expected)]
+        accepted = [self._folded(text) for text in accepted_texts(expected)]
         if not accepted or "" in accepted:
             return ScoreError(reason="the expected output is empty")
         text = self._folded(as_text(value))
@@ -132,7 +115,7 @@ class Contains(_Metric):
 
 
 @dataclass(frozen=True)
-class RegexMatch(_Metric):
+class RegexMatch(ExpectedMetric):
     """1 where a regular expression (Python's `re`) matches the value, else 0.
 
     The pattern is `pattern` for every case, or else each case's expected output. It may match anywhere in the
@@ -167,7 +150,7 @@ class RegexMatch(_Metric):
 
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
         if not isinstance(expected, str):
-            return ScoreError(reason=f"the expected output is no pattern: {_shown(expected)}")
+            return ScoreError(reason=f"the expected output is no pattern: {shown(expected)}")
         try:
             pattern = compile_pattern(expected, where="the expected output")
         except ComponentError as error:
@@ -180,7 +163,7 @@ class RegexMatch(_Metric):
 
 
 @dataclass(frozen=True)
-class F1(_Metric):
+class F1(ExpectedMetric):
     """The F1 of the tokens in value and expected text (SQuAD: Rajpurkar et al. 2016).
 
     Tokens are in lower case, without punctuation and articles, as in SQuAD's evaluation script. Of a list of
@@ -191,7 +174,7 @@ class F1(_Metric):
     version: ClassVar[str] = "1"
 
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
-        accepted = _accepted(expected)
+        accepted = accepted_texts(expected)
         if not accepted:
             return ScoreError(reason="the expected output is empty")
         tokens = _squad_tokens(as_text(value))
@@ -199,7 +182,7 @@ class F1(_Metric):
 
 
 @dataclass(frozen=True)
-class ChoiceAccuracy(_Metric):
+class ChoiceAccuracy(ExpectedMetric):
     """1 where value and expected output name the same option, else 0.
 
     An option is named by its letter (`B`, `b`, `(B)`, `B)`, `B. Paris`) or by its position counted from 0;
@@ -223,9 +206,9 @@ class ChoiceAccuracy(_Metric):
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
         wanted, option = self._option(expected), self._option(value)
         if wanted is None:
-            return ScoreError(reason=f"the expected output names none of {self.choices!r}: {_shown(expected)}")
+            return ScoreError(reason=f"the expected output names none of {self.choices!r}: {shown(expected)}")
         if option is None:
-            return ScoreError(reason=f"the value names none of {self.choices!r}: {_shown(value)}")
+            return ScoreError(reason=f"the value names none of {self.choices!r}: {shown(value)}")
         return Score(value=float(option == wanted))
 
     def _option(self, value: Any) -> str | None:
@@ -255,15 +238,6 @@ def _with_whole_numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _with_whole_numbers(item) for key, item in value.items()}
     return value
-
-
-def _shown(value: Any) -> str:
-    text = canonical_json(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _accepted(expected: Any) -> list[str]:
-    return [as_text(item) for item in (expected if isinstance(expected, list) else [expected])]
 
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)

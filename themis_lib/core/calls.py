@@ -13,7 +13,7 @@ import inspect
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from themis_lib.core.config import RuntimeConfig
@@ -26,6 +26,7 @@ _LIMITERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asynci
 _LIMITERS = weakref.WeakKeyDictionary()
 
 Call = Callable[[int], Any]
+BatchCall = Callable[[range], Awaitable[Sequence[Outcome]]]
 ToRecord = Callable[[Any], Mapping[str, Any]]
 
 
@@ -82,6 +83,41 @@ async def call_async(
             emit([(position, outcome)])
 
     await run_together(work() for _ in range(min(width, count)))
+
+
+async def call_batches(
+    call: BatchCall, count: int, *, emit: Emit, limit: asyncio.Semaphore, size: int, timeout_s: float | None
+) -> None:
+    """Await `call` for all positions below `count`, `size` at a time: what it raises is the failure of its rows.
+
+    A `RowError` is a fact about each of them, any other exception a failure of this run: one row's fault would else be
+    recorded as that of all.
+    """
+
+    async def call_one(positions: range) -> None:
+        async with limit:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    outcomes = await call(positions)
+            except Exception as error:  # noqa: BLE001 - a component may raise anything
+                outcomes = [failure_outcome(error, unknown_is_fact=False)] * len(positions)
+        emit(list(zip(positions, outcomes, strict=True)))
+
+    await run_together(call_one(positions) for positions in chunks(count, size))
+
+
+async def call_batch(function: Callable[..., Any], columns: Sequence[Sequence[Any]], positions: range) -> list[Any]:
+    """What a component's function of many rows returns for these, awaited or in a thread.
+
+    Raises `RowError` where it is not one result for each row.
+    """
+    chosen = [column[positions.start : positions.stop] for column in columns]
+    is_async = inspect.iscoroutinefunction(function)
+    results = list(await (function(*chosen) if is_async else in_thread(function, *chosen)))
+    if len(results) != len(positions):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise RowError(f"{name} returned {len(results)} results for {len(positions)} rows")
+    return results
 
 
 def threaded(call: Call) -> Call:

@@ -26,7 +26,9 @@ class _Kind:
 _KINDS = {
     "generator": _Kind(("generate", "generate_batch"), (*CASE_COLUMNS, "sample_index"), WHOLE_CASE),
     "parser": _Kind(("parse",), (*OUTPUT_COLUMNS, *CASE_COLUMNS), ("output",)),
-    "metric": _Kind(("score",), (*ANSWER_COLUMNS, *OUTPUT_COLUMNS, *CASE_COLUMNS), (*ANSWER_COLUMNS, *WHOLE_CASE)),
+    "metric": _Kind(
+        ("score", "score_batch"), (*ANSWER_COLUMNS, *OUTPUT_COLUMNS, *CASE_COLUMNS), (*ANSWER_COLUMNS, *WHOLE_CASE)
+    ),
     "reducer": _Kind(("reduce",), ("value", "score"), ("value", "score")),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +15,10 @@ from themis_lib.core.budget import Budget
 from themis_lib.core.calls import (
     Call,
     call_async,
-    chunks,
+    call_batch,
+    call_batches,
     failure_outcome,
-    in_thread,
     limiter,
-    run_together,
     threaded,
 )
 from themis_lib.core.components import component_identity, reads_of
@@ -120,24 +118,19 @@ class GenerateStage(Stage):
         size, width = self._runtime.batch_size, self._runtime.max_concurrency
         limit = limiter(f"generate/{self.fingerprint}/batches", max(width // size, 1))
 
-        generate: Callable[[range], Any] = partial(_batch, self.generator.generate_batch, cases, contexts)
+        generate: Callable[[range], Any] = partial(call_batch, self.generator.generate_batch, (cases, contexts))
         paid = self._budget is not None
         if self._budget and self.price:
             budget, price = self._budget, self.price
             generate = _paid_batch(generate, budget, price, lambda at: _most(self.generator, cases[at], contexts[at]))
 
-        async def compute_batch(positions: range) -> None:
-            async with limit:
-                try:
-                    async with asyncio.timeout(None if paid else self._runtime.timeout_s):
-                        results = await generate(positions)
-                except Exception as error:  # noqa: BLE001 - a component may raise anything
-                    outcome = failure_outcome(error, unknown_is_fact=False)
-                    emit([(position, outcome) for position in positions])
-                    return
-            emit([(position, _batch_outcome(result)) for position, result in zip(positions, results, strict=True)])
+        async def outcomes(positions: range) -> list[Outcome]:
+            return [_batch_outcome(result) for result in await generate(positions)]
 
-        await run_together(compute_batch(positions) for positions in chunks(len(cases), size))
+        await call_batches(
+            outcomes, len(cases), emit=emit, limit=limit, size=size,
+            timeout_s=None if paid else self._runtime.timeout_s,
+        )  # fmt: skip
 
     def _contexts(self, rows: pa.Table, cases: Sequence[Case], run_id: str) -> list[GenerateContext]:
         indices = rows["sample_index"].to_pylist()
@@ -240,20 +233,6 @@ def _most(generator: Any, case: Case, ctx: GenerateContext) -> TokenUsage:
 
 async def _awaited(result: Any, began: float) -> tuple[Any, float]:
     return await result, time.perf_counter() - began
-
-
-async def _batch(
-    generate_batch: Any, cases: Sequence[Case], contexts: Sequence[GenerateContext], positions: range
-) -> Sequence[Any]:
-    chosen = slice(positions.start, positions.stop)
-    if inspect.iscoroutinefunction(generate_batch):
-        results = await generate_batch(cases[chosen], contexts[chosen])
-    else:
-        results = await in_thread(generate_batch, cases[chosen], contexts[chosen])
-    results = list(results)
-    if len(results) != len(positions):
-        raise RowError(f"generate_batch returned {len(results)} results for {len(positions)} cases")
-    return results
 
 
 def _batch_outcome(result: Any) -> Outcome:

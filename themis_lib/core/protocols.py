@@ -84,12 +84,22 @@ class Parser(Component, Protocol):
 
 @runtime_checkable
 class Metric(Component, Protocol):
-    """Judges one parsed candidate against its case."""
+    """Judges one parsed candidate against its case. It may also offer `score_batch(parsed, cases, contexts)`."""
 
     def score(
         self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
     ) -> Score | ScoreError | Awaitable[Score | ScoreError]:
         """The score, or a `ScoreError` whose `reason` says why there is none."""
+
+
+@runtime_checkable
+class BatchMetric(Component, Protocol):
+    """Judges many candidates at a time, in the order asked; an exception in the list is that row's failure."""
+
+    def score_batch(
+        self, parsed: Sequence[ParsedOutput], cases: Sequence[Case], contexts: Sequence[ScoreContext]
+    ) -> Sequence[Score | ScoreError | Exception] | Awaitable[Sequence[Score | ScoreError | Exception]]:
+        """One score for each candidate, in order."""
 
 
 @runtime_checkable

@@ -9,15 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.core.calls import call_rows
+from themis_lib.core.calls import call_batch, call_batches, call_rows, failure_outcome, limiter
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.identity import canonical_json, load_json
-from themis_lib.core.models import GenerationResult, Score, ScoreError
+from themis_lib.core.models import Case, GenerationResult, ParsedOutput, Score, ScoreError
 from themis_lib.core.outputs import masked_results
 from themis_lib.core.shards import answer_digests, answer_rows, column_digests_of, masked_cases, parsed_outputs, read
-from themis_lib.core.stage import Emit, Shard, Stage
+from themis_lib.core.stage import Emit, Outcome, Shard, Stage
 from themis_lib.core.store import RunStore
 from themis_lib.core.tables import SCORES
 from themis_lib.errors import RowError
@@ -71,6 +71,9 @@ class ScoreStage(Stage):
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
         cases, parsed = masked_cases(rows, self._reads), parsed_outputs(rows)
         contexts = list(map(ScoreContext, masked_results(rows, self._reads), self._verdicts(rows)))
+        if callable(getattr(self.metric, "score_batch", None)) and not self.judges:
+            await self._compute_batches(parsed, cases, contexts, emit)
+            return
         score = self.metric.score
 
         def call(position: int) -> Any:
@@ -87,6 +90,19 @@ class ScoreStage(Stage):
         await call_rows(
             call_async if is_async else call, rows.num_rows, is_async=is_async, name=f"score/{self.fingerprint}",
             runtime=self._runtime, to_record=_record, emit=emit,
+        )  # fmt: skip
+
+    async def _compute_batches(
+        self, parsed: Sequence[ParsedOutput], cases: Sequence[Case], contexts: Sequence[ScoreContext], emit: Emit
+    ) -> None:
+        size, width, score = self._runtime.batch_size, self._runtime.max_concurrency, self.metric.score_batch
+
+        async def outcomes(positions: range) -> list[Outcome]:
+            return list(map(_outcome, await call_batch(score, (parsed, cases, contexts), positions)))
+
+        await call_batches(
+            outcomes, len(cases), emit=emit, limit=limiter(f"score/{self.fingerprint}/batches", max(width // size, 1)),
+            size=size, timeout_s=self._runtime.timeout_s if inspect.iscoroutinefunction(score) else None,
         )  # fmt: skip
 
     def _verdicts(self, rows: pa.Table) -> list[tuple[GenerationResult, ...]]:
@@ -106,6 +122,16 @@ def _verdict_texts(table: pa.Table) -> list[str]:
     """Each verdict as JSON text: `[output, error]`."""
     pairs = zip(table["output"].to_pylist(), table["error"].to_pylist(), strict=True)
     return [f"[{output or 'null'},{'null' if error is None else canonical_json(error)}]" for output, error in pairs]
+
+
+def _outcome(score: Any) -> Outcome:
+    """What one result of a batch means for its row; an exception in the list is that row's failure."""
+    try:
+        if isinstance(score, Exception):
+            raise score
+        return _record(score)
+    except Exception as error:  # noqa: BLE001 - a component may return any exception
+        return failure_outcome(error, unknown_is_fact=True)
 
 
 def _record(score: Any) -> dict[str, Any]:
