@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import (
+    bootstrap,
     concurrency,
     engine,
     flow,
@@ -40,6 +41,7 @@ BENCHMARKS = {
     "providers": providers.measure,
     "requests": requests.measure,
     "text_metrics": text_metrics.measure,
+    "bootstrap": bootstrap.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -190,6 +190,24 @@ def constrained_beside_free(*, repeats: int) -> dict[str, Any]:
     return {**best, "overhead_percent": 100 * (best["constrained"] / best["free"] - 1)}
 
 
+def bootstrap(*, kind: str, rows: int, resamples: int) -> dict[str, float]:
+    """The bootstrap's interval of scores that are drawn at random, and the seconds it takes."""
+    import numpy as np
+
+    from themis_lib.stats.intervals import mean_interval
+
+    random = np.random.default_rng(0)
+    scores = np.round(random.random(rows)) if kind == "0 or 1" else random.gamma(2.0, size=rows)
+    clusters = random.integers(0, 5_000, size=rows) if "clusters" in kind else None
+    mean_interval(scores[:100], method="bootstrap", resamples=100)  # imports
+    began = time.perf_counter()
+    interval = mean_interval(scores, method="bootstrap", clusters=clusters, resamples=resamples)
+    seconds = time.perf_counter() - began
+    assert interval.low is not None
+    assert interval.high is not None
+    return {"seconds": seconds, "low": interval.low, "high": interval.high}
+
+
 def _random_prompts(engine: Any, *, shared: int, own: int, prompts: int) -> list[tuple[int, ...]]:
     import numpy as np
 

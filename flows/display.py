@@ -29,10 +29,12 @@ from themis_lib.report.markdown import (
     dollars,
     stage_counts,
     summary_cells,
+    summary_notes,
 )
 
 _PLAIN_INTERVAL_S = 10.0
 STARTING = "waiting for the Prefect server; starting one takes some ten seconds the first time …"
+_TEXTS = ("dataset", "metric", "method")
 _STATUS_STYLE = {"completed": "green", "partial_failure": "yellow", "failed": "red"}
 
 
@@ -109,10 +111,11 @@ def print_result(result: RunResult, console: Console, *, seconds: float, page: s
     cases = sum(manifest.datasets.values())
     status = Text(result.status.value, style=f"bold {_STATUS_STYLE.get(result.status.value, '')}")
     console.print(Text.assemble((manifest.name, "bold"), "  ", status, f"  {cases:,} cases in {seconds:.1f} s"))
-    renderables = [_summary_table(result), _stages_table(result)]
+    renderables: list[Table | Text] = [_summary_table(result), *map(Text, summary_notes(result))]
     money = cost_line(result)
     if result.agreement:
-        renderables.insert(1, _agreement_table(result))
+        renderables.append(_agreement_table(result))
+    renderables.append(_stages_table(result))
     errors = commonest_errors(result)
     if errors:
         renderables.append(_errors_table(errors))
@@ -134,12 +137,12 @@ def next_step(result: RunResult, command: str) -> str:
 
 def _summary_table(result: RunResult) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("dataset", "metric", "n", "errors", "mean", "95 % interval"):
-        table.add_column(heading, justify="left" if heading in ("dataset", "metric") else "right", no_wrap=True)
+    names = ("metric", "n", "errors", "mean", "95 % interval", "method")
+    for heading in ("dataset", *names):
+        table.add_column(heading, justify="left" if heading in _TEXTS else "right", no_wrap=True)
     for row in result.summary:
         cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
         place = row.dataset_id if row.slice == ALL_CASES else f"  {row.slice}"
-        names = ("metric", "n", "errors", "mean", "95 % interval")
         table.add_row(Text(place), *(Text(cells[name]) for name in names))
     return table
 

@@ -48,7 +48,8 @@ def _message(result: RunResult) -> str:
         for row in result.summary
         if row.slice == ALL_CASES and row.mean is not None
     ]
-    parts = scores or ["no row succeeded" if result.status is RunStatus.FAILED else "no scores"]
+    none = "no row succeeded" if result.status is RunStatus.FAILED else "no scores"
+    parts = [result.failure, *scores] if result.failure else scores or [none]
     paid = result.manifest.cost_paid
     parts += [f"{dollars(paid)} paid"] if paid is not None else []
     return "; ".join([*parts, f"tables in {result.location}"])

@@ -28,7 +28,7 @@ from themis_lib.core.progress import Progress
 from themis_lib.core.run import Run
 from themis_lib.errors import ThemisError, describe
 from themis_lib.report.failures import FAILURE_HEADINGS, Failures, failed_rows, failure_lines
-from themis_lib.report.markdown import SUMMARY_HEADINGS, markdown_report, markdown_table, summary_cells
+from themis_lib.report.markdown import markdown_report, markdown_table, summary_table
 
 _INTERVAL_S = 2.0
 _FAILURES_SHOWN = 100
@@ -129,7 +129,8 @@ async def publish_report(result: RunResult) -> None:
         get_run_logger().warning("%s", line)
     report = await asyncio.to_thread(markdown_report, result)
     with _shown_if_possible():
-        rows = [dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True)) for row in result.summary]
+        headings, cells = summary_table(result.summary)
+        rows = [dict(zip(headings, row, strict=True)) for row in cells]
         if rows:
             await acreate_table_artifact(
                 rows, key=_key("summary", name), description=f"Scores of run `{result.run_id}`"

@@ -43,6 +43,7 @@ PUBLIC = [
     "Score",
     "ScoreError",
     "ShardError",
+    "StatisticsConfig",
     "StorageConfig",
     "StoreError",
     "SummaryRow",

@@ -45,6 +45,15 @@ metrics = st.lists(
     max_size=3,
     unique_by=lambda metric: metric.get("id", metric["use"]),
 )
+statistics = st.fixed_dictionaries(
+    {},
+    optional={
+        "errors": st.sampled_from(["exclude", "zero", "fail"]),
+        "interval": st.sampled_from(["auto", "t", "bootstrap"]),
+        "cluster_by": st.sampled_from([None, "topic"]),
+        "resamples": st.sampled_from([100, 200]),
+    },
+)
 
 
 @st.composite
@@ -63,6 +72,7 @@ def experiments(draw: st.DrawFn) -> dict[str, Any]:
             "parsers": draw(st.sampled_from([[], ["tests.counting:Parser"], ["builtin/number", "builtin/text"]])),
             "metrics": [] if draw(st.booleans()) else draw(metrics),
             "slices": draw(st.sampled_from([[], ["topic"]])),
+            "statistics": draw(statistics),
         },
         "datasets": [
             {

@@ -8,6 +8,7 @@ from themis_lib.core.config import (
     GenerationConfig,
     HubDataset,
     RuntimeConfig,
+    StatisticsConfig,
     StorageConfig,
 )
 from themis_lib.core.evaluate import evaluate
@@ -81,6 +82,7 @@ __all__ = [
     "Score",
     "ScoreError",
     "ShardError",
+    "StatisticsConfig",
     "StorageConfig",
     "StoreError",
     "SummaryRow",

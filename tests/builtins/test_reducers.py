@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builtins.golden import SAMPLES, candidates
@@ -19,8 +18,6 @@ from themis_lib.builtins.reducers import (
     Max,
     Mean,
     PassAtK,
-    all_pass,
-    pass_at_k,
 )
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
@@ -204,24 +201,6 @@ def test_threshold_says_which_scores_pass(reducer):
 def test_all_pass_without_k_asks_for_every_scored_sample(scores, expected):
     """Without `k` it is all of them, however many there are."""
     assert expected == reduced(AllPass(), scored(*scores)).score
-
-
-@settings(deadline=None)
-@given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(1, 8))
-def test_estimators_equal_brute_force(passes, k):
-    """Of all draws of k samples, pass@k is the share with a pass and pass^k the share of passes only."""
-    n, c = len(passes), sum(passes)
-    draws = list(itertools.combinations(passes, k))
-
-    expected = (sum(map(any, draws)) / len(draws), sum(map(all, draws)) / len(draws)) if draws else (None, None)
-
-    assert pytest.approx(expected) == (pass_at_k(n, c, k), all_pass(n, c, k))
-
-
-def test_large_samples_do_not_overflow():
-    """Binomials of thousands have hundreds of digits; the estimates are still numbers from 0 to 1."""
-    assert pytest.approx(0.9990, abs=1e-4) == pass_at_k(10_000, 5_000, 10)
-    assert pytest.approx(2**-10, rel=1e-2) == all_pass(10_000, 5_000, 10)
 
 
 def test_k_is_an_attribute():

@@ -113,11 +113,15 @@ RUN_COLUMNS = {
         metric_id: string
         n: int64
         errors: int64
+        error_policy: string
         mean: double
         standard_error: double
         low: double
         high: double
         interval_method: string
+        clusters: int64
+        between_variance: double
+        within_variance: double
     """,
 }
 STAGE_COLUMNS = {

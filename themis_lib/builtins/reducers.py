@@ -18,6 +18,7 @@ from themis_lib.builtins.component import Builtin
 from themis_lib.builtins.metrics import same_key
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
+from themis_lib.stats.pass_at_k import all_pass, pass_at_k
 
 
 class _ScoreReducer(Builtin):
@@ -145,28 +146,6 @@ class AllPass(_ScoreReducer):
         n, c = len(scored), _passes(scored, self.threshold)
         k = n if self.k is None else self.k
         return _estimate(all_pass(n, c, k), n=n, c=c, name=f"pass^{k}", k=k)
-
-
-def pass_at_k(n: int, c: int, k: int) -> float | None:
-    """The unbiased estimate of pass@k from n samples of which c pass; null for n < k (Chen et al. 2021).
-
-    >>> round(pass_at_k(10, 3, 5), 7), round(pass_at_k(200, 13, 10), 12), pass_at_k(4, 4, 5)
-    (0.9166667, 0.497551114731, None)
-    """
-    if n < k:
-        return None
-    if n - c < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / size for size in range(n - c + 1, n + 1))
-
-
-def all_pass(n: int, c: int, k: int) -> float | None:
-    """The unbiased estimate of pass^k from n samples of which c pass; null for n < k (Yao et al. 2024).
-
-    >>> all_pass(4, 2, 2) == 1 / 6, all_pass(4, 4, 4), all_pass(4, 4, 5)
-    (True, 1.0, None)
-    """
-    return math.comb(c, k) / math.comb(n, k) if n >= k else None
 
 
 def _in_order(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, model_validator
 
 from themis_lib.core.models import Model
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
+from themis_lib.errors import ConfigError
 
 
 class CandidatePolicy(Model):
@@ -35,6 +36,31 @@ class GenerationConfig(Model):
     reducer: Any = "builtin/first"
 
 
+class StatisticsConfig(Model):
+    """How the summary is made from the results of the cases; nothing here changes a row of another table.
+
+    A case without a score is left out of the mean (`errors: exclude`), counts 0 in it (`zero`), or leaves no mean and
+    fails the run (`fail`); it is counted in any case. `interval` is Wilson's for scores of 0 and 1 and Student's t
+    otherwise (`auto`), one of these, or the BCa `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names a
+    metadata column: cases that share its value are not independent, a case without it is. Intervals are at 95 %.
+    """
+
+    errors: Literal["exclude", "zero", "fail"] = "exclude"
+    interval: Literal["auto", "t", "wilson", "bootstrap"] = "auto"
+    cluster_by: str | None = None
+    resamples: Annotated[int, Field(ge=100)] = 10_000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _wilson_is_for_independent_scores(self) -> StatisticsConfig:
+        if self.interval == "wilson" and self.cluster_by is not None:
+            raise ConfigError(
+                "evaluation.statistics: Wilson's interval takes cases as independent; with `cluster_by` use `auto`, "
+                "`t` or `bootstrap`"
+            )
+        return self
+
+
 class EvaluationConfig(Model):
     """How candidates are read and judged.
 
@@ -49,6 +75,7 @@ class EvaluationConfig(Model):
     judge_models: list[Any] = Field(default_factory=list)
     slices: list[str] = Field(default_factory=list)
     agreement: dict[str, str] = Field(default_factory=dict)
+    statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
 
 
 class StorageConfig(Model):

@@ -9,7 +9,7 @@ from themis_lib.core.agreement import check_labels
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
 from themis_lib.core.stage import Shard
-from themis_lib.core.summary import check_slices
+from themis_lib.core.summary import check_columns
 
 
 async def run_shards(run: Run, stages: Stages, *, window: int, spread: bool = False) -> None:
@@ -42,7 +42,7 @@ def _cut(run: Run, spread: bool) -> list[Shard]:
     """All shards, before the first is evaluated: a bad line at the end of a dataset is found before money is spent."""
     shards = list(run.pipeline.shards(run.store, spread=spread))
     evaluation = run.pipeline.experiment.evaluation
-    check_slices(evaluation.slices, shards, run.store)
+    check_columns(evaluation, shards, run.store)
     check_labels(evaluation.agreement, shards, run.store)
     for shard in shards:
         run.expect(shard)

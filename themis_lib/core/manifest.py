@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from themis_lib.core.agreement import AgreementRecord
+from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.models import Model, TokenUsage
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.prices import Price
@@ -82,6 +83,7 @@ class Manifest(Model):
     cases: list[str] = Field(default_factory=list)
     stages: list[StageRecord] = Field(default_factory=list)
     summary_computed: int = 0
+    statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
     agreement: list[AgreementRecord] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -121,6 +123,7 @@ def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:
         experiment=pipeline.fingerprint,
         seeds=list(pipeline.seeds),
         until_stage=pipeline.until_stage,
+        statistics=pipeline.experiment.evaluation.statistics,
         stages=[
             StageRecord(stage=stage.label, fingerprint=stage.fingerprint, identity=stage.identity)
             for stage in pipeline.stages

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,22 +28,31 @@ from themis_lib.core.models import (
 )
 from themis_lib.core.outputs import result_of
 from themis_lib.core.store import RunStore
+from themis_lib.core.summary import ALL_CASES
 from themis_lib.core.tables import RUN_TABLES
 
 
 class SummaryRow(Model):
-    """One dataset, slice and metric. `mean` is over the `n` cases with a score; `errors` counts those without."""
+    """One dataset, slice and metric: `n` cases with a score, `errors` without; see `StatisticsConfig`.
+
+    `mean` is over the cases with a score (`error_policy` `exclude`), over all with 0 for those without (`zero`), or
+    null where there are any without (`fail`). `clusters` is null for cases taken as independent.
+    """
 
     dataset_id: str
     slice: str
     metric_id: str
     n: int
     errors: int
+    error_policy: Literal["exclude", "zero", "fail"] = "exclude"
     mean: float | None
     standard_error: float | None
     low: float | None
     high: float | None
     interval_method: str | None
+    clusters: int | None = None
+    between_variance: float | None = None
+    within_variance: float | None = None
 
 
 class CaseResult(Model):
@@ -103,6 +112,18 @@ class RunResult:
     def summary(self) -> list[SummaryRow]:
         """One row for each dataset, slice and metric."""
         return [SummaryRow(**row) for row in self.table("summary").to_pylist()]
+
+    @property
+    def failure(self) -> str | None:
+        """What fails a run that came to its end: scores that `errors: fail` does not let be missing; else null."""
+        missing = [row for row in self.summary if row.error_policy == "fail" and row.errors and row.slice == ALL_CASES]
+        if not missing:
+            return None
+        found = "; ".join(
+            f"{row.errors:,} of {row.n + row.errors:,} cases of {row.dataset_id!r} have no {row.metric_id}"
+            for row in missing
+        )
+        return f"{found} (evaluation.statistics.errors is `fail`)"
 
     def table(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
         """A table of the run by its name in `tables.RUN_TABLES`, or some of its columns; empty if the run stopped."""

@@ -31,7 +31,7 @@ from themis_lib.core.results import RunResult
 from themis_lib.core.shards import read, sample_rows
 from themis_lib.core.stage import Shard
 from themis_lib.core.store import RunStore
-from themis_lib.core.summary import Scores, summarise
+from themis_lib.core.summary import Scores, lacks_scores, summarise
 from themis_lib.core.tables import RUN_TABLES
 from themis_lib.errors import describe
 
@@ -51,7 +51,7 @@ class Run:
         self.progress = Progress()
         self.result: RunResult | None = None
         self._tables = _TableWriters(store, f"runs/{self.run_id}")
-        self._scores = Scores(pipeline.experiment.evaluation.slices)
+        self._scores = Scores(pipeline.experiment.evaluation)
         self._labels = Labels(pipeline.experiment.evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
         self._usage: dict[str, TokenUsage] = {}
@@ -101,10 +101,11 @@ class Run:
 
     def finish(self) -> RunResult:
         """Write the summary and the record, and hand over the result."""
-        table, computed = summarise(self._scores.groups(), self.store)
+        statistics = self.pipeline.experiment.evaluation.statistics
+        table, computed = summarise(self._scores.groups(), statistics, self.store)
         self._tables.write("summary", table)
         self._tables.close()
-        self._close(self._status(), summary_computed=computed)
+        self._close(RunStatus.FAILED if lacks_scores(table) else self._status(), summary_computed=computed)
         self.result = RunResult(self.store, self.run_id, self._manifest)
         return self.result
 
@@ -128,7 +129,8 @@ class Run:
         metric_ids = [metric_id for metric_id in reduce.metric_ids if metric_id is not None]
         if metric_ids:
             results = read(self.store, shard.results)
-            self._scores.add(cases, results, metric_ids)
+            samples = {metric_id: read(self.store, shard.scores[metric_id]) for metric_id in metric_ids}
+            self._scores.add(cases, results, samples)
             self._labels.add(cases, results, metric_ids)
 
     def _status(self) -> RunStatus:

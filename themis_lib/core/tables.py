@@ -67,7 +67,9 @@ RESULTS = pa.schema(
         ERROR,
     ]
 )
-#: One row for each dataset, slice and metric. `n` counts the scores in the mean, `errors` the cases without one.
+#: One row for each dataset, slice and metric. `n` counts the cases with a score, `errors` those without, `error_policy`
+#: says what these are to the mean. `clusters` is null for cases taken as independent. The variance of the samples'
+#: scores, between cases and within a case, is null where it cannot be estimated: `within` takes two samples of a case.
 SUMMARY = pa.schema(
     [
         ("dataset_id", pa.string()),
@@ -75,11 +77,15 @@ SUMMARY = pa.schema(
         ("metric_id", pa.string()),
         ("n", pa.int64()),
         ("errors", pa.int64()),
+        ("error_policy", pa.string()),
         ("mean", pa.float64()),
         ("standard_error", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
         ("interval_method", pa.string()),
+        ("clusters", pa.int64()),
+        ("between_variance", pa.float64()),
+        ("within_variance", pa.float64()),
     ]
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import compress
 
 from themis_lib.core.agreement import AgreementRecord
 from themis_lib.core.manifest import StageRecord
@@ -23,7 +24,8 @@ def markdown_report(result: RunResult) -> str:
         f"Run `{result.run_id}`, started {manifest.started_at}, ended {manifest.finished_at}. "
         f"Tables: `{result.location}`",
         "## Summary",
-        markdown_table(SUMMARY_HEADINGS, [summary_cells(row) for row in result.summary]),
+        markdown_table(*summary_table(result.summary)),
+        *summary_notes(result),
         *_agreement_parts(result),
         "## Rows",
         markdown_table(
@@ -96,7 +98,16 @@ SUMMARY_HEADINGS = (
     "std. error",
     "95 % interval",
     "method",
+    "clusters",
+    "var. between",
+    "var. within",
 )
+#: Columns that are left out where no row says anything.
+_OPTIONAL = ("clusters", "var. between", "var. within")
+_POLICIES = {
+    "exclude": "Cases without a score are left out of the mean (`errors: exclude`).",
+    "zero": "Cases without a score count 0 in the mean (`errors: zero`).",
+}
 
 
 def summary_cells(row: SummaryRow) -> tuple[str, ...]:
@@ -104,7 +115,24 @@ def summary_cells(row: SummaryRow) -> tuple[str, ...]:
     return (
         row.dataset_id, row.slice, row.metric_id, f"{row.n:,}", f"{row.errors:,}", _number(row.mean),
         _number(row.standard_error), _interval(row.low, row.high), row.interval_method or "—",
+        "—" if row.clusters is None else f"{row.clusters:,}", _number(row.between_variance),
+        _number(row.within_variance),
     )  # fmt: skip
+
+
+def summary_table(rows: Sequence[SummaryRow]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and cells of the summary, without columns for clusters or samples where there are none."""
+    cells = [summary_cells(row) for row in rows]
+    said = [name not in _OPTIONAL or any(row[at] != "—" for row in cells) for at, name in enumerate(SUMMARY_HEADINGS)]
+    return tuple(compress(SUMMARY_HEADINGS, said)), [tuple(compress(row, said)) for row in cells]
+
+
+def summary_notes(result: RunResult) -> list[str]:
+    """What is to be said below the summary: why scores that are missing fail the run, or what they are to the mean."""
+    if result.failure:
+        return [f"Failed: {result.failure}."]
+    policies = {row.error_policy for row in result.summary if row.errors}
+    return [_POLICIES[policy] for policy in sorted(policies) if policy in _POLICIES]
 
 
 AGREEMENT_HEADINGS = (

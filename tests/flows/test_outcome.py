@@ -1,0 +1,25 @@
+"""How a flow run ends whose cases came to their end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.core.test_summary import ERROR, spec_of
+from tests.drivers import flow_outcome
+from tests.flows.test_evaluate import ask
+from themis_lib import RunStatus
+
+
+def test_missing_scores_fail_the_flow_where_none_may_be(prefect_api: str, tmp_path: Path) -> None:
+    """Under `errors: fail` the flow run is Failed, and its state says which metric lacks how many scores."""
+    spec = {
+        **spec_of(1, 0, ERROR, statistics={"errors": "fail"}),
+        "name": "strict",
+        "storage": {"store": str(tmp_path / "store")},
+    }
+
+    outcome = flow_outcome(spec, tmp_path, prefect_api)
+
+    state = ask(prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id)).state
+    assert (RunStatus.FAILED, "Failed") == (outcome.run.result.status, state.name)
+    assert state.message.startswith("1 of 3 cases of 'd' have no score (evaluation.statistics.errors is `fail`)")
