@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from themis_lib.core.manifest import GateOutcome, GateRecord
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.plan import StagePlan
 from themis_lib.core.progress import Progress, StageProgress
@@ -35,6 +36,7 @@ from themis_lib.report.markdown import (
 _PLAIN_INTERVAL_S = 10.0
 STARTING = "waiting for the Prefect server; starting one takes some ten seconds the first time …"
 _TEXTS = ("dataset", "metric", "method")
+_GATE_STYLE = {GateOutcome.PASS: "green", GateOutcome.UNDERPOWERED: "yellow", GateOutcome.FAIL: "red"}
 _STATUS_STYLE = {"completed": "green", "partial_failure": "yellow", "failed": "red"}
 
 
@@ -120,12 +122,24 @@ def print_result(result: RunResult, console: Console, *, seconds: float, page: s
     if errors:
         renderables.append(_errors_table(errors))
     console.print(Group(*renderables))
+    if manifest.gates:
+        console.print(gates_text(manifest.gates), soft_wrap=True)
     if money:
         console.print(Text(f"cost    {money}"), soft_wrap=True)
     console.print(Text(f"tables  {result.location}/*.parquet"), soft_wrap=True)
     if page:
         console.print(Text(f"page    {page}"), soft_wrap=True)
     console.print(Text(f"next    {next_step(result, command)}"), soft_wrap=True)
+
+
+def gates_text(gates: Sequence[GateRecord]) -> Text:
+    """A line for each gate and place: how it ended, and why."""
+    text = Text()
+    for record in gates:
+        place = record.dataset_id if record.slice == ALL_CASES else f"{record.dataset_id} {record.slice}"
+        text.append(f"gate {record.outcome.value}", style=f"bold {_GATE_STYLE[record.outcome]}")
+        text.append(f"  {record.gate}  ({place})\n          {record.reason}\n")
+    return text
 
 
 def next_step(result: RunResult, command: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -20,6 +21,8 @@ from tasks.runners import THREADS, RunnerName, task_runner, workers_of
 from tasks.submit import submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, ThemisError
+from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
+from themis_lib.comparison.gate_outcomes import judged
 from themis_lib.core.drive import run_shards
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
@@ -45,14 +48,15 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             loaded.check_portable()
         opened = loaded.open_store()
         await asyncio.to_thread(opened.check_writable)
+        gates = await asyncio.to_thread(ready_gates, parameters.gates, pipeline=pipeline, store=opened)
         storage = await result_storage(loaded.storage, opened)
         run = Run(pipeline, opened)
-        return ended(await _carry_out(run, storage, parameters.runner))
+        return ended(await _carry_out(run, storage, parameters.runner, gates))
     except ThemisError as error:
         return stopped(error, name, run)
 
 
-async def _carry_out(run: Run, storage: Path | StoredRows, runner: RunnerName) -> RunResult:
+async def _carry_out(run: Run, storage: Path | StoredRows, runner: RunnerName, gates: Sequence[ReadyGate]) -> RunResult:
     workers = run.pipeline.experiment.runtime.workers
     with task_runner(runner, workers, run.run_id) as place, run:
         register(run)
@@ -71,5 +75,6 @@ async def _carry_out(run: Run, storage: Path | StoredRows, runner: RunnerName) -
             result = run.finish()
         finally:
             unregister(run)
+    result = await asyncio.to_thread(judged, result, gates)
     await publish_report(result)
     return result

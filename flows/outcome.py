@@ -9,6 +9,7 @@ from prefect.states import Completed, Failed
 
 from tasks.events import announce_result, announce_stop
 from themis_lib import BudgetError, InputError, RunResult, RunStatus, ThemisError
+from themis_lib.core.manifest import GateOutcome
 from themis_lib.core.run import Run
 from themis_lib.core.summary import ALL_CASES
 from themis_lib.report.markdown import dollars
@@ -21,7 +22,8 @@ _STOPPED_NAMES: tuple[tuple[type[ThemisError], str], ...] = (
 
 
 def ended(result: RunResult) -> State[Any]:
-    """Completed, also with failed rows, which the name says; Failed when nothing succeeded.
+    """Completed, also with failed rows or a gate that cannot tell, which the name says; Failed when nothing succeeded
+    or a gate failed.
 
     The state's data is the run's id, status and location.
     """
@@ -30,7 +32,11 @@ def ended(result: RunResult) -> State[Any]:
     announce_result(result, message)
     if result.status is RunStatus.FAILED:
         return Failed(message=message, data=data)
+    if result.manifest.gate_outcome is GateOutcome.FAIL:
+        return Failed(name="GateFailed", message=message, data=data)
     name = "Completed" if result.status is RunStatus.COMPLETED else "CompletedWithFailedRows"
+    if result.manifest.gate_outcome is GateOutcome.UNDERPOWERED:
+        name = "GateUnderpowered"
     return Completed(name=name, message=message, data=data)
 
 
@@ -48,8 +54,14 @@ def _message(result: RunResult) -> str:
         for row in result.summary
         if row.slice == ALL_CASES and row.mean is not None
     ]
+    gates = [
+        f"gate {record.outcome.value}: {record.gate}: {record.reason}"
+        for record in result.manifest.gates
+        if record.outcome is not GateOutcome.PASS
+    ]
     none = "no row succeeded" if result.status is RunStatus.FAILED else "no scores"
-    parts = [result.failure, *scores] if result.failure else scores or [none]
+    failure = [result.failure] if result.failure else []
+    parts = [*failure, *gates, *scores] or [none]
     paid = result.manifest.cost_paid
     parts += [f"{dollars(paid)} paid"] if paid is not None else []
     return "; ".join([*parts, f"tables in {result.location}"])

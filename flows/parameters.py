@@ -48,13 +48,18 @@ class EvaluateParameters(BaseModel):
         title="Max cost",
         description="Dollars that this run may spend; it stops before a call that could cost more",
     )
+    gates: list[str] = Field(
+        default_factory=list,
+        description="What the run has to reach, such as 'exact_match >= 0.8' or 'exact_match no worse than last good "
+        "by 0.02'; by interval, so that a gate may also find that the data cannot tell",
+    )
     overrides: list[str] = Field(
         default_factory=list, description="Settings to replace, such as generation.generator.temperature=0.2"
     )
 
     def load(self) -> Experiment:
         """The experiment as it is asked for. Raises `ConfigError` that names the file and the setting."""
-        return load_experiment(**self.model_dump(exclude={"until_stage", "runner"}))
+        return load_experiment(**self.model_dump(exclude={"until_stage", "runner", "gates"}))
 
 
 def load_experiment(

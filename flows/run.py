@@ -2,10 +2,12 @@
 
     python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N] [--until STAGE]
                         [--max-cost DOLLARS] [--runner threads|processes|dask|ray] [--workers N] [--plan]
+                        [--gate GATE …] [--junit FILE]
 
 It uses the server at PREFECT_API_URL; where none is set, a small local one that it starts or reuses (`server.py`).
-Exit codes: 0 completed, 1 failed, 2 bad input, 3 completed with failed rows, 4 stopped at its budget, 130 stopped by
-Ctrl-C.
+A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN by 0.02'; how it is decided, `comparison/gate.py` says.
+Exit codes: 0 completed, 1 failed, 2 bad input, 3 completed with failed rows, 4 stopped at its budget, 5 a gate failed,
+6 no gate failed, but the data cannot tell for one, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,17 +19,19 @@ import os
 import shlex
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from flows import exit_codes
 from flows.parameters import load_experiment
-from themis_lib import BudgetError, Experiment, InputError, RunResult, RunStatus, ThemisError
+from themis_lib import BudgetError, Experiment, InputError, RunResult, ThemisError
+from themis_lib.comparison.gate_baselines import ready_gates
+from themis_lib.report.junit import check_junit, junit_xml
 
-EXIT_CODES = {RunStatus.COMPLETED: 0, RunStatus.FAILED: 1, RunStatus.PARTIAL_FAILURE: 3}
-_BAD_INPUT, _FAILED, _OUT_OF_BUDGET, _INTERRUPTED = 2, 1, 4, 130
 #: Settings of the client, unless the environment says otherwise: no telemetry, no noise, no wait at exit.
 _CLIENT_SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -54,6 +58,8 @@ def run(
     max_cost: Annotated[float | None, typer.Option(help="Stop before more dollars than this are spent.")] = None,
     runner: Annotated[_Runner, typer.Option(help="Where shards are computed.")] = "threads",
     workers: Annotated[int | None, typer.Option(help="How many shards at once.")] = None,
+    gate: Annotated[list[str] | None, typer.Option(help="What the run has to reach, such as 'METRIC >= 0.8'.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML to this file.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed and why; compute nothing.")] = False,
 ) -> None:
     """Run an experiment: generate → parse → score → reduce, computing only what the store lacks."""
@@ -63,31 +69,34 @@ def run(
     }  # fmt: skip
     try:
         loaded = load_experiment(experiment, **asked)
-        loaded.compile(until_stage=until).check_data()
+        pipeline = loaded.compile(until_stage=until)
+        pipeline.check_data()
         loaded.open_store().check_writable()
+        ready_gates(gate or [], pipeline=pipeline, store=loaded.open_store())
+        check_junit(junit, gate)
         if runner != "threads":
             loaded.check_portable()
         if plan:
             _print_plan(loaded, until, console)
             return
-        parameters = {"experiment": experiment, "until_stage": until, "runner": runner, **asked}
-        code = _run_flow(parameters, console)
+        parameters = {"experiment": experiment, "until_stage": until, "runner": runner, "gates": gate or [], **asked}
+        code = _run_flow(parameters, console, junit)
     except InputError as error:
         _complain(str(error))
-        code = _BAD_INPUT
+        code = exit_codes.BAD_INPUT
     except BudgetError as error:
         _complain(str(error))
-        code = _OUT_OF_BUDGET
+        code = exit_codes.OUT_OF_BUDGET
     except ThemisError as error:
         _complain(str(error))
-        code = _FAILED
+        code = exit_codes.FAILED
     except KeyboardInterrupt:
         _complain(f"stopped; every finished row is saved. Go on with: {_command()}")
-        code = _INTERRUPTED
+        code = exit_codes.INTERRUPTED
     raise typer.Exit(code)
 
 
-def _run_flow(parameters: dict[str, Any], console: Console) -> int:
+def _run_flow(parameters: dict[str, Any], console: Console, junit: Path | None) -> int:
     from flows.display import Follower, print_result, showing
 
     began = time.monotonic()
@@ -101,11 +110,13 @@ def _run_flow(parameters: dict[str, Any], console: Console) -> int:
             outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda run: follower.follow(run.progress)))
         except ServerGoneError as error:
             _complain(str(error))
-            os._exit(_FAILED)  # Prefect would try for minutes more to tell the server
+            os._exit(exit_codes.FAILED)  # Prefect would try for minutes more to tell the server
     result = RunResult(outcome.run.store, outcome.run.run_id)
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
     print_result(result, console, seconds=time.monotonic() - began, page=page, command=_command())
-    return EXIT_CODES.get(result.status, _FAILED)
+    if junit:
+        junit.write_text(junit_xml(result.manifest.gates, name=result.manifest.name), encoding="utf-8")
+    return exit_codes.run_code(result)
 
 
 def _connect() -> str:

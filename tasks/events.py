@@ -1,7 +1,8 @@
 """Tells the Prefect server how a run ended, as events that automations wait for.
 
     themis.run.completed            every row, or all but some rows, has a result
-    themis.run.failed               no row succeeded, or something stopped the run: bad input, a refused credential
+    themis.run.failed               no row succeeded, a gate failed, or something stopped the run: bad input, a refused
+                                    credential
     themis.run.stopped-at-budget    the next call could have cost more than was left
 
 The resource of an event is the experiment, `themis.experiment.<name>`; its payload says which run and how it went.
@@ -15,6 +16,7 @@ from prefect.events import emit_event
 
 from tasks.artifacts import artifact_name
 from themis_lib import RunResult
+from themis_lib.core.manifest import GateOutcome
 from themis_lib.core.summary import ALL_CASES
 from themis_lib.errors import BudgetError, ThemisError
 
@@ -23,7 +25,8 @@ COMPLETED, FAILED, STOPPED = "themis.run.completed", "themis.run.failed", "themi
 
 def announce_result(result: RunResult, message: str) -> None:
     """Say that a run came to its end."""
-    event = FAILED if result.status.value == "failed" else COMPLETED
+    failed = result.status.value == "failed" or result.manifest.gate_outcome is GateOutcome.FAIL
+    event = FAILED if failed else COMPLETED
     _announce(event, result.manifest.name, message, result)
 
 
@@ -43,6 +46,7 @@ def _facts(result: RunResult) -> dict[str, Any]:
         "run_id": result.run_id,
         "status": result.status.value,
         "scores": {f"{row.dataset_id}/{row.metric_id}": row.mean for row in result.summary if row.slice == ALL_CASES},
+        "gates": {record.gate: record.outcome.value for record in result.manifest.gates},
         "failed_rows": sum(record.failed for record in result.manifest.stages),
         "cost_paid": result.manifest.cost_paid,
         "location": result.location,

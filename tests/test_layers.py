@@ -14,6 +14,7 @@ PUBLIC = [
     "CandidatePolicy",
     "Case",
     "CaseResult",
+    "Comparison",
     "ComponentError",
     "ConfigError",
     "CostConfig",
@@ -51,6 +52,7 @@ PUBLIC = [
     "TokenUsage",
     "TraceStep",
     "TransientError",
+    "compare",
     "evaluate",
 ]
 #: Slow to import, or another layer's.

@@ -1,5 +1,7 @@
 """Reproducible LLM evaluation: generate, parse, score and reduce as stages that never compute a row twice."""
 
+from themis_lib.comparison.compare import compare
+from themis_lib.comparison.models import Comparison
 from themis_lib.core.config import (
     CandidatePolicy,
     CostConfig,
@@ -53,6 +55,7 @@ __all__ = [
     "CandidatePolicy",
     "Case",
     "CaseResult",
+    "Comparison",
     "ComponentError",
     "ConfigError",
     "CostConfig",
@@ -90,5 +93,6 @@ __all__ = [
     "TokenUsage",
     "TraceStep",
     "TransientError",
+    "compare",
     "evaluate",
 ]

@@ -32,7 +32,7 @@ def fields() -> dict[str, Any]:
 def test_every_field_has_a_title_and_a_description() -> None:
     """No field is left to be guessed, and the experiment, which alone is needed, comes first."""
     assert [
-        "experiment", "store", "limit", "until_stage", "runner", "workers", "max_cost", "overrides",
+        "experiment", "store", "limit", "until_stage", "runner", "workers", "max_cost", "gates", "overrides",
     ] == list(fields())  # fmt: skip
     for name, field in fields().items():
         assert {"title", "description"} <= set(field), name
@@ -52,6 +52,7 @@ REFUSED = {
     "an unknown stage": ({"experiment": "e.yaml", "until_stage": "sccore"}, "'sccore' is not one of"),
     "no money": ({"experiment": "e.yaml", "max_cost": 0}, "0 is less than or equal to the minimum of 0"),
     "an unknown field": ({"experiment": "e.yaml", "limits": 3}, "'limits' was unexpected"),
+    "a text for a list of gates": ({"experiment": "e.yaml", "gates": "m >= 0.8"}, "'m >= 0.8' is not"),
     "a text for a number": ({"experiment": "e.yaml", "limit": "ten"}, "'ten' is not"),
 }
 
@@ -76,6 +77,15 @@ def test_empty_fields_are_sent_as_nulls_or_not_at_all(form: Api) -> None:
     parameters = form.flow_run(run_id).parameters["parameters"]
 
     assert EvaluateParameters(experiment="e.yaml") == EvaluateParameters(**parameters)
+
+
+def test_gates_are_a_list_of_texts(form: Api) -> None:
+    """The form's gates arrive as they were written."""
+    gates = ["m >= 0.8", "m no worse than last good by 0.02 on topic=a"]
+
+    run_id = form.run("evaluate/form", experiment="e.yaml", gates=gates)
+
+    assert gates == EvaluateParameters(**form.flow_run(run_id).parameters["parameters"]).gates
 
 
 def test_what_is_asked_for_goes_before_what_the_file_says(tmp_path: Path) -> None:

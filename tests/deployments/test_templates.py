@@ -22,7 +22,9 @@ def test_nightly_schedule_waits_to_be_made_active(deployed: Api) -> None:
 
     (schedule,) = nightly.schedules
     assert ("0 3 * * *", False) == (schedule.schedule.cron, schedule.active)
-    assert {"experiment": "examples/demo.yaml"} == nightly.parameters["parameters"]
+    assert {
+        "experiment": "examples/demo.yaml", "gates": ["exact_match no worse than last good by 0.05"],
+    } == nightly.parameters["parameters"]  # fmt: skip
     assert nightly.enforce_parameter_schema
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -67,6 +68,32 @@ class StageRecord(Model):
         return None if self.price is None else self.price.cost(self.usage_computed)
 
 
+class GateOutcome(StrEnum):
+    """How a gate ended: the whole interval on the right side, on the wrong side, or on both."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNDERPOWERED = "underpowered"
+
+
+class GateRecord(Model):
+    """One gate on one dataset or slice: what it asked, the estimate it went by with its interval, and what came out.
+
+    `baseline` is the id of the run it was compared with; `estimate` then is the difference from it.
+    """
+
+    gate: str
+    metric_id: str
+    dataset_id: str
+    slice: str
+    outcome: GateOutcome
+    estimate: float | None
+    low: float | None
+    high: float | None
+    baseline: str | None = None
+    reason: str
+
+
 class Manifest(Model):
     """The record of one run. `datasets` counts their cases; `cases` says where in the store these lie."""
 
@@ -85,6 +112,7 @@ class Manifest(Model):
     summary_computed: int = 0
     statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
     agreement: list[AgreementRecord] = Field(default_factory=list)
+    gates: list[GateRecord] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -96,6 +124,18 @@ class Manifest(Model):
     def cost_paid(self) -> float | None:
         """The dollars that this run paid; the rest of `cost` the store has saved."""
         return _sum([record.cost_paid for record in self.stages])
+
+    @property
+    def gate_outcome(self) -> GateOutcome | None:
+        """The worst outcome of its gates; null for a run without gates."""
+        return worst_outcome(self.gates)
+
+
+def worst_outcome(gates: Sequence[GateRecord]) -> GateOutcome | None:
+    """Fail before underpowered before pass; null without gates."""
+    outcomes = {record.outcome for record in gates}
+    by_weight = (GateOutcome.FAIL, GateOutcome.UNDERPOWERED, GateOutcome.PASS)
+    return next((outcome for outcome in by_weight if outcome in outcomes), None)
 
 
 def _sum(costs: list[float | None]) -> float | None:
@@ -109,8 +149,8 @@ def new_run_id() -> str:
 
 
 def now() -> str:
-    """The time in UTC, as manifests write it."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """The time in UTC, as manifests write it: fine enough to say which of two short runs came first."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 
 from themis_lib.core.agreement import AgreementRecord
-from themis_lib.core.manifest import StageRecord
+from themis_lib.core.manifest import GateRecord, StageRecord
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.results import RunResult, SummaryRow
 from themis_lib.core.tables import RUN_TABLES
@@ -26,6 +26,7 @@ def markdown_report(result: RunResult) -> str:
         "## Summary",
         markdown_table(*summary_table(result.summary)),
         *summary_notes(result),
+        *_gate_parts(result),
         *_agreement_parts(result),
         "## Rows",
         markdown_table(
@@ -78,6 +79,20 @@ def _agreement_parts(result: RunResult) -> list[str]:
         return []
     rows = [agreement_cells(record) for record in result.agreement]
     return ["## Agreement with labels (Cohen's kappa)", markdown_table(AGREEMENT_HEADINGS, rows)]
+
+
+def _gate_parts(result: RunResult) -> list[str]:
+    if not result.manifest.gates:
+        return []
+    return ["## Gates", markdown_table(GATE_HEADINGS, [gate_cells(record) for record in result.manifest.gates])]
+
+
+GATE_HEADINGS = ("gate", "dataset", "slice", "outcome", "why")
+
+
+def gate_cells(record: GateRecord) -> tuple[str, ...]:
+    """How a gate ended as text, under `GATE_HEADINGS`."""
+    return record.gate, record.dataset_id, record.slice, record.outcome.value, record.reason
 
 
 STAGE_HEADINGS = ("stage", "rows", "computed", "cached", "skipped", "failed", "errors")

@@ -1,0 +1,64 @@
+"""A comparison as Markdown."""
+
+from __future__ import annotations
+
+from tests.comparison.runs import case, run_of, scored
+from themis_lib import InMemoryRunStore, compare
+from themis_lib.report.comparison_markdown import comparison_markdown, power_line, shown_flips
+
+
+def test_comparison_says_everything_in_order() -> None:
+    """Runs, differences, tests, power, what differs, unmatched cases and flips are there."""
+    store = InMemoryRunStore()
+    before = [*scored([0] * 10, topic="x"), case("old", 1, topic="x")]
+    after = [*scored([1] * 10, topic="x"), case("new", 1, topic="x")]
+    baseline, candidate = run_of(store, before), run_of(store, after, model="m2")
+
+    text = comparison_markdown(compare(baseline, candidate, slices=["topic"]))
+
+    parts = [line for line in text.splitlines() if line.startswith("#")]
+    assert [
+        "# stated: 2 better", "## Differences", "## Tests and power", "## What differs", "## Cases in one run only",
+        "## Flips",
+    ] == parts  # fmt: skip
+    for expected in (
+        f"| {candidate.run_id} | d | topic=x | m | 0.0000 | 1.0000 | +1.0000 |",
+        "test: McNemar, exact; interval: bonett-price",
+        "10 case(s) like these show a difference of 0.6000 or more in 4 of 5 comparisons",
+        '"m1" → "m2"',
+        f"d: 1 only in baseline (old), 1 only in {candidate.run_id} (new)",
+        "10 score(s) rose, 0 fell",
+        f"| {candidate.run_id} | d | m | q0 | 0.0000 | 1.0000 |",
+    ):
+        assert expected in text
+
+
+def test_model_output_and_names_are_text() -> None:
+    """Names that look like Markdown or HTML are escaped."""
+    store = InMemoryRunStore()
+    cases = [case("<b>|`x`", 0)], [case("<b>|`x`", 1)]
+
+    text = comparison_markdown(compare(*(run_of(store, each, model="*<i>*") for each in cases)))
+
+    assert "&lt;b>\\|\\`x\\`" in text
+    assert "<b>" not in text
+
+
+def test_widest_flips_are_shown() -> None:
+    """Five of the widest falls, then of the widest rises, and no more."""
+    store = InMemoryRunStore()
+    before = scored([0.5] * 20)
+    after = scored([0.5 + (at - 10) / 100 for at in range(20)])
+
+    flips = shown_flips(compare(run_of(store, before), run_of(store, after)))
+
+    assert ["q0", "q1", "q2", "q3", "q4", "q19", "q18", "q17", "q16", "q15"] == [flip.case_id for flip in flips]
+
+
+def test_power_that_is_not_known_is_not_made_up() -> None:
+    """Too few cases say so, and nothing of what they could show."""
+    store = InMemoryRunStore()
+
+    (item,) = compare(run_of(store, scored([0, 1])), run_of(store, scored([1, 1]))).differences
+
+    assert "d m: cannot tell; 2 case(s) like these do not say what they could show" == power_line(item)

@@ -1,0 +1,51 @@
+"""JUnit XML, parsed back as continuous integration does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from themis_lib import ConfigError
+from themis_lib.core.manifest import GateOutcome, GateRecord
+from themis_lib.report.junit import check_junit, junit_xml
+
+
+def record(outcome: str, gate: str = "m >= 0.8", reason: str = "because", slice_name: str = "all") -> GateRecord:
+    return GateRecord(
+        gate=gate, metric_id="m", dataset_id="d", slice=slice_name, outcome=GateOutcome(outcome), estimate=0.5, low=0.4,
+        high=0.6, reason=reason,
+    )  # fmt: skip
+
+
+def test_outcomes_are_test_cases() -> None:
+    """A gate that passed is a test that passed, one that failed a failure, one that cannot tell an error."""
+    suite = ET.fromstring(junit_xml([record("pass"), record("fail"), record("underpowered")], name="nightly"))[0]
+
+    assert {"name": "nightly", "tests": "3", "failures": "1", "errors": "1"} == suite.attrib
+    assert [["system-out"], ["failure"], ["error"]] == [[child.tag for child in case] for case in suite]
+    assert [("d", "m >= 0.8")] * 3 == [(case.get("classname"), case.get("name")) for case in suite]
+    assert ["because"] * 2 == [case[0].get("message") for case in suite[1:]]
+
+
+def test_any_text_is_well_formed() -> None:
+    """Signs of XML, and characters that it does not have, come back as text or as the replacement character."""
+    text = 'a < b & "c" \x00\x1b\ud800 Größe 🙂'
+
+    suite = ET.fromstring(junit_xml([record("fail", gate=text, reason=text, slice_name=text)], name=text))[0]
+
+    expected = 'a < b & "c" \ufffd\ufffd\ufffd Größe 🙂'
+    assert [expected, f"d {expected}", expected] == [
+        suite.get("name"), suite[0].get("classname"), suite[0][0].get("message"),
+    ]  # fmt: skip
+
+
+def test_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    """A folder that is not there, a folder in place of a file, or no gates: found before anything runs."""
+    for file, gates in ((tmp_path / "no/where.xml", ["m > 0"]), (tmp_path, ["m > 0"]), (tmp_path / "gates.xml", [])):
+        with pytest.raises(ConfigError, match="--junit"):
+            check_junit(file, gates)
+
+    check_junit(tmp_path / "gates.xml", ["m > 0"])
+    check_junit(None, None)

@@ -1,0 +1,112 @@
+"""How a run fares at its gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from themis_lib.comparison.compare import compare
+from themis_lib.comparison.gate import Gate
+from themis_lib.comparison.gate_baselines import ReadyGate
+from themis_lib.comparison.models import Difference
+from themis_lib.core.manifest import GateOutcome, GateRecord, write_manifest
+from themis_lib.core.results import RunResult, SummaryRow
+from themis_lib.core.summary import ALL_CASES
+from themis_lib.errors import InputError
+
+_MEANING = {
+    GateOutcome.PASS: "the whole interval passes",
+    GateOutcome.FAIL: "the whole interval fails",
+    GateOutcome.UNDERPOWERED: "they cannot tell",
+}
+
+
+def judged(result: RunResult, gates: Sequence[ReadyGate]) -> RunResult:
+    """The run with its gates judged, and that on its record."""
+    if not gates:
+        return result
+    manifest = result.manifest.model_copy(update={"gates": judge(result, gates)})
+    write_manifest(result.store, manifest)
+    return RunResult(result.store, result.run_id, manifest)
+
+
+def judge(result: RunResult, gates: Sequence[ReadyGate]) -> list[GateRecord]:
+    """How each gate comes out for a run, a record for each place it holds for."""
+    return [record for ready in gates for record in _records(result, ready)]
+
+
+def _records(result: RunResult, ready: ReadyGate) -> Iterator[GateRecord]:
+    gate = ready.gate
+    rows = [row for row in result.summary if row.metric_id == gate.metric_id and gate.is_for(row.dataset_id, row.slice)]
+    if not rows:
+        yield _record(gate, (gate.place or "", ALL_CASES), reason="no case is in this place")
+    for row in rows:
+        place = (row.dataset_id, row.slice)
+        if gate.baseline is None:
+            yield _threshold(gate, row)
+        elif ready.baseline is None:
+            reason = f"no earlier run of {result.manifest.name!r} completed and passed its gates: nothing to compare"
+            yield _record(gate, place, GateOutcome.PASS, reason=reason)
+        else:
+            yield _regression(result, ready, ready.baseline, place)
+
+
+def _threshold(gate: Gate, row: SummaryRow) -> GateRecord:
+    outcome = gate.outcome(row.low, row.high)
+    errors = f"; {row.errors:,} case(s) had no score" if row.errors else ""
+    reason = f"mean {_shown(row.mean, row.low, row.high)} on {row.n:,} case(s): {_MEANING[outcome]}{errors}"
+    return _record(gate, (row.dataset_id, row.slice), outcome, (row.mean, row.low, row.high), reason=reason)
+
+
+def _regression(result: RunResult, ready: ReadyGate, baseline: RunResult, place: tuple[str, str]) -> GateRecord:
+    gate = ready.gate
+    column = [] if place[1] == ALL_CASES else [place[1].partition("=")[0]]
+    try:
+        comparison = compare(baseline, result, cluster_by=ready.cluster_by, slices=column)
+    except InputError as error:
+        return _record(gate, place, baseline=baseline, reason=str(error))
+    wanted = (*place, gate.metric_id)
+    found = [item for item in comparison.differences if (item.dataset_id, item.slice, item.metric_id) == wanted]
+    if not found:
+        return _record(gate, place, baseline=baseline, reason=f"no case of run {baseline.run_id!r} is in this place")
+    (item,) = found
+    numbers = item.difference, item.low, item.high
+    if not comparison.unmatched and _is_same_computation(result, baseline, item):
+        reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
+        return _record(gate, place, GateOutcome.PASS, numbers, baseline=baseline, reason=reason)
+    outcome = gate.outcome(item.low, item.high)
+    return _record(gate, place, outcome, numbers, baseline=baseline, reason=_compared(item, baseline, outcome))
+
+
+def _is_same_computation(result: RunResult, baseline: RunResult, item: Difference) -> bool:
+    same = result.manifest.experiment == baseline.manifest.experiment
+    return same and item.n > 0 and item.tied == item.n and item.baseline_errors == item.candidate_errors
+
+
+def _compared(item: Difference, baseline: RunResult, outcome: GateOutcome) -> str:
+    parts = [
+        f"difference {_shown(item.difference, item.low, item.high)} from run {baseline.run_id!r} on {item.n:,} "
+        f"case(s): {_MEANING[outcome]}"
+    ]
+    if outcome is GateOutcome.UNDERPOWERED and item.detectable is not None:
+        parts.append(f"they show differences of {item.detectable:.4f} or more")
+    for count, side in ((item.baseline_errors, "there"), (item.candidate_errors, "here")):
+        parts += [f"{count:,} had no score {side}"] if count else []
+    return "; ".join(parts)
+
+
+def _shown(estimate: float | None, low: float | None, high: float | None) -> str:
+    if estimate is None or low is None or high is None:
+        return "unknown" if estimate is None else f"{estimate:.4f}"
+    return f"{estimate:.4f} ({low:.4f} to {high:.4f})"
+
+
+def _record(
+    gate: Gate, place: tuple[str, str], outcome: GateOutcome = GateOutcome.UNDERPOWERED,
+    numbers: tuple[float | None, float | None, float | None] = (None, None, None), *,
+    baseline: RunResult | None = None, reason: str,
+) -> GateRecord:  # fmt: skip
+    estimate, low, high = numbers
+    return GateRecord(
+        gate=gate.text, metric_id=gate.metric_id, dataset_id=place[0], slice=place[1], outcome=outcome,
+        estimate=estimate, low=low, high=high, baseline=baseline and baseline.run_id, reason=reason,
+    )  # fmt: skip

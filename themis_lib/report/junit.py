@@ -1,0 +1,53 @@
+"""Gates as JUnit XML, which continuous integration shows as tests."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from themis_lib.core.manifest import GateOutcome, GateRecord
+from themis_lib.core.summary import ALL_CASES
+from themis_lib.errors import ConfigError
+
+#: The characters that XML 1.0 does not have, not even escaped.
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: A test that was not decided is an error and not a failure.
+_ELEMENTS = {GateOutcome.FAIL: "failure", GateOutcome.UNDERPOWERED: "error"}
+
+
+def check_junit(file: Path | None, gates: Sequence[str] | None) -> None:
+    """Refuse a file that could not be written, or that nothing would be written to. Raises `ConfigError`."""
+    if file is not None and not gates:
+        raise ConfigError("--junit writes how gates end; give at least one --gate")
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        raise ConfigError(f"--junit {str(file)!r}: there is no folder {str(file.parent)!r} for it, or it is a folder")
+
+
+def junit_xml(records: Sequence[GateRecord], *, name: str) -> str:
+    """A test case for each gate and place: a failure where it failed, an error where the data cannot tell."""
+    outcomes = Counter(record.outcome for record in records)
+    suite = ET.Element(
+        "testsuite", name=_text(name), tests=str(len(records)), failures=str(outcomes[GateOutcome.FAIL]),
+        errors=str(outcomes[GateOutcome.UNDERPOWERED]),
+    )  # fmt: skip
+    for record in records:
+        place = record.dataset_id if record.slice == ALL_CASES else f"{record.dataset_id} {record.slice}"
+        case = ET.SubElement(suite, "testcase", classname=_text(place), name=_text(record.gate))
+        if record.outcome in _ELEMENTS:
+            verdict = ET.SubElement(
+                case, _ELEMENTS[record.outcome], type=record.outcome.value, message=_text(record.reason)
+            )
+            verdict.text = _text(record.reason)
+        else:
+            ET.SubElement(case, "system-out").text = _text(record.reason)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _text(text: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
