@@ -20,6 +20,7 @@ from benchmarks import (
     concurrency,
     engine,
     flow,
+    html_report,
     in_process,
     memory,
     providers,
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "requests": requests.measure,
     "text_metrics": text_metrics.measure,
     "bootstrap": bootstrap.measure,
+    "html_report": html_report.measure,
 }
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

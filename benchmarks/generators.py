@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,3 +50,21 @@ class Sleeper:
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         await asyncio.sleep(self.sleep_s)
         return GenerationResult(final_output=case.input)
+
+
+@dataclass(frozen=True)
+class Rambler:
+    """Writes so many words that nothing compresses well, the same for the same input and seed."""
+
+    words: int
+
+    component_id = "benchmarks/rambler"
+    version = "1"
+    reads = ("input",)
+
+    def fingerprint(self) -> str:
+        return str(self.words)
+
+    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        draw = random.Random(f"{ctx.seed}/{case.input}")
+        return GenerationResult(final_output=" ".join(f"{draw.getrandbits(24):x}" for _ in range(self.words)))

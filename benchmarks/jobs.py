@@ -117,6 +117,31 @@ def wait_often(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -
     return _outcome(experiment.run(until_stage="generate"), began)
 
 
+def html_report(*, store: str, cases: int, page: str) -> dict[str, float]:
+    """Evaluate made cases, unless the store has them, and write the run's report."""
+    from benchmarks.generators import Rambler
+    from themis_lib import Case, Dataset, EvaluationConfig, Experiment, GenerationConfig, StorageConfig
+    from themis_lib.report.html import report_html
+
+    made = [
+        Case(case_id=f"q-{number}", input=f"number {number} ", expected_output="7", metadata={"kind": str(number % 7)})
+        for number in range(cases)
+    ]
+    result = Experiment(
+        generation=GenerationConfig(generator=Rambler(words=50)),
+        evaluation=EvaluationConfig(
+            metrics=["builtin/exact_match", "builtin/contains"], parsers=["builtin/text"], slices=["kind"]
+        ),
+        storage=StorageConfig(store=store),
+        datasets=[Dataset(dataset_id="made", cases=made)],
+    ).run()
+    began = time.perf_counter()
+    html = report_html(result)
+    seconds = time.perf_counter() - began
+    Path(page).write_text(html, encoding="utf-8")
+    return {"write_s": seconds}
+
+
 def plain_sdk_loop(*, url: str, requests: int, width: int) -> float:
     """Seconds of so many requests by `openai.AsyncOpenAI` itself, `width` at a time, after one that is not timed."""
     from openai import AsyncOpenAI

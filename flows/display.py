@@ -20,6 +20,7 @@ from themis_lib.core.plan import StagePlan
 from themis_lib.core.progress import Progress, StageProgress
 from themis_lib.core.results import RunResult
 from themis_lib.core.summary import ALL_CASES
+from themis_lib.report.html import REPORT_NAME
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
     STAGE_HEADINGS,
@@ -127,6 +128,9 @@ def print_result(result: RunResult, console: Console, *, seconds: float, page: s
     if money:
         console.print(Text(f"cost    {money}"), soft_wrap=True)
     console.print(Text(f"tables  {result.location}/*.parquet"), soft_wrap=True)
+    report = f"runs/{result.run_id}/{REPORT_NAME}"
+    if result.store.exists(report):
+        console.print(Text(f"report  {result.store.uri(report)}"), soft_wrap=True)
     if page:
         console.print(Text(f"page    {page}"), soft_wrap=True)
     console.print(Text(f"next    {next_step(result, command)}"), soft_wrap=True)

@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import httpx
 from prefect import get_run_logger
 from prefect.artifacts import (
+    acreate_link_artifact,
     acreate_markdown_artifact,
     acreate_progress_artifact,
     acreate_table_artifact,
@@ -28,6 +29,7 @@ from themis_lib.core.progress import Progress
 from themis_lib.core.run import Run
 from themis_lib.errors import ThemisError, describe
 from themis_lib.report.failures import FAILURE_HEADINGS, Failures, failed_rows, failure_lines
+from themis_lib.report.html import write_report
 from themis_lib.report.markdown import markdown_report, markdown_table, summary_table
 
 _INTERVAL_S = 2.0
@@ -122,12 +124,17 @@ def progress_table(progress: Progress) -> str:
 
 
 async def publish_report(result: RunResult) -> None:
-    """Put the scores, the failed rows and the report on the flow run's page, and name failed cases in its log."""
+    """Put the scores, the failed rows and the report on the flow run's page, and name failed cases in its log.
+
+    The report as HTML is written beside the tables of a store on disk; to read an object store's tables back would
+    be as many requests as a run makes that finds everything there.
+    """
     name = result.manifest.name
     failures = await asyncio.to_thread(failed_rows, result, limit=_FAILURES_SHOWN)
     for line in failure_lines(failures)[:_LINES_LOGGED]:
         get_run_logger().warning("%s", line)
     report = await asyncio.to_thread(markdown_report, result)
+    html = await asyncio.to_thread(write_report, result) if result.store.local else None
     with _shown_if_possible():
         headings, cells = summary_table(result.summary)
         rows = [dict(zip(headings, row, strict=True)) for row in cells]
@@ -141,6 +148,11 @@ async def publish_report(result: RunResult) -> None:
                 key=_key("failed-rows", name),
                 description=_failures_text(failures, result),
             )
+        if html:
+            await acreate_link_artifact(
+                Path(html).absolute().as_uri(), link_text=html, key=_key("html", name),
+                description=f"Report of run `{result.run_id}` with every case, to open in a browser: `{html}`",
+            )  # fmt: skip
         await acreate_markdown_artifact(
             report, key=_key("report", name), description=f"Report of run `{result.run_id}`"
         )

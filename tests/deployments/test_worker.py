@@ -46,7 +46,7 @@ def test_run_with_only_an_experiment_is_shown_as_a_person_reads_it(
     assert "numeric_match" in first.state.message
     assert str(tmp_path / "store") in first.state.message
     assert {"numbers", "themis"} == set(first.tags)
-    assert {"progress-numbers", "summary-numbers", "report-numbers"} == set(artifacts)
+    assert {"progress-numbers", "summary-numbers", "report-numbers", "html-numbers"} == set(artifacts)
     assert 100.0 == artifacts["progress-numbers"].data
     assert "Beginning flow run" in deployed.logs(first.id)
     tasks = deployed.task_states(first.id)

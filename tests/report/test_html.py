@@ -1,0 +1,349 @@
+"""The page of a run, in a browser as a person uses it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.report.conftest import CONTROLS, Visit, names
+from tests.report.runs import HOSTILE, echo_run, run
+from themis_lib import Case, Dataset, PromptSpec, RunResult
+from themis_lib.core.prompts import render_conversation
+from themis_lib.report.html import report_html, write_report
+
+CONVERSATION = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
+
+
+def listed(page: Any) -> list[str]:
+    """The ids in the list."""
+    return page.locator("[role=option] .id").all_text_contents()
+
+
+def prompt(page: Any) -> list[dict[str, str]]:
+    """The prompt of the selected case."""
+    turns = page.locator(".detail section:has(> h4:text-is('Prompt')) .turn")
+    return [
+        {"role": turn.locator(".role").text_content(), "content": turn.locator("pre").text_content()}
+        for turn in turns.all()
+    ]
+
+
+def right(count: int) -> list[str]:
+    return [f"case-{number:03d}" for number in range(count) if number % 3 and number != 5]
+
+
+def test_summary_is_there_without_scripts(visit: Visit) -> None:
+    """Name, status, means and intervals can be read where scripts are off; the cases say that they need them."""
+    result = echo_run()
+
+    text = visit(report_html(result), lambda page: page.inner_text("body"), java_script_enabled=False)
+
+    whole = result.summary[0]
+    for expected in ("echo", "partial failure", f"{whole.mean:.3f}", f"{whole.low:.3f} – {whole.high:.3f}", "kind=odd"):
+        assert expected in text
+    assert "Scripts are off" in text
+
+
+def test_filters_by_mouse(visit: Visit) -> None:
+    """Outcome, slice and metric narrow the list; a click on a case shows what came out; Clear brings all back."""
+
+    def act(page: Any) -> list[Any]:
+        page.select_option("#filter-outcome", label="score 1")
+        by_outcome = listed(page)
+        page.select_option("#filter-slice", label="kind=odd")
+        by_slice = listed(page)
+        page.click("[role=option]:nth-child(2)")
+        shown = page.locator(".detail h3").text_content()
+        output = page.locator(".detail section:has(> h4:text-is('Output')) pre").text_content()
+        page.click("text=Clear")
+        return [by_outcome, by_slice, shown, output, len(listed(page)), page.text_content(".found")]
+
+    by_outcome, by_slice, shown, output, every, found = visit(report_html(echo_run()), act)
+
+    odd = [name for name in right(12) if int(name[-3:]) % 2]
+    assert (right(12), odd) == (by_outcome, by_slice)
+    assert f"{odd[1]} questions" == shown
+    assert f"question {int(odd[1][-3:])}" + " and more" * int(odd[1][-3:]) == output
+    assert (12, "12 cases") == (every, found)
+
+
+def test_filters_by_keyboard(visit: Visit) -> None:
+    """Without a mouse: / to search, Tab and arrows to choose, arrows through the list, Enter to read, Escape back."""
+
+    def act(page: Any) -> list[Any]:
+        page.keyboard.press("/")
+        page.keyboard.type("question 1")
+        page.wait_for_selector("text=3 of 12 cases")
+        by_text = listed(page)
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.id")
+        page.keyboard.press("s")
+        page.wait_for_selector("text=No cases under these filters.")
+        outcome = page.input_value("#filter-outcome")
+        page.locator("#list").focus()
+        page.keyboard.press("Enter")
+        reading = page.evaluate("document.activeElement.className")
+        page.keyboard.press("Escape")
+        return [by_text, focused, outcome, reading, page.evaluate("document.activeElement.id")]
+
+    by_text, focused, outcome, reading, back = visit(report_html(echo_run()), act)
+
+    assert ["case-001", "case-010", "case-011"] == by_text
+    assert ("filter-outcome", "0", "detail", "list") == (focused, outcome, reading, back)
+
+
+def test_arrows_walk_through_all_pages(visit: Visit) -> None:
+    """The list shows a page at a time; End goes to its last case, and the selected one is announced."""
+
+    def act(page: Any) -> list[Any]:
+        page.locator("#list").focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("j")
+        third = page.locator("[aria-selected=true] .id").text_content()
+        page.keyboard.press("End")
+        active = page.locator(f"#{page.get_attribute('#list', 'aria-activedescendant')} .id").text_content()
+        return [third, active, len(listed(page)), page.text_content(".pages")]
+
+    third, active, on_page, pages = visit(report_html(echo_run(250)), act)
+
+    assert ("case-002", "case-249", 50) == (third, active, on_page)
+    assert "201 – 250" in pages
+
+
+def test_bars_and_failed_rows_lead_to_their_cases(visit: Visit) -> None:
+    """A bar of a distribution, a slice of the summary and a failed row are links to the cases they stand for."""
+
+    def act(page: Any) -> list[Any]:
+        page.click("a[data-metric=exact_match][data-outcome='0']")
+        wrong = listed(page)
+        page.click("a[data-metric=length][data-slice=kind][data-value=odd]")
+        odd, metric = listed(page), page.input_value("#filter-metric")
+        page.click("#failures details summary")
+        page.click("a[data-case='case-005']")
+        return [wrong, odd, metric, page.locator(".detail h3").text_content(), page.text_content(".detail .error")]
+
+    wrong, odd, metric, shown, reason = visit(report_html(echo_run()), act)
+
+    assert ["case-000", "case-003", "case-006", "case-009"] == wrong
+    assert ([f"case-{number:03d}" for number in range(1, 12, 2)], "length") == (odd, metric)
+    assert "case-005 questions" == shown
+    assert "refused" in reason
+
+
+def hostile_run() -> RunResult:
+    """A run with a script in every place that a person or a model fills, and an output of a megabyte."""
+    hostile = [
+        Case(
+            case_id=f"{HOSTILE} {number}", input=text, expected_output=HOSTILE, metadata={HOSTILE: f"{HOSTILE}{number}"}
+        )
+        for number, text in enumerate((HOSTILE, f"refuse {HOSTILE}", "x" * 1_000_000 + HOSTILE))
+    ]
+    metrics = [{"use": "builtin/exact_match", "id": "a<b>&\"'"}, {"use": "tests.report.runs:Length", "id": "length"}]
+    return run(
+        Dataset(dataset_id="<b>data</b>", cases=hostile), metrics=metrics, name=HOSTILE, slices=[HOSTILE],
+        spec=PromptSpec(instructions=HOSTILE, prefix="</script>", suffix="<!--"),
+    )  # fmt: skip
+
+
+def test_what_a_model_wrote_is_text(visit: Visit) -> None:
+    """Markup in inputs, outputs, ids, metadata, errors and names is shown as it stands, and does nothing."""
+    result = hostile_run()
+
+    def act(page: Any) -> list[Any]:
+        page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
+        first = page.inner_text(".detail")
+        page.keyboard.press("j")
+        refused = page.inner_text(".detail")
+        elements = page.evaluate(
+            "[document.scripts.length, document.images.length, document.querySelectorAll('b b').length]"
+        )
+        return [page.title(), first, refused, elements, page.inner_text("header"), page.inner_text("#summary")]
+
+    title, first, refused, elements, header, summary = visit(report_html(result), act)
+
+    assert f"{HOSTILE} · {result.run_id}" == title
+    assert [2, 0, 0] == elements
+    assert first.count(HOSTILE) >= 6  # id, metadata's name and value, prompt, expected output, output
+    assert f"refused refuse {HOSTILE}" in refused
+    assert HOSTILE in header
+    assert "a<b>&\"'" in summary
+
+
+def test_a_megabyte_is_cut_and_says_so(visit: Visit) -> None:
+    """A very long output is shown as far as a page bears it, with its length and the table that has all of it."""
+    result = hostile_run()
+
+    def act(page: Any) -> list[Any]:
+        page.locator("#list").focus()
+        page.keyboard.press("End")
+        output = page.locator(".detail section:has(> h4:text-is('Output'))")
+        return [len(output.locator("pre").text_content()), output.locator(".cut").text_content()]
+
+    length, note = visit(report_html(result), act)
+
+    assert 100_000 == length
+    assert f"The first 100,000 of {1_000_000 + len(HOSTILE):,} characters" in note
+    assert f"{result.location}/outputs.parquet" in note
+
+
+def test_policy_refuses_what_was_not_written_here(visit: Visit) -> None:
+    """The negative control: markup put into the page by force runs nothing, and the console says why."""
+
+    def act(page: Any) -> str:
+        page.evaluate(
+            "() => document.body.insertAdjacentHTML('beforeend', '<p onclick=\"document.title = 1\" id=bait>bait</p>')"
+        )
+        page.click("#bait")
+        return page.title()
+
+    result = echo_run()
+
+    assert f"echo · {result.run_id}" == visit(report_html(result), act, complaints=1)
+
+
+def test_controls_have_names(visit: Visit) -> None:
+    """Every control and every scrolling region has a name in the accessibility tree."""
+
+    def act(page: Any) -> list[tuple[str, str]]:
+        page.evaluate("document.querySelectorAll('details').forEach((node) => { node.open = true; })")
+        return names(page, CONTROLS)
+
+    found = visit(report_html(echo_run(120, samples=2)), act)
+
+    assert [] == [role for role, name in found if not name.strip()]
+    assert {"button", "link", "searchbox", "combobox", "listbox", "option", "DisclosureTriangle"} <= {
+        role for role, _ in found
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window(visit: Visit, width: int, scheme: str) -> None:
+    """On a phone and on a desk, in light and dark: the page does not scroll sideways, and follows the scheme."""
+
+    def act(page: Any) -> list[int]:
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
+        return [page.evaluate("document.documentElement.scrollWidth"), int(paper) > 128]
+
+    size = {"width": width, "height": 800}
+
+    assert [width, scheme == "light"] == visit(report_html(hostile_run()), act, viewport=size, color_scheme=scheme)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", {"question": "2+2", "options": ["a", "b"]}, 7, CONVERSATION],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "spec", [PromptSpec(), PromptSpec(instructions="Be brief.", prefix="Q:", blocks=[{"a": 1}], suffix="A:")]
+)
+def test_prompt_is_what_was_sent(visit: Visit, value: Any, spec: PromptSpec) -> None:
+    """The page makes of input and prompt spec the same messages as the generators do."""
+    result = run(Dataset(dataset_id="d", cases=[Case(case_id="1", input=value)]), metrics=[], spec=spec)
+
+    assert render_conversation(spec, value) == visit(report_html(result), prompt)
+
+
+def test_samples_are_shown_one_by_one(visit: Visit) -> None:
+    """Each sample has its output, score, trace and conversation; the chosen one is open."""
+
+    def act(page: Any) -> list[Any]:
+        samples = page.locator("details.sample")
+        return [
+            samples.count(),
+            [sample.get_attribute("open") for sample in samples.all()],
+            page.text_content(".detail"),
+        ]
+
+    count, opened, text = visit(report_html(echo_run(samples=3)), act)
+
+    assert (3, ["", None, None]) == (count, opened)
+    for expected in (
+        "Trace, 1 steps",
+        "look up",
+        "Conversation, 1 messages",
+        "7 input tokens",
+        "The whole output is the answer.",
+    ):
+        assert expected in text
+
+
+def test_a_run_that_stopped_has_a_page(visit: Visit) -> None:
+    """A run without tables says why it stopped, and that there is nothing to see."""
+    result = echo_run()
+    manifest = result.manifest.model_copy(
+        update={"error": "interrupted", "datasets": {}, "stages": result.manifest.stages[:1]}
+    )
+    stopped = RunResult(result.store, "never-written", manifest.model_copy(update={"run_id": "never-written"}))
+
+    text = visit(report_html(stopped), lambda page: page.inner_text("body"))
+
+    for expected in ("interrupted", "No scores", "No cases: the run left no tables."):
+        assert expected in text
+
+
+@pytest.mark.parametrize("until", ["generate", "parse", "score"])
+def test_a_run_that_ends_early_has_a_page(visit: Visit, until: str) -> None:
+    """Cases can be browsed whatever stage was the last."""
+    result = echo_run(until=until)
+
+    assert [f"case-{number:03d}" for number in range(12)] == visit(report_html(result), listed)
+
+
+def test_the_same_run_gives_the_same_bytes() -> None:
+    """A page has no date but the run's: made twice, from the store alone, it is the same."""
+    result = echo_run(samples=2)
+
+    assert report_html(result) == report_html(RunResult(result.store, result.run_id))
+
+
+def test_a_page_is_written_beside_the_tables() -> None:
+    """The address that is returned is that of the page in the store."""
+    result = echo_run()
+
+    address = write_report(result)
+
+    assert f"{result.location}/report.html" == address
+    assert report_html(result).encode() == result.store.read_bytes(f"runs/{result.run_id}/report.html")
+
+
+@pytest.mark.slow
+def test_ten_thousand_cases_open_at_once(visit: Visit) -> None:
+    """A page of 10,000 cases weighs less than 15 MB, can be used in less than 2 s, and finds text as quickly."""
+    html = report_html(echo_run_of(10_000))
+
+    def act(page: Any) -> list[Any]:
+        began = time.perf_counter()
+        page.reload()
+        page.wait_for_selector("[role=option]")
+        opened = time.perf_counter()
+        page.fill("#filter-text", "number 4242 ")
+        page.wait_for_selector("text=1 of 10,000 cases")
+        return [opened - began, time.perf_counter() - opened]
+
+    opened_s, found_s = visit(html, act)
+
+    assert len(html.encode()) < 15e6
+    assert opened_s < 2
+    assert found_s < 2
+
+
+def echo_run_of(count: int) -> RunResult:
+    """Cases of some 800 characters each, under two metrics."""
+    text = "Which of these towns lies furthest from the sea, and why was it built there? " * 5
+    made = [
+        Case(
+            case_id=f"q{number}",
+            input=f"number {number} {number * 7919 % 1000003} {text}",
+            metadata={"kind": str(number % 7)},
+        )
+        for number in range(count)
+    ]
+    return run(
+        Dataset(dataset_id="many", cases=made),
+        metrics=[{"use": "tests.report.runs:Length", "id": "length"}],
+        slices=["kind"],
+    )

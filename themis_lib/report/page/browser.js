@@ -1,0 +1,188 @@
+// A list with filters and, beside it, what is selected. Works by mouse and by keyboard; a page of the list at a time.
+
+const PAGE = 100;
+
+/**
+ * `items` are shown by `describe(item)` and `show(item, state)`; `controls` are selects: {name, label, choices(state),
+ * test(item, value, state)}, where the first choice is the default. `compare(first, second, state)` orders.
+ */
+function browser(root, { noun, items, controls, searchOf, describe, show, compare }) {
+  const state = { text: "" };
+  const haystacks = [];
+  let found = [];
+  let selected = 0;
+  let drawnPage = -1;
+
+  const text = el("input", { type: "search", id: "filter-text", autocomplete: "off", spellcheck: "false", placeholder: "in any text of a case" });
+  const selects = controls.map((control) => ({ ...control, select: el("select", { id: `filter-${control.name}`, change: () => apply() }) }));
+  const reset = el("button", { type: "button", click: () => { clear(); apply(); text.focus(); } }, "Clear");
+  const status = el("p", { role: "status", class: "found" });
+  const list = el("ul", { role: "listbox", tabindex: "0", "aria-label": noun, id: "list", keydown: onListKey });
+  const pages = el("nav", { class: "pages", "aria-label": "Pages of the list" });
+  const detail = el("article", { class: "detail", tabindex: "-1", "aria-label": "What is selected", keydown: onDetailKey });
+
+  const field = (label, control) => el("label", { class: "field" }, el("span", {}, label), control);
+  root.append(
+    el("form", { role: "search", class: "filters", "aria-label": "Filters", submit: (event) => event.preventDefault() },
+      field("Text", text), selects.map(({ label, select }) => field(label, select)), reset),
+    el("div", { class: "split" }, el("div", { class: "side" }, status, list, pages,
+      el("p", { class: "dim keys" }, "/ search · ↑ ↓ or j k move · Enter read · Esc back")), detail),
+  );
+
+  let waiting = 0;
+  text.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(apply, 120);
+  });
+  document.addEventListener("keydown", onKey);
+
+  function clear() {
+    text.value = "";
+    for (const { select } of selects) select.selectedIndex = 0;
+  }
+
+  /** Offer what can be chosen now; a choice that is still there stays. */
+  function offer(control) {
+    const before = control.select.value;
+    const choices = control.choices(state);
+    control.select.replaceChildren(...choices.map(([value, label]) => el("option", { value }, label)));
+    control.select.value = choices.some(([value]) => value === before) ? before : choices[0][0];
+    state[control.name] = control.select.value;
+    control.select.parentElement.hidden = choices.length < 2;
+  }
+
+  function apply() {
+    const before = found[selected];
+    state.text = text.value.toLowerCase();
+    selects.forEach(offer);
+    found = items.filter(isWanted);
+    if (compare) found.sort((first, second) => compare(first, second, state));
+    selected = Math.max(found.indexOf(before), 0);
+    drawnPage = -1;
+    reset.disabled = state.text === "" && selects.every(({ select }) => select.selectedIndex <= 0);
+    status.textContent = found.length === items.length ? `${count(items.length)} ${noun}` : `${count(found.length)} of ${count(items.length)} ${noun}`;
+    draw();
+  }
+
+  function isWanted(item) {
+    if (!selects.every(({ name, test }) => !test || test(item, state[name], state))) return false;
+    if (state.text === "") return true;
+    haystacks[item] ??= searchOf(item);
+    return haystacks[item].includes(state.text);
+  }
+
+  function draw() {
+    const page = Math.floor(selected / PAGE);
+    if (page !== drawnPage) drawPage(page);
+    const start = page * PAGE;
+    [...list.children].forEach((option, index) => option.setAttribute("aria-selected", String(start + index === selected)));
+    const current = list.children[selected - start];
+    if (current) list.setAttribute("aria-activedescendant", current.id);
+    else list.removeAttribute("aria-activedescendant");
+    scrollTo(current);
+    detail.replaceChildren(...(found.length ? show(found[selected], state) : [el("p", { class: "empty" }, `No ${noun} under these filters.`)]).flat(Infinity).filter((node) => node !== null && node !== undefined));
+  }
+
+  function drawPage(page) {
+    drawnPage = page;
+    const start = page * PAGE;
+    list.replaceChildren(...found.slice(start, start + PAGE).map((item, index) =>
+      el("li", { role: "option", id: `option-${start + index}`, click: () => choose(start + index, true) }, describe(item, state))));
+    const go = (label, to, name) => el("button", { type: "button", "aria-label": name, disabled: to < 0 || to * PAGE >= found.length ? "" : null, click: () => choose(to * PAGE, false) }, label);
+    pages.replaceChildren(...(found.length > PAGE ? [go("‹", page - 1, "Previous page"),
+      el("span", {}, `${count(start + 1)} – ${count(Math.min(start + PAGE, found.length))}`), go("›", page + 1, "Next page")] : []));
+  }
+
+  /** Scroll the list alone, never the page. */
+  function scrollTo(option) {
+    if (!option) return;
+    if (option.offsetTop < list.scrollTop) list.scrollTop = option.offsetTop;
+    const below = option.offsetTop + option.offsetHeight - list.clientHeight;
+    if (below > list.scrollTop) list.scrollTop = below;
+  }
+
+  function choose(position, isClick) {
+    if (!found.length) return;
+    selected = Math.min(Math.max(position, 0), found.length - 1);
+    draw();
+    if (isClick && detail.offsetTop > list.offsetTop + list.offsetHeight) detail.scrollIntoView();
+  }
+
+  function onListKey(event) {
+    const to = { ArrowDown: selected + 1, ArrowUp: selected - 1, PageDown: selected + 10, PageUp: selected - 10, Home: 0, End: found.length - 1 }[event.key];
+    if (event.key === "Enter") detail.focus();
+    else if (to !== undefined) choose(to, false);
+    else return;
+    event.preventDefault();
+  }
+
+  function onDetailKey(event) {
+    if (event.key === "Escape") list.focus();
+  }
+
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    if (event.key === "/") text.focus();
+    else if (event.key === "j") choose(selected + 1, false);
+    else if (event.key === "k") choose(selected - 1, false);
+    else return;
+    event.preventDefault();
+  }
+
+  apply();
+  return {
+    /** Set filters by name, the others to their defaults. */
+    filter(values) {
+      clear();
+      for (const control of selects) {
+        offer(control);
+        if (values[control.name] !== undefined) control.select.value = values[control.name];
+        state[control.name] = control.select.value;
+      }
+      apply();
+      root.scrollIntoView();
+      list.focus({ preventScroll: true });
+    },
+    /** Show one item, whatever is filtered. */
+    open(isWantedItem) {
+      clear();
+      apply();
+      const position = found.findIndex(isWantedItem);
+      if (position < 0) return false;
+      choose(position, true);
+      root.scrollIntoView();
+      detail.focus({ preventScroll: true });
+      return true;
+    },
+  };
+}
+
+/** Choices of the different values of a column, most of all cases first in their order; none where all are equal. */
+function choicesOf(values, all) {
+  const different = [...new Set(values)];
+  return different.length > 1 ? [["", all], ...different.map((value) => [value, value])] : [["", all]];
+}
+
+const sliceChoice = (name, value) => JSON.stringify([name, value]);
+
+/** Metadata as slices: a choice for each value of each column that has few. */
+function sliceChoices(metadata) {
+  const most = 60;
+  const choices = Object.entries(metadata).flatMap(([name, column]) => {
+    const values = [...new Set(column.filter((value) => value !== null).map(textOf))].sort();
+    return values.length > 1 && values.length <= most ? values.map((value) => [sliceChoice(name, value), `${name}=${value}`]) : [];
+  });
+  return [["", "all"], ...choices];
+}
+
+function inSlice(metadata, row, choice) {
+  if (choice === "") return true;
+  const [name, value] = JSON.parse(choice);
+  const own = at(metadata[name], row);
+  return own !== null && textOf(own) === value;
+}
+
+const metadataView = (metadata, row) => {
+  const facts = Object.entries(metadata).filter(([, column]) => at(column, row) !== null);
+  return facts.length ? el("ul", { class: "chips", "aria-label": "Metadata" }, facts.map(([name, column]) => el("li", {}, el("span", { class: "dim" }, `${name} `), textOf(at(column, row))))) : null;
+};

@@ -1,0 +1,171 @@
+// One case of one run as nodes: prompt, expected output, and for each sample output, answer, scores and what led there.
+
+const LONG = 1200;
+
+/** A case: `side` holds the columns of its run, `about` how the run asks, where its tables are, and what is chosen. */
+function caseView(side, row, about) {
+  const results = Object.entries(side.results);
+  const samples = Array.from({ length: about.samples }, (_, sample) => sample);
+  const chosen = at(side.results[about.metric]?.sample_index, row) ?? 0;
+  const place = (table) => `${about.location}/${table}.parquet, case ${at(side.cases.case_id, row)}`;
+  return [
+    results.some(([, columns]) => columns.score || columns.error) ? resultsView(results, row, place) : null,
+    about.promptClosed
+      ? more("Prompt", promptView(about.prompt, at(side.cases.input, row), place("cases")))
+      : part("Prompt", promptView(about.prompt, at(side.cases.input, row), place("cases"))),
+    about.hideExpected ? null : block("Expected output", at(side.cases.expected_output, row), place("cases")),
+    samples.map((sample) => {
+      const view = sampleView(side, row * about.samples + sample, (table) => `${place(table)}, sample ${sample}`);
+      if (!view.length) return null;
+      if (samples.length === 1) return el("div", { class: "sample" }, view);
+      const head = sampleHead(side, row * about.samples + sample, sample, about.metric);
+      return el("details", { class: "sample", open: sample === chosen ? "" : null }, head, view);
+    }),
+  ];
+}
+
+function resultsView(results, row, place) {
+  const lines = results.map(([metric, columns]) => {
+    const sample = at(columns.sample_index, row);
+    const how = [at(columns.reducer, row), sample === null ? null : `sample ${sample}`].filter(Boolean).join(", ");
+    const reason = at(columns.error, row);
+    return el(
+      "tr", {},
+      el("th", { scope: "row" }, metric || "no metric"),
+      el("td", {}, mark(at(columns.score, row))),
+      el("td", {}, el("span", { class: "dim" }, how), reason === null ? null : el("p", { class: "error" }, textOf(reason)),
+        detailsView(at(columns.details, row), place("results"))),
+    );
+  });
+  return el("table", { class: "scores", "aria-label": "Scores of the case" }, el("tbody", {}, lines));
+}
+
+const mark = (score) => el("span", { class: `mark ${scoreClass(score)}` }, score === null ? "no score" : scoreText(score));
+
+function sampleHead(side, row, sample, metric) {
+  const score = at(side.scores[metric]?.value, row);
+  const value = answerOf(side, row);
+  return el(
+    "summary", {}, el("b", {}, `Sample ${sample}`), " ", side.scores[metric] ? mark(score) : null,
+    el("span", { class: "snippet" }, value === null ? "" : ` ${textOf(value).slice(0, 120)}`),
+  );
+}
+
+function sampleView(side, row, place) {
+  const { outputs, answers } = side;
+  const nodes = [
+    failure("No output", at(outputs.error, row)),
+    block("Output", at(outputs.output, row), place("outputs")),
+    factsView(outputs, row),
+    failure("No answer", at(answers.error, row), at(outputs.error, row)),
+    at(answers.value, row) === SAME ? el("p", { class: "dim facts" }, "The whole output is the answer.")
+      : block("Answer as parsed", at(answers.value, row), place("answers"), at(answers.format, row)),
+    scoresView(side, row, place("scores")),
+    Object.entries(side.verdicts).map(([judge, columns]) => verdictView(judge, columns, row, place("verdicts"))),
+    tracesView(outputs, row, place("outputs")),
+  ];
+  return nodes.flat().filter((node) => node !== null);
+}
+
+function factsView(outputs, row) {
+  const tokens = (name, what) => (at(outputs[name], row) === null ? null : `${count(at(outputs[name], row))} ${what}`);
+  const latency = at(outputs.latency_s, row);
+  const facts = [
+    at(outputs.finish_reason, row) === null ? null : `finish reason ${at(outputs.finish_reason, row)}`,
+    tokens("input_tokens", "input tokens"), tokens("output_tokens", "output tokens"),
+    latency === null ? null : `${latency.toPrecision(3)} s`,
+    at(outputs.seed, row) === null ? null : `seed ${at(outputs.seed, row)}`,
+  ].filter(Boolean);
+  return facts.length ? el("p", { class: "dim facts" }, facts.join(" · ")) : null;
+}
+
+function scoresView(side, row, place) {
+  const lines = Object.entries(side.scores).map(([metric, columns]) =>
+    el(
+      "tr", {}, el("th", { scope: "row" }, metric), el("td", {}, mark(at(columns.value, row))),
+      el("td", {}, at(columns.error, row) === null ? null : el("p", { class: "error" }, textOf(at(columns.error, row))),
+        detailsView(at(columns.details, row), place)),
+    ));
+  return lines.length ? el("table", { class: "scores", "aria-label": "Scores of the sample" }, el("tbody", {}, lines)) : null;
+}
+
+/** Why a score is what it is: short facts in a line, anything else as JSON. */
+function detailsView(value, place) {
+  if (value === null) return null;
+  const facts = parsed(value);
+  const short = facts && Object.values(facts).every((fact) => fact === null || typeof fact !== "object") && textOf(value).length < 300;
+  if (!short) return more("Details", block(null, value, place, null, true));
+  return el("p", { class: "reasons" }, Object.entries(facts).map(([name, fact]) => [el("span", { class: "dim" }, `${name} `), `${fact}  `]));
+}
+
+function verdictView(judge, columns, row, place) {
+  if (at(columns.output, row) === null && at(columns.error, row) === null) return null;
+  return more(
+    `Verdict of ${judge}`, failure("No verdict", at(columns.error, row)), block("Said", at(columns.output, row), place),
+    factsView(columns, row), tracesView(columns, row, place),
+  );
+}
+
+/** What a generator kept of its way to the output. */
+function tracesView(columns, row, place) {
+  const trace = parsed(at(columns.trace, row));
+  const conversation = parsed(at(columns.conversation, row));
+  const rest = ["artifacts", "transport"].map((name) => [name, at(columns[name], row)]);
+  return [
+    Array.isArray(conversation) ? more(`Conversation, ${conversation.length} messages`, turnsView(conversation, place)) : null,
+    Array.isArray(trace) ? more(`Trace, ${trace.length} steps`, el("ol", { class: "trace" }, trace.map((step) => stepView(step, place)))) : null,
+    ...["trace", "conversation"].map((name) => (isCut(at(columns[name], row)) ? more(name, block(null, at(columns[name], row), place)) : null)),
+    ...rest.map(([name, value]) => (value === null ? null : more(name, block(null, value, place, null, true)))),
+  ];
+}
+
+function stepView(step, place) {
+  const shown = ["input", "output", "metadata"].filter((name) => step[name] !== null && step[name] !== undefined && JSON.stringify(step[name]) !== "{}");
+  return el("li", {}, el("b", {}, String(step.name)), " ", el("span", { class: "dim" }, String(step.event ?? "")),
+    shown.map((name) => block(name, asText(step[name]), place)));
+}
+
+const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
+
+/** The messages that the prompt spec makes of an input. */
+function promptView(prompt, input, place) {
+  const given = input !== null && typeof input === "object" && input.j ? parsed(input) : null;
+  const isConversation = Array.isArray(given) && given.length > 0 && given.every((turn) => turn !== null && typeof turn === "object" && "role" in turn);
+  const turns = isConversation ? given.map((turn) => ({ ...turn })) : [{ role: "user", content: textOf(input) }];
+  const last = turns.findLast((turn) => turn.role === "user" && typeof turn.content === "string");
+  if (last) last.content = [prompt.before, last.content, prompt.after].filter(Boolean).join("\n\n");
+  if (prompt.system) turns.unshift({ role: "system", content: prompt.system });
+  return [turnsView(turns, place), isCut(input) ? cutNote(input, place) : null];
+}
+
+function turnsView(turns, place) {
+  return turns.map((turn) =>
+    el("div", { class: "turn" }, el("span", { class: "role" }, [turn.role, turn.name].filter(Boolean).join(" ")),
+      turn.content === null || turn.content === undefined || turn.content === "" ? null : pre(asText(turn.content), turn.role),
+      turn.tool_calls ? pre(JSON.stringify(turn.tool_calls, null, 2), "tool calls") : null));
+}
+
+const part = (label, ...children) => el("section", { class: "part" }, el("h4", {}, label), children);
+const more = (label, ...children) => el("details", { class: "more" }, el("summary", {}, label), children);
+/** The reason why there is nothing, unless an earlier stage gave the same. */
+const failure = (label, reason, earlier = null) =>
+  reason === null || textOf(reason) === textOf(earlier) ? null : part(label, el("p", { class: "error" }, textOf(reason)));
+
+/** A labelled text, or nothing where there is none. */
+function block(label, value, place, kind = null, isJson = false) {
+  if (value === null) return null;
+  const json = isJson || (typeof value === "object" && Boolean(value.j));
+  const note = kind ?? (json && label ? "JSON" : null);
+  return el("section", { class: "part" },
+    label === null ? null : el("h4", {}, label, note === null ? null : el("span", { class: "kind" }, ` ${note}`)),
+    pre(readable(value, json), label ?? "text"), isCut(value) ? cutNote(value, place) : null);
+}
+
+const cutNote = (value, place) =>
+  el("p", { class: "dim cut" }, `The first ${count([...value.t].length)} of ${count(value.n)} characters; all of them are in ${place}.`);
+
+/** A text as it stands; a long one scrolls, and can be reached by keyboard. */
+function pre(text, label) {
+  const scrolls = text.length > LONG ? { tabindex: "0", role: "region", "aria-label": label } : {};
+  return el("pre", scrolls, text === "" ? el("span", { class: "dim" }, "(empty)") : text);
+}
