@@ -11,47 +11,37 @@ codes: 0 good, 1 something is wrong with the store, 2 bad input.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich import box
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from themis_lib import InputError, RunStore
+from flows.opening import Options, one_line_errors, opened
 from themis_lib.core.check import check as check_store
 from themis_lib.core.compact import compact as compact_store
-from themis_lib.core.config import StorageConfig
 from themis_lib.core.inventory import holdings
 from themis_lib.core.manifest import Manifest, RunStatus, manifests
 from themis_lib.core.prune import remove, unused
-from themis_lib.core.store import open_store
-from themis_lib.errors import ConfigError
 
-_WRONG, _BAD_INPUT = 1, 2
+_WRONG = 1
 _HOUR_S = 3600
 _SHOWN_DIGITS = 12
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Look after a store of rows and runs.")
 
 Url = Annotated[str, typer.Argument(help="A folder or fsspec URL.")]
-Options = Annotated[
-    list[str] | None,
-    typer.Option("--option", help="An option of the filesystem, key=value; ${NAME} reads the environment."),
-]
 
 
 @app.command()
 def check(url: Url, option: Options = None) -> None:
     """Read every file, and look for the rows of every run; say what is wrong and what to do."""
     console = Console()
-    with _errors():
-        store = _opened(url, option)
+    with one_line_errors():
+        store = opened(url, option)
         count = 0
         for problem in check_store(store):
             count += 1
@@ -67,8 +57,8 @@ def check(url: Url, option: Options = None) -> None:
 def measure(url: Url, option: Options = None) -> None:
     """Count rows, bytes and files by stage and fingerprint, with the runs that refer to them."""
     console = Console()
-    with _errors():
-        store = _opened(url, option)
+    with one_line_errors():
+        store = opened(url, option)
         files, runs = store.files(), manifests(store)
         table = Table("stage", "fingerprint", box=box.SIMPLE_HEAD)
         for heading in ("files", "rows", "bytes", "runs"):
@@ -87,9 +77,9 @@ def measure(url: Url, option: Options = None) -> None:
 def compact(url: Url, option: Options = None) -> None:
     """Merge small files of rows; run it while no run writes to the store."""
     console = Console()
-    with _errors():
+    with one_line_errors():
         before = after = 0
-        for done in compact_store(_opened(url, option)):
+        for done in compact_store(opened(url, option)):
             before, after = before + done.files_before, after + done.files_after
             if done.files_before != done.files_after:
                 console.print(Text(f"{done.directory}: {done.files_before} → {done.files_after} files"), soft_wrap=True)
@@ -105,8 +95,8 @@ def prune(
 ) -> None:
     """Remove rows that no run refers to, and what interrupted runs left behind. To give up a run, remove its folder."""
     console = Console()
-    with _errors():
-        store = _opened(url, option)
+    with one_line_errors():
+        store = opened(url, option)
         runs = manifests(store)
         found = unused(store, older_than_s=hours * _HOUR_S)
         for item in found if not yes else remove(store, found, known=[run.run_id for run in runs]):
@@ -124,31 +114,6 @@ def _kept(run: Manifest) -> str:
         f"every row of run {run.run_id} is kept, which is under way since {run.started_at}; "
         "remove its folder if it is not"
     )
-
-
-def _opened(url: str, options: list[str] | None) -> RunStore:
-    store = open_store(*StorageConfig(store=url, parameters=_parameters(options or [])).resolved())
-    if not store.list("rows") and not store.list("runs"):
-        raise InputError(f"store {url!r} has no rows and no runs")
-    return store
-
-
-def _parameters(options: list[str]) -> dict[str, Any]:
-    """Options as an experiment file would have them: `--option anon=true` is a boolean."""
-    pairs = [option.partition("=") for option in options]
-    for name, equals, _ in pairs:
-        if not name or not equals:
-            raise ConfigError(f"--option {name!r}: write key=value")
-    return {name: yaml.safe_load(value) for name, _, value in pairs}
-
-
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-        raise typer.Exit(_BAD_INPUT) from None
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ TABLE_OF = {
     "reduce": "results",
 }
 #: What tells the rows of one stage from those of the others in the same table, as the stage's label has it.
-_ID_OF = {"score": "metric_id", "judge": "judge_id"}
+ID_OF = {"score": "metric_id", "judge": "judge_id"}
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,13 @@ def has_tables(manifest: Manifest) -> bool:
     return manifest.status is not RunStatus.RUNNING and manifest.error is None
 
 
-def rows_of(run: RunResult, record: StageRecord) -> pa.Table:
-    """`key` and `error` of a run's rows of one stage, from the run's own tables."""
+def rows_of(run: RunResult, record: StageRecord, *, where: pc.Expression | None = None) -> pa.Table:
+    """`key` and `error` of a run's rows of one stage, or those `where` something holds, from the run's own tables."""
     stage, _, rest = record.stage.partition("[")
-    if stage not in _ID_OF:
-        return run.table(TABLE_OF[stage], columns=["key", "error"])
-    table = run.table(TABLE_OF[stage], columns=[_ID_OF[stage], "key", "error"])
-    return table.filter(pc.equal(table[_ID_OF[stage]], rest.removesuffix("]"))).select(["key", "error"])
+    if stage in ID_OF:
+        of_stage = pc.field(ID_OF[stage]) == rest.removesuffix("]")
+        where = of_stage if where is None else of_stage & where
+    return run.table(TABLE_OF[stage], columns=["key", "error"], where=where)
 
 
 def joined_keys(keys: Iterable[pa.Array | pa.ChunkedArray]) -> pa.Array:

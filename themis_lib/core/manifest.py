@@ -179,12 +179,14 @@ def write_manifest(store: RunStore, manifest: Manifest) -> None:
 
 
 def read_manifest(store: RunStore, run_id: str) -> Manifest:
-    """The record of a run. Raises `StoreError` where the store has none of this id."""
+    """The record of a run. Raises `StoreError` where the store has none of this id, or one that cannot be read."""
+    path = f"runs/{run_id}/{MANIFEST_NAME}"
     try:
-        content = store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}")
+        return parse_manifest(store.read_bytes(path))
     except FileNotFoundError:
         raise StoreError(f"store {store.url!r} has no run {run_id!r}") from None
-    return parse_manifest(content)
+    except ValueError:
+        raise StoreError(f"{store.uri(path)} cannot be read: the record of run {run_id!r} is damaged") from None
 
 
 def parse_manifest(content: bytes) -> Manifest:

@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import Any, Literal, overload
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -125,14 +126,18 @@ class RunResult:
         )
         return f"{found} (evaluation.statistics.errors is `fail`)"
 
-    def table(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table of the run by its name in `tables.RUN_TABLES`, or some of its columns; empty if the run stopped."""
+    def table(self, name: str, *, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
+        """A table of the run by its name in `tables.RUN_TABLES`, or some of its columns, or the rows `where` something
+        holds, without the others in memory; empty if the run stopped.
+        """
         names = list(columns or RUN_TABLES[name].names)
         try:
             file = self.store.fs.open(self.store.locate(f"runs/{self.run_id}/{name}.parquet"), "rb")
         except FileNotFoundError:
             return RUN_TABLES[name].empty_table().select(names)
         with file:
+            if where is not None:
+                return pq.read_table(file, columns=names, filters=where)
             return pq.ParquetFile(file).read(columns=names)
 
     @cached_property

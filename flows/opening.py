@@ -1,0 +1,54 @@
+"""How commands open a store, and how they say what is wrong with what they were given: in one line, exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from themis_lib import InputError, RunStore
+from themis_lib.core.config import StorageConfig
+from themis_lib.core.store import open_store
+from themis_lib.errors import ConfigError
+
+#: Where the examples keep their runs.
+DEFAULT_STORE = "results"
+_BAD_INPUT = 2
+
+StoreUrl = Annotated[str, typer.Option("--store", help="A folder or fsspec URL.")]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="An option of the filesystem, key=value; ${NAME} reads the environment."),
+]
+
+
+def opened(url: str, options: list[str] | None) -> RunStore:
+    """The store at an address. Raises `InputError` where there is none, or nothing in it."""
+    store = open_store(*StorageConfig(store=url, parameters=_parameters(options or [])).resolved())
+    if not store.list("rows") and not store.list("runs"):
+        raise InputError(f"store {url!r} has no rows and no runs")
+    return store
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Say an `InputError` of the block in one line and exit."""
+    try:
+        yield
+    except InputError as error:
+        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        raise typer.Exit(_BAD_INPUT) from None
+
+
+def _parameters(options: list[str]) -> dict[str, Any]:
+    """Options as an experiment file would have them: `--option anon=true` is a boolean."""
+    pairs = [option.partition("=") for option in options]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise ConfigError(f"--option {name!r}: write key=value")
+    return {name: yaml.safe_load(value) for name, _, value in pairs}
