@@ -16,9 +16,11 @@ from flows.parameters import EvaluateParameters
 from tasks import generate, judge, parse, reduce, score
 from tasks.artifacts import first_label, live_progress, name_run, publish_report, run_label
 from tasks.caching import StoredRows, result_storage
+from tasks.crashed import close_left_behind
+from tasks.events import announce_stop
 from tasks.logs import without_tracebacks
 from tasks.runners import THREADS, RunnerName, task_runner, workers_of
-from tasks.submit import submitting
+from tasks.submit import LostWorkerError, close_lost_tasks, submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, ThemisError
 from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
@@ -27,9 +29,11 @@ from themis_lib.core.drive import run_shards
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
 
+FLOW = "evaluate"
+
 
 @flow(
-    name="evaluate",
+    name=FLOW,
     description="Evaluates an experiment, computing only the rows that its store lacks.",
     flow_run_name=first_label,
     task_runner=ThreadPoolTaskRunner(max_workers=THREADS),  # type: ignore[arg-type]
@@ -44,16 +48,21 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
         name = loaded.name
         pipeline = loaded.compile(until_stage=parameters.until_stage)
         await name_run(run_label(pipeline), "themis", name)
+        await close_left_behind(FLOW)
         if parameters.runner != "threads":
             loaded.check_portable()
         opened = loaded.open_store()
-        await asyncio.to_thread(opened.check_writable)
         gates = await asyncio.to_thread(ready_gates, parameters.gates, pipeline=pipeline, store=opened)
         storage = await result_storage(loaded.storage, opened)
         run = Run(pipeline, opened)
         return ended(await _carry_out(run, storage, parameters.runner, gates))
     except ThemisError as error:
-        return stopped(error, name, run)
+        if run and isinstance(error, LostWorkerError):
+            await close_lost_tasks(run.run_id)
+        return stopped(error, name, run if run and run.begun else None)
+    except Exception as error:
+        announce_stop(error, name, None)  # the state is Prefect's own, with a traceback in the log
+        raise
 
 
 async def _carry_out(run: Run, storage: Path | StoredRows, runner: RunnerName, gates: Sequence[ReadyGate]) -> RunResult:

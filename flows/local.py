@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import TERMINAL_STATES, State
+from prefect.context import FlowRunContext
 from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_SSL_CERT_FILE,
@@ -31,11 +32,14 @@ from prefect.settings import (
 from flows.evaluate import evaluate
 from flows.parameters import EvaluateParameters
 from flows.server import prefect_home
-from tasks.worker import OBSERVER, SUBMITTED
+from tasks.submit import ended_tasks
+from tasks.worker import OBSERVER
 from themis_lib.core.run import Run
 from themis_lib.errors import ConfigError, ThemisError, describe
 
 _RECORDING_TIMEOUT_S = 30
+#: The same after a Ctrl-C, when a person waits.
+_STOPPING_TIMEOUT_S = 10
 _PAGE = 200
 
 
@@ -54,9 +58,13 @@ class Outcome:
 async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callable[[Run], None]) -> Outcome:
     """Run the flow against a server. Raises what stopped it: `InputError`, `FatalError`, `ServerGoneError`, …"""
     runs: list[Run] = []
+    flow_run_ids: list[UUID] = []
 
     def observe(run: Run) -> None:
         runs.append(run)
+        context = FlowRunContext.get()
+        if context and context.flow_run:
+            flow_run_ids.append(context.flow_run.id)
         follow(run)
 
     token = OBSERVER.set(observe)
@@ -68,8 +76,14 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
             await _check_server(api_url)
             state: State[Any] = await evaluate(EvaluateParameters(**parameters), return_state=True)
             flow_run_id = state.state_details.flow_run_id
-            await _recorded(flow_run_id, tasks=SUBMITTED[runs[-1].run_id] if runs else 0)
+            if runs and flow_run_id:
+                await _recorded(flow_run_id, ended_tasks(runs[-1].run_id), within_s=_RECORDING_TIMEOUT_S)
             outcome = await state.aresult(raise_on_failure=False)
+    except asyncio.CancelledError:  # a Ctrl-C
+        if flow_run_ids:
+            with contextlib.suppress(httpx.HTTPError), temporary_settings(settings):
+                await _recorded(flow_run_ids[-1], ended_tasks(runs[-1].run_id), within_s=_STOPPING_TIMEOUT_S)
+        raise
     except httpx.TransportError as error:
         raise ServerGoneError(
             f"the Prefect server at {api_url} went away ({describe(error)}); every finished row is saved. Run it again "
@@ -105,18 +119,17 @@ def _one_certificate() -> Path:
     return path
 
 
-async def _recorded(flow_run_id: UUID | None, *, tasks: int) -> None:
-    """Wait until the server has every task of the flow run in its books, and none of them under way."""
-    if flow_run_id is None:
-        return
-    await asyncio.to_thread(EventsWorker.drain_all, timeout=_RECORDING_TIMEOUT_S)
-    deadline = time.monotonic() + _RECORDING_TIMEOUT_S
-    async with get_client() as client:
-        while await _ended_tasks(client, flow_run_id) < tasks and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
+async def _recorded(flow_run_id: UUID, tasks: int, *, within_s: float) -> None:
+    """Wait until the server has so many tasks of the flow run in its books, and each of them has ended there."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await asyncio.to_thread(EventsWorker.drain_all, timeout=within_s)
+            async with get_client() as client:
+                while await _count_ended(client, flow_run_id) < tasks:
+                    await asyncio.sleep(0.1)
 
 
-async def _ended_tasks(client: PrefectClient, flow_run_id: UUID) -> int:
+async def _count_ended(client: PrefectClient, flow_run_id: UUID) -> int:
     of_flow_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
     ended = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=list(TERMINAL_STATES))))
     count = 0

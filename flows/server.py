@@ -17,7 +17,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ _STARTED: list[subprocess.Popen[bytes]] = []
 
 def prefect_home() -> Path:
     """Where Prefect keeps its database, and this module the record of its server."""
-    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().absolute()
 
 
 def server_address() -> str:
@@ -47,7 +46,7 @@ def server_address() -> str:
 def running_server() -> str | None:
     """The API address of the server that was started here, if it answers."""
     record = _read_record()
-    return record["api_url"] if record and _answers(record["api_url"]) else None
+    return record["api_url"] if record and _is_ours(record["api_url"]) else None
 
 
 def ensure_server() -> str:
@@ -75,9 +74,23 @@ def stop_server() -> bool:
 
 
 def _start() -> str:
-    port = _free_port()
-    api_url = f"http://127.0.0.1:{port}/api"
-    log = prefect_home() / "themis-server.log"
+    """Start the server. Where another one takes the port meanwhile, the second try finds it taken."""
+    for _ in range(2):
+        port = _free_port()
+        api_url = f"http://127.0.0.1:{port}/api"
+        process = _launch(port, api_url)
+        _record_path().write_text(json.dumps({"pid": str(process.pid), "api_url": api_url}))
+        try:
+            if _comes_up(process, api_url):
+                return api_url
+        except BaseException:  # a Ctrl-C while it starts leaves nothing behind
+            stop_server()
+            raise
+        stop_server()
+    raise ThemisError(f"the local Prefect server did not start; its log is {_log_path()}")
+
+
+def _launch(port: int, api_url: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "PREFECT_HOME": str(prefect_home()),
@@ -87,29 +100,33 @@ def _start() -> str:
         "DO_NOT_TRACK": "1",
     }
     environment.pop("PREFECT_API_URL", None)
-    with log.open("ab") as output:
+    with _log_path().open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             cwd=_settings_directory(), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
     _STARTED.append(process)
-    _record_path().write_text(json.dumps({"pid": str(process.pid), "api_url": api_url}))
+    return process
+
+
+def _comes_up(process: subprocess.Popen[bytes], api_url: str) -> bool:
+    """Wait until a server answers; false where it ended instead, or never does."""
     deadline = time.monotonic() + _START_TIMEOUT_S
-    try:
-        while not _answers(api_url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise ThemisError(f"the local Prefect server did not start; its log is {log}")
-            time.sleep(0.05)
-    except BaseException:  # a Ctrl-C while it starts leaves nothing behind
-        stop_server()
-        raise
-    return api_url
+    while process.poll() is None and time.monotonic() < deadline:
+        if _is_ours(api_url):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _settings_directory() -> Path:
     """The directory of `prefect.toml`: beside this module in a wheel, above it in a checkout."""
     return next((place for place in (_HERE, _HERE.parent) if (place / "prefect.toml").exists()), _HERE)
+
+
+def _log_path() -> Path:
+    return prefect_home() / "themis-server.log"
 
 
 def _record_path() -> Path:
@@ -124,11 +141,12 @@ def _read_record() -> dict[str, str] | None:
         return None
 
 
-def _answers(api_url: str) -> bool:
+def _is_ours(api_url: str) -> bool:
+    """Whether a server answers that keeps its records here, and not another that was given the same port."""
     try:
-        with urllib.request.urlopen(f"{api_url}/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
+        with urllib.request.urlopen(f"{api_url}/admin/settings", timeout=2) as response:
+            return Path(json.load(response)["home"]) == prefect_home()
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

@@ -2,7 +2,7 @@
 
     themis.run.completed            every row, or all but some rows, has a result
     themis.run.failed               no row succeeded, a gate failed, or something stopped the run: bad input, a refused
-                                    credential
+                                    credential, a defect of a component
     themis.run.stopped-at-budget    the next call could have cost more than was left
 
 The resource of an event is the experiment, `themis.experiment.<name>`; its payload says which run and how it went.
@@ -18,7 +18,7 @@ from tasks.artifacts import artifact_name
 from themis_lib import RunResult
 from themis_lib.core.manifest import GateOutcome
 from themis_lib.core.summary import ALL_CASES
-from themis_lib.errors import BudgetError, ThemisError
+from themis_lib.errors import BudgetError, ThemisError, describe
 
 COMPLETED, FAILED, STOPPED = "themis.run.completed", "themis.run.failed", "themis.run.stopped-at-budget"
 
@@ -30,9 +30,10 @@ def announce_result(result: RunResult, message: str) -> None:
     _announce(event, result.manifest.name, message, result)
 
 
-def announce_stop(error: ThemisError, name: str, result: RunResult | None) -> None:
+def announce_stop(error: Exception, name: str, result: RunResult | None) -> None:
     """Say what stopped a run; one that bad input kept from beginning has no result."""
-    _announce(STOPPED if isinstance(error, BudgetError) else FAILED, name, str(error), result)
+    message = str(error) if isinstance(error, ThemisError) else describe(error)
+    _announce(STOPPED if isinstance(error, BudgetError) else FAILED, name, message, result)
 
 
 def _announce(event: str, name: str, message: str, result: RunResult | None) -> None:

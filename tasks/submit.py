@@ -7,7 +7,8 @@ starts no workers.
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import BrokenExecutor
+from collections import defaultdict
+from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task, exponential_backoff
 
 from tasks.caching import StoredRows, cache_key
-from tasks.worker import SUBMITTED
+from tasks.crashed import close_lost
 from themis_lib.core.pipeline import RunStage
 from themis_lib.core.run import Run
 from themis_lib.core.stage import Shard, Stage
 from themis_lib.core.tables import Part
 from themis_lib.errors import ShardError, ThemisError, describe
+
+#: The tasks of each run, so that whoever leaves can wait until all of them are on record.
+_SUBMITTED: defaultdict[str, list[PrefectFuture[Any]]] = defaultdict(list)
 
 
 class LostWorkerError(ThemisError):
@@ -59,18 +63,39 @@ def submitting(run: Run, task: Task[..., Any], *, storage: Path | StoredRows, ru
             "label": f"{stage.label} {shard.label}",
             "cache_key": cache_key(stage, shard, run.store),
         }
-        SUBMITTED[run.run_id] += 1
-        try:
-            part = await _part(configured.submit(**parameters) if known else runner.submit(fresh, parameters))
-        except LostWorkerError:
-            del SUBMITTED[run.run_id]  # what was lost will never be on record
-            raise
+        future = configured.submit(**parameters) if known else runner.submit(fresh, parameters)
+        _SUBMITTED[run.run_id].append(future)
+        part = await _part(future)
         if elsewhere and not known:
             run.progress.advance_by(stage.label, part)
         run.progress.finish(stage.label, part)
         return part
 
     return submit
+
+
+def ended_tasks(run_id: str) -> int:
+    """How many tasks of a run have come to an end, of which the server is told: once the run's runner is closed."""
+    return sum(not _is_dropped(future) and not _is_lost(future) for future in _SUBMITTED.pop(run_id, ()))
+
+
+async def close_lost_tasks(run_id: str) -> None:
+    """Tell the server of tasks that they have crashed, since the processes that computed them cannot."""
+    await close_lost([future.task_run_id for future in _SUBMITTED[run_id] if _is_lost(future)])
+
+
+def _is_dropped(future: PrefectFuture[Any]) -> bool:
+    """Whether a task was taken out of the queue before it began; clusters do not tell."""
+    wrapped = getattr(future, "wrapped_future", None)
+    return isinstance(wrapped, Future) and wrapped.cancelled()
+
+
+def _is_lost(future: PrefectFuture[Any]) -> bool:
+    """Whether a task's process ended in the middle of it; clusters do not tell."""
+    wrapped = getattr(future, "wrapped_future", None)
+    if not isinstance(wrapped, Future) or wrapped.cancelled() or not wrapped.done():
+        return False
+    return isinstance(wrapped.exception(), BrokenExecutor)
 
 
 async def _part(future: PrefectFuture[Any]) -> Part:

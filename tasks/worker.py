@@ -1,8 +1,8 @@
-"""What a task finds in its process: the run it works for, and the event loop that all tasks share.
+"""What a task finds in its process: the run it works for, and its store.
 
-One loop serves every shard of the process, so that one limiter bounds the requests in flight and one client serves
-them all. A task in another process, on this machine or another, rebuilds its run from the experiment's plain data,
-once for all tasks of the process, and gives back with its table what it has counted.
+One event loop serves every shard of the process, so that one limiter bounds the requests in flight and one client
+serves them all. A task in another process, on this machine or another, rebuilds its run from the experiment's plain
+data, once for all tasks of the process, and gives back with its table what it has counted.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeVar
+from typing import Any
 
-from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.events.worker import EventsWorker
 
+from tasks.loop import shared_loop
 from themis_lib import Experiment
 from themis_lib.core.config import StorageConfig
 from themis_lib.core.pipeline import Pipeline
@@ -36,12 +35,9 @@ from themis_lib.core.store import RunStore, open_store
 from themis_lib.core.tables import Part
 from themis_lib.errors import FatalError, ShardError
 
-T = TypeVar("T")
 _RUNS: dict[str, Run] = {}
 _LEAVING = threading.Event()
 _PATIENCE_S = 5.0
-#: How many tasks a run has submitted, so that whoever leaves can wait until all of them are on record.
-SUBMITTED: Counter[str] = Counter()
 #: Called with the run when a flow of this context starts one, for a display that follows it.
 OBSERVER: ContextVar[Callable[[Run], None] | None] = ContextVar("observer", default=None)
 
@@ -102,8 +98,7 @@ def check_going_on(run_id: str) -> None:
 def _computed(pipeline: Pipeline, store: RunStore, progress: Progress, work: Mapping[str, Any]) -> Part:
     stage, run_id = pipeline.stage(work["stage"]), work["run_id"]
     shard = Shard.from_json(work["shard"])
-    with _global_limit(stage):
-        check_going_on(run_id)  # it may have ended while the shard waited for its slot
+    with _global_limit(stage, run_id):
         return shared_loop().run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
 
 
@@ -141,23 +136,30 @@ async def end_dask_tasks(run_id: str, dask_worker: Any = None) -> None:
 
 
 @contextmanager
-def _global_limit(stage: Stage) -> Iterator[None]:
+def _global_limit(stage: Stage, run_id: str) -> Iterator[None]:
     """A slot of the Prefect concurrency limit that a stage's generator names, which every process on a server shares.
 
-    Raises `FatalError` where the server has no such limit.
+    Raises `FatalError` where the server has no such limit, or the run has ended while the shard waited.
     """
     name = getattr(getattr(stage, "generator", None), "global_limit", None)
     if name is None:
+        check_going_on(run_id)
         yield
         return
     with ExitStack() as held:
-        try:
-            held.enter_context(concurrency(name, occupy=1, strict=True))
-        except ConcurrencySlotAcquisitionError:
-            raise FatalError(
-                f"global_limit: the Prefect server has no concurrency limit {name!r}; create it with "
-                f"`prefect gcl create {name} --limit 8`"
-            ) from None
+        while True:
+            check_going_on(run_id)
+            try:
+                held.enter_context(concurrency(name, occupy=1, strict=True, timeout_seconds=_PATIENCE_S))
+                break
+            except AcquireConcurrencySlotTimeoutError:
+                continue  # a run that was stopped meanwhile waits no longer
+            except ConcurrencySlotAcquisitionError:
+                raise FatalError(
+                    f"global_limit: the Prefect server has no concurrency limit {name!r}; create it with "
+                    f"`prefect gcl create {name} --limit 8`"
+                ) from None
+        check_going_on(run_id)
         yield
 
 
@@ -204,51 +206,3 @@ def _with_counts(part: Part, progress: Progress) -> Part:
         return part
     usage = None if counts.usage is None else counts.usage.model_dump()
     return replace(part, computed=counts.computed, usage=usage)
-
-
-class SharedLoop:
-    """An event loop on a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._running: dict[str, set[Future[Any]]] = {}
-        self._closed: set[str] = set()
-        threading.Thread(target=self._loop.run_forever, name="stages", daemon=True).start()
-
-    def run(self, group: str, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end and return what it returns; `cancel(group)` stops it."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        running = self._running.setdefault(group, set())
-        running.add(future)
-        try:
-            return future.result()
-        finally:
-            running.discard(future)
-
-    def check_open(self, group: str) -> None:
-        """Raises `FatalError` for a group that was cancelled: nothing of it begins any more."""
-        if group in self._closed:
-            raise FatalError(f"run {group} has ended")
-
-    def cancel(self, group: str) -> None:
-        """Stop everything of a group in one step of the loop, so that none takes up what another lets go."""
-        self._closed.add(group)
-        futures = list(self._running.pop(group, ()))
-        self._loop.call_soon_threadsafe(lambda: [future.cancel() for future in futures])
-
-    def cancel_all(self) -> None:
-        """Stop everything."""
-        for group in list(self._running):
-            self.cancel(group)
-
-
-_LOOPS: list[SharedLoop] = []
-_LOOP_LOCK = threading.Lock()
-
-
-def shared_loop() -> SharedLoop:
-    """The loop of this process; tasks that ask at once get the same one, so that one limit bounds them all."""
-    with _LOOP_LOCK:
-        if not _LOOPS:
-            _LOOPS.append(SharedLoop())
-    return _LOOPS[0]

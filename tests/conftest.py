@@ -46,7 +46,7 @@ def s3_options() -> Iterator[dict[str, str]]:
     server.start()
     host, port = server.get_host_and_port()
     options = {"endpoint_url": f"http://{host}:{port}", "key": "testing", "secret": "testing"}
-    s3fs.S3FileSystem(**options).mkdir("themis")
+    s3fs.S3FileSystem(**options).makedirs("themis", exist_ok=True)  # servers of one process share their buckets
     yield options
     server.stop()
 

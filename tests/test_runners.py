@@ -168,7 +168,7 @@ def test_killed_run_leaves_no_process(prefect_api: str, tmp_path: Path) -> None:
 
 
 def test_lost_worker_is_one_clear_error(prefect_api: str, tmp_path: Path) -> None:
-    """A worker that the system kills stops the run with what to do; its finished rows are saved."""
+    """A worker that the system kills stops the run with what to do; its finished rows are saved, its tasks crashed."""
     running, children = started_and_busy(tmp_path, prefect_api, "processes")
     for child in children:
         if "spawn_main" in " ".join(child.cmdline()):
@@ -178,3 +178,4 @@ def test_lost_worker_is_one_clear_error(prefect_api: str, tmp_path: Path) -> Non
     assert 1 == running.returncode, output
     assert "a worker process ended in the middle of a shard" in " ".join(output.split())
     assert "Traceback" not in output
+    assert {} == unfinished(prefect_api)

@@ -204,6 +204,23 @@ def test_keep_part_keeps_what_is_there(open_store: OpenStore) -> None:
     assert before == open_store().list("rows/cases")
 
 
+def test_held_file_is_read_where_it_is(open_store: OpenStore) -> None:
+    """A file at hand is read as it was written, one known to be missing is missing, and removal is not hidden."""
+    store = open_store()
+    for name in ("a", "b", "c"):
+        store.replace(f"runs/{name}", b"stored")
+
+    store.hold({"runs/a": b"at hand", "runs/b": b"at hand", "runs/d": None})
+    store.remove("runs/b")
+
+    assert [b"at hand", b"stored"] == [store.open(f"runs/{name}").read() for name in ("a", "c")]
+    for name in ("b", "d"):
+        with pytest.raises(FileNotFoundError):
+            store.open(f"runs/{name}")
+    store.hold({})
+    assert b"stored" == store.open("runs/a").read()
+
+
 def random_table() -> pa.Table:
     """Numbers that do not compress, so that a changed byte is a changed number and nothing else."""
     return pa.table({"value": np.random.default_rng(0).random(64)})

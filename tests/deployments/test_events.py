@@ -18,7 +18,7 @@ from tests.deployments.conftest import prefect
 from tests.drivers import flow_outcome
 from tests.flows.test_provider_runs import spec as metered
 from tests.test_edit_costs import base
-from themis_lib import BudgetError, InputError
+from themis_lib import BudgetError, InputError, ThemisError
 
 
 def event_of(api: Api, name: str, experiment: str) -> Any:
@@ -73,6 +73,17 @@ def test_bad_input_is_announced_as_a_failure(api: Api, tmp_path: Path) -> None:
 
     assert "did you mean 'builtin/exact_match'?" in event.payload["message"]
     assert "run_id" not in event.payload
+
+
+def test_defect_is_announced_as_a_failure(api: Api, tmp_path: Path) -> None:
+    """Also an error that nobody foresaw, such as a file where the store has a folder."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/rows").touch()
+
+    with pytest.raises(ThemisError, match="the flow run ended Failed"):
+        flow_outcome({**base(tmp_path / "store"), "name": "unforeseen"}, tmp_path, api.url)
+
+    assert "Error: [Errno" in event_of(api, "themis.run.failed", "unforeseen").payload["message"]
 
 
 @pytest.fixture

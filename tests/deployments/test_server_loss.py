@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from flows.server import _answers
 from tests.deployments.api import CASES, IN_FLIGHT, ROOT, calls, experiment_file, wait_for_calls
 from tests.deployments.test_worker import last_run, undisturbed
 from tests.tables import tables_of
@@ -37,8 +37,13 @@ class Server:
             cwd=ROOT, env={**os.environ, "PREFECT_HOME": str(self.home)},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        while not _answers(self.url):
+        while not self.answers():
             assert self.process.poll() is None
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=2) as response:
+            return bool(response.status == 200)
+        return False
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -1,19 +1,25 @@
-"""A task on another machine rebuilds its run from plain data, and fills the same store."""
+"""A task elsewhere rebuilds its run from plain data, fills the same store, and ends with its run."""
 
 from __future__ import annotations
 
 import dataclasses
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.worker import compute_shard
+from tasks.worker import _global_limit, compute_shard, end_tasks
 from tests.counting import CALLS
 from tests.test_edit_costs import base
 from tests.unsteady import BUILT
-from themis_lib import ComponentError, Experiment, RunStore, ShardError
+from themis_lib import ComponentError, Experiment, FatalError, RunStore, ShardError
 from themis_lib.core.spec import experiment_from_spec
 
 
@@ -102,3 +108,23 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
     compute_shard({**work, "stage": "parse", "shard": {**work["shard"], "outputs": generated.to_json()}})
 
     assert {"parser": 1} == BUILT
+
+
+def test_stopped_run_waits_for_no_slot(prefect_api: str) -> None:
+    """A shard that waits for a global limit ends when its run is stopped, though the slot is never free."""
+    stage: Any = SimpleNamespace(generator=SimpleNamespace(global_limit="taken"))
+
+    def wait_for_slot() -> None:
+        with temporary_settings({PREFECT_API_URL: prefect_api}), _global_limit(stage, "waiting"):
+            pass
+
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        with get_client(sync_client=True) as client:
+            client._client.post("/v2/concurrency_limits/", json={"name": "taken", "limit": 1}).raise_for_status()
+        with concurrency("taken", occupy=1, strict=True), ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(wait_for_slot)
+            time.sleep(0.5)
+            end_tasks("waiting")
+
+            with pytest.raises(FatalError, match="run waiting has ended"):
+                waiting.result(timeout=30)

@@ -27,6 +27,8 @@ from themis_lib.errors import InputError
 CASES_VERSION = 1
 _DIRECTORY = "rows/cases"
 _FIRST_SHARD_ROWS = 4096
+#: The same where each file of a shard takes requests.
+_FIRST_REMOTE_ROWS = 16_384
 #: The same where shards are spread over processes, so that also a small dataset has some for each.
 _FIRST_SPREAD_ROWS = 256
 _LARGEST_SHARD_ROWS = 32_768
@@ -40,15 +42,22 @@ _JSON_COLUMNS = {"input", "expected_output", "metadata"}
 class Cut:
     """How datasets are cut: what the generator reads, the samples of a case, and the cases of a shard if fixed.
 
-    Cases that agree in what the generator reads are counted as occurrences, unless it is deterministic. `spread` cuts
-    smaller shards, for several processes.
+    Cases that agree in what the generator reads are counted as occurrences, unless it is deterministic. Where their
+    number is not fixed, the first shards have `first_rows` rows of outputs.
     """
 
     reads: tuple[str, ...]
     samples: int
     shard_size: int | None
     deterministic: bool
-    spread: bool = False
+    first_rows: int = _FIRST_SHARD_ROWS
+
+
+def first_rows(store: RunStore, *, spread: bool) -> int:
+    """The rows of the first shards: few to `spread` them over processes, many in a store that is asked by requests."""
+    if spread:
+        return _FIRST_SPREAD_ROWS
+    return _FIRST_SHARD_ROWS if store.local or store.in_memory else _FIRST_REMOTE_ROWS
 
 
 def shards_of(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> Iterator[Shard]:
@@ -98,8 +107,14 @@ def _recorded_shards(store: RunStore, name: str) -> list[Shard] | None:
         shards = [Shard.from_json(shard) for shard in json.loads(store.read_bytes(name))]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    return shards if _are_present(store, [shard.cases.path for shard in shards]) else None
+
+
+def _are_present(store: RunStore, paths: Sequence[str]) -> bool:
+    if len(paths) == 1:
+        return store.read_table(paths[0]) is not None  # which the run will read: no request more
     present = store.list(_DIRECTORY)
-    return shards if all(PurePath(shard.cases.path).name in present for shard in shards) else None
+    return all(PurePath(path).name in present for path in paths)
 
 
 def _cut_datasets(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> Iterator[Shard]:
@@ -119,7 +134,7 @@ def _cut_datasets(datasets: Sequence[AnyDataset], store: RunStore, cut: Cut) -> 
 
 def _sizes(cut: Cut) -> Iterator[int]:
     """Cases in each shard. Sizes depend on the position alone, so that a dataset that grows keeps its shards."""
-    size = _FIRST_SPREAD_ROWS if cut.spread else _FIRST_SHARD_ROWS
+    size = cut.first_rows
     while True:
         for _ in range(_SHARDS_OF_A_SIZE):
             yield cut.shard_size or max(size // cut.samples, 1)

@@ -106,8 +106,7 @@ class PartJournal(Journal):
 
     def close(self) -> None:
         self.flush()
-        if self._paths:
-            self._rows.refresh()
+        self._rows.learn(self._paths)
 
     def discard(self) -> None:
         self._pending = []

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from themis_lib.core.budget import Budget
-from themis_lib.core.cases import Cut, shards_of
+from themis_lib.core.cases import Cut, first_rows, shards_of
 from themis_lib.core.components import build, component_name
 from themis_lib.core.datasets import case_tables
 from themis_lib.core.generate import GenerateStage, check_bounded, check_instructions
@@ -104,7 +104,7 @@ class Pipeline:
             samples=self.samples,
             shard_size=self.experiment.runtime.shard_size,
             deterministic=self.generate.deterministic,
-            spread=spread,
+            first_rows=first_rows(store, spread=spread),
         )
         return shards_of(self.experiment.datasets, store, cut)
 

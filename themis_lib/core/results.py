@@ -132,7 +132,7 @@ class RunResult:
         """
         names = list(columns or RUN_TABLES[name].names)
         try:
-            file = self.store.fs.open(self.store.locate(f"runs/{self.run_id}/{name}.parquet"), "rb")
+            file = self.store.open(f"runs/{self.run_id}/{name}.parquet")
         except FileNotFoundError:
             return RUN_TABLES[name].empty_table().select(names)
         with file:
@@ -146,10 +146,10 @@ class RunResult:
         return CaseSequence({name: self._file(name) for name in RUN_TABLES if name != "summary"})
 
     def _file(self, name: str) -> pq.ParquetFile | None:
-        path = f"runs/{self.run_id}/{name}.parquet"
-        if not self.store.exists(path):
+        try:
+            return pq.ParquetFile(self.store.open(f"runs/{self.run_id}/{name}.parquet"))
+        except FileNotFoundError:
             return None
-        return pq.ParquetFile(self.store.fs.open(self.store.locate(path), "rb"))
 
 
 class CaseSequence(Sequence[CaseResult]):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,16 +48,20 @@ class RowSet:
         self._index = KeyIndex()
         self._names: dict[str, bool] = {}  # whether the file's keys are in the index yet
         self._paths: list[str] = []  # in the order of the index's locators
-        self._listed_at = -_FRESH_S
+        self._listed_at: float | None = None
         self._lock = threading.RLock()
 
     def shard(self, name: str) -> Part | None:
         """The reference to a complete shard; null where it has not been computed."""
+        path = self.path(name)
+        if not self._store.local and self._listed_at is None:  # one request where to list first takes two
+            part = self._store.read_part(path)
+            if part is not None:
+                self.learn([path])
+                return part
         if name + _SUFFIX not in self._names:
             self._refresh_older(0 if self._store.local else _FRESH_S)
-        if name + _SUFFIX not in self._names:
-            return None
-        return self._store.read_part(f"{self.directory}/{name}{_SUFFIX}")
+        return self._store.read_part(path) if name + _SUFFIX in self._names else None
 
     @staticmethod
     def is_loose(name: str) -> bool:
@@ -97,7 +101,7 @@ class RowSet:
             positions, rows = self.find(table["key"].combine_chunks())
             part = self._store.create_part(self.path(name), _replaced(table, positions, rows))
             if not self._store.local:
-                self._names.setdefault(name + _SUFFIX, False)  # at once: the next listing may be a while away
+                self.learn([part.path])  # at once: the next listing may be a while away
             return part
 
     def save(self, table: pa.Table) -> str:
@@ -131,9 +135,15 @@ class RowSet:
                 if name.endswith(_SUFFIX) and not name.startswith("."):
                     self._names.setdefault(name, False)
 
+    def learn(self, paths: Iterable[str]) -> None:
+        """Take files for found that were written here, without looking for others."""
+        with self._lock:
+            for path in paths:
+                self._names.setdefault(path.removeprefix(f"{self.directory}/"), False)
+
     def _refresh_older(self, seconds: float) -> None:
         with self._lock:  # who waits here for another thread's listing need not list again
-            if time.monotonic() - self._listed_at >= seconds:
+            if self._listed_at is None or time.monotonic() - self._listed_at >= seconds:
                 self.refresh()
 
     def names(self) -> list[str]:

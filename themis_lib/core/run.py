@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from themis_lib.core.agreement import Labels
 from themis_lib.core.identity import load_json
@@ -32,6 +30,7 @@ from themis_lib.core.shards import read, sample_rows
 from themis_lib.core.stage import Shard
 from themis_lib.core.store import RunStore
 from themis_lib.core.summary import Scores, lacks_scores, summarise
+from themis_lib.core.table_writers import TableWriters
 from themis_lib.core.tables import RUN_TABLES
 from themis_lib.errors import describe
 
@@ -49,8 +48,9 @@ class Run:
         self.store = store
         self.run_id = run_id or new_run_id()
         self.progress = Progress()
+        self.begun = False
         self.result: RunResult | None = None
-        self._tables = _TableWriters(store, f"runs/{self.run_id}")
+        self._tables = TableWriters(store, f"runs/{self.run_id}")
         self._scores = Scores(pipeline.experiment.evaluation)
         self._labels = Labels(pipeline.experiment.evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
@@ -63,6 +63,7 @@ class Run:
     def __enter__(self) -> Run:
         with self.store.refusals():
             write_manifest(self.store, self._manifest)
+        self.begun = True
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
@@ -172,43 +173,6 @@ class Run:
         }
         self._manifest = Manifest.model_validate({**self._manifest.model_dump(), **closing})
         write_manifest(self.store, self._manifest)
-
-
-class _TableWriters:
-    """The Parquet files of a run, a row group for each shard; they bear their names once they are complete."""
-
-    def __init__(self, store: RunStore, directory: str) -> None:
-        self._store = store
-        self._directory = directory
-        self._suffix = f".{uuid.uuid4().hex}.tmp" if store.local else ""
-        self._open: dict[str, tuple[Any, pq.ParquetWriter]] = {}
-
-    def write(self, name: str, table: pa.Table) -> None:
-        if name not in self._open:
-            path = f"{self._directory}/{name}.parquet{self._suffix}"
-            self._store.make_folder(path)
-            file = self._store.fs.open(self._store.locate(path), "wb")
-            plain = [column for column in table.column_names if column not in ("key", "latency_s")]
-            writer = pq.ParquetWriter(file, RUN_TABLES[name], compression="zstd", use_dictionary=plain)
-            self._open[name] = (file, writer)
-        self._open[name][1].write_table(table, row_group_size=max(table.num_rows, 1))
-
-    def close(self) -> None:
-        for name, (file, writer) in self._open.items():
-            writer.close()
-            file.close()
-            if self._suffix:
-                path = self._store.locate(f"{self._directory}/{name}.parquet")
-                self._store.fs.mv(path + self._suffix, path)
-        self._open = {}
-
-    def abandon(self) -> None:
-        for name, (file, _) in self._open.items():
-            with contextlib.suppress(Exception):
-                file.discard() if hasattr(file, "discard") else file.close()
-                if self._suffix:
-                    self._store.fs.rm_file(self._store.locate(f"{self._directory}/{name}.parquet{self._suffix}"))
-        self._open = {}
 
 
 def _usage_in(table: pa.Table, counted: set[bytes]) -> TokenUsage | None:

@@ -203,6 +203,7 @@ async def _flushing(journal: Journal) -> AsyncIterator[None]:
         yield
     finally:
         flushing.cancel()
+        await asyncio.gather(flushing, return_exceptions=True)  # rows it could not save, the journal still has
 
 
 class _Collector:

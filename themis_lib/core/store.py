@@ -7,6 +7,7 @@ the few small files that change (a manifest). A part that cannot be read is repo
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import threading
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
@@ -68,6 +69,7 @@ class RunStore:
         self._tables: OrderedDict[str, pa.Table] = OrderedDict()
         self._cached_bytes = 0
         self._row_sets: dict[str, RowSet] = {}
+        self._held: dict[str, bytes | None] = {}
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -141,6 +143,19 @@ class RunStore:
         """The content of a file. Raises `FileNotFoundError`."""
         return bytes(self.fs.cat_file(self.locate(path)))
 
+    def open(self, path: str) -> IO[bytes]:
+        """A file to read; one that is held is read without a request. Raises `FileNotFoundError`."""
+        if path not in self._held:
+            return self.fs.open(self.locate(path), "rb")  # type: ignore[no-any-return]
+        content = self._held[path]
+        if content is None:
+            raise FileNotFoundError(path)
+        return io.BytesIO(content)
+
+    def hold(self, contents: Mapping[str, bytes | None]) -> None:
+        """Keep files at hand that were just written, null for one that there is not, in place of those held before."""
+        self._held = dict(contents)
+
     def create(self, path: str, content: bytes) -> bool:
         """Write a file unless there is one; returns whether this call wrote it."""
         target = self.locate(path)
@@ -170,6 +185,7 @@ class RunStore:
         """Remove a file; nothing happens where there is none."""
         with contextlib.suppress(FileNotFoundError), self._files:
             self.fs.rm_file(self.locate(path))
+        self._held.pop(path, None)
         self._forget(path)
 
     def create_part(self, path: str, table: pa.Table) -> Part:
