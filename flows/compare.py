@@ -1,6 +1,7 @@
 """Compare runs with a baseline, the first one named.
 
-    python -m flows.compare RUN_A RUN_B … [--store URL] [--cluster-by COLUMN] [--slice COLUMN …] [--delta D]
+    python -m flows.compare RUN_A RUN_B … [--store URL] [--option KEY=VALUE …]
+                            [--cluster-by COLUMN] [--slice COLUMN …] [--delta D]
                             [--html FILE] [--markdown FILE] [--csv FILE] [--latex FILE]
                             [--gate GATE …] [--junit FILE]
 
@@ -11,7 +12,7 @@ and all gates passed; 2 bad input; 5 a gate failed; 6 no gate failed, but the da
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -22,16 +23,15 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.display import gates_text
-from flows.exit_codes import BAD_INPUT, gates_code
-from themis_lib import InputError, RunResult, RunStore, compare
+from flows.exit_codes import gates_code
+from flows.opening import DEFAULT_STORE, Options, StoreUrl, one_line_errors, opened, write_text
+from themis_lib import RunResult, RunStore, compare
 from themis_lib.comparison.gate import Gate, check_names, parse_gate
 from themis_lib.comparison.gate_baselines import BASELINE, ReadyGate, check_baseline
 from themis_lib.comparison.gate_outcomes import judge
 from themis_lib.comparison.models import Comparison, Difference
-from themis_lib.core.config import StorageConfig
 from themis_lib.core.find_run import find_run
 from themis_lib.core.manifest import GateRecord, worst_outcome
-from themis_lib.core.store import open_store
 from themis_lib.core.summary import ALL_CASES
 from themis_lib.errors import ConfigError
 from themis_lib.report.comparison_markdown import (
@@ -56,7 +56,8 @@ from themis_lib.report.exports import csv_table, latex_table
 from themis_lib.report.junit import check_junit, junit_xml
 
 _VERDICT_STYLE = {"better": "green", "worse": "red", "same": "cyan", "cannot tell": "yellow"}
-_TEXT_HEADINGS = {"run", "experiment", "status", "dataset", "slice", "metric", "case", "verdict"}
+_LOG_WIDTH = 1000
+_TEXT_HEADINGS = {"run", "dataset", "slice", "metric", "case", "verdict"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,7 +65,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     runs: Annotated[list[str], typer.Argument(help="The baseline, then one run or more to compare with it.")],
-    store: Annotated[str, typer.Option(help="The folder or fsspec URL of the runs.")] = "results",
+    store: StoreUrl = DEFAULT_STORE,
+    option: Options = None,
     cluster_by: Annotated[str | None, typer.Option(help="A metadata column: its cases count as dependent.")] = None,
     slices: Annotated[list[str] | None, typer.Option("--slice", help="A metadata column to compare by.")] = None,
     delta: Annotated[float | None, typer.Option(help="The difference that matters.")] = None,
@@ -77,24 +79,21 @@ def main(
 ) -> None:
     """Compare runs: differences with intervals and exact tests, flips, cost, and what the data could have shown."""
     console = Console()
-    try:
+    with one_line_errors():
         check_junit(junit, gate)
-        opened = open_store(*StorageConfig(store=store).resolved())
-        baseline, *candidates = (find_run(opened, run) for run in runs)
+        source = opened(store, option)
+        baseline, *candidates = (find_run(source, run) for run in runs)
         by = _Columns(cluster_by, tuple(slices or ()))
-        ready = [(run, _ready_gates(gate or [], opened, baseline, run, by)) for run in candidates]
+        ready = [(run, _ready_gates(gate or [], source, baseline, run, by)) for run in candidates]
         comparison = compare(baseline, *candidates, cluster_by=cluster_by, slices=by.slices, delta=delta)
-        records = [record for run, gates in ready for record in judge(run, gates)]
-        _print(comparison, records, console)
+        outcomes = {run.run_id: judge(run, gates) for run, gates in ready}
+        _print(comparison, outcomes, console)
         _write(markdown, lambda: comparison_markdown(comparison))
         _write(csv, lambda: csv_table(tuple(Difference.model_fields), map(_values, comparison.differences)))
         _write(latex, lambda: latex_table(*_latex_parts(comparison)))
         _write(html, lambda: _page(comparison, [baseline, *candidates]))
-        _write(junit, lambda: junit_xml(records, name=comparison.baseline.name))
-    except InputError as error:
-        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-        raise typer.Exit(BAD_INPUT) from None
-    raise typer.Exit(gates_code(worst_outcome(records)))
+        _write(junit, lambda: junit_xml({side.run_id: outcomes[side.run_id] for side in comparison.runs[1:]}))
+    raise typer.Exit(gates_code(worst_outcome([record for records in outcomes.values() for record in records])))
 
 
 class _Columns(NamedTuple):
@@ -109,12 +108,12 @@ def _ready_gates(
 ) -> list[ReadyGate]:
     """The gates for one run, every name in them checked."""
     summary = run.summary
-    columns = {row.slice.partition("=")[0] for row in summary if row.slice != ALL_CASES}
+    summarised = {row.slice.partition("=")[0] for row in summary if row.slice != ALL_CASES}
     ready = []
     for gate in map(parse_gate, texts):
         check_names(
             gate, metric_ids={row.metric_id for row in summary}, dataset_ids={row.dataset_id for row in summary},
-            columns=columns.union(by.slices),
+            columns=summarised if gate.baseline is None else summarised.union(by.slices),
         )  # fmt: skip
         ready.append(ReadyGate(gate, _baseline_of(gate, store, baseline, run), by.cluster_by))
     return ready
@@ -130,23 +129,26 @@ def _baseline_of(gate: Gate, store: RunStore, baseline: RunResult, run: RunResul
     return found
 
 
-def _print(comparison: Comparison, records: Sequence[GateRecord], console: Console) -> None:
+def _print(comparison: Comparison, gates: Mapping[str, Sequence[GateRecord]], console: Console) -> None:
     console.print(
         Text.assemble((comparison.baseline.name, "bold"), f"  {verdict_line(comparison)} on {_on(comparison)}")
     )
-    console.print(_table(comparison, SIDE_HEADINGS, [side_cells(side) for side in comparison.runs]))
+    console.print(_sides(comparison))
     differences = comparison.differences
-    console.print(_table(comparison, DIFFERENCE_HEADINGS, [difference_cells(item) for item in differences]))
-    console.print(_table(comparison, TEST_HEADINGS, [test_cells(item) for item in differences]))
+    _print_table(_table(comparison, DIFFERENCE_HEADINGS, map(difference_cells, differences)), console)
+    _print_table(_table(comparison, TEST_HEADINGS, map(test_cells, differences)), console)
     _print_lines("tests", method_lines(comparison), console)
     _print_lines("power", power_lines(comparison), console)
     _print_lines("differs", list(identity_lines(comparison)), console)
     _print_lines("unmatched", [unmatched_line(item) for item in comparison.unmatched], console)
     if comparison.flips:
         _print_lines("flips", [flips_line(comparison)], console)
-        console.print(_table(comparison, FLIP_HEADINGS, [flip_cells(flip) for flip in shown_flips(comparison)]))
-    if records:
-        console.print(gates_text(records), soft_wrap=True)
+        _print_table(_table(comparison, FLIP_HEADINGS, map(flip_cells, shown_flips(comparison))), console)
+    for run_id, records in gates.items():
+        if records and len(gates) > 1:
+            console.print(Text(run_id, style="bold"))
+        if records:
+            console.print(gates_text(records), soft_wrap=True)
 
 
 def _print_lines(name: str, lines: Sequence[str], console: Console) -> None:
@@ -154,8 +156,29 @@ def _print_lines(name: str, lines: Sequence[str], console: Console) -> None:
         console.print(Text(f"{name:<10}{line}"), soft_wrap=True)
 
 
-def _table(comparison: Comparison, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    headings, rows = _informative(comparison, headings, rows)
+def _print_table(table: Table, console: Console) -> None:
+    """Print a table, in a log as wide as it is."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    width = console.measure(table, options=console.options.update(max_width=_LOG_WIDTH)).maximum
+    console.print(table, width=max(width, console.width), crop=False)
+
+
+def _sides(comparison: Comparison) -> Table:
+    """The runs side by side, a column each; lines that say nothing are left out."""
+    name, *lines = zip(SIDE_HEADINGS, *map(side_cells, comparison.runs), strict=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for at, heading in enumerate(name):
+        table.add_column(Text(heading), justify="right" if at else "left", overflow="fold")
+    for heading, *cells in lines:
+        if any(cell != "—" for cell in cells):
+            table.add_row(heading, *map(Text, cells))
+    return table
+
+
+def _table(comparison: Comparison, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    headings, rows = _informative(comparison, headings, list(rows))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in headings:
         is_text = heading in _TEXT_HEADINGS
@@ -168,10 +191,13 @@ def _table(comparison: Comparison, headings: Sequence[str], rows: Sequence[Seque
 def _informative(
     comparison: Comparison, headings: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> tuple[list[str], list[list[str]]]:
-    """The columns that say something: no dashes alone, no name where there is one run, dataset or slice."""
-    idle = {"run"} if len(comparison.runs) == 2 and headings is not SIDE_HEADINGS else set()
+    """The columns that say something: no dashes alone, no name where there is one run, dataset or slice, or
+    where all slices are of one metric.
+    """
+    idle = {"run"} if len(comparison.runs) == 2 else set()
     idle |= set() if comparison.slices else {"slice"}
     idle |= {"dataset"} if len({item.dataset_id for item in comparison.differences}) == 1 else set()
+    idle |= {"metric"} if comparison.slices and len({item.metric_id for item in comparison.differences}) == 1 else set()
     idle |= {"p"} if "Holm's p" in headings else set()
     kept = [
         at
@@ -190,7 +216,9 @@ def _latex_parts(comparison: Comparison) -> tuple[list[str], list[list[str]], st
 
 
 def _on(comparison: Comparison) -> str:
-    return ", ".join(dict.fromkeys(item.dataset_id for item in comparison.differences))
+    metric_ids = {item.metric_id for item in comparison.differences}
+    datasets = dict.fromkeys(item.dataset_id for item in comparison.differences)
+    return ", ".join([*datasets, *(metric_ids if len(metric_ids) == 1 else ())])
 
 
 def _values(item: Difference) -> list[str | int | float | None]:
@@ -204,12 +232,8 @@ def _page(comparison: Comparison, runs: Sequence[RunResult]) -> str:
 
 
 def _write(file: Path | None, content: Callable[[], str]) -> None:
-    if file is None:
-        return
-    try:
-        file.write_text(content(), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{str(file)!r} cannot be written: {error.strerror}") from None
+    if file is not None:
+        write_text(file, content())
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tasks.submit import LostWorkerError, close_lost_tasks, submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, ThemisError
 from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
-from themis_lib.comparison.gate_outcomes import judged
+from themis_lib.comparison.gate_outcomes import judged, not_judged
 from themis_lib.core.drive import run_shards
 from themis_lib.core.pipeline import Stages
 from themis_lib.core.run import Run
@@ -54,7 +54,7 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
         opened = loaded.open_store()
         gates = await asyncio.to_thread(ready_gates, parameters.gates, pipeline=pipeline, store=opened)
         storage = await result_storage(loaded.storage, opened)
-        run = Run(pipeline, opened)
+        run = Run(pipeline, opened, gates=not_judged(gates))
         return ended(await _carry_out(run, storage, parameters.runner, gates))
     except ThemisError as error:
         if run and isinstance(error, LostWorkerError):

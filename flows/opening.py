@@ -1,16 +1,19 @@
-"""How commands open a store, and how they say what is wrong with what they were given: in one line, exit code 2."""
+"""How commands open a store, write files, and say what is wrong with what they were given: in one line, exit code 2."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
 import typer
 import yaml
 from rich.console import Console
 from rich.text import Text
 
+from flows.exit_codes import BAD_INPUT
 from themis_lib import InputError, RunStore
 from themis_lib.core.config import StorageConfig
 from themis_lib.core.store import open_store
@@ -18,7 +21,6 @@ from themis_lib.errors import ConfigError
 
 #: Where the examples keep their runs.
 DEFAULT_STORE = "results"
-_BAD_INPUT = 2
 
 StoreUrl = Annotated[str, typer.Option("--store", help="A folder or fsspec URL.")]
 Options = Annotated[
@@ -37,12 +39,28 @@ def opened(url: str, options: list[str] | None) -> RunStore:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Say an `InputError` of the block in one line and exit."""
+    """Say an `InputError` of the block, or what is wrong with a table that it reads, in one line and exit."""
     try:
         yield
     except InputError as error:
-        Console(stderr=True).print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
-        raise typer.Exit(_BAD_INPUT) from None
+        problem = str(error)
+    except BrokenPipeError:  # whoever read the output has gone
+        raise
+    except (pa.ArrowException, OSError) as error:
+        said = " ".join(str(error).split())
+        problem = f"a file of the store cannot be used ({said}); `python -m flows.store check` looks at every one"
+    else:
+        return
+    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), problem), soft_wrap=True)
+    raise typer.Exit(BAD_INPUT)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that somebody named. Raises `ConfigError` where that cannot be."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{str(path)!r} cannot be written: {error.strerror}") from None
 
 
 def _parameters(options: list[str]) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _run_flow(parameters: dict[str, Any], console: Console, junit: Path | None) 
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
     print_result(result, console, seconds=time.monotonic() - began, page=page, command=_command())
     if junit:
-        junit.write_text(junit_xml(result.manifest.gates, name=result.manifest.name), encoding="utf-8")
+        junit.write_text(junit_xml({result.manifest.name: result.manifest.gates}), encoding="utf-8")
     return exit_codes.run_code(result)
 
 

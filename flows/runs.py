@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flows.opening import DEFAULT_STORE, Options, StoreUrl, one_line_errors, opened
+from flows.opening import DEFAULT_STORE, Options, StoreUrl, one_line_errors, opened, write_text
 from themis_lib import RunStatus
 from themis_lib.errors import first_few
 from themis_lib.report.history import PastRun, past_runs, series_of, unreadable_runs
@@ -65,7 +65,7 @@ def runs(
         for line in _closing_lines(found, unreadable_runs(source)):
             console.print(line, soft_wrap=True, highlight=False)
         if html:
-            html.write_text(history_html(found, metric), encoding="utf-8")
+            write_text(html, history_html(found, metric))
             console.print(Text(f"written to {html}"), soft_wrap=True)
 
 

@@ -27,7 +27,7 @@ from themis_lib import RunResult
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
 from themis_lib.core.run import Run
-from themis_lib.errors import ThemisError, describe
+from themis_lib.errors import StoreError, ThemisError, describe
 from themis_lib.report.failures import FAILURE_HEADINGS, Failures, failed_rows, failure_lines
 from themis_lib.report.html import write_report
 from themis_lib.report.markdown import markdown_report, markdown_table, summary_table
@@ -134,7 +134,7 @@ async def publish_report(result: RunResult) -> None:
     for line in failure_lines(failures)[:_LINES_LOGGED]:
         get_run_logger().warning("%s", line)
     report = await asyncio.to_thread(markdown_report, result)
-    html = await asyncio.to_thread(write_report, result) if result.store.local else None
+    html = await asyncio.to_thread(written_page, result) if result.store.local else None
     with _shown_if_possible():
         headings, cells = summary_table(result.summary)
         rows = [dict(zip(headings, row, strict=True)) for row in cells]
@@ -156,6 +156,15 @@ async def publish_report(result: RunResult) -> None:
         await acreate_markdown_artifact(
             report, key=_key("report", name), description=f"Report of run `{result.run_id}`"
         )
+
+
+def written_page(result: RunResult) -> str | None:
+    """The address of the page that is written beside a run's tables; null where the store does not take it."""
+    try:
+        return write_report(result)
+    except StoreError as error:
+        get_run_logger().warning("the run has no page: %s", error)
+        return None
 
 
 def _failures_text(failures: Failures, result: RunResult) -> str:

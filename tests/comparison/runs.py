@@ -21,6 +21,7 @@ from themis_lib import (
     Score,
     TokenUsage,
 )
+from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.contexts import GenerateContext, ScoreContext
 
 Scores = float | None | Sequence[float | None]
@@ -73,7 +74,7 @@ def case(name: str, scores: Scores, *, case_id: str | None = None, expected: Any
 def run_of(
     store: RunStore, cases: Sequence[Case] | Mapping[str, Sequence[Case]], *, name: str = "stated", model: str = "m1",
     metrics: Mapping[str, StatedScore] | None = None, slices: Sequence[str] = (), until_stage: str = "reduce",
-    reducer: str = "builtin/mean",
+    reducer: str = "builtin/mean", statistics: Mapping[str, Any] | None = None,
 ) -> RunResult:  # fmt: skip
     """A finished run of cases, or of the cases of several datasets."""
     datasets = cases if isinstance(cases, Mapping) else {"d": cases}
@@ -88,6 +89,7 @@ def run_of(
                 for metric_id, metric in (metrics or {"m": StatedScore()}).items()
             ],
             slices=list(slices),
+            statistics=StatisticsConfig(**(statistics or {})),
         ),
         seeds=list(range(samples)),
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.comparison.runs import StatedScore, case, run_of, scored
-from themis_lib import ConfigError, InMemoryRunStore, compare
+from themis_lib import ConfigError, InMemoryRunStore, RunStore, compare
 from themis_lib.comparison.models import Unmatched
+from themis_lib.errors import StoreError
 from themis_lib.stats.paired import paired_difference
 
 RISES = [0.0] * 12 + [1.0] * 8
@@ -98,6 +100,30 @@ def test_cases_without_a_score_are_counted_and_left_out() -> None:
 
     assert (2, 2, 2) == (item.n, item.baseline_errors, item.candidate_errors)
     assert (1.0, 0.5, -0.5) == (item.baseline_mean, item.candidate_mean, item.difference)
+
+
+def test_missing_scores_count_0_where_the_run_s_statistics_say_so() -> None:
+    """Under `errors: zero` a comparison has the means of the summaries, and an answer lost to an error is a fall."""
+    store, zero = InMemoryRunStore(), {"errors": "zero"}
+    before, after = scored([1, 1, 0, None]), scored([1, None, None, 1])
+    baseline, candidate = run_of(store, before, statistics=zero), run_of(store, after, statistics=zero)
+
+    comparison = compare(baseline, candidate)
+
+    (item,) = comparison.differences
+    assert (4, 1, 2, "zero") == (item.n, item.baseline_errors, item.candidate_errors, item.error_policy)
+    assert (baseline.summary[0].mean, candidate.summary[0].mean) == (item.baseline_mean, item.candidate_mean)
+    assert (1, 1) == (item.improved, item.worsened)
+    assert ["q1", "q3"] == [flip.case_id for flip in comparison.flips]
+
+
+def test_missing_scores_leave_no_numbers_where_none_may_be_missing() -> None:
+    """Under `errors: fail` the cases that have a score do not stand for all."""
+    store, fail = InMemoryRunStore(), {"errors": "fail"}
+
+    (item,) = compare(run_of(store, scored([1, 0])), run_of(store, scored([1, None]), statistics=fail)).differences
+
+    assert (0, 1, None, "cannot tell") == (item.n, item.candidate_errors, item.difference, item.verdict)
 
 
 def test_run_without_a_single_score_says_nothing() -> None:
@@ -201,6 +227,17 @@ def test_clusters_are_counted_and_widen_the_interval() -> None:
     assert together.high - together.low > 1.8 * (alone.high - alone.low)
     assert together.detectable > 1.8 * alone.detectable
     assert together.cases_needed > 3 * alone.cases_needed
+
+
+def test_clusters_are_those_of_the_run_s_statistics() -> None:
+    """Where a run's summary takes clusters into account its comparison does too, unless another column is asked for."""
+    store = InMemoryRunStore()
+    cases = [case(f"q{at}", at % 3 / 2, text=f"t{at // 4}", topic=f"{at % 2}") for at in range(40)]
+    baseline, candidate = run_of(store, scored([0.5] * 40)), run_of(store, cases, statistics={"cluster_by": "text"})
+
+    usual, asked = compare(baseline, candidate), compare(baseline, candidate, cluster_by="topic")
+
+    assert [("text", 10), ("topic", 2)] == [(item.cluster_by, item.differences[0].clusters) for item in (usual, asked)]
 
 
 def test_several_datasets_metrics_and_candidates() -> None:
@@ -336,6 +373,13 @@ REFUSED = {
         lambda store: compare(run_of(store, scored([1])), run_of(store, scored([1])), cluster_by="text"),
         "no case has metadata 'text'",
     ),
+    "clusters of two kinds": (
+        lambda store: compare(
+            run_of(store, scored([1, 0], a="x", b="y")),
+            *(run_of(store, scored([1, 0], a="x", b="y"), statistics={"cluster_by": name}) for name in "ab"),
+        ),
+        "by 'a' and 'b'; say by which",
+    ),
     "no delta": (
         lambda store: compare(run_of(store, scored([1])), run_of(store, scored([1])), delta=0),
         "give a difference above 0",
@@ -352,6 +396,20 @@ def test_what_cannot_be_compared_is_refused(name: str) -> None:
         attempt(InMemoryRunStore())
 
     assert expected in str(refusal.value)
+
+
+def test_runs_whose_tables_are_damaged_or_gone_are_named(tmp_path: Path) -> None:
+    """A table that cannot be read, or is not there, is bad input that says where."""
+    store = RunStore(str(tmp_path))
+    baseline, candidate = run_of(store, scored([1, 0])), run_of(store, scored([1, 1]))
+    table = tmp_path / "runs" / baseline.run_id / "results.parquet"
+
+    table.write_bytes(b"not Parquet")
+    with pytest.raises(StoreError, match=r"a table of run .* cannot be read"):
+        compare(baseline, candidate)
+    table.unlink()
+    with pytest.raises(ConfigError, match="its tables are no longer in"):
+        compare(baseline, candidate)
 
 
 def test_a_run_is_not_compared_with_itself() -> None:

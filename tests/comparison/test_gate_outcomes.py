@@ -19,9 +19,10 @@ from themis_lib import (
 )
 from themis_lib.comparison.gate import parse_gate
 from themis_lib.comparison.gate_baselines import ReadyGate, last_good, ready_gates
-from themis_lib.comparison.gate_outcomes import judge, judged
-from themis_lib.core.manifest import GateRecord
+from themis_lib.comparison.gate_outcomes import judge, judged, not_judged
+from themis_lib.core.manifest import GateRecord, write_manifest
 from themis_lib.core.results import RunResult as StoredRun
+from themis_lib.core.run import Run
 
 
 def outcome(run: RunResult, text: str, baseline: RunResult | None = None, cluster_by: str | None = None) -> GateRecord:
@@ -105,6 +106,63 @@ def test_clusters_make_a_gate_more_careful() -> None:
 
     assert "fail" == outcome(run, gate, baseline).outcome.value
     assert "underpowered" == outcome(run, gate, baseline, "text").outcome.value
+
+
+def test_clusters_of_the_experiment_are_those_of_its_gates() -> None:
+    """A run whose statistics name clusters is not compared as if its cases were independent."""
+    store = InMemoryRunStore()
+    lost = [0.0] * 40 + [0.5] * 60
+    before, after = (
+        [case(f"q{at}", score, text=f"t{at // 10}") for at, score in enumerate(scores)]
+        for scores in ([0.5] * 100, lost)
+    )
+    baseline, run = run_of(store, before), run_of(store, after, statistics={"cluster_by": "text"})
+
+    assert "underpowered" == outcome(run, "m no worse than baseline by 0.1", baseline).outcome.value
+
+
+def test_answers_lost_to_errors_do_not_pass_where_they_count_0() -> None:
+    """Under `errors: zero` a run that answers half as often is worse, however right the rest is."""
+    store, zero = InMemoryRunStore(), {"errors": "zero"}
+    baseline = run_of(store, scored([1] * 100), statistics=zero)
+    run = run_of(store, scored([1] * 50 + [None] * 50), statistics=zero)
+
+    threshold, regression = outcome(run, "m >= 0.8"), outcome(run, "m no worse than baseline by 0.1", baseline)
+
+    assert ("fail", "fail") == (threshold.outcome.value, regression.outcome.value)
+    assert "on 100 case(s)" in threshold.reason
+
+
+@pytest.mark.parametrize("gate", ["m >= 0.5", "m no worse than baseline by 0.02"])
+def test_scores_that_do_not_vary_pass_no_gate_on_little_data(gate: str) -> None:
+    """Two cases with the same score, 0.5 in both runs, are no proof of anything."""
+    store = InMemoryRunStore()
+    baseline, run = run_of(store, scored([0.5] * 2)), run_of(store, scored([0.5] * 2), model="m2")
+
+    ready = ReadyGate(parse_gate(gate), None if ">=" in gate else baseline)
+
+    assert ["underpowered"] == [record.outcome.value for record in judge(run, [ready])]
+
+
+def test_slice_of_a_regression_need_not_be_in_the_summary() -> None:
+    """A comparison makes its own slices: a gate on one is judged whether the run was summarised by it or not."""
+    store = InMemoryRunStore()
+    before = [case(f"q{at}", 1, topic="odd" if at % 2 else "even") for at in range(80)]
+    after = [case(f"q{at}", at % 2, topic="odd" if at % 2 else "even") for at in range(80)]
+
+    record = outcome(run_of(store, after), "m no worse than baseline by 0.1 on topic=even", run_of(store, before))
+
+    assert ("d", "topic=even", "fail") == (record.dataset_id, record.slice, record.outcome.value)
+
+
+def test_gate_that_cannot_be_compared_anywhere_has_a_record() -> None:
+    """A slice that no case has is not passed in silence."""
+    store = InMemoryRunStore()
+
+    record = outcome(run_of(store, scored([1])), "m no worse than b by 0.1 on topic=a", run_of(store, scored([1])))
+
+    assert "underpowered" == record.outcome.value
+    assert "no case has metadata 'topic'" in record.reason
 
 
 def test_gate_is_judged_in_each_place_it_holds_for() -> None:
@@ -195,6 +253,20 @@ def test_last_good_run_completed_and_passed_its_gates() -> None:
     passed = judged(run_of(store, scored([1] * 50)), [ReadyGate(parse_gate("m >= 0.5"))])
     assert passed.run_id == last_good(store, "stated", "m").run_id
     assert last_good(store, "stated", "mm") is None
+
+
+def test_run_whose_gates_were_never_judged_is_not_good() -> None:
+    """A run that came to its end, but not to its gates, is no baseline."""
+    store = InMemoryRunStore()
+    good = run_of(store, scored([1] * 50))
+    gates = not_judged([ReadyGate(parse_gate("m >= 0.5"))])
+
+    with Run(experiment().compile(until_stage="reduce"), store, gates=gates) as begun:
+        recorded = StoredRun(store, begun.run_id).manifest.gates
+    write_manifest(store, run_of(store, scored([1] * 50)).manifest.model_copy(update={"gates": recorded}))
+
+    assert gates == recorded
+    assert good.run_id == last_good(store, "stated", "m").run_id
 
 
 def test_baseline_is_found_before_the_run() -> None:

@@ -262,6 +262,13 @@ def test_samples_without_a_score_are_not_in_the_variance() -> None:
         assert (7.0, 2.0, 1) == (found.between_variance, found.within_variance, found.errors)
 
 
+def test_a_slice_that_is_named_twice_counts_its_cases_once() -> None:
+    """A column that is listed twice is one column: n and the interval are those of the cases there are."""
+    once, twice = (run(0.1, 0.3, 0.5, metadata=topics(*"aab"), slices=names) for names in (["topic"], ["topic"] * 2))
+
+    assert once.summary == twice.summary
+
+
 def test_slices_have_variances_of_their_own() -> None:
     """A slice of one case has no variance between cases."""
     result = run([4, 6], [0, 2], metadata=topics("a", "b"), slices=["topic"])

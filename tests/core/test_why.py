@@ -83,6 +83,18 @@ def test_columns_read_of_a_judged_metric_make_the_key() -> None:
     assert '"{\\"verdict\\": \\"correct\\"}"' == row_of(explanation, labels[1]).value
 
 
+def test_verdict_of_an_only_judge_is_read_once() -> None:
+    """A metric's only judge bears the metric's name; what the score's key covers is one verdict all the same."""
+    result = ran(InMemoryRunStore(), judged(Path("unused")))
+
+    explanation = explain(result, "case-1")
+
+    score = row_of(explanation, "score[judged]")
+    fingerprint = result.progress["score[judged]"].fingerprint
+    assert "judge[judged]" in result.progress
+    assert row_keys(fingerprint, [[*score.columns.values()]])[0].hex() == score.key
+
+
 def test_change_of_a_judge_is_named() -> None:
     """Another model for a judge is a change of the judge's stage; rows whose verdict stays the same are found."""
     store = InMemoryRunStore()

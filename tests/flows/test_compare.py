@@ -93,6 +93,36 @@ def test_gates_end_in_their_exit_code(text: str, store: Path, tmp_path: Path) ->
     assert (text, element or "system-out") == (case_.get("name"), case_[0].tag)
 
 
+def test_gates_of_several_runs_stay_apart(store: Path, tmp_path: Path) -> None:
+    """With more than one candidate the screen and the JUnit file say which run a gate is about."""
+    arguments = ["--gate", "m >= 0.5", "--junit", str(tmp_path / "gates.xml")]
+
+    result = command(store, "low", "high", "twin", *arguments)
+
+    assert 5 == result.exit_code, result.output
+    suites = ET.parse(tmp_path / "gates.xml").getroot()
+    assert ["0", "1"] == [suite.get("failures") for suite in suites]
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    below = [lines[lines.index(str(suite.get("name"))) + 1] for suite in suites]
+    assert ["gate pass", "gate fail"] == [line[:9] for line in below]
+
+
+def test_runs_can_be_read_on_a_narrow_terminal(store: Path) -> None:
+    """Eighty columns hold two runs side by side, their ids in one piece."""
+    result = CliRunner().invoke(app, ["low", "high", "--store", str(store)], env={"COLUMNS": "80"})
+
+    ids = [path.name for path in (store / "runs").iterdir() if path.name in result.stdout]
+    assert 2 == len(ids)
+    assert any(all(name in line for name in ids) for line in result.stdout.splitlines())
+
+
+def test_threshold_on_a_slice_takes_a_summary_of_it(store: Path) -> None:
+    """A slice that only this comparison makes has no mean of its own to judge."""
+    bad = command(store, "elsewhere", "low", "--slice", "kind", "--gate", "m >= 0.5 on kind=a")
+
+    assert (2, True) == (bad.exit_code, "no dataset or slice 'kind=a'" in bad.stderr)
+
+
 def test_a_gate_that_fails_goes_before_one_that_cannot_tell(store: Path) -> None:
     """With several gates the worst outcome is the exit code."""
     result = command(store, "low", "high", *(part for text in GATES for part in ("--gate", text)))
@@ -131,4 +161,4 @@ def test_store_without_runs_is_bad_input(tmp_path: Path) -> None:
     """A store that is empty, or was misspelt, is named."""
     result = command(tmp_path / "nowhere", "low", "high")
 
-    assert (2, True) == (result.exit_code, "has no runs" in result.stderr)
+    assert (2, True) == (result.exit_code, "has no rows and no runs" in result.stderr)

@@ -62,11 +62,11 @@ def test_a_wrong_name_is_told(result: RunResult) -> None:
 
 
 def test_an_output_that_cannot_be_written_is_told(result: RunResult) -> None:
-    """One line that names the option, and exit code 2."""
+    """One line that names the file, and exit code 2."""
     done = report(result, "told", "--output", "/no/such/folder/page.html")
 
     assert 2 == done.exit_code
-    assert "--output '/no/such/folder/page.html' cannot be written" in done.stderr
+    assert "'/no/such/folder/page.html' cannot be written" in done.stderr
 
 
 def test_the_flow_leaves_a_page(prefect_api: str, tmp_path: Path) -> None:

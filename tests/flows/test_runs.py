@@ -77,6 +77,7 @@ def test_refusals_are_one_line(place: Path) -> None:
         (["--name", "cost"], "did you mean 'costs'?"),
         (["--metric", "frist"], "did you mean 'first'?"),
         (["--html", str(place / "x.html")], "a page shows one experiment, and there are 2"),
+        (["--name", "costs", "--html", "/no/such/x.html"], "'/no/such/x.html' cannot be written: No such file"),
         (["--html", str(place / "x.html"), "--since", "2999-01-01"], "there are no runs to draw"),
     ]:
         result = asked("--store", str(place), *arguments)

@@ -33,6 +33,24 @@ def test_one_run_is_a_dot_with_its_interval() -> None:
     ] == history_plot(series(row(0.6, 0.54, 0.64)), width=80)
 
 
+def test_numbers_of_any_size_are_told_apart() -> None:
+    """The axis has the digits that its steps need, and no more."""
+    small = history_plot(series(row(2e-5, 1e-5, 3e-5)), width=80)
+    large = history_plot(series(row(1_234_567.5, 1_234_000.0, 1_235_000.0)), width=80)
+
+    assert ["0.000030", "0.000025", "0.000020", "0.000015", "0.000010"] == [
+        line.split()[0] for line in small if "┤" in line
+    ]
+    assert ["1235000", "1234750", "1234500", "1234250", "1234000"] == [line.split()[0] for line in large if "┤" in line]
+
+
+def test_a_window_narrower_than_the_axis_shows_the_axis() -> None:
+    """Where there is no room for a plot, one column is drawn all the same."""
+    lines = history_plot(series(row(0.5), row(0.5)), width=4)
+
+    assert ["0.500 ┤ ●"] == [line for line in lines if "●" in line]
+
+
 def test_two_runs_stand_side_by_side() -> None:
     """Older to the left, with an arrow below the run whose settings differ, and both dates."""
     lines = history_plot(series(row(0.0), row(1.0), changed=(1,)), width=80)

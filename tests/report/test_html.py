@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from tests.report.conftest import CONTROLS, Visit, names
 from tests.report.runs import HOSTILE, echo_run, run
 from themis_lib import Case, Dataset, PromptSpec, RunResult
+from themis_lib.core.manifest import GateOutcome, GateRecord, RunStatus
 from themis_lib.core.prompts import render_conversation
+from themis_lib.errors import StoreError
 from themis_lib.report.html import report_html, write_report
 
 CONVERSATION = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
@@ -119,7 +122,7 @@ def test_bars_and_failed_rows_lead_to_their_cases(visit: Visit) -> None:
     def act(page: Any) -> list[Any]:
         page.click("a[data-metric=exact_match][data-outcome='0']")
         wrong = listed(page)
-        page.click("a[data-metric=length][data-slice=kind][data-value=odd]")
+        page.click("a[data-metric=length][data-slice='kind=odd']")
         odd, metric = listed(page), page.input_value("#filter-metric")
         page.click("#failures details summary")
         page.click("a[data-case='case-005']")
@@ -131,6 +134,118 @@ def test_bars_and_failed_rows_lead_to_their_cases(visit: Visit) -> None:
     assert ([f"case-{number:03d}" for number in range(1, 12, 2)], "length") == (odd, metric)
     assert "case-005 questions" == shown
     assert "refused" in reason
+
+
+def test_a_click_moves_the_page_only_to_what_is_out_of_sight(visit: Visit) -> None:
+    """Where list and case are side by side the page stays; on a phone it goes down to the case, also from a link."""
+    html = report_html(echo_run())
+
+    def by_click(page: Any) -> list[float]:
+        page.evaluate("document.getElementById('browser').scrollIntoView()")
+        before = page.evaluate("(scrollBy(0, -150), scrollY)")
+        page.click("[role=option]:nth-child(3)")
+        return [before, page.evaluate("scrollY"), page.evaluate("document.querySelector('.detail').offsetTop")]
+
+    def by_link(page: Any) -> float:
+        page.click("#failures details summary")
+        page.click("a[data-case='case-005']")
+        return float(page.evaluate("document.querySelector('.detail').getBoundingClientRect().top"))
+
+    before, after, _ = visit(html, by_click, viewport={"width": 1280, "height": 600})
+    _, below, top = visit(html, by_click, viewport={"width": 390, "height": 600})
+
+    assert before == after
+    assert abs(below - top) < 30
+    assert abs(visit(html, by_link, viewport={"width": 390, "height": 600})) < 30
+
+
+def test_every_slice_of_the_summary_leads_to_its_cases(visit: Visit) -> None:
+    """A slice without a value, one of very many, and one whose column has `=` in its name."""
+    made = [
+        Case(case_id=str(number), input="a", metadata={"topic": f"t{number}", **({"a=b": "c"} if number == 7 else {})})
+        for number in range(70)
+    ]
+    result = run(
+        Dataset(dataset_id="d", cases=made), metrics=[{"use": "tests.report.runs:Length", "id": "length"}],
+        slices=["topic", "a=b"],
+    )  # fmt: skip
+
+    def act(page: Any) -> list[Any]:
+        found = []
+        for name in ("topic=t42", "a=b=c", "a=b=null"):
+            page.click(f"a[data-slice='{name}']")
+            found.append((page.input_value("#filter-slice"), page.text_content(".found")))
+        return found
+
+    expected = [("topic=t42", "1 of 70 cases"), ("a=b=c", "1 of 70 cases"), ("a=b=null", "69 of 70 cases")]
+
+    assert expected == visit(report_html(result), act)
+
+
+def test_gates_and_policies_are_told(visit: Visit) -> None:
+    """How each gate ended and why; and what cases without a score are to the mean."""
+    result = echo_run()
+    gate = GateRecord(
+        gate="exact_match >= 0.9", metric_id="exact_match", dataset_id="questions", slice="all", estimate=0.6,
+        outcome=GateOutcome.UNDERPOWERED, low=0.4, high=0.95, reason="0.9 lies within 0.4 to 0.95",
+    )  # fmt: skip
+    judged = RunResult(result.store, result.run_id, result.manifest.model_copy(update={"gates": [gate]}))
+
+    text = visit(report_html(judged), lambda page: page.inner_text("#summary"))
+
+    for expected in ("exact_match >= 0.9", "underpowered", gate.reason, "Cases without a score are left out"):
+        assert expected in text
+    assert "Gates" not in visit(report_html(result), lambda page: page.inner_text("#summary"))
+
+
+def test_numbers_in_json_keep_their_digits(visit: Visit) -> None:
+    """JSON is shown with indents, and long or whole numbers as they stand."""
+    value = {"n": 12345678901234567890, "list": [1.0, {}, []], "text": '{"a": [1, 2]}\\'}
+    result = run(Dataset(dataset_id="d", cases=[Case(case_id="1", input="a", expected_output=value)]), metrics=[])
+
+    def act(page: Any) -> str:
+        return str(page.text_content(".detail section:has(> h4:text('Expected output')) pre"))
+
+    text = visit(report_html(result), act)
+
+    assert value == json.loads(text)
+    assert '  "list": [\n    1.0,\n    {},\n    []\n  ],\n  "n": 12345678901234567890,' in text
+
+
+def test_variances_name_their_dataset(visit: Visit) -> None:
+    """Where a run has several datasets, each is told its own variances."""
+    datasets = [
+        Dataset(dataset_id=name, cases=[Case(case_id=str(at), input="x" * at * factor) for at in range(1, 4)])
+        for name, factor in (("short", 1), ("long", 5))
+    ]
+    metrics = [{"use": "tests.report.runs:Length", "id": "length"}]
+
+    several = visit(report_html(run(*datasets, metrics=metrics, samples=2)), lambda page: page.inner_text("#summary"))
+    one = visit(report_html(run(datasets[0], metrics=metrics, samples=2)), lambda page: page.inner_text("#summary"))
+
+    assert "cases of short 1.000, within" in several
+    assert "cases of long 25.000, within" in several
+    assert "Variance between cases 1.000, within a case (between its samples) 0.000." in one
+
+
+def test_one_case_has_no_interval(visit: Visit) -> None:
+    """What a single case cannot tell is left out of the headline."""
+    result = run(
+        Dataset(dataset_id="d", cases=[Case(case_id="1", input="four")]),
+        metrics=[{"use": "tests.report.runs:Length", "id": "length"}],
+    )
+
+    assert "4.000 n = 1" == visit(report_html(result), lambda page: page.inner_text(".big"))
+
+
+def test_a_reason_is_told_once(visit: Visit) -> None:
+    """What only passes on that there is no output is not told again as the answer's own failure."""
+
+    def act(page: Any) -> list[str]:
+        page.click("[role=option]:nth-child(6)")
+        return list(page.locator(".detail h4").all_text_contents())
+
+    assert ["Prompt", "Expected output", "No output"] == visit(report_html(echo_run()), act)
 
 
 def hostile_run() -> RunResult:
@@ -274,15 +389,34 @@ def test_samples_are_shown_one_by_one(visit: Visit) -> None:
 def test_a_run_that_stopped_has_a_page(visit: Visit) -> None:
     """A run without tables says why it stopped, and that there is nothing to see."""
     result = echo_run()
-    manifest = result.manifest.model_copy(
-        update={"error": "interrupted", "datasets": {}, "stages": result.manifest.stages[:1]}
-    )
+    manifest = result.manifest.model_copy(update={"error": "interrupted", "stages": result.manifest.stages[:1]})
     stopped = RunResult(result.store, "never-written", manifest.model_copy(update={"run_id": "never-written"}))
 
     text = visit(report_html(stopped), lambda page: page.inner_text("body"))
 
     for expected in ("interrupted", "No scores", "No cases: the run left no tables."):
         assert expected in text
+
+
+def test_a_run_under_way_has_a_page(visit: Visit) -> None:
+    """It says that the run has not ended, and of nothing that it has stopped or lacks."""
+    result = echo_run()
+    update = {"status": RunStatus.RUNNING, "finished_at": None, "run_id": "under-way", "stages": []}
+    running = RunResult(result.store, "under-way", result.manifest.model_copy(update=update))
+
+    text = visit(report_html(running), lambda page: page.inner_text("main"))
+
+    assert "No scores: the run has not ended." in text
+    assert "No cases: the run has not ended." in text
+
+
+def test_a_lost_table_is_named() -> None:
+    """A run that came to its end has all of its tables; there is no page without one."""
+    result = echo_run()
+    result.store.remove(f"runs/{result.run_id}/results.parquet")
+
+    with pytest.raises(StoreError, match="has lost its table 'results'; check the store"):
+        report_html(result)
 
 
 @pytest.mark.parametrize("until", ["generate", "parse", "score"])

@@ -67,6 +67,19 @@ def test_what_differs_and_how_surely(visit: Visit) -> None:
         assert expected in " ".join(text.split())
 
 
+def test_numbers_read_as_text(visit: Visit) -> None:
+    """One difference is not "all 1 differences", and a bound of p has no equals sign."""
+    comparison, runs = compared()
+    sure = comparison.model_copy(
+        update={"differences": [comparison.differences[0].model_copy(update={"p_value": 1e-9})]}
+    )
+
+    text = visit(comparison_html(sure, runs), lambda page: page.inner_text("#differences"))
+
+    assert "correction over the one difference of this comparison" in text
+    assert "exact McNemar, p < 0.001 before" in text
+
+
 def test_flips_are_side_by_side(visit: Visit) -> None:
     """A flip shows both outputs beside each other, also where the case has another name and place in the candidate."""
 

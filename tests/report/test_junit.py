@@ -21,7 +21,7 @@ def record(outcome: str, gate: str = "m >= 0.8", reason: str = "because", slice_
 
 def test_outcomes_are_test_cases() -> None:
     """A gate that passed is a test that passed, one that failed a failure, one that cannot tell an error."""
-    suite = ET.fromstring(junit_xml([record("pass"), record("fail"), record("underpowered")], name="nightly"))[0]
+    (suite,) = ET.fromstring(junit_xml({"nightly": [record("pass"), record("fail"), record("underpowered")]}))
 
     assert {"name": "nightly", "tests": "3", "failures": "1", "errors": "1"} == suite.attrib
     assert [["system-out"], ["failure"], ["error"]] == [[child.tag for child in case] for case in suite]
@@ -29,11 +29,18 @@ def test_outcomes_are_test_cases() -> None:
     assert ["because"] * 2 == [case[0].get("message") for case in suite[1:]]
 
 
+def test_each_run_is_a_suite() -> None:
+    """The gates of several runs stay apart under the runs' names."""
+    suites = ET.fromstring(junit_xml({"one": [record("pass")], "two": [record("fail"), record("pass")]}))
+
+    assert [("one", "0"), ("two", "1")] == [(suite.get("name"), suite.get("failures")) for suite in suites]
+
+
 def test_any_text_is_well_formed() -> None:
     """Signs of XML, and characters that it does not have, come back as text or as the replacement character."""
     text = 'a < b & "c" \x00\x1b\ud800 Größe 🙂'
 
-    suite = ET.fromstring(junit_xml([record("fail", gate=text, reason=text, slice_name=text)], name=text))[0]
+    suite = ET.fromstring(junit_xml({text: [record("fail", gate=text, reason=text, slice_name=text)]}))[0]
 
     expected = 'a < b & "c" \ufffd\ufffd\ufffd Größe 🙂'
     assert [expected, f"d {expected}", expected] == [

@@ -115,6 +115,13 @@ def test_no_scores_are_no_clusters() -> None:
     assert clustered_error(np.array([]), np.array([])) is None
 
 
+def test_clusters_with_one_mean_have_no_interval() -> None:
+    """Two clusters that are each right half the time do not make the mean certain."""
+    interval = mean_interval(np.array([1.0, 0.0, 0.0, 1.0]), clusters=np.array([0, 0, 1, 1]))
+
+    assert Interval(0.5, 0.0, None, None, None, 2) == interval
+
+
 def test_wilson_refuses_clusters() -> None:
     """A method that takes scores as independent is not given clusters in silence."""
     with pytest.raises(ValueError, match="independent"):

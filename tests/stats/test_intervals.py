@@ -93,11 +93,13 @@ def test_one_score_has_no_error() -> None:
     assert Interval(1.0, None, low, high, "wilson") == mean_interval(np.array([1.0]))
 
 
-def test_equal_scores_have_an_interval_of_no_width() -> None:
-    """Scores that do not vary have an error of 0, and the mean is exact."""
-    interval = mean_interval(np.full(10, 0.1))
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_equal_scores_have_no_interval(count: int) -> None:
+    """Scores that do not vary, but for rounding, are no evidence that others would not: an error of 0, no interval."""
+    interval = mean_interval(np.full(count, 0.1))
 
-    assert Interval(0.1, 0.0, 0.1, 0.1, "t") == interval
+    assert (pytest.approx(0.1), pytest.approx(0.0)) == (interval.mean, interval.standard_error)
+    assert (None, None, None) == (interval.low, interval.high, interval.method)
 
 
 def test_order_does_not_matter() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -18,6 +20,8 @@ from themis_lib.stats.paired import (
     sign_flip,
 )
 
+#: Numbers whose sums have no rounding, which scipy takes for a difference.
+EIGHTHS = st.integers(-40, 40).map(lambda number: number / 8)
 FLOATS = st.floats(-5, 5, allow_subnormal=False).map(lambda value: round(value, 3))
 
 
@@ -46,7 +50,7 @@ def test_mcnemar_agrees_with_statsmodels(improved: int, worsened: int) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(FLOATS, min_size=2, max_size=12))
+@given(st.lists(EIGHTHS, min_size=2, max_size=12))
 def test_all_sign_flips_agree_with_scipy(values: list[float]) -> None:
     """Where all signs are tried, the p-value is that of `scipy.stats.permutation_test`."""
     sums = np.array(values)
@@ -111,7 +115,7 @@ def test_clustered_error_agrees_with_statsmodels(values: list[tuple[float, int]]
 
     paired = paired_difference(np.zeros(n), differences, clusters=clusters.astype(np.int64), resamples=99)
 
-    assert ("cluster-robust t", len(set(clusters))) == (paired.interval_method, paired.units)
+    assert ("cluster t", len(set(clusters))) == (paired.interval_method, paired.units)
     # statsmodels also multiplies by (n − 1) / (n − k), which is 1 for a constant.
     assert fit.bse[0] == pytest.approx(paired.standard_error, abs=1e-9)
 
@@ -154,6 +158,50 @@ def test_equal_runs_have_an_interval_that_knows_how_little_was_seen() -> None:
 
     assert (-0.55, 0.55) == (round(few[0], 2), round(few[1], 2))
     assert (-0.0028, 0.0028) == (round(many[0], 4), round(many[1], 4))
+
+
+@pytest.mark.parametrize("scores", [np.array([0.0, 1.0] * 20), np.full(40, 0.5)], ids=["0/1", "other"])
+def test_equal_scores_in_clusters_know_how_little_was_seen(scores: np.ndarray) -> None:
+    """Where nothing differs each cluster counts as one pair: the interval is that of so many pairs, not of no width."""
+    paired = paired_difference(scores, scores, clusters=np.arange(40) // 10)
+
+    assert (0.0, 0.0, 1.0) == (paired.difference, paired.standard_error, paired.p_value)
+    assert (*bonett_price_interval(0, 0, 4), "cluster bonett-price") == (
+        paired.low,
+        paired.high,
+        paired.interval_method,
+    )
+
+
+def test_clusters_that_all_rise_count_as_pairs_that_rise() -> None:
+    """Three clusters in which every case rises leave more open than a difference of exactly 1."""
+    paired = paired_difference(np.zeros(30), np.ones(30), clusters=np.arange(30) // 10)
+
+    assert bonett_price_interval(3, 0, 3) == (paired.low, paired.high)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [([3.0, 4.0, 5.0], [3.0, 4.0, 5.0]), ([0.1, 0.2, 0.3], [0.2, 0.3, 0.4])],
+    ids=["equal, of no known range", "moved by the same"],
+)
+def test_differences_that_do_not_vary_have_no_interval(before: list[float], after: list[float]) -> None:
+    """What never varied says nothing about what the next case may do."""
+    paired = paired_difference(np.array(before), np.array(after))
+
+    assert (None, None, None) == (paired.low, paired.high, paired.interval_method)
+
+
+def test_drawn_signs_need_little_memory() -> None:
+    """Many sizes that two pairs share each are drawn in blocks, not all at once."""
+    sums = np.repeat(np.random.default_rng(0).normal(size=5_000), 2)
+    tracemalloc.start()
+
+    sign_flip(sums, resamples=9_999)
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
 
 
 def test_order_of_pairs_does_not_matter() -> None:

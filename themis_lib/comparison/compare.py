@@ -12,6 +12,7 @@ import numpy.typing as npt
 from themis_lib.comparison.models import Comparison, Difference, Flip, Verdict
 from themis_lib.comparison.sample_noise import sample_noise
 from themis_lib.comparison.scored_cases import (
+    Floats,
     Matched,
     ScoredCases,
     cluster_numbers,
@@ -38,12 +39,14 @@ def compare(
 
     `cluster_by` and `slices` name metadata columns, read from the candidate: cases of one cluster count as
     dependent, a case without a value as a cluster by itself; each value of a slice gets differences of its own.
+    Without `cluster_by` it is that of the candidates' statistics, and theirs is what cases without a score count as.
     `delta` is the difference that matters: an interval within ± `delta` is called the same, and the power is stated
     for it instead of for the observed difference. `seed` is for sign flips drawn at random.
 
     Raises `ConfigError` for runs without scores, cases or metrics in common, or a column that no case has.
     """
     _check(baseline, candidates, delta)
+    cluster_by = cluster_by or _cluster_column(candidates)
     pairs = [_Pair(baseline, candidate, cluster_by, slices) for candidate in candidates]
     found = [difference for pair in pairs for difference in pair.differences(delta, seed)]
     adjusted = holm([difference.p_value for difference in found])
@@ -69,6 +72,15 @@ def _check(baseline: RunResult, candidates: Sequence[RunResult], delta: float | 
         raise ConfigError(f"delta {delta!r}: give a difference above 0")
 
 
+def _cluster_column(candidates: Sequence[RunResult]) -> str | None:
+    columns = sorted({run.manifest.statistics.cluster_by or "" for run in candidates} - {""})
+    if len(columns) > 1:
+        raise ConfigError(
+            f"the runs have other clusters, by {' and '.join(map(repr, columns))}; say by which to compare"
+        )
+    return columns[0] if columns else None
+
+
 class _Group(NamedTuple):
     """The matched cases of one dataset and slice, by their positions, under one metric."""
 
@@ -89,11 +101,16 @@ class _Pair:
         self.metric_ids = _common(self.before, self.after)
         self._noise = sample_noise(baseline, self.before), sample_noise(candidate, self.after)
         after = self.cases.candidate
+        self._errors = candidate.manifest.statistics.errors
         self._clusters = cluster_numbers(self.after.column(cluster_by, after)) if cluster_by else None
         self._slices = {name: np.array(slice_names(name, self.after.column(name, after))) for name in slices}
 
-    def scores(self, metric_id: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The scores of the matched cases in both runs."""
+    def scores(self, metric_id: str) -> tuple[Floats, Floats]:
+        """The scores of the matched cases in both runs; NaN for none, unless none counts 0."""
+        before, after = self._found(metric_id)
+        return (np.nan_to_num(before), np.nan_to_num(after)) if self._errors == "zero" else (before, after)
+
+    def _found(self, metric_id: str) -> tuple[Floats, Floats]:
         before, after = self.before.scores[metric_id], self.after.scores[metric_id]
         return before[self.cases.baseline], after[self.cases.candidate]
 
@@ -111,9 +128,8 @@ class _Pair:
     def differences(self, delta: float | None, seed: int) -> Iterator[Difference]:
         """The difference of each group, without what depends on the others."""
         for group in self.groups():
-            before, after = (scores[group.members] for scores in self.scores(group.metric_id))
-            lacking = np.isnan(before), np.isnan(after)
-            rows = group.members[~(lacking[0] | lacking[1])]
+            lacking = [np.isnan(scores[group.members]) for scores in self._found(group.metric_id)]
+            rows = self._counted(group.members, *lacking)
             clusters = None if self._clusters is None else self._clusters[rows]
             both = [scores[rows] for scores in self.scores(group.metric_id)]
             paired = paired_difference(*both, clusters=clusters, seed=seed)
@@ -122,6 +138,7 @@ class _Pair:
                 run_id=self.after.run_id, dataset_id=group.dataset_id, slice=group.slice, metric_id=group.metric_id,
                 n=paired.n, clusters=None if clusters is None else paired.units,
                 baseline_errors=int(lacking[0].sum()), candidate_errors=int(lacking[1].sum()),
+                error_policy=self._errors,
                 baseline_mean=paired.baseline_mean, candidate_mean=paired.candidate_mean,
                 difference=paired.difference, standard_error=paired.standard_error, low=paired.low, high=paired.high,
                 interval_method=paired.interval_method, test=paired.test, p_value=paired.p_value, p_adjusted=None,
@@ -129,6 +146,16 @@ class _Pair:
                 detectable=_detectable(paired), delta=asked, cases_needed=_cases_needed(paired, asked),
                 samples_needed=self._samples_needed(paired, asked, group.metric_id, rows),
             )  # fmt: skip
+
+    def _counted(
+        self, rows: npt.NDArray[np.int64], no_before: npt.NDArray[np.bool_], no_after: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int64]:
+        """The cases that make up a difference; none where the candidate may not lack a score."""
+        if self._errors == "zero":
+            return rows
+        if self._errors == "fail" and no_after.any():
+            return rows[:0]
+        return rows[~(no_before | no_after)]
 
     def flips(self) -> Iterator[Flip]:
         """The cases whose scores differ, by metric in the baseline's order."""

@@ -13,6 +13,7 @@ from themis_lib.core.results import RunResult, SummaryRow
 from themis_lib.core.summary import ALL_CASES
 from themis_lib.errors import InputError
 
+_Place = tuple[str, str]
 _MEANING = {
     GateOutcome.PASS: "the whole interval passes",
     GateOutcome.FAIL: "the whole interval fails",
@@ -29,6 +30,11 @@ def judged(result: RunResult, gates: Sequence[ReadyGate]) -> RunResult:
     return RunResult(result.store, result.run_id, manifest)
 
 
+def not_judged(gates: Sequence[ReadyGate]) -> list[GateRecord]:
+    """The records of gates of a run that has yet to end."""
+    return [_record(ready.gate, (ready.gate.place or "", ALL_CASES), reason="it was not judged") for ready in gates]
+
+
 def judge(result: RunResult, gates: Sequence[ReadyGate]) -> list[GateRecord]:
     """How each gate comes out for a run, a record for each place it holds for."""
     return [record for ready in gates for record in _records(result, ready)]
@@ -37,40 +43,64 @@ def judge(result: RunResult, gates: Sequence[ReadyGate]) -> list[GateRecord]:
 def _records(result: RunResult, ready: ReadyGate) -> Iterator[GateRecord]:
     gate = ready.gate
     rows = [row for row in result.summary if row.metric_id == gate.metric_id and gate.is_for(row.dataset_id, row.slice)]
-    if not rows:
-        yield _record(gate, (gate.place or "", ALL_CASES), reason="no case is in this place")
-    for row in rows:
-        place = (row.dataset_id, row.slice)
-        if gate.baseline is None:
-            yield _threshold(gate, row)
-        elif ready.baseline is None:
-            reason = f"no earlier run of {result.manifest.name!r} completed and passed its gates: nothing to compare"
-            yield _record(gate, place, GateOutcome.PASS, reason=reason)
-        else:
-            yield _regression(result, ready, ready.baseline, place)
+    places = [(row.dataset_id, row.slice) for row in rows]
+    if ready.baseline is not None:
+        yield from _regressions(result, ready, ready.baseline, places)
+    elif not places:
+        yield _nowhere(gate)
+    elif gate.baseline is None:
+        yield from (_threshold(gate, row) for row in rows)
+    else:
+        reason = f"no earlier run of {result.manifest.name!r} completed and passed its gates: nothing to compare"
+        yield from (_record(gate, place, GateOutcome.PASS, reason=reason) for place in places)
+
+
+def _nowhere(gate: Gate) -> GateRecord:
+    return _record(gate, (gate.place or "", ALL_CASES), reason="no case is in this place")
 
 
 def _threshold(gate: Gate, row: SummaryRow) -> GateRecord:
     outcome = gate.outcome(row.low, row.high)
     errors = f"; {row.errors:,} case(s) had no score" if row.errors else ""
-    reason = f"mean {_shown(row.mean, row.low, row.high)} on {row.n:,} case(s): {_MEANING[outcome]}{errors}"
+    cases = row.n + (row.errors if row.error_policy == "zero" else 0)
+    reason = f"mean {_shown(row.mean, row.low, row.high)} on {cases:,} case(s): {_MEANING[outcome]}{errors}"
     return _record(gate, (row.dataset_id, row.slice), outcome, (row.mean, row.low, row.high), reason=reason)
 
 
-def _regression(result: RunResult, ready: ReadyGate, baseline: RunResult, place: tuple[str, str]) -> GateRecord:
+def _regressions(
+    result: RunResult, ready: ReadyGate, baseline: RunResult, summarised: Sequence[_Place]
+) -> Iterator[GateRecord]:
+    """A record for each place that the summary or the comparison has."""
     gate = ready.gate
-    column = [] if place[1] == ALL_CASES else [place[1].partition("=")[0]]
+    is_slice = gate.place is not None and gate.place not in result.manifest.datasets
+    column = [gate.place.partition("=")[0]] if gate.place is not None and is_slice else []
     try:
         comparison = compare(baseline, result, cluster_by=ready.cluster_by, slices=column)
     except InputError as error:
-        return _record(gate, place, baseline=baseline, reason=str(error))
-    wanted = (*place, gate.metric_id)
-    found = [item for item in comparison.differences if (item.dataset_id, item.slice, item.metric_id) == wanted]
-    if not found:
-        return _record(gate, place, baseline=baseline, reason=f"no case of run {baseline.run_id!r} is in this place")
-    (item,) = found
+        places = summarised or [(gate.place or "", ALL_CASES)]
+        yield from (_record(gate, place, baseline=baseline, reason=str(error)) for place in places)
+        return
+    found = {
+        (item.dataset_id, item.slice): item
+        for item in comparison.differences
+        if item.metric_id == gate.metric_id and gate.is_for(item.dataset_id, item.slice)
+    }
+    for place in dict.fromkeys([*summarised, *found]):
+        if place in found:
+            yield _regression(result, gate, baseline, found[place], is_complete=not comparison.unmatched)
+        else:
+            reason = f"no case of run {baseline.run_id!r} is in this place"
+            yield _record(gate, place, baseline=baseline, reason=reason)
+    if not summarised and not found:
+        yield _nowhere(gate)
+
+
+def _regression(
+    result: RunResult, gate: Gate, baseline: RunResult, item: Difference, *, is_complete: bool
+) -> GateRecord:
+    place = item.dataset_id, item.slice
     numbers = item.difference, item.low, item.high
-    if not comparison.unmatched and _is_same_computation(result, baseline, item):
+    if is_complete and _is_same_computation(result, baseline, item):
         reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
         return _record(gate, place, GateOutcome.PASS, numbers, baseline=baseline, reason=reason)
     outcome = gate.outcome(item.low, item.high)
@@ -101,7 +131,7 @@ def _shown(estimate: float | None, low: float | None, high: float | None) -> str
 
 
 def _record(
-    gate: Gate, place: tuple[str, str], outcome: GateOutcome = GateOutcome.UNDERPOWERED,
+    gate: Gate, place: _Place, outcome: GateOutcome = GateOutcome.UNDERPOWERED,
     numbers: tuple[float | None, float | None, float | None] = (None, None, None), *,
     baseline: RunResult | None = None, reason: str,
 ) -> GateRecord:  # fmt: skip

@@ -36,11 +36,12 @@ class RunSide(Model):
 class Difference(Model):
     """One candidate against the baseline on a dataset, slice and metric.
 
-    Means, difference (candidate − baseline) and interval are over the `n` cases that have a score in both runs;
-    `baseline_errors` and `candidate_errors` count the matched cases without one. `p_adjusted` is Holm's over all
-    differences of the comparison, and the verdict goes by it. `detectable` is the smallest difference that data like
-    these show in 80 of 100 times; `cases_needed`, or `samples_needed` in each case of both runs, would show a
-    difference of `delta` as often. Null is what the data cannot tell.
+    Means, difference (candidate − baseline) and interval are over `n` matched cases. `baseline_errors` and
+    `candidate_errors` count those without a score: left out of `n` (`error_policy` `exclude`), 0 in both runs (`zero`),
+    or leaving no numbers where the candidate has any (`fail`); the policy is the candidate's. `p_adjusted` is Holm's
+    over all differences of the comparison, and the verdict goes by it. `detectable` is the smallest difference that
+    data like these show in 80 of 100 times; `cases_needed`, or `samples_needed` in each case of both runs, would show
+    a difference of `delta` as often. Null is what the data cannot tell.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Difference(Model):
     clusters: int | None = None
     baseline_errors: int
     candidate_errors: int
+    error_policy: Literal["exclude", "zero", "fail"] = "exclude"
     baseline_mean: float | None
     candidate_mean: float | None
     difference: float | None

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from themis_lib.comparison.models import Unmatched
 from themis_lib.core.manifest import RunStatus
 from themis_lib.core.results import RunResult
-from themis_lib.errors import ConfigError, nearest
+from themis_lib.errors import ConfigError, StoreError, nearest
 
 Floats = npt.NDArray[np.float64]
 #: Dataset, input and expected output as JSON, and how many earlier cases of the dataset are equal to it.
@@ -55,8 +56,14 @@ def _value(text: str | None) -> str | None:
 
 
 def scored_cases(result: RunResult) -> ScoredCases:
-    """The scored cases of a run. Raises `ConfigError` for a run without scores."""
-    table = result.table("cases")
+    """The scored cases of a run. Raises `ConfigError` for a run without scores, `StoreError` for tables that cannot be
+    read.
+    """
+    try:
+        table = result.table("cases")
+        results = result.table("results", columns=["dataset_id", "case_id", "metric_id", "score"])
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"a table of run {result.run_id!r} in {result.location} cannot be read: {error}") from None
     metadata = [dict(pairs or []) for pairs in table["metadata"].to_pylist()]
     columns = [table[name].to_pylist() for name in ("dataset_id", "case_id", "input", "expected_output")]
     dataset_ids, case_ids, inputs, expected = columns
@@ -67,7 +74,6 @@ def scored_cases(result: RunResult) -> ScoredCases:
         seen[content] += 1
     cases = ScoredCases(result.run_id, dataset_ids, case_ids, contents, metadata)
     rows = {ids: row for row, ids in enumerate(zip(dataset_ids, case_ids, strict=True))}
-    results = result.table("results", columns=["dataset_id", "case_id", "metric_id", "score"])
     for dataset_id, case_id, metric_id, score in zip(*(column.to_pylist() for column in results), strict=True):
         if metric_id is None:
             continue
@@ -85,6 +91,8 @@ def _why_none(result: RunResult) -> str:
         return "it is still under way"
     if result.manifest.until_stage != "reduce":
         return f"it went until {result.manifest.until_stage!r}"
+    if any(record.stage.startswith("score[") for record in result.manifest.stages):
+        return result.manifest.error or f"its tables are no longer in {result.location}"
     return result.manifest.error or "it has no metric"
 
 

@@ -75,7 +75,8 @@ class CaseRows:
             for verdict in self.tables["verdicts"]
             if (verdict["metric_id"], verdict["sample_index"]) == (row["metric_id"], row["sample_index"])
         }
-        judges = [record.stage.partition("[")[2].removesuffix("]") for record in self.manifest.stages]
+        stages = [record.stage.partition("[") for record in self.manifest.stages]
+        judges = [rest.removesuffix("]") for stage, _, rest in stages if stage == "judge"]
         texts = [said[judge_id] for judge_id in judges if judge_id in said]
         return {"verdicts": f"[{','.join(texts)}]"} if texts else {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from themis_lib.core.agreement import Labels
 from themis_lib.core.identity import load_json
 from themis_lib.core.manifest import (
+    GateRecord,
     Manifest,
     RunStatus,
     new_run_id,
@@ -40,10 +41,13 @@ _JUDGE_IDS = ("metric_id", "judge_id")
 class Run:
     """Takes finished shards in order, writes the run's tables, and closes with a status.
 
-    Use as a context manager: an exception leaves a record that says `failed`, and no half-written table.
+    Use as a context manager: an exception leaves a record that says `failed`, and no half-written table. `gates` are
+    on its record until they are judged, so that a run whose judgement is missing is not taken for one without gates.
     """
 
-    def __init__(self, pipeline: Pipeline, store: RunStore, *, run_id: str | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, store: RunStore, *, run_id: str | None = None, gates: Sequence[GateRecord] = ()
+    ) -> None:
         self.pipeline = pipeline
         self.store = store
         self.run_id = run_id or new_run_id()
@@ -58,7 +62,7 @@ class Run:
         self._counted: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
         self._cases: list[str] = []
-        self._manifest = start_manifest(pipeline, self.run_id)
+        self._manifest = start_manifest(pipeline, self.run_id).model_copy(update={"gates": list(gates)})
 
     def __enter__(self) -> Run:
         with self.store.refusals():

@@ -61,7 +61,7 @@ class Scores:
     """Scores of a run, collected shard by shard and grouped by dataset, slice and metric."""
 
     def __init__(self, evaluation: EvaluationConfig) -> None:
-        self._slices = tuple(evaluation.slices)
+        self._slices = tuple(dict.fromkeys(evaluation.slices))
         self._cluster_by = evaluation.statistics.cluster_by
         self._datasets: defaultdict[str, _DatasetScores] = defaultdict(_DatasetScores)
 

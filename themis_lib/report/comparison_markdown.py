@@ -10,6 +10,11 @@ from themis_lib.report.markdown import dollars, markdown_table
 
 _FLIPS_EACH_WAY = 5
 _NAMES = 20
+_POLICIES = {
+    "exclude": "cases without a score in either run are left out (errors: exclude)",
+    "fail": "a run that lacks a score has no numbers (errors: fail)",
+    "zero": "cases without a score count 0 (errors: zero)",
+}
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -152,6 +157,8 @@ def method_lines(comparison: Comparison) -> list[str]:
         f"paired by case; test: {' / '.join(tests) or 'none'}; interval: {' / '.join(methods) or 'none'}; verdicts by "
         f"Holm's p over {len(comparison.differences):,} difference(s)"
     ]
+    policies = {item.error_policy for item in comparison.differences if item.baseline_errors or item.candidate_errors}
+    lines += [_POLICIES[policy] for policy in sorted(policies)]
     if comparison.cluster_by is not None:
         counts = " / ".join(dict.fromkeys(f"{item.clusters:,}" for item in comparison.differences if item.clusters))
         lines.append(f"cases with one {comparison.cluster_by!r} count as dependent: {counts} clusters")

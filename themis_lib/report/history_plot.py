@@ -10,20 +10,22 @@ from themis_lib.report.history import Series, ticks_over
 _ROWS = 12
 _MOST_TICKS = 5
 _WIDEST_STEP = 6
+_LEAST_WIDTH = 3
 
 
 def history_plot(series: Series, *, width: int) -> list[str]:
-    """The plot as lines no wider than `width`: a dot for each mean, a bar for its interval, oldest run to the left.
+    """The plot as lines, a dot for each mean, a bar for its interval, oldest run to the left.
 
-    Where there are more runs than columns, neighbours share one: its bar covers all of their intervals. An arrow
-    stands below the runs whose settings differ from the run before.
+    They are no wider than `width` if that has room for an axis and a column. Where there are more runs than columns,
+    neighbours share one: its bar covers all of their intervals. An arrow stands below the runs whose settings differ
+    from the run before.
     """
     rows = [row for _, row in series.points]
     ticks = ticks_over(rows, most=_MOST_TICKS)
-    digits = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
+    digits = next(digits for digits in range(13) if all(round(tick, digits) == tick for tick in ticks))
     labels = [f"{tick:.{digits}f}" for tick in ticks]
     margin = max(map(len, labels)) + 2
-    columns = _columns(len(rows), width - margin)
+    columns = _columns(len(rows), max(width - margin, _LEAST_WIDTH))
     per_tick = max(_ROWS // (len(ticks) - 1), 1)
     height = per_tick * (len(ticks) - 1) + 1
     grid = [[" "] * (columns[-1] + 2) for _ in range(height)]

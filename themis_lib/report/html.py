@@ -11,15 +11,25 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from themis_lib.core.manifest import Manifest
+from themis_lib.core.inventory import TABLE_OF, has_tables
+from themis_lib.core.manifest import Manifest, RunStatus
 from themis_lib.core.prompts import PromptSpec, render_input
 from themis_lib.core.results import RunResult, SummaryRow
 from themis_lib.core.summary import ALL_CASES
+from themis_lib.errors import StoreError
 from themis_lib.report.failures import FAILURE_HEADINGS, failed_rows
 from themis_lib.report.html_cases import CUTS, pack, read_tables, spread
 from themis_lib.report.html_charts import Axis, Bins, Scores, axis_over, bins_of
 from themis_lib.report.html_page import render_page
-from themis_lib.report.markdown import AGREEMENT_HEADINGS, agreement_cells, commonest_errors, dollars
+from themis_lib.report.markdown import (
+    AGREEMENT_HEADINGS,
+    GATE_HEADINGS,
+    agreement_cells,
+    commonest_errors,
+    dollars,
+    gate_cells,
+    summary_notes,
+)
 
 REPORT_NAME = "report.html"
 #: Cases in the browser; more are shown evenly over all of them.
@@ -50,10 +60,14 @@ class MetricPanel:
 
 
 def report_html(result: RunResult) -> str:
-    """The page of a run. The same run gives the same page: its dates are the run's own."""
+    """The page of a run. The same run gives the same page: its dates are the run's own.
+
+    Raises `StoreError` where a table of a run that came to its end is gone.
+    """
     manifest = result.manifest
+    _check_tables(result)
     count = sum(manifest.datasets.values())
-    positions = spread(count, MOST_CASES)
+    tables = read_tables(result, spread(count, MOST_CASES))
     panels = metric_panels(result)
     facts = {
         "samples": len(manifest.seeds),
@@ -67,21 +81,28 @@ def report_html(result: RunResult) -> str:
             for panel in panels
         },
     }
-    data, cut = pack({"run": read_tables(result, positions)}, facts)
+    data, cut = pack({"run": tables}, facts)
     return render_page(
         "run.html.jinja", scripts=_SCRIPTS, data=data, cut=cut, is_cut=cut < CUTS[0],
         result=result, manifest=manifest, panels=panels,
-        cases=count, shown=len(positions), duration_s=duration_s(manifest), model=model_name(manifest),
+        cases=count, shown=tables["cases"].num_rows, duration_s=duration_s(manifest), model=model_name(manifest),
         failures=failed_rows(result, limit=_MOST_FAILURES), failure_headings=FAILURE_HEADINGS,
         reasons=commonest_errors(result), latency=_latency(result), dollars=dollars, all_cases=ALL_CASES,
+        is_running=result.status is RunStatus.RUNNING, notes=summary_notes(result), gate_headings=GATE_HEADINGS,
+        gate_cells=gate_cells,
         agreement_headings=AGREEMENT_HEADINGS, agreement=[agreement_cells(record) for record in result.agreement],
     )  # fmt: skip
 
 
 def write_report(result: RunResult) -> str:
-    """Write the page of a run beside its tables, over an earlier one, and return its address."""
+    """Write the page of a run beside its tables, over an earlier one, and return its address.
+
+    Raises `StoreError` where the store does not take it.
+    """
     path = f"runs/{result.run_id}/{REPORT_NAME}"
-    result.store.replace(path, report_html(result).encode())
+    page = report_html(result).encode()
+    with result.store.refusals():
+        result.store.replace(path, page)
     return result.store.uri(path)
 
 
@@ -116,6 +137,15 @@ def duration_s(manifest: Manifest) -> float | None:
     if manifest.finished_at is None:
         return None
     return (datetime.fromisoformat(manifest.finished_at) - datetime.fromisoformat(manifest.started_at)).total_seconds()
+
+
+def _check_tables(result: RunResult) -> None:
+    if not has_tables(result.manifest):
+        return
+    stages = {record.stage.partition("[")[0] for record in result.manifest.stages}
+    for name in ("cases", *(TABLE_OF[stage] for stage in TABLE_OF if stage in stages)):
+        if not result.store.exists(f"runs/{result.run_id}/{name}.parquet"):
+            raise StoreError(f"run {result.run_id!r} has lost its table {name!r}; check the store")
 
 
 def _panel(metric_id: str, rows: list[SummaryRow], scores: Mapping[str, Scores]) -> MetricPanel:

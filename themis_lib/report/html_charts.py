@@ -104,11 +104,13 @@ def bins_of(scores: Scores) -> Bins:
 
 
 def number(value: float) -> str:
-    """A number with the digits that it has, up to four behind the point.
+    """A number with the digits that it has, up to four behind the point; three digits of one too small for that.
 
-    >>> number(0.25), number(1.0), number(-0.0), number(12345.0)
-    ('0.25', '1', '0', '12,345')
+    >>> number(0.25), number(1.0), number(-0.0), number(12345.0), number(0.00001)
+    ('0.25', '1', '0', '12,345', '1e-05')
     """
+    if 0 < abs(value) < 0.0001:
+        return f"{value:.3g}"
     text = f"{value:,.4f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 

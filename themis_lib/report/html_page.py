@@ -40,19 +40,19 @@ def render_page(template: str, *, scripts: Sequence[str], data: str, **context: 
 def score(value: float | None) -> str:
     """A mean with as many digits as are read; an em dash where there is none.
 
-    >>> score(0.65555), score(1234.5678), score(None)
-    ('0.656', '1,234.6', '—')
+    >>> score(0.65555), score(1234.5678), score(0.000012), score(None)
+    ('0.656', '1,234.6', '1.2e-05', '—')
     """
-    return "—" if value is None else f"{value:,.{_digits(value)}f}"
+    return "—" if value is None else f"{value:,{_format(value)}}"
 
 
 def signed(value: float | None) -> str:
     """A difference with its sign.
 
-    >>> signed(0.05), signed(-0.05), signed(0.0), signed(None)
-    ('+0.050', '−0.050', '0.000', '—')
+    >>> signed(0.05), signed(-0.05), signed(0.0), signed(0.0004), signed(None)
+    ('+0.050', '−0.050', '0.000', '+0.0004', '—')
     """
-    return "—" if value is None else "0.000" if value == 0 else f"{value:+,.{_digits(value)}f}".replace("-", "−")
+    return "—" if value is None else "0.000" if value == 0 else f"{value:+,{_format(value)}}".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
@@ -99,8 +99,11 @@ def indented(value: Any) -> str:
     return json.dumps(json.loads(canonical_json(value)), indent=2, ensure_ascii=False)
 
 
-def _digits(value: float) -> int:
-    return 3 if abs(value) < 100 else 1
+def _format(value: float) -> str:
+    """Digits behind the point; two that count for a number that would be shown as zero."""
+    if 0 < abs(value) < 0.0005:
+        return ".2g"
+    return ".3f" if abs(value) < 100 else ".1f"
 
 
 def _thousands(value: int | None) -> str:

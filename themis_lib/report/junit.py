@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -26,11 +26,21 @@ def check_junit(file: Path | None, gates: Sequence[str] | None) -> None:
         raise ConfigError(f"--junit {str(file)!r}: there is no folder {str(file.parent)!r} for it, or it is a folder")
 
 
-def junit_xml(records: Sequence[GateRecord], *, name: str) -> str:
-    """A test case for each gate and place: a failure where it failed, an error where the data cannot tell."""
+def junit_xml(gates: Mapping[str, Sequence[GateRecord]]) -> str:
+    """A suite for each run, by its name, with a test case for each gate and place: a failure where it failed, an error
+    where the data cannot tell.
+    """
+    root = ET.Element("testsuites")
+    for name, records in gates.items():
+        _add_suite(root, name, records)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_suite(root: ET.Element, name: str, records: Sequence[GateRecord]) -> None:
     outcomes = Counter(record.outcome for record in records)
-    suite = ET.Element(
-        "testsuite", name=_text(name), tests=str(len(records)), failures=str(outcomes[GateOutcome.FAIL]),
+    suite = ET.SubElement(
+        root, "testsuite", name=_text(name), tests=str(len(records)), failures=str(outcomes[GateOutcome.FAIL]),
         errors=str(outcomes[GateOutcome.UNDERPOWERED]),
     )  # fmt: skip
     for record in records:
@@ -43,10 +53,6 @@ def junit_xml(records: Sequence[GateRecord], *, name: str) -> str:
             verdict.text = _text(record.reason)
         else:
             ET.SubElement(case, "system-out").text = _text(record.reason)
-    root = ET.Element("testsuites")
-    root.append(suite)
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _text(text: str) -> str:

@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from themis_lib.stats.clusters import Floats, cluster_totals
+from themis_lib.stats.clusters import ROUNDING, Floats, cluster_totals
 
 #: Up to so many draws are made one by one, which takes about a second; beyond, how often each cell is drawn.
 _MOST_DRAWS = 10**8
 _CELLS = 512
 _DRAWS_AT_ONCE = 10**6
 _RESAMPLES_AT_ONCE = 1000
-#: What differs by less than this share of the largest value differs by rounding.
-_ROUNDING = 1e-12
 
 
 def bootstrap_interval(
@@ -42,11 +40,11 @@ def bootstrap_interval(
         return None
     mean = float(totals.sum() / sizes.sum())
     deviations = totals - mean * sizes
-    if np.abs(deviations).max() <= _ROUNDING * np.abs(totals).max():
+    if np.abs(deviations).max() <= ROUNDING * np.abs(totals).max():
         return None
     means = _resampled_means(totals, sizes, resamples, np.random.default_rng(seed))
     influence = deviations / (sizes.sum() - sizes)  # by how much the mean falls when one is left out: the jackknife
-    rounding = _ROUNDING * float(np.abs(totals / sizes).max())
+    rounding = ROUNDING * float(np.abs(totals / sizes).max())
     shares = _bca_shares(means, mean, rounding, influence - influence.mean(), confidence)
     low, high = np.quantile(means, shares)
     return float(low), float(high)

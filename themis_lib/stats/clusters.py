@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+#: What differs by less than this share of the largest value differs by rounding.
+ROUNDING = 1e-12
 
 
 def cluster_totals(scores: Floats, clusters: npt.NDArray[Any]) -> tuple[Floats, Floats]:

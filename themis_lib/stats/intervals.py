@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from themis_lib.stats.bootstrap import bootstrap_interval
-from themis_lib.stats.clusters import Floats, clustered_error
+from themis_lib.stats.clusters import ROUNDING, Floats, clustered_error
 
 Method = Literal["auto", "t", "wilson", "bootstrap"]
 
@@ -19,7 +19,8 @@ Method = Literal["auto", "t", "wilson", "bootstrap"]
 class Interval:
     """A mean, its standard error, and an interval that covers the true mean with the given confidence.
 
-    Everything is null for no scores; the standard error and a t interval are null for one score, or one cluster.
+    Everything is null for no scores; the standard error and a t interval are null for one score, or one cluster, and a
+    t interval where scores, or the means of clusters, are all alike: that is no evidence that others would be.
     `method` is null where there is no interval: `wilson`, `t`, `bootstrap`, behind `cluster` where scores come in
     clusters. `clusters` counts them, null where scores are independent.
     """
@@ -66,7 +67,7 @@ def mean_interval(
     if chosen == "bootstrap":
         ends = bootstrap_interval(scores, clusters=clusters, resamples=resamples, seed=seed, confidence=confidence)
     elif chosen == "t":
-        ends = _t_interval(mean, error, independent, confidence)
+        ends = _t_interval(scores, mean, error, independent, confidence)
     elif _are_01(scores):
         ends = wilson_interval(round(mean * independent), independent, confidence=confidence)
     else:
@@ -109,8 +110,10 @@ def _standard_error(scores: Floats, mean: float) -> float | None:
     return math.sqrt(math.fsum((scores - mean) ** 2) / (len(scores) - 1) / len(scores))
 
 
-def _t_interval(mean: float, error: float | None, independent: int, confidence: float) -> tuple[float, float] | None:
-    if error is None:
+def _t_interval(
+    scores: Floats, mean: float, error: float | None, independent: int, confidence: float
+) -> tuple[float, float] | None:
+    if error is None or error <= ROUNDING * np.abs(scores).max():
         return None
     from scipy.special import stdtrit
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from themis_lib.stats.clusters import Floats, cluster_totals, clustered_error
+from themis_lib.stats.clusters import ROUNDING, Floats, cluster_totals, clustered_error
 
 CONFIDENCE = 0.95
 #: Up to this many units that differ, all their signs are tried: 2 to this power.
@@ -16,7 +17,7 @@ _EXACT_UNITS = 16
 #: Signs drawn at a time, which keeps memory at some tens of megabytes.
 _BLOCK = 4_000_000
 #: Sums that differ by less than this part of the whole are the same sum, added up in another order.
-_ROUNDING = 1e-9
+_SAME_SUM = 1e-9
 
 BONETT_PRICE = "bonett-price"
 
@@ -27,7 +28,8 @@ Interval = tuple[float | None, float | None, str | None]
 class PairedDifference:
     """The mean difference candidate − baseline over `n` pairs, in `units` that are independent: pairs, or clusters.
 
-    No pair gives no numbers, one pair no error. The interval is at 95 %.
+    No pair gives no numbers, one pair no error. The interval is at 95 %, and null where units do not vary, unless all
+    pairs of scores from 0 to 1 are alike: then it is that of Bonett and Price, each unit a pair.
     """
 
     n: int
@@ -68,9 +70,11 @@ def paired_difference(
         interval: Interval = (*bonett_price_interval(improved, worsened, n), BONETT_PRICE)
         test, p_value = "McNemar, exact", mcnemar_exact(improved, worsened)
     else:
-        interval = _t_interval(differences, error, units, clustered=clusters is not None)
+        interval = _interval(baseline, candidate, error, units)
         test, p_value = sign_flip(sums, resamples=resamples, seed=seed)
     low, high, method = interval
+    if method and clusters is not None:
+        method = f"cluster {method}"
     return PairedDifference(
         n=n, units=units, baseline_mean=math.fsum(baseline) / n, candidate_mean=math.fsum(candidate) / n,
         difference=math.fsum(differences) / n, standard_error=error, low=low, high=high, interval_method=method,
@@ -102,7 +106,7 @@ def sign_flip(sums: Floats, *, resamples: int = 9_999, seed: int = 0) -> tuple[s
     ('sign flips, exact', 0.0625)
     """
     sizes, counts = np.unique(np.abs(sums[sums != 0]), return_counts=True)
-    observed = abs(math.fsum(sums)) - _ROUNDING * float(sizes @ counts)
+    observed = abs(math.fsum(sums)) - _SAME_SUM * float(sizes @ counts)
     units = int(counts.sum())
     if units <= _EXACT_UNITS:
         signs = 1 - 2 * ((np.arange(2**units)[:, None] >> np.arange(units)) & 1)
@@ -127,26 +131,38 @@ def bonett_price_interval(improved: int, worsened: int, pairs: int) -> tuple[flo
     return max(up - down - reach, -1.0), min(up - down + reach, 1.0)
 
 
-def _t_interval(differences: Floats, error: float | None, units: int, *, clustered: bool) -> Interval:
+def _interval(baseline: Floats, candidate: Floats, error: float | None, units: int) -> Interval:
+    """Student's t over the units; where they do not vary, what is known of differences that lie within ± 1."""
+    scores = np.concatenate((baseline, candidate))
+    differences = candidate - baseline
     if error is None:
         return None, None, None
-    from scipy.special import stdtrit
+    if error > ROUNDING * np.abs(scores).max():
+        from scipy.special import stdtrit
 
-    mean = math.fsum(differences) / len(differences)
-    reach = float(stdtrit(units - 1, 0.5 + CONFIDENCE / 2)) * error
-    return mean - reach, mean + reach, "cluster-robust t" if clustered else "t"
+        mean = math.fsum(differences) / len(differences)
+        reach = float(stdtrit(units - 1, 0.5 + CONFIDENCE / 2)) * error
+        return mean - reach, mean + reach, "t"
+    common = float(differences[0])
+    if (differences == common).all() and common in (-1.0, 0.0, 1.0) and scores.min() >= 0.0 and scores.max() <= 1.0:
+        return *bonett_price_interval(units * (common > 0), units * (common < 0), units), BONETT_PRICE
+    return None, None, None
 
 
 def _drawn_totals(sizes: Floats, counts: npt.NDArray[np.int64], resamples: int, random: np.random.Generator) -> Floats:
     """Totals with signs drawn at random. Of units of one size only the number with a plus matters."""
-    shared = counts > 1
-    plus = random.binomial(counts[shared], 0.5, size=(resamples, int(shared.sum())))
-    totals = (2 * plus - counts[shared]) @ sizes[shared]
-    alone = sizes[~shared]
-    rows = max(1, _BLOCK // max(len(alone), 1))
-    for start in range(0, resamples if len(alone) else 0, rows):
-        drawn = min(rows, resamples - start)
+    shared, alone, totals = counts > 1, sizes[counts == 1], np.empty(resamples)
+    for start, drawn in _blocks(resamples, int(shared.sum())):
+        plus = random.binomial(counts[shared], 0.5, size=(drawn, int(shared.sum())))
+        totals[start : start + drawn] = (2 * plus - counts[shared]) @ sizes[shared]
+    for start, drawn in _blocks(resamples, len(alone)) if len(alone) else ():
         bits = np.frombuffer(random.bytes(drawn * -(-len(alone) // 8)), np.uint8).reshape(drawn, -1)
         signs = np.unpackbits(bits, axis=1, count=len(alone))
         totals[start : start + drawn] += 2 * (signs @ alone) - alone.sum()
     return totals
+
+
+def _blocks(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """Where each block of rows starts, and how many it has."""
+    most = max(1, _BLOCK // max(columns, 1))
+    return ((start, min(most, rows - start)) for start in range(0, rows, most))

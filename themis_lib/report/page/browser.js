@@ -105,7 +105,8 @@ function browser(root, { noun, items, controls, searchOf, describe, show, compar
     if (!found.length) return;
     selected = Math.min(Math.max(position, 0), found.length - 1);
     draw();
-    if (isClick && detail.offsetTop > list.offsetTop + list.offsetHeight) detail.scrollIntoView();
+    const isBelow = detail.getBoundingClientRect().top >= list.getBoundingClientRect().bottom;
+    if (isClick && isBelow) detail.scrollIntoView();
   }
 
   function onListKey(event) {
@@ -149,8 +150,8 @@ function browser(root, { noun, items, controls, searchOf, describe, show, compar
       apply();
       const position = found.findIndex(isWantedItem);
       if (position < 0) return false;
-      choose(position, true);
       root.scrollIntoView();
+      choose(position, true);
       detail.focus({ preventScroll: true });
       return true;
     },
@@ -163,24 +164,21 @@ function choicesOf(values, all) {
   return different.length > 1 ? [["", all], ...different.map((value) => [value, value])] : [["", all]];
 }
 
-const sliceChoice = (name, value) => JSON.stringify([name, value]);
+/** The slice that a case is in, named as in the summary: without a value it is in that of null. */
+const sliceOf = (name, column, row) => `${name}=${textOf(at(column, row) ?? "null")}`;
 
-/** Metadata as slices: a choice for each value of each column that has few. */
-function sliceChoices(metadata) {
+/** Metadata as slices: a choice for each value of each column that has few, and for every slice that is `named`. */
+function sliceChoices(metadata, named = []) {
   const most = 60;
-  const choices = Object.entries(metadata).flatMap(([name, column]) => {
-    const values = [...new Set(column.filter((value) => value !== null).map(textOf))].sort();
-    return values.length > 1 && values.length <= most ? values.map((value) => [sliceChoice(name, value), `${name}=${value}`]) : [];
+  const few = Object.entries(metadata).flatMap(([name, column]) => {
+    const slices = [...new Set(column.map((_, row) => sliceOf(name, column, row)))].sort();
+    return slices.length > 1 && slices.length <= most ? slices : [];
   });
-  return [["", "all"], ...choices];
+  return [["", "all"], ...[...new Set([...few, ...named])].map((slice) => [slice, slice])];
 }
 
-function inSlice(metadata, row, choice) {
-  if (choice === "") return true;
-  const [name, value] = JSON.parse(choice);
-  const own = at(metadata[name], row);
-  return own !== null && textOf(own) === value;
-}
+const inSlice = (metadata, row, wanted) =>
+  wanted === "" || Object.entries(metadata).some(([name, column]) => sliceOf(name, column, row) === wanted);
 
 const metadataView = (metadata, row) => {
   const facts = Object.entries(metadata).filter(([, column]) => at(column, row) !== null);

@@ -73,7 +73,7 @@ function factsView(outputs, row) {
   const facts = [
     at(outputs.finish_reason, row) === null ? null : `finish reason ${at(outputs.finish_reason, row)}`,
     tokens("input_tokens", "input tokens"), tokens("output_tokens", "output tokens"),
-    latency === null ? null : `${latency.toPrecision(3)} s`,
+    latency === null ? null : latency < 1 ? `${Number((1000 * latency).toPrecision(3))} ms` : `${latency.toPrecision(3)} s`,
     at(outputs.seed, row) === null ? null : `seed ${at(outputs.seed, row)}`,
   ].filter(Boolean);
   return facts.length ? el("p", { class: "dim facts" }, facts.join(" · ")) : null;
@@ -147,9 +147,9 @@ function turnsView(turns, place) {
 
 const part = (label, ...children) => el("section", { class: "part" }, el("h4", {}, label), children);
 const more = (label, ...children) => el("details", { class: "more" }, el("summary", {}, label), children);
-/** The reason why there is nothing, unless an earlier stage gave the same. */
+/** The reason why there is nothing, unless it is an earlier stage's, with that stage's name before it. */
 const failure = (label, reason, earlier = null) =>
-  reason === null || textOf(reason) === textOf(earlier) ? null : part(label, el("p", { class: "error" }, textOf(reason)));
+  reason === null || (earlier !== null && textOf(reason).endsWith(`: ${textOf(earlier)}`)) ? null : part(label, el("p", { class: "error" }, textOf(reason)));
 
 /** A labelled text, or nothing where there is none. */
 function block(label, value, place, kind = null, isJson = false) {

@@ -46,10 +46,28 @@ function parsed(value) {
   }
 }
 
+/** JSON with indents, its numbers and strings as they stand: read as values, long numbers would lose digits. */
+function indented(json) {
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  return json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"|\[\s*\]|\{\s*\}|[[\]{},:]|\s+/g, (token) => {
+    if (token === "[" || token === "{") {
+      depth += 1;
+      return token + line();
+    }
+    if (token === "]" || token === "}") {
+      depth -= 1;
+      return line() + token;
+    }
+    if (token === ",") return token + line();
+    return token === ":" ? ": " : token.trim();
+  });
+}
+
 /** A text as people read it: JSON with indents. */
 function readable(value, isJson) {
   const json = isJson ? parsed(value) : null;
-  return json !== null && typeof json === "object" ? JSON.stringify(json, null, 2) : textOf(value);
+  return json !== null && typeof json === "object" ? indented(textOf(value)) : textOf(value);
 }
 
 const count = (number) => number.toLocaleString("en-US");
@@ -57,6 +75,7 @@ const count = (number) => number.toLocaleString("en-US");
 /** A score with the digits that it has, up to four behind the point. */
 function scoreText(score) {
   if (score === null) return "–";
+  if (score !== 0 && Math.abs(score) < 0.0001) return score.toPrecision(3);
   return Number.isInteger(score) ? count(score) : score.toLocaleString("en-US", { maximumFractionDigits: 4 });
 }
 

@@ -8,7 +8,8 @@ unpack().then((data) => {
   root.replaceChildren();
   const metrics = Object.keys(side.results).filter(Boolean);
   const score = (row, state) => at(side.results[state.metric]?.score, row);
-  const slices = sliceChoices(side.metadata);
+  const named = [...document.querySelectorAll("a[data-slice]")].map((link) => link.dataset.slice);
+  const slices = sliceChoices(side.metadata, named);
 
   const outcomes = (state) => {
     const { bars = [], levels = true } = data.outcomes[state.metric] ?? {};
@@ -67,8 +68,7 @@ unpack().then((data) => {
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-metric], a[data-case]");
     if (!link) return;
-    const { metric, outcome, dataset = "", case: caseId } = link.dataset;
-    const slice = link.dataset.slice === undefined ? "" : sliceChoice(link.dataset.slice, link.dataset.value);
+    const { metric, outcome, dataset = "", slice = "", case: caseId } = link.dataset;
     const opened = caseId === undefined
       ? view.filter({ metric, outcome, dataset, slice }) ?? true
       : view.open((row) => cases[row] === caseId && side.cases.dataset_id[row] === dataset);
