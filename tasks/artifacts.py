@@ -126,15 +126,14 @@ def progress_table(progress: Progress) -> str:
 async def publish_report(result: RunResult) -> None:
     """Put the scores, the failed rows and the report on the flow run's page, and name failed cases in its log.
 
-    The report as HTML is written beside the tables of a store on disk; to read an object store's tables back would
-    be as many requests as a run makes that finds everything there.
+    The report as HTML goes beside the run's tables, where these outlive the process.
     """
     name = result.manifest.name
     failures = await asyncio.to_thread(failed_rows, result, limit=_FAILURES_SHOWN)
     for line in failure_lines(failures)[:_LINES_LOGGED]:
         get_run_logger().warning("%s", line)
     report = await asyncio.to_thread(markdown_report, result)
-    html = await asyncio.to_thread(written_page, result) if result.store.local else None
+    html = None if result.store.in_memory else await asyncio.to_thread(written_page, result)
     with _shown_if_possible():
         headings, cells = summary_table(result.summary)
         rows = [dict(zip(headings, row, strict=True)) for row in cells]
@@ -150,7 +149,7 @@ async def publish_report(result: RunResult) -> None:
             )
         if html:
             await acreate_link_artifact(
-                Path(html).absolute().as_uri(), link_text=html, key=_key("html", name),
+                html if "://" in html else Path(html).absolute().as_uri(), link_text=html, key=_key("html", name),
                 description=f"Report of run `{result.run_id}` with every case, to open in a browser: `{html}`",
             )  # fmt: skip
         await acreate_markdown_artifact(

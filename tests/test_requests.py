@@ -75,7 +75,7 @@ def test_requests_follow_shards(server: CountingServer, storage: dict[str, Any],
 def test_requests_of_ten_thousand_cases(
     server: CountingServer, storage: dict[str, Any], prefect_api: str, tmp_path: Path
 ) -> None:
-    """Through the flow, its report and its events included: what the README states; a slow run saves more often."""
+    """Through the flow, report and events included: what the README states; a slow run saves more often."""
     write_cases(path=str(tmp_path / "cases.jsonl"), cases=10_000)
     spec = yaml.safe_load(Path(EXPERIMENT).read_text())
     spec["datasets"][0]["path"] = str(tmp_path / "cases.jsonl")
@@ -88,4 +88,4 @@ def test_requests_of_ten_thousand_cases(
     warm = server.take()
 
     assert cold.total() <= 60
-    assert {"LIST": 1, "GET": 7, "PUT": 8} == dict(warm)
+    assert {"LIST": 1, "GET": 7, "PUT": 9} == dict(warm)

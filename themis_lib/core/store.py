@@ -117,7 +117,9 @@ class RunStore:
         return self.locate(path) if self.local else str(self.fs.unstrip_protocol(self.locate(path)))
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file at this path."""
+        """Whether there is a file at this path; one that is held needs no request."""
+        if path in self._held:
+            return self._held[path] is not None
         return bool(self.fs.exists(self.locate(path)))
 
     def list(self, directory: str) -> dict[str, dict[str, Any]]:

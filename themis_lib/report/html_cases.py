@@ -101,10 +101,9 @@ def case_columns(tables: Mapping[str, pa.Table], cut: int) -> dict[str, Any]:
 
 def _open(result: RunResult, name: str) -> IO[bytes] | None:
     try:
-        file: IO[bytes] = result.store.fs.open(result.store.locate(f"runs/{result.run_id}/{name}.parquet"), "rb")
+        return result.store.open(f"runs/{result.run_id}/{name}.parquet")
     except FileNotFoundError:
         return None
-    return file
 
 
 def _shards(cases: pq.ParquetFile | None, positions: Positions) -> Iterator[tuple[Positions, int]]:
