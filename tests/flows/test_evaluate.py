@@ -29,11 +29,11 @@ async def artifacts(client: PrefectClient, flow_run_id: Any) -> dict[str, Any]:
     found = await client.read_artifacts(
         artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
     )
-    return {artifact.type: artifact for artifact in found}
+    return {artifact.key: artifact for artifact in found}
 
 
 def test_run_is_named_tagged_and_reported(prefect_api: str, tmp_path: Path) -> None:
-    """A run bears the experiment's name and tags, and has progress, summary and report as artifacts."""
+    """A run bears the experiment's name and tags, and has progress, scores, report and its page as artifacts."""
     outcome = flow_outcome(base(tmp_path / "store"), tmp_path, prefect_api)
 
     flow_run = ask(prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id))
@@ -41,12 +41,13 @@ def test_run_is_named_tagged_and_reported(prefect_api: str, tmp_path: Path) -> N
 
     assert ("costs · m1", {"themis", "costs"}) == (flow_run.name, set(flow_run.tags))
     assert "Completed" == flow_run.state.name
-    assert {"progress", "table", "markdown"} == set(found)
-    assert 100.0 == found["progress"].data
-    assert "score[first]" in found["progress"].description
-    assert "# costs: completed" in found["markdown"].data
-    assert "0.8333" in found["table"].data
-    assert str(outcome.run.result.location) in found["markdown"].data
+    assert {"progress-costs", "summary-costs", "report-costs", "html-costs"} == set(found)
+    assert 100.0 == found["progress-costs"].data
+    assert "score[first]" in found["progress-costs"].description
+    assert "# costs: completed" in found["report-costs"].data
+    assert "0.8333" in found["summary-costs"].data
+    assert str(outcome.run.result.location) in found["report-costs"].data
+    assert f"{outcome.run.result.location}/report.html" in found["html-costs"].data
 
 
 def test_failed_rows_show_in_the_state(prefect_api: str, tmp_path: Path) -> None:

@@ -29,9 +29,12 @@ def scipy_interval(scores: Any, resamples: int = 10_000) -> tuple[float, float]:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32), st.integers(10, 300))
+@given(st.integers(0, 2**32), st.integers(40, 300))
 def test_interval_is_that_of_scipy(seed: int, size: int) -> None:
-    """For skewed scores, where bias correction and acceleration show, the ends are scipy's but for chance."""
+    """For skewed scores, where bias correction and acceleration show, the ends are scipy's but for chance.
+
+    Of fewer scores the corrected end lies so far out that chance moves it further.
+    """
     scores = skewed(seed, size)
 
     found = bootstrap_interval(scores, resamples=50_000)
