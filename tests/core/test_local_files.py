@@ -88,6 +88,7 @@ def test_lock_is_held(tmp_path: Path) -> None:
         assert lock(other.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@pytest.mark.slow
 def test_run_without_locks_is_the_same(tmp_path: Path, without_locks: dict[str, str]) -> None:
     """Where locks are refused a run ends with the tables it has elsewhere, and a second computes nothing."""
     (tmp_path / "with").mkdir()
@@ -102,6 +103,7 @@ def test_run_without_locks_is_the_same(tmp_path: Path, without_locks: dict[str, 
     assert not list((tmp_path / "store").rglob("*.journal"))
 
 
+@pytest.mark.slow
 def test_two_runs_without_locks_lose_nothing(tmp_path: Path, without_locks: dict[str, str]) -> None:
     """Two processes that write one experiment at once, without locks, end with the same tables."""
     path = experiment_file(tmp_path, delay_s=0.01)
@@ -116,6 +118,7 @@ def test_two_runs_without_locks_lose_nothing(tmp_path: Path, without_locks: dict
     assert [] == list(check(store))
 
 
+@pytest.mark.slow
 def test_crash_without_locks_loses_seconds(tmp_path: Path, without_locks: dict[str, str]) -> None:
     """After `kill -9` the rows of all but the last seconds are there, as parts: no lock says whose a journal is."""
     path = experiment_file(tmp_path, delay_s=0.3)

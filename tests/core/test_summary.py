@@ -375,7 +375,7 @@ told = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(told, st.sampled_from(["t", "bootstrap"]), st.randoms(use_true_random=False))
 def test_order_and_shards_do_not_matter(cases: list[tuple[list[float], Any]], method: str, random: Any) -> None:
     """Cases in another order, in shards of another size, have the same summary, which is found and not computed."""

@@ -31,6 +31,7 @@ def _counts() -> None:
     UNDER_WAY.update(now=0, most=0, calls=0)
 
 
+@pytest.mark.slow
 def test_a_global_limit_bounds_the_shards_of_every_process(prefect_api: str, tmp_path: Path) -> None:
     """With a limit of two slots, two shards call the provider at a time, whatever the task runner would start."""
     from prefect.client.orchestration import get_client

@@ -77,7 +77,9 @@ def test_nothing_to_draw_is_refused() -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
-@pytest.mark.parametrize("count", [1, 2, 100])
+@pytest.mark.parametrize(
+    "count", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 100]
+)
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
 def test_page_in_a_browser(count: int, width: int, scheme: str, tmp_path: Path) -> None:
     """A dot for each run inside the plot, a name for the picture, no message, and nothing wider than the screen."""

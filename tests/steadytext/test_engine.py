@@ -130,7 +130,7 @@ def compare(path: Path, *, count: int, seed: int) -> None:
         assert [] == differing(expected, way(engine, requests)), way.__name__
 
 
-@pytest.mark.parametrize("name", ["tiny", "Q4_K_M"])
+@pytest.mark.parametrize("name", ["tiny", pytest.param("Q4_K_M", marks=pytest.mark.slow)])
 def test_a_text_has_the_same_bits_however_it_is_asked_for(model, name) -> None:
     """Alone in a fresh process, at once, shuffled, one by one, from eight threads, streamed, after other work."""
     compare(model(name), count=20, seed=1)

@@ -357,7 +357,12 @@ def _damaged(path: Path, folder: Path, *, count: int, seed: int, flips: int) -> 
 
 @pytest.mark.parametrize(
     ("count", "flips"),
-    [(24, 1), pytest.param(300, 2, marks=pytest.mark.slow), pytest.param(150, 4, marks=pytest.mark.slow)],
+    [
+        (8, 1),
+        pytest.param(24, 1, marks=pytest.mark.slow),
+        pytest.param(300, 2, marks=pytest.mark.slow),
+        pytest.param(150, 4, marks=pytest.mark.slow),
+    ],
 )
 def test_a_damaged_header_is_an_error_or_a_model(small_model, tmp_path, count, flips) -> None:
     """Never a crash or a hang: what cannot be known to be damaged may be another model."""
