@@ -154,8 +154,12 @@ def next_step(result: RunResult, command: str) -> str:
 
 
 def _summary_table(result: RunResult) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = ("metric", "n", "errors", "mean", "95 % interval", "method")
+    """A method that all intervals share stands below the table, which leaves room on a narrow terminal."""
+    methods = {row.interval_method for row in result.summary if row.interval_method}
+    names = ("metric", "n", "errors", "mean", "95 % interval", *(["method"] if len(methods) > 1 else []))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    if len(methods) == 1:
+        table.caption, table.caption_justify = f"intervals: {methods.pop()}", "left"
     for heading in ("dataset", *names):
         table.add_column(heading, justify="left" if heading in _TEXTS else "right", no_wrap=True)
     for row in result.summary:

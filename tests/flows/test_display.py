@@ -31,14 +31,28 @@ def shown(result: RunResult) -> str:
     return str(console.file.getvalue())
 
 
-def test_interval_and_method_fit_a_narrow_terminal() -> None:
-    """Each row of the summary has its interval and what that is by on one line of 80 columns."""
+def test_interval_fits_a_narrow_terminal() -> None:
+    """Each row of the summary is on one line of 80 columns; the method that all intervals share stands below."""
     cases = [1, 0, 1, 1, 0, 1, 0, 1, 1, 1]
     result = run(*cases, metadata=[{"topic": at // 2} for at in range(10)], statistics={"cluster_by": "topic"})
 
-    (line,) = [line for line in shown(result).splitlines() if line.strip().startswith("d ")]
+    text = shown(result)
+
+    (line,) = [line for line in text.splitlines() if line.strip().startswith("d ")]
     (row,) = result.summary
-    assert [*f"d score 10 0 0.7000 {row.low:.4f} – {row.high:.4f} cluster t".split()] == line.split()
+    assert f"d score 10 0 0.7000 {row.low:.4f} – {row.high:.4f}".split() == line.split()
+    assert "intervals: cluster t" in text
+
+
+def test_methods_that_differ_fit_a_narrow_terminal() -> None:
+    """Where slices have intervals by different methods each row names its own, and nothing is cut."""
+    cases = [1, 0, 1, 0.5, 0.25, 0.75]
+    metadata = [{"group": "subtraction" if at < 3 else "add_long"} for at in range(6)]
+
+    text = shown(run(*cases, metadata=metadata, slices=["group"]))
+
+    assert ["t", "t", "wilson"] == [line.split()[-1] for line in text.splitlines() if " score " in line and "–" in line]
+    assert "…" not in text
 
 
 @pytest.mark.parametrize(
