@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows import exit_codes
+from flows.opening import write_text
 from flows.parameters import load_experiment
 from themis_lib import BudgetError, Experiment, InputError, RunResult, ThemisError
 from themis_lib.comparison.gate_baselines import ready_gates
@@ -71,8 +72,9 @@ def run(
         loaded = load_experiment(experiment, **asked)
         pipeline = loaded.compile(until_stage=until)
         pipeline.check_data()
-        loaded.open_store().check_writable()
-        ready_gates(gate or [], pipeline=pipeline, store=loaded.open_store())
+        opened = loaded.open_store()
+        opened.check_writable()
+        ready_gates(gate or [], pipeline=pipeline, store=opened)
         check_junit(junit, gate)
         if runner != "threads":
             loaded.check_portable()
@@ -115,7 +117,7 @@ def _run_flow(parameters: dict[str, Any], console: Console, junit: Path | None) 
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
     print_result(result, console, seconds=time.monotonic() - began, page=page, command=_command())
     if junit:
-        junit.write_text(junit_xml({result.manifest.name: result.manifest.gates}), encoding="utf-8")
+        write_text(junit, junit_xml({result.manifest.name: result.manifest.gates}))
     return exit_codes.run_code(result)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -102,17 +103,17 @@ class _Pair:
         self._noise = sample_noise(baseline, self.before), sample_noise(candidate, self.after)
         after = self.cases.candidate
         self._errors = candidate.manifest.statistics.errors
+        self._found = {
+            metric_id: (self.before.scores[metric_id][self.cases.baseline], self.after.scores[metric_id][after])
+            for metric_id in self.metric_ids
+        }
         self._clusters = cluster_numbers(self.after.column(cluster_by, after)) if cluster_by else None
         self._slices = {name: np.array(slice_names(name, self.after.column(name, after))) for name in slices}
 
     def scores(self, metric_id: str) -> tuple[Floats, Floats]:
         """The scores of the matched cases in both runs; NaN for none, unless none counts 0."""
-        before, after = self._found(metric_id)
+        before, after = self._found[metric_id]
         return (np.nan_to_num(before), np.nan_to_num(after)) if self._errors == "zero" else (before, after)
-
-    def _found(self, metric_id: str) -> tuple[Floats, Floats]:
-        before, after = self.before.scores[metric_id], self.after.scores[metric_id]
-        return before[self.cases.baseline], after[self.cases.candidate]
 
     def groups(self) -> Iterator[_Group]:
         """Every dataset and metric, as a whole and then slice by slice."""
@@ -128,21 +129,19 @@ class _Pair:
     def differences(self, delta: float | None, seed: int) -> Iterator[Difference]:
         """The difference of each group, without what depends on the others."""
         for group in self.groups():
-            lacking = [np.isnan(scores[group.members]) for scores in self._found(group.metric_id)]
+            lacking = [np.isnan(scores[group.members]) for scores in self._found[group.metric_id]]
             rows = self._counted(group.members, *lacking)
             clusters = None if self._clusters is None else self._clusters[rows]
             both = [scores[rows] for scores in self.scores(group.metric_id)]
             paired = paired_difference(*both, clusters=clusters, seed=seed)
             asked = delta if delta is not None else abs(paired.difference or 0.0) or None
+            numbers = asdict(paired)
+            units = numbers.pop("units")
             yield Difference(
-                run_id=self.after.run_id, dataset_id=group.dataset_id, slice=group.slice, metric_id=group.metric_id,
-                n=paired.n, clusters=None if clusters is None else paired.units,
+                **numbers, run_id=self.after.run_id, dataset_id=group.dataset_id, slice=group.slice,
+                metric_id=group.metric_id, clusters=None if clusters is None else units,
                 baseline_errors=int(lacking[0].sum()), candidate_errors=int(lacking[1].sum()),
-                error_policy=self._errors,
-                baseline_mean=paired.baseline_mean, candidate_mean=paired.candidate_mean,
-                difference=paired.difference, standard_error=paired.standard_error, low=paired.low, high=paired.high,
-                interval_method=paired.interval_method, test=paired.test, p_value=paired.p_value, p_adjusted=None,
-                improved=paired.improved, worsened=paired.worsened, tied=paired.tied, verdict="cannot tell",
+                error_policy=self._errors, p_adjusted=None, verdict="cannot tell",
                 detectable=_detectable(paired), delta=asked, cases_needed=_cases_needed(paired, asked),
                 samples_needed=self._samples_needed(paired, asked, group.metric_id, rows),
             )  # fmt: skip

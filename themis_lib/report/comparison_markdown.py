@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from themis_lib.comparison.models import Comparison, Difference, Flip, RunSide, Unmatched
 from themis_lib.core.summary import ALL_CASES
-from themis_lib.report.markdown import dollars, markdown_table
+from themis_lib.report.markdown import dollars, fixed, markdown_table
 
 _FLIPS_EACH_WAY = 5
 _NAMES = 20
@@ -107,8 +107,8 @@ DIFFERENCE_HEADINGS = (
 def difference_cells(item: Difference) -> tuple[str, ...]:
     """A difference as text, under `DIFFERENCE_HEADINGS`."""
     return (
-        item.run_id, item.dataset_id, item.slice, item.metric_id, _number(item.baseline_mean),
-        _number(item.candidate_mean), _signed(item.difference), _interval(item), item.verdict,
+        item.run_id, item.dataset_id, item.slice, item.metric_id, fixed(item.baseline_mean),
+        fixed(item.candidate_mean), _signed(item.difference), _interval(item), item.verdict,
     )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def test_cells(item: Difference) -> tuple[str, ...]:
     return (
         item.run_id, item.dataset_id, item.slice, item.metric_id, f"{item.n:,}",
         f"{item.baseline_errors:,} + {item.candidate_errors:,}", f"{item.improved:,}", f"{item.worsened:,}",
-        p_text(item.p_value), p_text(item.p_adjusted), _number(item.detectable),
+        p_text(item.p_value), p_text(item.p_adjusted), fixed(item.detectable),
         "—" if item.cases_needed is None else f"{item.cases_needed:,}",
     )  # fmt: skip
 
@@ -219,7 +219,7 @@ def flip_cells(flip: Flip) -> tuple[str, ...]:
     """A flip as text, under `FLIP_HEADINGS`."""
     names = flip.case_id if flip.case_id == flip.candidate_case_id else f"{flip.case_id} = {flip.candidate_case_id}"
     return (
-        flip.run_id, flip.dataset_id, flip.metric_id, names, _number(flip.baseline_score), _number(flip.candidate_score)
+        flip.run_id, flip.dataset_id, flip.metric_id, names, fixed(flip.baseline_score), fixed(flip.candidate_score)
     )  # fmt: skip
 
 
@@ -231,10 +231,6 @@ def shown_flips(comparison: Comparison) -> list[Flip]:
         sorted(flips, key=lambda flip: -abs(flip.candidate_score - flip.baseline_score)) for flips in (falls, rises)
     ]
     return widest[0][:_FLIPS_EACH_WAY] + widest[1][:_FLIPS_EACH_WAY]
-
-
-def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.4f}"
 
 
 def _signed(value: float | None) -> str:

@@ -128,10 +128,10 @@ _POLICIES = {
 def summary_cells(row: SummaryRow) -> tuple[str, ...]:
     """A row of the summary as text; an em dash where there is no number."""
     return (
-        row.dataset_id, row.slice, row.metric_id, f"{row.n:,}", f"{row.errors:,}", _number(row.mean),
-        _number(row.standard_error), _interval(row.low, row.high), row.interval_method or "—",
-        "—" if row.clusters is None else f"{row.clusters:,}", _number(row.between_variance),
-        _number(row.within_variance),
+        row.dataset_id, row.slice, row.metric_id, f"{row.n:,}", f"{row.errors:,}", fixed(row.mean),
+        fixed(row.standard_error), _interval(row.low, row.high), row.interval_method or "—",
+        "—" if row.clusters is None else f"{row.clusters:,}", fixed(row.between_variance),
+        fixed(row.within_variance),
     )  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
     """How far a metric agrees with labels as text, under `AGREEMENT_HEADINGS`."""
     return (
         record.dataset_id, record.metric_id, record.label, f"{record.n:,}", f"{record.errors:,}",
-        f"{record.unlabelled:,}", _number(record.observed, 3), _number(record.kappa, 3),
+        f"{record.unlabelled:,}", fixed(record.observed, 3), fixed(record.kappa, 3),
         _interval(record.low, record.high, 3),
     )  # fmt: skip
 
@@ -223,5 +223,6 @@ def _interval(low: float | None, high: float | None, digits: int = 4) -> str:
     return "—" if low is None or high is None else f"{low:.{digits}f} – {high:.{digits}f}"
 
 
-def _number(value: float | None, digits: int = 4) -> str:
+def fixed(value: float | None, digits: int = 4) -> str:
+    """A number with so many digits behind the point; an em dash for none."""
     return "—" if value is None else f"{value:.{digits}f}"
