@@ -233,15 +233,38 @@ def test_the_rating_of_a_first_token_is_its_log_probability_when_generated(model
 
 
 @pytest.mark.parametrize("name", ["tiny", "Q4_K_M"])
-def test_the_rating_of_a_text_is_the_sum_of_its_log_probabilities(model, name) -> None:
-    """To rounding: a token that is decoded and one that is rated go through other kernels."""
+def test_the_rating_of_a_text_is_what_its_tokens_had_when_generated(model, name) -> None:
+    """Bit for bit, as the tokens are decoded in the same way."""
     engine = engine_of(model(name))
     for request in workload(engine.weights.n_vocab, count=6, seed=8):
         generation = engine.submit(Request(request.prompt, 40, top_logprobs=1)).result()
         tokens = [token.token for token in generation.tokens]
-        (rated,) = engine.rate(request.prompt, [tokens]).result()
-        assert [token.logprob for token in generation.tokens] == pytest.approx(rated, abs=0.3)
+        cut = [tokens[:length] for length in range(len(tokens) + 1)]
+        *beginnings, rated = engine.rate(request.prompt, cut).result()
+        assert [token.logprob for token in generation.tokens] == rated
+        assert [rated[:length] for length in range(len(tokens))] == beginnings
         assert [token.likely[0].logprob for token in generation.tokens] == [t.logprob for t in generation.tokens]
+
+
+@pytest.mark.parametrize("name", ["tiny", "Q4_K_M"])
+def test_more_continuations_than_slots_are_rated_as_each_alone(model, name) -> None:
+    """Bit for bit, in their order, beside texts and another rating."""
+    engine = engine_of(model(name))
+    prompt, *continuations = (list(found) for found in _random_tokens(engine.weights.n_vocab, 40, *range(30)))
+    expected = [engine.rate(prompt, [one]).result()[0] for one in continuations]
+
+    texts = [engine.submit(request) for request in workload(engine.weights.n_vocab, count=6, seed=9)]
+    other = engine.rate(prompt[:20], continuations[::-1])
+    rated = engine.rate(prompt, continuations).result(timeout=WAIT_S)
+
+    assert expected == rated
+    assert [len(one) for one in continuations[::-1]] == [len(one) for one in other.result(timeout=WAIT_S)]
+    assert 6 == len(_results(texts))
+
+
+def _random_tokens(n_vocab: int, *lengths: int) -> list[list[int]]:
+    random = np.random.default_rng(11)
+    return [random.integers(0, n_vocab, length).tolist() for length in lengths]
 
 
 def test_log_probabilities_of_all_tokens_sum_to_one(model) -> None:
@@ -289,18 +312,12 @@ def test_a_prompt_that_is_empty_or_as_long_as_the_window_is_refused(model, lengt
 
 
 def test_a_rating_that_does_not_fit_the_window_is_refused(model) -> None:
-    """At once; what fits to the last token is rated."""
+    """At once; what fits to the last token is rated, and nothing at all is nothing."""
     engine = engine_of(model("Q4_K_M"))
-    with pytest.raises(ModelError, match="takes 1024 together"):
-        engine.rate([5] * 993, [[6] * 32])
+    with pytest.raises(ModelError, match="a continuation of 34 tokens; a prompt of 992 leaves room for 33"):
+        engine.rate([5] * 992, [[6], [6] * 34])
     with pytest.raises(ModelError, match="takes 1 to 1023"):
         engine.rate([], [[6]])
-    assert [32] == [len(rated) for rated in engine.rate([5] * 992, [[6] * 32]).result()]
-
-
-def test_different_seeds_and_temperatures_give_different_texts(model) -> None:
-    """What makes the comparisons above worth anything."""
-    engine = engine_of(model("Q4_K_M"))
-    requests = [Request((5, 6, 7), 20, seed=seed, sampling=Sampling(temperature=1)) for seed in range(10)]
-    texts = {future.result().text for future in [engine.submit(request) for request in requests]}
-    assert 10 == len(texts)
+    assert [33] == [len(rated) for rated in engine.rate([5] * 992, [[6] * 33]).result()]
+    assert [] == engine.rate([5, 6], []).result()
+    assert [[], []] == engine.rate([5, 6], [[], []]).result()

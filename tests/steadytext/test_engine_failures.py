@@ -127,6 +127,28 @@ def test_a_cancelled_future_disturbs_nobody(engine, future_of) -> None:
     assert 1 == len({str(one) for one in finished})
 
 
+def test_a_rating_that_is_given_up_frees_its_slots(own_engine) -> None:
+    """Long before its continuations are decoded; until then nothing else begins."""
+    expected = answered(own_engine)
+    rating = own_engine.rate([5, 6, 7], [[8] * 900] * 1000)
+    beside = own_engine.submit(short_request())
+    with pytest.raises(TimeoutError):
+        beside.result(timeout=0.3)
+    assert rating.cancel()
+    assert expected == exact(beside.result(timeout=WAIT_S))
+    assert expected == answered(own_engine)
+
+
+def test_a_rating_ends_with_its_engine(own_engine) -> None:
+    """In the middle of its continuations, with an error."""
+    rating = own_engine.rate([5, 6, 7], [[8] * 900] * 1000)
+    with pytest.raises(TimeoutError):
+        rating.result(timeout=0.3)
+    own_engine.close()
+    with pytest.raises(ModelError, match="the engine was closed"):
+        rating.result(timeout=1)
+
+
 @pytest.mark.parametrize(
     "error",
     [ValueError("mine"), KeyboardInterrupt("mine"), SystemExit("mine"), asyncio.CancelledError("mine")],

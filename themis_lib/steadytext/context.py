@@ -23,9 +23,8 @@ Logits: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 #: Token ids.
 Tokens: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 
-#: Tokens in one call to llama.cpp, and rows of logits that one call may give.
+#: Tokens in one call to llama.cpp.
 MAX_BATCH = 512
-MAX_OUTPUTS = 32
 
 
 class Context:
@@ -40,7 +39,7 @@ class Context:
         parameters = llama.llama_context_default_params()
         parameters.n_ctx = slots * length
         parameters.n_batch = parameters.n_ubatch = MAX_BATCH
-        parameters.n_outputs_max = MAX_OUTPUTS
+        parameters.n_outputs_max = slots
         parameters.n_seq_max = slots
         parameters.n_threads = parameters.n_threads_batch = threads
         parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -60,12 +59,12 @@ class Context:
         self._memory = llama.llama_get_memory(self._context)
         self._batch = _Batch(llama)
 
-    def prefill(self, slot: int, tokens: Sequence[int] | Tokens, start: int, outputs: int) -> Logits:
-        """Add tokens to a slot from position `start` on; the logits after the last `outputs` of them.
+    def prefill(self, slot: int, tokens: Sequence[int] | Tokens, start: int, *, wanted: bool = True) -> Logits:
+        """Add tokens to a slot from position `start` on; the row of logits after the last, where it is `wanted`.
 
-        At most `MAX_BATCH` tokens. The rows are llama.cpp's own memory: read them before the next call.
+        At most `MAX_BATCH` tokens. The row is llama.cpp's own memory: read it before the next call.
         """
-        count = len(tokens)
+        count, outputs = len(tokens), int(wanted)
         self._batch.fill(tokens, range(start, start + count), [slot] * count, count - outputs)
         return self._decode(count, outputs)
 

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from themis_lib.errors import ModelError
-from themis_lib.steadytext.context import MAX_OUTPUTS
 from themis_lib.steadytext.generation import Generation, OnToken, Request
 from themis_lib.steadytext.invariance import Invariance
+from themis_lib.steadytext.rating import Rating
 from themis_lib.steadytext.sequence import LiveSequence
 from themis_lib.steadytext.weights import Weights
-from themis_lib.steadytext.worker import Rating, Work, Worker
+from themis_lib.steadytext.worker import Work, Worker
 
 
 class Engine:
@@ -58,29 +58,33 @@ class Engine:
         self._check(request.prompt)
         if request.max_tokens < 1:
             raise ModelError(f"max_tokens={request.max_tokens}: ask for at least one")
-        room = self.window - len(request.prompt) + 1
-        sequence = LiveSequence(request, self.weights, room=room, on_token=on_token)
+        sequence = LiveSequence(request, self.weights, room=self.room(request.prompt), on_token=on_token)
         self._put(sequence)
         return sequence.future
 
     def rate(self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> Future[list[list[float]]]:
         """The natural logarithm of the probability of each token of each continuation of a prompt.
 
-        Raises `ModelError` where the prompt is empty or does not fit the window together with a continuation.
+        The prompt is computed once. All first tokens come from the row after it; whatever is longer is decoded as a
+        text is, a step a token, beside each other and beside texts, and has the bits that it has when it is generated.
+        A worker begins nothing else before the last continuation has a slot. Raises `ModelError` where the prompt is
+        empty, does not fit the window together with a continuation, or has tokens that the vocabulary lacks.
         """
         self._check(prompt)
         for continuation in continuations:
             self._check_tokens(continuation)
-        longest = max(map(len, continuations), default=0)
-        padded = -(-max(longest - 1, 0) // MAX_OUTPUTS) * MAX_OUTPUTS
-        if len(prompt) + padded > self.window:
+        room, longest = self.room(prompt), max(map(len, continuations), default=0)
+        if longest > room:
             raise ModelError(
-                f"a prompt of {len(prompt)} tokens with continuations of up to {longest}, computed as {padded}; "
-                f"this engine takes {self.window} together"
+                f"a continuation of {longest} tokens; a prompt of {len(prompt)} leaves room for {room} in this window"
             )
         rating = Rating(prompt, continuations)
         self._put(rating)
         return rating.future
+
+    def room(self, prompt: Sequence[int]) -> int:
+        """Tokens that may follow a prompt in the window: of the last one nothing is kept."""
+        return self.window - len(prompt) + 1
 
     def close(self) -> None:
         """End what is going on and what is waiting with an error, stop the threads and free the memory."""

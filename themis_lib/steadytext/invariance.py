@@ -181,7 +181,7 @@ class _Probe:
         self._context.trim(slot, 0)
         places = [0, *cuts, len(prompt)]
         for start, stop in pairwise(places):
-            logits = self._context.prefill(slot, prompt[start:stop], start, 1)
+            logits = self._context.prefill(slot, prompt[start:stop], start)
         return logits.copy()
 
     def _continued(self, prompt: Sequence[int], place: int) -> Logits:
@@ -190,7 +190,7 @@ class _Probe:
         self._prefilled(source, [*prompt[:place], *reversed(prompt)][: _CONTEXT - 1], ())
         self._context.copy(source, target)
         self._context.trim(target, place)
-        return self._context.prefill(target, prompt[place:], place, 1).copy()
+        return self._context.prefill(target, prompt[place:], place).copy()
 
 
 def _apart(places: Sequence[int], distance: int) -> list[int]:

@@ -33,9 +33,14 @@ class LiveSequence(Pending[Generation]):
             self._guide = Guide(constraint, weights.constraint_tokenizer, max_tokens=self.longest)
 
     @property
+    def prompt(self) -> tuple[int, ...]:
+        """The tokens that the text follows."""
+        return self.request.prompt
+
+    @property
     def position(self) -> int:
         """Where its newest token stands, counted from the beginning of the prompt."""
-        return len(self.request.prompt) + len(self._tokens) - 1
+        return len(self.prompt) + len(self._tokens) - 1
 
     @property
     def newest(self) -> int:

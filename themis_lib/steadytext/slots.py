@@ -44,7 +44,19 @@ class Slots:
         """
         tokens = np.asarray(prompt, dtype=np.int32)
         slot = self._prepare(tokens, free)
+        self._touch(slot)
         return slot, self._prefill(slot, tokens, wanted)
+
+    def place_again(self, source: int, free: Collection[int]) -> int:
+        """A free slot with the whole prompt that `source` holds: one that has it already, or else a copy."""
+        tokens = self._held[source]
+        slot = next((slot for slot in free if np.array_equal(self._held[slot], tokens)), None)
+        if slot is None:
+            slot = min(free, key=lambda one: self._used[one])
+            self._context.copy(source, slot)
+            self._hold(slot, tokens, len(tokens))
+        self._touch(slot)
+        return slot
 
     def _prepare(self, tokens: Tokens, free: Collection[int]) -> int:
         """Choose a free slot and leave in it the longest beginning of the prompt that any slot holds."""
@@ -60,18 +72,20 @@ class Slots:
         self._hold(slot, tokens, shared[best])
         return slot
 
+    def _touch(self, slot: int) -> None:
+        self._clock += 1
+        self._used[slot] = self._clock
+
     def _hold(self, slot: int, tokens: Tokens, length: int) -> None:
         self._context.trim(slot, length)
         self._held[slot] = tokens[:length]
 
     def _prefill(self, slot: int, tokens: Tokens, wanted: Callable[[], bool]) -> Logits | None:
-        self._clock += 1
-        self._used[slot] = self._clock
         start = len(self._held[slot])
         while wanted():
             stop = self._cut_after(start, len(tokens))
             last = stop == len(tokens)
-            logits = self._context.prefill(slot, tokens[start:stop], start, int(last))
+            logits = self._context.prefill(slot, tokens[start:stop], start, wanted=last)
             self._held[slot] = tokens[:stop]
             if last:
                 return logits
