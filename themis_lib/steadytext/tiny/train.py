@@ -35,7 +35,7 @@ _WARMUP = 100
 def trained(steps: int, seed: int, out: Path) -> tuple[TinyLlama, Tokenizer]:
     """A model trained for `steps` steps, and its tokenizer.
 
-    Prints a line every 200 steps; every 1000, writes the model as it stands to `out` and prints a few scores.
+    Prints a line every 200 steps, and every 1000 writes the model as it stands to `out`.
     """
     torch.manual_seed(seed)
     tokenizer = trained_tokenizer(seed)
@@ -53,7 +53,6 @@ def trained(steps: int, seed: int, out: Path) -> tuple[TinyLlama, Tokenizer]:
             total = 0.0
         if step % 1000 == 0 and step < steps:
             export(model, tokenizer, out)
-            print_scores(accuracies(model, tokenizer, list(GROUPS), 40))
     return model, tokenizer
 
 
