@@ -1,19 +1,23 @@
-"""The texts of the bundled model, as they were and must stay: `python -m tests.steadytext.golden` writes them anew.
+"""What the bundled model writes and chooses, as it must stay; `python -m tests.steadytext.golden` writes it anew.
 
 A text that changes without a new model is a broken promise; a new one goes with `TEXT_VERSION` where the same model
-writes it.
+writes it, and another choice with the version of `llama_choice`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
-from themis_lib import steadytext
+from themis_lib import Case, PromptSpec, steadytext
+from themis_lib.adapters import llama_choice
+from themis_lib.core.contexts import GenerateContext
 from themis_lib.steadytext.tiny import TINY
 
 GOLDEN = Path(__file__).with_name("golden.json")
+GOLDEN_CHOICES = Path(__file__).with_name("golden_choices.json")
 
 PROMPTS = [
     "Write a story",
@@ -37,6 +41,13 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
+CHOICE_SETTINGS: list[dict[str, Any]] = [
+    {"choices": ["85", "84", "85 apples"]},
+    {"choices": ["yes", "no", "größer"], "normalize": "bytes"},
+    {"choices": ["yes", "no"], "normalize": "tokens", "delimiter": "Answer: "},
+]
+
+
 def golden_texts() -> list[dict[str, Any]]:
     """Every prompt under every setting, 48 tokens at most."""
     return [
@@ -50,5 +61,22 @@ def golden_texts() -> list[dict[str, Any]]:
     ]
 
 
+def golden_choices() -> dict[str, Any]:
+    """Every score of `llama_choice`, to the bit, by its version."""
+    kept = [
+        {"prompt": prompt, "settings": settings, "choices": _scores(llama_choice(model="tiny", **settings), prompt)}
+        for prompt in ("What is 27 + 58?", "Is 7 larger than 3?")
+        for settings in CHOICE_SETTINGS
+    ]
+    return {"version": llama_choice.version, "rated": kept}
+
+
+def _scores(generator: Any, prompt: str) -> list[list[Any]]:
+    context = GenerateContext("run", "case", "dataset", 0, None, PromptSpec())
+    result = asyncio.run(generator.generate(Case(case_id="case", input=prompt), context))
+    return [[one["text"], one["logprob"].hex(), one["score"].hex()] for one in result.artifacts["choices"]]
+
+
 if __name__ == "__main__":
-    GOLDEN.write_text(json.dumps(golden_texts(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path, golden in ((GOLDEN, golden_texts()), (GOLDEN_CHOICES, golden_choices())):
+        path.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,17 +1,22 @@
-"""The bundled model writes what it always wrote, on any machine."""
+"""The bundled model writes and chooses what it always did, on any machine."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from tests.steadytext.golden import GOLDEN, golden_texts
+from tests.steadytext.golden import GOLDEN, GOLDEN_CHOICES, golden_choices, golden_texts
 from themis_lib.steadytext.tiny import TINY
 
 
 def test_texts_are_those_on_record(empty_cache: Path) -> None:
     """Greedy, sampled and constrained: every text is the one on record."""
     assert json.loads(GOLDEN.read_text(encoding="utf-8")) == golden_texts()
+
+
+def test_choices_are_rated_as_on_record() -> None:
+    """To the bit, under each normalization."""
+    assert json.loads(GOLDEN_CHOICES.read_text(encoding="utf-8")) == golden_choices()
 
 
 def test_bundled_model_is_small() -> None:

@@ -209,3 +209,16 @@ def test_a_template_that_fails_is_a_model_error(templated, template) -> None:
 def test_a_prompt_says_how_much_was_dropped() -> None:
     """Nothing, unless it was too long."""
     assert PromptTokens((1, 2, 3)) == fit([1, 2, 3], 16)
+
+
+@pytest.mark.parametrize("sentencepiece", [True, False], ids=["sentencepiece", "bytes"])
+@pytest.mark.parametrize("text", ["A", " A", "  two words ", "größer", "🎉", "\n", "\nA", "3"])
+def test_a_text_behind_another_is_cut_into_tokens_without_a_space_before_it(tmp_path, sentencepiece, text) -> None:
+    """Also where a vocabulary puts one before the first word of a text of its own."""
+    weights = Weights(write_model(tmp_path / "model.gguf", layers=1, sentencepiece=sentencepiece))
+
+    alone = weights.tokenize("A", add_special=False, parse_special=False)
+    behind = weights.tokenize_behind(text)
+
+    assert (" A" if sentencepiece else "A") == text_of(weights, tuple(alone))
+    assert text == text_of(weights, tuple(behind)).removeprefix(" " if sentencepiece and text[0] == "\n" else "")

@@ -20,6 +20,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Provider
     with ProviderServer() as running:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        monkeypatch.setenv("VLLM_BASE_URL", running.url)
+        monkeypatch.delenv("VLLM_API_KEY", raising=False)
         monkeypatch.setenv("THEMIS_CACHE_DIR", str(tmp_path))
         yield running
 
@@ -35,6 +37,18 @@ def test_remote_text_is_a_text_with_its_origin(server: ProviderServer) -> None:
         body["max_tokens"],
     )
     assert (MODEL, 5, False) == (text.metadata["model"], text.metadata["seed"], text.metadata["fallback"])
+
+
+def test_server_of_ones_own_is_a_provider(server: ProviderServer) -> None:
+    """`vllm:` and the name of the model, which may hold colons and slashes; the key of OpenAI is not sent there."""
+    model = "vllm:Qwen/Qwen3:4b"
+
+    text = steadytext.generate("Write a haiku", 9, model=model, unsafe_mode=True, seed=5)
+
+    request = server.requests[0]
+    assert ("Qwen/Qwen3:4b", 5, 9) == (request.body["model"], request.body["seed"], request.body["max_tokens"])
+    assert ("re: Write a haiku", model) == (text, text.metadata["model"])
+    assert "Bearer none" == request.headers["authorization"]
 
 
 def test_remote_text_is_asked_for_once(server: ProviderServer) -> None:

@@ -7,24 +7,20 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from themis_lib.builtins.component import Builtin
-from themis_lib.core.calls import in_thread
+from themis_lib.adapters.local_model import LocalModel, Messages, dropped_metadata
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage, TraceStep
-from themis_lib.core.prompts import render_conversation
-from themis_lib.errors import ConfigError, FatalError, InputError, ModelError, RowError
+from themis_lib.errors import ConfigError, FatalError, InputError
 from themis_lib.steadytext.constraint import Constraint, constraint
-from themis_lib.steadytext.prompt import PromptTokens, Template, prompt_tokens
+from themis_lib.steadytext.prompt import PromptTokens
 from themis_lib.steadytext.sampling import Sampling, check_seed
 
 if TYPE_CHECKING:
-    from themis_lib.steadytext.engine import Engine
     from themis_lib.steadytext.generation import Generation, Request, Token
-    from themis_lib.steadytext.models import ModelFile
 
 
 @dataclass(frozen=True)
-class Llama(Builtin):
+class Llama(LocalModel):
     """A local model: the same texts for the same settings, whatever is decoded beside them.
 
     `model` is a registry name (`tiny` is bundled) or the path of a GGUF file; `size`, or `model_repo` with
@@ -37,15 +33,7 @@ class Llama(Builtin):
 
     component_id: ClassVar[str] = "llama"
     version: ClassVar[str] = "2"
-    reads: ClassVar[tuple[str, ...]] = ("input",)
-    deterministic: ClassVar[bool] = True
-    #: No provider is paid.
-    is_free: ClassVar[bool] = True
 
-    model: str | None = None
-    model_repo: str | None = None
-    model_filename: str | None = None
-    size: str | None = None
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0
@@ -57,8 +45,6 @@ class Llama(Builtin):
     regex: str | None = None
     choices: list[str] | None = None
     response_format: dict[str, Any] | None = None
-    template: Template = "auto"
-    window: int | None = None
     logprobs: int | None = None
 
     def check_settings(self) -> None:
@@ -73,24 +59,15 @@ class Llama(Builtin):
         if self.logprobs is not None and not 0 <= self.logprobs <= 100:
             raise ConfigError(f"logprobs={self.logprobs}: write a whole number from 0 to 100")
 
-    def check(self) -> None:
-        """Find and read the model. Raises `ModelError` where it or the build cannot be used: nothing stands in."""
-        _ = self.settings()
-
     def settings(self) -> dict[str, Any]:
-        """The digest of the model file, what decides the engine's bits, and what is asked of it."""
-        from themis_lib.steadytext.engines import engine_identity
-
-        file = self._file
+        """Model, engine and template, and what is asked of them."""
         asked = self._constraint
         return {
-            "model": file.digest,
-            "engine": engine_identity(file, window=self.window),
+            **super().settings(),
             "sampling": asdict(self._sampling),
             "max_tokens": self.max_tokens,
             "stop": list(self.stop),
             "constraint": asked and asked.identity,
-            "template": self.template,
             "logprobs": self.logprobs,
         }
 
@@ -100,14 +77,8 @@ class Llama(Builtin):
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """The text, decoded beside whatever else is asked for at the time; giving it up frees its place."""
-        engine = self._loaded() or await in_thread(self._load)
-        messages = render_conversation(ctx.prompt_spec, case.input)
-        if not all(isinstance(message.get("content"), str) for message in messages):
-            raise RowError("a local model reads messages of text; `content` of one of these is no text")
-        try:
-            prompt = prompt_tokens(engine.weights, messages, template=self.template, window=engine.window)
-        except ModelError as error:
-            raise RowError(str(error)) from error
+        engine = await self._engine()
+        messages, prompt = self._prompt(engine, case, ctx)
         try:
             future = engine.submit(self._request(prompt, ctx.seed))
         except InputError as error:  # the settings cannot be met, whatever the case
@@ -124,29 +95,6 @@ class Llama(Builtin):
             schema=self.schema, regex=self.regex, choices=self.choices, response_format=self.response_format
         )
 
-    @cached_property
-    def _file(self) -> ModelFile:
-        from themis_lib.steadytext.build import load_llama_cpp
-        from themis_lib.steadytext.models import find_model
-
-        load_llama_cpp()
-        return find_model(
-            model=self.model, model_repo=self.model_repo, model_filename=self.model_filename, size=self.size
-        )
-
-    def _loaded(self) -> Engine | None:
-        from themis_lib.steadytext.engines import loaded_engine
-
-        return loaded_engine(self._file, window=self.window)
-
-    def _load(self) -> Engine:
-        from themis_lib.steadytext.engines import engine_for
-
-        try:
-            return engine_for(self._file, window=self.window)
-        except InputError as error:
-            raise FatalError(str(error)) from error
-
     def _request(self, prompt: PromptTokens, seed: int) -> Request:
         from themis_lib.steadytext.generation import Request
 
@@ -155,14 +103,14 @@ class Llama(Builtin):
             stops=tuple(self.stop), constraint=self._constraint, top_logprobs=self.logprobs,
         )  # fmt: skip
 
-    def _result(self, messages: list[dict[str, Any]], prompt: PromptTokens, generation: Generation) -> GenerationResult:
+    def _result(self, messages: Messages, prompt: PromptTokens, generation: Generation) -> GenerationResult:
         said = [*messages, {"role": "assistant", "content": generation.text}]
-        dropped = {"dropped_prompt_tokens": prompt.dropped} if prompt.dropped else {}
+        metadata = {"model": self._file.name, **dropped_metadata(prompt)}
         return GenerationResult(
             final_output=generation.text,
             finish_reason=generation.finish_reason,
             conversation=[Message(**message) for message in said],
-            trace=[TraceStep(name="llama", event="generation", metadata={"model": self._file.name, **dropped})],
+            trace=[TraceStep(name="llama", event="generation", metadata=metadata)],
             usage=TokenUsage(input_tokens=len(prompt.tokens), output_tokens=len(generation.tokens)),
             artifacts=None if self.logprobs is None else {"logprobs": [_logprob(one) for one in generation.tokens]},
         )

@@ -48,6 +48,7 @@ BUILTINS: dict[str, dict[str, str]] = {
 ADAPTERS: dict[str, str] = {
     "langgraph": "themis_lib.adapters.langgraph_graph:LangGraph",
     "llama": "themis_lib.adapters.llama_cpp:Llama",
+    "llama_choice": "themis_lib.adapters.llama_choice:LlamaChoice",
     "openai": "themis_lib.adapters.openai_api:OpenAI",
     "vllm": "themis_lib.adapters.vllm_api:VLLM",
 }

@@ -102,6 +102,17 @@ class Weights:
                 return tokens[:count]
             room = -count
 
+    def tokenize_behind(self, text: str) -> list[int]:
+        """The tokens of a text that follows another: without the space that some vocabularies put before a first word.
+
+        Where the text begins with a line break it is cut like a text of its own, since line breaks may be one token.
+        """
+        before = self.tokenize("\n", add_special=False, parse_special=False)
+        both = self.tokenize(f"\n{text}", add_special=False, parse_special=False)
+        if both[: len(before)] == before:
+            return both[len(before) :]
+        return self.tokenize(text, add_special=False, parse_special=False)
+
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; none for control tokens."""
         piece = self._pieces.get(token)
