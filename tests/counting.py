@@ -145,6 +145,11 @@ class Judge:
         count(self.name)
         if self.down:
             raise TransientError("503: overloaded")
-        *_, expected, output = re.findall(r"<[\w ]+ [0-9a-f]{16}>\n(.*?)\n</", case.input, re.DOTALL)
-        found = "correct" if output.split("/")[0] == expected else "incorrect"
-        return GenerationResult(final_output=self.says or f'{{"verdict": "{found}"}}')
+        return GenerationResult(final_output=self.says or verdict_on(case.input))
+
+
+def verdict_on(request: str) -> str:
+    """The verdict on a request: whether it ends in an expected output and an output that begins so."""
+    *_, expected, output = re.findall(r"<[\w ]+ [0-9a-f]{16}>\n(.*?)\n</", request, re.DOTALL)
+    found = "correct" if output.split("/")[0] == expected else "incorrect"
+    return f'{{"verdict": "{found}"}}'

@@ -66,6 +66,42 @@ class BlockingMetered(Metered):
         return GenerationResult(final_output="x", usage=TokenUsage(input_tokens=case.input, output_tokens=1))  # type: ignore[arg-type]
 
 
+class BatchMetered(Metered):
+    """Whole batches; the first one never ends."""
+
+    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult]:
+        self.calls += 1
+        if self.calls == 1:
+            await asyncio.sleep(60)
+        return [await self.generate(case, ctx) for case, ctx in zip(cases, contexts, strict=True)]
+
+
+class Slow(Metered):
+    """Takes a third of a second, and at its most eight times what it costs."""
+
+    def most_tokens(self, case: Case, ctx: object) -> TokenUsage:
+        return TokenUsage(input_tokens=80, output_tokens=0)
+
+    async def generate(self, case: Case, ctx: object) -> GenerationResult:
+        await asyncio.sleep(0.3)
+        return await super().generate(case, ctx)
+
+
+class SlowBatch(Slow):
+    """The same, by batches of one."""
+
+    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult]:
+        return [await self.generate(case, ctx) for case, ctx in zip(cases, contexts, strict=True)]
+
+
+class RefusedBatch(Metered):
+    """A batch that the provider refuses without a charge."""
+
+    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult]:
+        self.calls += 1
+        raise TransientError("busy").marked(is_free=True)
+
+
 def experiment(generator: Any, cases: int = 10, *, tokens: int = 9, max_cost: float | None = None) -> Experiment:
     dataset = Dataset(dataset_id="d", cases=[Case(case_id=str(at), input=tokens) for at in range(cases)])
     return Experiment(
@@ -117,6 +153,39 @@ def test_a_budget_is_never_passed_and_nothing_paid_for_is_lost(generator: type[M
     assert "budget" in (stopped.error or "")
     assert 10 == metered.calls
     assert (RunStatus.COMPLETED, 50.0) == (result.status, result.manifest.cost_paid)
+
+
+def test_a_batch_that_takes_too_long_is_given_up_under_a_budget_too() -> None:
+    """Its rows fail, the others are there."""
+    limited = experiment(BatchMetered(), 10, max_cost=1000.0)
+    runtime = RuntimeConfig(batch_size=5, max_concurrency=5, timeout_s=0.2)
+
+    result = limited.model_copy(update={"runtime": runtime}).run()
+
+    assert (RunStatus.PARTIAL_FAILURE, 5) == (result.status, result.progress["generate"].failed)
+    assert 50.0 == result.manifest.cost_paid
+
+
+def test_a_batch_that_was_refused_costs_nothing() -> None:
+    """Every batch is asked for, though the budget has room for one at its most."""
+    refused = RefusedBatch()
+    limited = experiment(refused, 10, max_cost=60.0)
+    runtime = RuntimeConfig(batch_size=5, max_concurrency=5)
+
+    result = limited.model_copy(update={"runtime": runtime}).run()
+
+    assert (2, 10) == (refused.calls, result.progress["generate"].failed)
+
+
+@pytest.mark.parametrize("kind", [Slow, SlowBatch])
+def test_waiting_for_money_takes_nothing_of_the_time_limit(kind: type[Metered]) -> None:
+    """One call after another has room in the budget; together they take longer than one may."""
+    limited = experiment(kind(), 8, max_cost=150.5)
+    runtime = RuntimeConfig(batch_size=1, max_concurrency=8, timeout_s=1.0)
+
+    result = limited.model_copy(update={"runtime": runtime}).run()
+
+    assert (RunStatus.COMPLETED, 8) == (result.status, result.progress["generate"].computed)
 
 
 def test_a_cached_run_needs_no_budget() -> None:

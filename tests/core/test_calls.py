@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from themis_lib import FatalError, RowError, TransientError
-from themis_lib.core.calls import call_async, call_in_slices, chunks, failure_outcome, limiter, threaded
+from themis_lib.core.calls import call_async, call_in_slices, chunks, failure_outcome, limiter, threaded, within
 from themis_lib.core.stage import Outcome
 
 
@@ -70,8 +70,8 @@ def run(
 
     async def run_here() -> None:
         await how(
-            call, count, to_record=record, emit=taken.emit, limit=limiter("test", width), width=width,
-            unknown_is_fact=unknown_is_fact, timeout_s=timeout_s,
+            within(call, timeout_s) if timeout_s else call, count, to_record=record, emit=taken.emit,
+            limit=limiter("test", width), width=width, unknown_is_fact=unknown_is_fact,
         )  # fmt: skip
 
     asyncio.run(run_here())

@@ -56,14 +56,14 @@ async def call_rows(
         return
     width = runtime.max_concurrency
     await call_async(
-        call, count, to_record=to_record, emit=emit, width=width, unknown_is_fact=True,
-        limit=limiter(name, width), timeout_s=runtime.timeout_s,
+        within(call, runtime.timeout_s), count, to_record=to_record, emit=emit, width=width, unknown_is_fact=True,
+        limit=limiter(name, width),
     )  # fmt: skip
 
 
 async def call_async(
     call: Call, count: int, *, to_record: ToRecord, emit: Emit, limit: asyncio.Semaphore, width: int,
-    unknown_is_fact: bool, timeout_s: float | None = None,
+    unknown_is_fact: bool,
 ) -> None:  # fmt: skip
     """Await `call(i)` for every i below `count`, at most `width` at a time and as the shared limit allows."""
     positions = iter(range(count))
@@ -72,8 +72,7 @@ async def call_async(
         for position in positions:
             async with limit:
                 try:
-                    async with asyncio.timeout(timeout_s):
-                        outcome: Outcome = to_record(await call(position))
+                    outcome: Outcome = to_record(await call(position))
                 except asyncio.CancelledError as error:
                     if _is_being_cancelled():
                         raise
@@ -85,9 +84,7 @@ async def call_async(
     await run_together(work() for _ in range(min(width, count)))
 
 
-async def call_batches(
-    call: BatchCall, count: int, *, emit: Emit, limit: asyncio.Semaphore, size: int, timeout_s: float | None
-) -> None:
+async def call_batches(call: BatchCall, count: int, *, emit: Emit, limit: asyncio.Semaphore, size: int) -> None:
     """Await `call` for all positions below `count`, `size` at a time: what it raises is the failure of its rows.
 
     A `RowError` is a fact about each of them, any other exception a failure of this run: one row's fault would else be
@@ -97,13 +94,22 @@ async def call_batches(
     async def call_one(positions: range) -> None:
         async with limit:
             try:
-                async with asyncio.timeout(timeout_s):
-                    outcomes = await call(positions)
+                outcomes = await call(positions)
             except Exception as error:  # noqa: BLE001 - a component may raise anything
                 outcomes = [failure_outcome(error, unknown_is_fact=False)] * len(positions)
         emit(list(zip(positions, outcomes, strict=True)))
 
     await run_together(call_one(positions) for positions in chunks(count, size))
+
+
+def within(call: Callable[[Any], Awaitable[Any]], timeout_s: float | None) -> Callable[[Any], Awaitable[Any]]:
+    """A call that is given up after so many seconds; null lets it take as long as it likes."""
+
+    async def call_within(at: Any) -> Any:
+        async with asyncio.timeout(timeout_s):
+            return await call(at)
+
+    return call_within
 
 
 async def call_batch(function: Callable[..., Any], columns: Sequence[Sequence[Any]], positions: range) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,19 +13,19 @@ import pyarrow as pa
 
 from themis_lib.core.budget import Budget
 from themis_lib.core.calls import (
-    Call,
     call_async,
     call_batch,
     call_batches,
     failure_outcome,
     limiter,
     threaded,
+    within,
 )
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.identity import canonical_json
-from themis_lib.core.models import Case, GenerationResult, TokenUsage
+from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.shards import case_columns, column_digests_of, masked_cases, sample_rows
@@ -59,6 +59,11 @@ class GenerateStage(Stage):
         self.price = price
         self._runtime = runtime
         self._budget = budget if price and budget and budget.max_cost is not None else None
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether calls may cost money: all but those of a generator that says it is free."""
+        return not getattr(self.generator, "is_free", False)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -105,32 +110,40 @@ class GenerateStage(Stage):
         own = bool(getattr(self.generator, "calls_at_once", None))
         width = self.generator.calls_at_once if own else self._runtime.max_concurrency
         call = _timed(generate, cases, contexts, is_async=is_async)
-        call = call if is_async else threaded(call)
+        call = within(call if is_async else threaded(call), None if own else self._runtime.timeout_s)
         if self._budget and self.price:
-            call = _paid(call, self._budget, self.price, lambda at: _most(self.generator, cases[at], contexts[at]))
+            most, price = self._most_cost(cases, contexts, self.price), self.price
+            call = _paid(call, self._budget, most, lambda pair: price.cost(getattr(pair[0], "usage", None)))
         await call_async(
             call, len(cases), to_record=lambda pair: _record(*pair),
             emit=emit, limit=limiter(f"generate/{self.fingerprint}", width), width=width, unknown_is_fact=False,
-            timeout_s=None if own else self._runtime.timeout_s,
         )  # fmt: skip
 
     async def _compute_batches(self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit) -> None:
         size, width = self._runtime.batch_size, self._runtime.max_concurrency
         limit = limiter(f"generate/{self.fingerprint}/batches", max(width // size, 1))
 
-        generate: Callable[[range], Any] = partial(call_batch, self.generator.generate_batch, (cases, contexts))
-        paid = self._budget is not None
+        generate = within(
+            partial(call_batch, self.generator.generate_batch, (cases, contexts)), self._runtime.timeout_s
+        )
         if self._budget and self.price:
-            budget, price = self._budget, self.price
-            generate = _paid_batch(generate, budget, price, lambda at: _most(self.generator, cases[at], contexts[at]))
+            most, price = self._most_cost(cases, contexts, self.price), self.price
+            generate = _paid(
+                generate, self._budget, lambda positions: sum(map(most, positions)),
+                lambda results: sum(price.cost(getattr(result, "usage", None)) for result in results),
+            )  # fmt: skip
 
         async def outcomes(positions: range) -> list[Outcome]:
             return [_batch_outcome(result) for result in await generate(positions)]
 
-        await call_batches(
-            outcomes, len(cases), emit=emit, limit=limit, size=size,
-            timeout_s=None if paid else self._runtime.timeout_s,
-        )  # fmt: skip
+        await call_batches(outcomes, len(cases), emit=emit, limit=limit, size=size)
+
+    def _most_cost(
+        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], price: Price
+    ) -> Callable[[int], float]:
+        """The dollars that a row costs at most, as its generator says; one that cannot say is never held back."""
+        most_tokens = getattr(self.generator, "most_tokens", None)
+        return lambda position: price.cost(most_tokens(cases[position], contexts[position])) if most_tokens else 0.0
 
     def _contexts(self, rows: pa.Table, cases: Sequence[Case], run_id: str) -> list[GenerateContext]:
         indices = rows["sample_index"].to_pylist()
@@ -157,7 +170,7 @@ def check_bounded(stages: Sequence[GenerateStage]) -> None:
     """Raises `ConfigError` for a stage of whose calls nothing says what they cost at most: no budget can hold it."""
     for stage in stages:
         generator = stage.generator
-        if getattr(generator, "is_free", False):
+        if not stage.is_paid:
             continue
         place = f"cost.max_cost: {stage.label}: {generator.component_id}"
         model = getattr(generator, "model", None)
@@ -191,44 +204,24 @@ def _timed(generate: Any, cases: Sequence[Case], contexts: Sequence[GenerateCont
     return call_and_time if is_async else time_and_call
 
 
-def _paid(call: Call, budget: Budget, price: Price, most: Callable[[int], TokenUsage]) -> Call:
-    """A call that is made when the budget has room for the tokens it takes at most."""
+def _paid(
+    call: Callable[[Any], Awaitable[Any]], budget: Budget, most: Callable[[Any], float], cost: Callable[[Any], float]
+) -> Callable[[Any], Awaitable[Any]]:
+    """A call, of a row or of a batch, that is made when the budget has room for what it costs at most."""
 
-    async def reserve_and_call(position: int) -> Any:
-        at_most = price.cost(most(position))
+    async def reserve_and_call(at: Any) -> Any:
+        at_most = most(at)
         async with budget.reserved(at_most) as receipt:
             receipt.cost = at_most  # also of a call that fails: nobody says what the provider charged for it
             try:
-                result, latency_s = await call(position)
+                result = await call(at)
             except ThemisError as error:
                 receipt.cost = 0.0 if error.is_free else at_most
                 raise
-            receipt.cost = price.cost(getattr(result, "usage", None))
-            return result, latency_s
+            receipt.cost = cost(result)
+            return result
 
     return reserve_and_call
-
-
-def _paid_batch(
-    generate: Callable[[range], Any], budget: Budget, price: Price, most: Callable[[int], TokenUsage]
-) -> Callable[[range], Any]:
-    """The same for a batch: it is generated when the budget has room for all of it."""
-
-    async def reserve_and_generate(positions: range) -> Any:
-        at_most = sum(price.cost(most(position)) for position in positions)
-        async with budget.reserved(at_most) as receipt:
-            receipt.cost = at_most
-            results = await generate(positions)
-            receipt.cost = sum(price.cost(getattr(result, "usage", None)) for result in results)
-            return results
-
-    return reserve_and_generate
-
-
-def _most(generator: Any, case: Case, ctx: GenerateContext) -> TokenUsage:
-    """The tokens that a call takes at most, as its generator says; a generator that cannot say is never held back."""
-    most_tokens = getattr(generator, "most_tokens", None)
-    return most_tokens(case, ctx) if most_tokens else TokenUsage()
 
 
 async def _awaited(result: Any, began: float) -> tuple[Any, float]:

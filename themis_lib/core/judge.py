@@ -22,9 +22,9 @@ from themis_lib.core.prices import Price, price_of
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import JudgeCall
 from themis_lib.core.shards import answer_digests, answer_rows, masked_cases, parsed_outputs
-from themis_lib.core.stage import Shard
+from themis_lib.core.stage import Emit, Shard
 from themis_lib.core.store import RunStore
-from themis_lib.errors import ConfigError, InputError, RowError, describe
+from themis_lib.errors import BudgetError, ConfigError, FatalError, InputError, RowError, describe
 
 
 class JudgeStage(GenerateStage):
@@ -47,7 +47,7 @@ class JudgeStage(GenerateStage):
         self._metric_identity = component_identity("metric", metric)
         self._call = call
         self._samples = samples
-        self._metric_reads = reads_of("metric", metric)
+        self.metric_reads = reads_of("metric", metric)
 
     @property
     def label(self) -> str:
@@ -63,11 +63,11 @@ class JudgeStage(GenerateStage):
             "metric": self._metric_identity,  # whose code builds the requests
             "call": self._call.name,
             "seeds": list(self.seeds),
-            **answer_digests(shard, (*self._metric_reads, *ids), self._samples),
+            **answer_digests(shard, (*self.metric_reads, *ids), self._samples),
         }
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        judged = pa.table(answer_rows(shard, store, self._metric_reads, self._samples))
+        judged = pa.table(answer_rows(shard, store, self.metric_reads, self._samples))
         requests, errors = self._requests(judged)
         count = judged.num_rows
         return pa.table(
@@ -81,12 +81,20 @@ class JudgeStage(GenerateStage):
             }
         )
 
+    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+        try:
+            await super().compute(rows, run_id, emit)
+        except BudgetError:
+            raise  # the budget is the run's, not the judge's
+        except FatalError as error:
+            raise FatalError(f"{self.label}: {error}").marked(is_free=error.is_free) from error
+
     def _requests(self, judged: pa.Table) -> tuple[list[str | None], list[str | None]]:
         """What the judge is asked in each row, as JSON text, and why it is not asked."""
         requests: list[str | None] = []
         errors: list[str | None] = judged["error"].to_pylist()
-        cases, parsed = masked_cases(judged, self._metric_reads), parsed_outputs(judged)
-        contexts = map(ScoreContext, masked_results(judged, self._metric_reads))
+        cases, parsed = masked_cases(judged, self.metric_reads), parsed_outputs(judged)
+        contexts = map(ScoreContext, masked_results(judged, self.metric_reads))
         for position, given in enumerate(zip(parsed, cases, contexts, strict=True)):
             request = None
             if errors[position] is None:

@@ -19,9 +19,11 @@ from pydantic import Field
 
 from themis_lib.core.agreement import AgreementRecord
 from themis_lib.core.config import StatisticsConfig
+from themis_lib.core.generate import GenerateStage
 from themis_lib.core.models import Model, TokenUsage
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.prices import Price
+from themis_lib.core.stage import Stage
 from themis_lib.core.store import RunStore
 from themis_lib.errors import StoreError
 
@@ -41,7 +43,7 @@ class StageRecord(Model):
     """One stage of a run: its identity and its rows; see `StageProgress`. `errors` counts the rows without a value.
 
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this run computed; `price` is what
-    they were charged at.
+    they were charged at. `is_paid`: its calls may cost money.
     """
 
     stage: str
@@ -56,6 +58,12 @@ class StageRecord(Model):
     usage: TokenUsage | None = None
     usage_computed: TokenUsage | None = None
     price: Price | None = None
+    is_paid: bool = False
+
+    @property
+    def lacks_price(self) -> bool:
+        """Whether its tokens may cost money, and nobody said how much."""
+        return self.is_paid and self.usage is not None and self.price is None
 
     @property
     def cost(self) -> float | None:
@@ -117,13 +125,21 @@ class Manifest(Model):
 
     @property
     def cost(self) -> float | None:
-        """The dollars that all rows of the run took, whoever paid; null where no model has a price."""
+        """The dollars that all rows of the run took, whoever paid; null where no model has a price.
+
+        Those of the stages in `unpriced` are left out.
+        """
         return _sum([record.cost for record in self.stages])
 
     @property
     def cost_paid(self) -> float | None:
         """The dollars that this run paid; the rest of `cost` the store has saved."""
         return _sum([record.cost_paid for record in self.stages])
+
+    @property
+    def unpriced(self) -> list[str]:
+        """The stages that `cost` and `cost_paid` leave out, since nobody said what their tokens cost."""
+        return [record.stage for record in self.stages if record.lacks_price]
 
     @property
     def gate_outcome(self) -> GateOutcome | None:
@@ -164,12 +180,14 @@ def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:
         seeds=list(pipeline.seeds),
         until_stage=pipeline.until_stage,
         statistics=pipeline.experiment.evaluation.statistics,
-        stages=[
-            StageRecord(stage=stage.label, fingerprint=stage.fingerprint, identity=stage.identity)
-            for stage in pipeline.stages
-        ],
+        stages=[_new_record(stage) for stage in pipeline.stages],
         versions={"themis-flows": _version("themis-flows"), "python": platform.python_version()},
     )
+
+
+def _new_record(stage: Stage) -> StageRecord:
+    is_paid = isinstance(stage, GenerateStage) and stage.is_paid
+    return StageRecord(stage=stage.label, fingerprint=stage.fingerprint, identity=stage.identity, is_paid=is_paid)
 
 
 def write_manifest(store: RunStore, manifest: Manifest) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.core.generate import GenerateStage
@@ -16,6 +17,7 @@ from themis_lib.core.manifest import Manifest, manifests
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
+from themis_lib.core.protocols import ANSWER_COLUMNS, OUTPUT_COLUMNS
 from themis_lib.core.score import ScoreStage
 from themis_lib.core.shards import read
 from themis_lib.core.stage import Shard, Stage, run_stage
@@ -23,13 +25,17 @@ from themis_lib.core.store import RunStore
 
 _VALUE_CHARS = 60
 _CHARS_PER_TOKEN = 4
+#: What of a case a request may hold.
+_CASE_TEXTS = ("input", "expected_output", "metadata")
 
 
 @dataclass(frozen=True)
 class StagePlan:
     """One stage of a run to come: `missing` rows would be computed, each for all rows that are equal to it; `unknown`
-    rows depend on rows that are missing. `usage` and `cost` (US dollars) are estimates for the missing rows: what a row
-    took on average in the run nearest to this one, else a token for every four characters, and `max_tokens` to answer.
+    rows depend on rows that are missing. `usage` and `cost` (US dollars) are estimates for both: what a row took on
+    average in the run nearest to this one, else a token for every four characters, and `max_tokens` to answer. For a
+    judge these are the characters of its request; where the answer to judge is not there yet, those of the case, and
+    the longest answer that `max_tokens` allows. `lacks_price`: the rows may cost money, and nobody said how much.
     """
 
     stage: str
@@ -41,6 +47,7 @@ class StagePlan:
     usage: TokenUsage | None = None
     cost: float | None = None
     calls_model: bool = False
+    lacks_price: bool = False
 
 
 def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
@@ -50,11 +57,12 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
         for stage in pipeline.stages:
             readable = pipeline.is_readable(stage, shard)
             rows = pipeline.rows_in(stage, shard)
-            found, missing = asyncio.run(_look_up(stage, shard, store)) if readable else (0, 0)
-            counts[stage.label].add(rows, found, missing, known=readable)
-            if missing and stage is pipeline.generate:
-                counts[stage.label].characters += missing * _mean_length(shard, store)
-            if readable and found == rows:
+            if not readable:
+                counts[stage.label].add_unknown(rows, _expected_length(pipeline, stage, shard, store))
+                continue
+            found, missing, length = asyncio.run(_look_up(stage, shard, store))
+            counts[stage.label].add(rows, found, missing, length)
+            if found == rows:
                 shard = _next(stage, shard, store)
     nearest = _nearest_run(pipeline, store)
     return [
@@ -62,6 +70,7 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
             stage.label, count.rows, count.cached, count.missing, count.unknown,
             reasons=_reasons(pipeline, stage, nearest, count), usage=usage, cost=_cost(stage, usage),
             calls_model=hasattr(getattr(stage, "generator", None), "model"),
+            lacks_price=isinstance(stage, GenerateStage) and stage.is_paid and stage.price is None,
         )
         for stage, count in zip(pipeline.stages, counts.values(), strict=True)
         for usage in [_estimate(stage, count, nearest)]
@@ -74,29 +83,41 @@ class _Counts:
     cached: int = 0
     missing: int = 0
     unknown: int = 0
-    characters: float = 0.0  # of the inputs of the missing rows, on average over their shard
+    characters: float | None = 0.0  # of what the rows to compute ask; null where nothing tells
 
-    def add(self, rows: int, cached: int, missing: int, *, known: bool) -> None:
+    def add(self, rows: int, cached: int, missing: int, length: float) -> None:
         self.rows += rows
         self.cached += cached
         self.missing += missing
-        self.unknown += 0 if known else rows
+        self._ask(missing, length)
+
+    def add_unknown(self, rows: int, length: float | None) -> None:
+        self.rows += rows
+        self.unknown += rows
+        self._ask(rows, length)
+
+    def _ask(self, rows: int, length: float | None) -> None:
+        self.characters = None if self.characters is None or length is None else self.characters + rows * length
 
 
-async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, int]:
-    """Rows found and rows missing. Where all are found the shard's table is put together, if it was not."""
+async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, int, float]:
+    """Rows found, rows missing, and the mean length of what the rows of their shard ask.
+
+    Where all are found the shard's table is put together, if it was not.
+    """
     row_set = stage.row_set(store)
     if row_set.shard(stage.shard_name(shard)) is None:
-        keys = stage.keys(stage.rows(shard, store))
+        rows = stage.rows(shard, store)
+        keys = stage.keys(rows)
         found = row_set.find(keys)[0]
         missing = {key for position, key in enumerate(keys.to_pylist()) if key is not None} - {
             keys[position].as_py() for position in found.tolist()
         }
         if missing:
-            return len(found) + keys.null_count, len(missing)
+            return len(found) + keys.null_count, len(missing), _mean_length(rows, ["input"])
         await run_stage(stage, shard, store, run_id="plan", progress=Progress())
     part = row_set.shard(stage.shard_name(shard))
-    return (part.rows if part else 0), 0
+    return (part.rows if part else 0), 0, 0.0
 
 
 def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard:
@@ -112,9 +133,23 @@ def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard:
     return replace(shard, **table)
 
 
-def _mean_length(shard: Shard, store: RunStore) -> float:
-    lengths = pc.utf8_length(read(store, shard.cases)["input"])
-    return float(pc.mean(lengths).as_py() or 0.0)
+def _expected_length(pipeline: Pipeline, stage: Stage, shard: Shard, store: RunStore) -> float | None:
+    """The characters that a judge will be asked about an answer that is not there yet, with the longest there may be;
+    null where the generator sets no `max_tokens`.
+    """
+    if not isinstance(stage, JudgeStage):
+        return 0.0
+    of_case = _mean_length(read(store, shard.cases), [name for name in _CASE_TEXTS if name in stage.metric_reads])
+    if not any(name in (*OUTPUT_COLUMNS, *ANSWER_COLUMNS) for name in stage.metric_reads):
+        return of_case
+    longest = getattr(pipeline.generate.generator, "max_tokens", None)
+    return None if longest is None else of_case + longest * _CHARS_PER_TOKEN
+
+
+def _mean_length(rows: pa.Table, names: Sequence[str]) -> float:
+    """The mean length of these columns' texts together; columns that were not read are left out."""
+    known = [name for name in names if name in rows.column_names]
+    return sum(float(pc.mean(pc.utf8_length(rows[name])).as_py() or 0.0) for name in known)
 
 
 def _estimate(stage: Stage, count: _Counts, nearest: Manifest | None) -> TokenUsage | None:
@@ -131,7 +166,7 @@ def _estimate(stage: Stage, count: _Counts, nearest: Manifest | None) -> TokenUs
             **{name: None if tokens is None else round(tokens * wanted / rows) for name, tokens in counts.items()}
         )
     longest = getattr(stage.generator, "max_tokens", None)
-    if stage.price is None or not count.characters or longest is None:
+    if not stage.is_paid or not count.characters or longest is None:
         return None
     instructions = len(stage.prompt_spec.model_dump_json(exclude_defaults=True))
     inputs = (count.characters + wanted * instructions) / _CHARS_PER_TOKEN

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.core.calls import call_batch, call_batches, call_rows, failure_outcome, limiter
+from themis_lib.core.calls import call_batch, call_batches, call_rows, failure_outcome, limiter, within
 from themis_lib.core.components import component_identity, reads_of
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
@@ -96,13 +97,15 @@ class ScoreStage(Stage):
         self, parsed: Sequence[ParsedOutput], cases: Sequence[Case], contexts: Sequence[ScoreContext], emit: Emit
     ) -> None:
         size, width, score = self._runtime.batch_size, self._runtime.max_concurrency, self.metric.score_batch
+        timeout_s = self._runtime.timeout_s if inspect.iscoroutinefunction(score) else None
+        score_batch = within(partial(call_batch, score, (parsed, cases, contexts)), timeout_s)
 
         async def outcomes(positions: range) -> list[Outcome]:
-            return list(map(_outcome, await call_batch(score, (parsed, cases, contexts), positions)))
+            return list(map(_outcome, await score_batch(positions)))
 
         await call_batches(
             outcomes, len(cases), emit=emit, limit=limiter(f"score/{self.fingerprint}/batches", max(width // size, 1)),
-            size=size, timeout_s=self._runtime.timeout_s if inspect.iscoroutinefunction(score) else None,
+            size=size,
         )  # fmt: skip
 
     def _verdicts(self, rows: pa.Table) -> list[tuple[GenerationResult, ...]]:
