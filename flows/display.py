@@ -216,11 +216,13 @@ def print_plan(plans: list[StagePlan], console: Console) -> None:
         if item.calls_model and item.missing + item.unknown and not item.usage:
             console.print(Text(f"{item.stage}: how many tokens is not known before a first run"), soft_wrap=True)
         if item.usage:
-            console.print(Text(f"{item.stage}: {_estimate(item.usage, item.cost)}"), soft_wrap=True)
+            console.print(Text(f"{item.stage}: {_estimate(item, item.usage)}"), soft_wrap=True)
     if all(item.cached == item.rows for item in plans):
         console.print("every row is in the store; a run computes nothing")
 
 
-def _estimate(usage: TokenUsage, cost: float | None) -> str:
+def _estimate(item: StagePlan, usage: TokenUsage) -> str:
     tokens = f"about {usage.input_tokens or 0:,} input and {usage.output_tokens or 0:,} output tokens"
-    return tokens if cost is None else f"{tokens}, {dollars(cost)}"
+    if item.cost is None:
+        return f"{tokens}, price not known" if item.lacks_price else tokens
+    return f"{tokens}, {dollars(item.cost)}"

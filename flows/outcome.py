@@ -12,7 +12,7 @@ from themis_lib import BudgetError, InputError, RunResult, RunStatus, ThemisErro
 from themis_lib.core.manifest import GateOutcome
 from themis_lib.core.run import Run
 from themis_lib.core.summary import ALL_CASES
-from themis_lib.report.markdown import dollars
+from themis_lib.report.markdown import dollars, left_out
 
 #: The names of states in which nothing more is wrong than what the name says.
 _STOPPED_NAMES: tuple[tuple[type[ThemisError], str], ...] = (
@@ -63,7 +63,7 @@ def _message(result: RunResult) -> str:
     failure = [result.failure] if result.failure else []
     parts = [*failure, *gates, *scores] or [none]
     paid = result.manifest.cost_paid
-    parts += [f"{dollars(paid)} paid"] if paid is not None else []
+    parts += [f"{dollars(paid)} paid{left_out(result.manifest)}"] if paid is not None else []
     return "; ".join([*parts, f"tables in {result.location}"])
 
 

@@ -24,7 +24,7 @@ from themis_lib.errors import first_few
 from themis_lib.report.history import PastRun, past_runs, series_of, unreadable_runs
 from themis_lib.report.history_page import history_html
 from themis_lib.report.history_plot import history_plot
-from themis_lib.report.markdown import SUMMARY_HEADINGS, dollars, summary_cells
+from themis_lib.report.markdown import SUMMARY_HEADINGS, dollars, left_out, summary_cells
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "running": "cyan"}
 _MOST_CHANGES = 4
@@ -91,7 +91,8 @@ def _run_lines(run: PastRun, metric: str | None) -> Iterator[Text]:
             yield Text(f"    {label:<32}  {cells['mean']}  ({cells['95 % interval']}){errors}")
     paid, cost = manifest.cost_paid, manifest.cost
     if paid is not None and cost is not None:
-        yield Text(f"    {dollars(paid)} paid, {dollars(max(cost - paid, 0.0))} saved", style="dim")
+        saved = dollars(max(cost - paid, 0.0))
+        yield Text(f"    {dollars(paid)} paid, {saved} saved{left_out(manifest)}", style="dim")
 
 
 def _closing_lines(found: list[PastRun], unreadable: list[str]) -> Iterator[Text]:

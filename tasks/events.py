@@ -50,5 +50,6 @@ def _facts(result: RunResult) -> dict[str, Any]:
         "gates": {record.gate: record.outcome.value for record in result.manifest.gates},
         "failed_rows": sum(record.failed for record in result.manifest.stages),
         "cost_paid": result.manifest.cost_paid,
+        "unpriced": result.manifest.unpriced,
         "location": result.location,
     }

@@ -14,8 +14,9 @@ Verdict = Literal["better", "worse", "cannot tell", "same"]
 
 class RunSide(Model):
     """One of the runs compared. Cost is in US dollars, whoever paid, `cost_paid` what the run itself paid; both null
-    without prices. Tokens are those of all rows, null where none were counted; latency is that of the calls to the
-    generator when they were made, null where none was measured.
+    without prices, and both without the stages in `unpriced`, whose price is not known. Tokens are those of all rows,
+    null where none were counted; latency is that of the calls to the generator when they were made, null where none was
+    measured.
     """
 
     run_id: str
@@ -31,6 +32,7 @@ class RunSide(Model):
     latency_mean_s: float | None
     latency_p50_s: float | None
     latency_p95_s: float | None
+    unpriced: list[str] = Field(default_factory=list)
 
 
 class Difference(Model):

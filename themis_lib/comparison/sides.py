@@ -22,6 +22,7 @@ def run_side(result: RunResult) -> RunSide:
         run_id=result.run_id, name=result.manifest.name, status=result.status.value, location=result.location,
         started_at=result.manifest.started_at, cases=sum(result.manifest.datasets.values()),
         cost=result.manifest.cost, cost_paid=result.manifest.cost_paid,
+        unpriced=result.manifest.unpriced,
         input_tokens=_total([item.input_tokens for item in usage]),
         output_tokens=_total([item.output_tokens for item in usage]),
         latency_mean_s=pc.mean(latencies).as_py(), latency_p50_s=p50, latency_p95_s=p95,

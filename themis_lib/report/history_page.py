@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from themis_lib.core.manifest import Manifest
 from themis_lib.core.results import SummaryRow
 from themis_lib.errors import InputError
 from themis_lib.report.history import PastRun, Series, series_of, ticks_over
@@ -53,15 +54,18 @@ def history_html(runs: Sequence[PastRun], metric_id: str | None = None) -> str:
             raise InputError(f"a page shows one experiment, and there are {len(names)}; give a name or a metric")
         metric_ids = dict.fromkeys(row.metric_id for run in runs for row in run.scores)
         plotted = [series for name in metric_ids for series in series_of(runs, name)]
-    costs = [
-        None if run.manifest.cost_paid is None or run.manifest.cost is None
-        else (dollars(run.manifest.cost_paid), dollars(max(run.manifest.cost - run.manifest.cost_paid, 0.0)))
-        for run in runs
-    ]  # fmt: skip
+    costs = [_paid_and_saved(run.manifest) for run in runs]
     return render_page(
         "history.html.jinja", scripts=(), data="", name=runs[0].manifest.name, plots=list(map(_plot, plotted)),
         runs=list(zip(runs, costs, strict=True))[::-1],
     )  # fmt: skip
+
+
+def _paid_and_saved(manifest: Manifest) -> tuple[str, str] | None:
+    if manifest.cost_paid is None or manifest.cost is None:
+        return None
+    least = "at least " if manifest.unpriced else ""
+    return f"{least}{dollars(manifest.cost_paid)}", f"{least}{dollars(max(manifest.cost - manifest.cost_paid, 0.0))}"
 
 
 def _plot(series: Series) -> _Plot:

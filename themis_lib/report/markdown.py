@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import compress
 
 from themis_lib.core.agreement import AgreementRecord
-from themis_lib.core.manifest import GateRecord, StageRecord
+from themis_lib.core.manifest import GateRecord, Manifest, StageRecord
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.results import RunResult, SummaryRow
 from themis_lib.core.tables import RUN_TABLES
@@ -44,15 +44,24 @@ def markdown_report(result: RunResult) -> str:
 
 
 def cost_line(result: RunResult) -> str | None:
-    """Dollars paid and saved, and tokens, of the stages that call models; null where none counts tokens."""
+    """Dollars paid and saved, then dollars and tokens of each stage that calls a model; null where none counts tokens.
+
+    Stages whose price is not known are named: the run's dollars leave them out.
+    """
     records = [record for record in result.manifest.stages if record.usage]
     if not records:
         return None
-    parts = [f"{record.stage}: {_tokens(record)}" for record in records]
+    parts = [f"{record.stage}: {_price(record)}{_tokens(record)}" for record in records]
     paid, cost = result.manifest.cost_paid, result.manifest.cost
     if paid is not None and cost is not None:
-        parts.insert(0, f"{dollars(paid)} paid, {dollars(max(cost - paid, 0.0))} saved by the store")
+        saved = dollars(max(cost - paid, 0.0))
+        parts.insert(0, f"{dollars(paid)} paid, {saved} saved by the store{left_out(result.manifest)}")
     return "; ".join(parts)
+
+
+def left_out(manifest: Manifest) -> str:
+    """What a run's dollars leave out, to be said behind them; empty where they are all."""
+    return f" (without {', '.join(manifest.unpriced)}, whose price is not known)" if manifest.unpriced else ""
 
 
 def dollars(amount: float) -> str:
@@ -62,6 +71,12 @@ def dollars(amount: float) -> str:
     ('$12.35', '$0.0012', '$0.00')
     """
     return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def _price(record: StageRecord) -> str:
+    if record.cost is None or record.cost_paid is None:
+        return "price not known, " if record.lacks_price else ""
+    return f"{dollars(record.cost_paid)} of {dollars(record.cost)}, "
 
 
 def _tokens(record: StageRecord) -> str:
