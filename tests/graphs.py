@@ -14,8 +14,11 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import MemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
+from langgraph.types import RetryPolicy, interrupt
 
-from tests.counting import count
+from tests.counting import Generator, Judge, count
+from themis_lib import Case, FatalError, PromptSpec, RowError
+from themis_lib.core.contexts import GenerateContext
 
 
 class State(TypedDict, total=False):
@@ -150,3 +153,62 @@ def one_node(node: Any, state: type = State, **options: Any) -> Any:
     builder.add_node("node", node)
     builder.add_edge(START, "node")
     return builder.compile(**options)
+
+
+async def answer_as_counted(state: State, config: RunnableConfig) -> State:
+    """Answers, and counts, as `tests.counting:Generator` does."""
+    return {"answer": await _said(Generator(), state, config)}
+
+
+async def judge_as_counted(state: State, config: RunnableConfig) -> State:
+    """Judges, and counts, as `tests.counting:Judge` does."""
+    return {"answer": await _said(Judge(), state, config)}
+
+
+async def _said(generator: Any, state: State, config: RunnableConfig) -> str:
+    told = config["configurable"]
+    context = GenerateContext("", "", "", told["seed"], None, PromptSpec(**told["prompt_spec"]))
+    result = await generator.generate(Case(case_id="", input=state["input"]), context)
+    return str(result.final_output)
+
+
+def make_counting_graph() -> Any:
+    """One node, which answers as `tests.counting:Generator` does."""
+    return one_node(answer_as_counted)
+
+
+def make_longer_counting_graph() -> Any:
+    """The same answers, after a node more."""
+    builder = StateGraph(State)
+    builder.add_node("think", think)
+    builder.add_node("node", answer_as_counted)
+    builder.add_edge(START, "think")
+    builder.add_edge("think", "node")
+    return builder.compile()
+
+
+counting_graph = make_counting_graph()
+judging_graph = one_node(judge_as_counted)
+
+
+#: What `tell` raises, by its input.
+RAISED = {"fact": RowError, "surprise": ValueError, "lost": ConnectionError, "end": FatalError}
+
+
+def tell(state: State, config: RunnableConfig) -> State:
+    """Says the key of its service in the way its input asks for."""
+    key = config["configurable"]["service_key"]
+    if state["input"] in RAISED:
+        raise RAISED[state["input"]](f"refused {key}")
+    if state["input"] == "interrupt":
+        interrupt({"key": key})
+    return {"answer": f"it is {key}", "log": [key]}
+
+
+def make_telling_graph() -> Any:
+    """A graph that keeps its key to itself nowhere; LangGraph logs that a lost connection is tried again."""
+    builder = StateGraph(State)
+    again = RetryPolicy(initial_interval=0.001, jitter=False, max_attempts=2, retry_on=ConnectionError)
+    builder.add_node("tell", tell, retry_policy=again)
+    builder.add_edge(START, "tell")
+    return builder.compile()

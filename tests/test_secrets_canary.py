@@ -20,9 +20,13 @@ import yaml
 
 from tests.adapters.asking import questions, rows
 from tests.adapters.provider_server import Fault, ProviderServer, prompt_of
+from tests.contents import contents
+from tests.graphs import RAISED
 from themis_lib import Experiment, FatalError, RunStatus
 from themis_lib.adapters import openai, vllm
+from themis_lib.adapters.endpoint import Endpoint
 from themis_lib.core.spec import experiment_from_spec
+from themis_lib.report.html import write_report
 
 CANARIES = {
     "OPENAI_API_KEY": "sk-canary-5f1d7a90-api",
@@ -50,11 +54,16 @@ SCRIPTS = {
 }
 
 
+#: What the graph of `spec_of_graph` does with its key, other than to end the run.
+WAYS = ["answer", "interrupt", *sorted(RAISED.keys() - {"end"})]
+
+
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CANARIES.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for variable in ("OPENAI_BASE_URL", "VLLM_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
@@ -90,6 +99,24 @@ def spec_of(server: ProviderServer, store: Path, api_mode: str) -> dict[str, Any
     }
 
 
+def spec_of_graph(ways: list[str], variable: str, store: Path) -> dict[str, Any]:
+    """A graph that is given a key by its `config`, and told in each case what to do with it."""
+    generator = {
+        "use": "langgraph",
+        "graph": "tests.graphs:make_telling_graph",
+        "config": {"configurable": {"service_key": f"${{{variable}}}"}},
+    }
+    cases = [{"case_id": way, "input": way, "expected_output": "x"} for way in ways]
+    return {
+        "name": "graph",
+        "generation": {"generator": generator},
+        "evaluation": {"metrics": ["builtin/exact_match"]},
+        "datasets": [{"dataset_id": "ways", "cases": cases}],
+        "storage": {"store": str(store)},
+        "runtime": {"retries": 1, "retry_delay_s": 0.05},
+    }
+
+
 def leaks(text: str | bytes) -> list[str]:
     """The names of the canaries in a text, as they are, quoted for a URL or in an `Authorization` header."""
     content = text.encode() if isinstance(text, str) else text
@@ -99,9 +126,11 @@ def leaks(text: str | bytes) -> list[str]:
 
 
 def leaks_in(folder: Path) -> dict[str, list[str]]:
-    found = {str(path): leaks(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
-    assert found, "there is nothing to look at"
-    return {path: names for path, names in found.items() if names}
+    """The files below a folder in which canaries are found, with their names; also inside tables and pages."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    assert paths, "there is nothing to look at"
+    found = {path: {name for content in contents(path) for name in leaks(content)} for path in paths}
+    return {str(path.relative_to(folder)): sorted(names) for path, names in found.items() if names}
 
 
 def _quoted(value: str) -> str:
@@ -124,6 +153,22 @@ def test_the_canaries_do_reach_the_provider(provider: ProviderServer, tmp_path: 
     assert set(CANARIES) == set(leaks(sent))
 
 
+def test_canaries_that_are_stored_are_found(provider: ProviderServer, tmp_path: Path) -> None:
+    """Negative control: what an adapter knows no secret of is found in the rows, every table, and the page."""
+    import openai as sdk
+
+    provider.script = lambda attempt, body: Fault(changes={"text": " ".join(CANARIES.values())})
+    with sdk.OpenAI(api_key="sk-another-key", base_url=provider.url) as client:
+        result = questions(openai("gpt", client=client), 2, store=str(tmp_path)).run()
+    write_report(result)
+
+    found = leaks_in(tmp_path)
+    run = f"runs/{result.run_id}"
+    assert {f"{run}/outputs.parquet", f"{run}/answers.parquet", f"{run}/report.html"} <= found.keys()
+    assert any(path.startswith("rows/generate/") for path in found)
+    assert [sorted(CANARIES)] * len(found) == [*found.values()]
+
+
 @pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_canaries_are_found_nowhere(
@@ -140,6 +185,7 @@ def test_canaries_are_found_nowhere(
     except FatalError as error:
         shown += [str(error), repr(error), repr(error.__cause__), "".join(traceback.format_exception(error))]
     else:
+        write_report(result)
         shown += [repr(result), *map(repr, rows(result))]
         assert RunStatus.FAILED != result.status
         assert "***" in str(rows(result)), "the provider's words are kept, without the credentials"
@@ -205,25 +251,81 @@ def test_key_of_an_injected_client_is_found_nowhere(
     assert {} == leaks_in(tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["good replies", "facts", "failures that may pass", "the end of the run"])
-def test_orchestrator_records_no_canary(name: str, provider: ProviderServer, tmp_path: Path, prefect_api: str) -> None:
-    """Through the flow, with every log at DEBUG: not in the output, the store, or the server's home and database."""
-    provider.script = lambda attempt, body: SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
-    path = tmp_path / "experiment.yaml"
-    path.write_text(yaml.safe_dump(spec_of(provider, tmp_path / "store", "responses")))
-    debug = {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG"}
+def test_endpoint_does_not_show_its_address() -> None:
+    """What was written for an address may hold credentials, also where nothing calls them so."""
+    address = f"http://127.0.0.1/{CANARIES['CANARY_KEY']}/v1?sig={CANARIES['CANARY_QUERY']}"
+    endpoint = Endpoint(
+        base_url=address, api_key=CANARIES["OPENAI_API_KEY"], headers={"X-Team": CANARIES["CANARY_HEADER"]},
+        client=None, sent=(), timeout_s=None, max_retries=0, key_variable="OPENAI_API_KEY",
+        url_variable="OPENAI_BASE_URL", default_url="", key_is_needed=True,
+    )  # fmt: skip
 
-    run = subprocess.run(
+    assert [] == leaks(repr(endpoint))
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "CANARY_PASSWORD", "CANARY_KEY"])
+@pytest.mark.parametrize("ways", [WAYS, ["end"]], ids=["rows", "end"])
+def test_credential_of_a_graph_is_found_nowhere(
+    ways: list[str], variable: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A graph that says its key in answers, in what it raises and in its retries has it recorded in none of them."""
+    caplog.set_level(logging.DEBUG)
+    experiment = experiment_from_spec(Experiment, spec_of_graph(ways, variable, tmp_path), where="spec")
+    shown = [repr(experiment), repr(experiment.compile().generate.generator), experiment.portable_json()]
+
+    try:
+        result = experiment.run()
+    except FatalError as error:
+        assert ["end"] == ways
+        shown += [repr(error), repr(error.__cause__), "".join(traceback.format_exception(error))]
+    else:
+        write_report(result)
+        shown += [repr(result), *map(repr, rows(result))]
+        assert "it is ***" in str(rows(result))
+        assert "Retrying task" in caplog.text
+
+    assert [] == leaks("\n".join(shown))
+    assert [] == leaks(caplog.text)
+    assert {} == leaks_in(tmp_path)
+
+
+def run_logged(spec: dict[str, Any], folder: Path, prefect_api: str) -> subprocess.CompletedProcess[str]:
+    """Run a spec through the flow, with every log at DEBUG."""
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    debug = {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG"}
+    return subprocess.run(
         [sys.executable, "-m", "flows.run", str(path)],
-        env={**os.environ, **debug, "PREFECT_LOGGING_EXTRA_LOGGERS": "httpx2,httpcore2,openai"},
+        env={**os.environ, **debug, "PREFECT_LOGGING_EXTRA_LOGGERS": "httpx2,httpcore2,openai,langgraph"},
         capture_output=True,
         text=True,
         timeout=120,
     )
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["good replies", "facts", "failures that may pass", "the end of the run"])
+def test_orchestrator_records_no_canary(name: str, provider: ProviderServer, tmp_path: Path, prefect_api: str) -> None:
+    """Through the flow, with every log at DEBUG: not in the output, the store, or the server's home and database."""
+    provider.script = lambda attempt, body: SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
+
+    run = run_logged(spec_of(provider, tmp_path / "store", "responses"), tmp_path, prefect_api)
+
     assert provider.requests, run.stderr
     assert run.returncode in (0, 1, 3), run.stderr
+    assert [] == leaks(run.stdout + run.stderr)
+    assert {} == leaks_in(tmp_path)
+    assert {} == leaks_in(Path(os.environ["PREFECT_HOME"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ways", [WAYS, ["end"]], ids=["rows", "end"])
+def test_orchestrator_records_no_credential_of_a_graph(ways: list[str], tmp_path: Path, prefect_api: str) -> None:
+    """Nor when a graph says its key, which LangGraph logs with a traceback for every retry."""
+    run = run_logged(spec_of_graph(ways, "CANARY_KEY", tmp_path / "store"), tmp_path, prefect_api)
+
+    assert run.returncode in (1, 3), run.stderr
+    assert (ways == WAYS) == ("Retrying task" in run.stdout + run.stderr), run.stderr
     assert [] == leaks(run.stdout + run.stderr)
     assert {} == leaks_in(tmp_path)
     assert {} == leaks_in(Path(os.environ["PREFECT_HOME"]))

@@ -6,50 +6,25 @@ Every request passes the provider's throttle, also those that the SDK sends agai
 from __future__ import annotations
 
 import asyncio
+import inspect
 import weakref
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.util import find_spec
-from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from themis_lib.adapters.endpoint import Address
 from themis_lib.adapters.limits import Throttle
-from themis_lib.adapters.masking import is_word
-from themis_lib.core.secrets import may_be_credential
+from themis_lib.adapters.requests import ApiMode
+from themis_lib.core.calls import in_thread
 from themis_lib.errors import ComponentError
 
 _REQUEST_TIMEOUT_S = 600.0
+_PATHS = {"responses": "/responses", "chat_completions": "/chat/completions"}
 
-
-@dataclass(frozen=True)
-class Address:
-    """Where requests go and with what: nothing here is ever stored or shown."""
-
-    base_url: str = field(repr=False)
-    api_key: str = field(default="", repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    timeout_s: float | None = None
-    max_retries: int = 3
-
-
-def public_url(url: str) -> str:
-    """An address without user, password, query and fragment.
-
-    >>> public_url("https://me:secret@host:8000/v1/?key=1")
-    'https://host:8000/v1'
-    """
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-
-
-def identity_url(public: str, given: str) -> str:
-    """An address with what its query says in plain words, such as `api-version`; nothing that may be a credential."""
-    plain = [
-        (name, value)
-        for name, value in parse_qsl(urlsplit(given).query)
-        if not may_be_credential(name) and "${" not in value and (is_word(value) or name.endswith("version"))
-    ]
-    return f"{public}?{urlencode(sorted(plain))}" if plain else public
+#: A reply, its headers, and the seconds from the request to its end where the client says so.
+Reply: TypeAlias = tuple[Any, Mapping[str, str], float | None]
 
 
 _Clients = dict[tuple[Address, Throttle], tuple[Any, AsyncGenerator[None, None]]]
@@ -68,16 +43,34 @@ async def client_for(address: Address, throttle: Throttle) -> Any:
     return clients[key][0]
 
 
-async def post(client: Any, path: str, request: Mapping[str, Any]) -> tuple[Any, Mapping[str, str], float]:
-    """The reply to a request as JSON, its headers, and the seconds from the request to its end.
+async def post(client: Any, api_mode: ApiMode, request: Mapping[str, Any]) -> Reply:
+    """The reply to a request, as JSON.
 
     The SDK's `create` sends the same, but takes as long again to look through arguments and reply.
     """
     import httpx2
 
     body = {name: value for name, value in request.items() if name != "extra_body"} | request.get("extra_body", {})
-    response = await client.post(path, cast_to=httpx2.Response, body=body)
+    response = await client.post(_PATHS[api_mode], cast_to=httpx2.Response, body=body)
     return response.json(), response.headers, response.elapsed.total_seconds()
+
+
+async def create(client: Any, api_mode: ApiMode, request: Mapping[str, Any]) -> Reply:
+    """The reply of a client of one's own, sync or async, as the object that its `create` returns."""
+    resource = client.responses if api_mode == "responses" else client.chat.completions
+    raw = getattr(resource, "with_raw_response", None)
+    create_reply = (raw or resource).create
+    if inspect.iscoroutinefunction(create_reply):
+        reply = await create_reply(**request)
+    else:
+        reply = await in_thread(lambda: create_reply(**request))
+        reply = await reply if inspect.isawaitable(reply) else reply
+    headers = getattr(reply, "headers", None) or {}
+    elapsed = getattr(reply, "elapsed", None)
+    if raw is not None:
+        reply = reply.parse()
+        reply = await reply if inspect.isawaitable(reply) else reply
+    return reply, headers, elapsed.total_seconds() if isinstance(elapsed, timedelta) else None
 
 
 async def _lifetime(client: Any, clients: _Clients, key: tuple[Address, Throttle]) -> AsyncGenerator[None, None]:

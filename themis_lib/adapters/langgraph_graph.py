@@ -16,12 +16,13 @@ from themis_lib.adapters.faults import translated
 from themis_lib.adapters.langgraph_identity import config_identity, graph_identity, identity_of
 from themis_lib.adapters.langgraph_run import INTERRUPTED, GraphRun
 from themis_lib.adapters.langgraph_values import loaded_class
+from themis_lib.adapters.masking import Mask, mask_logs, masked_fault, masked_result
 from themis_lib.builtins.component import Builtin
 from themis_lib.core.calls import in_thread
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.imports import import_named, reason
 from themis_lib.core.models import Case, GenerationResult
-from themis_lib.core.secrets import resolve_public, resolve_references
+from themis_lib.core.secrets import referenced_values, resolve_public, resolve_references
 from themis_lib.errors import ComponentError, RowError, nearest
 
 _METHODS = ("astream_events", "ainvoke", "invoke")
@@ -42,6 +43,7 @@ class LangGraph(Builtin):
     needs more of the case than its input says so in `reads`. `config` is the graph's own (`recursion_limit`,
     `configurable`, …); to its `configurable` are added `seed`, `prompt_spec` (a plain dict that the nodes may use as
     they see fit) and `thread_id`, another for each row, so that a checkpointer carries nothing from row to row.
+    Credentials that `config` names as `${NAME}` are taken out of results, errors and log lines.
 
     Identity is the structure of the graph and the code of its nodes, `graph_id` (the graph's name, unless given),
     `output_key`, `config` without its credentials, and the code of the input builder.
@@ -86,14 +88,17 @@ class LangGraph(Builtin):
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """The graph's answer, with a step of the trace for each node, tool and model call that ended."""
         payload = self._build(case, ctx)
+        mask = self._mask  # from the first log line on
         try:
             run = await self._run(payload, self._config(ctx))
+            return masked_result(run.result(self.output_key), mask)
         except Exception as error:
             failure = _failure(error)
+            if mask.secrets:  # which what caused it may hold as well
+                raise masked_fault(failure, mask) from None
             if failure is error:
                 raise
             raise failure from error
-        return run.result(self.output_key)
 
     @cached_property
     def _graph(self) -> Any:
@@ -113,6 +118,14 @@ class LangGraph(Builtin):
         if not callable(build) or inspect.iscoroutinefunction(build):
             raise ComponentError(f"input_builder is {build!r}; give a function of case and context that is not async")
         return build  # type: ignore[no-any-return]
+
+    @cached_property
+    def _mask(self) -> Mask:
+        """Takes the credentials of `config` out of results and errors, and from here on out of log lines."""
+        mask = Mask(referenced_values(self.config or {}, only_credentials=True))
+        if mask.secrets:
+            mask_logs(mask)
+        return mask
 
     def _config(self, ctx: GenerateContext) -> dict[str, Any]:
         config = resolve_references(self.config or {}, where="config")

@@ -1,4 +1,4 @@
-"""What must not be seen of a provider's settings, and how it is taken out of replies, errors and log lines."""
+"""What must not be seen of a generator's settings, and how it is taken out of results, errors and log lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from themis_lib.core.models import GenerationResult
 from themis_lib.core.secrets import may_be_credential, referenced_values
+from themis_lib.errors import ThemisError, TransientError, is_transient
 
 _MASK = "***"
 #: Shorter values are no credentials, and masking them would spoil ordinary text.
@@ -45,6 +47,28 @@ class Mask:
     def finds(self, text: str) -> bool:
         """Whether a text, or JSON as text, holds a secret."""
         return any(secret in text for secret in self.secrets)
+
+
+def masked_fault(fault: Exception, mask: Mask) -> Exception:
+    """A failure of the same kind without secrets in its message; the same one where there are none."""
+    said = str(fault)
+    if not mask.finds(said):
+        return fault
+    if isinstance(fault, ThemisError):
+        # A class of the user's own may not be made of a message alone.
+        library = ThemisError.__module__
+        kind: type[ThemisError] = next(kind for kind in type(fault).__mro__ if kind.__module__ == library)
+        return kind(mask(said)).marked(is_free=fault.is_free)
+    return (TransientError if is_transient(fault) else ThemisError)(f"{type(fault).__name__}: {mask(said)}")
+
+
+def masked_result(result: GenerationResult, mask: Mask) -> GenerationResult:
+    """A result without secrets in any of its texts; the same one where there are none."""
+    if not mask.secrets:
+        return result
+    kept = result.model_dump()
+    shown = mask(kept)
+    return result if shown == kept else GenerationResult.model_validate(shown)
 
 
 def secrets_in(*, base_url: str, url: str, headers: Mapping[str, str], api_key: str) -> Iterator[str]:
@@ -92,20 +116,26 @@ class _MaskLogs(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = self._mask(record.getMessage()), ()
+        if record.exc_info:
+            traceback = _FORMATTER.formatException(record.exc_info)
+            if self._mask.finds(traceback):  # its exceptions are not shown to handlers that would write them anew
+                record.exc_info, record.exc_text = None, self._mask(traceback)
         return True
 
 
-#: The loggers that write addresses, headers or replies.
+#: The loggers that write addresses, headers, replies, or what a node of a graph raised.
 _LOGGERS = (
+    "langgraph", "langgraph.pregel._retry", "langchain_core.callbacks.manager",
     "httpx", "httpx2", "openai", "openai._base_client", "openai._legacy_response", "openai._response",
     *(f"{package}.{part}" for package in ("httpcore", "httpcore2")
       for part in ("connection", "http11", "http2", "proxy", "socks")),
 )  # fmt: skip
+_FORMATTER = logging.Formatter()
 _MASK_LOGS = _MaskLogs()
 
 
 def mask_logs(mask: Mask) -> None:
-    """Take these secrets out of what the SDK and its HTTP client log from now on."""
+    """Take these secrets out of what SDKs, their HTTP client and LangGraph log from now on."""
     _MASK_LOGS.add(mask)
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_MASK_LOGS)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, ValidationError
 
 from themis_lib.adapters import clients
+from themis_lib.adapters.endpoint import OPENAI_URL, Endpoint, refuse_literals
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.limits import Limits, Throttle, throttle
-from themis_lib.adapters.masking import Mask, is_word, mask_logs, secrets_in
+from themis_lib.adapters.masking import masked_fault, masked_result
 from themis_lib.adapters.replies import chat_result, response_result
 from themis_lib.adapters.requests import (
     ApiMode,
@@ -30,7 +27,6 @@ from themis_lib.adapters.requests import (
 )
 from themis_lib.adapters.structured import Structure, structure
 from themis_lib.builtins.component import Builtin
-from themis_lib.core.calls import in_thread
 from themis_lib.core.code import code_digest
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
@@ -38,19 +34,13 @@ from themis_lib.core.identity import canonical_json
 from themis_lib.core.imports import import_named
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.prompts import is_conversation, render_conversation
-from themis_lib.core.secrets import is_literal, may_be_credential, referenced_values, resolve_public, resolve_references
-from themis_lib.errors import ComponentError, ConfigError, RowError, ThemisError, TransientError, describe
+from themis_lib.core.secrets import resolve_public, resolve_references
+from themis_lib.errors import ComponentError, RowError, TransientError, describe
 
-OPENAI_URL = "https://api.openai.com/v1"
 #: How many rows may wait for their turn or for a retry, for each request in flight.
 _WAITING = 8
 
 Positive = Annotated[int, Field(ge=1)]
-#: RFC 9110, 5.6.2.
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PATHS = {"responses": "/responses", "chat_completions": "/chat/completions"}
-#: A reply, its headers, and the seconds from the request to its end where the client says so.
-_Reply = tuple[Any, Mapping[str, str], float | None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ class OpenAI(Builtin):
     resolves: ClassVar[tuple[str, ...]] = ("base_url", "api_key", "headers", "tools", "tool_choice", "extra_body")
     #: Where key and address come from when they are not given.
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
-    url_variable: ClassVar[str | None] = "OPENAI_BASE_URL"
+    url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     default_url: ClassVar[str] = OPENAI_URL
     key_is_needed: ClassVar[bool] = True
 
@@ -112,7 +102,7 @@ class OpenAI(Builtin):
             raise ComponentError("stop: the Responses API has none; use api_mode='chat_completions'")
         if self.client is not None and isinstance(self.client, (str, int, float, dict, list)):
             raise ComponentError("client: give a client object, such as openai.AsyncOpenAI()")
-        _refuse_literals(self.base_url or "")
+        refuse_literals(self.base_url or "")
         for name in _SET_ELSEWHERE.keys() & self.extra_body.keys():
             raise ComponentError(f"extra_body.{name}: {_SET_ELSEWHERE[name]}")
         _ = self._builder, self._structure
@@ -121,7 +111,7 @@ class OpenAI(Builtin):
         """Find the credential and the SDK. Raises `ComponentError` or `ConfigError` before anything is generated."""
         if self.client is None:
             clients.check_sdk()
-            _ = self._address
+            _ = self._endpoint.address
 
     def settings(self) -> dict[str, Any]:
         """What decides the answers; the address without anything secret, and the code of `input_builder`."""
@@ -129,7 +119,7 @@ class OpenAI(Builtin):
         return {
             "model": self.model,
             "api_mode": self.api_mode,
-            "base_url": clients.identity_url(self._public_url, self._given_url),
+            "base_url": self._endpoint.identity_url,
             "instructions": self.instructions,
             "input_builder": builder and code_digest(builder),
             "temperature": self.temperature,
@@ -164,7 +154,7 @@ class OpenAI(Builtin):
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         """One request, and its reply as a result. Raises what `adapters.faults` makes of a failure."""
-        _ = self._mask  # from the first log line on
+        _ = self._endpoint.mask  # from the first log line on
         messages = self._messages(case, ctx)
         try:
             said = [Message(**_message(turn)) for turn in messages]
@@ -173,10 +163,9 @@ class OpenAI(Builtin):
         try:
             result = await self._answer(messages, ctx.seed)
         except Exception as error:  # noqa: BLE001 - whatever a client raises
-            raise self._masked_fault(translated(error)) from None
-        return self._masked_result(
-            self._checked(result).model_copy(update={"conversation": [*said, *(result.conversation or [])]})
-        )
+            raise masked_fault(translated(error), self._endpoint.mask) from None
+        answer = self._checked(result).model_copy(update={"conversation": [*said, *(result.conversation or [])]})
+        return masked_result(answer, self._endpoint.output_mask)
 
     async def _answer(self, messages: list[dict[str, Any]], seed: int) -> GenerationResult:
         is_chat = self.api_mode == "chat_completions"
@@ -200,7 +189,7 @@ class OpenAI(Builtin):
     @property
     def at_list_price(self) -> bool:
         """Whether OpenAI itself is asked, at whose list prices a model costs what it does where no price is given."""
-        return self._public_url == OPENAI_URL and self.client is None
+        return self._endpoint.public_url == OPENAI_URL and self.client is None
 
     def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
         """The tokens a request takes at most: no token is shorter than a byte, no answer longer than `max_tokens`.
@@ -229,17 +218,17 @@ class OpenAI(Builtin):
             model=self.model, temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens,
             stop=self._stop, seed=seed, response_format=self._structure.response_format,
             reasoning_effort=self.reasoning_effort, logprobs=self.logprobs, **self._resolved,
-            max_tokens_name="max_completion_tokens" if self._public_url == OPENAI_URL else "max_tokens",
+            max_tokens_name="max_completion_tokens" if self._endpoint.public_url == OPENAI_URL else "max_tokens",
         )  # fmt: skip
 
-    async def _send(self, request: dict[str, Any], throttle: Throttle) -> _Reply:
+    async def _send(self, request: dict[str, Any], throttle: Throttle) -> clients.Reply:
         if self.client is None:
-            client = await clients.client_for(self._address, throttle)
-            return await clients.post(client, _PATHS[self.api_mode], request)
+            client = await clients.client_for(self._endpoint.address, throttle)
+            return await clients.post(client, self.api_mode, request)
         async with throttle:
             try:
                 async with asyncio.timeout(self.timeout_s):
-                    reply = await self._create(self.client, request)
+                    reply = await clients.create(self.client, self.api_mode, request)
             except Exception as error:
                 if isinstance(status := getattr(error, "status_code", None), int):
                     throttle.observe(status, getattr(getattr(error, "response", None), "headers", None) or {})
@@ -247,25 +236,9 @@ class OpenAI(Builtin):
             throttle.observe(200, reply[1])
             return reply
 
-    async def _create(self, client: Any, request: dict[str, Any]) -> _Reply:
-        resource = client.responses if self.api_mode == "responses" else client.chat.completions
-        raw = getattr(resource, "with_raw_response", None)
-        create = (raw or resource).create
-        if inspect.iscoroutinefunction(create):
-            reply = await create(**request)
-        else:
-            reply = await in_thread(lambda: create(**request))
-            reply = await reply if inspect.isawaitable(reply) else reply
-        headers = getattr(reply, "headers", None) or {}
-        elapsed = getattr(reply, "elapsed", None)
-        if raw is not None:
-            reply = reply.parse()
-            reply = await reply if inspect.isawaitable(reply) else reply
-        return reply, headers, elapsed.total_seconds() if isinstance(elapsed, timedelta) else None
-
     def _throttle(self) -> Throttle:
-        key = (self._public_url, self.model, id(self.client) if self.client is not None else self._address)
-        return throttle(key, self._limits)
+        asked = id(self.client) if self.client is not None else self._endpoint.address
+        return throttle((self._endpoint.public_url, self.model, asked), self._limits)
 
     @cached_property
     def _limits(self) -> Limits:
@@ -281,22 +254,6 @@ class OpenAI(Builtin):
         except ValueError as error:
             reason = f"the output is not the JSON that was asked for: {' '.join(str(error).split())[:500]}"
             return result.model_copy(update={"error": reason})
-
-    def _masked_fault(self, fault: Exception) -> Exception:
-        """A failure without secrets in its message."""
-        said = str(fault)
-        if isinstance(fault, ThemisError):
-            return type(fault)(self._mask(said)).marked(is_free=fault.is_free)
-        return ThemisError(self._mask(describe(fault))) if self._mask.finds(said) else fault
-
-    def _masked_result(self, result: GenerationResult) -> GenerationResult:
-        shown = result.model_dump()
-        mask = self._output_mask
-        return GenerationResult.model_validate(mask(shown)) if mask.finds(str(shown)) else result
-
-    @cached_property
-    def _output_mask(self) -> Mask:
-        return self._mask.for_outputs
 
     @cached_property
     def _resolved(self) -> dict[str, Any]:
@@ -320,55 +277,14 @@ class OpenAI(Builtin):
     def _structure(self) -> Structure:
         return structure(self.schema, self.response_format)
 
-    @property
-    def _given_url(self) -> str:
-        variable = os.environ.get(self.url_variable) if self.url_variable else None
-        return self.base_url or variable or self.default_url
-
     @cached_property
-    def _public_url(self) -> str:
-        """The address without anything secret. An injected client may have one of its own."""
-        own = getattr(self.client, "base_url", None) if self.base_url is None else None
-        return clients.public_url(str(own) if own else resolve_public(self._given_url, where="base_url"))
-
-    @cached_property
-    def _address(self) -> clients.Address:
-        key = resolve_references(self.api_key or "", where="api_key") or os.environ.get(self.key_variable, "")
-        key = key.strip()
-        if not key and self.key_is_needed and self._public_url == OPENAI_URL:
-            raise ComponentError(
-                f"there is no API key; set the environment variable {self.key_variable}, or give "
-                "api_key: ${NAME} for another"
-            )
-        headers = resolve_references(self.headers, where="headers")
-        url = resolve_references(self._given_url, where="base_url")
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            shown = clients.public_url(self._given_url)
-            raise ComponentError(f"base_url={shown!r}: write an address such as 'http://localhost:8000/v1'")
-        try:
-            _ = urlsplit(url).port
-        except ValueError as error:
-            raise ComponentError(f"base_url={clients.public_url(self._given_url)!r}: {error}") from None
-        for name in headers:
-            if not _HEADER_NAME.fullmatch(name):
-                raise ComponentError(f"headers: {name!r} is no name of a header")
-        for name, value in {"api_key": key, **headers}.items():
-            if not (value.isascii() and value.isprintable()):
-                raise ComponentError(f"{name}: an HTTP header cannot hold its value; is there a line break in it?")
-        return clients.Address(url, key, tuple(sorted(headers.items())), self.timeout_s, self.max_retries)
-
-    @cached_property
-    def _mask(self) -> Mask:
-        if self.client is not None:  # its key is all that is known of it
-            key = getattr(self.client, "api_key", None)
-            mask = Mask([key] if isinstance(key, str) else [])
-        else:
-            url, key = self._address.base_url, self._address.api_key
-            sent = referenced_values([self.tools, self.tool_choice, self.extra_body], only_credentials=True)
-            found = secrets_in(base_url=self._given_url, url=url, headers=self.headers, api_key=key)
-            mask = Mask([*found, *sent], words=[key] if is_word(key) else [])
-        mask_logs(mask)
-        return mask
+    def _endpoint(self) -> Endpoint:
+        return Endpoint(
+            base_url=self.base_url, api_key=self.api_key, headers=self.headers, client=self.client,
+            sent=(self.tools, self.tool_choice, self.extra_body), timeout_s=self.timeout_s,
+            max_retries=self.max_retries, key_variable=self.key_variable, url_variable=self.url_variable,
+            default_url=self.default_url, key_is_needed=self.key_is_needed,
+        )  # fmt: skip
 
 
 #: What a request must not get past the settings: they bound what it costs, and one answer is read.
@@ -378,23 +294,6 @@ _SET_ELSEWHERE = {
     "max_completion_tokens": "write the setting max_tokens",
     "max_output_tokens": "write the setting max_tokens",
 }
-
-
-def _refuse_literals(base_url: str) -> None:
-    """Raises `ConfigError` for a credential that stands in the address as it is and not as `${NAME}`."""
-    try:
-        parts = urlsplit(base_url)
-    except ValueError as error:
-        raise ComponentError(f"base_url: it is no address: {error}") from None
-    alone = "" if parts.password else parts.username or ""  # a name without a password is a key itself
-    held = {"password": parts.password or "", "user_key": alone, **dict(parse_qsl(parts.query))}
-    for name, value in held.items():
-        if value and may_be_credential(name) and is_literal(value):
-            variable = re.sub(r"\W", "_", name).upper()
-            raise ConfigError(
-                f"base_url.{name} holds a credential as it is; put it into an environment variable and write "
-                f"'${{{variable}}}'"
-            )
 
 
 def _as_text(built: Any) -> str:

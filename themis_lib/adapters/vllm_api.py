@@ -14,14 +14,15 @@ from themis_lib.core.config import RuntimeConfig
 class VLLM(OpenAI):
     """A model on a server of one's own: vLLM, llama.cpp's server, Ollama, LM Studio, SGLang and the like.
 
-    Everything is as in `openai`, but Chat Completions by default, the key from `VLLM_API_KEY` where the server wants
-    one, and no throttle: the server queues and batches by itself, so that as many requests are in flight as the client
-    has connections. Guided decoding goes through `extra_body`, such as `{"structured_outputs": {"choice": [...]}}`.
+    Everything is as in `openai`, but Chat Completions by default, address and key from `VLLM_BASE_URL` and
+    `VLLM_API_KEY`, where the server wants one, and no throttle: the server queues and batches by itself, so that as
+    many requests are in flight as the client has connections. Guided decoding goes through `extra_body`, such as
+    `{"structured_outputs": {"choice": [...]}}`.
     """
 
     component_id: ClassVar[str] = "vllm"
     key_variable: ClassVar[str] = "VLLM_API_KEY"
-    url_variable: ClassVar[str | None] = None
+    url_variable: ClassVar[str] = "VLLM_BASE_URL"
     default_url: ClassVar[str] = "http://localhost:8000/v1"
     key_is_needed: ClassVar[bool] = False
 
