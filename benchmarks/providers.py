@@ -13,7 +13,9 @@ from benchmarks.in_process import STAGES
 from benchmarks.processes import best, folder, fresh, prefect_environment, python, run_seconds
 from benchmarks.report import Aim, Report
 
-_REQUESTS, _MANY = 1_000, 5_000
+_REQUESTS = 1_000
+#: Of which memory is measured: more than a shard, and several times as many.
+_FEW, _MANY = 5_000, 20_000
 _WAIT_S, _CONCURRENCY = 0.05, 100
 _REPEATS = 3
 
@@ -27,7 +29,7 @@ def measure(*, quick: bool) -> Report:
         server = {"api_url": f"{address}/api", "environment": environment}
         _turn(path, url, 1, server)  # the server's own first time
         start, turn = (best([_turn(path, url, cases, server) for _ in range(repeats)]) for cases in (1, _REQUESTS))
-        peaks = [_peak_bytes(path, url, cases) for cases in (_REQUESTS, _MANY)]
+        peaks = [_peak_bytes(path, url, cases) for cases in (_FEW, _MANY)]
     ideal_s = _REQUESTS / _CONCURRENCY * _WAIT_S
     rows: list[dict[str, Any]] = []
     for what in ("in process", "under Prefect"):
@@ -40,12 +42,13 @@ def measure(*, quick: bool) -> Report:
     loop_s = turn["plain loop"]
     plain = {"what": "the SDK in a plain loop", "seconds": loop_s, "beyond_start_s": loop_s, "ideal_s": ideal_s}
     rows.append({**dict.fromkeys(rows[0]), **plain, "overhead_ms_per_request": 1000 * (loop_s - ideal_s) / _REQUESTS})
-    grown_kb = (peaks[1] - peaks[0]) / (_MANY - _REQUESTS) / 1e3
+    grown_kb = (peaks[1] - peaks[0]) / (_MANY - _FEW) / 1e3
     return Report(
         how=f"{_REQUESTS} requests of {1000 * _WAIT_S:.0f} ms, {_CONCURRENCY} at a time, by the adapter `openai` to a "
         f"server on loopback in a process of its own, with all four stages; best of {repeats}, by turns, in fresh "
         "processes, imports not included; the start is the time of one request. The plain loop awaits `AsyncOpenAI` "
-        f"and no more. From {_REQUESTS:,} to {_MANY:,} requests, peak memory grows by {grown_kb:.1f} kB a request",
+        f"and no more. From {_FEW:,} to {_MANY:,} requests, peak memory grows from {peaks[0] / 1e6:.0f} to "
+        f"{peaks[1] / 1e6:.0f} MB, {grown_kb:.1f} kB a request",
         rows=rows,
         aims=[
             Aim("seconds in process beyond the start", rows[0]["beyond_start_s"], 1.5),

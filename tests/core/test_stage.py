@@ -119,7 +119,7 @@ def shard_of(
     cases = table_of([{**case, "case_id": case_id} for case_id in ids], CASES)
     outputs = table_of(
         [
-            {"key": bytes([number] * 16), "output": None if text is None else canonical_json(text), "error": error}
+            {"key": number.to_bytes(16), "output": None if text is None else canonical_json(text), "error": error}
             for number, (text, error) in enumerate(zip(texts, errors or [None] * len(texts), strict=True))
         ],
         pa.schema([KEY, *OUTPUTS]),
@@ -213,6 +213,25 @@ def test_transient_failures_end_the_shard_and_keep_the_rest(store: RunStore, kin
     assert ["x"] == again.calls
     assert ["A", "X", "B", "X"] == values(store, retried)
     assert (4, 1, 2, 0) == (retried.rows, retried.computed, retried.cached, retried.failed)
+
+
+@pytest.mark.parametrize("rows", [511, 512, 513, 1100])
+def test_rows_of_a_long_shard_keep_their_places(store: RunStore, rows: int) -> None:
+    """However many ended, in whatever order, with failures between them; a retry computes these alone."""
+    texts = [f"t{number}" for number in range(rows)]
+    down = texts[3::200]
+    shard = shard_of(store, texts)
+
+    with pytest.raises(ShardError) as failure:
+        run(stage_of(AsyncParser(down=down)), shard, store)
+    again = AsyncParser()
+    retried = run(stage_of(again), shard, reader(store))
+
+    expected = [None if text in down else text.upper() for text in texts]
+    assert expected == values(store, failure.value.part)
+    assert (rows - len(down), len(down)) == (failure.value.part.computed, failure.value.part.failed)
+    assert sorted(down) == sorted(again.calls)
+    assert [text.upper() for text in texts] == values(store, retried)
 
 
 def test_incomplete_shard_is_not_published(store: RunStore) -> None:

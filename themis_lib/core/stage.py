@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,14 +17,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from themis_lib.core.collector import Collector
 from themis_lib.core.identity import canonical_json, digest, row_keys
 from themis_lib.core.journal import Journal
-from themis_lib.core.models import TokenUsage
 from themis_lib.core.progress import Progress
 from themis_lib.core.rows import RowSet
 from themis_lib.core.store import RunStore
-from themis_lib.core.tables import KEY, SCHEMA_VERSION, Part, empty_rows, table_of
-from themis_lib.errors import ShardError, describe, first_few, is_transient
+from themis_lib.core.tables import KEY, SCHEMA_VERSION, Part, empty_rows
+from themis_lib.errors import ShardError
 
 #: Columns that hold canonical JSON text already.
 _JSON_COLUMNS = {
@@ -171,7 +170,7 @@ async def run_stage(stage: Stage, shard: Shard, store: RunStore, *, run_id: str,
     known, known_rows = row_set.find(keys)
     missing = _first_of_each(keys, known)
     journal = row_set.journal(interval_s=stage.journal_interval_s)
-    collector = _Collector(stage, journal, keys.take(missing), rows["case_id"].take(missing), progress)
+    collector = Collector(stage, journal, keys.take(missing), rows["case_id"].take(missing), progress)
     try:
         if len(missing):
             async with _flushing(collector.journal):
@@ -206,66 +205,6 @@ async def _flushing(journal: Journal) -> AsyncIterator[None]:
         await asyncio.gather(flushing, return_exceptions=True)  # rows it could not save, the journal still has
 
 
-class _Collector:
-    """Takes the outcomes of a shard as they come: rows to the journal, failures aside."""
-
-    def __init__(
-        self, stage: Stage, journal: Journal, keys: pa.Array, case_ids: pa.ChunkedArray, progress: Progress
-    ) -> None:
-        self.journal = journal
-        self.records: list[dict[str, Any]] = []
-        self.failures: dict[bytes, Exception] = {}
-        self._stage = stage
-        self._keys: list[bytes] = keys.to_pylist()
-        self._case_ids = case_ids
-        self._failed_cases: list[str] = []
-        self._progress = progress
-
-    @property
-    def transient(self) -> bool:
-        """Whether trying the failed rows again might help."""
-        return any(is_transient(error) for error in self.failures.values())
-
-    def emit(self, outcomes: Sequence[tuple[int, Outcome]]) -> None:
-        """Take outcomes by position among the missing rows."""
-        records = []
-        for position, outcome in outcomes:
-            key = self._keys[position]
-            if isinstance(outcome, Exception):
-                self.failures[key] = outcome
-                self._failed_cases.append(self._case_ids[position].as_py())
-            else:
-                records.append({**{name: _storable(value) for name, value in outcome.items()}, "key": key})
-        self.journal.append(records)
-        self.records.extend(records)
-        self._progress.advance(self._stage.label, len(records), usage_of(records))
-
-    def counted(self, part: Part, *, cached: int) -> Part:
-        """A reference with the counts of this call."""
-        return replace(part, computed=len(self.records), cached=cached, failed=len(self.failures))
-
-    def summary(self, shard: Shard) -> str:
-        """One line: how many rows failed, of which cases, and why."""
-        reasons = [describe(error) for error in self.failures.values()]
-        most = max(Counter(reasons).items(), key=lambda item: (item[1], item[0]))[0]
-        cases = first_few(self._failed_cases)
-        return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed ({cases}), most often {most}"
-
-
-def usage_of(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
-    """The tokens of rows of the outputs table; null where none of them counts any."""
-    counts = {name: [row[name] for row in rows if row.get(name) is not None] for name in TokenUsage.model_fields}
-    known = {name: sum(found) for name, found in counts.items() if found}
-    return TokenUsage(**known) if known else None
-
-
-def _storable(value: Any) -> Any:
-    """A value whose lone surrogates, which no file can hold, are written as escapes."""
-    if not isinstance(value, str) or value.isascii():
-        return value
-    return value.encode("utf-8", "backslashreplace").decode()
-
-
 def _first_of_each(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
     """The positions of the rows to compute: not known, not without a key, and each key once."""
     unknown = np.ones(len(keys), dtype=bool)
@@ -277,11 +216,9 @@ def _first_of_each(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
     return pa.array(list(first.values()), pa.int64())
 
 
-def _assemble(stage: Stage, rows: pa.Table, keys: pa.Array, known: pa.Table, collector: _Collector) -> pa.Table:
+def _assemble(stage: Stage, rows: pa.Table, keys: pa.Array, known: pa.Table, collector: Collector) -> pa.Table:
     """The table of a shard in the order of its input rows."""
-    schema = pa.schema([KEY, *stage.schema])
-    failures = [{"key": key, "error": describe(error)} for key, error in collector.failures.items()]
-    found = pa.concat_tables([known, table_of(collector.records, schema), table_of(failures, schema)])
+    found = pa.concat_tables([known, collector.table()])
     at = {key: position for position, key in enumerate(found["key"].to_pylist())}
     upstream = rows["error"].combine_chunks()
     blanks = empty_rows(stage.schema, upstream.filter(upstream.is_valid())).add_column(
