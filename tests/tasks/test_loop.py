@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.loop import SharedLoop
+from tests.adapters.provider_server import ProviderServer
 from themis_lib import FatalError
 
 
@@ -85,3 +87,31 @@ def test_component_that_exits_ends_its_run_alone() -> None:
         loop.run("run", leave_the_process())
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(loop.run, "another", asyncio.sleep(0, "goes on")).result(timeout=10) == "goes on"
+
+
+def test_clients_are_closed_with_the_process() -> None:
+    """The client of an adapter serves every run of a process, and is closed at its end."""
+    program = (
+        "import atexit, sys\n"
+        "from tasks.loop import shared_loop\n"
+        "from themis_lib.adapters import clients, openai\n"
+        "from themis_lib import Case, PromptSpec\n"
+        "from themis_lib.core.contexts import GenerateContext\n"
+        "context = GenerateContext('run', 'case', 'dataset', 7, None, PromptSpec())\n"
+        "generator = openai('gpt', base_url=sys.argv[1], api_key='sk-test-1')\n"
+        "case = Case(case_id='case', input='2+2')\n"
+        "for run in 'ab':\n"
+        "    print(shared_loop().run(run, generator.generate(case, context)).final_output)\n"
+        "[served] = clients._CLIENTS.values()\n"
+        "[(client, _)] = served.values()\n"
+        "print(client.is_closed())\n"
+        "atexit._run_exitfuncs()\n"
+        "print(client.is_closed())\n"
+    )
+    with ProviderServer() as server:
+        said = subprocess.run(
+            [sys.executable, "-c", program, server.url], capture_output=True, text=True, check=True, timeout=60
+        )
+
+    assert ["re: 2+2", "re: 2+2", "False", "True"] == said.stdout.split("\n")[:4]
+    assert "" == said.stderr
