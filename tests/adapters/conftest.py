@@ -27,7 +27,7 @@ def environment(facts_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
     """A provider that answers well until a test gives it a script; the environment has a key for it."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
-    for variable in ("OPENAI_BASE_URL", "VLLM_API_KEY"):
+    for variable in ("OPENAI_BASE_URL", "VLLM_API_KEY", "VLLM_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)
     with ProviderServer() as server:
         yield server

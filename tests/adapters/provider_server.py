@@ -70,12 +70,14 @@ Script = Callable[[int, dict[str, Any]], Fault | None]
 class ProviderServer:
     """Use as a context manager. `url` is the base URL to give to an adapter.
 
-    `script(attempt, body)` is asked for each request; `attempt` counts the requests with the same body, from 1.
+    `script(attempt, body)` is asked for each request; `attempt` counts the requests with the same body, from 1. While
+    `holds()` no request is answered.
     """
 
     def __init__(self, script: Script | None = None, *, delay_s: float = 0.0) -> None:
         self.script: Script = script or (lambda attempt, body: None)
         self.delay_s = delay_s
+        self.holds: Callable[[], bool] = lambda: False
         self.requests: list[Request] = []
         self.most_in_flight = 0
         self._in_flight = 0
@@ -142,6 +144,8 @@ class ProviderServer:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append(Request(request.path, request.query_string, headers, body, attempt, at, fault))
         fault = fault or Fault()
+        while self.holds():
+            await asyncio.sleep(0.1)
         await asyncio.sleep(fault.wait_s or self.delay_s)
         content = _content(fault, request, body)
         sent_headers = {"Content-Type": "application/json", "x-request-id": f"req-{len(self.requests)}"}

@@ -11,8 +11,8 @@ import pytest
 
 from tests.adapters.provider_server import Fault, ProviderServer
 from tests.counting import CALLS
-from tests.drivers import run_in_process
-from tests.test_edit_costs import EDITS, GENERATOR, K, N, Spec, base, setting
+from tests.drivers import DRIVERS, run_in_process
+from tests.test_edit_costs import EDITS, GENERATOR, Edit, K, N, Spec, base, setting
 
 
 def counted(attempt: int, body: dict[str, Any]) -> Fault:
@@ -25,23 +25,35 @@ def counted(attempt: int, body: dict[str, Any]) -> Fault:
     return Fault(changes={"text": f"{prompt if number % 2 else ''} answer {answer}"})
 
 
-@pytest.fixture(params=["openai", "vllm"])
-def spec(request: pytest.FixtureRequest, server: ProviderServer, tmp_path: Path) -> Spec:
-    """The experiment of the table, its generator behind a provider."""
+def through(use: str, server: ProviderServer, folder: Path) -> Spec:
+    """The experiment of the table with one adapter: a provider's model, or a graph."""
     server.script = counted
-    spec = base(tmp_path / "store")
-    spec["generation"]["generator"] = {
-        "use": request.param, "model": "m1", "api_mode": "chat_completions", "base_url": server.url, "max_tokens": 16,
-    }  # fmt: skip
+    spec = base(folder / "store")
+    spec["generation"]["generator"] = (
+        {"use": use, "graph": "tests.graphs:make_counting_graph", "output_key": "answer"}
+        if use == "langgraph"
+        else {
+            "use": use, "model": "m1", "api_mode": "chat_completions", "base_url": server.url, "max_tokens": 16,
+        }
+    )  # fmt: skip
     return spec
 
 
-def cost(server: ProviderServer, spec: Spec, folder: Path) -> tuple[int, int, int, int]:
-    """Run and count: requests, parser and metric calls, then summary rows."""
+@pytest.fixture(params=["openai", "vllm"])
+def spec(request: pytest.FixtureRequest, server: ProviderServer, tmp_path: Path) -> Spec:
+    """The experiment of the table, its generator behind a provider."""
+    return through(request.param, server, tmp_path)
+
+
+def cost(
+    server: ProviderServer, spec: Spec, folder: Path, *, driver: Any = run_in_process, api_url: str = ""
+) -> tuple[int, int, int, int]:
+    """Run and count: requests and runs of the graph, parser and metric calls, then summary rows."""
     server.requests.clear()
     CALLS.clear()
-    result = run_in_process(spec, folder, "")
-    return len(server.requests), CALLS["parse"], CALLS["score"], result.manifest.summary_computed
+    result = driver(spec, folder, api_url)
+    generated = len(server.requests) + CALLS["generate"]
+    return generated, CALLS["parse"], CALLS["score"], result.manifest.summary_computed
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -59,6 +71,60 @@ def test_edit_costs_what_the_table_says(
 
     assert (N * K, N * K, N * K, 1) == first
     assert expected == cost(server, edited, tmp_path)
+
+
+def configured(name: str, value: Any) -> Edit:
+    """An edit of what a graph's nodes find in their config."""
+    return setting(f"{GENERATOR}.config.configurable.{name}", value)
+
+
+#: What is a provider's setting elsewhere is for a graph what its nodes make of their config.
+GRAPH_EDITS = EDITS | {
+    "temperature": (configured("temperature", 0.7), (N * K, 0, 0, 0)),
+    "max tokens": (configured("max_tokens", 8), (N * K, 0, 0, 0)),
+    "model": (configured("model", "m2"), (N * K, 0, 0, 0)),
+    "base_url": (configured("base_url", "http://two"), (N * K, 0, 0, 0)),
+    "api key": (configured("api_key", "${THEMIS_TEST_KEY}"), (0, 0, 0, 0)),
+    "recursion limit": (setting(f"{GENERATOR}.config.recursion_limit", 9), (N * K, 0, 0, 0)),
+    "steps at once": (setting(f"{GENERATOR}.config.max_concurrency", 2), (0, 0, 0, 0)),
+    "graph": (setting(f"{GENERATOR}.graph", "tests.graphs:make_longer_counting_graph"), (N * K, 0, 0, 0)),
+    "the same graph by its object": (setting(f"{GENERATOR}.graph", "tests.graphs:counting_graph"), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", GRAPH_EDITS)
+def test_edit_of_a_graph_costs_what_the_table_says(
+    name: str, server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit to a warm experiment costs exactly the runs of the graph, calls and rows that the table says."""
+    monkeypatch.setenv("THEMIS_TEST_KEY", "sesame-open")
+    edit, expected = GRAPH_EDITS[name]
+    spec = through("langgraph", server, tmp_path)
+    first = cost(server, spec, tmp_path)
+    edited = copy.deepcopy(spec)
+    edit(edited)
+
+    assert (N * K, N * K, N * K, 1) == first
+    assert expected == cost(server, edited, tmp_path)
+
+
+@pytest.mark.parametrize("use", ["openai", "vllm", "langgraph"])
+def test_prompt_costs_generation_alone_through_the_flow(
+    use: str, server: ProviderServer, prefect_api: str, tmp_path: Path
+) -> None:
+    """On Prefect a second run costs nothing, and a prompt that changes no answer costs the generator's calls alone."""
+    spec = through(use, server, tmp_path)
+    edited = copy.deepcopy(spec)
+    EDITS["prompt spec, all texts identical"][0](edited)
+
+    first, again, prompted = (
+        cost(server, given, tmp_path, driver=DRIVERS["through the flow"], api_url=prefect_api)
+        for given in (spec, spec, edited)
+    )
+
+    assert (N * K, N * K, N * K, 1) == first
+    assert (0, 0, 0, 0) == again
+    assert (N * K, 0, 0, 0) == prompted
 
 
 @pytest.mark.parametrize(

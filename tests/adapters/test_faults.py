@@ -91,7 +91,7 @@ def script_of(fault: Fault) -> Any:
 def test_failure_that_may_pass_costs_its_rows_one_more_run(name: str, api_mode: Any, server: ProviderServer) -> None:
     """The rows fail for this run with a reason; the next run asks for these alone, and the tables are complete."""
     server.script = script_of(PASSING[name])
-    generator = openai("gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=0.4)
+    generator = openai("gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=1.5)
     store = InMemoryRunStore()
 
     failed = questions(generator, 6).run(store)
@@ -116,7 +116,7 @@ def test_failure_that_may_pass_costs_its_rows_one_more_run(name: str, api_mode: 
 def test_what_may_pass_is_transient(name: str, api_mode: Any, server: ProviderServer) -> None:
     """Whoever orchestrates is told that trying again may help."""
     server.script = lambda attempt, body: PASSING[name]
-    generator = openai("gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=0.4)
+    generator = openai("gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=1.5)
 
     with pytest.raises(TransientError):
         ask(generator)
@@ -206,38 +206,59 @@ def test_nobody_at_the_address_is_named(free_port: Callable[[], int]) -> None:
 # Many faults at once
 
 
-CASES, CONCURRENCY, DELAY_S, RETRY_AFTER_S = 200, 16, 0.02, 0.2
+CASES, CONCURRENCY, DELAY_S, RETRY_AFTER_S, TIMEOUT_S = 200, 16, 0.02, 0.2, 2.0
+
+
+def large(attempt: int, body: dict[str, Any]) -> Fault | None:
+    """Nothing is wrong; one reply has 10 MB."""
+    return BIG if prompt_of(body) == "question 13" else None
 
 
 def mixed(attempt: int, body: dict[str, Any]) -> Fault | None:
-    """30 % refused, and 14 % broken in one of four ways; the same for a prompt in every run of the test."""
+    """30 % refused, and 16 % broken in one of five ways; the same for a prompt in every run of the test."""
     draw = random.Random(f"{prompt_of(body)}/{attempt}").random()
     faults = [
         (0.30, refused(str(RETRY_AFTER_S))), (0.35, refused(status=500)), (0.38, CUT), (0.41, GARBAGE), (0.44, EMPTY),
+        (0.46, SILENT),
     ]  # fmt: skip
-    return next((fault for bound, fault in faults if draw < bound), None)
+    return next((fault for bound, fault in faults if draw < bound), large(attempt, body))
 
 
 def needed_s(requests: list[Request], *, untroubled_s: float) -> float:
     """What a run with faults needs: the untroubled run's pace for all its requests, and the longest waits of a row.
 
-    After a refusal the provider asks for a wait; after another failure the SDK waits longer from try to try.
+    After a refusal the provider asks for a wait; after another failure the SDK waits longer from try to try; silence
+    is waited out first.
     """
     waits: Counter[str] = Counter()
     tries: Counter[str] = Counter()
     for request in requests:
         row, fault = prompt_of(request.body), request.fault
-        if fault in (None, GARBAGE, EMPTY):
+        if fault in (None, GARBAGE, EMPTY, BIG):
             continue
         waits[row] += RETRY_AFTER_S if fault.status == 429 else 0.5 * 2 ** tries[row]
+        waits[row] += TIMEOUT_S if fault is SILENT else 0.0
         tries[row] += 1
     return untroubled_s * len(requests) / CASES + max(waits.values())
+
+
+def answered(server: ProviderServer) -> list[str]:
+    """The rows of the requests that got an answer, a large one too."""
+    return [prompt_of(request.body) for request in server.requests if request.fault in (None, BIG)]
 
 
 def spec_of(server: ProviderServer, store: Path, **runtime: Any) -> dict[str, Any]:
     return {
         "name": "faults",
-        "generation": {"generator": {"use": "openai", "model": "gpt", "base_url": server.url, "max_retries": 8}},
+        "generation": {
+            "generator": {
+                "use": "openai",
+                "model": "gpt",
+                "base_url": server.url,
+                "max_retries": 8,
+                "timeout_s": TIMEOUT_S,
+            }
+        },
         "evaluation": {"metrics": []},
         "datasets": [
             {
@@ -268,13 +289,13 @@ def test_mixed_faults_lose_nothing(server: ProviderServer, tmp_path: Path) -> No
     """200 rows, half of the requests failing: the second run completes what the first could not."""
     from tests.drivers import run_in_process
 
-    server.delay_s = DELAY_S
+    server.delay_s, server.script = DELAY_S, large
     untroubled = run_in_process(spec_of(server, tmp_path / "untroubled"), tmp_path, "")
     server.forget()
     server.script = mixed
     troubled = run_in_process(spec_of(server, tmp_path / "store"), tmp_path, "")
-    answered = server.answered
-    server.script = lambda attempt, body: None
+    first = answered(server)
+    server.script = large
     healed = run_in_process(spec_of(server, tmp_path / "store"), tmp_path, "")
 
     progress = troubled.progress["generate"]
@@ -282,11 +303,11 @@ def test_mixed_faults_lose_nothing(server: ProviderServer, tmp_path: Path) -> No
     assert CASES == progress.computed + progress.failed
     assert 0 < progress.failed == len(failed) < 30
     assert all("reply" in str(row.error) for row in failed), "only what the SDK does not try again"
-    assert progress.computed == len(answered)
+    assert progress.computed == len(first)
     assert RunStatus.COMPLETED == healed.status
     assert progress.failed == healed.progress["generate"].computed
     assert tables_of(untroubled) == tables_of(healed)
-    assert {f"question {at}": 1 for at in range(CASES)} == Counter(server.answered)
+    assert {f"question {at}": 1 for at in range(CASES)} == Counter(answered(server))
     assert CASES == len(set(stored_replies(tmp_path / "store")))
     assert CONCURRENCY == server.most_in_flight
 
@@ -300,7 +321,7 @@ def test_mixed_faults_take_no_longer_than_they_must(server: ProviderServer, tmp_
     ratios = []
     for turn in range(4):
         server.forget()
-        server.script = lambda attempt, body: None
+        server.script = large
         began = time.monotonic()
         run_in_process(spec_of(server, tmp_path / f"untroubled {turn}"), tmp_path, "")
         untroubled_s = time.monotonic() - began
@@ -316,7 +337,7 @@ def test_mixed_faults_take_no_longer_than_they_must(server: ProviderServer, tmp_
 @pytest.mark.slow
 def test_mixed_faults_under_the_orchestrator(server: ProviderServer, tmp_path: Path, prefect_api: str) -> None:
     """Through the flow one run is enough: what the SDK does not try again, a retry of the shard does."""
-    server.delay_s = DELAY_S
+    server.delay_s, server.script = DELAY_S, large
     runtime = {"retries": 6, "retry_delay_s": 0.2}
     run_through_flow(spec_of(server, tmp_path / "warm", **runtime), tmp_path, prefect_api)
     server.forget()
@@ -328,7 +349,7 @@ def test_mixed_faults_under_the_orchestrator(server: ProviderServer, tmp_path: P
     assert RunStatus.COMPLETED == result.status
     assert (CASES, 0) == (result.progress["generate"].computed, result.progress["generate"].failed)
     assert tables_of(untroubled) == tables_of(result)
-    assert {f"question {at}": 1 for at in range(CASES)} == Counter(server.answered)
+    assert {f"question {at}": 1 for at in range(CASES)} == Counter(answered(server))
     assert CASES == len(set(stored_replies(tmp_path / "store")))
     assert CONCURRENCY == server.most_in_flight
 

@@ -10,10 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+import httpx2
+import openai
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
@@ -26,7 +29,17 @@ from pydantic import BaseModel
 
 from tests.counting import CALLS, count
 from tests.drivers import run_through_flow
-from tests.graphs import Adder, State, SyncOnly, make_agent, make_graph, make_sync_graph, one_node
+from tests.graphs import (
+    Adder,
+    State,
+    SyncOnly,
+    make_agent,
+    make_graph,
+    make_sync_graph,
+    make_telling_graph,
+    one_node,
+)
+from tests.names import without_addresses
 from tests.tables import tables_of
 from themis_lib import (
     Case,
@@ -34,6 +47,7 @@ from themis_lib import (
     Dataset,
     EvaluationConfig,
     Experiment,
+    FatalError,
     GenerationConfig,
     InMemoryRunStore,
     PromptSpec,
@@ -42,6 +56,8 @@ from themis_lib import (
     RunStatus,
     RuntimeConfig,
     StorageConfig,
+    ThemisError,
+    TransientError,
 )
 from themis_lib.adapters import langgraph
 from themis_lib.core.components import build, component_identity
@@ -260,6 +276,7 @@ def echo(state: Echo) -> dict[str, Any]:
         ({"question": "2+2"}, {"question": "2+2"}),
         (["a", "b"], {"input": ["a", "b"]}),
         ([{"role": "user", "content": "hi"}], {"messages": [{"role": "user", "content": "hi"}]}),
+        ([{"role": "admin", "name": "Eve"}], {"input": [{"role": "admin", "name": "Eve"}]}),
         ([], {"input": []}),
     ],
 )
@@ -490,6 +507,44 @@ def test_exception_of_a_node_is_not_cached() -> None:
     assert "now" == candidates(again)[0].final_output
 
 
+def refusing(kind: type[openai.APIStatusError], status: int, attempts: list[State]) -> Any:
+    """A graph whose node is refused by OpenAI the first time it asks."""
+
+    def node(state: State) -> State:
+        attempts.append(state)
+        if len(attempts) == 1:
+            request = httpx2.Request("POST", "https://api.openai.com/v1/responses")
+            response = httpx2.Response(status, request=request)
+            raise kind("refused", response=response, body={"message": f"refused with {status}"})
+        return {"answer": "now"}
+
+    return langgraph(one_node(node), output_key="answer")
+
+
+def test_refused_credential_of_a_node_stops_the_run() -> None:
+    """OpenAI's 401 inside a graph is the end of the run, as it is of the adapter's own requests."""
+    attempts: list[State] = []
+    generator = refusing(openai.AuthenticationError, 401, attempts)
+
+    with pytest.raises(FatalError, match=r"^the provider refuses the credential; check the API key: HTTP 401: refused"):
+        experiment(generator, runtime=RuntimeConfig(max_concurrency=1)).run()
+
+    assert 1 == len(attempts)
+
+
+def test_rate_limit_of_a_node_is_transient() -> None:
+    """OpenAI's 429 inside a graph fails the row for this run alone: the next run asks again."""
+    store, attempts = InMemoryRunStore(), []
+    generator = refusing(openai.RateLimitError, 429, attempts)
+
+    first = experiment(generator, inputs=["a"]).run(store=store)
+    again = experiment(generator, inputs=["a"]).run(store=store)
+
+    assert ["TransientError: HTTP 429: refused with 429"] == [row.error for row in candidates(first)]
+    assert (1, 0) == (first.progress["generate"].failed, first.progress["generate"].computed)
+    assert ["now"] == [row.final_output for row in candidates(again)]
+
+
 MODULE = '''
 from functools import partial
 from typing import Any, TypedDict
@@ -656,7 +711,7 @@ def test_edit_costs_what_the_table_says(edit: dict[str, Any], calls: int, load: 
         {"reads": ("input", "metadata")}, {"config": {"recursion_limit": 9}},
         {"config": {"configurable": {"style": "terse"}}},
     ],
-    ids=str,
+    ids=without_addresses,
 )  # fmt: skip
 def test_every_setting_is_identity(settings: dict[str, Any]) -> None:
     """Whatever can change a row changes its key."""
@@ -693,6 +748,59 @@ def test_credentials_and_runtime_are_not_identity() -> None:
 
     assert identity(make_graph(), config=plain) == identity(make_graph(), config=watched)
     assert "sesame" not in str(identity(make_graph(), config=watched))
+
+
+@pytest.fixture
+def service_key(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The value of the environment variable `SERVICE_KEY`."""
+    monkeypatch.setenv("SERVICE_KEY", "told-51c7/e90d 2b")
+    return os.environ["SERVICE_KEY"]
+
+
+def telling(key: str = "${SERVICE_KEY}", graph: Any = None) -> Any:
+    return langgraph(graph or make_telling_graph(), config={"configurable": {"service_key": key}})
+
+
+@pytest.mark.parametrize("graph", [make_telling_graph(), SyncOnly(make_telling_graph())], ids=["events", "stream"])
+def test_credential_of_the_config_is_in_no_result(graph: Any, service_key: str) -> None:
+    """What a graph says of a key that its config names is taken out of output and trace."""
+    result = answer(telling(graph=graph), "answer")
+
+    assert {"input": "answer", "answer": "it is ***", "log": ["***"]} == result.final_output
+    assert {"answer": "it is ***", "log": ["***"]} == (result.trace or [])[0].output
+    assert service_key not in str(result)
+
+
+@pytest.mark.parametrize(
+    ("way", "kind", "said"),
+    [
+        ("fact", RowError, "refused ***"),
+        ("surprise", ThemisError, "ValueError: refused ***"),
+        ("lost", TransientError, "ConnectionError: refused ***"),
+        ("end", FatalError, "refused ***"),
+        ("interrupt", RowError, 'it asks {"key":"***"}'),
+    ],
+)
+def test_credential_of_the_config_is_in_no_error(
+    way: str, kind: type[Exception], said: str, service_key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a graph raises means what it meant, without the key; nor is it in the log or in a traceback."""
+    caplog.set_level("DEBUG")
+    with pytest.raises(ThemisError) as raised:
+        answer(telling(), way)
+
+    assert kind is type(raised.value)
+    assert str(raised.value).endswith(said)
+    assert service_key not in "".join(traceback.format_exception(raised.value)) + caplog.text
+    assert (way == "lost") == ("Retrying task" in caplog.text)
+
+
+def test_graph_without_credentials_is_left_alone(service_key: str) -> None:
+    """Where the config names none, answers and exceptions are the graph's own."""
+    assert "it is plain" == answer(telling("plain"), "answer").final_output["answer"]
+    with pytest.raises(ValueError, match="refused") as raised:
+        answer(telling("plain"), "surprise")
+    assert "refused plain" == str(raised.value)
 
 
 def test_fingerprint_is_the_same_in_every_process() -> None:
@@ -792,7 +900,7 @@ async def later() -> Any:
         ({"reads": ["imput"]}, "did you mean 'input'"),
         ({"output_kye": "answer"}, "did you mean 'output_key'"),
     ],
-    ids=str,
+    ids=without_addresses,
 )
 def test_bad_settings_are_named_before_anything_runs(settings: dict[str, Any], said: str) -> None:
     """A setting that cannot be used is one error that names its place."""

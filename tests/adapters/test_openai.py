@@ -13,19 +13,15 @@ from pydantic import BaseModel, field_validator
 
 from tests.adapters.asking import ask, outputs, questions, rows
 from tests.adapters.provider_server import FILTERED, REFUSAL, Fault, ProviderServer, refused
+from tests.names import without_addresses
 from themis_lib import (
     Case,
     ComponentError,
     ConfigError,
-    Dataset,
-    EvaluationConfig,
-    Experiment,
-    GenerationConfig,
     GenerationResult,
     InMemoryRunStore,
     PromptSpec,
     RunStatus,
-    StorageConfig,
 )
 from themis_lib.adapters import openai, vllm
 from themis_lib.core.components import build, component_identity
@@ -526,7 +522,7 @@ def test_transport_is_in_no_key(server: ProviderServer) -> None:
         ({"api_key": "${TWO_LINES_KEY}"}, "line break"),
         ({"base_url": "http://${THEMIS_NO_SUCH_HOST}/v1"}, "THEMIS_NO_SUCH_HOST"),
     ],
-    ids=str,
+    ids=without_addresses,
 )
 def test_bad_settings_are_named_before_anything_is_sent(
     settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
@@ -590,45 +586,6 @@ class _FakeClient:
     @property
     def responses(self) -> _FakeResponses:
         return _FakeResponses()
-
-
-def run_example() -> dict[str, object]:
-    """Execute the OpenAI adapter against a fake injected client."""
-    store = InMemoryRunStore()
-    generator = openai(
-        "gpt-fake",
-        client=_FakeClient(),
-        instructions="Answer with only the final number.",
-    )
-    experiment = Experiment(
-        generation=GenerationConfig(generator=generator),
-        evaluation=EvaluationConfig(),
-        storage=StorageConfig(store="memory"),
-        datasets=[
-            Dataset(
-                dataset_id="sample",
-                cases=[Case(case_id="case-1", input={"question": "2+2"})],
-            )
-        ],
-        seeds=[7],
-    )
-    result = experiment.run(store=store)
-    if not result.cases:
-        raise RuntimeError("OpenAI example expected at least one case result")
-    if not result.cases[0].generated_candidates:
-        raise RuntimeError("OpenAI example expected at least one generated candidate")
-    candidate = result.cases[0].generated_candidates[0]
-    artifact_keys = [] if candidate.artifacts is None else sorted(candidate.artifacts)
-    return {
-        "run_id": result.run_id,
-        "status": result.status.value,
-        "artifact_keys": artifact_keys,
-    }
-
-
-def test_example_of_the_page_runs() -> None:
-    """The page's example with an injected client, its package renamed, completes."""
-    assert "completed" == run_example()["status"]
 
 
 def test_injected_client_is_read_like_any_other() -> None:

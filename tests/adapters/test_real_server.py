@@ -96,10 +96,30 @@ def test_sampling_reaches_the_model(url: str) -> None:
 
 
 def test_stop_texts_and_limits_reach_the_model(url: str) -> None:
-    """An answer ends at its longest, and says so."""
-    result = ask(vllm("tiny", base_url=url, max_tokens=2, temperature=0), "Write a story")
+    """An answer ends at its longest, or before a stop text, and says which."""
+    settings: dict[str, Any] = {"base_url": url, "temperature": 0}
+    whole = ask(vllm("tiny", max_tokens=24, **settings), "Write a story").final_output
+    word = whole.split()[2]
 
-    assert ("length", 2) == (result.finish_reason, result.usage and result.usage.output_tokens)
+    short = ask(vllm("tiny", max_tokens=2, **settings), "Write a story")
+    stopped = ask(vllm("tiny", max_tokens=24, stop=[word], **settings), "Write a story")
+
+    assert ("length", 2) == (short.finish_reason, short.usage and short.usage.output_tokens)
+    assert ("stop", whole.partition(word)[0]) == (stopped.finish_reason, stopped.final_output)
+
+
+def test_structure_reaches_the_model(url: str) -> None:
+    """A model that would write prose writes the JSON it is held to, in the form in which this server asks for it."""
+    schema = {"type": "object", "properties": {"grade": {"enum": [1, 2, 3]}}, "required": ["grade"]}
+    held = vllm(
+        "tiny", base_url=url, temperature=0, max_tokens=48,
+        response_format={"type": "json_object", "schema": {**schema, "additionalProperties": False}},
+    )  # fmt: skip
+
+    answer = ask(held, "Write a story")
+
+    assert (None, ["grade"]) == (answer.error, list(answer.final_output))
+    assert answer.final_output["grade"] in (1, 2, 3)
 
 
 def test_wrong_address_is_one_clear_error(url: str) -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.adapters.asking import ask, outputs, questions
 from tests.adapters.provider_server import ProviderServer
-from themis_lib import (
-    Case,
-    Dataset,
-    EvaluationConfig,
-    Experiment,
-    GenerationConfig,
-    PromptSpec,
-    StorageConfig,
-)
+from themis_lib import PromptSpec
 from themis_lib.adapters import vllm
 from themis_lib.core.components import component_identity
 
@@ -82,8 +73,22 @@ def test_nothing_holds_requests_back(server: ProviderServer) -> None:
     assert [f"re: question {number}" for number in range(60)] == outputs(many)
 
 
-def test_it_is_not_openai() -> None:
+def test_address_is_taken_from_the_environment(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`VLLM_BASE_URL` says where the server is, and is identity as `base_url` is, which goes before it."""
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("VLLM_BASE_URL", server.url)
+    ask(vllm("qwen"))
+    identity = vllm("qwen").settings()["base_url"]
+    monkeypatch.setenv("VLLM_BASE_URL", "http://127.0.0.1:9/v1")
+    ask(vllm("qwen", base_url=server.url))
+
+    assert 2 == len(server.requests)
+    assert server.url == identity == vllm("qwen", base_url=server.url).settings()["base_url"]
+
+
+def test_it_is_not_openai(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address is identity, and a model on a server of one's own is not that of OpenAI."""
+    monkeypatch.delenv("VLLM_BASE_URL", raising=False)
     one, other = (component_identity("generator", vllm("m", base_url=f"http://{host}/v1")) for host in "ab")
 
     assert one != other
@@ -116,79 +121,3 @@ def test_prompt_spec_costs_generation_alone(server: ProviderServer) -> None:
 
     assert [3, 0, 0, 3, 3] == computed
     assert 9 == len(server.requests)
-
-
-class _FakeResponses:
-    async def create(self, **kwargs: object) -> object:
-        return SimpleNamespace(
-            id="vllm-resp-1",
-            output_text="4",
-            usage=SimpleNamespace(input_tokens=3, output_tokens=1),
-            headers={"x-ratelimit-limit-requests": "120"},
-            model_dump=lambda mode="json": {"request": kwargs, "output_text": "4"},
-        )
-
-
-class _FakeChatCompletions:
-    async def create(self, **kwargs: object) -> object:
-        return SimpleNamespace(
-            id="chat-1",
-            choices=[SimpleNamespace(message=SimpleNamespace(content="4"))],
-            usage=SimpleNamespace(prompt_tokens=3, completion_tokens=1),
-            headers={"x-ratelimit-limit-requests": "120"},
-            model_dump=lambda mode="json": {
-                "request": kwargs,
-                "choices": [{"message": {"content": "4"}}],
-            },
-        )
-
-
-class _FakeChat:
-    @property
-    def completions(self) -> _FakeChatCompletions:
-        return _FakeChatCompletions()
-
-
-class _FakeClient:
-    @property
-    def responses(self) -> _FakeResponses:
-        return _FakeResponses()
-
-    @property
-    def chat(self) -> _FakeChat:
-        return _FakeChat()
-
-
-def run_example() -> dict[str, object]:
-    """Execute the vLLM adapter against a fake injected client."""
-    generator = vllm(
-        "fake-vllm",
-        base_url="http://localhost:8000/v1",
-        client=_FakeClient(),
-        api_mode="chat_completions",
-    )
-    experiment = Experiment(
-        generation=GenerationConfig(generator=generator),
-        evaluation=EvaluationConfig(),
-        storage=StorageConfig(store="memory"),
-        datasets=[
-            Dataset(
-                dataset_id="sample",
-                cases=[Case(case_id="case-1", input={"question": "2+2"})],
-            )
-        ],
-        seeds=[7],
-    )
-    result = experiment.run()
-    return {
-        "run_id": result.run_id,
-        "status": result.status.value,
-        "api_mode": generator.api_mode,
-    }
-
-
-def test_example_of_the_page_runs() -> None:
-    """The page's example with an injected client, its package renamed, completes."""
-    shown = run_example()
-
-    assert ("completed", "chat_completions") == (shown["status"], shown["api_mode"])
