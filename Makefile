@@ -11,6 +11,9 @@ export CMAKE_ARGS ?= -DGGML_NATIVE=OFF
 # Its threads give way while they wait, so that a busy machine is not slowed down many times.
 export OMP_WAIT_POLICY ?= passive
 
+# A file's tests stay in one process: what they share is made once.
+PYTEST := $(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-slow check format bench clean constraints
 
@@ -34,10 +37,10 @@ serve: $(VENV)/.demo ## run evaluations from the Prefect UI: a local server, and
 	$(RUN) -m deployments.serve --experiment examples/demo.yaml
 
 test: $(VENV)/.dev ## the tests, without the slow ones
-	$(RUN) -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-slow: $(VENV)/.dev ## the slow tests: crashes, servers, large data
-	$(RUN) -m pytest -m slow
+	$(PYTEST) -m slow
 
 check: $(VENV)/.dev ## lint, types and import layers
 	$(RUN) -m ruff check .

@@ -54,7 +54,11 @@ def judged(metric: SemanticSimilarity, *pairs: tuple[Any, Any]) -> list[Score | 
     return asyncio.run(metric.score_batch(answers, cases, [SCORE] * len(pairs)))
 
 
-@pytest.mark.parametrize("embed", [table, table_async, Model(), f"{__name__}:table"], ids=str)
+@pytest.mark.parametrize(
+    "embed",
+    [table, table_async, Model(), f"{__name__}:table"],
+    ids=["function", "async", "object", "name"],
+)
 def test_score_is_the_cosine(embed):
     """The values of scikit-learn's documentation of `cosine_similarity`, to three places."""
     found = judged(SemanticSimilarity(embed=embed), ("111", "100"), ("111", "110"))
