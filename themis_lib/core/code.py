@@ -12,6 +12,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -20,6 +21,7 @@ from themis_lib.core.identity import digest
 
 #: The text of each module that was digested, and the spec it was imported under.
 _SOURCES: dict[str, tuple[object, str]] = {}
+_PARSING_TRIES = 10
 
 
 def code_digest(definition: Definition) -> str:
@@ -32,7 +34,7 @@ def code_digest(definition: Definition) -> str:
 
 def _code_digest(definition: Definition, *, enclosing: tuple[Any, ...]) -> str:
     try:
-        module_tree = ast.parse(_module_source(sys.modules.get(definition.__module__)))
+        module_tree = _parsed(_module_source(sys.modules.get(definition.__module__)))
         tree = _tree_of(definition, module_tree)
     except (OSError, TypeError, SyntaxError):
         return digest("bytecode", bytecode_of(definition))
@@ -54,6 +56,18 @@ def _module_source(module: ModuleType | None) -> str:
     return text
 
 
+def _parsed(source: str) -> ast.Module:
+    """The tree of a source.
+
+    Threads that parse at the same time share a counter in Python before 3.11.8, and some of them get a `SystemError`
+    (https://github.com/python/cpython/issues/106905); whoever does tries again.
+    """
+    for _ in range(_PARSING_TRIES):
+        with suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
+
+
 def _tree_of(definition: Definition, module_tree: ast.Module) -> ast.AST:
     if definition.__name__ == "<lambda>":
         inspect.getsource(definition)  # raises where there is no source
@@ -68,7 +82,7 @@ def _tree_of(definition: Definition, module_tree: ast.Module) -> ast.AST:
         ]
     if len(nodes) == 1:
         return nodes[0]
-    return ast.parse(textwrap.dedent(inspect.getsource(definition)))
+    return _parsed(textwrap.dedent(inspect.getsource(definition)))
 
 
 def _named_in_module(tree: ast.AST, bindings: dict[str, list[ast.AST]], *, but: str) -> list[str]:
@@ -144,7 +158,7 @@ def _names(tree: ast.AST) -> set[str]:
 
 def _text(tree: ast.AST) -> str:
     """The source of a tree without docstrings, comments and layout."""
-    return ast.unparse(_DocstringRemover().visit(ast.parse(ast.unparse(tree))))
+    return ast.unparse(_DocstringRemover().visit(_parsed(ast.unparse(tree))))
 
 
 class _DocstringRemover(ast.NodeTransformer):
