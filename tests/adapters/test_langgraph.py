@@ -795,6 +795,20 @@ def test_credential_of_the_config_is_in_no_error(
     assert (way == "lost") == ("Retrying task" in caplog.text)
 
 
+def test_credential_is_known_by_its_key_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable may have any name."""
+    monkeypatch.setenv("MY_PAT", "told-51c7-e90d")
+    assert "it is ***" == answer(telling("${MY_PAT}"), "answer").final_output["answer"]
+
+
+def test_credential_that_is_a_word_stays_in_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph may say such a word by itself; errors do not show it."""
+    monkeypatch.setenv("SERVICE_KEY", "ollama")
+    assert "it is ollama" == answer(telling(), "answer").final_output["answer"]
+    with pytest.raises(RowError, match=r"refused \*\*\*"):
+        answer(telling(), "fact")
+
+
 def test_graph_without_credentials_is_left_alone(service_key: str) -> None:
     """Where the config names none, answers and exceptions are the graph's own."""
     assert "it is plain" == answer(telling("plain"), "answer").final_output["answer"]

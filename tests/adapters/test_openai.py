@@ -763,6 +763,23 @@ def test_a_key_that_is_a_word_stays_in_answers(server: ProviderServer, monkeypat
     assert "hello ollama user" == ask(vllm("m", base_url=server.url)).final_output
 
 
+def test_an_own_client_gives_no_credential_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its key nor one that is sent; a key that is a word stays in answers."""
+    monkeypatch.setenv("MY_PAT", "told-51c7-e90d")
+
+    def says(text: str) -> Any:
+        message = SimpleNamespace(content=text)
+        reply = SimpleNamespace(choices=[SimpleNamespace(message=message)])
+        completions = SimpleNamespace(create=lambda **request: reply)
+        return SimpleNamespace(chat=SimpleNamespace(completions=completions), api_key="ollama")
+
+    generator = openai(
+        "m", client=says("ollama told-51c7-e90d"), api_mode="chat_completions", extra_body={"api_key": "${MY_PAT}"}
+    )
+
+    assert "ollama ***" == ask(generator).final_output
+
+
 def test_the_version_of_an_api_is_identity() -> None:
     """What a URL's query says in plain words counts; a credential in it does not."""
     first, second = (openai("m", base_url=f"http://host/v1?api-version=2024-0{at}-01-preview") for at in (1, 2))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.adapters.asking import ask, outputs, questions
 from tests.adapters.provider_server import ProviderServer
-from themis_lib import PromptSpec
+from themis_lib import ComponentError, PromptSpec
 from themis_lib.adapters import vllm
 from themis_lib.core.components import component_identity
 
@@ -94,6 +94,13 @@ def test_it_is_not_openai(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one != other
     assert ("vllm", "http://a/v1") == (one["component_id"], one["settings"]["base_url"])
     assert "http://localhost:8000/v1" == vllm("m").settings()["base_url"]
+
+
+def test_an_address_that_is_none_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one from the environment."""
+    monkeypatch.setenv("VLLM_BASE_URL", "http://[oops")
+    with pytest.raises(ComponentError, match="base_url: it is no address"):
+        vllm("m").check()
 
 
 def test_schema_is_checked(server: ProviderServer) -> None:

@@ -158,11 +158,13 @@ def test_public_text_keeps_references_to_credentials():
 
 
 def test_values_of_references_are_found():
-    """All that the references of a spec stand for, or only credentials."""
+    """All that the references of a spec stand for, or only what a variable's name or a key calls a credential."""
     spec = {"a": ["${THEMIS_TEST_BUCKET}", "Bearer ${THEMIS_TEST_KEY}"]}
 
     assert {"data", "s3cr3t"} == referenced_values(spec)
     assert {"s3cr3t"} == referenced_values(spec, only_credentials=True)
+    for named in ({"api_key": "${THEMIS_TEST_BUCKET}"}, ({"auth_token": [{"a": "${THEMIS_TEST_BUCKET}"}]},)):
+        assert {"data"} == referenced_values(named, only_credentials=True)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from themis_lib.adapters.masking import Mask, is_word, mask_logs, secrets_in
 from themis_lib.core.secrets import is_literal, may_be_credential, referenced_values, resolve_public, resolve_references
@@ -66,7 +66,7 @@ class Endpoint:
         """The public address with what its query says in plain words, such as `api-version`."""
         plain = [
             (name, value)
-            for name, value in parse_qsl(urlsplit(self.given_url).query)
+            for name, value in parse_qsl(_split(self.given_url).query)
             if not may_be_credential(name) and "${" not in value and (is_word(value) or name.endswith("version"))
         ]
         return f"{self.public_url}?{urlencode(sorted(plain))}" if plain else self.public_url
@@ -90,14 +90,17 @@ class Endpoint:
     @cached_property
     def mask(self) -> Mask:
         """Takes the secrets out of errors, and from here on out of log lines."""
-        if self.client is not None:  # its key is all that is known of it
-            key = getattr(self.client, "api_key", None)
-            mask = Mask([key] if isinstance(key, str) else [])
-        else:
-            url, key = self.address.base_url, self.address.api_key
-            sent = referenced_values(list(self.sent), only_credentials=True)
-            found = secrets_in(base_url=self.given_url, url=url, headers=self.headers, api_key=key)
-            mask = Mask([*found, *sent], words=[key] if is_word(key) else [])
+        if self.client is None:
+            key = self.address.api_key
+            found = set(
+                secrets_in(base_url=self.given_url, url=self.address.base_url, headers=self.headers, api_key=key)
+            )
+        else:  # its key is all that is known of it
+            own = getattr(self.client, "api_key", None)
+            key = own if isinstance(own, str) else ""
+            found = {key}
+        sent = referenced_values(self.sent, only_credentials=True)
+        mask = Mask(found | sent, words=[*filter(is_word, [key]), *filter(str.isalpha, sent)])
         mask_logs(mask)
         return mask
 
@@ -113,16 +116,13 @@ def public_url(url: str) -> str:
     >>> public_url("https://me:secret@host:8000/v1/?key=1")
     'https://host:8000/v1'
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def refuse_literals(base_url: str) -> None:
     """Raises `ConfigError` for a credential that stands in the address as it is and not as `${NAME}`."""
-    try:
-        parts = urlsplit(base_url)
-    except ValueError as error:
-        raise ComponentError(f"base_url: it is no address: {error}") from None
+    parts = _split(base_url)
     alone = "" if parts.password else parts.username or ""  # a name without a password is a key itself
     held = {"password": parts.password or "", "user_key": alone, **dict(parse_qsl(parts.query))}
     for name, value in held.items():
@@ -132,6 +132,13 @@ def refuse_literals(base_url: str) -> None:
                 f"base_url.{name} holds a credential as it is; put it into an environment variable and write "
                 f"'${{{variable}}}'"
             )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise ComponentError(f"base_url: it is no address: {error}") from None
 
 
 def _check_url(url: str, *, shown: str) -> None:

@@ -91,7 +91,7 @@ class LangGraph(Builtin):
         mask = self._mask  # from the first log line on
         try:
             run = await self._run(payload, self._config(ctx))
-            return masked_result(run.result(self.output_key), mask)
+            return masked_result(run.result(self.output_key), mask.for_outputs)
         except Exception as error:
             failure = _failure(error)
             if mask.secrets:  # which what caused it may hold as well
@@ -122,7 +122,8 @@ class LangGraph(Builtin):
     @cached_property
     def _mask(self) -> Mask:
         """Takes the credentials of `config` out of results and errors, and from here on out of log lines."""
-        mask = Mask(referenced_values(self.config or {}, only_credentials=True))
+        found = referenced_values(self.config or {}, only_credentials=True)
+        mask = Mask(found, words=filter(str.isalpha, found))
         if mask.secrets:
             mask_logs(mask)
         return mask

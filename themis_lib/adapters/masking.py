@@ -7,6 +7,7 @@ import logging
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -39,7 +40,7 @@ class Mask:
             return [self(item) for item in value]
         return value
 
-    @property
+    @cached_property
     def for_outputs(self) -> Mask:
         """The mask without the keys that are ordinary words, which a model may write by itself."""
         return Mask(secret for secret in self.secrets if secret not in self._words)
@@ -115,7 +116,11 @@ class _MaskLogs(logging.Filter):
             self._mask = Mask([*self._mask.secrets, *mask.secrets])
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._mask(record.getMessage()), ()
+        try:
+            said = record.getMessage()
+        except (TypeError, ValueError):
+            return True  # arguments that do not fit, which whoever handles the record complains of
+        record.msg, record.args = self._mask(said), ()
         if record.exc_info:
             traceback = _FORMATTER.formatException(record.exc_info)
             if self._mask.finds(traceback):  # its exceptions are not shown to handlers that would write them anew

@@ -63,9 +63,22 @@ def resolve_public(value: Any, *, where: str) -> Any:
 
 
 def referenced_values(spec: Any, *, only_credentials: bool = False) -> set[str]:
-    """What the references of a spec stand for; only those to variables that hold a credential, where asked for."""
-    names = {name for text in _nested_texts(spec) for name in _REFERENCE.findall(text)}
-    return {os.environ.get(name, "") for name in names if may_be_credential(name) or not only_credentials}
+    """What the references of a spec stand for; where asked for, only those that may be credentials by the name of the
+    variable or of a key above them.
+    """
+    return {os.environ.get(name, "") for name in _referenced_names(spec, wanted=not only_credentials)}
+
+
+def _referenced_names(spec: Any, *, wanted: bool) -> Iterator[str]:
+    if isinstance(spec, str):
+        yield from (name for name in _REFERENCE.findall(spec) if wanted or may_be_credential(name))
+    elif isinstance(spec, Mapping):
+        for key, item in spec.items():
+            yield from _referenced_names(str(key), wanted=wanted)
+            yield from _referenced_names(item, wanted=wanted or may_be_credential(str(key)))
+    elif isinstance(spec, (list, tuple)):
+        for item in spec:
+            yield from _referenced_names(item, wanted=wanted)
 
 
 def may_be_credential(name: str) -> bool:
