@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import threading
 from collections import defaultdict
 from collections.abc import Coroutine
@@ -14,7 +13,6 @@ from typing import Any, TypeVar
 from themis_lib.errors import FatalError, describe
 
 T = TypeVar("T")
-_CLOSING_S = 2.0
 
 
 class SharedLoop:
@@ -64,12 +62,6 @@ class SharedLoop:
         for group in list(self._waiting):
             self.cancel(group)
 
-    def close(self) -> None:
-        """Close what is kept open on the loop from run to run, such as clients of providers. For the process's end."""
-        closing = asyncio.run_coroutine_threadsafe(self._loop.shutdown_asyncgens(), self._loop)
-        with suppress(TimeoutError):  # a server that does not answer holds up nobody
-            closing.result(_CLOSING_S)
-
     def _serve(self) -> None:
         """Run the loop; it goes on for the others where a component says `sys.exit()`."""
         while True:
@@ -112,5 +104,4 @@ def shared_loop() -> SharedLoop:
     with _LOOP_LOCK:
         if not _LOOPS:
             _LOOPS.append(SharedLoop())
-            atexit.register(_LOOPS[0].close)
     return _LOOPS[0]

@@ -6,9 +6,12 @@ Every request passes the provider's throttle, also those that the SDK sends agai
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
+import os
 import weakref
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import wait
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, TypeAlias
@@ -21,6 +24,8 @@ from themis_lib.core.calls import in_thread
 from themis_lib.errors import ComponentError
 
 _REQUEST_TIMEOUT_S = 600.0
+_CLOSING_S = 2.0
+_PROCESS = os.getpid()
 _PATHS = {"responses": "/responses", "chat_completions": "/chat/completions"}
 
 #: A reply, its headers, and the seconds from the request to its end where the client says so.
@@ -71,6 +76,22 @@ async def create(client: Any, api_mode: ApiMode, request: Mapping[str, Any]) -> 
         reply = reply.parse()
         reply = await reply if inspect.isawaitable(reply) else reply
     return reply, headers, elapsed.total_seconds() if isinstance(elapsed, timedelta) else None
+
+
+def _close_at_exit() -> None:
+    """Close the clients of loops that run until the process ends, such as the one that Prefect's tasks share."""
+    if os.getpid() != _PROCESS:
+        return  # a fork has no threads of its parent's, and so no loops
+    closing = [
+        asyncio.run_coroutine_threadsafe(lifetime.aclose(), loop)
+        for loop, clients in list(_CLIENTS.items())
+        for _, lifetime in list(clients.values())
+        if loop.is_running()
+    ]
+    wait(closing, _CLOSING_S)  # a server that does not answer holds up nobody
+
+
+atexit.register(_close_at_exit)
 
 
 async def _lifetime(client: Any, clients: _Clients, key: tuple[Address, Throttle]) -> AsyncGenerator[None, None]:
