@@ -177,6 +177,23 @@ def test_a_batch_that_was_refused_costs_nothing() -> None:
     assert (2, 10) == (refused.calls, result.progress["generate"].failed)
 
 
+class HalfBatch(Metered):
+    """Of each batch the first row has no reply; what it cost nobody says."""
+
+    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult | Exception]:
+        answers = [await self.generate(case, ctx) for case, ctx in zip(cases[1:], contexts[1:], strict=True)]
+        return [TransientError("lost"), *answers]
+
+
+def test_a_row_of_a_batch_without_a_reply_counts_at_its_most() -> None:
+    """Two rows of a batch take 11 dollars for the lost one and 10 for the other; a third batch has no room."""
+    limited = experiment(HalfBatch(), 6, max_cost=63.0)
+    runtime = RuntimeConfig(batch_size=2, max_concurrency=2)
+
+    with pytest.raises(BudgetError, match=r"\$42\.0000 of \$63\.0000 spent"):
+        limited.model_copy(update={"runtime": runtime}).run()
+
+
 @pytest.mark.parametrize("kind", [Slow, SlowBatch])
 def test_waiting_for_money_takes_nothing_of_the_time_limit(kind: type[Metered]) -> None:
     """One call after another has room in the budget; together they take longer than one may."""

@@ -62,7 +62,7 @@ def _parsed(source: str) -> ast.Module:
     Threads that parse at the same time share a counter in Python before 3.11.8, and some of them get a `SystemError`
     (https://github.com/python/cpython/issues/106905); whoever does tries again.
     """
-    for _ in range(_PARSING_TRIES):
+    for _ in range(_PARSING_TRIES - 1):
         with suppress(SystemError):
             return ast.parse(source)
     return ast.parse(source)

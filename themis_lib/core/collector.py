@@ -63,7 +63,7 @@ class Collector:
         self._progress.advance(self._stage.label, len(records), _usage_of(records))
 
     def table(self) -> pa.Table:
-        """Every row that was computed or failed, in the order in which they ended."""
+        """The rows that were computed, in the order in which they ended, and then those that failed."""
         self._pack()
         failures = [{"key": key, "error": describe(error)} for key, error in self.failures.items()]
         return pa.concat_tables([*self._tables, table_of(failures, self._schema)])
@@ -80,8 +80,9 @@ class Collector:
         return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed ({cases}), most often {most}"
 
     def _pack(self) -> None:
-        self._tables.append(table_of(self._newest, self._schema))
-        self._newest = []
+        if self._newest:
+            self._tables.append(table_of(self._newest, self._schema))
+            self._newest = []
 
 
 def _usage_of(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:

@@ -113,7 +113,7 @@ class GenerateStage(Stage):
         call = within(call if is_async else threaded(call), None if own else self._runtime.timeout_s)
         if self._budget and self.price:
             most, price = self._most_cost(cases, contexts, self.price), self.price
-            call = _paid(call, self._budget, most, lambda pair: price.cost(getattr(pair[0], "usage", None)))
+            call = _paid(call, self._budget, most, lambda _, pair: price.cost(getattr(pair[0], "usage", None)))
         await call_async(
             call, len(cases), to_record=lambda pair: _record(*pair),
             emit=emit, limit=limiter(f"generate/{self.fingerprint}", width), width=width, unknown_is_fact=False,
@@ -128,9 +128,15 @@ class GenerateStage(Stage):
         )
         if self._budget and self.price:
             most, price = self._most_cost(cases, contexts, self.price), self.price
+
+            def cost(position: int, result: Any) -> float:
+                if isinstance(result, Exception):
+                    return 0.0 if getattr(result, "is_free", False) else most(position)
+                return price.cost(getattr(result, "usage", None))
+
             generate = _paid(
                 generate, self._budget, lambda positions: sum(map(most, positions)),
-                lambda results: sum(price.cost(getattr(result, "usage", None)) for result in results),
+                lambda positions, results: sum(map(cost, positions, results)),
             )  # fmt: skip
 
         async def outcomes(positions: range) -> list[Outcome]:
@@ -205,7 +211,10 @@ def _timed(generate: Any, cases: Sequence[Case], contexts: Sequence[GenerateCont
 
 
 def _paid(
-    call: Callable[[Any], Awaitable[Any]], budget: Budget, most: Callable[[Any], float], cost: Callable[[Any], float]
+    call: Callable[[Any], Awaitable[Any]],
+    budget: Budget,
+    most: Callable[[Any], float],
+    cost: Callable[[Any, Any], float],
 ) -> Callable[[Any], Awaitable[Any]]:
     """A call, of a row or of a batch, that is made when the budget has room for what it costs at most."""
 
@@ -218,7 +227,7 @@ def _paid(
             except ThemisError as error:
                 receipt.cost = 0.0 if error.is_free else at_most
                 raise
-            receipt.cost = cost(result)
+            receipt.cost = cost(at, result)
             return result
 
     return reserve_and_call

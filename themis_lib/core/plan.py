@@ -17,7 +17,7 @@ from themis_lib.core.manifest import Manifest, manifests
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.progress import Progress
-from themis_lib.core.protocols import ANSWER_COLUMNS, OUTPUT_COLUMNS
+from themis_lib.core.protocols import ANSWER_COLUMNS, OUTPUT_COLUMNS, WHOLE_CASE
 from themis_lib.core.score import ScoreStage
 from themis_lib.core.shards import read
 from themis_lib.core.stage import Shard, Stage, run_stage
@@ -25,8 +25,6 @@ from themis_lib.core.store import RunStore
 
 _VALUE_CHARS = 60
 _CHARS_PER_TOKEN = 4
-#: What of a case a request may hold.
-_CASE_TEXTS = ("input", "expected_output", "metadata")
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,8 @@ async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, in
             keys[position].as_py() for position in found.tolist()
         }
         if missing:
-            return len(found) + keys.null_count, len(missing), _mean_length(rows, ["input"])
+            asked = ["input"] if isinstance(stage, JudgeStage) else WHOLE_CASE  # a judge's input is its whole request
+            return len(found) + keys.null_count, len(missing), _mean_length(rows, asked)
         await run_stage(stage, shard, store, run_id="plan", progress=Progress())
     part = row_set.shard(stage.shard_name(shard))
     return (part.rows if part else 0), 0, 0.0
@@ -139,7 +138,7 @@ def _expected_length(pipeline: Pipeline, stage: Stage, shard: Shard, store: RunS
     """
     if not isinstance(stage, JudgeStage):
         return 0.0
-    of_case = _mean_length(read(store, shard.cases), [name for name in _CASE_TEXTS if name in stage.metric_reads])
+    of_case = _mean_length(read(store, shard.cases), [name for name in WHOLE_CASE if name in stage.metric_reads])
     if not any(name in (*OUTPUT_COLUMNS, *ANSWER_COLUMNS) for name in stage.metric_reads):
         return of_case
     longest = getattr(pipeline.generate.generator, "max_tokens", None)
@@ -153,7 +152,7 @@ def _mean_length(rows: pa.Table, names: Sequence[str]) -> float:
 
 
 def _estimate(stage: Stage, count: _Counts, nearest: Manifest | None) -> TokenUsage | None:
-    """The tokens that the missing rows of a stage that calls a model will take; null where nothing tells."""
+    """The tokens of the rows of a stage that calls a model, missing and unknown ones; null where nothing tells."""
     if not isinstance(stage, GenerateStage) or not (count.missing or count.unknown):
         return None
     wanted = count.missing + count.unknown
@@ -166,7 +165,7 @@ def _estimate(stage: Stage, count: _Counts, nearest: Manifest | None) -> TokenUs
             **{name: None if tokens is None else round(tokens * wanted / rows) for name, tokens in counts.items()}
         )
     longest = getattr(stage.generator, "max_tokens", None)
-    if not stage.is_paid or not count.characters or longest is None:
+    if not stage.is_paid or count.characters is None or longest is None:
         return None
     instructions = len(stage.prompt_spec.model_dump_json(exclude_defaults=True))
     inputs = (count.characters + wanted * instructions) / _CHARS_PER_TOKEN
