@@ -337,10 +337,11 @@ def test_mixed_faults_take_no_longer_than_they_must(server: ProviderServer, tmp_
 @pytest.mark.slow
 def test_mixed_faults_under_the_orchestrator(server: ProviderServer, tmp_path: Path, prefect_api: str) -> None:
     """Through the flow one run is enough: what the SDK does not try again, a retry of the shard does."""
-    server.delay_s, server.script = DELAY_S, large
+    server.delay_s = DELAY_S
     runtime = {"retries": 6, "retry_delay_s": 0.2}
     run_through_flow(spec_of(server, tmp_path / "warm", **runtime), tmp_path, prefect_api)
     server.forget()
+    server.script = large
     untroubled = run_through_flow(spec_of(server, tmp_path / "untroubled", **runtime), tmp_path, prefect_api)
     server.forget()
     server.script = mixed
