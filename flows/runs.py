@@ -89,10 +89,9 @@ def _run_lines(run: PastRun, metric: str | None) -> Iterator[Text]:
             label = f"{row.metric_id} on {row.dataset_id}"
             errors = f"  {row.errors:,} errors" if row.errors else ""
             yield Text(f"    {label:<32}  {cells['mean']}  ({cells['95 % interval']}){errors}")
-    paid, cost = manifest.cost_paid, manifest.cost
-    if paid is not None and cost is not None:
-        saved = dollars(max(cost - paid, 0.0))
-        yield Text(f"    {dollars(paid)} paid, {saved} saved{left_out(manifest)}", style="dim")
+    paid, saved = manifest.cost_paid, manifest.cost_saved
+    if paid is not None and saved is not None:
+        yield Text(f"    {dollars(paid)} paid, {dollars(saved)} saved{left_out(manifest)}", style="dim")
 
 
 def _closing_lines(found: list[PastRun], unreadable: list[str]) -> Iterator[Text]:

@@ -78,11 +78,17 @@ def double(state: State) -> State:
 
 def make_sync_graph() -> Any:
     """Two sync nodes."""
+    return two_nodes(plan=plan, double=double)
+
+
+def two_nodes(**nodes: Any) -> Any:
+    """A graph of two nodes, one after the other."""
     builder = StateGraph(State)
-    builder.add_node("plan", plan)
-    builder.add_node("double", double)
-    builder.add_edge(START, "plan")
-    builder.add_edge("plan", "double")
+    for name, node in nodes.items():
+        builder.add_node(name, node)
+    first, second = nodes
+    builder.add_edge(START, first)
+    builder.add_edge(first, second)
     return builder.compile()
 
 
@@ -179,12 +185,7 @@ def make_counting_graph() -> Any:
 
 def make_longer_counting_graph() -> Any:
     """The same answers, after a node more."""
-    builder = StateGraph(State)
-    builder.add_node("think", think)
-    builder.add_node("node", answer_as_counted)
-    builder.add_edge(START, "think")
-    builder.add_edge("think", "node")
-    return builder.compile()
+    return two_nodes(think=think, node=answer_as_counted)
 
 
 counting_graph = make_counting_graph()

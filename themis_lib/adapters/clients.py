@@ -31,7 +31,6 @@ _PATHS = {"responses": "/responses", "chat_completions": "/chat/completions"}
 #: A reply, its headers, and the seconds from the request to its end where the client says so.
 Reply: TypeAlias = tuple[Any, Mapping[str, str], float | None]
 
-
 _Clients = dict[tuple[Address, Throttle], tuple[Any, AsyncGenerator[None, None]]]
 _CLIENTS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = weakref.WeakKeyDictionary()
 

@@ -142,10 +142,11 @@ def _split(url: str) -> SplitResult:
 
 
 def _check_url(url: str, *, shown: str) -> None:
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    parts = _split(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ComponentError(f"base_url={shown!r}: write an address such as 'http://localhost:8000/v1'")
     try:
-        _ = urlsplit(url).port
+        _ = parts.port
     except ValueError as error:
         raise ComponentError(f"base_url={shown!r}: {error}") from None
 

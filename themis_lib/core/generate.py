@@ -62,7 +62,7 @@ class GenerateStage(Stage):
 
     @property
     def is_paid(self) -> bool:
-        """Whether calls may cost money: all but those of a generator that says it is free."""
+        """All calls may cost money but those of a generator that says it is free."""
         return not getattr(self.generator, "is_free", False)
 
     @property

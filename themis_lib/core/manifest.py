@@ -19,11 +19,9 @@ from pydantic import Field
 
 from themis_lib.core.agreement import AgreementRecord
 from themis_lib.core.config import StatisticsConfig
-from themis_lib.core.generate import GenerateStage
 from themis_lib.core.models import Model, TokenUsage
 from themis_lib.core.pipeline import Pipeline
 from themis_lib.core.prices import Price
-from themis_lib.core.stage import Stage
 from themis_lib.core.store import RunStore
 from themis_lib.errors import StoreError
 
@@ -137,6 +135,13 @@ class Manifest(Model):
         return _sum([record.cost_paid for record in self.stages])
 
     @property
+    def cost_saved(self) -> float | None:
+        """The dollars that the store has saved this run."""
+        if self.cost is None or self.cost_paid is None:
+            return None
+        return max(self.cost - self.cost_paid, 0.0)
+
+    @property
     def unpriced(self) -> list[str]:
         """The stages that `cost` and `cost_paid` leave out, since nobody said what their tokens cost."""
         return [record.stage for record in self.stages if record.lacks_price]
@@ -180,14 +185,14 @@ def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:
         seeds=list(pipeline.seeds),
         until_stage=pipeline.until_stage,
         statistics=pipeline.experiment.evaluation.statistics,
-        stages=[_new_record(stage) for stage in pipeline.stages],
+        stages=[
+            StageRecord(
+                stage=stage.label, fingerprint=stage.fingerprint, identity=stage.identity, is_paid=stage.is_paid
+            )
+            for stage in pipeline.stages
+        ],
         versions={"themis-flows": _version("themis-flows"), "python": platform.python_version()},
     )
-
-
-def _new_record(stage: Stage) -> StageRecord:
-    is_paid = isinstance(stage, GenerateStage) and stage.is_paid
-    return StageRecord(stage=stage.label, fingerprint=stage.fingerprint, identity=stage.identity, is_paid=is_paid)
 
 
 def write_manifest(store: RunStore, manifest: Manifest) -> None:

@@ -68,7 +68,7 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
             stage.label, count.rows, count.cached, count.missing, count.unknown,
             reasons=_reasons(pipeline, stage, nearest, count), usage=usage, cost=_cost(stage, usage),
             calls_model=hasattr(getattr(stage, "generator", None), "model"),
-            lacks_price=isinstance(stage, GenerateStage) and stage.is_paid and stage.price is None,
+            lacks_price=stage.is_paid and getattr(stage, "price", None) is None,
         )
         for stage, count in zip(pipeline.stages, counts.values(), strict=True)
         for usage in [_estimate(stage, count, nearest)]
@@ -112,11 +112,17 @@ async def _look_up(stage: Stage, shard: Shard, store: RunStore) -> tuple[int, in
             keys[position].as_py() for position in found.tolist()
         }
         if missing:
-            asked = ["input"] if isinstance(stage, JudgeStage) else WHOLE_CASE  # a judge's input is its whole request
-            return len(found) + keys.null_count, len(missing), _mean_length(rows, asked)
+            return len(found) + keys.null_count, len(missing), _mean_length(rows, _asked_columns(stage))
         await run_stage(stage, shard, store, run_id="plan", progress=Progress())
     part = row_set.shard(stage.shard_name(shard))
     return (part.rows if part else 0), 0, 0.0
+
+
+def _asked_columns(stage: Stage) -> Sequence[str]:
+    """The columns whose texts a stage asks a model about; none for a stage that calls no model."""
+    if isinstance(stage, JudgeStage):
+        return ("input",)  # its whole request
+    return WHOLE_CASE if isinstance(stage, GenerateStage) else ()
 
 
 def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard:

@@ -103,6 +103,11 @@ class Stage(ABC):
         return self.name
 
     @property
+    def is_paid(self) -> bool:
+        """Whether its calls may cost money."""
+        return False
+
+    @property
     @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Everything that can change a row, as JSON; what `--plan` compares between runs."""

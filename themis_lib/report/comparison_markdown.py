@@ -81,12 +81,11 @@ SIDE_HEADINGS = (
 def side_cells(side: RunSide) -> tuple[str, ...]:
     """A run as text, under `SIDE_HEADINGS`."""
     costs = (side.cost, side.cost_paid)
-    least = "at least " if side.unpriced else ""
     tokens = (side.input_tokens, side.output_tokens)
     latencies = (side.latency_mean_s, side.latency_p50_s, side.latency_p95_s)
     return (
         side.run_id, side.name, side.status, f"{side.cases:,}",
-        *("—" if amount is None else f"{least}{dollars(amount)}" for amount in costs),
+        *("—" if amount is None else dollars(amount, leaves_out=side.unpriced) for amount in costs),
         *("—" if count is None else f"{count:,}" for count in tokens),
         *("—" if seconds is None else f"{seconds:.3f} s" for seconds in latencies),
     )  # fmt: skip

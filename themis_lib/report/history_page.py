@@ -62,10 +62,10 @@ def history_html(runs: Sequence[PastRun], metric_id: str | None = None) -> str:
 
 
 def _paid_and_saved(manifest: Manifest) -> tuple[str, str] | None:
-    if manifest.cost_paid is None or manifest.cost is None:
+    paid, saved, unpriced = manifest.cost_paid, manifest.cost_saved, manifest.unpriced
+    if paid is None or saved is None:
         return None
-    least = "at least " if manifest.unpriced else ""
-    return f"{least}{dollars(manifest.cost_paid)}", f"{least}{dollars(max(manifest.cost - manifest.cost_paid, 0.0))}"
+    return dollars(paid, leaves_out=unpriced), dollars(saved, leaves_out=unpriced)
 
 
 def _plot(series: Series) -> _Plot:

@@ -52,10 +52,9 @@ def cost_line(result: RunResult) -> str | None:
     if not records:
         return None
     parts = [f"{record.stage}: {_price(record)}{_tokens(record)}" for record in records]
-    paid, cost = result.manifest.cost_paid, result.manifest.cost
-    if paid is not None and cost is not None:
-        saved = dollars(max(cost - paid, 0.0))
-        parts.insert(0, f"{dollars(paid)} paid, {saved} saved by the store{left_out(result.manifest)}")
+    paid, saved = result.manifest.cost_paid, result.manifest.cost_saved
+    if paid is not None and saved is not None:
+        parts.insert(0, f"{dollars(paid)} paid, {dollars(saved)} saved by the store{left_out(result.manifest)}")
     return "; ".join(parts)
 
 
@@ -64,13 +63,14 @@ def left_out(manifest: Manifest) -> str:
     return f" (without {', '.join(manifest.unpriced)}, whose price is not known)" if manifest.unpriced else ""
 
 
-def dollars(amount: float) -> str:
-    """An amount with as many digits as say something.
+def dollars(amount: float, *, leaves_out: Sequence[str] = ()) -> str:
+    """An amount with as many digits as say something, at least that where it leaves out stages without a price.
 
     >>> dollars(12.3456), dollars(0.00123), dollars(0.0)
     ('$12.35', '$0.0012', '$0.00')
     """
-    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+    least = "at least " if leaves_out else ""
+    return f"{least}${amount:.2f}" if amount >= 1 or amount == 0 else f"{least}${amount:.4f}"
 
 
 def _price(record: StageRecord) -> str:
