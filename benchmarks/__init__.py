@@ -1,1 +1,3 @@
-"""Benchmarks: what the README's numbers come from. `python -m benchmarks [NAME …] [--quick] [--json PATH]`."""
+"""Benchmarks: what the README's numbers come from. `python -m benchmarks [NAME …]
+[--quick] [--json PATH]`.
+"""

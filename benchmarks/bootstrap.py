@@ -1,4 +1,6 @@
-"""How long the bootstrap's interval of a mean takes, and whether it has the same digits every time."""
+"""How long the bootstrap's interval of a mean takes, and whether it has the same digits
+every time.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,29 @@ def measure(*, quick: bool) -> Report:
     size, repeats = (_QUICK_ROWS, 2) if quick else (_ROWS, 5)
     rows: list[dict[str, Any]] = []
     for kind in _KINDS:
-        found = [fresh("bootstrap", kind=kind, rows=size, resamples=_RESAMPLES) for _ in range(repeats)]
+        found = [
+            fresh("bootstrap", kind=kind, rows=size, resamples=_RESAMPLES)
+            for _ in range(repeats)
+        ]
         if len({(run["low"], run["high"]) for run in found}) > 1:
-            raise RuntimeError(f"the bootstrap of scores that are {kind} is not the same in every process: {found}")
+            raise RuntimeError(
+                f"the bootstrap of scores that are {kind} is not the same in every process: {found}"
+            )
         seconds = min(run["seconds"] for run in found)
-        rows.append({"scores": kind, "seconds": seconds, "low": repr(found[0]["low"]), "high": repr(found[0]["high"])})
+        rows.append(
+            {
+                "scores": kind,
+                "seconds": seconds,
+                "low": repr(found[0]["low"]),
+                "high": repr(found[0]["high"]),
+            }
+        )
     return Report(
         how=f"`mean_interval(…, method='bootstrap')`: {_RESAMPLES:,} resamples of {size:,} scores, the best of "
         f"{repeats} fresh processes, all of which found the same digits",
         rows=rows,
-        aims=[Aim(f"seconds, scores that are {row['scores']}", row["seconds"], 1.0) for row in rows[:2]],
+        aims=[
+            Aim(f"seconds, scores that are {row['scores']}", row["seconds"], 1.0)
+            for row in rows[:2]
+        ],
     )

@@ -15,10 +15,19 @@ def measure(*, quick: bool) -> Report:
     ideal, seconds = _ROWS / _MAX_CONCURRENCY * _SLEEP_S, []
     for _ in range(repeats):
         with folder() as store:
-            seconds.append(run_seconds("wait_often", computed=_ROWS, store=str(store), **job))
+            seconds.append(
+                run_seconds("wait_often", computed=_ROWS, store=str(store), **job)
+            )
     overhead = 1000 * (min(seconds) - ideal) / _ROWS
     return Report(
         how=f"best of {repeats} in fresh processes: `Experiment.run` until generate, with a store on disk, of an async "
         "generator that only waits",
-        rows=[{**job, "ideal_s": ideal, "seconds": min(seconds), "overhead_ms_per_request": overhead}],
+        rows=[
+            {
+                **job,
+                "ideal_s": ideal,
+                "seconds": min(seconds),
+                "overhead_ms_per_request": overhead,
+            }
+        ],
     )

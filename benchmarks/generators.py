@@ -16,7 +16,9 @@ from themis_lib.core.contexts import GenerateContext
 
 @dataclass(frozen=True)
 class Stamped:
-    """The calculator of `examples/sums.yaml`; the time of its first row is left in a new file at `path`."""
+    """The calculator of `examples/sums.yaml`; the time of its first row is left in a
+    new file at `path`.
+    """
 
     path: str
 
@@ -54,7 +56,9 @@ class Sleeper:
 
 @dataclass(frozen=True)
 class Rambler:
-    """Writes so many words that nothing compresses well, the same for the same input and seed."""
+    """Writes so many words that nothing compresses well, the same for the same input
+    and seed.
+    """
 
     words: int
 
@@ -67,4 +71,8 @@ class Rambler:
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         draw = random.Random(f"{ctx.seed}/{case.input}")
-        return GenerationResult(final_output=" ".join(f"{draw.getrandbits(24):x}" for _ in range(self.words)))
+        return GenerationResult(
+            final_output=" ".join(
+                f"{draw.getrandbits(24):x}" for _ in range(self.words)
+            )
+        )

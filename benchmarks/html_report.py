@@ -1,4 +1,6 @@
-"""How long the HTML report of a run takes to write, what it weighs, and how long a browser takes to open it."""
+"""How long the HTML report of a run takes to write, what it weighs, and how long a
+browser takes to open it.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,21 @@ def measure(*, quick: bool) -> Report:
     for cases in sizes:
         with folder() as store:
             page = store / "report.html"
-            made = best([fresh("html_report", store=str(store), cases=cases, page=str(page)) for _ in range(repeats)])
+            made = best(
+                [
+                    fresh("html_report", store=str(store), cases=cases, page=str(page))
+                    for _ in range(repeats)
+                ]
+            )
             opened = best([_opened(page) for _ in range(repeats)])
-            rows.append({"cases": cases, **made, "megabytes": page.stat().st_size / 1e6, **opened})
+            rows.append(
+                {
+                    "cases": cases,
+                    **made,
+                    "megabytes": page.stat().st_size / 1e6,
+                    **opened,
+                }
+            )
     return Report(
         how=f"best of {repeats}; outputs of some 350 random characters, one sample, two metrics; a page is open when "
         "the first case can be read, found when a text that one case has is typed and the list shows it",
@@ -41,7 +55,9 @@ def _opened(page: Path) -> dict[str, float]:
 
     path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
         window = browser.new_page()
         began = time.perf_counter()
         window.goto(page.as_uri())

@@ -1,4 +1,6 @@
-"""How long an evaluation takes in one process, how it grows, and what it leaves on disk."""
+"""How long an evaluation takes in one process, how it grows, and what it leaves on
+disk.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from typing import Any
 from benchmarks.processes import best, folder, fresh, run_seconds
 from benchmarks.report import Aim, Report
 
-#: Generate, parse, score, reduce: the demo's cases are all different, so each has a row in each stage.
+#: Generate, parse, score, reduce: the demo's cases are all different, so each has a row
+#: in each stage.
 STAGES = 4
 _SIZES, _QUICK_SIZES = (1_000, 10_000, 100_000), (1_000, 10_000)
 _REPEATS = 3
@@ -30,7 +33,9 @@ def measure(*, quick: bool) -> Report:
         aims=[
             Aim("ms a case for all four stages", rows[-1]["ms_per_case"], 0.3),
             Aim("bytes on disk a case", rows[-1]["bytes_per_case"], 300),
-            Aim("times faster when cached", rows[-1]["cached_ratio"], 20, at_least=True),
+            Aim(
+                "times faster when cached", rows[-1]["cached_ratio"], 20, at_least=True
+            ),
         ],
     )
 
@@ -40,12 +45,16 @@ def _cold_and_cached(path: Path, cases: int) -> dict[str, float]:
         job = {"data": str(path), "store": str(store), "cases": cases}
         return {
             "cold": run_seconds("in_process", computed=STAGES * cases, **job),
-            "bytes": sum(file.stat().st_size for file in store.rglob("*") if file.is_file()),
+            "bytes": sum(
+                file.stat().st_size for file in store.rglob("*") if file.is_file()
+            ),
             "cached": run_seconds("in_process", computed=0, **job),
         }
 
 
-def _row(cases: int, turn: dict[str, float], *, before: dict[str, Any] | None) -> dict[str, Any]:
+def _row(
+    cases: int, turn: dict[str, float], *, before: dict[str, Any] | None
+) -> dict[str, Any]:
     cold, cached = turn["cold"], turn["cached"]
     return {
         "cases": cases,

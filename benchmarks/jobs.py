@@ -1,4 +1,6 @@
-"""What runs in the fresh processes: `python -m benchmarks.jobs NAME '{"argument": …}'` prints the result as JSON."""
+"""What runs in the fresh processes: `python -m benchmarks.jobs NAME '{"argument": …}'`
+prints the result as JSON.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ EXPERIMENT = str(Path(__file__).with_name("demo.yaml"))
 
 
 def write_cases(*, path: str, cases: int) -> None:
-    """Sums such as {"question": "12+30"} → "42", no two alike, as JSON Lines or Parquet."""
+    """Sums such as {"question": "12+30"} → "42", no two alike, as JSON Lines or
+    Parquet.
+    """
     lines = Path(path).with_suffix(".jsonl")
     with lines.open("w") as file:
         for number in range(cases):
@@ -28,54 +32,78 @@ def write_cases(*, path: str, cases: int) -> None:
         pyarrow.parquet.write_table(pyarrow.json.read_json(lines), path)
 
 
-def in_process(*, data: str, store: str, cases: int, settings: Sequence[str] = ()) -> dict[str, Any]:
+def in_process(
+    *, data: str, store: str, cases: int, settings: Sequence[str] = ()
+) -> dict[str, Any]:
     """Evaluate the first cases of a file with `Experiment.run`."""
     from themis_lib import Experiment
 
     imported_bytes = _peak_bytes()
     began = time.perf_counter()
-    result = Experiment.from_config(EXPERIMENT, overrides=[*_settings(data, store), *settings], limit=cases).run()
+    result = Experiment.from_config(
+        EXPERIMENT, overrides=[*_settings(data, store), *settings], limit=cases
+    ).run()
     return {**_outcome(result, began), "imported_bytes": imported_bytes}
 
 
-def through_flow(*, data: str, store: str, cases: int, api_url: str, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """Evaluate the first cases of a file with the flow, until the server has recorded everything."""
+def through_flow(
+    *, data: str, store: str, cases: int, api_url: str, settings: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Evaluate the first cases of a file with the flow, until the server has recorded
+    everything.
+    """
     from flows.local import run_to_end
 
-    parameters = {"experiment": EXPERIMENT, "overrides": [*_settings(data, store), *settings], "limit": cases}
+    parameters = {
+        "experiment": EXPERIMENT,
+        "overrides": [*_settings(data, store), *settings],
+        "limit": cases,
+    }
     began = time.perf_counter()
     outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda _: None))
     return _outcome(outcome.run.result, began)
 
 
-def busy_metric(*, data: str, store: str, cases: int, work_ms: float, runner: str, api_url: str) -> dict[str, Any]:
-    """Evaluate the first cases of a file with a metric that keeps a core busy, on a runner of the flow."""
+def busy_metric(
+    *, data: str, store: str, cases: int, work_ms: float, runner: str, api_url: str
+) -> dict[str, Any]:
+    """Evaluate the first cases of a file with a metric that keeps a core busy, on a
+    runner of the flow.
+    """
     from flows.local import run_to_end
-    from themis_lib.cores import cores
+    from themis_lib.cpus import cores
 
     metric = f"evaluation.metrics=[{{use: 'benchmarks.metrics:Busy', id: busy, work_ms: {work_ms}}}]"
     spread = ["runtime.shard_size=50", f"runtime.workers={cores()}"]
     parameters = {
-        "experiment": EXPERIMENT, "overrides": [*_settings(data, store), metric, *spread], "limit": cases,
+        "experiment": EXPERIMENT,
+        "overrides": [*_settings(data, store), metric, *spread],
+        "limit": cases,
         "runner": runner,
-    }  # fmt: skip
+    }
     began = time.perf_counter()
     outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda _: None))
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "scored": outcome.run.result.progress["score[busy]"].computed}
+    return {
+        "seconds": seconds,
+        "scored": outcome.run.result.progress["score[busy]"].computed,
+    }
 
 
 def score_texts(*, metric: dict[str, Any], rows: int) -> float:
     """Seconds to score so many rows with a metric that has scored one before."""
     from benchmarks.text_metrics import pair
     from themis_lib import Case, GenerationResult, ParsedOutput
-    from themis_lib.core.components import build
+    from themis_lib.components.build import build
     from themis_lib.core.contexts import ScoreContext
 
     built = build("metric", metric, where="benchmark")
     pairs = [pair(metric["use"], number) for number in range(rows)]
     answers = [ParsedOutput(value=value) for value, _ in pairs]
-    cases = [Case(case_id="case", input=None, expected_output=expected) for _, expected in pairs]
+    cases = [
+        Case(case_id="case", input=None, expected_output=expected)
+        for _, expected in pairs
+    ]
     contexts = [ScoreContext(GenerationResult())] * rows
 
     def score(count: int) -> None:
@@ -101,10 +129,19 @@ def import_library() -> float:
     return seconds
 
 
-def wait_often(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -> dict[str, Any]:
+def wait_often(
+    *, store: str, rows: int, sleep_s: float, max_concurrency: int
+) -> dict[str, Any]:
     """Generate rows whose generator only waits."""
     from benchmarks.generators import Sleeper
-    from themis_lib import Case, Dataset, Experiment, GenerationConfig, RuntimeConfig, StorageConfig
+    from themis_lib import (
+        Case,
+        Dataset,
+        Experiment,
+        GenerationConfig,
+        RuntimeConfig,
+        StorageConfig,
+    )
 
     cases = [Case(case_id=str(number), input=number) for number in range(rows)]
     experiment = Experiment(
@@ -120,17 +157,31 @@ def wait_often(*, store: str, rows: int, sleep_s: float, max_concurrency: int) -
 def html_report(*, store: str, cases: int, page: str) -> dict[str, float]:
     """Evaluate made cases, unless the store has them, and write the run's report."""
     from benchmarks.generators import Rambler
-    from themis_lib import Case, Dataset, EvaluationConfig, Experiment, GenerationConfig, StorageConfig
+    from themis_lib import (
+        Case,
+        Dataset,
+        EvaluationConfig,
+        Experiment,
+        GenerationConfig,
+        StorageConfig,
+    )
     from themis_lib.report.html import report_html
 
     made = [
-        Case(case_id=f"q-{number}", input=f"number {number} ", expected_output="7", metadata={"kind": str(number % 7)})
+        Case(
+            case_id=f"q-{number}",
+            input=f"number {number} ",
+            expected_output="7",
+            metadata={"kind": str(number % 7)},
+        )
         for number in range(cases)
     ]
     result = Experiment(
         generation=GenerationConfig(generator=Rambler(words=50)),
         evaluation=EvaluationConfig(
-            metrics=["builtin/exact_match", "builtin/contains"], parsers=["builtin/text"], slices=["kind"]
+            metrics=["builtin/exact_match", "builtin/contains"],
+            parsers=["builtin/text"],
+            slices=["kind"],
         ),
         storage=StorageConfig(store=store),
         datasets=[Dataset(dataset_id="made", cases=made)],
@@ -143,7 +194,9 @@ def html_report(*, store: str, cases: int, page: str) -> dict[str, float]:
 
 
 def plain_sdk_loop(*, url: str, requests: int, width: int) -> float:
-    """Seconds of so many requests by `openai.AsyncOpenAI` itself, `width` at a time, after one that is not timed."""
+    """Seconds of so many requests by `openai.AsyncOpenAI` itself, `width` at a time,
+    after one that is not timed.
+    """
     from openai import AsyncOpenAI
 
     async def run() -> float:
@@ -153,7 +206,9 @@ def plain_sdk_loop(*, url: str, requests: int, width: int) -> float:
             async def ask(number: int) -> None:
                 async with places:
                     said: Any = {"role": "user", "content": f"{number}+30"}
-                    await client.chat.completions.create(model="waiting", messages=[said], seed=number)
+                    await client.chat.completions.create(
+                        model="waiting", messages=[said], seed=number
+                    )
 
             await ask(0)
             began = time.perf_counter()
@@ -163,12 +218,16 @@ def plain_sdk_loop(*, url: str, requests: int, width: int) -> float:
     return asyncio.run(run())
 
 
-def engine_beside_loop(*, shared: int, own: int, out: int, prompts: int, repeats: int) -> dict[str, Any]:
-    """Greedy texts of exactly `out` tokens by the engine and by a loop over `Llama`, by turns; seconds of the best."""
+def engine_beside_loop(
+    *, shared: int, own: int, out: int, prompts: int, repeats: int
+) -> dict[str, Any]:
+    """Greedy texts of exactly `out` tokens by the engine and by a loop over `Llama`, by
+    turns; seconds of the best.
+    """
     from benchmarks.plain_loop import PlainLoop, machine_bound
-    from themis_lib.steadytext.engines import engine_for
-    from themis_lib.steadytext.generation import Request
-    from themis_lib.steadytext.models import find_model
+    from themis_lib.engine.engines import engine_for
+    from themis_lib.engine.generation import Request
+    from themis_lib.engine.models import find_model
 
     file = find_model(model="tiny")
     engine = engine_for(file)
@@ -191,24 +250,37 @@ def engine_beside_loop(*, shared: int, own: int, out: int, prompts: int, repeats
             assert way() == prompts * out, f"{name} wrote texts of another length"
             if repeat:
                 best[name] = min(best[name], time.perf_counter() - began)
-    bound = machine_bound(engine.weights, prompt_tokens=prompts * own + shared, steps=out, width=8, texts=prompts)
+    bound = machine_bound(
+        engine.weights,
+        prompt_tokens=prompts * own + shared,
+        steps=out,
+        width=8,
+        texts=prompts,
+    )
     return {**best, "bound": bound}
 
 
 def constrained_beside_free(*, repeats: int) -> dict[str, Any]:
-    """Seconds a token, greedy, under a regular expression that allows what the model writes freely, and without."""
-    from themis_lib.steadytext.constraint import constraint
-    from themis_lib.steadytext.engines import engine_for
-    from themis_lib.steadytext.generation import Request
-    from themis_lib.steadytext.models import find_model
+    """Seconds a token, greedy, under a regular expression that allows what the model
+    writes freely, and without.
+    """
+    from themis_lib.engine.constraints.constraint import constraint
+    from themis_lib.engine.engines import engine_for
+    from themis_lib.engine.generation import Request
+    from themis_lib.engine.models import find_model
 
     engine = engine_for(find_model(model="tiny"))
     texts = _random_prompts(engine, shared=0, own=16, prompts=32)
     best = {"free": float("inf"), "constrained": float("inf")}
     for repeat in range(repeats + 1):
-        for name, asked in (("free", None), ("constrained", constraint(regex=r"(?s:.*)"))):
+        for name, asked in (
+            ("free", None),
+            ("constrained", constraint(regex=r"(?s:.*)")),
+        ):
             began = time.perf_counter()
-            running = [engine.submit(Request(text, 128, constraint=asked)) for text in texts]
+            running = [
+                engine.submit(Request(text, 128, constraint=asked)) for text in texts
+            ]
             tokens = sum(len(one.result().tokens) for one in running)
             if repeat:
                 best[name] = min(best[name], (time.perf_counter() - began) / tokens)
@@ -216,28 +288,40 @@ def constrained_beside_free(*, repeats: int) -> dict[str, Any]:
 
 
 def bootstrap(*, kind: str, rows: int, resamples: int) -> dict[str, float]:
-    """The bootstrap's interval of scores that are drawn at random, and the seconds it takes."""
+    """The bootstrap's interval of scores that are drawn at random, and the seconds it
+    takes.
+    """
     import numpy as np
 
     from themis_lib.stats.intervals import mean_interval
 
     random = np.random.default_rng(0)
-    scores = np.round(random.random(rows)) if kind == "0 or 1" else random.gamma(2.0, size=rows)
+    scores = (
+        np.round(random.random(rows))
+        if kind == "0 or 1"
+        else random.gamma(2.0, size=rows)
+    )
     clusters = random.integers(0, 5_000, size=rows) if "clusters" in kind else None
     mean_interval(scores[:100], method="bootstrap", resamples=100)  # imports
     began = time.perf_counter()
-    interval = mean_interval(scores, method="bootstrap", clusters=clusters, resamples=resamples)
+    interval = mean_interval(
+        scores, method="bootstrap", clusters=clusters, resamples=resamples
+    )
     seconds = time.perf_counter() - began
     assert interval.low is not None
     assert interval.high is not None
     return {"seconds": seconds, "low": interval.low, "high": interval.high}
 
 
-def _random_prompts(engine: Any, *, shared: int, own: int, prompts: int) -> list[tuple[int, ...]]:
+def _random_prompts(
+    engine: Any, *, shared: int, own: int, prompts: int
+) -> list[tuple[int, ...]]:
     import numpy as np
 
     random = np.random.default_rng(0)
-    words = [token for token in range(engine.weights.n_vocab) if engine.weights.piece(token)]
+    words = [
+        token for token in range(engine.weights.n_vocab) if engine.weights.piece(token)
+    ]
     beginning = random.choice(words, shared).tolist()
     return [(*beginning, *random.choice(words, own).tolist()) for _ in range(prompts)]
 

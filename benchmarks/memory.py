@@ -22,20 +22,26 @@ def measure(*, quick: bool) -> Report:
                 "seconds": outcome["seconds"],
                 "bytes_after_import": outcome["imported_bytes"],
                 "peak_bytes": peak,
-                "growth_bytes_per_case": before and (peak - before["peak_bytes"]) / (cases - before["cases"]),
+                "growth_bytes_per_case": before
+                and (peak - before["peak_bytes"]) / (cases - before["cases"]),
             }
         )
     return Report(
         how="peak resident set of a fresh process that evaluates cases from a Parquet file; one run of each size",
         rows=rows,
-        aims=[Aim(f"peak GB at {sizes[-1]:,} cases", rows[-1]["peak_bytes"] / 1e9, 1.5)],
+        aims=[
+            Aim(f"peak GB at {sizes[-1]:,} cases", rows[-1]["peak_bytes"] / 1e9, 1.5)
+        ],
     )
 
 
 def _evaluate(cases: int) -> dict[str, Any]:
     with folder() as data, folder() as store:
         path = str(data / "cases.parquet")
-        # Not in this process: its own peak is where that of the process it starts would begin.
+        # Not in this process: its own peak is where that of the process it starts would
+        # begin.
         fresh("write_cases", path=path, cases=cases)
-        outcome: dict[str, Any] = fresh("in_process", data=path, store=str(store), cases=cases)
+        outcome: dict[str, Any] = fresh(
+            "in_process", data=path, store=str(store), cases=cases
+        )
         return outcome

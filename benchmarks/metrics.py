@@ -11,7 +11,9 @@ from themis_lib.core.contexts import ScoreContext
 
 @dataclass(frozen=True)
 class Busy:
-    """Computes in Python, holding its lock, for so many milliseconds of the thread's own time."""
+    """Computes in Python, holding its lock, for so many milliseconds of the thread's
+    own time.
+    """
 
     work_ms: float
 

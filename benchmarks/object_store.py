@@ -12,7 +12,9 @@ BUCKET = "themis"
 
 
 class CountingServer:
-    """moto's S3 server behind a counter; `credentials` are the environment variables by which it is reached."""
+    """moto's S3 server behind a counter; `credentials` are the environment variables by
+    which it is reached.
+    """
 
     def __init__(self) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
@@ -22,9 +24,13 @@ class CountingServer:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         with self._lock:
-            self._counts[operation(environ["REQUEST_METHOD"], environ.get("QUERY_STRING", ""))] += 1
+            self._counts[
+                operation(environ["REQUEST_METHOD"], environ.get("QUERY_STRING", ""))
+            ] += 1
         return self._application(environ, start_response)
 
     def take(self) -> Counter[str]:
@@ -54,8 +60,12 @@ def counting_s3() -> Iterator[CountingServer]:
         "AWS_ENDPOINT_URL": endpoint,
     }
     try:
-        with suppress(FileExistsError):  # moto's servers of one process share their buckets
-            s3fs.S3FileSystem(key="bench", secret="bench", endpoint_url=endpoint).mkdir(BUCKET)
+        with suppress(
+            FileExistsError
+        ):  # moto's servers of one process share their buckets
+            s3fs.S3FileSystem(key="bench", secret="bench", endpoint_url=endpoint).mkdir(
+                BUCKET
+            )
         server.take()
         yield server
     finally:

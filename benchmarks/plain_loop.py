@@ -1,4 +1,6 @@
-"""What the engine is measured against: `llama_cpp.Llama` called for one prompt after another, and the machine."""
+"""What the engine is measured against: `llama_cpp.Llama` called for one prompt after
+another, and the machine.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ import numpy as np
 
 
 class PlainLoop:
-    """`Llama` with its own settings, and texts that do not end early, so that every text has the same length."""
+    """`Llama` with its own settings, and texts that do not end early, so that every
+    text has the same length.
+    """
 
     def __init__(self, path: Path) -> None:
         import llama_cpp
@@ -35,14 +39,19 @@ class PlainLoop:
         return bool(llama_cpp.llama_vocab_is_eog(self._llama._model.vocab, token))
 
 
-def machine_bound(weights: Any, *, prompt_tokens: int, steps: int, width: int, texts: int) -> dict[str, float]:
-    """The seconds this machine needs at NumPy's rates, measured here and now: for the arithmetic in float32, or for
-    reading the weights once a step, whichever is more.
+def machine_bound(
+    weights: Any, *, prompt_tokens: int, steps: int, width: int, texts: int
+) -> dict[str, float]:
+    """The seconds this machine needs at NumPy's rates, measured here and now: for the
+    arithmetic in float32, or for reading the weights once a step, whichever is more.
     """
-    from themis_lib.cores import cores
+    from themis_lib.cpus import cores
 
     llama = weights.llama
-    weight_count, weight_bytes = llama.llama_model_n_params(weights.model), llama.llama_model_size(weights.model)
+    weight_count, weight_bytes = (
+        llama.llama_model_n_params(weights.model),
+        llama.llama_model_size(weights.model),
+    )
     flops = 2.0 * weight_count * (prompt_tokens + texts * steps)
     flops_per_s, bytes_per_s, threads = _arithmetic(), _bandwidth(), cores()
     read = weight_bytes * (steps * -(-texts // width) + texts)

@@ -20,40 +20,62 @@ _PREFECT_SETTINGS = {
 }
 
 
-def fresh(job: str, *, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:
+def fresh(
+    job: str, *, environment: Mapping[str, str] | None = None, **arguments: Any
+) -> Any:
     """What a function of `jobs.py` returns when it is called in a process of its own."""
-    output = python("-m", "benchmarks.jobs", job, json.dumps(arguments), environment=environment)
+    output = python(
+        "-m", "benchmarks.jobs", job, json.dumps(arguments), environment=environment
+    )
     return json.loads(output.splitlines()[-1])
 
 
 def run_seconds(job: str, *, computed: int, **arguments: Any) -> float:
-    """The seconds of a run in a process of its own, once it is sure that it did the work to be measured."""
+    """The seconds of a run in a process of its own, once it is sure that it did the
+    work to be measured.
+    """
     outcome = fresh(job, **arguments)
     if outcome["computed"] != computed:
-        raise RuntimeError(f"{job} {arguments} computed {outcome['computed']} rows instead of {computed}")
+        raise RuntimeError(
+            f"{job} {arguments} computed {outcome['computed']} rows instead of {computed}"
+        )
     return float(outcome["seconds"])
 
 
-def python(*arguments: str, environment: Mapping[str, str] | None = None, codes: tuple[int, ...] = (0,)) -> str:
-    """The output of a Python process at the root of the repository. Raises `RuntimeError` on other exit codes."""
+def python(
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    codes: tuple[int, ...] = (0,),
+) -> str:
+    """The output of a Python process at the root of the repository. Raises
+    `RuntimeError` on other exit codes.
+    """
     root = Path(__file__).parent.parent
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode not in codes:
-        raise RuntimeError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A temporary folder; removed even while a process that was killed lets go of its files."""
+    """A temporary folder; removed even while a process that was killed lets go of its
+    files.
+    """
     with TemporaryDirectory(prefix="themis-bench-", ignore_cleanup_errors=True) as path:
         yield Path(path)
 
 
 @contextmanager
 def prefect_environment() -> Iterator[dict[str, str]]:
-    """An environment with a Prefect home of its own; a server that is started under it ends with the block."""
+    """An environment with a Prefect home of its own; a server that is started under it
+    ends with the block.
+    """
     with folder() as home:
         environment = {**os.environ, **_PREFECT_SETTINGS, "PREFECT_HOME": str(home)}
         environment.pop("PREFECT_API_URL", None)

@@ -1,4 +1,6 @@
-"""A provider that repeats what it was asked, after a while: python -m benchmarks.provider_server 0.05."""
+"""A provider that repeats what it was asked, after a while: python -m
+benchmarks.provider_server 0.05.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,12 @@ async def serve(wait_s: float) -> None:
         asked = await request.json()
         await asyncio.sleep(wait_s)
         message = {"role": "assistant", "content": asked["messages"][-1]["content"]}
-        return web.json_response({**_REPLY, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+        return web.json_response(
+            {
+                **_REPLY,
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            }
+        )
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", answer)

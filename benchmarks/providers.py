@@ -1,4 +1,6 @@
-"""What a provider's adapter costs beside the provider: many short requests to a server in a process of its own."""
+"""What a provider's adapter costs beside the provider: many short requests to a server
+in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.in_process import STAGES
-from benchmarks.processes import best, folder, fresh, prefect_environment, python, run_seconds
+from benchmarks.processes import (
+    best,
+    folder,
+    fresh,
+    prefect_environment,
+    python,
+    run_seconds,
+)
 from benchmarks.report import Aim, Report
 
 _REQUESTS = 1_000
@@ -25,23 +34,51 @@ def measure(*, quick: bool) -> Report:
     with folder() as data, provider() as url, prefect_environment() as environment:
         path = data / "cases.jsonl"
         fresh("write_cases", path=str(path), cases=_MANY)
-        address = python("-m", "flows.server", "start", environment=environment).split()[-1]
+        address = python(
+            "-m", "flows.server", "start", environment=environment
+        ).split()[-1]
         server = {"api_url": f"{address}/api", "environment": environment}
         _turn(path, url, 1, server)  # the server's own first time
-        start, turn = (best([_turn(path, url, cases, server) for _ in range(repeats)]) for cases in (1, _REQUESTS))
+        start, turn = (
+            best([_turn(path, url, cases, server) for _ in range(repeats)])
+            for cases in (1, _REQUESTS)
+        )
         peaks = [_peak_bytes(path, url, cases) for cases in (_FEW, _MANY)]
     ideal_s = _REQUESTS / _CONCURRENCY * _WAIT_S
     rows: list[dict[str, Any]] = []
     for what in ("in process", "under Prefect"):
         beyond_s = turn[what] - start[what]
         overhead_ms = 1000 * (beyond_s - ideal_s) / _REQUESTS
-        rows.append({"what": what, "seconds": turn[what], "start_s": start[what], "beyond_start_s": beyond_s,
-                     "ideal_s": ideal_s, "overhead_ms_per_request": overhead_ms})  # fmt: skip
-    cached = {"what": "in process, cached", "seconds": turn["cached"], "start_s": start["cached"]}
+        rows.append(
+            {
+                "what": what,
+                "seconds": turn[what],
+                "start_s": start[what],
+                "beyond_start_s": beyond_s,
+                "ideal_s": ideal_s,
+                "overhead_ms_per_request": overhead_ms,
+            }
+        )
+    cached = {
+        "what": "in process, cached",
+        "seconds": turn["cached"],
+        "start_s": start["cached"],
+    }
     rows.append({**dict.fromkeys(rows[0]), **cached})
     loop_s = turn["plain loop"]
-    plain = {"what": "the SDK in a plain loop", "seconds": loop_s, "beyond_start_s": loop_s, "ideal_s": ideal_s}
-    rows.append({**dict.fromkeys(rows[0]), **plain, "overhead_ms_per_request": 1000 * (loop_s - ideal_s) / _REQUESTS})
+    plain = {
+        "what": "the SDK in a plain loop",
+        "seconds": loop_s,
+        "beyond_start_s": loop_s,
+        "ideal_s": ideal_s,
+    }
+    rows.append(
+        {
+            **dict.fromkeys(rows[0]),
+            **plain,
+            "overhead_ms_per_request": 1000 * (loop_s - ideal_s) / _REQUESTS,
+        }
+    )
     grown_kb = (peaks[1] - peaks[0]) / (_MANY - _FEW) / 1e3
     return Report(
         how=f"{_REQUESTS} requests of {1000 * _WAIT_S:.0f} ms, {_CONCURRENCY} at a time, by the adapter `openai` to a "
@@ -62,7 +99,9 @@ def measure(*, quick: bool) -> Report:
 def provider() -> Iterator[str]:
     """The address of a server that ends with the block."""
     command = [sys.executable, "-m", "benchmarks.provider_server", str(_WAIT_S)]
-    with subprocess.Popen(command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().strip()
@@ -74,21 +113,36 @@ def _turn(path: Path, url: str, cases: int, server: dict[str, Any]) -> dict[str,
     with folder() as store, folder() as flow_store:
         job = _job(path, url, cases)
         return {
-            "in process": run_seconds("in_process", computed=STAGES * cases, **job, store=str(store)),
+            "in process": run_seconds(
+                "in_process", computed=STAGES * cases, **job, store=str(store)
+            ),
             "cached": run_seconds("in_process", computed=0, **job, store=str(store)),
-            "plain loop": fresh("plain_sdk_loop", url=url, requests=cases, width=_CONCURRENCY),
+            "plain loop": fresh(
+                "plain_sdk_loop", url=url, requests=cases, width=_CONCURRENCY
+            ),
             "under Prefect": run_seconds(
-                "through_flow", computed=STAGES * cases, **job, **server, store=str(flow_store)
+                "through_flow",
+                computed=STAGES * cases,
+                **job,
+                **server,
+                store=str(flow_store),
             ),
         }
 
 
 def _peak_bytes(path: Path, url: str, cases: int) -> int:
     with folder() as store:
-        return int(fresh("in_process", **_job(path, url, cases), store=str(store))["peak_bytes"])
+        return int(
+            fresh("in_process", **_job(path, url, cases), store=str(store))[
+                "peak_bytes"
+            ]
+        )
 
 
 def _job(path: Path, url: str, cases: int) -> dict[str, Any]:
     generator = f"{{use: openai, model: waiting, api_mode: chat_completions, base_url: '{url}'}}"
-    settings = [f"generation.generator={generator}", f"runtime.max_concurrency={_CONCURRENCY}"]
+    settings = [
+        f"generation.generator={generator}",
+        f"runtime.max_concurrency={_CONCURRENCY}",
+    ]
     return {"data": str(path), "cases": cases, "settings": settings}

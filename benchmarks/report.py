@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from themis_lib.cores import cores
+from themis_lib.cpus import cores
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Aim:
 
 @dataclass(frozen=True)
 class Report:
-    """Rows of named numbers, how they were measured, and the aims beside them; `parts` are printed below."""
+    """Rows of named numbers, how they were measured, and the aims beside them; `parts`
+    are printed below.
+    """
 
     how: str
     rows: Sequence[dict[str, Any]]
@@ -43,18 +45,34 @@ class Report:
 
 
 def print_report(name: str, report: Report, console: Console) -> None:
-    table = Table(box=box.SIMPLE_HEAD, title=Text(name, style="bold"), title_justify="left", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=Text(name, style="bold"),
+        title_justify="left",
+        pad_edge=False,
+    )
     for column, value in report.rows[0].items():
-        table.add_column(column.replace("_", " "), justify="left" if isinstance(value, str) else "right")
+        table.add_column(
+            column.replace("_", " "),
+            justify="left" if isinstance(value, str) else "right",
+        )
     for row in report.rows:
         table.add_row(*map(_shown, row.values()))
-    console.print("", table, Text(report.how, style="dim"), *map(Text, map(str, report.aims)), sep="\n")
+    console.print(
+        "",
+        table,
+        Text(report.how, style="dim"),
+        *map(Text, map(str, report.aims)),
+        sep="\n",
+    )
     for part, found in report.parts.items():
         print_report(f"{name}: {part}", found, console)
 
 
 def machine() -> dict[str, str]:
-    """Cores this process may use, the versions that matter, and how busy the machine was beforehand."""
+    """Cores this process may use, the versions that matter, and how busy the machine
+    was beforehand.
+    """
     return {
         "cores": str(cores()),
         "python": platform.python_version(),

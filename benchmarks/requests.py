@@ -21,9 +21,18 @@ def measure(*, quick: bool) -> Report:
         path = data / "cases.jsonl"
         fresh("write_cases", path=str(path), cases=cases)
         environment = {**prefect, **server.credentials}
-        address = python("-m", "flows.server", "start", environment=environment).split()[-1]
+        address = python(
+            "-m", "flows.server", "start", environment=environment
+        ).split()[-1]
         rows = _turns("in_process", path, cases, server, environment=environment)
-        rows += _turns("through_flow", path, cases, server, environment=environment, api_url=f"{address}/api")
+        rows += _turns(
+            "through_flow",
+            path,
+            cases,
+            server,
+            environment=environment,
+            api_url=f"{address}/api",
+        )
     return Report(
         how=f"requests to moto's S3 server on loopback for {cases:,} cases, which are {STAGES} × {cases:,} rows in "
         "shards of 4,096 cases: an empty store, then the same again in a fresh process",
@@ -35,9 +44,16 @@ def measure(*, quick: bool) -> Report:
     )
 
 
-def _turns(job: str, path: Path, cases: int, server: CountingServer, **arguments: Any) -> list[dict[str, Any]]:
+def _turns(
+    job: str, path: Path, cases: int, server: CountingServer, **arguments: Any
+) -> list[dict[str, Any]]:
     """A run on an empty store and another on what it left, with the requests of each."""
-    job_arguments = {"data": str(path), "cases": cases, "store": f"s3://{BUCKET}/{job}", **arguments}
+    job_arguments = {
+        "data": str(path),
+        "cases": cases,
+        "store": f"s3://{BUCKET}/{job}",
+        **arguments,
+    }
     rows = []
     for name, computed in (("cold", STAGES * cases), ("warm", 0)):
         server.take()
@@ -47,4 +63,8 @@ def _turns(job: str, path: Path, cases: int, server: CountingServer, **arguments
 
 
 def _row(name: str, counts: Counter[str]) -> dict[str, Any]:
-    return {"run": name, "requests": counts.total(), **{operation: counts[operation] for operation in _OPERATIONS}}
+    return {
+        "run": name,
+        "requests": counts.total(),
+        **{operation: counts[operation] for operation in _OPERATIONS},
+    }

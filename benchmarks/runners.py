@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.processes import best, folder, fresh, prefect_environment, python
 from benchmarks.report import Aim, Report
-from themis_lib.cores import cores
+from themis_lib.cpus import cores
 
 _RUNNERS = ("threads", "processes", "dask")
 _CASES, _QUICK_CASES, _REPEATS = 1_000, 200, 2
@@ -18,14 +18,31 @@ def measure(*, quick: bool) -> Report:
     with folder() as data, prefect_environment() as environment:
         path = data / "cases.jsonl"
         fresh("write_cases", path=str(path), cases=cases)
-        address = python("-m", "flows.server", "start", environment=environment).split()[-1]
-        job = {"data": str(path), "cases": cases, "work_ms": _MS, "api_url": f"{address}/api"}
+        address = python(
+            "-m", "flows.server", "start", environment=environment
+        ).split()[-1]
+        job = {
+            "data": str(path),
+            "cases": cases,
+            "work_ms": _MS,
+            "api_url": f"{address}/api",
+        }
         for runner in _RUNNERS:
-            _seconds(runner, {**job, "cases": 1}, environment)  # the server's own first time
-        turns = best([{runner: _seconds(runner, job, environment) for runner in _RUNNERS} for _ in range(repeats)])
+            _seconds(
+                runner, {**job, "cases": 1}, environment
+            )  # the server's own first time
+        turns = best(
+            [
+                {runner: _seconds(runner, job, environment) for runner in _RUNNERS}
+                for _ in range(repeats)
+            ]
+        )
         start = best(
             [
-                {runner: _seconds(runner, {**job, "cases": 2}, environment) for runner in _RUNNERS}
+                {
+                    runner: _seconds(runner, {**job, "cases": 2}, environment)
+                    for runner in _RUNNERS
+                }
                 for _ in range(repeats)
             ]
         )
@@ -34,11 +51,20 @@ def measure(*, quick: bool) -> Report:
         f"whose metric computes for {_MS:g} ms in Python, {cores()} workers; the start is the time of two cases, that "
         "of the workers included; imports not included",
         rows=[_row(runner, turns, start) for runner in _RUNNERS],
-        aims=[Aim("times faster with processes than with threads", _gain(turns, "processes"), 1, at_least=True)],
+        aims=[
+            Aim(
+                "times faster with processes than with threads",
+                _gain(turns, "processes"),
+                1,
+                at_least=True,
+            )
+        ],
     )
 
 
-def _row(runner: str, turns: dict[str, float], start: dict[str, float]) -> dict[str, Any]:
+def _row(
+    runner: str, turns: dict[str, float], start: dict[str, float]
+) -> dict[str, Any]:
     beyond = {name: turns[name] - start[name] for name in turns}
     return {
         "runner": runner,
@@ -55,7 +81,15 @@ def _gain(seconds: dict[str, float], runner: str) -> float:
 
 def _seconds(runner: str, job: dict[str, Any], environment: dict[str, str]) -> float:
     with folder() as store:
-        outcome = fresh("busy_metric", **job, store=str(store), runner=runner, environment=environment)
+        outcome = fresh(
+            "busy_metric",
+            **job,
+            store=str(store),
+            runner=runner,
+            environment=environment,
+        )
     if outcome["scored"] != job["cases"]:
-        raise RuntimeError(f"{runner} scored {outcome['scored']} rows instead of {job['cases']}")
+        raise RuntimeError(
+            f"{runner} scored {outcome['scored']} rows instead of {job['cases']}"
+        )
     return float(outcome["seconds"])

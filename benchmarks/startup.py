@@ -1,4 +1,6 @@
-"""How long it takes until something happens: the import, the first generated row, the end of a small run."""
+"""How long it takes until something happens: the import, the first generated row, the
+end of a small run.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,17 @@ def measure(*, quick: bool) -> Report:
     repeats = 1 if quick else _REPEATS
     imports = median(fresh("import_library") for _ in range(_IMPORTS))
     rounds = [_round() for _ in range(repeats)]
-    rows: list[dict[str, Any]] = [{"what": "import themis_lib", "first_row_s": None, "exit_s": imports}]
+    rows: list[dict[str, Any]] = [
+        {"what": "import themis_lib", "first_row_s": None, "exit_s": imports}
+    ]
     for what in rounds[0]:
         first, ended = zip(*(times[what] for times in rounds), strict=True)
         rows.append(
-            {"what": what, "first_row_s": median(first) if None not in first else None, "exit_s": median(ended)}
+            {
+                "what": what,
+                "first_row_s": median(first) if None not in first else None,
+                "exit_s": median(ended),
+            }
         )
     return Report(
         how=f"median of {_IMPORTS} imports, timed inside, and of {repeats} of each run, from the start of the process "
@@ -41,7 +49,12 @@ def measure(*, quick: bool) -> Report:
 
 
 def _round() -> dict[str, tuple[float | None, float]]:
-    with folder() as first, folder() as second, folder() as third, prefect_environment() as environment:
+    with (
+        folder() as first,
+        folder() as second,
+        folder() as third,
+        prefect_environment() as environment,
+    ):
         return {
             "Experiment.run, in process": _times(_IN_PROCESS, first, environment),
             "flows.run, no server yet": _times(_FLOW, second, environment),
@@ -50,12 +63,24 @@ def _round() -> dict[str, tuple[float | None, float]]:
         }
 
 
-def _times(command: tuple[str, ...], store: Path, environment: Mapping[str, str]) -> tuple[float | None, float]:
-    """Seconds to the first row and to the exit; no row is generated when all are in the store."""
+def _times(
+    command: tuple[str, ...], store: Path, environment: Mapping[str, str]
+) -> tuple[float | None, float]:
+    """Seconds to the first row and to the exit; no row is generated when all are in the
+    store.
+    """
     with folder() as stamps:
         stamp = stamps / "first_row"
         generator = f"generation.generator={{use: 'benchmarks.generators:Stamped', path: '{stamp}'}}"
         began = time.time()
-        python(*command, generator, f"storage.store={store}", environment=environment, codes=(0, _WITH_FAILED_ROWS))
+        python(
+            *command,
+            generator,
+            f"storage.store={store}",
+            environment=environment,
+            codes=(0, _WITH_FAILED_ROWS),
+        )
         ended = time.time()
-        return float(stamp.read_text()) - began if stamp.exists() else None, ended - began
+        return float(
+            stamp.read_text()
+        ) - began if stamp.exists() else None, ended - began

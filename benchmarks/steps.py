@@ -1,6 +1,8 @@
-"""Where the seconds of one `python -m flows.run` go, from the start of the process to its exit.
+"""Where the seconds of one `python -m flows.run` go, from the start of the process to
+its exit.
 
-The times within a run are the server's own records of it: flow run, task runs, artifacts.
+The times within a run are the server's own records of it: flow run, task runs,
+artifacts.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from benchmarks.processes import folder, prefect_environment, python
 from benchmarks.report import Aim, Report
 
 _CASES, _REPEATS = 10_000, 5
-#: What a run imports, also where it does so late: pyarrow brings pandas, and Prefect FastAPI.
+#: What a run imports, also where it does so late: pyarrow brings pandas, and Prefect
+#: FastAPI.
 _IMPORTS = """
 import gc, time
 gc.disable()
@@ -46,7 +49,10 @@ def measure(path: Path, *, quick: bool) -> Report:
         api_url = _server(environment, "start")
         with folder() as store:
             _steps(path, _CASES, store, environment, api_url)
-            cached = [_steps(path, _CASES, store, environment, api_url) for _ in range(repeats)]
+            cached = [
+                _steps(path, _CASES, store, environment, api_url)
+                for _ in range(repeats)
+            ]
         small = []
         for _ in range(repeats):
             with folder() as store:
@@ -64,8 +70,17 @@ def measure(path: Path, *, quick: bool) -> Report:
     return Report(
         how=f"the quickest of {repeats} runs of each kind ({len(temporary)} that start the server) of benchmarks/"
         "demo.yaml, by the command line; imports are timed alone, in a process of their own",
-        rows=[{"step": name, **{column: steps[name] for column, steps in columns.items()}} for name in names],
-        aims=[Aim(f"seconds of a fully cached run of {_CASES:,} rows, server running", _quickest(cached)["in all"], 3)],
+        rows=[
+            {"step": name, **{column: steps[name] for column, steps in columns.items()}}
+            for name in names
+        ],
+        aims=[
+            Aim(
+                f"seconds of a fully cached run of {_CASES:,} rows, server running",
+                _quickest(cached)["in all"],
+                3,
+            )
+        ],
     )
 
 
@@ -75,16 +90,29 @@ def _first_of_all(path: Path) -> dict[str, float]:
 
 
 def _steps(
-    path: Path, cases: int, store: Path, environment: Mapping[str, str], api_url: str | None
+    path: Path,
+    cases: int,
+    store: Path,
+    environment: Mapping[str, str],
+    api_url: str | None,
 ) -> dict[str, float]:
     began = time.time()
     output = python(
-        "-m", "flows.run", EXPERIMENT, f"datasets.0.path={path}", "--store", str(store), "--limit", str(cases),
+        "-m",
+        "flows.run",
+        EXPERIMENT,
+        f"datasets.0.path={path}",
+        "--store",
+        str(store),
+        "--limit",
+        str(cases),
         environment=environment,
-    )  # fmt: skip
+    )
     exited = time.time()
     flow_run_id = re.findall(r"flow-run/([0-9a-f-]{36})", output)[0]
-    times = dict(_times(api_url or _server(environment, "status"), flow_run_id), exit=exited)
+    times = dict(
+        _times(api_url or _server(environment, "status"), flow_run_id), exit=exited
+    )
     steps, before = {}, began
     for name, step in _STEPS.items():
         steps[step], before = times[name] - before, times[name]
@@ -99,11 +127,20 @@ def _import_seconds(environment: Mapping[str, str]) -> float:
 def _times(api_url: str, flow_run_id: str) -> Iterator[tuple[str, float]]:
     """When what ends each step happened."""
     flow_run = _asked(f"{api_url}/flow_runs/{flow_run_id}")
-    yield from (("created", _seconds(flow_run["created"])), ("ended", _seconds(flow_run["end_time"])))
+    yield from (
+        ("created", _seconds(flow_run["created"])),
+        ("ended", _seconds(flow_run["end_time"])),
+    )
     of_run = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
     tasks = _asked(f"{api_url}/task_runs/filter", of_run)
     ends = [_seconds(task["end_time"]) for task in tasks]
-    yield from (("first", min(_seconds(task["start_time"] or task["end_time"]) for task in tasks)), ("last", max(ends)))
+    yield from (
+        (
+            "first",
+            min(_seconds(task["start_time"] or task["end_time"]) for task in tasks),
+        ),
+        ("last", max(ends)),
+    )
     for artifact in _asked(f"{api_url}/artifacts/filter", of_run):
         if artifact["type"] in ("progress", "table"):
             yield artifact["type"], _seconds(artifact["created"])
@@ -111,7 +148,9 @@ def _times(api_url: str, flow_run_id: str) -> Iterator[tuple[str, float]]:
 
 def _asked(address: str, question: Any = None) -> Any:
     body = None if question is None else json.dumps(question).encode()
-    with urlopen(Request(address, data=body, headers={"Content-Type": "application/json"})) as answer:
+    with urlopen(
+        Request(address, data=body, headers={"Content-Type": "application/json"})
+    ) as answer:
         return json.load(answer)
 
 
@@ -120,7 +159,10 @@ def _seconds(text: str) -> float:
 
 
 def _server(environment: Mapping[str, str], action: str) -> str:
-    return python("-m", "flows.server", action, environment=environment).split()[-1] + "/api"
+    return (
+        python("-m", "flows.server", action, environment=environment).split()[-1]
+        + "/api"
+    )
 
 
 def _quickest(runs: list[dict[str, float]]) -> dict[str, float]:

@@ -28,7 +28,14 @@ def measure(*, quick: bool) -> Report:
     for name, settings in _METRICS.items():
         metric = {"use": f"builtin/{name.partition(',')[0]}", **settings}
         seconds = fresh("score_texts", metric=metric, rows=rows)
-        found.append({"metric": name, "rows": rows, "seconds": seconds, "ms_per_row": 1000 * seconds / rows})
+        found.append(
+            {
+                "metric": name,
+                "rows": rows,
+                "seconds": seconds,
+                "ms_per_row": 1000 * seconds / rows,
+            }
+        )
     return Report(
         how="scores alone, in one process after the library was imported; texts of "
         f"{_WORDS} words against one reference, JSON texts of as many, embeddings of 26 numbers, and LaTeX answers of "
@@ -52,7 +59,10 @@ def pair(use: str, number: int) -> tuple[Any, Any]:
 
 def letters(texts: list[str]) -> list[list[float]]:
     """How often each letter stands in each text."""
-    return [[float(text.count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+    return [
+        [float(text.count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"]
+        for text in texts
+    ]
 
 
 def _word(draw: random.Random) -> str:
@@ -61,5 +71,12 @@ def _word(draw: random.Random) -> str:
 
 def _answer(draw: random.Random) -> str:
     a, b, c = (draw.randint(1, 999) for _ in range(3))
-    forms = [rf"\frac{{{a}}}{{{b}}}", rf"{a} \sqrt{{{b}}}", f"{a} x^2 + {b} x - {c}", f"({a}, {b}]", f"{a}.{b}", f"{a}"]
+    forms = [
+        rf"\frac{{{a}}}{{{b}}}",
+        rf"{a} \sqrt{{{b}}}",
+        f"{a} x^2 + {b} x - {c}",
+        f"({a}, {b}]",
+        f"{a}.{b}",
+        f"{a}",
+    ]
     return draw.choice(forms)

@@ -2,8 +2,9 @@
 
     python -m deployments.serve [--experiment EXPERIMENT.yaml] [--cron "0 3 * * *"] [--at-once N]
 
-It uses the server at PREFECT_API_URL; where none is set, a small local one that it starts or reuses. It serves until
-Ctrl-C, which stops what it runs; the next run of an experiment goes on from its store.
+It uses the server at PREFECT_API_URL; where none is set, a small local one that it
+starts or reuses. It serves until Ctrl-C, which stops what it runs; the next run of an
+experiment goes on from its store.
 """
 
 from __future__ import annotations
@@ -39,26 +40,46 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def serve(
-    experiment: Annotated[str | None, typer.Option(help="The experiment that the form suggests.")] = None,
-    cron: Annotated[str | None, typer.Option(help="Run it on this schedule (UTC) as long as this serves.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="The experiment that the form suggests.")
+    ] = None,
+    cron: Annotated[
+        str | None,
+        typer.Option(help="Run it on this schedule (UTC) as long as this serves."),
+    ] = None,
     at_once: Annotated[int, typer.Option(help="Runs at a time; the others wait.")] = 1,
 ) -> None:
     """Serve the evaluation flow to the Prefect UI until Ctrl-C."""
     if cron and not experiment:
-        raise typer.BadParameter("a schedule needs an --experiment to run", param_hint="--cron")
+        raise typer.BadParameter(
+            "a schedule needs an --experiment to run", param_hint="--cron"
+        )
     if experiment and not Path(experiment).is_file():
-        raise typer.BadParameter(f"there is no file {experiment!r}", param_hint="--experiment")
+        raise typer.BadParameter(
+            f"there is no file {experiment!r}", param_hint="--experiment"
+        )
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     address = server_address()
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: address}):
-        asyncio.run(serve_flow(address.removesuffix("/api"), experiment=experiment, cron=cron, at_once=at_once))
+        asyncio.run(
+            serve_flow(
+                address.removesuffix("/api"),
+                experiment=experiment,
+                cron=cron,
+                at_once=at_once,
+            )
+        )
 
 
-async def serve_flow(page: str, *, experiment: str | None, cron: str | None, at_once: int) -> None:
-    """Serve the flow; its schedule is paused when this ends, since nothing would run it."""
+async def serve_flow(
+    page: str, *, experiment: str | None, cron: str | None, at_once: int
+) -> None:
+    """Serve the flow; its schedule is paused when this ends, since nothing would run
+    it.
+    """
     from prefect.runner import Runner
     from prefect.types.entrypoint import EntrypointType
 
@@ -75,15 +96,22 @@ async def serve_flow(page: str, *, experiment: str | None, cron: str | None, at_
     )
     runner = Runner(pause_on_shutdown=True, limit=at_once)
     await runner.aadd_deployment(deployment)
-    print(f"Open {page}/deployments, choose `evaluate/{DEPLOYMENT}`, then Run. Ctrl-C ends.", flush=True)
+    print(
+        f"Open {page}/deployments, choose `evaluate/{DEPLOYMENT}`, then Run. Ctrl-C ends.",
+        flush=True,
+    )
     await _until_signal(runner)
 
 
 async def _until_signal(runner: Runner) -> None:
-    """Run what is asked for until a signal to end; then cancel what runs, so that nothing stays `Running`."""
+    """Run what is asked for until a signal to end; then cancel what runs, so that
+    nothing stays `Running`.
+    """
     stop = asyncio.Event()
     serving = asyncio.ensure_future(runner.start())
-    await asyncio.sleep(0)  # the runner installs a handler of its own, which leaves its runs as they are
+    await asyncio.sleep(
+        0
+    )  # the runner installs a handler of its own, which leaves its runs as they are
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopping = asyncio.ensure_future(stop.wait())
@@ -101,7 +129,9 @@ async def create_automations() -> None:
     from prefect.events.schemas.automations import AutomationCore
 
     async with get_client() as client:
-        for content in yaml.safe_load((_HERE / "automations.yaml").read_text(encoding="utf-8"))["automations"]:
+        for content in yaml.safe_load(
+            (_HERE / "automations.yaml").read_text(encoding="utf-8")
+        )["automations"]:
             automation = AutomationCore.model_validate(content)
             if not await client.read_automations_by_name(automation.name):
                 await client.create_automation(automation)

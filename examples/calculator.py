@@ -1,7 +1,7 @@
 """A generator of your own: any object with these members is one, no base class needed.
 
-`CarelessCalculator` adds numbers on paper and forgets some carries, so its scores are neither 0 nor 1. What it
-forgets depends on the seed: samples differ, runs repeat.
+`CarelessCalculator` adds numbers on paper and forgets some carries, so its scores are
+neither 0 nor 1. What it forgets depends on the seed: samples differ, runs repeat.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from themis_lib.core.prompts import render_prompt
 
 @dataclass(frozen=True)
 class CarelessCalculator:
-    """Adds the numbers it finds in the prompt; forgets a carry with probability `carelessness`.
+    """Adds the numbers it finds in the prompt; forgets a carry with probability
+    `carelessness`.
 
-    Asked to "check" its work it is half as careless, so that a prompt is worth evaluating.
+    Asked to "check" its work it is half as careless, so that a prompt is worth
+    evaluating.
     """
 
     carelessness: float = 0.2
@@ -37,11 +39,15 @@ class CarelessCalculator:
         if len(numbers) < 2:
             return GenerationResult(final_output="I see nothing to add.")
         draw = random.Random(f"{ctx.seed}/{case.input}")
-        carelessness = self.carelessness / 2 if "check" in prompt.lower() else self.carelessness
+        carelessness = (
+            self.carelessness / 2 if "check" in prompt.lower() else self.carelessness
+        )
         total = numbers[0]
         for number in numbers[1:]:
             total = _add(total, number, draw, carelessness)
-        return GenerationResult(final_output=f"{' + '.join(map(str, numbers))} makes {total}.\nA: {total:,}")
+        return GenerationResult(
+            final_output=f"{' + '.join(map(str, numbers))} makes {total}.\nA: {total:,}"
+        )
 
 
 def _add(left: int, right: int, draw: random.Random, carelessness: float) -> int:

@@ -1,4 +1,6 @@
-"""The evaluation flow: generate → parse → judge → score → reduce, a task for each shard of each stage."""
+"""The evaluation flow: generate → parse → judge → score → reduce, a task for each shard
+of each stage.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
-from tasks import generate, judge, parse, reduce, score
-from tasks.artifacts import first_label, live_progress, name_run, publish_report, run_label
+from tasks import STAGE_TASKS
+from tasks.artifacts import (
+    first_label,
+    live_progress,
+    name_run,
+    publish_report,
+    run_label,
+)
 from tasks.caching import StoredRows, result_storage
 from tasks.crashed import close_left_behind
 from tasks.events import announce_stop
@@ -25,9 +33,8 @@ from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, ThemisError
 from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
 from themis_lib.comparison.gate_outcomes import judged, not_judged
-from themis_lib.core.drive import run_shards
-from themis_lib.core.pipeline import Stages
-from themis_lib.core.run import Run
+from themis_lib.runs.drive import run_shards
+from themis_lib.runs.run import Run
 
 FLOW = "evaluate"
 
@@ -52,7 +59,9 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
         if parameters.runner != "threads":
             loaded.check_portable()
         opened = loaded.open_store()
-        gates = await asyncio.to_thread(ready_gates, parameters.gates, pipeline=pipeline, store=opened)
+        gates = await asyncio.to_thread(
+            ready_gates, parameters.gates, pipeline=pipeline, store=opened
+        )
         storage = await result_storage(loaded.storage, opened)
         run = Run(pipeline, opened, gates=not_judged(gates))
         return ended(await _carry_out(run, storage, parameters.runner, gates))
@@ -61,26 +70,24 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             await close_lost_tasks(run.run_id)
         return stopped(error, name, run if run and run.begun else None)
     except Exception as error:
-        announce_stop(error, name, None)  # the state is Prefect's own, with a traceback in the log
+        announce_stop(
+            error, name, None
+        )  # the state is Prefect's own, with a traceback in the log
         raise
 
 
-async def _carry_out(run: Run, storage: Path | StoredRows, runner: RunnerName, gates: Sequence[ReadyGate]) -> RunResult:
+async def _carry_out(
+    run: Run, storage: Path | StoredRows, runner: RunnerName, gates: Sequence[ReadyGate]
+) -> RunResult:
     workers = run.pipeline.experiment.runtime.workers
     with task_runner(runner, workers, run.run_id) as place, run:
         register(run)
         observe(run)
         try:
             async with live_progress(run):
-                stages = Stages(
-                    generate=submitting(run, generate, storage=storage, runner=place),
-                    parse=submitting(run, parse, storage=storage, runner=place),
-                    judge=submitting(run, judge, storage=storage, runner=place),
-                    score=submitting(run, score, storage=storage, runner=place),
-                    reduce=submitting(run, reduce, storage=storage, runner=place),
-                )
+                submit = submitting(run, STAGE_TASKS, storage=storage, runner=place)
                 window = max(THREADS, 2 * workers_of(runner, workers))
-                await run_shards(run, stages, window=window, spread=runner != "threads")
+                await run_shards(run, submit, window=window, spread=runner != "threads")
             result = run.finish()
         finally:
             unregister(run)

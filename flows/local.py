@@ -1,4 +1,6 @@
-"""Runs the evaluation flow from this process, and leaves only when the server has recorded how everything ended."""
+"""Runs the evaluation flow from this process, and leaves only when the server has
+recorded how everything ended.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ from flows.parameters import EvaluateParameters
 from flows.server import prefect_home
 from tasks.submit import ended_tasks
 from tasks.worker import OBSERVER
-from themis_lib.core.run import Run
 from themis_lib.errors import ConfigError, ThemisError, describe
+from themis_lib.runs.run import Run
 
 _RECORDING_TIMEOUT_S = 30
 #: The same after a Ctrl-C, when a person waits.
@@ -55,8 +57,12 @@ class Outcome:
     flow_run_id: UUID | None
 
 
-async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callable[[Run], None]) -> Outcome:
-    """Run the flow against a server. Raises what stopped it: `InputError`, `FatalError`, `ServerGoneError`, …"""
+async def run_to_end(
+    api_url: str, parameters: dict[str, Any], *, follow: Callable[[Run], None]
+) -> Outcome:
+    """Run the flow against a server. Raises what stopped it: `InputError`,
+    `FatalError`, `ServerGoneError`, …
+    """
     runs: list[Run] = []
     flow_run_ids: list[UUID] = []
 
@@ -74,15 +80,25 @@ async def run_to_end(api_url: str, parameters: dict[str, Any], *, follow: Callab
     try:
         with temporary_settings(settings):
             await _check_server(api_url)
-            state: State[Any] = await evaluate(EvaluateParameters(**parameters), return_state=True)
+            state: State[Any] = await evaluate(
+                EvaluateParameters(**parameters), return_state=True
+            )
             flow_run_id = state.state_details.flow_run_id
             if runs and flow_run_id:
-                await _recorded(flow_run_id, ended_tasks(runs[-1].run_id), within_s=_RECORDING_TIMEOUT_S)
+                await _recorded(
+                    flow_run_id,
+                    ended_tasks(runs[-1].run_id),
+                    within_s=_RECORDING_TIMEOUT_S,
+                )
             outcome = await state.aresult(raise_on_failure=False)
     except asyncio.CancelledError:  # a Ctrl-C
         if flow_run_ids:
             with contextlib.suppress(httpx.HTTPError), temporary_settings(settings):
-                await _recorded(flow_run_ids[-1], ended_tasks(runs[-1].run_id), within_s=_STOPPING_TIMEOUT_S)
+                await _recorded(
+                    flow_run_ids[-1],
+                    ended_tasks(runs[-1].run_id),
+                    within_s=_STOPPING_TIMEOUT_S,
+                )
         raise
     except httpx.TransportError as error:
         raise ServerGoneError(
@@ -109,18 +125,24 @@ async def _check_server(api_url: str) -> None:
 
 
 def _one_certificate() -> Path:
-    """A file with a single authority: Prefect loads all of them for each client, 25 ms a time, plain HTTP or not."""
+    """A file with a single authority: Prefect loads all of them for each client, 25 ms
+    a time, plain HTTP or not.
+    """
     path = prefect_home() / "themis-one-certificate.pem"
     if not path.exists():
         end = "-----END CERTIFICATE-----"
         first = Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(first[first.index("-----BEGIN") :] + end + "\n", encoding="utf-8")
+        path.write_text(
+            first[first.index("-----BEGIN") :] + end + "\n", encoding="utf-8"
+        )
     return path
 
 
 async def _recorded(flow_run_id: UUID, tasks: int, *, within_s: float) -> None:
-    """Wait until the server has so many tasks of the flow run in its books, and each of them has ended there."""
+    """Wait until the server has so many tasks of the flow run in its books, and each of
+    them has ended there.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await asyncio.to_thread(EventsWorker.drain_all, timeout=within_s)
@@ -131,11 +153,18 @@ async def _recorded(flow_run_id: UUID, tasks: int, *, within_s: float) -> None:
 
 async def _count_ended(client: PrefectClient, flow_run_id: UUID) -> int:
     of_flow_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-    ended = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=list(TERMINAL_STATES))))
+    ended = TaskRunFilter(
+        state=TaskRunFilterState(
+            type=TaskRunFilterStateType(any_=list(TERMINAL_STATES))
+        )
+    )
     count = 0
     while True:
         page = await client.read_task_runs(
-            flow_run_filter=of_flow_run, task_run_filter=ended, limit=_PAGE, offset=count
+            flow_run_filter=of_flow_run,
+            task_run_filter=ended,
+            limit=_PAGE,
+            offset=count,
         )
         count += len(page)
         if len(page) < _PAGE:

@@ -1,4 +1,6 @@
-"""How commands open a store, write files, and say what is wrong with what they were given: in one line, exit code 2."""
+"""How commands open a store, write files, and say what is wrong with what they were
+given: in one line, exit code 2.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from rich.text import Text
 from flows.exit_codes import BAD_INPUT
 from themis_lib import InputError, RunStore
 from themis_lib.core.config import StorageConfig
-from themis_lib.core.store import open_store
 from themis_lib.errors import ConfigError
+from themis_lib.storage.store import open_store
 
 #: Where the examples keep their runs.
 DEFAULT_STORE = "results"
@@ -25,13 +27,20 @@ DEFAULT_STORE = "results"
 StoreUrl = Annotated[str, typer.Option("--store", help="A folder or fsspec URL.")]
 Options = Annotated[
     list[str] | None,
-    typer.Option("--option", help="An option of the filesystem, key=value; ${NAME} reads the environment."),
+    typer.Option(
+        "--option",
+        help="An option of the filesystem, key=value; ${NAME} reads the environment.",
+    ),
 ]
 
 
 def opened(url: str, options: list[str] | None) -> RunStore:
-    """The store at an address. Raises `InputError` where there is none, or nothing in it."""
-    store = open_store(*StorageConfig(store=url, parameters=_parameters(options or [])).resolved())
+    """The store at an address. Raises `InputError` where there is none, or nothing in
+    it.
+    """
+    store = open_store(
+        *StorageConfig(store=url, parameters=_parameters(options or [])).resolved()
+    )
     if not store.list("rows") and not store.list("runs"):
         raise InputError(f"store {url!r} has no rows and no runs")
     return store
@@ -39,7 +48,9 @@ def opened(url: str, options: list[str] | None) -> RunStore:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Say an `InputError` of the block, or what is wrong with a table that it reads, in one line and exit."""
+    """Say an `InputError` of the block, or what is wrong with a table that it reads, in
+    one line and exit.
+    """
     try:
         yield
     except InputError as error:
@@ -51,7 +62,9 @@ def one_line_errors() -> Iterator[None]:
         problem = f"a file of the store cannot be used ({said}); `python -m flows.store check` looks at every one"
     else:
         return
-    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), problem), soft_wrap=True)
+    Console(stderr=True).print(
+        Text.assemble(("error: ", "bold red"), problem), soft_wrap=True
+    )
     raise typer.Exit(BAD_INPUT)
 
 
@@ -60,7 +73,9 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{str(path)!r} cannot be written: {error.strerror}") from None
+        raise ConfigError(
+            f"{str(path)!r} cannot be written: {error.strerror}"
+        ) from None
 
 
 def _parameters(options: list[str]) -> dict[str, Any]:

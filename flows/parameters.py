@@ -13,7 +13,9 @@ from themis_lib import Experiment
 
 
 def _without_nulls(schema: dict[str, Any]) -> None:
-    """Leave null out of the schema as a default: the form then sends nothing for a field that is left empty."""
+    """Leave null out of the schema as a default: the form then sends nothing for a
+    field that is left empty.
+    """
     for field in schema["properties"].values():
         if field.get("default", "") is None:
             del field["default"]
@@ -29,7 +31,8 @@ class EvaluateParameters(BaseModel):
         description="The experiment's YAML file, as the machine that runs it sees it, such as examples/demo.yaml",
     )
     store: str | SkipJsonSchema[None] = Field(
-        default=None, description="Where rows and runs are kept: a folder, s3://bucket/path, any fsspec URL"
+        default=None,
+        description="Where rows and runs are kept: a folder, s3://bucket/path, any fsspec URL",
     )
     limit: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
         default=None, description="Only the first cases of each dataset"
@@ -38,7 +41,8 @@ class EvaluateParameters(BaseModel):
         default="reduce", title="Until stage", description="The last stage to run"
     )
     runner: RunnerName = Field(
-        default="threads", description="Where shards are computed: in this process, in processes, or on a cluster"
+        default="threads",
+        description="Where shards are computed: in this process, in processes, or on a cluster",
     )
     workers: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
         default=None, description="How many shards at once"
@@ -54,19 +58,31 @@ class EvaluateParameters(BaseModel):
         "by 0.02'; by interval, so that a gate may also find that the data cannot tell",
     )
     overrides: list[str] = Field(
-        default_factory=list, description="Settings to replace, such as generation.generator.temperature=0.2"
+        default_factory=list,
+        description="Settings to replace, such as generation.generator.temperature=0.2",
     )
 
     def load(self) -> Experiment:
-        """The experiment as it is asked for. Raises `ConfigError` that names the file and the setting."""
-        return load_experiment(**self.model_dump(exclude={"until_stage", "runner", "gates"}))
+        """The experiment as it is asked for. Raises `ConfigError` that names the file
+        and the setting.
+        """
+        return load_experiment(
+            **self.model_dump(exclude={"until_stage", "runner", "gates"})
+        )
 
 
 def load_experiment(
-    experiment: str, *, store: str | None, limit: int | None, max_cost: float | None, workers: int | None,
+    experiment: str,
+    *,
+    store: str | None,
+    limit: int | None,
+    max_cost: float | None,
+    workers: int | None,
     overrides: Iterable[str],
-) -> Experiment:  # fmt: skip
-    """The experiment in a YAML file with what was asked for beside it. Raises `ConfigError`."""
+) -> Experiment:
+    """The experiment in a YAML file with what was asked for beside it. Raises
+    `ConfigError`.
+    """
     settings = list(overrides)
     settings += [f"storage.store={store}"] if store else []
     settings += [f"cost.max_cost={max_cost}"] if max_cost is not None else []

@@ -3,9 +3,10 @@
     python -m flows.report RUN [--store URL] [--option KEY=VALUE …] [--format html|markdown|csv|latex]
                                [--output FILE]
 
-RUN is a run's id, the beginning of one, `last`, or an experiment's name for its latest run. HTML is written beside the
-run's tables unless `--output` says otherwise, and its address printed; the other formats are printed: Markdown is a
-whole report, CSV and LaTeX are the summary as a table. Exit codes: 0 good, 2 bad input.
+RUN is a run's id, the beginning of one, `last`, or an experiment's name for its latest
+run. HTML is written beside the run's tables unless `--output` says otherwise, and its
+address printed; the other formats are printed: Markdown is a whole report, CSV and
+LaTeX are the summary as a table. Exit codes: 0 good, 2 bad input.
 """
 
 from __future__ import annotations
@@ -15,12 +16,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from flows.opening import DEFAULT_STORE, Options, StoreUrl, one_line_errors, opened, write_text
+from flows.opening import (
+    DEFAULT_STORE,
+    Options,
+    StoreUrl,
+    one_line_errors,
+    opened,
+    write_text,
+)
 from themis_lib import RunResult, SummaryRow
-from themis_lib.core.find_run import find_run
 from themis_lib.report.exports import csv_table, latex_table
 from themis_lib.report.html import report_html, write_report
 from themis_lib.report.markdown import SUMMARY_HEADINGS, markdown_report, summary_cells
+from themis_lib.runs.find_run import find_run
 
 _Format = Literal["html", "markdown", "csv", "latex"]
 
@@ -29,13 +37,25 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's id, the beginning of one, `last`, or an experiment's name.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run's id, the beginning of one, `last`, or an experiment's name."
+        ),
+    ],
     store: StoreUrl = DEFAULT_STORE,
     option: Options = None,
-    form: Annotated[_Format, typer.Option("--format", help="A page, a report, or the summary as a table.")] = "html",
-    output: Annotated[Path | None, typer.Option(help="The file to write, in place of printing it.")] = None,
+    form: Annotated[
+        _Format,
+        typer.Option("--format", help="A page, a report, or the summary as a table."),
+    ] = "html",
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write, in place of printing it.")
+    ] = None,
 ) -> None:
-    """Report a run: summary, distributions, cost, failures, identity and every case, as one HTML file or otherwise."""
+    """Report a run: summary, distributions, cost, failures, identity and every case, as
+    one HTML file or otherwise.
+    """
     with one_line_errors():
         result = find_run(opened(store, option), run)
         if output is not None:
@@ -53,9 +73,14 @@ def _text(result: RunResult, form: _Format) -> str:
     if form == "markdown":
         return markdown_report(result)
     if form == "csv":
-        return csv_table(list(SummaryRow.model_fields), [list(row.model_dump().values()) for row in result.summary])
+        return csv_table(
+            list(SummaryRow.model_fields),
+            [list(row.model_dump().values()) for row in result.summary],
+        )
     caption = f"{result.manifest.name}, run {result.run_id}"
-    return latex_table(SUMMARY_HEADINGS, [summary_cells(row) for row in result.summary], caption)
+    return latex_table(
+        SUMMARY_HEADINGS, [summary_cells(row) for row in result.summary], caption
+    )
 
 
 if __name__ == "__main__":

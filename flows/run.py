@@ -4,10 +4,11 @@
                         [--max-cost DOLLARS] [--runner threads|processes|dask|ray] [--workers N] [--plan]
                         [--gate GATE …] [--junit FILE]
 
-It uses the server at PREFECT_API_URL; where none is set, a small local one that it starts or reuses (`server.py`).
-A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN by 0.02'; how it is decided, `comparison/gate.py` says.
-Exit codes: 0 completed, 1 failed, 2 bad input, 3 completed with failed rows, 4 stopped at its budget, 5 a gate failed,
-6 no gate failed, but the data cannot tell for one, 130 stopped by Ctrl-C.
+It uses the server at PREFECT_API_URL; where none is set, a small local one that it
+starts or reuses (`server.py`). A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN
+by 0.02'; how it is decided, `comparison/gate.py` says. Exit codes: 0 completed, 1
+failed, 2 bad input, 3 completed with failed rows, 4 stopped at its budget, 5 a gate
+failed, 6 no gate failed, but the data cannot tell for one, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from themis_lib import BudgetError, Experiment, InputError, RunResult, ThemisErr
 from themis_lib.comparison.gate_baselines import ready_gates
 from themis_lib.report.junit import check_junit, junit_xml
 
-#: Settings of the client, unless the environment says otherwise: no telemetry, no noise, no wait at exit.
+#: Settings of the client, unless the environment says otherwise: no telemetry, no
+#: noise, no wait at exit.
 _CLIENT_SETTINGS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_CLIENT_MAX_RETRIES": "4",  # a server may be away for half a minute
@@ -44,7 +46,9 @@ _CLIENT_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
 
-_Runner = Literal["threads", "processes", "dask", "ray"]  # those of `tasks.runners`, without importing Prefect
+_Runner = Literal[
+    "threads", "processes", "dask", "ray"
+]  # those of `tasks.runners`, without importing Prefect
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -52,22 +56,52 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def run(
     experiment: Annotated[str, typer.Argument(help="The experiment's YAML file.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Settings to replace: key.path=value")] = None,
-    store: Annotated[str | None, typer.Option(help="A folder or fsspec URL for rows and runs.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N cases of each dataset.")] = None,
-    until: Annotated[str, typer.Option(help="Stop after generate, parse, score or reduce.")] = "reduce",
-    max_cost: Annotated[float | None, typer.Option(help="Stop before more dollars than this are spent.")] = None,
-    runner: Annotated[_Runner, typer.Option(help="Where shards are computed.")] = "threads",
-    workers: Annotated[int | None, typer.Option(help="How many shards at once.")] = None,
-    gate: Annotated[list[str] | None, typer.Option(help="What the run has to reach, such as 'METRIC >= 0.8'.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML to this file.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be computed and why; compute nothing.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Settings to replace: key.path=value")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="A folder or fsspec URL for rows and runs.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Only the first N cases of each dataset.")
+    ] = None,
+    until: Annotated[
+        str, typer.Option(help="Stop after generate, parse, score or reduce.")
+    ] = "reduce",
+    max_cost: Annotated[
+        float | None, typer.Option(help="Stop before more dollars than this are spent.")
+    ] = None,
+    runner: Annotated[
+        _Runner, typer.Option(help="Where shards are computed.")
+    ] = "threads",
+    workers: Annotated[
+        int | None, typer.Option(help="How many shards at once.")
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(help="What the run has to reach, such as 'METRIC >= 0.8'."),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the gates as JUnit XML to this file.")
+    ] = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Say what would be computed and why; compute nothing."
+        ),
+    ] = False,
 ) -> None:
-    """Run an experiment: generate → parse → score → reduce, computing only what the store lacks."""
+    """Run an experiment: generate → parse → score → reduce, computing only what the
+    store lacks.
+    """
     console = Console()
     asked: dict[str, Any] = {
-        "store": store, "limit": limit, "max_cost": max_cost, "workers": workers, "overrides": overrides or []
-    }  # fmt: skip
+        "store": store,
+        "limit": limit,
+        "max_cost": max_cost,
+        "workers": workers,
+        "overrides": overrides or [],
+    }
     try:
         loaded = load_experiment(experiment, **asked)
         pipeline = loaded.compile(until_stage=until)
@@ -81,7 +115,13 @@ def run(
         if plan:
             _print_plan(loaded, until, console)
             return
-        parameters = {"experiment": experiment, "until_stage": until, "runner": runner, "gates": gate or [], **asked}
+        parameters = {
+            "experiment": experiment,
+            "until_stage": until,
+            "runner": runner,
+            "gates": gate or [],
+            **asked,
+        }
         code = _run_flow(parameters, console, junit)
     except InputError as error:
         _complain(str(error))
@@ -109,13 +149,23 @@ def _run_flow(parameters: dict[str, Any], console: Console, junit: Path | None) 
 
         _look_for_garbage()
         try:
-            outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda run: follower.follow(run.progress)))
+            outcome = asyncio.run(
+                run_to_end(
+                    api_url,
+                    parameters,
+                    follow=lambda run: follower.follow(run.progress),
+                )
+            )
         except ServerGoneError as error:
             _complain(str(error))
-            os._exit(exit_codes.FAILED)  # Prefect would try for minutes more to tell the server
+            os._exit(
+                exit_codes.FAILED
+            )  # Prefect would try for minutes more to tell the server
     result = RunResult(outcome.run.store, outcome.run.run_id)
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
-    print_result(result, console, seconds=time.monotonic() - began, page=page, command=_command())
+    print_result(
+        result, console, seconds=time.monotonic() - began, page=page, command=_command()
+    )
     if junit:
         write_text(junit, junit_xml({result.manifest.name: result.manifest.gates}))
     return exit_codes.run_code(result)
@@ -132,14 +182,19 @@ def _connect() -> str:
 
 def _print_plan(experiment: Experiment, until: str, console: Console) -> None:
     from flows.display import print_plan
-    from themis_lib.core.plan import plan_run
+    from themis_lib.explain.plan import plan_run
 
     _look_for_garbage()
-    print_plan(plan_run(experiment.compile(until_stage=until), experiment.open_store()), console)
+    print_plan(
+        plan_run(experiment.compile(until_stage=until), experiment.open_store()),
+        console,
+    )
 
 
 def _look_for_garbage() -> None:
-    """From now on; what was imported stays, and need not be looked over again and again."""
+    """From now on; what was imported stays, and need not be looked over again and
+    again.
+    """
     gc.freeze()
     gc.enable()
 
@@ -150,19 +205,24 @@ def _command() -> str:
 
 
 def _complain(message: str) -> None:
-    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    Console(stderr=True).print(
+        Text.assemble(("error: ", "bold red"), message), soft_wrap=True
+    )
 
 
 def main() -> None:
-    """Run the command, with neither of two things that take a third of a short run's time: looking for garbage among
-    what is being imported, and taking the interpreter apart at the end, when everything is saved and on record.
+    """Run the command, with neither of two things that take a third of a short run's
+    time: looking for garbage among what is being imported, and taking the interpreter
+    apart at the end, when everything is saved and on record.
     """
     gc.disable()
     code = 1
     try:
         app()
     except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        code = (
+            ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        )
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -3,8 +3,9 @@
     python -m flows.runs [--store URL] [--name EXPERIMENT] [--status STATUS] [--since DATE]
                          [--metric METRIC] [--html FILE]
 
-For each run, oldest first: when it started (UTC), how it ended, what it cost, the settings that differ from the
-experiment's run before, and its scores with 95 % intervals. Exit codes: 0 listed, 2 bad input.
+For each run, oldest first: when it started (UTC), how it ended, what it cost, the
+settings that differ from the experiment's run before, and its scores with 95 %
+intervals. Exit codes: 0 listed, 2 bad input.
 """
 
 from __future__ import annotations
@@ -18,15 +19,32 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flows.opening import DEFAULT_STORE, Options, StoreUrl, one_line_errors, opened, write_text
+from flows.opening import (
+    DEFAULT_STORE,
+    Options,
+    StoreUrl,
+    one_line_errors,
+    opened,
+    write_text,
+)
 from themis_lib import RunStatus
 from themis_lib.errors import first_few
 from themis_lib.report.history import PastRun, past_runs, series_of, unreadable_runs
 from themis_lib.report.history_page import history_html
 from themis_lib.report.history_plot import history_plot
-from themis_lib.report.markdown import SUMMARY_HEADINGS, dollars, left_out, summary_cells
+from themis_lib.report.markdown import (
+    SUMMARY_HEADINGS,
+    dollars,
+    left_out,
+    summary_cells,
+)
 
-_STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "running": "cyan"}
+_STYLES = {
+    "completed": "green",
+    "partial_failure": "yellow",
+    "failed": "red",
+    "running": "cyan",
+}
 _MOST_CHANGES = 4
 _WIDEST_PLOT = 100
 
@@ -37,20 +55,37 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def runs(
     store: StoreUrl = DEFAULT_STORE,
     option: Options = None,
-    name: Annotated[str | None, typer.Option(help="Only runs of this experiment.")] = None,
-    status: Annotated[RunStatus | None, typer.Option(help="Only runs that ended so.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Only runs of this experiment.")
+    ] = None,
+    status: Annotated[
+        RunStatus | None, typer.Option(help="Only runs that ended so.")
+    ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(help="Only runs that started then or later, in UTC.", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+        typer.Option(
+            help="Only runs that started then or later, in UTC.",
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"],
+        ),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="Only this metric, with a plot.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write the runs and every metric's plot to a file.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Only this metric, with a plot.")
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Also write the runs and every metric's plot to a file."),
+    ] = None,
 ) -> None:
     """List the runs of a store; with a metric, show how it went."""
     console = Console()
     with one_line_errors():
         source = opened(store, option)
-        found = past_runs(source, name=name, status=status, since=since.replace(tzinfo=UTC) if since else None)
+        found = past_runs(
+            source,
+            name=name,
+            status=status,
+            since=since.replace(tzinfo=UTC) if since else None,
+        )
         series = series_of(found, metric) if metric else []
         for run in found:
             for line in _run_lines(run, metric):
@@ -75,23 +110,33 @@ def _run_lines(run: PastRun, metric: str | None) -> Iterator[Text]:
     started = datetime.fromisoformat(manifest.started_at).astimezone(UTC)
     status = manifest.status.value
     yield Text.assemble(
-        manifest.run_id, f"  {started:%Y-%m-%d %H:%M}  ", (f"{status:<15}", _STYLES[status]), f"  {manifest.name}",
-    )  # fmt: skip
+        manifest.run_id,
+        f"  {started:%Y-%m-%d %H:%M}  ",
+        (f"{status:<15}", _STYLES[status]),
+        f"  {manifest.name}",
+    )
     if manifest.error:
         yield Text(f"    {manifest.error}", style="red")
     for change in run.changes[:_MOST_CHANGES]:
         yield Text(f"    {change}", style="yellow")
     if len(run.changes) > _MOST_CHANGES:
-        yield Text(f"    … and {len(run.changes) - _MOST_CHANGES} more changes", style="yellow")
+        yield Text(
+            f"    … and {len(run.changes) - _MOST_CHANGES} more changes", style="yellow"
+        )
     for row in run.scores:
         if metric in (None, row.metric_id):
             cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
             label = f"{row.metric_id} on {row.dataset_id}"
             errors = f"  {row.errors:,} errors" if row.errors else ""
-            yield Text(f"    {label:<32}  {cells['mean']}  ({cells['95 % interval']}){errors}")
+            yield Text(
+                f"    {label:<32}  {cells['mean']}  ({cells['95 % interval']}){errors}"
+            )
     paid, saved = manifest.cost_paid, manifest.cost_saved
     if paid is not None and saved is not None:
-        yield Text(f"    {dollars(paid)} paid, {dollars(saved)} saved{left_out(manifest)}", style="dim")
+        yield Text(
+            f"    {dollars(paid)} paid, {dollars(saved)} saved{left_out(manifest)}",
+            style="dim",
+        )
 
 
 def _closing_lines(found: list[PastRun], unreadable: list[str]) -> Iterator[Text]:
@@ -99,7 +144,8 @@ def _closing_lines(found: list[PastRun], unreadable: list[str]) -> Iterator[Text
         yield Text("no such runs")
     if unreadable:
         yield Text(
-            f"{len(unreadable):,} run(s) without a record that can be read: {first_few(unreadable)}", style="yellow"
+            f"{len(unreadable):,} run(s) without a record that can be read: {first_few(unreadable)}",
+            style="yellow",
         )
 
 

@@ -1,9 +1,10 @@
-"""A small local Prefect server in a process session of its own: started once, reused, stopped when asked.
+"""A small local Prefect server in a process session of its own: started once, reused,
+stopped when asked.
 
     python -m flows.server start|status|stop
 
-It outlives the run that started it, and a terminal's Ctrl-C does not reach it, so that a run can always record how
-it ended. Its settings are the project's `prefect.toml`.
+It outlives the run that started it, and a terminal's Ctrl-C does not reach it, so that
+a run can always record how it ended. Its settings are the project's `prefect.toml`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ _FIRST_PORT = 4200
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 5
 _HERE = Path(__file__).parent
-#: Servers outlive this process; a reference keeps `Popen` from taking that for a mistake.
+#: Servers outlive this process; a reference keeps `Popen` from taking that for a
+#: mistake.
 _STARTED: list[subprocess.Popen[bytes]] = []
 
 
@@ -37,10 +39,14 @@ def prefect_home() -> Path:
 
 
 def server_address() -> str:
-    """The API address to use: the environment's, else that of Prefect's profile, else the local server's."""
+    """The API address to use: the environment's, else that of Prefect's profile, else
+    the local server's.
+    """
     from prefect.settings import PREFECT_API_URL
 
-    return str(os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value() or ensure_server())
+    return str(
+        os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value() or ensure_server()
+    )
 
 
 def running_server() -> str | None:
@@ -50,7 +56,9 @@ def running_server() -> str | None:
 
 
 def ensure_server() -> str:
-    """The API address of the local server, started if it is not there. Raises `ThemisError` if it will not start."""
+    """The API address of the local server, started if it is not there. Raises
+    `ThemisError` if it will not start.
+    """
     with _starting():
         return running_server() or _start()
 
@@ -74,12 +82,16 @@ def stop_server() -> bool:
 
 
 def _start() -> str:
-    """Start the server. Where another one takes the port meanwhile, the second try finds it taken."""
+    """Start the server. Where another one takes the port meanwhile, the second try
+    finds it taken.
+    """
     for _ in range(2):
         port = _free_port()
         api_url = f"http://127.0.0.1:{port}/api"
         process = _launch(port, api_url)
-        _record_path().write_text(json.dumps({"pid": str(process.pid), "api_url": api_url}))
+        _record_path().write_text(
+            json.dumps({"pid": str(process.pid), "api_url": api_url})
+        )
         try:
             if _comes_up(process, api_url):
                 return api_url
@@ -87,7 +99,9 @@ def _start() -> str:
             stop_server()
             raise
         stop_server()
-    raise ThemisError(f"the local Prefect server did not start; its log is {_log_path()}")
+    raise ThemisError(
+        f"the local Prefect server did not start; its log is {_log_path()}"
+    )
 
 
 def _launch(port: int, api_url: str) -> subprocess.Popen[bytes]:
@@ -95,17 +109,33 @@ def _launch(port: int, api_url: str) -> subprocess.Popen[bytes]:
         **os.environ,
         "PREFECT_HOME": str(prefect_home()),
         "PREFECT_UI_API_URL": api_url,
-        "PREFECT_UI_URL": api_url.removesuffix("/api"),  # for the links in notifications
+        "PREFECT_UI_URL": api_url.removesuffix(
+            "/api"
+        ),  # for the links in notifications
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
     environment.pop("PREFECT_API_URL", None)
     with _log_path().open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            cwd=_settings_directory(), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            [
+                sys.executable,
+                "-m",
+                "prefect",
+                "server",
+                "start",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ],
+            cwd=_settings_directory(),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
-        )  # fmt: skip
+        )
     _STARTED.append(process)
     return process
 
@@ -121,8 +151,13 @@ def _comes_up(process: subprocess.Popen[bytes], api_url: str) -> bool:
 
 
 def _settings_directory() -> Path:
-    """The directory of `prefect.toml`: beside this module in a wheel, above it in a checkout."""
-    return next((place for place in (_HERE, _HERE.parent) if (place / "prefect.toml").exists()), _HERE)
+    """The directory of `prefect.toml`: beside this module in a wheel, above it in a
+    checkout.
+    """
+    return next(
+        (place for place in (_HERE, _HERE.parent) if (place / "prefect.toml").exists()),
+        _HERE,
+    )
 
 
 def _log_path() -> Path:
@@ -142,7 +177,9 @@ def _read_record() -> dict[str, str] | None:
 
 
 def _is_ours(api_url: str) -> bool:
-    """Whether a server answers that keeps its records here, and not another that was given the same port."""
+    """Whether a server answers that keeps its records here, and not another that was
+    given the same port.
+    """
     try:
         with urllib.request.urlopen(f"{api_url}/admin/settings", timeout=2) as response:
             return Path(json.load(response)["home"]) == prefect_home()
@@ -151,9 +188,15 @@ def _is_ours(api_url: str) -> bool:
 
 
 def _is_server(pid: str) -> bool:
-    """Whether the process is a Prefect server, and not another that was given its number."""
-    listing = subprocess.run(["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False)
-    return "prefect server start" in listing.stdout and "<defunct>" not in listing.stdout
+    """Whether the process is a Prefect server, and not another that was given its
+    number.
+    """
+    listing = subprocess.run(
+        ["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False
+    )
+    return (
+        "prefect server start" in listing.stdout and "<defunct>" not in listing.stdout
+    )
 
 
 def _free_port() -> int:
@@ -182,7 +225,11 @@ def main(arguments: list[str]) -> int:
         print("stopped" if stop_server() else "no local server was running")
     elif action == "status":
         address = running_server()
-        print(f"Prefect server at {address.removesuffix('/api')}" if address else "no local server is running")
+        print(
+            f"Prefect server at {address.removesuffix('/api')}"
+            if address
+            else "no local server is running"
+        )
     else:
         print("usage: python -m flows.server start|status|stop", file=sys.stderr)
         return 2

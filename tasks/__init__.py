@@ -1,5 +1,5 @@
 """The stages as Prefect tasks: caching, retries, concurrency, progress and artifacts."""
 
-from tasks.stages import generate, judge, parse, reduce, score
+from tasks.stages import STAGE_TASKS, generate, judge, parse, reduce, score
 
-__all__ = ["generate", "judge", "parse", "reduce", "score"]
+__all__ = ["STAGE_TASKS", "generate", "judge", "parse", "reduce", "score"]

@@ -1,4 +1,6 @@
-"""Prefect's cache over our rows: a shard's task key names its content, and its result is a small JSON reference."""
+"""Prefect's cache over our rows: a shard's task key names its content, and its result
+is a small JSON reference.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,26 @@ from pydantic import Field
 
 from tasks.worker import opened_store
 from themis_lib.core.config import StorageConfig
-from themis_lib.core.identity import digest
-from themis_lib.core.stage import Shard, Stage
-from themis_lib.core.store import RunStore
+from themis_lib.identity.digests import digest
+from themis_lib.stages.stage import Stage
+from themis_lib.storage.shard import Shard
+from themis_lib.storage.store import RunStore
 
 _SAVING_TIMEOUT_S = 60
 
 
 @dataclass
 class ByCacheKey(CachePolicy):
-    """The key is the task's argument `cache_key`: computed by the flow, from fingerprint, content and store."""
+    """The key is the task's argument `cache_key`: computed by the flow, from
+    fingerprint, content and store.
+    """
 
     def compute_key(
-        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],
+        **kwargs: Any,
     ) -> str | None:
         """The argument as it is."""
         return str(inputs["cache_key"])
@@ -46,17 +55,21 @@ def cache_key(stage: Stage, shard: Shard, store: RunStore) -> str:
 
 
 class StoredRows(WritableFileSystem):
-    """The results of tasks, read off the rows that they left in a store: nothing else is kept, or asked for.
+    """The results of tasks, read off the rows that they left in a store: nothing else
+    is kept, or asked for.
 
-    The server has the store's address and options as the experiment states them: `${NAME}` for a credential, which is
-    read from the environment of the process that needs it. Prefect calls the plain methods with `_sync`.
+    The server has the store's address and options as the experiment states them:
+    `${NAME}` for a credential, which is read from the environment of the process that
+    needs it. Prefect calls the plain methods with `_sync`.
     """
 
     _block_type_name = "Themis rows"
     _block_type_slug = "themis-rows"
 
     url: str = Field(description="The address of the store.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Its fsspec options.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Its fsspec options."
+    )
 
     def read_path(self, path: str, **_: bool) -> bytes:  # type: ignore[override]
         """The record of the task whose rows lie at a path. Raises `FileNotFoundError`."""
@@ -65,7 +78,9 @@ class StoredRows(WritableFileSystem):
         if part is None:
             raise FileNotFoundError(path)
         metadata = ResultRecordMetadata(
-            serializer=JSONSerializer(), storage_key=path, storage_block_id=self._block_document_id
+            serializer=JSONSerializer(),
+            storage_key=path,
+            storage_block_id=self._block_document_id,
         )
         return ResultRecord(result=part.to_json(), metadata=metadata).serialize()
 
@@ -81,7 +96,8 @@ class StoredRows(WritableFileSystem):
 
 
 async def result_storage(storage: StorageConfig, store: RunStore) -> Path | StoredRows:
-    """Where Prefect finds what tasks returned: files beside the rows; elsewhere than on disks, the rows themselves.
+    """Where Prefect finds what tasks returned: files beside the rows; elsewhere than on
+    disks, the rows themselves.
 
     The latter is a block on the server, saved under the address of the store.
     """

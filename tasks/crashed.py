@@ -1,4 +1,6 @@
-"""Closes the tasks of processes that are gone, which the server would show as `Running` for ever."""
+"""Closes the tasks of processes that are gone, which the server would show as `Running`
+for ever.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ _LONG_SETTLED = timedelta(minutes=1)
 
 
 async def close_lost(task_run_ids: Sequence[UUID]) -> None:
-    """Set tasks to `Crashed` that a worker process left in the middle, as they turn up on the server."""
+    """Set tasks to `Crashed` that a worker process left in the middle, as they turn up
+    on the server.
+    """
     if not task_run_ids:
         return
     lost = TaskRunFilter(id=TaskRunFilterId(any_=list(task_run_ids)))
@@ -47,14 +51,22 @@ async def close_lost(task_run_ids: Sequence[UUID]) -> None:
                 await asyncio.sleep(0.2)
 
 
-async def close_left_behind(flow_name: str, *, settled: timedelta = _LONG_SETTLED) -> None:
-    """Set tasks to `Crashed` that are under way in flow runs which ended long ago: both were one killed process."""
+async def close_left_behind(
+    flow_name: str, *, settled: timedelta = _LONG_SETTLED
+) -> None:
+    """Set tasks to `Crashed` that are under way in flow runs which ended long ago: both
+    were one killed process.
+    """
     ended = FlowRunFilter(
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(TERMINAL_STATES))),
+        state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=list(TERMINAL_STATES))
+        ),
         end_time=FlowRunFilterEndTime(before_=datetime.now(UTC) - settled),
     )
     open_types = [kind for kind in StateType if kind not in TERMINAL_STATES]
-    under_way = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=open_types)))
+    under_way = TaskRunFilter(
+        state=TaskRunFilterState(type=TaskRunFilterStateType(any_=open_types))
+    )
     with contextlib.suppress(httpx.HTTPError):
         async with get_client() as client:
             left = await client.read_task_runs(
@@ -68,4 +80,6 @@ async def close_left_behind(flow_name: str, *, settled: timedelta = _LONG_SETTLE
 async def _close(client: PrefectClient, task_runs: Sequence[TaskRun]) -> None:
     for task_run in task_runs:
         if task_run.state is None or not task_run.state.is_final():
-            await client.set_task_run_state(task_run.id, Crashed(message=_LOST), force=True)
+            await client.set_task_run_state(
+                task_run.id, Crashed(message=_LOST), force=True
+            )

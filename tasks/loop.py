@@ -1,4 +1,6 @@
-"""The event loop that all tasks of a process share, and that stops what a run still does when it ends."""
+"""The event loop that all tasks of a process share, and that stops what a run still
+does when it ends.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +20,26 @@ T = TypeVar("T")
 class SharedLoop:
     """An event loop on a thread of its own.
 
-    What is stopped has `patience_s` seconds to put its things in order; whoever waits for it then waits no longer.
+    What is stopped has `patience_s` seconds to put its things in order; whoever waits
+    for it then waits no longer.
     """
 
     def __init__(self, *, patience_s: float = 10.0) -> None:
         self._patience_s = patience_s
         self._waiting: defaultdict[str, set[Future[Any]]] = defaultdict(set)
         self._loop = asyncio.new_event_loop()
-        self._running: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)  # for the loop's own thread alone
+        self._running: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(
+            set
+        )  # for the loop's own thread alone
         self._closed: set[str] = set()
         threading.Thread(target=self._serve, name="stages", daemon=True).start()
 
     def run(self, group: str, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end and return what it returns.
 
-        Where `cancel(group)` stops it, this raises `FatalError`, and only when the coroutine has put its things in
-        order: whoever waits for this call knows that what was finished is saved.
+        Where `cancel(group)` stops it, this raises `FatalError`, and only when the
+        coroutine has put its things in order: whoever waits for this call knows that
+        what was finished is saved.
         """
         ended: Future[T] = Future()
         self._waiting[group].add(ended)
@@ -44,14 +50,20 @@ class SharedLoop:
             self._waiting[group].discard(ended)
 
     def check_open(self, group: str) -> None:
-        """Raises `FatalError` for a group that was cancelled: nothing of it begins any more."""
+        """Raises `FatalError` for a group that was cancelled: nothing of it begins any
+        more.
+        """
         if group in self._closed:
             raise FatalError(f"run {group} has ended")
 
     def cancel(self, group: str) -> None:
-        """Stop everything of a group in one step of the loop, so that none takes up what another lets go."""
+        """Stop everything of a group in one step of the loop, so that none takes up
+        what another lets go.
+        """
         self._closed.add(group)
-        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._running.get(group, ())])
+        self._loop.call_soon_threadsafe(
+            lambda: [task.cancel() for task in self._running.get(group, ())]
+        )
         if self._waiting[group]:
             giving_up = threading.Timer(self._patience_s, self._give_up, [group])
             giving_up.daemon = True
@@ -68,7 +80,9 @@ class SharedLoop:
             with suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
 
-    def _start(self, group: str, coroutine: Coroutine[Any, Any, T], ended: Future[T]) -> None:
+    def _start(
+        self, group: str, coroutine: Coroutine[Any, Any, T], ended: Future[T]
+    ) -> None:
         task = self._loop.create_task(coroutine)
         self._running[group].add(task)
         task.add_done_callback(lambda _: self._settle(group, task, ended))
@@ -79,9 +93,15 @@ class SharedLoop:
         self._running[group].discard(task)
         if not self._running[group]:
             del self._running[group]
-        error = FatalError(f"run {group} has ended") if task.cancelled() else task.exception()
+        error = (
+            FatalError(f"run {group} has ended")
+            if task.cancelled()
+            else task.exception()
+        )
         if error is not None and not isinstance(error, Exception):
-            error = FatalError(f"a component tried to end the process ({describe(error)})")
+            error = FatalError(
+                f"a component tried to end the process ({describe(error)})"
+            )
         with suppress(InvalidStateError):  # nobody waits any more
             if error is None:
                 ended.set_result(task.result())
@@ -89,7 +109,9 @@ class SharedLoop:
                 ended.set_exception(error)
 
     def _give_up(self, group: str) -> None:
-        """Let those go who wait for something that does not end: a component that cannot be stopped, say."""
+        """Let those go who wait for something that does not end: a component that
+        cannot be stopped, say.
+        """
         for ended in list(self._waiting[group]):
             with suppress(InvalidStateError):
                 ended.set_exception(FatalError(f"run {group} has ended"))
@@ -100,7 +122,9 @@ _LOOP_LOCK = threading.Lock()
 
 
 def shared_loop() -> SharedLoop:
-    """The loop of this process; tasks that ask at once get the same one, so that one limit bounds them all."""
+    """The loop of this process; tasks that ask at once get the same one, so that one
+    limit bounds them all.
+    """
     with _LOOP_LOCK:
         if not _LOOPS:
             _LOOPS.append(SharedLoop())

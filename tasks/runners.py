@@ -1,7 +1,8 @@
-"""Where shards are computed: in threads of this process, in processes of this machine, or on a Dask or Ray cluster.
+"""Where shards are computed: in threads of this process, in processes of this machine,
+or on a Dask or Ray cluster.
 
-Prefect's own task runners, prepared so that every process computes one shard at a time, shares the cores with the
-others, and ends with its run.
+Prefect's own task runners, prepared so that every process computes one shard at a time,
+shares the cores with the others, and ends with its run.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from tasks.worker import begin_process, end_dask_tasks
-from themis_lib.cores import cores
+from themis_lib.cpus import cores
 from themis_lib.errors import ConfigError, nearest
 
 RunnerName = Literal["threads", "processes", "dask", "ray"]
@@ -28,8 +29,11 @@ THREADS = 8
 Runner = TaskRunner[Any]
 
 
-def task_runner(name: str, workers: int | None, run_id: str) -> AbstractContextManager[Runner]:
-    """The task runner of this name for one run, with so many workers: by default 8 threads, or a process for each core.
+def task_runner(
+    name: str, workers: int | None, run_id: str
+) -> AbstractContextManager[Runner]:
+    """The task runner of this name for one run, with so many workers: by default 8
+    threads, or a process for each core.
 
     Raises `ConfigError` for a name that is none, or whose extra is not installed.
     """
@@ -49,10 +53,14 @@ def _threads(workers: int, _run_id: str) -> AbstractContextManager[Runner]:
 
 @contextmanager
 def _processes(workers: int, _run_id: str) -> Iterator[Runner]:
-    """Processes that end when this one closes its end of a pipe, or is killed, which closes it too."""
+    """Processes that end when this one closes its end of a pipe, or is killed, which
+    closes it too.
+    """
     theirs, ours = multiprocessing.get_context("spawn").Pipe(duplex=False)
     runner = ProcessPoolTaskRunner(
-        max_workers=workers, initializer=begin_process, initargs=(theirs, _threads_each(workers))
+        max_workers=workers,
+        initializer=begin_process,
+        initargs=(theirs, _threads_each(workers)),
     )
     with theirs, _settings_for_threads(), runner:
         try:
@@ -63,8 +71,9 @@ def _processes(workers: int, _run_id: str) -> Iterator[Runner]:
 
 @contextmanager
 def _settings_for_threads() -> Iterator[None]:
-    """Show Prefect's own threads the server in use: they know the settings of the whole process alone, which are the
-    environment's, and would start another server for the events that the processes send.
+    """Show Prefect's own threads the server in use: they know the settings of the whole
+    process alone, which are the environment's, and would start another server for the
+    events that the processes send.
     """
     before = os.environ.get("PREFECT_API_URL")
     os.environ["PREFECT_API_URL"] = PREFECT_API_URL.value() or ""
@@ -80,13 +89,17 @@ def _settings_for_threads() -> Iterator[None]:
 
 @contextmanager
 def _dask(workers: int, run_id: str) -> Iterator[Runner]:
-    """The cluster that Dask's own setting names (`DASK_SCHEDULER_ADDRESS`), else processes of this machine."""
+    """The cluster that Dask's own setting names (`DASK_SCHEDULER_ADDRESS`), else
+    processes of this machine.
+    """
     try:
         import dask
         from prefect_dask import DaskTaskRunner
     except ImportError:
         raise _not_installed("dask") from None
-    logging.getLogger("distributed").setLevel(logging.WARNING)  # else it tells of every connection
+    logging.getLogger("distributed").setLevel(
+        logging.WARNING
+    )  # else it tells of every connection
     address = dask.config.get("scheduler-address", None)
     local = {
         "n_workers": workers,
@@ -95,7 +108,9 @@ def _dask(workers: int, run_id: str) -> Iterator[Runner]:
         "env": {"OMP_NUM_THREADS": str(_threads_each(workers))},
         "preload": "tasks.worker",
     }
-    with DaskTaskRunner(address=address, cluster_kwargs=None if address else local) as runner:
+    with DaskTaskRunner(
+        address=address, cluster_kwargs=None if address else local
+    ) as runner:
         try:
             yield runner
         finally:
@@ -104,13 +119,17 @@ def _dask(workers: int, run_id: str) -> Iterator[Runner]:
 
 
 def _ray(workers: int, _run_id: str) -> AbstractContextManager[Runner]:
-    """The cluster that Ray's own setting names (`RAY_ADDRESS`), else processes of this machine."""
+    """The cluster that Ray's own setting names (`RAY_ADDRESS`), else processes of this
+    machine.
+    """
     try:
         from prefect_ray import RayTaskRunner
     except ImportError:
         raise _not_installed("ray") from None
     local = {"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}
-    runner: Runner = RayTaskRunner(init_kwargs=None if os.environ.get("RAY_ADDRESS") else local)
+    runner: Runner = RayTaskRunner(
+        init_kwargs=None if os.environ.get("RAY_ADDRESS") else local
+    )
     return runner
 
 
@@ -124,9 +143,13 @@ assert tuple(_RUNNERS) == get_args(RunnerName)
 
 
 def _threads_each(workers: int) -> int:
-    """Threads for the arithmetic of each process, as `OMP_NUM_THREADS` says it to every library that computes."""
+    """Threads for the arithmetic of each process, as `OMP_NUM_THREADS` says it to every
+    library that computes.
+    """
     return max(cores() // workers, 1)
 
 
 def _not_installed(extra: str) -> ConfigError:
-    return ConfigError(f"the runner {extra!r} is not installed; run: pip install 'themis-flows[{extra}]'")
+    return ConfigError(
+        f"the runner {extra!r} is not installed; run: pip install 'themis-flows[{extra}]'"
+    )

@@ -1,7 +1,9 @@
-"""The stages as Prefect tasks. A task is one shard of one stage; its result is the reference to its table.
+"""The stages as Prefect tasks. A task is one shard of one stage; its result is the
+reference to its table.
 
-A shard saves every row that succeeded before its task raises, so a retry repeats only the rows that failed. Tasks
-bear no tags, since each tag of a task costs requests for a concurrency limit; the flow run bears them.
+A shard saves every row that succeeded before its task raises, so a retry repeats only
+the rows that failed. Tasks bear no tags, since each tag of a task costs requests for a
+concurrency limit; the flow run bears them.
 """
 
 from __future__ import annotations
@@ -28,14 +30,20 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-async def is_transient(_task: Task[Any, Any], _task_run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failed shard is worth another try: only when a row failed for a reason that may pass."""
+async def is_transient(
+    _task: Task[Any, Any], _task_run: TaskRun, state: State[Any]
+) -> bool:
+    """Whether a failed shard is worth another try: only when a row failed for a reason
+    that may pass.
+    """
     error = await state.aresult(raise_on_failure=False)
     return error.transient if isinstance(error, ShardError) else is_passing(error)
 
 
 def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
-    """The reference to a stage's table for a shard; `label` names the task, `cache_key` its result."""
+    """The reference to a stage's table for a shard; `label` names the task, `cache_key`
+    its result.
+    """
     del label, cache_key  # read by Prefect alone
     without_tracebacks()
     try:
@@ -50,3 +58,12 @@ parse = task(name="parse", retry_condition_fn=is_transient, **_OPTIONS)(compute)
 judge = task(name="judge", retry_condition_fn=is_transient, **_OPTIONS)(compute)
 score = task(name="score", retry_condition_fn=is_transient, **_OPTIONS)(compute)
 reduce = task(name="reduce", retry_condition_fn=is_transient, **_OPTIONS)(compute)
+
+#: The task of each stage, by the stage's name.
+STAGE_TASKS = {
+    "generate": generate,
+    "parse": parse,
+    "judge": judge,
+    "score": score,
+    "reduce": reduce,
+}

@@ -1,13 +1,15 @@
-"""Submits stages to the orchestrator: one task for each shard, cached, retried and bounded by it.
+"""Submits stages to the orchestrator: one task for each shard, cached, retried and
+bounded by it.
 
-A shard whose table is there is answered in this process, whatever the runner: a run of which everything is cached
-starts no workers.
+A shard whose table is there is answered in this process, whatever the runner: a run of
+which everything is cached starts no workers.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,15 @@ from prefect.tasks import Task, exponential_backoff
 
 from tasks.caching import StoredRows, cache_key
 from tasks.crashed import close_lost
-from themis_lib.core.pipeline import RunStage
-from themis_lib.core.run import Run
-from themis_lib.core.stage import Shard, Stage
-from themis_lib.core.tables import Part
 from themis_lib.errors import ShardError, ThemisError, describe
+from themis_lib.identity.part import Part
+from themis_lib.runs.pipeline import RunStage
+from themis_lib.runs.run import Run
+from themis_lib.stages.stage import Stage
+from themis_lib.storage.shard import Shard
 
-#: The tasks of each run, so that whoever leaves can wait until all of them are on record.
+#: The tasks of each run, so that whoever leaves can wait until all of them are on
+#: record.
 _SUBMITTED: defaultdict[str, list[PrefectFuture[Any]]] = defaultdict(list)
 
 
@@ -39,8 +43,16 @@ class LostWorkerError(ThemisError):
         )
 
 
-def submitting(run: Run, task: Task[..., Any], *, storage: Path | StoredRows, runner: TaskRunner[Any]) -> RunStage:
-    """A way to run a stage: submit its task for a shard and await the reference to the shard's table."""
+def submitting(
+    run: Run,
+    tasks: Mapping[str, Task[..., Any]],
+    *,
+    storage: Path | StoredRows,
+    runner: TaskRunner[Any],
+) -> RunStage:
+    """A way to run a stage: submit the stage's task for a shard and await the reference
+    to the shard's table.
+    """
     experiment = run.pipeline.experiment
     runtime = experiment.runtime
     elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
@@ -49,21 +61,31 @@ def submitting(run: Run, task: Task[..., Any], *, storage: Path | StoredRows, ru
         "experiment": experiment.portable_json() if elsewhere else None,
         "store": run.store.root if run.store.local else run.store.url,
     }
-    configured = task.with_options(
-        result_storage=storage,
-        retries=runtime.retries,
-        retry_delay_seconds=exponential_backoff(runtime.retry_delay_s),
-    )
-    fresh = configured.with_options(refresh_cache=True)
+    configured = {
+        name: task.with_options(
+            result_storage=storage,
+            retries=runtime.retries,
+            retry_delay_seconds=exponential_backoff(runtime.retry_delay_s),
+        )
+        for name, task in tasks.items()
+    }
+    fresh = {
+        name: task.with_options(refresh_cache=True) for name, task in configured.items()
+    }
 
     async def submit(stage: Stage, shard: Shard) -> Part:
-        known = await asyncio.to_thread(stage.row_set(run.store).shard, stage.shard_name(shard))
+        known = await asyncio.to_thread(
+            stage.row_set(run.store).shard, stage.shard_name(shard)
+        )
         parameters = {
             "work": {**travelling, "stage": stage.label, "shard": shard.to_json()},
             "label": f"{stage.label} {shard.label}",
             "cache_key": cache_key(stage, shard, run.store),
         }
-        future = configured.submit(**parameters) if known else runner.submit(fresh, parameters)
+        if known:
+            future = configured[stage.name].submit(**parameters)
+        else:
+            future = runner.submit(fresh[stage.name], parameters)
         _SUBMITTED[run.run_id].append(future)
         part = await _part(future)
         if elsewhere and not known:
@@ -75,13 +97,22 @@ def submitting(run: Run, task: Task[..., Any], *, storage: Path | StoredRows, ru
 
 
 def ended_tasks(run_id: str) -> int:
-    """How many tasks of a run have come to an end, of which the server is told: once the run's runner is closed."""
-    return sum(not _is_dropped(future) and not _is_lost(future) for future in _SUBMITTED.pop(run_id, ()))
+    """How many tasks of a run have come to an end, of which the server is told: once
+    the run's runner is closed.
+    """
+    return sum(
+        not _is_dropped(future) and not _is_lost(future)
+        for future in _SUBMITTED.pop(run_id, ())
+    )
 
 
 async def close_lost_tasks(run_id: str) -> None:
-    """Tell the server of tasks that they have crashed, since the processes that computed them cannot."""
-    await close_lost([future.task_run_id for future in _SUBMITTED[run_id] if _is_lost(future)])
+    """Tell the server of tasks that they have crashed, since the processes that
+    computed them cannot.
+    """
+    await close_lost(
+        [future.task_run_id for future in _SUBMITTED[run_id] if _is_lost(future)]
+    )
 
 
 def _is_dropped(future: PrefectFuture[Any]) -> bool:
@@ -99,7 +130,9 @@ def _is_lost(future: PrefectFuture[Any]) -> bool:
 
 
 async def _part(future: PrefectFuture[Any]) -> Part:
-    """The reference to a shard's table; where rows failed for good, the table that says so."""
+    """The reference to a shard's table; where rows failed for good, the table that says
+    so.
+    """
     state = await _final_state(future)
     value = await state.aresult(raise_on_failure=False)
     if isinstance(value, ShardError):
@@ -110,7 +143,9 @@ async def _part(future: PrefectFuture[Any]) -> Part:
 
 
 async def _final_state(future: PrefectFuture[Any]) -> State[Any]:
-    """How a task ended. Raises `LostWorkerError` when its process did, and could not say."""
+    """How a task ended. Raises `LostWorkerError` when its process did, and could not
+    say.
+    """
     try:
         await _finished(future)
         state = future.state

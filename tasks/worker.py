@@ -1,8 +1,9 @@
 """What a task finds in its process: the run it works for, and its store.
 
-One event loop serves every shard of the process, so that one limiter bounds the requests in flight and one client
-serves them all. A task in another process, on this machine or another, rebuilds its run from the experiment's plain
-data, once for all tasks of the process, and gives back with its table what it has counted.
+One event loop serves every shard of the process, so that one limiter bounds the
+requests in flight and one client serves them all. A task in another process, on this
+machine or another, rebuilds its run from the experiment's plain data, once for all
+tasks of the process, and gives back with its table what it has counted.
 """
 
 from __future__ import annotations
@@ -20,26 +21,34 @@ from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from prefect.concurrency.asyncio import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
+from prefect.concurrency.asyncio import (
+    AcquireConcurrencySlotTimeoutError,
+    ConcurrencySlotAcquisitionError,
+)
 from prefect.concurrency.sync import concurrency
 from prefect.events.worker import EventsWorker
 
 from tasks.loop import shared_loop
 from themis_lib import Experiment
 from themis_lib.core.config import StorageConfig
-from themis_lib.core.pipeline import Pipeline
-from themis_lib.core.progress import Progress
-from themis_lib.core.run import Run
-from themis_lib.core.stage import Shard, Stage, run_stage
-from themis_lib.core.store import RunStore, open_store
-from themis_lib.core.tables import Part
 from themis_lib.errors import FatalError, ShardError
+from themis_lib.identity.part import Part
+from themis_lib.runs.pipeline import Pipeline
+from themis_lib.runs.run import Run
+from themis_lib.stages.progress import Progress
+from themis_lib.stages.run_stage import run_stage
+from themis_lib.stages.stage import Stage
+from themis_lib.storage.shard import Shard
+from themis_lib.storage.store import RunStore, open_store
 
 _RUNS: dict[str, Run] = {}
 _LEAVING = threading.Event()
 _PATIENCE_S = 5.0
-#: Called with the run when a flow of this context starts one, for a display that follows it.
-OBSERVER: ContextVar[Callable[[Run], None] | None] = ContextVar("observer", default=None)
+#: Called with the run when a flow of this context starts one, for a display that
+#: follows it.
+OBSERVER: ContextVar[Callable[[Run], None] | None] = ContextVar(
+    "observer", default=None
+)
 
 
 def observe(run: Run) -> None:
@@ -57,7 +66,9 @@ def register(run: Run) -> None:
 
 
 def unregister(run: Run) -> None:
-    """Forget a run that has ended, stop what its tasks still do, and keep those that wait from beginning."""
+    """Forget a run that has ended, stop what its tasks still do, and keep those that
+    wait from beginning.
+    """
     end_tasks(run.run_id)
     _RUNS.pop(run.run_id, None)
     with _STORES_LOCK:
@@ -65,14 +76,17 @@ def unregister(run: Run) -> None:
 
 
 def end_tasks(run_id: str) -> None:
-    """Stop what a run's tasks still do in this process, and keep those that wait from beginning."""
+    """Stop what a run's tasks still do in this process, and keep those that wait from
+    beginning.
+    """
     shared_loop().cancel(run_id)
 
 
 def compute_shard(work: Mapping[str, Any]) -> Part:
     """Run one stage over one shard, as `work` describes it.
 
-    Raises `ShardError` when rows failed, `FatalError` when the run has ended in this process before the shard's turn.
+    Raises `ShardError` when rows failed, `FatalError` when the run has ended in this
+    process before the shard's turn.
     """
     run_id: str = work["run_id"]
     run = _RUNS.get(run_id)
@@ -89,24 +103,31 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
 
 
 def check_going_on(run_id: str) -> None:
-    """Raises `FatalError` where a run has ended in this process: none of its shards begins any more."""
+    """Raises `FatalError` where a run has ended in this process: none of its shards
+    begins any more.
+    """
     if _LEAVING.is_set():
         raise FatalError(f"run {run_id} has ended")
     shared_loop().check_open(run_id)
 
 
-def _computed(pipeline: Pipeline, store: RunStore, progress: Progress, work: Mapping[str, Any]) -> Part:
+def _computed(
+    pipeline: Pipeline, store: RunStore, progress: Progress, work: Mapping[str, Any]
+) -> Part:
     stage, run_id = pipeline.stage(work["stage"]), work["run_id"]
     shard = Shard.from_json(work["shard"])
     with _global_limit(stage, run_id):
-        return shared_loop().run(run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress))
+        return shared_loop().run(
+            run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress)
+        )
 
 
 def begin_process(run_ends: Connection, threads: int) -> None:
-    """Prepare a process that one run has started; it leaves when the run's end of `run_ends` is closed.
+    """Prepare a process that one run has started; it leaves when the run's end of
+    `run_ends` is closed.
 
-    So it does when the run's process is killed. A terminal's Ctrl-C is for the run, which then closes its end. Local
-    models compute with so many threads here.
+    So it does when the run's process is killed. A terminal's Ctrl-C is for the run,
+    which then closes its end. Local models compute with so many threads here.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -122,12 +143,16 @@ def begin_process(run_ends: Connection, threads: int) -> None:
 
 
 def dask_setup(_worker: object) -> None:
-    """What Dask calls in each process of a cluster that a run has started: a terminal's Ctrl-C is for the run."""
+    """What Dask calls in each process of a cluster that a run has started: a terminal's
+    Ctrl-C is for the run.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 async def end_dask_tasks(run_id: str, dask_worker: Any = None) -> None:
-    """Stop what a run's tasks still do in a process of Dask's, and have them tell Prefect how they ended."""
+    """Stop what a run's tasks still do in a process of Dask's, and have them tell
+    Prefect how they ended.
+    """
     end_tasks(run_id)
     deadline = time.monotonic() + _PATIENCE_S
     while dask_worker.state.executing_count and time.monotonic() < deadline:
@@ -137,9 +162,11 @@ async def end_dask_tasks(run_id: str, dask_worker: Any = None) -> None:
 
 @contextmanager
 def _global_limit(stage: Stage, run_id: str) -> Iterator[None]:
-    """A slot of the Prefect concurrency limit that a stage's generator names, which every process on a server shares.
+    """A slot of the Prefect concurrency limit that a stage's generator names, which
+    every process on a server shares.
 
-    Raises `FatalError` where the server has no such limit, or the run has ended while the shard waited.
+    Raises `FatalError` where the server has no such limit, or the run has ended while
+    the shard waited.
     """
     name = getattr(getattr(stage, "generator", None), "global_limit", None)
     if name is None:
@@ -150,7 +177,11 @@ def _global_limit(stage: Stage, run_id: str) -> Iterator[None]:
         while True:
             check_going_on(run_id)
             try:
-                held.enter_context(concurrency(name, occupy=1, strict=True, timeout_seconds=_PATIENCE_S))
+                held.enter_context(
+                    concurrency(
+                        name, occupy=1, strict=True, timeout_seconds=_PATIENCE_S
+                    )
+                )
                 break
             except AcquireConcurrencySlotTimeoutError:
                 continue  # a run that was stopped meanwhile waits no longer
@@ -167,16 +198,22 @@ _REBUILDING = threading.Lock()
 
 
 def _rebuilt(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunStore]:
-    """The stages and the store of a run elsewhere; threads that ask at once get the same ones."""
+    """The stages and the store of a run elsewhere; threads that ask at once get the
+    same ones.
+    """
     with _REBUILDING:
         return _rebuild(run_id, experiment, store)
 
 
 @lru_cache(maxsize=2)
 def _rebuild(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunStore]:
-    del run_id  # a store knows only of files it has seen or written: the next run looks anew
+    del (
+        run_id
+    )  # a store knows only of files it has seen or written: the next run looks anew
     pipeline = Experiment.model_validate_json(experiment).compile()
-    return pipeline, opened_store(pipeline.experiment.storage.model_copy(update={"store": store}))
+    return pipeline, opened_store(
+        pipeline.experiment.storage.model_copy(update={"store": store})
+    )
 
 
 @lru_cache(maxsize=256)

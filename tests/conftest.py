@@ -6,12 +6,17 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-#: The same examples on every run: what is green stays green. `--hypothesis-profile=default` draws others.
+from tests.support.stores import OpenStore
+from themis_lib import RunStore
+
+#: The same examples on every run: what is green stays green.
+#: `--hypothesis-profile=default` draws others.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
@@ -23,7 +28,8 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 
-#: A shell has its background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
+#: A shell has its background jobs ignore Ctrl-C, and so would every process that a test
+#: starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -50,16 +56,77 @@ def s3_options() -> Iterator[dict[str, str]]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    options = {"endpoint_url": f"http://{host}:{port}", "key": "testing", "secret": "testing"}
-    s3fs.S3FileSystem(**options).makedirs("themis", exist_ok=True)  # servers of one process share their buckets
+    options = {
+        "endpoint_url": f"http://{host}:{port}",
+        "key": "testing",
+        "secret": "testing",
+    }
+    s3fs.S3FileSystem(**options).makedirs(
+        "themis", exist_ok=True
+    )  # servers of one process share their buckets
     yield options
     server.stop()
 
 
 @pytest.fixture
-def s3_storage(s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The storage section of an experiment for a new store on S3, whose credentials are in the environment alone."""
+def s3_storage(
+    s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """The storage section of an experiment for a new store on S3, whose credentials are
+    in the environment alone.
+    """
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_options["key"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_options["secret"])
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_options["endpoint_url"])
     return {"store": f"s3://themis/{uuid.uuid4().hex}"}
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+    """Opens one and the same store on each filesystem; every call is another reader
+    with a cache of its own.
+    """
+    if request.param == "local":
+        return lambda: RunStore(str(tmp_path / "store"))
+    if request.param == "memory":
+        url = f"memory://{uuid.uuid4().hex}"
+        return lambda: RunStore(url)
+    options = request.getfixturevalue("s3_options")
+    prefix = uuid.uuid4().hex
+    return lambda: RunStore(f"s3://themis/{prefix}", options)
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> RunStore:
+    """One reader and writer of a new store."""
+    return open_store()
+
+
+@pytest.fixture(scope="session")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of facts of this session, so that the build is probed and the model is
+    checked once.
+    """
+    folder = tmp_path_factory.mktemp("steadytext") / "facts"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def empty_cache(
+    facts: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Path]:
+    """The folder of an empty generation cache for one test, beside the facts of the
+    session.
+    """
+    from themis_lib.steadytext.cache import text_cache
+
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "facts").symlink_to(facts, target_is_directory=True)
+    monkeypatch.setenv("THEMIS_CACHE_DIR", str(folder))
+    yield folder / "generations"
+    monkeypatch.setenv("THEMIS_CACHE_DIR", str(folder))  # the test may have changed it
+    monkeypatch.delenv("THEMIS_CACHE", raising=False)
+    text_cache().close()

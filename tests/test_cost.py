@@ -1,4 +1,6 @@
-"""Money: what a run paid, what the store saved, what a plan expects, and a budget that is never passed."""
+"""Money: what a run paid, what the store saved, what a plan expects, and a budget that
+is never passed.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,10 @@ from themis_lib import (
     TokenUsage,
     TransientError,
 )
-from themis_lib.core.budget import Budget
-from themis_lib.core.manifest import manifests
-from themis_lib.core.plan import plan_run
+from themis_lib.explain.plan import plan_run
 from themis_lib.report.markdown import markdown_report
+from themis_lib.runs.manifest import manifests
+from themis_lib.stages.budget import Budget
 
 #: A dollar for each token, so that costs are counts.
 A_DOLLAR = Price(input=1e6, output=1e6)
@@ -55,7 +57,9 @@ class Metered:
     async def generate(self, case: Case, ctx: object) -> GenerationResult:
         await asyncio.sleep(0.001)
         self.calls += 1
-        return GenerationResult(final_output="x", usage=TokenUsage(input_tokens=case.input, output_tokens=1))  # type: ignore[arg-type]
+        return GenerationResult(
+            final_output="x", usage=TokenUsage(input_tokens=case.input, output_tokens=1)
+        )  # type: ignore[arg-type]
 
 
 class BlockingMetered(Metered):
@@ -63,17 +67,24 @@ class BlockingMetered(Metered):
 
     def generate(self, case: Case, ctx: object) -> GenerationResult:  # type: ignore[override]
         self.calls += 1
-        return GenerationResult(final_output="x", usage=TokenUsage(input_tokens=case.input, output_tokens=1))  # type: ignore[arg-type]
+        return GenerationResult(
+            final_output="x", usage=TokenUsage(input_tokens=case.input, output_tokens=1)
+        )  # type: ignore[arg-type]
 
 
 class BatchMetered(Metered):
     """Whole batches; the first one never ends."""
 
-    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult]:
+    async def generate_batch(
+        self, cases: list[Case], contexts: list[object]
+    ) -> list[GenerationResult]:
         self.calls += 1
         if self.calls == 1:
             await asyncio.sleep(60)
-        return [await self.generate(case, ctx) for case, ctx in zip(cases, contexts, strict=True)]
+        return [
+            await self.generate(case, ctx)
+            for case, ctx in zip(cases, contexts, strict=True)
+        ]
 
 
 class Slow(Metered):
@@ -90,20 +101,32 @@ class Slow(Metered):
 class SlowBatch(Slow):
     """The same, by batches of one."""
 
-    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult]:
-        return [await self.generate(case, ctx) for case, ctx in zip(cases, contexts, strict=True)]
+    async def generate_batch(
+        self, cases: list[Case], contexts: list[object]
+    ) -> list[GenerationResult]:
+        return [
+            await self.generate(case, ctx)
+            for case, ctx in zip(cases, contexts, strict=True)
+        ]
 
 
 class RefusedBatch(Metered):
     """A batch that the provider refuses without a charge."""
 
-    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult]:
+    async def generate_batch(
+        self, cases: list[Case], contexts: list[object]
+    ) -> list[GenerationResult]:
         self.calls += 1
         raise TransientError("busy").marked(is_free=True)
 
 
-def experiment(generator: Any, cases: int = 10, *, tokens: int = 9, max_cost: float | None = None) -> Experiment:
-    dataset = Dataset(dataset_id="d", cases=[Case(case_id=str(at), input=tokens) for at in range(cases)])
+def experiment(
+    generator: Any, cases: int = 10, *, tokens: int = 9, max_cost: float | None = None
+) -> Experiment:
+    dataset = Dataset(
+        dataset_id="d",
+        cases=[Case(case_id=str(at), input=tokens) for at in range(cases)],
+    )
     return Experiment(
         generation=GenerationConfig(generator=generator),
         datasets=[dataset],
@@ -122,7 +145,10 @@ def test_a_run_says_what_it_paid_and_what_the_store_saved() -> None:
 
     assert (100.0, 100.0) == (first.manifest.cost, first.manifest.cost_paid)
     assert (150.0, 50.0) == (second.manifest.cost, second.manifest.cost_paid)
-    assert TokenUsage(input_tokens=135, output_tokens=15) == second.progress["generate"].usage
+    assert (
+        TokenUsage(input_tokens=135, output_tokens=15)
+        == second.progress["generate"].usage
+    )
     assert "$50.00 paid, $100.00 saved by the store" in markdown_report(second)
 
 
@@ -138,11 +164,17 @@ def test_without_a_price_there_are_tokens_and_no_cost() -> None:
 
 
 @pytest.mark.parametrize("generator", [Metered, BlockingMetered])
-def test_a_budget_is_never_passed_and_nothing_paid_for_is_lost(generator: type[Metered]) -> None:
-    """The run stops before the call that could pass it; the next run, with more money, makes only the missing calls."""
+def test_a_budget_is_never_passed_and_nothing_paid_for_is_lost(
+    generator: type[Metered],
+) -> None:
+    """The run stops before the call that could pass it; the next run, with more money,
+    makes only the missing calls.
+    """
     store, metered = InMemoryRunStore(), generator()
 
-    with pytest.raises(BudgetError, match=r"\$50\.0000 of \$55\.0000 spent.*may cost \$11"):
+    with pytest.raises(
+        BudgetError, match=r"\$50\.0000 of \$55\.0000 spent.*may cost \$11"
+    ):
         experiment(metered, 10, max_cost=55.0).run(store)
     made = metered.calls
     stopped = manifests(store)[-1]
@@ -162,7 +194,10 @@ def test_a_batch_that_takes_too_long_is_given_up_under_a_budget_too() -> None:
 
     result = limited.model_copy(update={"runtime": runtime}).run()
 
-    assert (RunStatus.PARTIAL_FAILURE, 5) == (result.status, result.progress["generate"].failed)
+    assert (RunStatus.PARTIAL_FAILURE, 5) == (
+        result.status,
+        result.progress["generate"].failed,
+    )
     assert 50.0 == result.manifest.cost_paid
 
 
@@ -180,13 +215,20 @@ def test_a_batch_that_was_refused_costs_nothing() -> None:
 class HalfBatch(Metered):
     """Of each batch the first row has no reply; what it cost nobody says."""
 
-    async def generate_batch(self, cases: list[Case], contexts: list[object]) -> list[GenerationResult | Exception]:
-        answers = [await self.generate(case, ctx) for case, ctx in zip(cases[1:], contexts[1:], strict=True)]
+    async def generate_batch(
+        self, cases: list[Case], contexts: list[object]
+    ) -> list[GenerationResult | Exception]:
+        answers = [
+            await self.generate(case, ctx)
+            for case, ctx in zip(cases[1:], contexts[1:], strict=True)
+        ]
         return [TransientError("lost"), *answers]
 
 
 def test_a_row_of_a_batch_without_a_reply_counts_at_its_most() -> None:
-    """Two rows of a batch take 11 dollars for the lost one and 10 for the other; a third batch has no room."""
+    """Two rows of a batch take 11 dollars for the lost one and 10 for the other; a
+    third batch has no room.
+    """
     limited = experiment(HalfBatch(), 6, max_cost=63.0)
     runtime = RuntimeConfig(batch_size=2, max_concurrency=2)
 
@@ -196,13 +238,18 @@ def test_a_row_of_a_batch_without_a_reply_counts_at_its_most() -> None:
 
 @pytest.mark.parametrize("kind", [Slow, SlowBatch])
 def test_waiting_for_money_takes_nothing_of_the_time_limit(kind: type[Metered]) -> None:
-    """One call after another has room in the budget; together they take longer than one may."""
+    """One call after another has room in the budget; together they take longer than one
+    may.
+    """
     limited = experiment(kind(), 8, max_cost=150.5)
     runtime = RuntimeConfig(batch_size=1, max_concurrency=8, timeout_s=1.0)
 
     result = limited.model_copy(update={"runtime": runtime}).run()
 
-    assert (RunStatus.COMPLETED, 8) == (result.status, result.progress["generate"].computed)
+    assert (RunStatus.COMPLETED, 8) == (
+        result.status,
+        result.progress["generate"].computed,
+    )
 
 
 def test_a_cached_run_needs_no_budget() -> None:
@@ -224,8 +271,13 @@ def test_calls_in_flight_are_counted_at_their_most() -> None:
                 receipt.cost = 2.0
             return most
 
-        return [result for result in await asyncio.gather(*(call() for _ in range(20)), return_exceptions=True)
-                if isinstance(result, float)]  # fmt: skip
+        return [
+            result
+            for result in await asyncio.gather(
+                *(call() for _ in range(20)), return_exceptions=True
+            )
+            if isinstance(result, float)
+        ]
 
     budget = Budget(10.0)
     made = asyncio.run(spend(budget))
@@ -241,7 +293,11 @@ def test_a_plan_estimates_from_the_nearest_run() -> None:
 
     plan = plan_run(experiment(metered, 30).compile(), store)[0]
 
-    assert (20, TokenUsage(input_tokens=180, output_tokens=20), 200.0) == (plan.missing, plan.usage, plan.cost)
+    assert (20, TokenUsage(input_tokens=180, output_tokens=20), 200.0) == (
+        plan.missing,
+        plan.usage,
+        plan.cost,
+    )
     assert 10 == metered.calls
 
 
@@ -250,7 +306,9 @@ def test_a_plan_without_history_counts_characters() -> None:
     metered = Metered()
     metered.max_tokens = 7  # type: ignore[attr-defined]
 
-    plan = plan_run(experiment(metered, 8, tokens=1234).compile(), InMemoryRunStore())[0]
+    plan = plan_run(experiment(metered, 8, tokens=1234).compile(), InMemoryRunStore())[
+        0
+    ]
 
     assert TokenUsage(input_tokens=12, output_tokens=56) == plan.usage
 
@@ -311,7 +369,9 @@ def test_batches_keep_to_the_budget() -> None:
     """A batch is generated when all of it fits."""
     batched = Batched()
     limited = experiment(batched, 10, max_cost=70.0)
-    limited = limited.model_copy(update={"runtime": RuntimeConfig(max_concurrency=4, batch_size=2)})
+    limited = limited.model_copy(
+        update={"runtime": RuntimeConfig(max_concurrency=4, batch_size=2)}
+    )
 
     with pytest.raises(BudgetError):
         limited.run()
@@ -334,15 +394,23 @@ class Endless(Metered):
 @pytest.mark.parametrize(
     ("generator", "prices", "said"),
     [
-        (Metered(), {}, r"nothing says what 'metered' costs; add cost\.prices\.metered"),
+        (
+            Metered(),
+            {},
+            r"nothing says what 'metered' costs; add cost\.prices\.metered",
+        ),
         (Nameless(), {}, "does not say what a call costs at most"),
         (Endless(), {"metered": A_DOLLAR}, "give it max_tokens"),
     ],
     ids=["no price", "no model", "no longest answer"],
 )
-def test_a_budget_that_could_not_hold_is_refused(generator: Any, prices: dict[str, Price], said: str) -> None:
+def test_a_budget_that_could_not_hold_is_refused(
+    generator: Any, prices: dict[str, Price], said: str
+) -> None:
     """Before anything is generated."""
-    limited = experiment(generator).model_copy(update={"cost": CostConfig(prices=prices, max_cost=1.0)})
+    limited = experiment(generator).model_copy(
+        update={"cost": CostConfig(prices=prices, max_cost=1.0)}
+    )
 
     with pytest.raises(ConfigError, match=said):
         limited.compile()
@@ -361,4 +429,8 @@ def test_equal_rows_are_paid_for_once_and_counted_once() -> None:
 
     result = equal.run()
 
-    assert (1, 10.0, 10.0) == (metered.calls, result.manifest.cost, result.manifest.cost_paid)
+    assert (1, 10.0, 10.0) == (
+        metered.calls,
+        result.manifest.cost,
+        result.manifest.cost_paid,
+    )

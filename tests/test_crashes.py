@@ -1,4 +1,6 @@
-"""Runs that are killed, stopped or doubled lose nothing, and repeat no more than what was in flight."""
+"""Runs that are killed, stopped or doubled lose nothing, and repeat no more than what
+was in flight.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.tables import tables_of
+from tests.support.tables import tables_of
 from themis_lib import Experiment, RunResult, RunStatus, RunStore
-from themis_lib.core.check import check
-from themis_lib.core.manifest import manifests
+from themis_lib.runs.manifest import manifests
+from themis_lib.upkeep.check import check
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +31,9 @@ CASES, SAMPLES, IN_FLIGHT = 60, 2, 4
 
 @dataclass(frozen=True)
 class Place:
-    """Where a store is, how fast rows come, when runs are killed there, and how many finished rows that may cost."""
+    """Where a store is, how fast rows come, when runs are killed there, and how many
+    finished rows that may cost.
+    """
 
     storage: dict[str, Any]
     delay_s: float = 0.03
@@ -40,26 +44,47 @@ class Place:
 
 @pytest.fixture(params=["folder", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """A folder, where each row is safe when it is finished; and S3, where rows are written every few seconds."""
+    """A folder, where each row is safe when it is finished; and S3, where rows are
+    written every few seconds.
+    """
     if request.param == "folder":
         return Place({"store": str(tmp_path / "store")})
     storage = request.getfixturevalue("s3_storage")
-    return Place(storage, delay_s=0.2, kills=3, killed_after_s=(2.5, 4), unsaved_rows=round(4 * IN_FLIGHT / 0.2))
+    return Place(
+        storage,
+        delay_s=0.2,
+        kills=3,
+        killed_after_s=(2.5, 4),
+        unsaved_rows=round(4 * IN_FLIGHT / 0.2),
+    )
 
 
-def experiment_file(folder: Path, place: Place, *, log: str = "calls.log", name: str = "crash") -> Path:
+def experiment_file(
+    folder: Path, place: Place, *, log: str = "calls.log", name: str = "crash"
+) -> Path:
     path = folder / f"{name}.yaml"
     spec = {
         "generation": {
-            "generator": {"use": "tests.counting:SlowGenerator", "log": str(folder / log), "delay_s": place.delay_s},
+            "generator": {
+                "use": "tests.support.counting:SlowGenerator",
+                "log": str(folder / log),
+                "delay_s": place.delay_s,
+            },
             "candidate_policy": {"num_samples": SAMPLES},
         },
-        "evaluation": {"parsers": ["builtin/number"], "metrics": ["builtin/numeric_match"]},
+        "evaluation": {
+            "parsers": ["builtin/number"],
+            "metrics": ["builtin/numeric_match"],
+        },
         "datasets": [
             {
                 "dataset_id": "numbers",
                 "cases": [
-                    {"case_id": f"c{index}", "input": str(index), "expected_output": str(index)}
+                    {
+                        "case_id": f"c{index}",
+                        "input": str(index),
+                        "expected_output": str(index),
+                    }
                     for index in range(CASES)
                 ],
             }
@@ -87,7 +112,11 @@ def calls(log: Path) -> list[str]:
 
 def wait_for_call(log: Path, *, more_than: int, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
-    while len(calls(log)) <= more_than and process.poll() is None and time.monotonic() < deadline:
+    while (
+        len(calls(log)) <= more_than
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.002)
 
 
@@ -102,8 +131,11 @@ def uninterrupted(folder: Path) -> RunResult:
     return Experiment.from_config(path).run()
 
 
-def test_killed_runs_lose_nothing(prefect_api: str, place: Place, tmp_path: Path) -> None:
-    """After `kill -9` at random moments the next run goes on; rows repeated are at most those in flight.
+def test_killed_runs_lose_nothing(
+    prefect_api: str, place: Place, tmp_path: Path
+) -> None:
+    """After `kill -9` at random moments the next run goes on; rows repeated are at most
+    those in flight.
 
     On object stores they are those of the last seconds.
     """
@@ -131,8 +163,12 @@ def test_killed_runs_lose_nothing(prefect_api: str, place: Place, tmp_path: Path
         assert not file.path.endswith((".damaged", ".journal"))
 
 
-def test_interrupted_run_says_how_to_go_on(prefect_api: str, place: Place, tmp_path: Path) -> None:
-    """Ctrl-C ends with code 130 and the command that goes on; the next run repeats at most the rows in flight."""
+def test_interrupted_run_says_how_to_go_on(
+    prefect_api: str, place: Place, tmp_path: Path
+) -> None:
+    """Ctrl-C ends with code 130 and the command that goes on; the next run repeats at
+    most the rows in flight.
+    """
     path, log = experiment_file(tmp_path, place), tmp_path / "calls.log"
 
     stopped = start(path, prefect_api)
@@ -154,7 +190,9 @@ def test_interrupted_run_says_how_to_go_on(prefect_api: str, place: Place, tmp_p
 
 
 def unfinished(api_url: str) -> dict[str, str]:
-    """Flow and task runs that the server still takes to be under way, except those whose process was killed."""
+    """Flow and task runs that the server still takes to be under way, except those
+    whose process was killed.
+    """
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -162,21 +200,33 @@ def unfinished(api_url: str) -> dict[str, str]:
         async with get_client() as client:
             flow_run = max(await client.read_flow_runs(), key=lambda run: run.created)
             runs: list[Any] = [flow_run, *await client.read_task_runs()]
-            interrupted = [run for run in runs if run.id == flow_run.id or run.flow_run_id == flow_run.id]
-        return {run.name: run.state.name for run in interrupted if not run.state.is_final()}
+            interrupted = [
+                run
+                for run in runs
+                if run.id == flow_run.id or run.flow_run_id == flow_run.id
+            ]
+        return {
+            run.name: run.state.name for run in interrupted if not run.state.is_final()
+        }
 
     with temporary_settings({PREFECT_API_URL: api_url}):
         return asyncio.run(read())
 
 
-def test_two_processes_share_a_store(prefect_api: str, place: Place, tmp_path: Path) -> None:
-    """Two processes that run one experiment at once end with the same tables, and every row is there."""
+def test_two_processes_share_a_store(
+    prefect_api: str, place: Place, tmp_path: Path
+) -> None:
+    """Two processes that run one experiment at once end with the same tables, and every
+    row is there.
+    """
     path = experiment_file(tmp_path, place)
 
     both = [start(path, prefect_api) for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in both]
     store = last_run(place).store
-    first, second = (tables_of(RunResult(store, manifest.run_id)) for manifest in manifests(store))
+    first, second = (
+        tables_of(RunResult(store, manifest.run_id)) for manifest in manifests(store)
+    )
 
     assert [0, 0] == [process.returncode for process in both], outputs
     assert first == second

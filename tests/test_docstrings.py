@@ -12,7 +12,9 @@ import themis_lib
 
 #: What only training the bundled model needs.
 TRAINING = ["gguf", "tokenizers", "torch"]
-MODULES = [module.name for module in pkgutil.walk_packages(themis_lib.__path__, "themis_lib.")]
+MODULES = [
+    module.name for module in pkgutil.walk_packages(themis_lib.__path__, "themis_lib.")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,7 +1,9 @@
-"""What an edit costs: the table of the README, each row exactly, in process and through the flow.
+"""What an edit costs: the table of the README, each row exactly, in process and through
+the flow.
 
-Every edit is made to an experiment whose rows are all in the store. `generate`, `parse` and `score` count the calls
-of the components; `reduce` counts the rows of the summary that were computed.
+Every edit is made to an experiment whose rows are all in the store. `generate`, `parse`
+and `score` count the calls of the components; `reduce` counts the rows of the summary
+that were computed.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.counting import CALLS
-from tests.drivers import DRIVERS, flow_outcome, run_in_process
+from tests.support.counting import CALLS
+from tests.support.drivers import DRIVERS, flow_outcome, run_in_process
 
 N, K = 6, 2
 Spec = dict[str, Any]
@@ -23,15 +25,22 @@ Edit = Callable[[Spec], None]
 
 
 def base(store: Path) -> Spec:
-    """Six cases, two samples, three shards, one metric; every score is 1 but that of case 4."""
+    """Six cases, two samples, three shards, one metric; every score is 1 but that of
+    case 4.
+    """
     return {
         "name": "costs",
-        "generation": {"generator": {"use": "tests.counting:Generator"}, "reducer": "builtin/mean"},
-        "evaluation": {
-            "parsers": [{"use": "tests.counting:Parser"}],
-            "metrics": [{"use": "tests.counting:Metric", "id": "first"}],
+        "generation": {
+            "generator": {"use": "tests.support.counting:Generator"},
+            "reducer": "builtin/mean",
         },
-        "datasets": [{"dataset_id": "numbers", "cases": [case(number) for number in range(N)]}],
+        "evaluation": {
+            "parsers": [{"use": "tests.support.counting:Parser"}],
+            "metrics": [{"use": "tests.support.counting:Metric", "id": "first"}],
+        },
+        "datasets": [
+            {"dataset_id": "numbers", "cases": [case(number) for number in range(N)]}
+        ],
         "storage": {"store": str(store)},
         "runtime": {"shard_size": 2},
         "seeds": [11, 12],
@@ -57,7 +66,11 @@ def setting(path: str, value: Any) -> Edit:
         target: Any = spec
         *parents, last = path.split(".")
         for part in parents:
-            target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
+            target = (
+                target[int(part)]
+                if isinstance(target, list)
+                else target.setdefault(part, {})
+            )
         target[int(last) if isinstance(target, list) else last] = value
 
     return edit
@@ -73,33 +86,65 @@ def cases(change: Callable[[list[Spec]], list[Spec]]) -> Edit:
 
 
 def changed_case(number: int, **fields: Any) -> Edit:
-    return cases(lambda known: [{**item, **fields} if index == number else item for index, item in enumerate(known)])
+    return cases(
+        lambda known: [
+            {**item, **fields} if index == number else item
+            for index, item in enumerate(known)
+        ]
+    )
 
 
 GENERATOR = "generation.generator"
 EDITS: dict[str, tuple[Edit, tuple[int, int, int, int]]] = {
     "nothing": (lambda spec: None, (0, 0, 0, 0)),
     # Texts of 1, 3 and 5 hold the prompt; the value of 3 does too, and its score falls.
-    "prompt spec": (setting("generation.prompt_spec.prefix", "p"), (N * K, 3 * K, 1 * K, 1)),
-    "instructions": (setting("generation.prompt_spec.instructions", "p"), (N * K, 3 * K, 1 * K, 1)),
-    "prompt spec, all texts identical": (setting("generation.prompt_spec.suffix", "s"), (N * K, 0, 0, 0)),
+    "prompt spec": (
+        setting("generation.prompt_spec.prefix", "p"),
+        (N * K, 3 * K, 1 * K, 1),
+    ),
+    "instructions": (
+        setting("generation.prompt_spec.instructions", "p"),
+        (N * K, 3 * K, 1 * K, 1),
+    ),
+    "prompt spec, all texts identical": (
+        setting("generation.prompt_spec.suffix", "s"),
+        (N * K, 0, 0, 0),
+    ),
     "a metric added": (
-        lambda spec: spec["evaluation"]["metrics"].append({"use": "tests.counting:Metric", "scale": 0.5}),
+        lambda spec: spec["evaluation"]["metrics"].append(
+            {"use": "tests.support.counting:Metric", "scale": 0.5}
+        ),
         (0, 0, N * K, 1),
     ),
     "a metric changed": (setting("evaluation.metrics.0.scale", 0.25), (0, 0, N * K, 1)),
-    "parser changed, same values": (setting("evaluation.parsers.0.suffix", "x"), (0, N * K, 0, 0)),
-    "one expected output changed": (changed_case(0, expected_output="wrong"), (0, 0, K, 1)),
-    "one case's metadata changed": (changed_case(4, metadata={"topic": "low"}), (0, 0, 0, 0)),
+    "parser changed, same values": (
+        setting("evaluation.parsers.0.suffix", "x"),
+        (0, N * K, 0, 0),
+    ),
+    "one expected output changed": (
+        changed_case(0, expected_output="wrong"),
+        (0, 0, K, 1),
+    ),
+    "one case's metadata changed": (
+        changed_case(4, metadata={"topic": "low"}),
+        (0, 0, 0, 0),
+    ),
     "a case added": (cases(lambda known: [*known, case(7)]), (K, K, K, 1)),
     "a case added in front": (cases(lambda known: [case(7), *known]), (K, K, K, 1)),
     "a case removed": (cases(lambda known: known[:-1]), (0, 0, 0, 1)),
     "cases reordered": (cases(lambda known: known[::-1]), (0, 0, 0, 0)),
     "cases renamed": (
-        cases(lambda known: [{**item, "case_id": f"new-{index}"} for index, item in enumerate(known)]),
+        cases(
+            lambda known: [
+                {**item, "case_id": f"new-{index}"} for index, item in enumerate(known)
+            ]
+        ),
         (0, 0, 0, 0),
     ),
-    "a case duplicated": (cases(lambda known: [*known, {**known[0], "case_id": "again"}]), (K, 0, 0, 1)),
+    "a case duplicated": (
+        cases(lambda known: [*known, {**known[0], "case_id": "again"}]),
+        (K, 0, 0, 1),
+    ),
     "samples": (setting("seeds", [11, 12, 13, 14, 15]), (N * 3, N * 3, N * 3, 1)),
     "temperature": (setting(f"{GENERATOR}.temperature", 0.7), (N * K, 0, 0, 0)),
     "seed": (setting("seeds", [21, 22]), (N * K, N * K, N * K, 1)),
@@ -125,7 +170,11 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Spec:
     """The experiment of the table, on each kind of store."""
-    storage = {} if request.param == "folder" else {"storage": request.getfixturevalue("s3_storage")}
+    storage = (
+        {}
+        if request.param == "folder"
+        else {"storage": request.getfixturevalue("s3_storage")}
+    )
     return {**base(tmp_path / "store"), **storage}
 
 
@@ -141,12 +190,21 @@ def cost(driver: Any, spec: Spec, folder: Path) -> tuple[int, int, int, int]:
     """Run and count: generator, parser and metric calls, then summary rows."""
     CALLS.clear()
     result = driver(spec, folder)
-    return CALLS["generate"], CALLS["parse"], CALLS["score"], result.manifest.summary_computed
+    return (
+        CALLS["generate"],
+        CALLS["parse"],
+        CALLS["score"],
+        result.manifest.summary_computed,
+    )
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_edit_costs_what_the_table_says(name: str, spec: Spec, driver: Any, tmp_path: Path) -> None:
-    """An edit to a warm experiment costs exactly the calls and rows that the table says."""
+def test_edit_costs_what_the_table_says(
+    name: str, spec: Spec, driver: Any, tmp_path: Path
+) -> None:
+    """An edit to a warm experiment costs exactly the calls and rows that the table
+    says.
+    """
     edit, expected = EDITS[name]
     run_in_process(spec, tmp_path, "")
     edited = copy.deepcopy(spec)
@@ -155,22 +213,34 @@ def test_edit_costs_what_the_table_says(name: str, spec: Spec, driver: Any, tmp_
     assert expected == cost(driver, edited, tmp_path)
 
 
-def test_first_run_computes_everything_once(spec: Spec, driver: Any, tmp_path: Path) -> None:
+def test_first_run_computes_everything_once(
+    spec: Spec, driver: Any, tmp_path: Path
+) -> None:
     """A run on an empty store calls each component once a row."""
     assert (N * K, N * K, N * K, 1) == cost(driver, spec, tmp_path)
 
 
-def test_duplicate_is_free_for_a_deterministic_generator(spec: Spec, driver: Any, tmp_path: Path) -> None:
-    """A duplicated case costs nothing where the generator declares itself deterministic."""
-    spec["generation"]["generator"]["use"] = "tests.counting:DeterministicGenerator"
+def test_duplicate_is_free_for_a_deterministic_generator(
+    spec: Spec, driver: Any, tmp_path: Path
+) -> None:
+    """A duplicated case costs nothing where the generator declares itself
+    deterministic.
+    """
+    spec["generation"]["generator"]["use"] = (
+        "tests.support.counting:DeterministicGenerator"
+    )
     run_in_process(spec, tmp_path, "")
     EDITS["a case duplicated"][0](spec)
 
     assert (0, 0, 0, 1) == cost(driver, spec, tmp_path)
 
 
-def test_metadata_costs_only_the_slices_over_it(spec: Spec, driver: Any, tmp_path: Path) -> None:
-    """A case that moves from one slice to another costs the summary rows of these two, and nothing else."""
+def test_metadata_costs_only_the_slices_over_it(
+    spec: Spec, driver: Any, tmp_path: Path
+) -> None:
+    """A case that moves from one slice to another costs the summary rows of these two,
+    and nothing else.
+    """
     spec["evaluation"]["slices"] = ["topic"]
     run_in_process(spec, tmp_path, "")
     EDITS["one case's metadata changed"][0](spec)
@@ -178,9 +248,13 @@ def test_metadata_costs_only_the_slices_over_it(spec: Spec, driver: Any, tmp_pat
     assert (0, 0, 0, 2) == cost(driver, spec, tmp_path)
 
 
-def test_metadata_costs_a_metric_that_reads_it(spec: Spec, driver: Any, tmp_path: Path) -> None:
-    """One case's changed metadata is scored again by a metric that declares that it reads metadata."""
-    spec["evaluation"]["metrics"][0]["use"] = "tests.counting:MetadataMetric"
+def test_metadata_costs_a_metric_that_reads_it(
+    spec: Spec, driver: Any, tmp_path: Path
+) -> None:
+    """One case's changed metadata is scored again by a metric that declares that it
+    reads metadata.
+    """
+    spec["evaluation"]["metrics"][0]["use"] = "tests.support.counting:MetadataMetric"
     run_in_process(spec, tmp_path, "")
     EDITS["one case's metadata changed"][0](spec)
 
@@ -188,7 +262,7 @@ def test_metadata_costs_a_metric_that_reads_it(spec: Spec, driver: Any, tmp_path
 
 
 _MODULE = '''
-from tests.counting import Generator as Counting, Parser, Metric, count
+from tests.support.counting import Generator as Counting, Parser, Metric, count
 from themis_lib import GenerationResult
 
 MARK = "{mark}"
@@ -207,7 +281,10 @@ class Generator(Counting):
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
-        ({"comment": "another comment", "docstring": "Another docstring."}, (0, 0, 0, 0)),
+        (
+            {"comment": "another comment", "docstring": "Another docstring."},
+            (0, 0, 0, 0),
+        ),
         ({"mark": "y"}, (N * K, 0, 0, 0)),
     ],
     ids=["comments and docstrings", "body"],
@@ -220,7 +297,9 @@ def test_code_is_identity(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Editing what a user's component does costs its stage; editing its comments and docstrings costs nothing."""
+    """Editing what a user's component does costs its stage; editing its comments and
+    docstrings costs nothing.
+    """
     monkeypatch.syspath_prepend(str(tmp_path))
     name = f"edited_{abs(hash(tmp_path))}"
     text = {"mark": "x", "comment": "a comment", "docstring": "A docstring."}
@@ -234,9 +313,11 @@ def test_code_is_identity(
 
 
 def test_hidden_setting_is_caught(tmp_path: Path) -> None:
-    """Negative control: a component that hides a setting from its fingerprint fails the table."""
+    """Negative control: a component that hides a setting from its fingerprint fails the
+    table.
+    """
     spec = base(tmp_path / "store")
-    spec["generation"]["generator"]["use"] = "tests.counting:HidingGenerator"
+    spec["generation"]["generator"]["use"] = "tests.support.counting:HidingGenerator"
     run_in_process(spec, tmp_path, "")
     edit, expected = EDITS["temperature"]
     edit(spec)
@@ -244,8 +325,12 @@ def test_hidden_setting_is_caught(tmp_path: Path) -> None:
     assert expected != cost(lambda *given: run_in_process(*given, ""), spec, tmp_path)
 
 
-def test_flow_shows_cached_for_unchanged_shards(prefect_api: str, spec: Spec, tmp_path: Path) -> None:
-    """Through the flow, every task of an unchanged shard ends `Cached`; a shard with a new case does not."""
+def test_flow_shows_cached_for_unchanged_shards(
+    prefect_api: str, spec: Spec, tmp_path: Path
+) -> None:
+    """Through the flow, every task of an unchanged shard ends `Cached`; a shard with a
+    new case does not.
+    """
     flow_outcome(spec, tmp_path, prefect_api)
     again = task_states(flow_outcome(spec, tmp_path, prefect_api), prefect_api)
     EDITS["a case added"][0](spec)
@@ -254,7 +339,8 @@ def test_flow_shows_cached_for_unchanged_shards(prefect_api: str, spec: Spec, tm
     assert {"Cached"} == set(again.values())
     assert 12 == len(again)
     assert {name for name, state in grown.items() if state != "Cached"} == {
-        f"{stage} numbers 6-6" for stage in ("generate", "parse", "score[first]", "reduce")
+        f"{stage} numbers 6-6"
+        for stage in ("generate", "parse", "score[first]", "reduce")
     }
 
 
@@ -269,7 +355,9 @@ def task_states(outcome: Any, api_url: str) -> dict[str, str]:
     async def read() -> dict[str, str]:
         async with get_client() as client:
             runs = await client.read_task_runs(
-                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[outcome.flow_run_id]))
+                flow_run_filter=FlowRunFilter(
+                    id=FlowRunFilterId(any_=[outcome.flow_run_id])
+                )
             )
         return {run.name: run.state.name for run in runs}
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.drivers import DRIVERS
-from themis_lib.core.spec import load_spec
+from tests.support.drivers import DRIVERS
+from themis_lib.experiment.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("THEMIS_TEST_DATA", ROOT.parent / "shared/data")) / "gsm8k"
 
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason="GSM8K is not on this machine")
+pytestmark = pytest.mark.skipif(
+    not DATA.exists(), reason="GSM8K is not on this machine"
+)
 
 
 def spec(solutions: Path, store: Path) -> dict[str, Any]:
@@ -31,14 +33,23 @@ def spec(solutions: Path, store: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-@pytest.mark.parametrize(("name", "correct"), [("6b_finetuning", 286), ("175b_verification", 742)])
+@pytest.mark.parametrize(
+    ("name", "correct"), [("6b_finetuning", 286), ("175b_verification", 742)]
+)
 def test_scores_agree_with_every_published_verdict(
     name: str, correct: int, driver: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The example scores each recorded solution as its publishers did, all 1,319 of them."""
+    """The example scores each recorded solution as its publishers did, all 1,319 of
+    them.
+    """
     solutions = DATA / f"solutions_{name}.jsonl"
-    published = {line["case_id"]: line["is_correct"] for line in map(json.loads, solutions.open())}
-    api_url = request.getfixturevalue("prefect_api") if driver == "through the flow" else ""
+    published = {
+        line["case_id"]: line["is_correct"]
+        for line in map(json.loads, solutions.open())
+    }
+    api_url = (
+        request.getfixturevalue("prefect_api") if driver == "through the flow" else ""
+    )
 
     result = DRIVERS[driver](spec(solutions, tmp_path / "store"), tmp_path, api_url)
 

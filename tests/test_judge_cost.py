@@ -1,4 +1,6 @@
-"""Money with a judge: its dollars beside the candidate's, a price that is not known, a budget, and a plan."""
+"""Money with a judge: its dollars beside the candidate's, a price that is not known, a
+budget, and a plan.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +33,16 @@ from themis_lib import (
     TokenUsage,
 )
 from themis_lib.comparison.sides import run_side
-from themis_lib.core.identity import canonical_json
-from themis_lib.core.plan import StagePlan, plan_run
+from themis_lib.explain.plan import StagePlan, plan_run
+from themis_lib.identity.digests import canonical_json
 from themis_lib.report.comparison_markdown import side_cells
 from themis_lib.report.html import report_html
 from themis_lib.report.markdown import cost_line
 
 JUDGE = "judge[quality]"
 BOTH = {"metered": A_DOLLAR, "judge": A_DOLLAR}
-#: The candidates take 1, 2, 3 and 4 input tokens and one of output, the judge nine and one for each of them.
+#: The candidates take 1, 2, 3 and 4 input tokens and one of output, the judge nine and
+#: one for each of them.
 CANDIDATES, VERDICTS = 14.0, 40.0
 
 
@@ -74,10 +77,21 @@ class FreeJudge(Judge):
 
 
 def experiment(
-    candidate: Any, judge: Any | None, *, prices: dict[str, Price] | None = None, max_cost: float | None = None
+    candidate: Any,
+    judge: Any | None,
+    *,
+    prices: dict[str, Price] | None = None,
+    max_cost: float | None = None,
 ) -> Experiment:
-    cases = [Case(case_id=str(at), input=at, expected_output="x") for at in (1, 2, 3, 4)]
-    metric = {"use": "builtin/judge_correctness", "id": "quality", "judge": judge, "explain": False}
+    cases = [
+        Case(case_id=str(at), input=at, expected_output="x") for at in (1, 2, 3, 4)
+    ]
+    metric = {
+        "use": "builtin/judge_correctness",
+        "id": "quality",
+        "judge": judge,
+        "explain": False,
+    }
     return Experiment(
         generation=GenerationConfig(generator=candidate),
         evaluation=EvaluationConfig(metrics=[] if judge is None else [metric]),
@@ -113,7 +127,10 @@ def test_each_stage_has_its_dollars() -> None:
 
     result = experiment(Metered(), Judge()).run(store)
 
-    assert (CANDIDATES + VERDICTS, VERDICTS) == (result.manifest.cost, result.manifest.cost_paid)
+    assert (CANDIDATES + VERDICTS, VERDICTS) == (
+        result.manifest.cost,
+        result.manifest.cost_paid,
+    )
     assert (
         "$40.00 paid, $14.00 saved by the store; "
         "generate: $0.00 of $14.00, 0 of 10 input, 0 of 4 output tokens in this run; "
@@ -122,7 +139,9 @@ def test_each_stage_has_its_dollars() -> None:
 
 
 def test_a_judge_whose_price_is_not_known_is_named_beside_the_dollars() -> None:
-    """The dollars of the other stages never stand as if they were all, wherever they stand."""
+    """The dollars of the other stages never stand as if they were all, wherever they
+    stand.
+    """
     result = experiment(Metered(), Judge(), prices={"metered": A_DOLLAR}).run()
 
     assert [JUDGE] == result.manifest.unpriced
@@ -137,12 +156,17 @@ def test_a_judge_whose_price_is_not_known_is_named_beside_the_dollars() -> None:
 
 def test_a_list_of_runs_names_it_too(tmp_path: Path) -> None:
     """So do the command line and the page of an experiment's history."""
-    experiment(Metered(), Judge(), prices={"metered": A_DOLLAR}).run(RunStore(str(tmp_path)))
+    experiment(Metered(), Judge(), prices={"metered": A_DOLLAR}).run(
+        RunStore(str(tmp_path))
+    )
     page = tmp_path / "history.html"
 
     listed = CliRunner().invoke(runs, ["--store", str(tmp_path), "--html", str(page)])
 
-    assert "$14.00 paid, $0.00 saved (without judge[quality], whose price is not known)" in listed.output
+    assert (
+        "$14.00 paid, $0.00 saved (without judge[quality], whose price is not known)"
+        in listed.output
+    )
     assert "at least $14.00" in page.read_text()
 
 
@@ -155,10 +179,14 @@ def test_a_free_judge_needs_no_price() -> None:
 
 
 def test_a_judge_keeps_to_the_budget_and_the_next_run_goes_on() -> None:
-    """It shares the candidates' budget, and no verdict that was paid for is asked for again."""
+    """It shares the candidates' budget, and no verdict that was paid for is asked for
+    again.
+    """
     store, candidate, judge = InMemoryRunStore(), Metered(), Judge()
 
-    with pytest.raises(BudgetError, match=r"\$34\.0000 of \$35\.0000 spent.*may cost \$11"):
+    with pytest.raises(
+        BudgetError, match=r"\$34\.0000 of \$35\.0000 spent.*may cost \$11"
+    ):
         experiment(candidate, judge, max_cost=35.0).run(store)
     asked = len(judge.asked)
     result = experiment(candidate, judge, max_cost=100.0).run(store)
@@ -172,20 +200,29 @@ def test_a_judge_keeps_to_the_budget_and_the_next_run_goes_on() -> None:
 
 
 def test_a_plan_before_a_first_run_takes_the_longest_answers_to_be_judged() -> None:
-    """A judge's request holds the case and the candidate's `max_tokens`; its reply is its own `max_tokens`."""
+    """A judge's request holds the case and the candidate's `max_tokens`; its reply is
+    its own `max_tokens`.
+    """
     judge = Judge()
     pipeline = experiment(bounded(7), judge).compile()
 
     plan = of_judge(plan_run(pipeline, InMemoryRunStore()))
 
-    instructions = len(pipeline.judges[0].prompt_spec.model_dump_json(exclude_defaults=True))
+    instructions = len(
+        pipeline.judges[0].prompt_spec.model_dump_json(exclude_defaults=True)
+    )
     tokens = round(4 * (len('1"x"') + 7 * 4 + instructions) / 4)
-    assert (TokenUsage(input_tokens=tokens, output_tokens=4 * 5), tokens + 20.0) == (plan.usage, plan.cost)
+    assert (TokenUsage(input_tokens=tokens, output_tokens=4 * 5), tokens + 20.0) == (
+        plan.usage,
+        plan.cost,
+    )
     assert [] == judge.asked
 
 
 def test_a_plan_knows_the_requests_for_answers_that_are_there() -> None:
-    """A judge added to a finished run: the estimate has the very texts that it will be asked."""
+    """A judge added to a finished run: the estimate has the very texts that it will be
+    asked.
+    """
     store, judge = InMemoryRunStore(), Judge()
     experiment(Metered(), None).run(store)
     pipeline = experiment(Metered(), judge).compile()
@@ -193,9 +230,16 @@ def test_a_plan_knows_the_requests_for_answers_that_are_there() -> None:
     plan = of_judge(plan_run(pipeline, store))
     experiment(Metered(), judge).run(store)
 
-    instructions = len(pipeline.judges[0].prompt_spec.model_dump_json(exclude_defaults=True))
-    characters = sum(len(canonical_json(request)) + instructions for request in judge.asked)
-    assert TokenUsage(input_tokens=round(characters / 4), output_tokens=4 * 5) == plan.usage
+    instructions = len(
+        pipeline.judges[0].prompt_spec.model_dump_json(exclude_defaults=True)
+    )
+    characters = sum(
+        len(canonical_json(request)) + instructions for request in judge.asked
+    )
+    assert (
+        TokenUsage(input_tokens=round(characters / 4), output_tokens=4 * 5)
+        == plan.usage
+    )
 
 
 def test_a_plan_does_not_guess_the_length_of_answers_without_end() -> None:
@@ -203,13 +247,21 @@ def test_a_plan_does_not_guess_the_length_of_answers_without_end() -> None:
     plans = plan_run(experiment(Metered(), Judge()).compile(), InMemoryRunStore())
 
     assert (None, None) == (of_judge(plans).usage, of_judge(plans).cost)
-    assert "judge[quality]: how many tokens is not known before a first run" in shown(plans)
+    assert "judge[quality]: how many tokens is not known before a first run" in shown(
+        plans
+    )
 
 
 def test_a_plan_says_whose_price_is_not_known() -> None:
     """Tokens without dollars are not free."""
-    plans = plan_run(experiment(bounded(), Judge(), prices={"metered": A_DOLLAR}).compile(), InMemoryRunStore())
+    plans = plan_run(
+        experiment(bounded(), Judge(), prices={"metered": A_DOLLAR}).compile(),
+        InMemoryRunStore(),
+    )
 
     judged = of_judge(plans)
     assert judged.usage is not None
-    assert f"{JUDGE}: about {judged.usage.input_tokens:,} input and 20 output tokens, price not known" in shown(plans)
+    assert (
+        f"{JUDGE}: about {judged.usage.input_tokens:,} input and 20 output tokens, price not known"
+        in shown(plans)
+    )

@@ -77,7 +77,9 @@ HEAVY = [
 def imported_by(program: str) -> set[str]:
     """The top-level packages that a fresh interpreter holds after a program."""
     listing = f"{program}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", listing], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split())
 
 
@@ -87,7 +89,9 @@ def test_import_is_light() -> None:
 
 
 def test_library_knows_nothing_of_prefect() -> None:
-    """No module of the library imports Prefect, the tasks or the flows, also when all of them are imported."""
+    """No module of the library imports Prefect, the tasks or the flows, also when all
+    of them are imported.
+    """
     program = (
         "import importlib, pkgutil, themis_lib\n"
         "for module in pkgutil.walk_packages(themis_lib.__path__, 'themis_lib.'):\n"
@@ -106,7 +110,9 @@ def test_public_names_are_these() -> None:
 
 
 def test_public_names_are_all_there_is() -> None:
-    """Everything that the package holds beside its modules is public, and every public name is there."""
+    """Everything that the package holds beside its modules is public, and every public
+    name is there.
+    """
     held = {
         name
         for name, value in vars(themis_lib).items()

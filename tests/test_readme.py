@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS = re.findall(
+    r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL
+)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[str(index) for index in range(len(BLOCKS))])
+@pytest.mark.parametrize(
+    "block", BLOCKS, ids=[str(index) for index in range(len(BLOCKS))]
+)
 def test_python_block_prints_what_it_says(block: str) -> None:
     """Each block's last line prints the comment behind it."""
     expected = block.strip().splitlines()[-1].rpartition("  # ")[2]

@@ -1,4 +1,6 @@
-"""Where shards are computed changes nothing: the same tables, the same record, and nothing computed twice."""
+"""Where shards are computed changes nothing: the same tables, the same record, and
+nothing computed twice.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,11 @@ import psutil
 import pytest
 import yaml
 
-from tests.drivers import flow_outcome
-from tests.tables import tables_of
+from tests.support.drivers import flow_outcome
+from tests.support.tables import tables_of
 from tests.test_crashes import unfinished
 from themis_lib import RunResult, RunStatus, RunStore
-from themis_lib.core.manifest import manifests
+from themis_lib.runs.manifest import manifests
 
 pytestmark = pytest.mark.slow
 
@@ -28,31 +30,49 @@ CASES, SAMPLES, WORKERS, IN_FLIGHT = 40, 2, 2, 4
 REFUSED, FAILED = 5 * SAMPLES, SAMPLES
 
 
-def spec_of(folder: Path, *, delay_s: float = 0.0, shard_size: int | None = 7) -> dict[str, Any]:
-    cases = [{"case_id": f"c{at}", "input": str(at), "expected_output": 2 * at} for at in range(CASES)]
+def spec_of(
+    folder: Path, *, delay_s: float = 0.0, shard_size: int | None = 7
+) -> dict[str, Any]:
+    cases = [
+        {"case_id": f"c{at}", "input": str(at), "expected_output": 2 * at}
+        for at in range(CASES)
+    ]
     folder.mkdir(exist_ok=True)
     return {
         "name": "anywhere",
         "generation": {
-            "generator": {"use": "tests.unsteady:Unsteady", "folder": str(folder), "delay_s": delay_s},
+            "generator": {
+                "use": "tests.support.unsteady:Unsteady",
+                "folder": str(folder),
+                "delay_s": delay_s,
+            },
             "candidate_policy": {"num_samples": SAMPLES},
         },
-        "evaluation": {"parsers": ["builtin/number"], "metrics": ["builtin/numeric_match"]},
+        "evaluation": {
+            "parsers": ["builtin/number"],
+            "metrics": ["builtin/numeric_match"],
+        },
         "datasets": [{"dataset_id": "numbers", "cases": cases}],
         "storage": {"store": str(folder / "store")},
         "runtime": {
-            "shard_size": shard_size, "workers": WORKERS, "max_concurrency": IN_FLIGHT, "retries": 2,
+            "shard_size": shard_size,
+            "workers": WORKERS,
+            "max_concurrency": IN_FLIGHT,
+            "retries": 2,
             "retry_delay_s": 0.05,
         },
         "cost": {"prices": {"metered": {"input": 1e6, "output": 1e6}}},
-    }  # fmt: skip
+    }
 
 
 def calls(folder: Path) -> list[tuple[str, str]]:
     """The process and the row of each call."""
     log = folder / "calls"
     lines = log.read_text().splitlines() if log.exists() else []
-    return [(process, row) for process, row in (line.split() for line in lines if " " in line)]
+    return [
+        (process, row)
+        for process, row in (line.split() for line in lines if " " in line)
+    ]
 
 
 def record(result: RunResult) -> list[dict[str, Any]]:
@@ -67,15 +87,23 @@ def runner_or_skip(name: str) -> str:
 
 
 @pytest.mark.parametrize("runner", ["processes", "dask", "ray"])
-def test_every_runner_makes_the_same_run(prefect_api: str, tmp_path: Path, runner: str) -> None:
-    """Tables and record are those of threads, with errors, retries and tokens; again, only failed rows are tried."""
+def test_every_runner_makes_the_same_run(
+    prefect_api: str, tmp_path: Path, runner: str
+) -> None:
+    """Tables and record are those of threads, with errors, retries and tokens; again,
+    only failed rows are tried.
+    """
     runner_or_skip(runner)
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
 
     expected = flow_outcome(spec_of(here), here, prefect_api).run.result
-    first = flow_outcome(spec_of(elsewhere), elsewhere, prefect_api, runner=runner).run.result
+    first = flow_outcome(
+        spec_of(elsewhere), elsewhere, prefect_api, runner=runner
+    ).run.result
     processes = {process for process, _ in calls(elsewhere)}
-    again = flow_outcome(spec_of(elsewhere), elsewhere, prefect_api, runner=runner).run.result
+    again = flow_outcome(
+        spec_of(elsewhere), elsewhere, prefect_api, runner=runner
+    ).run.result
 
     assert tables_of(expected) == tables_of(first) == tables_of(again)
     assert record(expected) == record(first)
@@ -86,16 +114,22 @@ def test_every_runner_makes_the_same_run(prefect_api: str, tmp_path: Path, runne
         first.progress["generate"].failed,
     )
     assert REFUSED + FAILED == first.progress["generate"].errors
-    assert Counter(row for _, row in calls(here)) == Counter(row for _, row in calls(elsewhere)[: len(calls(here))])
+    assert Counter(row for _, row in calls(here)) == Counter(
+        row for _, row in calls(elsewhere)[: len(calls(here))]
+    )
     assert str(os.getpid()) not in processes
     assert {0} == {stage.computed for stage in again.manifest.stages}
     assert FAILED == again.progress["generate"].failed
 
 
 def test_small_data_are_spread_over_processes(prefect_api: str, tmp_path: Path) -> None:
-    """Without a shard size, data that threads would take as one shard have one for each of several processes."""
+    """Without a shard size, data that threads would take as one shard have one for each
+    of several processes.
+    """
     spec = spec_of(tmp_path, shard_size=None)
-    spec["datasets"][0]["cases"] = [{"case_id": f"c{at}", "input": str(1 + 7 * at)} for at in range(300)]
+    spec["datasets"][0]["cases"] = [
+        {"case_id": f"c{at}", "input": str(1 + 7 * at)} for at in range(300)
+    ]
 
     result = flow_outcome(spec, tmp_path, prefect_api, runner="processes").run.result
 
@@ -114,21 +148,31 @@ def start(path: Path, api_url: str, runner: str) -> subprocess.Popen[str]:
     )
 
 
-def started_and_busy(folder: Path, api_url: str, runner: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+def started_and_busy(
+    folder: Path, api_url: str, runner: str
+) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     """A run in the middle of its rows, and the processes it has started."""
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(spec_of(folder, delay_s=0.3)))
     before = len(calls(folder))
     running = start(path, api_url, runner)
     deadline = time.monotonic() + 60
-    while len(calls(folder)) < before + 12 and running.poll() is None and time.monotonic() < deadline:
+    while (
+        len(calls(folder)) < before + 12
+        and running.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     return running, psutil.Process(running.pid).children(recursive=True)
 
 
 @pytest.mark.parametrize("runner", ["processes", "dask"])
-def test_ctrl_c_ends_every_process(prefect_api: str, tmp_path: Path, runner: str) -> None:
-    """Ctrl-C ends the workers too, nothing stays `Running`, and the next run repeats at most the rows in flight."""
+def test_ctrl_c_ends_every_process(
+    prefect_api: str, tmp_path: Path, runner: str
+) -> None:
+    """Ctrl-C ends the workers too, nothing stays `Running`, and the next run repeats at
+    most the rows in flight.
+    """
     runner_or_skip(runner)
 
     stopped, children = started_and_busy(tmp_path, prefect_api, runner)
@@ -139,8 +183,12 @@ def test_ctrl_c_ends_every_process(prefect_api: str, tmp_path: Path, runner: str
     status, left = manifests(store)[-1].status, unfinished(prefect_api)
     made = len(calls(tmp_path))
     again = flow_outcome(spec_of(tmp_path), tmp_path, prefect_api).run.result
-    repeated = Counter(row for _, row in calls(tmp_path)[:made]) & Counter(row for _, row in calls(tmp_path)[made:])
-    expected = flow_outcome(spec_of(tmp_path / "other"), tmp_path / "other", prefect_api).run.result
+    repeated = Counter(row for _, row in calls(tmp_path)[:made]) & Counter(
+        row for _, row in calls(tmp_path)[made:]
+    )
+    expected = flow_outcome(
+        spec_of(tmp_path / "other"), tmp_path / "other", prefect_api
+    ).run.result
 
     assert 130 == stopped.returncode, output
     assert "Traceback" not in output
@@ -153,13 +201,17 @@ def test_ctrl_c_ends_every_process(prefect_api: str, tmp_path: Path, runner: str
 
 
 def test_killed_run_leaves_no_process(prefect_api: str, tmp_path: Path) -> None:
-    """After `kill -9` of a run its processes notice and end, and the next run goes on with their rows."""
+    """After `kill -9` of a run its processes notice and end, and the next run goes on
+    with their rows.
+    """
     killed, children = started_and_busy(tmp_path, prefect_api, "processes")
     killed.kill()
     killed.communicate()
     _, alive = psutil.wait_procs(children, timeout=15)
     again = flow_outcome(spec_of(tmp_path), tmp_path, prefect_api).run.result
-    expected = flow_outcome(spec_of(tmp_path / "other"), tmp_path / "other", prefect_api).run.result
+    expected = flow_outcome(
+        spec_of(tmp_path / "other"), tmp_path / "other", prefect_api
+    ).run.result
 
     assert WORKERS <= len(children)
     assert [] == alive
@@ -168,7 +220,9 @@ def test_killed_run_leaves_no_process(prefect_api: str, tmp_path: Path) -> None:
 
 
 def test_lost_worker_is_one_clear_error(prefect_api: str, tmp_path: Path) -> None:
-    """A worker that the system kills stops the run with what to do; its finished rows are saved, its tasks crashed."""
+    """A worker that the system kills stops the run with what to do; its finished rows
+    are saved, its tasks crashed.
+    """
     running, children = started_and_busy(tmp_path, prefect_api, "processes")
     for child in children:
         if "spawn_main" in " ".join(child.cmdline()):

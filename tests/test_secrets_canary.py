@@ -1,6 +1,8 @@
-"""Credentials of a provider are found nowhere: in no file, log line, error, `repr` or record of the orchestrator.
+"""Credentials of a provider are found nowhere: in no file, log line, error, `repr` or
+record of the orchestrator.
 
-The provider repeats everything it is sent, headers and address, in its replies, their headers and its error messages.
+The provider repeats everything it is sent, headers and address, in its replies, their
+headers and its error messages.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.adapters.asking import questions, rows
-from tests.adapters.provider_server import Fault, ProviderServer, prompt_of
-from tests.contents import contents
-from tests.graphs import RAISED
+from tests.support.asking import questions, rows
+from tests.support.contents import contents
+from tests.support.graphs import RAISED
+from tests.support.provider_server import Fault, ProviderServer, prompt_of
 from themis_lib import Experiment, FatalError, RunStatus
 from themis_lib.adapters import openai, vllm
 from themis_lib.adapters.endpoint import Endpoint
-from themis_lib.core.spec import experiment_from_spec
+from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.report.html import write_report
 
 CANARIES = {
@@ -73,7 +75,9 @@ def provider() -> Iterator[ProviderServer]:
 
 
 def spec_of(server: ProviderServer, store: Path, api_mode: str) -> dict[str, Any]:
-    """Every place a credential can be written to: the key, a header, and user, path and query of the address."""
+    """Every place a credential can be written to: the key, a header, and user, path and
+    query of the address.
+    """
     address = f"http://me:${{CANARY_PASSWORD_QUOTED}}@127.0.0.1:{server.port}/${{CANARY_KEY}}/v1?sig=${{CANARY_QUERY}}"
     return {
         "name": "canary",
@@ -91,7 +95,14 @@ def spec_of(server: ProviderServer, store: Path, api_mode: str) -> dict[str, Any
         "datasets": [
             {
                 "dataset_id": "questions",
-                "cases": [{"case_id": str(at), "input": f"question {at}", "expected_output": "x"} for at in range(4)],
+                "cases": [
+                    {
+                        "case_id": str(at),
+                        "input": f"question {at}",
+                        "expected_output": "x",
+                    }
+                    for at in range(4)
+                ],
             }
         ],
         "storage": {"store": str(store)},
@@ -100,10 +111,12 @@ def spec_of(server: ProviderServer, store: Path, api_mode: str) -> dict[str, Any
 
 
 def spec_of_graph(ways: list[str], variable: str, store: Path) -> dict[str, Any]:
-    """A graph that is given a key by its `config`, and told in each case what to do with it."""
+    """A graph that is given a key by its `config`, and told in each case what to do
+    with it.
+    """
     generator = {
         "use": "langgraph",
-        "graph": "tests.graphs:make_telling_graph",
+        "graph": "tests.support.graphs:make_telling_graph",
         "config": {"configurable": {"service_key": f"${{{variable}}}"}},
     }
     cases = [{"case_id": way, "input": way, "expected_output": "x"} for way in ways]
@@ -118,19 +131,38 @@ def spec_of_graph(ways: list[str], variable: str, store: Path) -> dict[str, Any]
 
 
 def leaks(text: str | bytes) -> list[str]:
-    """The names of the canaries in a text, as they are, quoted for a URL or in an `Authorization` header."""
+    """The names of the canaries in a text, as they are, quoted for a URL or in an
+    `Authorization` header.
+    """
     content = text.encode() if isinstance(text, str) else text
     basic = base64.b64encode(f"me:{CANARIES['CANARY_PASSWORD']}".encode()).decode()
-    forms = [(name, form) for name, value in CANARIES.items() for form in (value, _quoted(value))]
-    return [name for name, form in [*forms, ("CANARY_PASSWORD", basic)] if form.encode() in content]
+    forms = [
+        (name, form)
+        for name, value in CANARIES.items()
+        for form in (value, _quoted(value))
+    ]
+    return [
+        name
+        for name, form in [*forms, ("CANARY_PASSWORD", basic)]
+        if form.encode() in content
+    ]
 
 
 def leaks_in(folder: Path) -> dict[str, list[str]]:
-    """The files below a folder in which canaries are found, with their names; also inside tables and pages."""
+    """The files below a folder in which canaries are found, with their names; also
+    inside tables and pages.
+    """
     paths = [path for path in folder.rglob("*") if path.is_file()]
     assert paths, "there is nothing to look at"
-    found = {path: {name for content in contents(path) for name in leaks(content)} for path in paths}
-    return {str(path.relative_to(folder)): sorted(names) for path, names in found.items() if names}
+    found = {
+        path: {name for content in contents(path) for name in leaks(content)}
+        for path in paths
+    }
+    return {
+        str(path.relative_to(folder)): sorted(names)
+        for path, names in found.items()
+        if names
+    }
 
 
 def _quoted(value: str) -> str:
@@ -144,27 +176,46 @@ def _quoted_password(_environment: None, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("CANARY_PASSWORD_QUOTED", _quoted(CANARIES["CANARY_PASSWORD"]))
 
 
-def test_the_canaries_do_reach_the_provider(provider: ProviderServer, tmp_path: Path) -> None:
-    """Negative control: the provider was sent each of them, so that it had them to repeat."""
-    experiment_from_spec(Experiment, spec_of(provider, tmp_path, "responses"), where="spec").run()
+def test_the_canaries_do_reach_the_provider(
+    provider: ProviderServer, tmp_path: Path
+) -> None:
+    """Negative control: the provider was sent each of them, so that it had them to
+    repeat.
+    """
+    experiment_from_spec(
+        Experiment, spec_of(provider, tmp_path, "responses"), where="spec"
+    ).run()
     questions(openai("gpt", base_url=provider.url)).run()
 
-    sent = "".join(f"{request.headers} {request.path}?{request.query}" for request in provider.requests)
+    sent = "".join(
+        f"{request.headers} {request.path}?{request.query}"
+        for request in provider.requests
+    )
     assert set(CANARIES) == set(leaks(sent))
 
 
-def test_canaries_that_are_stored_are_found(provider: ProviderServer, tmp_path: Path) -> None:
-    """Negative control: what an adapter knows no secret of is found in the rows, every table, and the page."""
+def test_canaries_that_are_stored_are_found(
+    provider: ProviderServer, tmp_path: Path
+) -> None:
+    """Negative control: what an adapter knows no secret of is found in the rows, every
+    table, and the page.
+    """
     import openai as sdk
 
-    provider.script = lambda attempt, body: Fault(changes={"text": " ".join(CANARIES.values())})
+    provider.script = lambda attempt, body: Fault(
+        changes={"text": " ".join(CANARIES.values())}
+    )
     with sdk.OpenAI(api_key="sk-another-key", base_url=provider.url) as client:
         result = questions(openai("gpt", client=client), 2, store=str(tmp_path)).run()
     write_report(result)
 
     found = leaks_in(tmp_path)
     run = f"runs/{result.run_id}"
-    assert {f"{run}/outputs.parquet", f"{run}/answers.parquet", f"{run}/report.html"} <= found.keys()
+    assert {
+        f"{run}/outputs.parquet",
+        f"{run}/answers.parquet",
+        f"{run}/report.html",
+    } <= found.keys()
     assert any(path.startswith("rows/generate/") for path in found)
     assert [sorted(CANARIES)] * len(found) == [*found.values()]
 
@@ -172,23 +223,44 @@ def test_canaries_that_are_stored_are_found(provider: ProviderServer, tmp_path: 
 @pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_canaries_are_found_nowhere(
-    name: str, api_mode: str, provider: ProviderServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    name: str,
+    api_mode: str,
+    provider: ProviderServer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """After runs that succeed, fail in part and stop: not in the store, the logs, an error or what Python shows."""
+    """After runs that succeed, fail in part and stop: not in the store, the logs, an
+    error or what Python shows.
+    """
     caplog.set_level(logging.DEBUG)
-    provider.script = lambda attempt, body: SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
-    experiment = experiment_from_spec(Experiment, spec_of(provider, tmp_path / "store", api_mode), where="spec")
-    shown = [repr(experiment), repr(experiment.compile().generate.generator), experiment.portable_json()]
+    provider.script = lambda attempt, body: (
+        SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
+    )
+    experiment = experiment_from_spec(
+        Experiment, spec_of(provider, tmp_path / "store", api_mode), where="spec"
+    )
+    shown = [
+        repr(experiment),
+        repr(experiment.compile().generate.generator),
+        experiment.portable_json(),
+    ]
 
     try:
         result = experiment.run()
     except FatalError as error:
-        shown += [str(error), repr(error), repr(error.__cause__), "".join(traceback.format_exception(error))]
+        shown += [
+            str(error),
+            repr(error),
+            repr(error.__cause__),
+            "".join(traceback.format_exception(error)),
+        ]
     else:
         write_report(result)
         shown += [repr(result), *map(repr, rows(result))]
         assert RunStatus.FAILED != result.status
-        assert "***" in str(rows(result)), "the provider's words are kept, without the credentials"
+        assert "***" in str(rows(result)), (
+            "the provider's words are kept, without the credentials"
+        )
 
     assert [] == leaks("\n".join(shown))
     assert [] == leaks(caplog.text)
@@ -196,13 +268,23 @@ def test_canaries_are_found_nowhere(
     assert {} == leaks_in(tmp_path)
 
 
-def test_words_of_the_address_are_still_words(provider: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only credentials are taken out: not the name of a header's scheme, nor what a plain header says."""
-    provider.script = lambda attempt, body: Fault(changes={"text": "Bearer of the evaluation of 2026-01-01"})
+def test_words_of_the_address_are_still_words(
+    provider: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only credentials are taken out: not the name of a header's scheme, nor what a
+    plain header says.
+    """
+    provider.script = lambda attempt, body: Fault(
+        changes={"text": "Bearer of the evaluation of 2026-01-01"}
+    )
     generator = openai(
-        "gpt", base_url=f"{provider.url}?api-version=2026-01-01",
-        headers={"Authorization": "Bearer sk-canary-5f1d7a90-api", "X-Title": "evaluation"},
-    )  # fmt: skip
+        "gpt",
+        base_url=f"{provider.url}?api-version=2026-01-01",
+        headers={
+            "Authorization": "Bearer sk-canary-5f1d7a90-api",
+            "X-Title": "evaluation",
+        },
+    )
 
     (row,) = rows(questions(generator).run())
 
@@ -210,9 +292,14 @@ def test_words_of_the_address_are_still_words(provider: ProviderServer, monkeypa
 
 
 def test_literals_in_code_are_found_nowhere(
-    provider: ProviderServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    provider: ProviderServer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A key and headers given in Python, and an address from the environment, are taken out as well."""
+    """A key and headers given in Python, and an address from the environment, are taken
+    out as well.
+    """
     caplog.set_level(logging.DEBUG)
     provider.script = lambda attempt, body: ECHO
     quoted = _quoted(CANARIES["CANARY_PASSWORD"])
@@ -252,32 +339,58 @@ def test_key_of_an_injected_client_is_found_nowhere(
 
 
 def test_endpoint_does_not_show_its_address() -> None:
-    """What was written for an address may hold credentials, also where nothing calls them so."""
-    address = f"http://127.0.0.1/{CANARIES['CANARY_KEY']}/v1?sig={CANARIES['CANARY_QUERY']}"
+    """What was written for an address may hold credentials, also where nothing calls
+    them so.
+    """
+    address = (
+        f"http://127.0.0.1/{CANARIES['CANARY_KEY']}/v1?sig={CANARIES['CANARY_QUERY']}"
+    )
     endpoint = Endpoint(
-        base_url=address, api_key=CANARIES["OPENAI_API_KEY"], headers={"X-Team": CANARIES["CANARY_HEADER"]},
-        client=None, sent=(), timeout_s=None, max_retries=0, key_variable="OPENAI_API_KEY",
-        url_variable="OPENAI_BASE_URL", default_url="", key_is_needed=True,
-    )  # fmt: skip
+        base_url=address,
+        api_key=CANARIES["OPENAI_API_KEY"],
+        headers={"X-Team": CANARIES["CANARY_HEADER"]},
+        client=None,
+        sent=(),
+        timeout_s=None,
+        max_retries=0,
+        key_variable="OPENAI_API_KEY",
+        url_variable="OPENAI_BASE_URL",
+        default_url="",
+        key_is_needed=True,
+    )
 
     assert [] == leaks(repr(endpoint))
 
 
-@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "CANARY_PASSWORD", "CANARY_KEY"])
+@pytest.mark.parametrize(
+    "variable", ["OPENAI_API_KEY", "CANARY_PASSWORD", "CANARY_KEY"]
+)
 @pytest.mark.parametrize("ways", [WAYS, ["end"]], ids=["rows", "end"])
 def test_credential_of_a_graph_is_found_nowhere(
     ways: list[str], variable: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A graph that says its key in answers, in what it raises and in its retries has it recorded in none of them."""
+    """A graph that says its key in answers, in what it raises and in its retries has it
+    recorded in none of them.
+    """
     caplog.set_level(logging.DEBUG)
-    experiment = experiment_from_spec(Experiment, spec_of_graph(ways, variable, tmp_path), where="spec")
-    shown = [repr(experiment), repr(experiment.compile().generate.generator), experiment.portable_json()]
+    experiment = experiment_from_spec(
+        Experiment, spec_of_graph(ways, variable, tmp_path), where="spec"
+    )
+    shown = [
+        repr(experiment),
+        repr(experiment.compile().generate.generator),
+        experiment.portable_json(),
+    ]
 
     try:
         result = experiment.run()
     except FatalError as error:
         assert ["end"] == ways
-        shown += [repr(error), repr(error.__cause__), "".join(traceback.format_exception(error))]
+        shown += [
+            repr(error),
+            repr(error.__cause__),
+            "".join(traceback.format_exception(error)),
+        ]
     else:
         write_report(result)
         shown += [repr(result), *map(repr, rows(result))]
@@ -289,14 +402,24 @@ def test_credential_of_a_graph_is_found_nowhere(
     assert {} == leaks_in(tmp_path)
 
 
-def run_logged(spec: dict[str, Any], folder: Path, prefect_api: str) -> subprocess.CompletedProcess[str]:
+def run_logged(
+    spec: dict[str, Any], folder: Path, prefect_api: str
+) -> subprocess.CompletedProcess[str]:
     """Run a spec through the flow, with every log at DEBUG."""
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump(spec))
-    debug = {"PREFECT_API_URL": prefect_api, "PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG"}
+    debug = {
+        "PREFECT_API_URL": prefect_api,
+        "PREFECT_LOGGING_LEVEL": "DEBUG",
+        "PREFECT_LOGGING_ROOT_LEVEL": "DEBUG",
+    }
     return subprocess.run(
         [sys.executable, "-m", "flows.run", str(path)],
-        env={**os.environ, **debug, "PREFECT_LOGGING_EXTRA_LOGGERS": "httpx2,httpcore2,openai,langgraph"},
+        env={
+            **os.environ,
+            **debug,
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "httpx2,httpcore2,openai,langgraph",
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -304,12 +427,22 @@ def run_logged(spec: dict[str, Any], folder: Path, prefect_api: str) -> subproce
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["good replies", "facts", "failures that may pass", "the end of the run"])
-def test_orchestrator_records_no_canary(name: str, provider: ProviderServer, tmp_path: Path, prefect_api: str) -> None:
-    """Through the flow, with every log at DEBUG: not in the output, the store, or the server's home and database."""
-    provider.script = lambda attempt, body: SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
+@pytest.mark.parametrize(
+    "name", ["good replies", "facts", "failures that may pass", "the end of the run"]
+)
+def test_orchestrator_records_no_canary(
+    name: str, provider: ProviderServer, tmp_path: Path, prefect_api: str
+) -> None:
+    """Through the flow, with every log at DEBUG: not in the output, the store, or the
+    server's home and database.
+    """
+    provider.script = lambda attempt, body: (
+        SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
+    )
 
-    run = run_logged(spec_of(provider, tmp_path / "store", "responses"), tmp_path, prefect_api)
+    run = run_logged(
+        spec_of(provider, tmp_path / "store", "responses"), tmp_path, prefect_api
+    )
 
     assert provider.requests, run.stderr
     assert run.returncode in (0, 1, 3), run.stderr
@@ -320,9 +453,15 @@ def test_orchestrator_records_no_canary(name: str, provider: ProviderServer, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ways", [WAYS, ["end"]], ids=["rows", "end"])
-def test_orchestrator_records_no_credential_of_a_graph(ways: list[str], tmp_path: Path, prefect_api: str) -> None:
-    """Nor when a graph says its key, which LangGraph logs with a traceback for every retry."""
-    run = run_logged(spec_of_graph(ways, "CANARY_KEY", tmp_path / "store"), tmp_path, prefect_api)
+def test_orchestrator_records_no_credential_of_a_graph(
+    ways: list[str], tmp_path: Path, prefect_api: str
+) -> None:
+    """Nor when a graph says its key, which LangGraph logs with a traceback for every
+    retry.
+    """
+    run = run_logged(
+        spec_of_graph(ways, "CANARY_KEY", tmp_path / "store"), tmp_path, prefect_api
+    )
 
     assert run.returncode in (1, 3), run.stderr
     assert (ways == WAYS) == ("Retrying task" in run.stdout + run.stderr), run.stderr

@@ -1,4 +1,6 @@
-"""People with Prefect servers of their own share one store: what one has paid for, the next finds."""
+"""People with Prefect servers of their own share one store: what one has paid for, the
+next finds.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.tables import tables_of
+from tests.support.tables import tables_of
 from tests.test_edit_costs import base, task_states
 from themis_lib import RunResult, RunStore
-from themis_lib.core.manifest import manifests
+from themis_lib.runs.manifest import manifests
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +28,9 @@ Person = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def person(tmp_path: Path) -> Iterator[Person]:
-    """Runs `python -m …` as somebody with a Prefect home, and so a Prefect server, of their own."""
+    """Runs `python -m …` as somebody with a Prefect home, and so a Prefect server, of
+    their own.
+    """
     names: set[str] = set()
 
     def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +38,14 @@ def person(tmp_path: Path) -> Iterator[Person]:
         environment = {**os.environ, "PREFECT_HOME": str(tmp_path / name)}
         environment.pop("PREFECT_API_URL", None)
         command = [sys.executable, "-m", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+        return subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
 
     yield run
     for name in names:
@@ -42,14 +53,21 @@ def person(tmp_path: Path) -> Iterator[Person]:
 
 
 @pytest.mark.parametrize("where", ["folder", "s3"])
-def test_second_person_pays_nothing(where: str, person: Person, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Identical work by somebody else, on another server: no call, every stage from the store, the same tables."""
+def test_second_person_pays_nothing(
+    where: str, person: Person, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Identical work by somebody else, on another server: no call, every stage from the
+    store, the same tables.
+    """
     storage: dict[str, Any] = {"store": str(tmp_path / "store")}
     if where == "s3":
         storage = request.getfixturevalue("s3_storage")
     log = tmp_path / "calls.log"
     spec = {**base(tmp_path), "storage": storage}
-    spec["generation"]["generator"] = {"use": "tests.counting:SlowGenerator", "log": str(log)}
+    spec["generation"]["generator"] = {
+        "use": "tests.support.counting:SlowGenerator",
+        "log": str(log),
+    }
     path = tmp_path / "experiment.yaml"
     path.write_text(yaml.safe_dump(spec))
 
@@ -70,5 +88,7 @@ def test_second_person_pays_nothing(where: str, person: Person, tmp_path: Path, 
 def states_of(name: str, folder: Path, output: str) -> dict[str, str]:
     """The states of the tasks of the run whose page is named in an output."""
     api_url = json.loads((folder / name / "themis-server.json").read_text())["api_url"]
-    flow_run_id = next(word.rpartition("/")[2] for word in output.split() if "/runs/flow-run/" in word)
+    flow_run_id = next(
+        word.rpartition("/")[2] for word in output.split() if "/runs/flow-run/" in word
+    )
     return task_states(SimpleNamespace(flow_run_id=flow_run_id), api_url)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from flows.server import prefect_home
-from tests.counting import CALLS
-from tests.drivers import DRIVERS, run_in_process
-from tests.tables import tables_of
+from tests.support.counting import CALLS
+from tests.support.drivers import DRIVERS, run_in_process
+from tests.support.tables import tables_of
 from tests.test_edit_costs import base
 from themis_lib import RunStore
 
@@ -32,8 +32,12 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 def test_run_is_found_again(
     storage: dict[str, Any], driver: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A second run on the same store computes nothing, and its tables are those of a run on any other store."""
-    api_url = request.getfixturevalue("prefect_api") if driver == "through the flow" else ""
+    """A second run on the same store computes nothing, and its tables are those of a
+    run on any other store.
+    """
+    api_url = (
+        request.getfixturevalue("prefect_api") if driver == "through the flow" else ""
+    )
     spec = {**base(tmp_path / "other"), "storage": storage}
     expected = tables_of(run_in_process(base(tmp_path / "other"), tmp_path, ""))
 
@@ -53,8 +57,12 @@ def test_credentials_are_stored_nowhere(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Options are references to the environment: a run works with them alone, and neither store nor server has them."""
-    api_url = request.getfixturevalue("prefect_api") if driver == "through the flow" else ""
+    """Options are references to the environment: a run works with them alone, and
+    neither store nor server has them.
+    """
+    api_url = (
+        request.getfixturevalue("prefect_api") if driver == "through the flow" else ""
+    )
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("STORE_KEY", "key-3141")
@@ -65,7 +73,10 @@ def test_credentials_are_stored_nowhere(
         "secret": "${STORE_SECRET}",
     }
     url = f"s3://themis/{uuid.uuid4().hex}"
-    spec = {**base(tmp_path / "other"), "storage": {"store": url, "parameters": parameters}}
+    spec = {
+        **base(tmp_path / "other"),
+        "storage": {"store": url, "parameters": parameters},
+    }
 
     DRIVERS[driver](spec, tmp_path, api_url)
     CALLS.clear()
@@ -74,7 +85,9 @@ def test_credentials_are_stored_nowhere(
     store = RunStore(url, s3_options)
     contents = [store.read_bytes(file.path) for file in store.files()]
     if api_url:
-        contents += [path.read_bytes() for path in prefect_home().rglob("*") if path.is_file()]
+        contents += [
+            path.read_bytes() for path in prefect_home().rglob("*") if path.is_file()
+        ]
     assert {} == CALLS
     assert len(contents) > 20
     for secret in (b"key-3141", b"secret-2718"):

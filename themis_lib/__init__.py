@@ -1,4 +1,6 @@
-"""Reproducible LLM evaluation: generate, parse, score and reduce as stages that never compute a row twice."""
+"""Reproducible LLM evaluation: generate, parse, score and reduce as stages that never
+compute a row twice.
+"""
 
 from themis_lib.comparison.compare import compare
 from themis_lib.comparison.models import Comparison
@@ -13,9 +15,6 @@ from themis_lib.core.config import (
     StatisticsConfig,
     StorageConfig,
 )
-from themis_lib.core.evaluate import evaluate
-from themis_lib.core.experiment import Experiment
-from themis_lib.core.manifest import RunStatus
 from themis_lib.core.models import (
     Candidate,
     Case,
@@ -32,8 +31,6 @@ from themis_lib.core.models import (
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import JudgeCall
-from themis_lib.core.results import CaseResult, RunResult, SummaryRow
-from themis_lib.core.store import InMemoryRunStore, RunStore
 from themis_lib.errors import (
     BudgetError,
     ComponentError,
@@ -48,6 +45,11 @@ from themis_lib.errors import (
     ThemisError,
     TransientError,
 )
+from themis_lib.experiment.evaluate import evaluate
+from themis_lib.experiment.experiment import Experiment
+from themis_lib.runs.manifest import RunStatus
+from themis_lib.runs.results import CaseResult, RunResult, SummaryRow
+from themis_lib.storage.store import InMemoryRunStore, RunStore
 
 __all__ = [
     "BudgetError",

@@ -21,13 +21,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from themis_lib.core.tables import Part
+    from themis_lib.identity.part import Part
 
 
 class ThemisError(Exception):
     """The root of every exception of this library."""
 
-    #: Whether the call that failed surely cost nothing: a provider that refuses a request does not charge for it.
+    #: Whether the call that failed surely cost nothing: a provider that refuses a
+    #: request does not charge for it.
     is_free: bool = False
 
     def marked(self, *, is_free: bool) -> Self:
@@ -61,23 +62,33 @@ class StoreError(InputError):
 
 
 class RowError(ThemisError):
-    """A fact about one row that would happen again; raise it from a component to record and cache it."""
+    """A fact about one row that would happen again; raise it from a component to record
+    and cache it.
+    """
 
 
 class TransientError(ThemisError):
-    """A failure that might not happen again; raise it from a component to have the row retried, never cached."""
+    """A failure that might not happen again; raise it from a component to have the row
+    retried, never cached.
+    """
 
 
 class FatalError(ThemisError):
-    """A failure every other row would share, such as a refused credential; it stops the run at once."""
+    """A failure every other row would share, such as a refused credential; it stops the
+    run at once.
+    """
 
 
 class BudgetError(FatalError):
-    """The next call could cost more than is left of the run's budget; what was paid for is saved."""
+    """The next call could cost more than is left of the run's budget; what was paid for
+    is saved.
+    """
 
 
 class ShardError(ThemisError):
-    """Some rows of a shard failed for this run; `part` names the table with all its rows, failures included."""
+    """Some rows of a shard failed for this run; `part` names the table with all its
+    rows, failures included.
+    """
 
     def __init__(self, message: str, *, part: Part, transient: bool) -> None:
         super().__init__(message, part, transient)
@@ -98,17 +109,25 @@ def _rebuild_shard_error(message: str, part: Part, transient: bool) -> ShardErro
     return ShardError(message, part=part, transient=transient)
 
 
-#: Exceptions of the standard library that say the world was not ready, not that the input was wrong.
-TRANSIENT_TYPES: tuple[type[BaseException], ...] = (TransientError, TimeoutError, ConnectionError)
+#: Exceptions of the standard library that say the world was not ready, not that the
+#: input was wrong.
+TRANSIENT_TYPES: tuple[type[BaseException], ...] = (
+    TransientError,
+    TimeoutError,
+    ConnectionError,
+)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again might succeed: a `TransientError`, a timeout or a lost connection."""
+    """Whether trying again might succeed: a `TransientError`, a timeout or a lost
+    connection.
+    """
     return isinstance(error, TRANSIENT_TYPES)
 
 
 def describe(error: BaseException) -> str:
-    """One line for a row or a log: the type and the message, without a traceback, in text that can be stored.
+    """One line for a row or a log: the type and the message, without a traceback, in
+    text that can be stored.
 
     >>> describe(KeyError("answer"))
     "KeyError: 'answer'"
@@ -127,7 +146,11 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return "choose one of " + ", ".join(repr(choice) for choice in known) if known else "there is no valid choice"
+    return (
+        "choose one of " + ", ".join(repr(choice) for choice in known)
+        if known
+        else "there is no valid choice"
+    )
 
 
 def first_few(names: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.adapters.provider_server import ProviderServer
+from tests.support.provider_server import ProviderServer
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,9 @@ def environment(facts_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
-    """A provider that answers well until a test gives it a script; the environment has a key for it."""
+    """A provider that answers well until a test gives it a script; the environment has
+    a key for it.
+    """
     monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
     for variable in ("OPENAI_BASE_URL", "VLLM_API_KEY", "VLLM_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)

@@ -1,4 +1,6 @@
-"""What an edit costs with a provider: the table of the README holds for each adapter, counted in requests."""
+"""What an edit costs with a provider: the table of the README holds for each adapter,
+counted in requests.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.provider_server import Fault, ProviderServer
-from tests.counting import CALLS
-from tests.drivers import DRIVERS, run_in_process
+from tests.support.counting import CALLS
+from tests.support.drivers import DRIVERS, run_in_process
+from tests.support.provider_server import Fault, ProviderServer
 from tests.test_edit_costs import EDITS, GENERATOR, Edit, K, N, Spec, base, setting
 
 
 def counted(attempt: int, body: dict[str, Any]) -> Fault:
-    """Answers as `tests.counting:Generator` does."""
+    """Answers as `tests.support.counting:Generator` does."""
     said = "\n".join(message["content"] for message in body["messages"]).split()
     number, seed = next(int(word) for word in said if word.isdigit()), body["seed"]
     prompt = "p" if "p" in said else ""
@@ -30,25 +32,42 @@ def through(use: str, server: ProviderServer, folder: Path) -> Spec:
     server.script = counted
     spec = base(folder / "store")
     spec["generation"]["generator"] = (
-        {"use": use, "graph": "tests.graphs:make_counting_graph", "output_key": "answer"}
+        {
+            "use": use,
+            "graph": "tests.support.graphs:make_counting_graph",
+            "output_key": "answer",
+        }
         if use == "langgraph"
         else {
-            "use": use, "model": "m1", "api_mode": "chat_completions", "base_url": server.url, "max_tokens": 16,
+            "use": use,
+            "model": "m1",
+            "api_mode": "chat_completions",
+            "base_url": server.url,
+            "max_tokens": 16,
         }
-    )  # fmt: skip
+    )
     return spec
 
 
 @pytest.fixture(params=["openai", "vllm"])
-def spec(request: pytest.FixtureRequest, server: ProviderServer, tmp_path: Path) -> Spec:
+def spec(
+    request: pytest.FixtureRequest, server: ProviderServer, tmp_path: Path
+) -> Spec:
     """The experiment of the table, its generator behind a provider."""
     return through(request.param, server, tmp_path)
 
 
 def cost(
-    server: ProviderServer, spec: Spec, folder: Path, *, driver: Any = run_in_process, api_url: str = ""
+    server: ProviderServer,
+    spec: Spec,
+    folder: Path,
+    *,
+    driver: Any = run_in_process,
+    api_url: str = "",
 ) -> tuple[int, int, int, int]:
-    """Run and count: requests and runs of the graph, parser and metric calls, then summary rows."""
+    """Run and count: requests and runs of the graph, parser and metric calls, then
+    summary rows.
+    """
     server.requests.clear()
     CALLS.clear()
     result = driver(spec, folder, api_url)
@@ -58,13 +77,21 @@ def cost(
 
 @pytest.mark.parametrize("name", EDITS)
 def test_edit_costs_what_the_table_says(
-    name: str, spec: Spec, server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    spec: Spec,
+    server: ProviderServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An edit to a warm experiment costs exactly the requests, calls and rows that the table says."""
+    """An edit to a warm experiment costs exactly the requests, calls and rows that the
+    table says.
+    """
     monkeypatch.setenv("THEMIS_TEST_KEY", "sesame-open")
     edit, expected = EDITS[name]
     if name == "base_url":
-        edit = setting(f"{GENERATOR}.base_url", re.sub(r"127\.0\.0\.1", "localhost", server.url))
+        edit = setting(
+            f"{GENERATOR}.base_url", re.sub(r"127\.0\.0\.1", "localhost", server.url)
+        )
     first = cost(server, spec, tmp_path)
     edited = copy.deepcopy(spec)
     edit(edited)
@@ -78,17 +105,29 @@ def configured(name: str, value: Any) -> Edit:
     return setting(f"{GENERATOR}.config.configurable.{name}", value)
 
 
-#: What is a provider's setting elsewhere is for a graph what its nodes make of their config.
+#: What is a provider's setting elsewhere is for a graph what its nodes make of their
+#: config.
 GRAPH_EDITS = EDITS | {
     "temperature": (configured("temperature", 0.7), (N * K, 0, 0, 0)),
     "max tokens": (configured("max_tokens", 8), (N * K, 0, 0, 0)),
     "model": (configured("model", "m2"), (N * K, 0, 0, 0)),
     "base_url": (configured("base_url", "http://two"), (N * K, 0, 0, 0)),
     "api key": (configured("api_key", "${THEMIS_TEST_KEY}"), (0, 0, 0, 0)),
-    "recursion limit": (setting(f"{GENERATOR}.config.recursion_limit", 9), (N * K, 0, 0, 0)),
+    "recursion limit": (
+        setting(f"{GENERATOR}.config.recursion_limit", 9),
+        (N * K, 0, 0, 0),
+    ),
     "steps at once": (setting(f"{GENERATOR}.config.max_concurrency", 2), (0, 0, 0, 0)),
-    "graph": (setting(f"{GENERATOR}.graph", "tests.graphs:make_longer_counting_graph"), (N * K, 0, 0, 0)),
-    "the same graph by its object": (setting(f"{GENERATOR}.graph", "tests.graphs:counting_graph"), (0, 0, 0, 0)),
+    "graph": (
+        setting(
+            f"{GENERATOR}.graph", "tests.support.graphs:make_longer_counting_graph"
+        ),
+        (N * K, 0, 0, 0),
+    ),
+    "the same graph by its object": (
+        setting(f"{GENERATOR}.graph", "tests.support.graphs:counting_graph"),
+        (0, 0, 0, 0),
+    ),
 }
 
 
@@ -96,7 +135,9 @@ GRAPH_EDITS = EDITS | {
 def test_edit_of_a_graph_costs_what_the_table_says(
     name: str, server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An edit to a warm experiment costs exactly the runs of the graph, calls and rows that the table says."""
+    """An edit to a warm experiment costs exactly the runs of the graph, calls and rows
+    that the table says.
+    """
     monkeypatch.setenv("THEMIS_TEST_KEY", "sesame-open")
     edit, expected = GRAPH_EDITS[name]
     spec = through("langgraph", server, tmp_path)
@@ -112,13 +153,21 @@ def test_edit_of_a_graph_costs_what_the_table_says(
 def test_prompt_costs_generation_alone_through_the_flow(
     use: str, server: ProviderServer, prefect_api: str, tmp_path: Path
 ) -> None:
-    """On Prefect a second run costs nothing, and a prompt that changes no answer costs the generator's calls alone."""
+    """On Prefect a second run costs nothing, and a prompt that changes no answer costs
+    the generator's calls alone.
+    """
     spec = through(use, server, tmp_path)
     edited = copy.deepcopy(spec)
     EDITS["prompt spec, all texts identical"][0](edited)
 
     first, again, prompted = (
-        cost(server, given, tmp_path, driver=DRIVERS["through the flow"], api_url=prefect_api)
+        cost(
+            server,
+            given,
+            tmp_path,
+            driver=DRIVERS["through the flow"],
+            api_url=prefect_api,
+        )
         for given in (spec, spec, edited)
     )
 
@@ -130,13 +179,25 @@ def test_prompt_costs_generation_alone_through_the_flow(
 @pytest.mark.parametrize(
     ("setting_", "value", "requests"),
     [
-        ("top_p", 0.5, N * K), ("stop", ["."], N * K), ("logprobs", 1, N * K), ("extra_body", {"top_k": 1}, N * K),
-        ("reasoning_effort", "low", N * K), ("headers", {"X-Team": "a"}, 0), ("timeout_s", 9, 0),
-        ("max_retries", 0, 0), ("max_concurrency", 2, 0), ("requests_per_minute", 9999, 0),
+        ("top_p", 0.5, N * K),
+        ("stop", ["."], N * K),
+        ("logprobs", 1, N * K),
+        ("extra_body", {"top_k": 1}, N * K),
+        ("reasoning_effort", "low", N * K),
+        ("headers", {"X-Team": "a"}, 0),
+        ("timeout_s", 9, 0),
+        ("max_retries", 0, 0),
+        ("max_concurrency", 2, 0),
+        ("requests_per_minute", 9999, 0),
     ],
-)  # fmt: skip
+)
 def test_settings_of_the_adapters_cost_what_they_must(
-    setting_: str, value: Any, requests: int, spec: Spec, server: ProviderServer, tmp_path: Path
+    setting_: str,
+    value: Any,
+    requests: int,
+    spec: Spec,
+    server: ProviderServer,
+    tmp_path: Path,
 ) -> None:
     """What is sent costs every request anew; how and how fast it is sent costs nothing."""
     cost(server, spec, tmp_path)

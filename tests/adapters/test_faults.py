@@ -1,4 +1,6 @@
-"""What a provider does wrong: every row ends completed or recorded, nothing is lost, nothing is asked for twice."""
+"""What a provider does wrong: every row ends completed or recorded, nothing is lost,
+nothing is asked for twice.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.asking import ask, outputs, questions, rows
-from tests.adapters.provider_server import (
+from tests.support.asking import ask, outputs, questions, rows
+from tests.support.drivers import run_through_flow
+from tests.support.provider_server import (
     BIG,
     CUT,
     DRIP,
@@ -32,11 +35,16 @@ from tests.adapters.provider_server import (
     prompt_of,
     refused,
 )
-from tests.drivers import run_through_flow
-from tests.tables import tables_of
-from themis_lib import FatalError, InMemoryRunStore, RunResult, RunStatus, TransientError
+from tests.support.tables import tables_of
+from themis_lib import (
+    FatalError,
+    InMemoryRunStore,
+    RunResult,
+    RunStatus,
+    TransientError,
+)
 from themis_lib.adapters import openai
-from themis_lib.core.manifest import manifests
+from themis_lib.runs.manifest import manifests
 
 MODES = ["responses", "chat_completions"]
 PASSING = {
@@ -51,22 +59,37 @@ PASSING = {
     "silent past the timeout": SILENT,
     "invalid JSON": GARBAGE,
     "not even text": Fault(body=b"\xff\xfe\x00"),
-    "a page of a proxy": Fault(body=b"<html>busy</html>", headers={"Content-Type": "text/html"}),
+    "a page of a proxy": Fault(
+        body=b"<html>busy</html>", headers={"Content-Type": "text/html"}
+    ),
     "an empty body": Fault(body=b""),
     "JSON, but no object": Fault(body=b"[1, 2]"),
     "null": Fault(body=b"null"),
     "empty choices": EMPTY,
     "choices that are none": Fault(body={"choices": "none", "output": "none"}),
-    "a message that is none": Fault(body={"choices": [{"message": 3}], "output": [{"type": "message", "content": 3}]}),
-    "an error with status 200": Fault(body={"error": {"code": "server_error", "message": "try again"}}),
+    "a message that is none": Fault(
+        body={
+            "choices": [{"message": 3}],
+            "output": [{"type": "message", "content": 3}],
+        }
+    ),
+    "an error with status 200": Fault(
+        body={"error": {"code": "server_error", "message": "try again"}}
+    ),
 }
 FACTS = {
     "400": (refused(status=400), "refused with 400"),
-    "context length": (refused(status=400, code="context_length_exceeded"), "refused with 400"),
+    "context length": (
+        refused(status=400, code="context_length_exceeded"),
+        "refused with 400",
+    ),
     "413": (refused(status=413), "refused with 413"),
     "422": (refused(status=422), "refused with 422"),
     "moderation": (refused(status=403, message="your input was flagged"), "flagged"),
-    "content filter of the prompt": (refused(status=400, code="content_filter"), "refused with 400"),
+    "content filter of the prompt": (
+        refused(status=400, code="content_filter"),
+        "refused with 400",
+    ),
     "content filter": (FILTERED, "content filter"),
     "refusal": (REFUSAL, "the model refused"),
 }
@@ -76,22 +99,33 @@ FATAL = {
     "403": (refused(status=403), "forbids"),
     "unknown model": (refused(status=404, code="model_not_found"), "model"),
     "404": (refused(status=404), "base_url"),
-    "unsupported parameter": (refused(status=400, code="unsupported_parameter"), "every request"),
+    "unsupported parameter": (
+        refused(status=400, code="unsupported_parameter"),
+        "every request",
+    ),
     "no money left": (refused("9", code="insufficient_quota"), "every request"),
 }
 
 
 def script_of(fault: Fault) -> Any:
     """This fault for every request about an even question."""
-    return lambda attempt, body: fault if int(prompt_of(body).split()[1]) % 2 == 0 else None
+    return lambda attempt, body: (
+        fault if int(prompt_of(body).split()[1]) % 2 == 0 else None
+    )
 
 
 @pytest.mark.parametrize("api_mode", MODES)
 @pytest.mark.parametrize("name", PASSING)
-def test_failure_that_may_pass_costs_its_rows_one_more_run(name: str, api_mode: Any, server: ProviderServer) -> None:
-    """The rows fail for this run with a reason; the next run asks for these alone, and the tables are complete."""
+def test_failure_that_may_pass_costs_its_rows_one_more_run(
+    name: str, api_mode: Any, server: ProviderServer
+) -> None:
+    """The rows fail for this run with a reason; the next run asks for these alone, and
+    the tables are complete.
+    """
     server.script = script_of(PASSING[name])
-    generator = openai("gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=1.5)
+    generator = openai(
+        "gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=1.5
+    )
     store = InMemoryRunStore()
 
     failed = questions(generator, 6).run(store)
@@ -102,9 +136,14 @@ def test_failure_that_may_pass_costs_its_rows_one_more_run(name: str, api_mode: 
     untroubled = questions(generator, 6).run(InMemoryRunStore())
 
     assert RunStatus.PARTIAL_FAILURE == failed.status
-    assert (3, 3) == (failed.progress["generate"].computed, failed.progress["generate"].failed)
+    assert (3, 3) == (
+        failed.progress["generate"].computed,
+        failed.progress["generate"].failed,
+    )
     assert [bool(row.error) for row in rows(failed)] == [True, False] * 3
-    assert all("\n" not in str(row.error) and len(str(row.error)) < 400 for row in rows(failed))
+    assert all(
+        "\n" not in str(row.error) and len(str(row.error)) < 400 for row in rows(failed)
+    )
     assert {"question 1", "question 3", "question 5"} == set(first)
     assert ["question 0", "question 2", "question 4"] == sorted(again)
     assert RunStatus.COMPLETED == healed.status
@@ -113,78 +152,119 @@ def test_failure_that_may_pass_costs_its_rows_one_more_run(name: str, api_mode: 
 
 @pytest.mark.parametrize("api_mode", MODES)
 @pytest.mark.parametrize("name", PASSING)
-def test_what_may_pass_is_transient(name: str, api_mode: Any, server: ProviderServer) -> None:
+def test_what_may_pass_is_transient(
+    name: str, api_mode: Any, server: ProviderServer
+) -> None:
     """Whoever orchestrates is told that trying again may help."""
     server.script = lambda attempt, body: PASSING[name]
-    generator = openai("gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=1.5)
+    generator = openai(
+        "gpt", base_url=server.url, api_mode=api_mode, max_retries=0, timeout_s=1.5
+    )
 
     with pytest.raises(TransientError):
         ask(generator)
 
 
-@pytest.mark.parametrize("name", ["429", "500", "503 with a hint", "cut in the middle", "silent past the timeout"])
+@pytest.mark.parametrize(
+    "name",
+    ["429", "500", "503 with a hint", "cut in the middle", "silent past the timeout"],
+)
 def test_sdk_tries_again_what_may_pass(name: str, server: ProviderServer) -> None:
-    """A request that failed is sent again, as often as `max_retries` says, before its row fails."""
+    """A request that failed is sent again, as often as `max_retries` says, before its
+    row fails.
+    """
     server.script = lambda attempt, body: PASSING[name] if attempt == 1 else None
 
-    result = ask(openai("gpt", base_url=server.url, timeout_s=0.4, max_retries=1), "question 1")
+    result = ask(
+        openai("gpt", base_url=server.url, timeout_s=0.4, max_retries=1), "question 1"
+    )
 
     assert ("re: question 1", None) == (result.final_output, result.error)
     assert [1, 2] == [request.attempt for request in server.requests]
 
 
 def test_retry_after_is_waited_for(server: ProviderServer) -> None:
-    """The next try comes no sooner than the provider asked, and the others do not wait for it."""
-    server.script = lambda attempt, body: refused("0.5") if attempt == 1 and prompt_of(body) == "question 0" else None
+    """The next try comes no sooner than the provider asked, and the others do not wait
+    for it.
+    """
+    server.script = lambda attempt, body: (
+        refused("0.5") if attempt == 1 and prompt_of(body) == "question 0" else None
+    )
 
     questions(openai("gpt", base_url=server.url, max_concurrency=1), 10).run()
 
-    tries = [request for request in server.requests if prompt_of(request.body) == "question 0"]
+    tries = [
+        request
+        for request in server.requests
+        if prompt_of(request.body) == "question 0"
+    ]
     assert tries[1].at - tries[0].at >= 0.49
-    assert ["question 0"] == [prompt_of(request.body) for request in server.requests[-1:]]
+    assert ["question 0"] == [
+        prompt_of(request.body) for request in server.requests[-1:]
+    ]
 
 
 @pytest.mark.parametrize("api_mode", MODES)
 @pytest.mark.parametrize("name", FACTS)
-def test_fact_is_recorded_with_the_providers_message(name: str, api_mode: Any, server: ProviderServer) -> None:
+def test_fact_is_recorded_with_the_providers_message(
+    name: str, api_mode: Any, server: ProviderServer
+) -> None:
     """What would happen again is in the row, asked for once, and kept."""
     fault, said = FACTS[name]
     server.script = script_of(fault)
-    generator, store = openai("gpt", base_url=server.url, api_mode=api_mode), InMemoryRunStore()
+    generator, store = (
+        openai("gpt", base_url=server.url, api_mode=api_mode),
+        InMemoryRunStore(),
+    )
 
     result = questions(generator, 4).run(store)
     again = questions(generator, 4).run(store)
 
     assert RunStatus.PARTIAL_FAILURE == result.status == again.status
-    assert [True, False, True, False] == [said in str(row.error) for row in rows(result)]
-    assert (4, 0) == (result.progress["generate"].computed, result.progress["generate"].failed)
+    assert [True, False, True, False] == [
+        said in str(row.error) for row in rows(result)
+    ]
+    assert (4, 0) == (
+        result.progress["generate"].computed,
+        result.progress["generate"].failed,
+    )
     assert 4 == len(server.requests)
 
 
 @pytest.mark.parametrize("name", FATAL)
 def test_failure_of_every_row_stops_the_run(name: str, server: ProviderServer) -> None:
-    """A refused key or an unknown model is one clear error after few requests, and the record says so."""
+    """A refused key or an unknown model is one clear error after few requests, and the
+    record says so.
+    """
     fault, said = FATAL[name]
     server.script = lambda attempt, body: fault
     store = InMemoryRunStore()
     began = time.monotonic()
 
     with pytest.raises(FatalError, match=said) as raised:
-        questions(openai("gpt", base_url=server.url), 100, runtime={"max_concurrency": 4}).run(store)
+        questions(
+            openai("gpt", base_url=server.url), 100, runtime={"max_concurrency": 4}
+        ).run(store)
 
     assert "refused with" in str(raised.value)
     assert len(server.requests) <= 8
-    assert time.monotonic() - began < 8, "nothing that the provider said was worth waiting for"
+    assert time.monotonic() - began < 8, (
+        "nothing that the provider said was worth waiting for"
+    )
     assert [(RunStatus.FAILED, True)] == [
         (manifest.status, said in str(manifest.error)) for manifest in manifests(store)
     ]
 
 
 @pytest.mark.parametrize("api_mode", MODES)
-def test_large_bodies_are_kept_whole(api_mode: Any, server: ProviderServer, tmp_path: Path) -> None:
+def test_large_bodies_are_kept_whole(
+    api_mode: Any, server: ProviderServer, tmp_path: Path
+) -> None:
     """10 MB of text arrive, are stored and are read again."""
     server.script = lambda attempt, body: BIG
-    experiment = questions(openai("gpt", base_url=server.url, api_mode=api_mode), 2, store=str(tmp_path))
+    experiment = questions(
+        openai("gpt", base_url=server.url, api_mode=api_mode), 2, store=str(tmp_path)
+    )
 
     experiment.run()
 
@@ -193,14 +273,24 @@ def test_large_bodies_are_kept_whole(api_mode: Any, server: ProviderServer, tmp_
 
 
 def test_nobody_at_the_address_is_named(free_port: Callable[[], int]) -> None:
-    """A server that does not answer fails the rows for this run, and the reason says which one it was."""
+    """A server that does not answer fails the rows for this run, and the reason says
+    which one it was.
+    """
     unused_port = free_port()
-    generator = openai("gpt", base_url=f"http://127.0.0.1:{unused_port}/v1", api_key="sk-test-1", max_retries=0)
+    generator = openai(
+        "gpt",
+        base_url=f"http://127.0.0.1:{unused_port}/v1",
+        api_key="sk-test-1",
+        max_retries=0,
+    )
 
     result = questions(generator, 3).run()
 
     assert RunStatus.FAILED == result.status
-    assert all(f"no answer from the provider 127.0.0.1:{unused_port}" in str(row.error) for row in rows(result))
+    assert all(
+        f"no answer from the provider 127.0.0.1:{unused_port}" in str(row.error)
+        for row in rows(result)
+    )
 
 
 # Many faults at once
@@ -215,20 +305,29 @@ def large(attempt: int, body: dict[str, Any]) -> Fault | None:
 
 
 def mixed(attempt: int, body: dict[str, Any]) -> Fault | None:
-    """30 % refused, and 16 % broken in one of five ways; the same for a prompt in every run of the test."""
+    """30 % refused, and 16 % broken in one of five ways; the same for a prompt in every
+    run of the test.
+    """
     draw = random.Random(f"{prompt_of(body)}/{attempt}").random()
     faults = [
-        (0.30, refused(str(RETRY_AFTER_S))), (0.35, refused(status=500)), (0.38, CUT), (0.41, GARBAGE), (0.44, EMPTY),
+        (0.30, refused(str(RETRY_AFTER_S))),
+        (0.35, refused(status=500)),
+        (0.38, CUT),
+        (0.41, GARBAGE),
+        (0.44, EMPTY),
         (0.46, SILENT),
-    ]  # fmt: skip
-    return next((fault for bound, fault in faults if draw < bound), large(attempt, body))
+    ]
+    return next(
+        (fault for bound, fault in faults if draw < bound), large(attempt, body)
+    )
 
 
 def needed_s(requests: list[Request], *, untroubled_s: float) -> float:
-    """What a run with faults needs: the untroubled run's pace for all its requests, and the longest waits of a row.
+    """What a run with faults needs: the untroubled run's pace for all its requests, and
+    the longest waits of a row.
 
-    After a refusal the provider asks for a wait; after another failure the SDK waits longer from try to try; silence
-    is waited out first.
+    After a refusal the provider asks for a wait; after another failure the SDK waits
+    longer from try to try; silence is waited out first.
     """
     waits: Counter[str] = Counter()
     tries: Counter[str] = Counter()
@@ -244,7 +343,11 @@ def needed_s(requests: list[Request], *, untroubled_s: float) -> float:
 
 def answered(server: ProviderServer) -> list[str]:
     """The rows of the requests that got an answer, a large one too."""
-    return [prompt_of(request.body) for request in server.requests if request.fault in (None, BIG)]
+    return [
+        prompt_of(request.body)
+        for request in server.requests
+        if request.fault in (None, BIG)
+    ]
 
 
 def spec_of(server: ProviderServer, store: Path, **runtime: Any) -> dict[str, Any]:
@@ -264,7 +367,12 @@ def spec_of(server: ProviderServer, store: Path, **runtime: Any) -> dict[str, An
             {
                 "dataset_id": "questions",
                 "cases": [
-                    {"case_id": str(at), "input": f"question {at}", "expected_output": "x"} for at in range(CASES)
+                    {
+                        "case_id": str(at),
+                        "input": f"question {at}",
+                        "expected_output": "x",
+                    }
+                    for at in range(CASES)
                 ],
             }
         ],
@@ -286,8 +394,10 @@ def stored_replies(store: Path) -> list[tuple[bytes, str]]:
 
 
 def test_mixed_faults_lose_nothing(server: ProviderServer, tmp_path: Path) -> None:
-    """200 rows, half of the requests failing: the second run completes what the first could not."""
-    from tests.drivers import run_in_process
+    """200 rows, half of the requests failing: the second run completes what the first
+    could not.
+    """
+    from tests.support.drivers import run_in_process
 
     server.delay_s, server.script = DELAY_S, large
     untroubled = run_in_process(spec_of(server, tmp_path / "untroubled"), tmp_path, "")
@@ -302,7 +412,9 @@ def test_mixed_faults_lose_nothing(server: ProviderServer, tmp_path: Path) -> No
     failed = [row for row in rows(troubled) if row.error]
     assert CASES == progress.computed + progress.failed
     assert 0 < progress.failed == len(failed) < 30
-    assert all("reply" in str(row.error) for row in failed), "only what the SDK does not try again"
+    assert all("reply" in str(row.error) for row in failed), (
+        "only what the SDK does not try again"
+    )
     assert progress.computed == len(first)
     assert RunStatus.COMPLETED == healed.status
     assert progress.failed == healed.progress["generate"].computed
@@ -313,9 +425,13 @@ def test_mixed_faults_lose_nothing(server: ProviderServer, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_mixed_faults_take_no_longer_than_they_must(server: ProviderServer, tmp_path: Path) -> None:
-    """At best, half as long again as the limits and faults make necessary; a machine at other work may take longer."""
-    from tests.drivers import run_in_process
+def test_mixed_faults_take_no_longer_than_they_must(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """At best, half as long again as the limits and faults make necessary; a machine at
+    other work may take longer.
+    """
+    from tests.support.drivers import run_in_process
 
     server.delay_s = DELAY_S
     ratios = []
@@ -329,63 +445,106 @@ def test_mixed_faults_take_no_longer_than_they_must(server: ProviderServer, tmp_
         server.script = mixed
         began = time.monotonic()
         run_in_process(spec_of(server, tmp_path / f"troubled {turn}"), tmp_path, "")
-        ratios.append((time.monotonic() - began) / needed_s(server.requests, untroubled_s=untroubled_s))
+        ratios.append(
+            (time.monotonic() - began)
+            / needed_s(server.requests, untroubled_s=untroubled_s)
+        )
 
     assert 1.5 >= min(ratios)
 
 
 @pytest.mark.slow
-def test_mixed_faults_under_the_orchestrator(server: ProviderServer, tmp_path: Path, prefect_api: str) -> None:
-    """Through the flow one run is enough: what the SDK does not try again, a retry of the shard does."""
+def test_mixed_faults_under_the_orchestrator(
+    server: ProviderServer, tmp_path: Path, prefect_api: str
+) -> None:
+    """Through the flow one run is enough: what the SDK does not try again, a retry of
+    the shard does.
+    """
     server.delay_s = DELAY_S
     runtime = {"retries": 6, "retry_delay_s": 0.2}
-    run_through_flow(spec_of(server, tmp_path / "warm", **runtime), tmp_path, prefect_api)
+    run_through_flow(
+        spec_of(server, tmp_path / "warm", **runtime), tmp_path, prefect_api
+    )
     server.forget()
     server.script = large
-    untroubled = run_through_flow(spec_of(server, tmp_path / "untroubled", **runtime), tmp_path, prefect_api)
+    untroubled = run_through_flow(
+        spec_of(server, tmp_path / "untroubled", **runtime), tmp_path, prefect_api
+    )
     server.forget()
     server.script = mixed
-    result = run_through_flow(spec_of(server, tmp_path / "store", **runtime), tmp_path, prefect_api)
+    result = run_through_flow(
+        spec_of(server, tmp_path / "store", **runtime), tmp_path, prefect_api
+    )
 
     assert RunStatus.COMPLETED == result.status
-    assert (CASES, 0) == (result.progress["generate"].computed, result.progress["generate"].failed)
+    assert (CASES, 0) == (
+        result.progress["generate"].computed,
+        result.progress["generate"].failed,
+    )
     assert tables_of(untroubled) == tables_of(result)
     assert {f"question {at}": 1 for at in range(CASES)} == Counter(answered(server))
     assert CASES == len(set(stored_replies(tmp_path / "store")))
     assert CONCURRENCY == server.most_in_flight
 
 
-def test_interrupt_loses_no_finished_row(server: ProviderServer, tmp_path: Path) -> None:
-    """Ctrl-C in the middle of requests: the process ends, and the next run asks for what was not finished."""
-    server.script = lambda attempt, body: SILENT if int(prompt_of(body).split()[1]) >= 10 else None
+def test_interrupt_loses_no_finished_row(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """Ctrl-C in the middle of requests: the process ends, and the next run asks for
+    what was not finished.
+    """
+    server.script = lambda attempt, body: (
+        SILENT if int(prompt_of(body).split()[1]) >= 10 else None
+    )
     program = (
         "import sys\n"
-        "from tests.adapters.asking import questions\n"
+        "from tests.support.asking import questions\n"
         "from themis_lib.adapters import openai\n"
         "questions(openai('gpt', base_url=sys.argv[1]), 20, store=sys.argv[2]).run()\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program, server.url, str(tmp_path / "store")],
+        [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "error",
+            "-c",
+            program,
+            server.url,
+            str(tmp_path / "store"),
+        ],
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 60
-    while len(server.requests) < 20 and process.poll() is None and time.monotonic() < deadline:
+    while (
+        len(server.requests) < 20
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.02)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     first = server.answered
     server.forget()
-    result = questions(openai("gpt", base_url=server.url), 20, store=str(tmp_path / "store")).run()
+    result = questions(
+        openai("gpt", base_url=server.url), 20, store=str(tmp_path / "store")
+    ).run()
 
     assert "KeyboardInterrupt" in said.splitlines()[-1]
     assert "ResourceWarning" not in said
     assert RunStatus.COMPLETED == result.status
-    assert sorted(f"question {at}" for at in range(20)) == sorted([*first, *server.answered])
+    assert sorted(f"question {at}" for at in range(20)) == sorted(
+        [*first, *server.answered]
+    )
     assert [f"re: question {at}" for at in range(20)] == outputs(result)
     assert not list(tmp_path.rglob("*.journal"))
-    assert [RunResult(result.store, manifest.run_id).status for manifest in manifests(result.store)] == [
+    assert [
+        RunResult(result.store, manifest.run_id).status
+        for manifest in manifests(result.store)
+    ] == [
         RunStatus.FAILED,
         RunStatus.COMPLETED,
     ]
@@ -393,8 +552,14 @@ def test_interrupt_loses_no_finished_row(server: ProviderServer, tmp_path: Path)
 
 def test_shards_fail_apart(server: ProviderServer) -> None:
     """A shard whose rows failed for this run leaves the others alone."""
-    server.script = lambda attempt, body: GARBAGE if prompt_of(body) == "question 3" else None
+    server.script = lambda attempt, body: (
+        GARBAGE if prompt_of(body) == "question 3" else None
+    )
 
-    result = asyncio.run(questions(openai("gpt", base_url=server.url), 8, runtime={"shard_size": 2}).run_async())
+    result = asyncio.run(
+        questions(
+            openai("gpt", base_url=server.url), 8, runtime={"shard_size": 2}
+        ).run_async()
+    )
 
     assert [bool(row.error) for row in rows(result)] == [at == 3 for at in range(8)]

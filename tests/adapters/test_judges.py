@@ -1,4 +1,6 @@
-"""Adapters as judges: what a judge is given, what an edit costs, and what a refused credential ends."""
+"""Adapters as judges: what a judge is given, what an edit costs, and what a refused
+credential ends.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,11 @@ from typing import Any
 import pytest
 from langchain_core.runnables import RunnableConfig
 
-from tests.adapters.provider_server import Fault, ProviderServer, prompt_of, refused
-from tests.core.test_judge import judged
-from tests.counting import CALLS, verdict_on
-from tests.drivers import run_in_process
-from tests.graphs import State, one_node
+from tests.stages.test_judge import judged
+from tests.support.counting import CALLS, verdict_on
+from tests.support.drivers import run_in_process
+from tests.support.graphs import State, one_node
+from tests.support.provider_server import Fault, ProviderServer, prompt_of, refused
 from tests.test_edit_costs import K, N, case
 from themis_lib import FatalError, RunResult
 from themis_lib.adapters import langgraph
@@ -42,7 +44,7 @@ FIRST_SEED = 1115990317
 
 
 def verdict(attempt: int, body: dict[str, Any]) -> Fault:
-    """Judges as `tests.counting:Judge` does."""
+    """Judges as `tests.support.counting:Judge` does."""
     return Fault(changes={"text": verdict_on(prompt_of(body))})
 
 
@@ -60,10 +62,19 @@ def outcome(spec: dict[str, Any], folder: Path) -> RunResult:
 
 
 @pytest.mark.parametrize("use", ["openai", "vllm"])
-def test_request_to_a_judge_of_chat_completions_is_exact(use: str, server: ProviderServer, tmp_path: Path) -> None:
-    """Instructions are the system's message; input, reference and output are marked data; the schema is enforced."""
+def test_request_to_a_judge_of_chat_completions_is_exact(
+    use: str, server: ProviderServer, tmp_path: Path
+) -> None:
+    """Instructions are the system's message; input, reference and output are marked
+    data; the schema is enforced.
+    """
     server.script = verdict
-    judge = {"use": use, "model": "m1", "base_url": server.url, "api_mode": "chat_completions"}
+    judge = {
+        "use": use,
+        "model": "m1",
+        "base_url": server.url,
+        "api_mode": "chat_completions",
+    }
 
     result = outcome(one_case(tmp_path, judge), tmp_path)
 
@@ -81,7 +92,9 @@ def test_request_to_a_judge_of_chat_completions_is_exact(use: str, server: Provi
     assert [1.0] == [row.mean for row in result.summary]
 
 
-def test_request_to_a_judge_of_responses_is_exact(server: ProviderServer, tmp_path: Path) -> None:
+def test_request_to_a_judge_of_responses_is_exact(
+    server: ProviderServer, tmp_path: Path
+) -> None:
     """The same in the other API: `instructions`, `input` and the format of the text."""
     server.script = verdict
     judge = {"use": "openai", "model": "m1", "base_url": server.url}
@@ -100,17 +113,31 @@ def test_request_to_a_judge_of_responses_is_exact(server: ProviderServer, tmp_pa
 
 
 def test_graph_that_judges_is_given_the_request(tmp_path: Path) -> None:
-    """The request is its `input`; instructions, form and schema are in the prompt spec of its config."""
+    """The request is its `input`; instructions, form and schema are in the prompt spec
+    of its config.
+    """
     seen: list[Any] = []
 
     def node(state: State, config: RunnableConfig) -> State:
         seen.append((state["input"], config["configurable"]["prompt_spec"]))
         return {"answer": verdict_on(state["input"])}
 
-    result = outcome(one_case(tmp_path, langgraph(one_node(node), output_key="answer")), tmp_path)
+    result = outcome(
+        one_case(tmp_path, langgraph(one_node(node), output_key="answer")), tmp_path
+    )
 
     told = f"{FORM}\n\nWrite the JSON object alone, without any other text. Its JSON Schema: {json.dumps(SCHEMA)}"
-    assert [(REQUEST, {"instructions": INSTRUCTIONS, "prefix": None, "suffix": told, "blocks": []})] == seen
+    assert [
+        (
+            REQUEST,
+            {
+                "instructions": INSTRUCTIONS,
+                "prefix": None,
+                "suffix": told,
+                "blocks": [],
+            },
+        )
+    ] == seen
     assert [1.0] == [row.mean for row in result.summary]
 
 
@@ -124,8 +151,12 @@ def test_graph_that_judges_is_given_the_request(tmp_path: Path) -> None:
     ],
     ids=["text", "object", "other choice", "prose"],
 )
-def test_verdict_of_a_graph_is_read(said: Any, mean: float | None, errors: int, tmp_path: Path) -> None:
-    """A verdict is JSON, as text or as the object itself; anything else is the row's error."""
+def test_verdict_of_a_graph_is_read(
+    said: Any, mean: float | None, errors: int, tmp_path: Path
+) -> None:
+    """A verdict is JSON, as text or as the object itself; anything else is the row's
+    error.
+    """
     judge = langgraph(one_node(lambda state: {"answer": said}), output_key="answer")
 
     result = outcome(one_case(tmp_path, judge), tmp_path)
@@ -135,13 +166,21 @@ def test_verdict_of_a_graph_is_read(said: Any, mean: float | None, errors: int, 
 
 def judge_of(use: str, server: ProviderServer) -> dict[str, Any]:
     if use == "langgraph":
-        return {"use": use, "graph": "tests.graphs:judging_graph", "output_key": "answer"}
+        return {
+            "use": use,
+            "graph": "tests.support.graphs:judging_graph",
+            "output_key": "answer",
+        }
     return {"use": use, "model": "m1", "base_url": server.url}
 
 
 @pytest.mark.parametrize("use", ["openai", "vllm", "langgraph"])
-def test_prompt_of_a_judge_costs_its_calls_alone(use: str, server: ProviderServer, tmp_path: Path) -> None:
-    """Candidates and verdicts are made once; a new prompt asks the judge anew about each row, and nobody else."""
+def test_prompt_of_a_judge_costs_its_calls_alone(
+    use: str, server: ProviderServer, tmp_path: Path
+) -> None:
+    """Candidates and verdicts are made once; a new prompt asks the judge anew about
+    each row, and nobody else.
+    """
     server.script = verdict
     spec = judged(tmp_path, judge=judge_of(use, server))
     edited = copy.deepcopy(spec)
@@ -152,19 +191,33 @@ def test_prompt_of_a_judge_costs_its_calls_alone(use: str, server: ProviderServe
         server.requests.clear()
         result = outcome(given, tmp_path)
         asked = len(server.requests) + CALLS["judge"]
-        costs.append((CALLS["generate"], CALLS["parse"], asked, result.progress["score[judged]"].computed))
+        costs.append(
+            (
+                CALLS["generate"],
+                CALLS["parse"],
+                asked,
+                result.progress["score[judged]"].computed,
+            )
+        )
 
     assert [(N * K, N * K, N * K, N * K), (0, 0, 0, 0), (0, 0, N * K, N * K)] == costs
 
 
 @pytest.mark.parametrize("use", ["openai", "vllm"])
-def test_refused_credential_of_a_judge_stops_the_run(use: str, server: ProviderServer, tmp_path: Path) -> None:
-    """One error names the judge and what to check; with the right key the candidates cost nothing."""
+def test_refused_credential_of_a_judge_stops_the_run(
+    use: str, server: ProviderServer, tmp_path: Path
+) -> None:
+    """One error names the judge and what to check; with the right key the candidates
+    cost nothing.
+    """
     server.script = lambda attempt, body: refused(status=401)
     spec = judged(tmp_path, judge={**judge_of(use, server), "max_concurrency": 1})
     spec["runtime"] = {}
 
-    with pytest.raises(FatalError, match=r"^judge\[judged\]: the provider refuses the credential; check the API key"):
+    with pytest.raises(
+        FatalError,
+        match=r"^judge\[judged\]: the provider refuses the credential; check the API key",
+    ):
         outcome(spec, tmp_path)
 
     assert N * K == CALLS["generate"]

@@ -1,4 +1,6 @@
-"""How fast a provider is asked: never over its limits, and never slower than they require."""
+"""How fast a provider is asked: never over its limits, and never slower than they
+require.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.asking import outputs, questions
-from tests.adapters.provider_server import Fault, ProviderServer, refused
+from tests.support.asking import outputs, questions
+from tests.support.provider_server import Fault, ProviderServer, refused
 from themis_lib.adapters import openai
-from themis_lib.adapters.limits import Limits, Throttle, duration_s, retry_after_s, throttle
+from themis_lib.adapters.limits import (
+    Limits,
+    Throttle,
+    duration_s,
+    retry_after_s,
+    throttle,
+)
 
 STARVED = {
     "x-ratelimit-limit-requests": "100",
@@ -37,7 +45,9 @@ def in_loop(work: Any) -> Any:
 
 
 def test_minutes_allowance_goes_at_once() -> None:
-    """A burst up to a minute's allowance waits for nothing; what is over it comes at the allowance's pace."""
+    """A burst up to a minute's allowance waits for nothing; what is over it comes at
+    the allowance's pace.
+    """
 
     async def work() -> list[float]:
         return await admitted(Throttle(Limits(10_000, requests_per_minute=3000)), 3025)
@@ -45,7 +55,9 @@ def test_minutes_allowance_goes_at_once() -> None:
     waited = in_loop(work)
 
     allowed_at = [max(0, number - 3000) / 50 for number in range(1, 3026)]
-    assert all(at >= allowed - 0.01 for at, allowed in zip(waited, allowed_at, strict=True))
+    assert all(
+        at >= allowed - 0.01 for at, allowed in zip(waited, allowed_at, strict=True)
+    )
     assert waited[-1] >= 0.49
 
 
@@ -66,10 +78,14 @@ async def let_go(limiter: Throttle, count: int) -> int:
 
 
 def test_tokens_are_counted_by_what_requests_used() -> None:
-    """Each request takes the average of those before it out of a minute's tokens; the first ones their estimate."""
+    """Each request takes the average of those before it out of a minute's tokens; the
+    first ones their estimate.
+    """
 
     async def work() -> tuple[int, int]:
-        used, estimated = (Throttle(Limits(100, tokens_per_minute=6000)) for _ in range(2))
+        used, estimated = (
+            Throttle(Limits(100, tokens_per_minute=6000)) for _ in range(2)
+        )
         used.expect_tokens(5)
         used.count_tokens(500)
         used.count_tokens(700)
@@ -81,7 +97,9 @@ def test_tokens_are_counted_by_what_requests_used() -> None:
 
 
 @pytest.mark.parametrize(("per_minute", "at_once"), [(0.5, 1), (1, 1), (2.5, 2)])
-def test_less_than_a_request_a_minute_is_a_limit(per_minute: float, at_once: int) -> None:
+def test_less_than_a_request_a_minute_is_a_limit(
+    per_minute: float, at_once: int
+) -> None:
     """Few requests a minute go singly, not never."""
 
     async def work() -> int:
@@ -115,7 +133,9 @@ def test_in_flight_bound_holds() -> None:
 
 
 def test_nothing_remaining_holds_the_next_request() -> None:
-    """After `remaining: 0`, requests go at the pace at which the provider says it recovers."""
+    """After `remaining: 0`, requests go at the pace at which the provider says it
+    recovers.
+    """
 
     async def work() -> list[float]:
         limiter = Throttle(Limits(100))
@@ -129,7 +149,9 @@ def test_nothing_remaining_holds_the_next_request() -> None:
 
 
 def test_something_remaining_lets_go() -> None:
-    """As soon as a reply says that there is more, nobody waits for what was said before."""
+    """As soon as a reply says that there is more, nobody waits for what was said
+    before.
+    """
 
     async def work() -> list[float]:
         limiter = Throttle(Limits(100))
@@ -165,7 +187,10 @@ def test_single_refusal_delays_nobody() -> None:
     async def work() -> tuple[int, list[float]]:
         limiter = Throttle(Limits(64))
         for number in range(60):
-            limiter.observe(429 if number % 3 == 0 else 200, {"retry-after": "60"} if number % 3 == 0 else {})
+            limiter.observe(
+                429 if number % 3 == 0 else 200,
+                {"retry-after": "60"} if number % 3 == 0 else {},
+            )
         return limiter.width, await admitted(limiter, 64)
 
     width, waited = in_loop(work)
@@ -175,7 +200,9 @@ def test_single_refusal_delays_nobody() -> None:
 
 
 def test_majority_of_refusals_halves_and_good_replies_restore() -> None:
-    """Most of the last replies refused: everybody waits once, half as many are in flight; then it grows back."""
+    """Most of the last replies refused: everybody waits once, half as many are in
+    flight; then it grows back.
+    """
 
     async def work() -> tuple[list[int], list[float], int]:
         limiter, widths = Throttle(Limits(64)), []
@@ -195,10 +222,16 @@ def test_majority_of_refusals_halves_and_good_replies_restore() -> None:
 
 
 def test_generators_of_one_provider_share_a_throttle() -> None:
-    """On one loop whoever asks the same provider under the same limits gets the same throttle."""
+    """On one loop whoever asks the same provider under the same limits gets the same
+    throttle.
+    """
 
     async def work() -> tuple[Throttle, Throttle, Throttle]:
-        return throttle("a", Limits(4)), throttle("a", Limits(4)), throttle("b", Limits(4))
+        return (
+            throttle("a", Limits(4)),
+            throttle("a", Limits(4)),
+            throttle("b", Limits(4)),
+        )
 
     one, same, other = in_loop(work)
 
@@ -229,12 +262,22 @@ def test_retry_after_may_be_a_date() -> None:
 
     assert then is not None
     assert 28 < then <= 30
-    assert 0.0 == retry_after_s({"retry-after": formatdate(time.time() - 30, usegmt=True)})
+    assert 0.0 == retry_after_s(
+        {"retry-after": formatdate(time.time() - 30, usegmt=True)}
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("1s", 1.0), ("6m0s", 360.0), ("120ms", 0.12), ("1h2m3.5s", 3723.5), ("2", 2.0), ("", None), ("soon", None)],
+    [
+        ("1s", 1.0),
+        ("6m0s", 360.0),
+        ("120ms", 0.12),
+        ("1h2m3.5s", 3723.5),
+        ("2", 2.0),
+        ("", None),
+        ("soon", None),
+    ],
 )
 def test_durations_of_headers_are_read(text: str, seconds: float | None) -> None:
     """As OpenAI and its kin write them."""
@@ -245,25 +288,41 @@ def test_durations_of_headers_are_read(text: str, seconds: float | None) -> None
 
 
 def test_server_sees_no_more_than_the_bound(server: ProviderServer) -> None:
-    """Requests in flight, also of two generators that share a provider, and tries that are sent again."""
+    """Requests in flight, also of two generators that share a provider, and tries that
+    are sent again.
+    """
     server.delay_s = 0.02
     server.script = lambda attempt, body: (
-        refused("0.05") if attempt == 1 and int(body["input"].split()[1]) % 3 == 0 else None
+        refused("0.05")
+        if attempt == 1 and int(body["input"].split()[1]) % 3 == 0
+        else None
     )
     settings: dict[str, Any] = {"base_url": server.url, "max_concurrency": 5}
 
     async def both() -> list[Any]:
-        first, second = (openai("gpt", temperature=value, **settings) for value in (0.0, 1.0))
-        return list(await asyncio.gather(*(questions(one, 30).run_async() for one in (first, second))))
+        first, second = (
+            openai("gpt", temperature=value, **settings) for value in (0.0, 1.0)
+        )
+        return list(
+            await asyncio.gather(
+                *(questions(one, 30).run_async() for one in (first, second))
+            )
+        )
 
     one, other = asyncio.run(both())
 
     assert 5 == server.most_in_flight
-    assert [f"re: question {number}" for number in range(30)] == outputs(one) == outputs(other)
+    assert (
+        [f"re: question {number}" for number in range(30)]
+        == outputs(one)
+        == outputs(other)
+    )
 
 
 def test_server_sees_the_pace_it_asked_for(server: ProviderServer) -> None:
-    """A provider that lets a request through every 50 ms, and says so, refuses none after the first burst."""
+    """A provider that lets a request through every 50 ms, and says so, refuses none
+    after the first burst.
+    """
     allowed_at = 0.0
 
     def script(attempt: int, body: dict[str, Any]) -> Fault:
@@ -273,7 +332,11 @@ def test_server_sees_the_pace_it_asked_for(server: ProviderServer) -> None:
             return refused("0.05")
         allowed_at = max(now, allowed_at) + 0.05
         headers = {"limit": "20", "remaining": "0", "reset": "1s"}
-        return Fault(headers={f"x-ratelimit-{name}-requests": value for name, value in headers.items()})
+        return Fault(
+            headers={
+                f"x-ratelimit-{name}-requests": value for name, value in headers.items()
+            }
+        )
 
     server.script = script
     began = time.monotonic()
@@ -281,5 +344,11 @@ def test_server_sees_the_pace_it_asked_for(server: ProviderServer) -> None:
     seconds = time.monotonic() - began
 
     assert [f"re: question {number}" for number in range(30)] == outputs(result)
-    assert sum(bool(request.fault and request.fault.status == 429) for request in server.requests) <= 8
+    assert (
+        sum(
+            bool(request.fault and request.fault.status == 429)
+            for request in server.requests
+        )
+        <= 8
+    )
     assert seconds <= 1.5 * 30 * 0.05 + 1.0

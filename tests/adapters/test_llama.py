@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.drivers import run_through_flow
-from tests.tables import tables_of
+from tests.support.drivers import run_through_flow
+from tests.support.tables import tables_of
 from themis_lib import (
     CandidatePolicy,
     Case,
@@ -30,28 +30,45 @@ from themis_lib import (
     StorageConfig,
 )
 from themis_lib.adapters import llama
-from themis_lib.core.components import build, component_identity
+from themis_lib.components.build import build, component_identity
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import GenerationResult
-from themis_lib.steadytext.tiny import TINY
+from themis_lib.engine.tiny import TINY
 
-QUESTIONS = ["What is 12 + 30?", "What is 7 + 8?", "Reverse: garden", "Copy: lamp post", "What is 90 - 45?"]
+QUESTIONS = [
+    "What is 12 + 30?",
+    "What is 7 + 8?",
+    "Reverse: garden",
+    "Copy: lamp post",
+    "What is 90 - 45?",
+]
 
 
 def experiment(
-    store: str = "memory", *, samples: int = 1, concurrency: int = 32, inputs: list[Any] | None = None,
-    prompt_spec: PromptSpec | None = None, seeds: list[int] | None = None, **settings: Any,
-) -> Experiment:  # fmt: skip
+    store: str = "memory",
+    *,
+    samples: int = 1,
+    concurrency: int = 32,
+    inputs: list[Any] | None = None,
+    prompt_spec: PromptSpec | None = None,
+    seeds: list[int] | None = None,
+    **settings: Any,
+) -> Experiment:
     cases = [
-        Case(case_id=str(number), input=value, expected_output="42") for number, value in enumerate(inputs or QUESTIONS)
+        Case(case_id=str(number), input=value, expected_output="42")
+        for number, value in enumerate(inputs or QUESTIONS)
     ]
     return Experiment(
         generation=GenerationConfig(
             generator=llama(**{"model": "tiny", "max_tokens": 24, **settings}),
             prompt_spec=prompt_spec or PromptSpec(),
-            candidate_policy=CandidatePolicy(num_samples=len(seeds) if seeds else samples),
+            candidate_policy=CandidatePolicy(
+                num_samples=len(seeds) if seeds else samples
+            ),
         ),
-        evaluation=EvaluationConfig(metrics=["builtin/exact_match"], parsers=["builtin/text"]),
+        evaluation=EvaluationConfig(
+            metrics=["builtin/exact_match"], parsers=["builtin/text"]
+        ),
         storage=StorageConfig(store=store),
         runtime=RuntimeConfig(max_concurrency=concurrency),
         datasets=[Dataset(dataset_id="questions", cases=cases)],
@@ -60,10 +77,15 @@ def experiment(
 
 
 def outputs(result: RunResult) -> list[list[Any]]:
-    return [[candidate.final_output for candidate in case.generated_candidates] for case in result.cases]
+    return [
+        [candidate.final_output for candidate in case.generated_candidates]
+        for case in result.cases
+    ]
 
 
-def answer(generator: Any, value: Any, *, seed: int = 0, **spec: Any) -> GenerationResult:
+def answer(
+    generator: Any, value: Any, *, seed: int = 0, **spec: Any
+) -> GenerationResult:
     context = GenerateContext("run", "case", "dataset", seed, None, PromptSpec(**spec))
     return asyncio.run(generator.generate(Case(case_id="case", input=value), context))
 
@@ -78,7 +100,9 @@ def test_second_run_computes_nothing(tmp_path: Path) -> None:
     second = experiment(str(tmp_path), temperature=0.7, samples=3).run()
 
     assert 15 == first.progress["generate"].computed
-    assert [0] * len(second.progress) == [stage.computed for stage in second.progress.values()]
+    assert [0] * len(second.progress) == [
+        stage.computed for stage in second.progress.values()
+    ]
     assert outputs(first) == outputs(second)
 
 
@@ -97,11 +121,18 @@ def test_neighbours_change_nothing() -> None:
 
 
 def test_configuration_names_it(tmp_path: Path, prefect_api: str) -> None:
-    """`use: llama` in a file gives the same tables as the object, also through the flow."""
+    """`use: llama` in a file gives the same tables as the object, also through the
+    flow.
+    """
     spec = {
         "name": "llama",
         "generation": {
-            "generator": {"use": "llama", "model": "tiny", "max_tokens": 24, "temperature": 0.8},
+            "generator": {
+                "use": "llama",
+                "model": "tiny",
+                "max_tokens": 24,
+                "temperature": 0.8,
+            },
             "candidate_policy": {"num_samples": 2},
         },
         "evaluation": {"metrics": ["builtin/exact_match"], "parsers": ["builtin/text"]},
@@ -124,7 +155,9 @@ def test_configuration_names_it(tmp_path: Path, prefect_api: str) -> None:
 
 
 def test_temperature_0_is_greedy_for_every_seed() -> None:
-    """As the field expects: no seed, the API's default one or another, changes a greedy text."""
+    """As the field expects: no seed, the API's default one or another, changes a greedy
+    text.
+    """
     result = experiment(seeds=[0, 42, 7]).run()
 
     assert all(1 == len(set(texts)) for texts in outputs(result))
@@ -146,29 +179,49 @@ def test_identity_is_the_content_of_the_file(tmp_path: Path) -> None:
     """A model moved or copied is the same model; another file is not."""
     copied = shutil.copy(TINY, tmp_path / "other.gguf")
 
-    assert identity() == identity(model=str(copied)) == identity(model=None, size="tiny")
+    assert (
+        identity() == identity(model=str(copied)) == identity(model=None, size="tiny")
+    )
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.5}, {"min_p": 0.1}, {"repetition_penalty": 1.1},
-        {"max_tokens": 7}, {"stop": ["."]}, {"regex": "[0-9]+"}, {"choices": ["a", "b"]}, {"template": "raw"},
-        {"window": 256}, {"logprobs": 1}, {"schema": {"type": "integer"}},
+        {"temperature": 0.5},
+        {"top_k": 3},
+        {"top_p": 0.5},
+        {"min_p": 0.1},
+        {"repetition_penalty": 1.1},
+        {"max_tokens": 7},
+        {"stop": ["."]},
+        {"regex": "[0-9]+"},
+        {"choices": ["a", "b"]},
+        {"template": "raw"},
+        {"window": 256},
+        {"logprobs": 1},
+        {"schema": {"type": "integer"}},
         {"response_format": {"type": "json_object"}},
     ],
     ids=lambda settings: next(iter(settings)),
-)  # fmt: skip
+)
 def test_every_setting_is_identity(settings: dict[str, Any]) -> None:
     """Whatever can change a row changes its key."""
     assert identity() != identity(**settings)
 
 
 def test_row_holds_what_happened() -> None:
-    """Conversation, trace, token usage, the reason of the end and log-probabilities are in the row."""
-    result = answer(llama(model="tiny", max_tokens=5, logprobs=2), "What is 1 + 1?", instructions="Answer briefly.")
+    """Conversation, trace, token usage, the reason of the end and log-probabilities are
+    in the row.
+    """
+    result = answer(
+        llama(model="tiny", max_tokens=5, logprobs=2),
+        "What is 1 + 1?",
+        instructions="Answer briefly.",
+    )
 
-    assert ["system", "user", "assistant"] == [message.role for message in result.conversation or []]
+    assert ["system", "user", "assistant"] == [
+        message.role for message in result.conversation or []
+    ]
     assert "tiny" == (result.trace or [])[0].metadata["model"]
     assert result.usage is not None
     tokens = (result.artifacts or {})["logprobs"]
@@ -179,7 +232,9 @@ def test_row_holds_what_happened() -> None:
 
 
 def test_prompt_over_the_window_is_told() -> None:
-    """A prompt that is too long keeps head and tail, and the trace says how much was left out."""
+    """A prompt that is too long keeps head and tail, and the trace says how much was
+    left out.
+    """
     result = answer(llama(model="tiny", max_tokens=4, window=64), "word " * 200)
 
     assert isinstance(result.final_output, str)
@@ -197,7 +252,8 @@ def test_conversation_is_sent_as_one() -> None:
     result = answer(llama(model="tiny", max_tokens=8), turns)
 
     assert [*turns, {"role": "assistant", "content": result.final_output}] == [
-        {"role": message.role, "content": message.content} for message in result.conversation or []
+        {"role": message.role, "content": message.content}
+        for message in result.conversation or []
     ]
 
 
@@ -224,14 +280,24 @@ def test_constrained_outputs_satisfy_their_constraint() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_bad_settings_are_named_before_anything_runs(settings: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_named_before_anything_runs(
+    settings: dict[str, Any], said: str
+) -> None:
     """A setting that cannot be used is one error that names its place."""
-    with pytest.raises((ComponentError, ModelError, ValueError), match=f"generator.*{said}"):
-        build("generator", {"use": "llama", "model": "tiny", **settings}, where="generation.generator")
+    with pytest.raises(
+        (ComponentError, ModelError, ValueError), match=f"generator.*{said}"
+    ):
+        build(
+            "generator",
+            {"use": "llama", "model": "tiny", **settings},
+            where="generation.generator",
+        )
 
 
 def test_evaluation_never_falls_back(tmp_path: Path) -> None:
-    """Without llama-cpp-python an evaluation stops with the command to run; no other text stands in."""
+    """Without llama-cpp-python an evaluation stops with the command to run; no other
+    text stands in.
+    """
     program = (
         "import sys\n"
         "sys.modules['llama_cpp'] = None\n"
@@ -244,42 +310,66 @@ def test_evaluation_never_falls_back(tmp_path: Path) -> None:
     )
 
     said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "THEMIS_CACHE_DIR": str(tmp_path)},
-    ).stdout  # fmt: skip
+    ).stdout
 
     assert "pip install 'themis-flows[local]'" in said
 
 
 def test_schema_can_be_put_on_afterwards() -> None:
-    """`with_schema` gives the generator that the setting gives; the one it was asked of stays as it is."""
+    """`with_schema` gives the generator that the setting gives; the one it was asked of
+    stays as it is.
+    """
     plain, schema = llama(model="tiny", max_tokens=32), {"enum": ["yes", "no"]}
 
     held = plain.with_schema(schema)
 
-    assert llama(model="tiny", max_tokens=32, schema=schema).fingerprint() == held.fingerprint()
+    assert (
+        llama(model="tiny", max_tokens=32, schema=schema).fingerprint()
+        == held.fingerprint()
+    )
     assert plain.schema is None
 
 
-def test_example_judges_with_the_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every verdict is readable, and its agreement with the labels is reported, poor as it is."""
+def test_example_judges_with_the_bundled_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every verdict is readable, and its agreement with the labels is reported, poor as
+    it is.
+    """
     monkeypatch.chdir(Path(__file__).parents[2])
-    example = Experiment.from_config("examples/judge.yaml", overrides=[f"storage.store={tmp_path}"])
+    example = Experiment.from_config(
+        "examples/judge.yaml", overrides=[f"storage.store={tmp_path}"]
+    )
 
     judged, contained = example.run().agreement
 
-    assert ("judged", 40, 0, 0) == (judged.metric_id, judged.n, judged.errors, judged.unlabelled)
+    assert ("judged", 40, 0, 0) == (
+        judged.metric_id,
+        judged.n,
+        judged.errors,
+        judged.unlabelled,
+    )
     assert judged.low is not None
     assert contained.kappa is not None
     assert judged.low < judged.kappa < contained.kappa
 
 
 def test_example_evaluates_the_bundled_model(tmp_path: Path) -> None:
-    """What `make demo` runs: every group of tasks has its scores, and the model is neither perfect nor useless."""
+    """What `make demo` runs: every group of tasks has its scores, and the model is
+    neither perfect nor useless.
+    """
     root = Path(__file__).parents[2]
     example = Experiment.from_config(
         str(root / "examples/demo.yaml"),
-        overrides=[f"storage.store={tmp_path}", f"datasets.0.path={root / 'examples/tasks.jsonl'}"],
+        overrides=[
+            f"storage.store={tmp_path}",
+            f"datasets.0.path={root / 'examples/tasks.jsonl'}",
+        ],
     )
 
     rows = [row for row in example.run().summary if row.slice == "all"]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.drivers import run_in_process, run_through_flow
-from tests.tables import tables_of
+from tests.support.drivers import run_in_process, run_through_flow
+from tests.support.tables import tables_of
 from themis_lib import Case, ComponentError, PromptSpec, RowError
 from themis_lib.adapters import llama, llama_choice
-from themis_lib.core.components import build, component_identity
+from themis_lib.components.build import build, component_identity
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import GenerationResult
 
@@ -23,11 +23,15 @@ QUESTION = "Which number is largest?\nA) 939\nB) 841\nC) 253\nD) 774"
 
 def answer(generator: Any, value: Any = QUESTION, **metadata: Any) -> GenerationResult:
     case = Case(case_id="case", input=value, metadata=metadata)
-    context = GenerateContext("run", "case", "dataset", 0, None, PromptSpec(), case.metadata)
+    context = GenerateContext(
+        "run", "case", "dataset", 0, None, PromptSpec(), case.metadata
+    )
     return asyncio.run(generator.generate(case, context))
 
 
-def ratings(generator: Any, value: Any = QUESTION, **metadata: Any) -> dict[str, dict[str, Any]]:
+def ratings(
+    generator: Any, value: Any = QUESTION, **metadata: Any
+) -> dict[str, dict[str, Any]]:
     result = answer(generator, value, **metadata)
     return {kept["text"]: kept for kept in (result.artifacts or {})["choices"]}
 
@@ -63,40 +67,65 @@ def test_the_answer_is_the_choice_with_the_best_score() -> None:
 
     assert LETTERS == [one["text"] for one in kept]
     assert result.final_output == max(kept, key=lambda one: one["score"])["text"]
-    assert all(one["logprob"] <= 0 and one["score"] == one["logprob"] and 1 == one["tokens"] for one in kept)
+    assert all(
+        one["logprob"] <= 0 and one["score"] == one["logprob"] and 1 == one["tokens"]
+        for one in kept
+    )
     assert result.usage is not None
     assert 4 == result.usage.output_tokens
-    assert ["user", "assistant"] == [message.role for message in result.conversation or []]
+    assert ["user", "assistant"] == [
+        message.role for message in result.conversation or []
+    ]
 
 
 def test_a_choice_is_rated_as_the_model_would_generate_it() -> None:
-    """Bit for bit: the greedy text, given as a choice, has the log-probabilities that generating it had."""
+    """Bit for bit: the greedy text, given as a choice, has the log-probabilities that
+    generating it had.
+    """
     question = "What is 12 + 30?"
     generated = answer(llama(model="tiny", max_tokens=8, logprobs=1), question)
-    tokens = [token for token in (generated.artifacts or {})["logprobs"] if token["text"]]
+    tokens = [
+        token for token in (generated.artifacts or {})["logprobs"] if token["text"]
+    ]
 
     rated = ratings(choosing(choices=[generated.final_output, "seven"]), question)
 
-    assert math.fsum(token["logprob"] for token in tokens) == rated[generated.final_output]["logprob"]
-    assert generated.final_output == answer(choosing(choices=["seven", generated.final_output]), question).final_output
+    assert (
+        math.fsum(token["logprob"] for token in tokens)
+        == rated[generated.final_output]["logprob"]
+    )
+    assert (
+        generated.final_output
+        == answer(
+            choosing(choices=["seven", generated.final_output]), question
+        ).final_output
+    )
 
 
 @pytest.mark.parametrize("normalize", ["none", "tokens", "bytes"])
 def test_scores_are_divided_by_length(normalize: str) -> None:
-    """By nothing, by tokens, or by the choice's own bytes of UTF-8; the log-probabilities are the same."""
+    """By nothing, by tokens, or by the choice's own bytes of UTF-8; the
+    log-probabilities are the same.
+    """
     choices = ["4", "no idea", "größer"]
-    rated = ratings(choosing(choices=choices, normalize=normalize, delimiter="Answer: "))
+    rated = ratings(
+        choosing(choices=choices, normalize=normalize, delimiter="Answer: ")
+    )
     plain = ratings(choosing(choices=choices, delimiter="Answer: "))
 
     for text, kept in rated.items():
-        length = {"none": 1, "tokens": kept["tokens"], "bytes": len(text.encode())}[normalize]
+        length = {"none": 1, "tokens": kept["tokens"], "bytes": len(text.encode())}[
+            normalize
+        ]
         assert plain[text]["logprob"] == kept["logprob"]
         assert math.isclose(kept["logprob"] / length, kept["score"])
 
 
 def test_order_of_choices_does_not_change_their_scores() -> None:
     """Bit for bit."""
-    one, other = (ratings(choosing(choices=order)) for order in (LETTERS, LETTERS[::-1]))
+    one, other = (
+        ratings(choosing(choices=order)) for order in (LETTERS, LETTERS[::-1])
+    )
 
     assert one == other
 
@@ -106,43 +135,68 @@ def test_delimiter_is_rated_with_the_choice() -> None:
     kept = ratings(choosing(choices=["A", "B"], delimiter="The answer is "))
     alone = ratings(choosing(choices=["The answer is A", "The answer is B"]))
 
-    assert [one["logprob"] for one in alone.values()] == [one["logprob"] for one in kept.values()]
+    assert [one["logprob"] for one in alone.values()] == [
+        one["logprob"] for one in kept.values()
+    ]
     assert {"A", "B"} == set(kept)
 
 
 def test_a_case_may_have_its_own_choices(tmp_path: Path, prefect_api: str) -> None:
-    """From its metadata; the flow gives the same tables, and neither computes a row of the other again."""
+    """From its metadata; the flow gives the same tables, and neither computes a row of
+    the other again.
+    """
     first = run_in_process(spec(tmp_path / "a"), tmp_path, prefect_api)
     flow = run_through_flow(spec(tmp_path / "b"), tmp_path, prefect_api)
     again = run_through_flow(spec(tmp_path / "a"), tmp_path, prefect_api)
 
-    assert [12, 12, 0] == [result.progress["generate"].computed for result in (first, flow, again)]
+    assert [12, 12, 0] == [
+        result.progress["generate"].computed for result in (first, flow, again)
+    ]
     assert tables_of(first) == tables_of(flow)
     for case in first.cases:
-        assert case.generated_candidates[0].final_output in case.case.metadata["choices"]
+        assert (
+            case.generated_candidates[0].final_output in case.case.metadata["choices"]
+        )
 
 
 def test_neighbours_change_nothing(tmp_path: Path) -> None:
     """One case at a time and all at a time give the same scores, bit for bit."""
-    one, many = (run_in_process(spec(tmp_path / str(width), width=width), tmp_path, "") for width in (1, 16))
+    one, many = (
+        run_in_process(spec(tmp_path / str(width), width=width), tmp_path, "")
+        for width in (1, 16)
+    )
 
-    kept = [[case.generated_candidates[0].artifacts for case in result.cases] for result in (one, many)]
+    kept = [
+        [case.generated_candidates[0].artifacts for case in result.cases]
+        for result in (one, many)
+    ]
     assert kept[0] == kept[1]
     assert all(kept[0])
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{"choices": ["A", "B"]}, {"delimiter": " "}, {"normalize": "bytes"}, {"template": "raw"}],
+    [
+        {"choices": ["A", "B"]},
+        {"delimiter": " "},
+        {"normalize": "bytes"},
+        {"template": "raw"},
+    ],
     ids=lambda settings: next(iter(settings)),
 )
 def test_every_setting_is_identity(settings: dict[str, Any]) -> None:
-    """Whatever can change a row changes its key; the metadata is read where the choices are there."""
-    plain, other = (component_identity("generator", choosing(**found)) for found in ({}, settings))
+    """Whatever can change a row changes its key; the metadata is read where the choices
+    are there.
+    """
+    plain, other = (
+        component_identity("generator", choosing(**found)) for found in ({}, settings)
+    )
 
     assert plain != other
     assert ["input", "metadata"] == plain["reads"]
-    assert (["input"] if "choices" in settings else ["input", "metadata"]) == other["reads"]
+    assert (["input"] if "choices" in settings else ["input", "metadata"]) == other[
+        "reads"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +211,9 @@ def test_every_setting_is_identity(settings: dict[str, Any]) -> None:
     ],
     ids=["missing", "text", "empty", "one", "twice", "long"],
 )
-def test_a_case_without_usable_choices_is_an_error_of_its_row(choices: Any, said: str) -> None:
+def test_a_case_without_usable_choices_is_an_error_of_its_row(
+    choices: Any, said: str
+) -> None:
     """Which says what to write."""
     with pytest.raises(RowError, match=said):
         answer(choosing(), **({} if choices is None else {"choices": choices}))
@@ -173,7 +229,13 @@ def test_a_case_without_usable_choices_is_an_error_of_its_row(choices: Any, said
     ],
     ids=["one", "text", "normalize", "unknown"],
 )
-def test_bad_settings_are_named_before_anything_runs(settings: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_named_before_anything_runs(
+    settings: dict[str, Any], said: str
+) -> None:
     """A setting that cannot be used is one error that names its place."""
     with pytest.raises(ComponentError, match=f"generator.*{said}"):
-        build("generator", {"use": "llama_choice", "model": "tiny", **settings}, where="generation.generator")
+        build(
+            "generator",
+            {"use": "llama_choice", "model": "tiny", **settings},
+            where="generation.generator",
+        )

@@ -11,9 +11,15 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, field_validator
 
-from tests.adapters.asking import ask, outputs, questions, rows
-from tests.adapters.provider_server import FILTERED, REFUSAL, Fault, ProviderServer, refused
-from tests.names import without_addresses
+from tests.support.asking import ask, outputs, questions, rows
+from tests.support.names import without_addresses
+from tests.support.provider_server import (
+    FILTERED,
+    REFUSAL,
+    Fault,
+    ProviderServer,
+    refused,
+)
 from themis_lib import (
     Case,
     ComponentError,
@@ -24,7 +30,7 @@ from themis_lib import (
     RunStatus,
 )
 from themis_lib.adapters import openai, vllm
-from themis_lib.core.components import build, component_identity
+from themis_lib.components.build import build, component_identity
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import render_prompt
 from themis_lib.errors import RowError
@@ -32,7 +38,10 @@ from themis_lib.errors import RowError
 CHAT: dict[str, Any] = {"api_mode": "chat_completions"}
 TOOL = {
     "type": "function",
-    "function": {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+    "function": {
+        "name": "add",
+        "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
+    },
 }
 
 
@@ -63,7 +72,9 @@ def turns(*said: tuple[str, Any]) -> list[dict[str, Any]]:
 
 
 def identity(**settings: Any) -> dict[str, Any]:
-    return component_identity("generator", openai(**{"model": "gpt", "api_key": "sk-test-1", **settings}))
+    return component_identity(
+        "generator", openai(**{"model": "gpt", "api_key": "sk-test-1", **settings})
+    )
 
 
 # What is sent
@@ -82,9 +93,17 @@ ANSWER_SCHEMA = {
 #: Settings, and what they add to a request of Chat Completions and of Responses.
 REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "nothing": ({}, {}, {}),
-    "sampling": ({"temperature": 0, "top_p": 0.5}, {"temperature": 0, "top_p": 0.5}, {"temperature": 0, "top_p": 0.5}),
+    "sampling": (
+        {"temperature": 0, "top_p": 0.5},
+        {"temperature": 0, "top_p": 0.5},
+        {"temperature": 0, "top_p": 0.5},
+    ),
     "max tokens": ({"max_tokens": 9}, {"max_tokens": 9}, {"max_output_tokens": 9}),
-    "reasoning": ({"reasoning_effort": "low"}, {"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}),
+    "reasoning": (
+        {"reasoning_effort": "low"},
+        {"reasoning_effort": "low"},
+        {"reasoning": {"effort": "low"}},
+    ),
     "tools": (
         {"tools": [TOOL], "tool_choice": "auto"},
         {"tools": [TOOL], "tool_choice": "auto"},
@@ -96,7 +115,11 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"logprobs": True, "top_logprobs": 2},
         {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
     ),
-    "of the chosen tokens alone": ({"logprobs": 0}, {"logprobs": True}, {"include": ["message.output_text.logprobs"]}),
+    "of the chosen tokens alone": (
+        {"logprobs": 0},
+        {"logprobs": True},
+        {"include": ["message.output_text.logprobs"]},
+    ),
     "any JSON": (
         {"response_format": "json_object"},
         {"response_format": {"type": "json_object"}},
@@ -104,47 +127,106 @@ REQUESTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     ),
     "pydantic model": (
         {"schema": Answer},
-        {"response_format": {
-            "type": "json_schema", "json_schema": {"name": "Answer", "schema": ANSWER_SCHEMA, "strict": True},
-        }},
-        {"text": {"format": {"type": "json_schema", "name": "Answer", "schema": ANSWER_SCHEMA, "strict": True}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "Answer",
+                    "schema": ANSWER_SCHEMA,
+                    "strict": True,
+                },
+            }
+        },
+        {
+            "text": {
+                "format": {
+                    "type": "json_schema",
+                    "name": "Answer",
+                    "schema": ANSWER_SCHEMA,
+                    "strict": True,
+                }
+            }
+        },
     ),
     "type": (
         {"schema": Literal["a", "b"]},
-        {"response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "output", "schema": {"enum": ["a", "b"], "type": "string"}, "strict": True},
-        }},
-        {"text": {"format": {
-            "type": "json_schema", "name": "output", "schema": {"enum": ["a", "b"], "type": "string"}, "strict": True,
-        }}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "output",
+                    "schema": {"enum": ["a", "b"], "type": "string"},
+                    "strict": True,
+                },
+            }
+        },
+        {
+            "text": {
+                "format": {
+                    "type": "json_schema",
+                    "name": "output",
+                    "schema": {"enum": ["a", "b"], "type": "string"},
+                    "strict": True,
+                }
+            }
+        },
     ),
     "JSON Schema that leaves something open": (
-        {"schema": {"title": "My answer", "type": "object", "properties": {"default": {"type": "string"}}}},
-        {"response_format": {"type": "json_schema", "json_schema": {
-            "name": "My_answer",
-            "schema": {"title": "My answer", "type": "object", "properties": {"default": {"type": "string"}}},
-            "strict": False,
-        }}},
-        {"text": {"format": {
-            "type": "json_schema", "name": "My_answer",
-            "schema": {"title": "My answer", "type": "object", "properties": {"default": {"type": "string"}}},
-            "strict": False,
-        }}},
+        {
+            "schema": {
+                "title": "My answer",
+                "type": "object",
+                "properties": {"default": {"type": "string"}},
+            }
+        },
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "My_answer",
+                    "schema": {
+                        "title": "My answer",
+                        "type": "object",
+                        "properties": {"default": {"type": "string"}},
+                    },
+                    "strict": False,
+                },
+            }
+        },
+        {
+            "text": {
+                "format": {
+                    "type": "json_schema",
+                    "name": "My_answer",
+                    "schema": {
+                        "title": "My answer",
+                        "type": "object",
+                        "properties": {"default": {"type": "string"}},
+                    },
+                    "strict": False,
+                }
+            }
+        },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_request_of_chat_completions_is_exact(name: str, server: ProviderServer) -> None:
+def test_request_of_chat_completions_is_exact(
+    name: str, server: ProviderServer
+) -> None:
     """Nothing is sent but model, messages, seed and what was set."""
     settings, expected, _ = REQUESTS[name]
 
     ask(openai("gpt", base_url=server.url, **CHAT, **settings))
 
-    assert [{"model": "gpt", "messages": turns(("user", "2+2")), "seed": 7, **expected}] == server.bodies
+    assert [
+        {"model": "gpt", "messages": turns(("user", "2+2")), "seed": 7, **expected}
+    ] == server.bodies
     assert "/v1/chat/completions" == server.requests[0].path
-    assert "Bearer sk-from-the-environment" == server.requests[0].headers["authorization"]
+    assert (
+        "Bearer sk-from-the-environment" == server.requests[0].headers["authorization"]
+    )
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -159,11 +241,15 @@ def test_request_of_responses_is_exact(name: str, server: ProviderServer) -> Non
 
 
 def test_stop_texts_and_seed_exist_in_chat_completions(server: ProviderServer) -> None:
-    """Stop texts, one or many, and the seed of the sample are sent where the API takes them."""
+    """Stop texts, one or many, and the seed of the sample are sent where the API takes
+    them.
+    """
     for stop in ("END", ["END", "."]):
         ask(openai("gpt", base_url=server.url, stop=stop, **CHAT), seed=3)
 
-    assert [(["END"], 3), (["END", "."], 3)] == [(body["stop"], body["seed"]) for body in server.bodies]
+    assert [(["END"], 3), (["END", "."], 3)] == [
+        (body["stop"], body["seed"]) for body in server.bodies
+    ]
 
 
 def test_longest_answer_is_named_as_openai_names_it() -> None:
@@ -173,35 +259,62 @@ def test_longest_answer_is_named_as_openai_names_it() -> None:
     class Completions:
         async def create(self, **request: Any) -> Any:
             requests.append(request)
-            return SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content="4"))])
+            return SimpleNamespace(
+                choices=[SimpleNamespace(message=SimpleNamespace(content="4"))]
+            )
 
     client = SimpleNamespace(chat=SimpleNamespace(completions=Completions()))
     ask(openai("gpt", client=client, max_tokens=9, **CHAT))
 
-    assert [{"model": "gpt", "messages": turns(("user", "2+2")), "max_completion_tokens": 9, "seed": 7}] == requests
+    assert [
+        {
+            "model": "gpt",
+            "messages": turns(("user", "2+2")),
+            "max_completion_tokens": 9,
+            "seed": 7,
+        }
+    ] == requests
 
 
 CONVERSATION = turns(("user", "Say 1"), ("assistant", "1"), ("user", "and then"))
-SPEC: dict[str, Any] = {"instructions": "Be brief.", "prefix": "Solve:", "blocks": [{"hint": 1}], "suffix": "Answer:"}
+SPEC: dict[str, Any] = {
+    "instructions": "Be brief.",
+    "prefix": "Solve:",
+    "blocks": [{"hint": 1}],
+    "suffix": "Answer:",
+}
 #: An input and a prompt spec, and the messages that are sent.
 PROMPTS: dict[str, tuple[Any, dict[str, Any], list[dict[str, Any]]]] = {
     "text": ("2+2", {}, turns(("user", "2+2"))),
     "object": ({"b": 1, "a": "ü"}, {}, turns(("user", '{"a":"ü","b":1}'))),
     "list": ([1, 2], {}, turns(("user", "[1,2]"))),
     "whole spec": (
-        "2+2", SPEC, turns(("system", "Be brief."), ("user", 'Solve:\n\n{"hint":1}\n\n2+2\n\nAnswer:')),
+        "2+2",
+        SPEC,
+        turns(
+            ("system", "Be brief."), ("user", 'Solve:\n\n{"hint":1}\n\n2+2\n\nAnswer:')
+        ),
     ),
     "conversation": (CONVERSATION, {}, CONVERSATION),
     "conversation with a spec": (
-        CONVERSATION, {"instructions": "Be brief.", "suffix": "Go."},
-        [*turns(("system", "Be brief.")), *CONVERSATION[:2], *turns(("user", "and then\n\nGo."))],
+        CONVERSATION,
+        {"instructions": "Be brief.", "suffix": "Go."},
+        [
+            *turns(("system", "Be brief.")),
+            *CONVERSATION[:2],
+            *turns(("user", "and then\n\nGo.")),
+        ],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_inputs_and_prompt_spec_become_messages(name: str, server: ProviderServer) -> None:
-    """Instructions are the system's message, or `instructions` in Responses; a single turn is sent as text there."""
+def test_inputs_and_prompt_spec_become_messages(
+    name: str, server: ProviderServer
+) -> None:
+    """Instructions are the system's message, or `instructions` in Responses; a single
+    turn is sent as text there.
+    """
     value, spec, expected = PROMPTS[name]
 
     ask(openai("gpt", base_url=server.url, **CHAT), value, **spec)
@@ -211,13 +324,19 @@ def test_inputs_and_prompt_spec_become_messages(name: str, server: ProviderServe
     assert expected == chat["messages"]
     system = [turn["content"] for turn in expected if turn["role"] == "system"]
     others = [turn for turn in expected if turn["role"] != "system"]
-    assert system == [responses[name] for name in ("instructions",) if name in responses]
+    assert system == [
+        responses[name] for name in ("instructions",) if name in responses
+    ]
     assert (others[0]["content"] if len(others) == 1 else others) == responses["input"]
 
 
 def test_system_message_of_parts_stays_in_the_input(server: ProviderServer) -> None:
-    """Instructions of the Responses API are text; what is no text is sent as the message it is."""
-    said = turns(("system", [{"type": "input_text", "text": "Be brief."}]), ("user", "2+2"))
+    """Instructions of the Responses API are text; what is no text is sent as the
+    message it is.
+    """
+    said = turns(
+        ("system", [{"type": "input_text", "text": "Be brief."}]), ("user", "2+2")
+    )
 
     ask(openai("gpt", base_url=server.url), said)
 
@@ -225,21 +344,38 @@ def test_system_message_of_parts_stays_in_the_input(server: ProviderServer) -> N
 
 
 def test_turn_that_is_none_is_a_fact(server: ProviderServer) -> None:
-    """A conversation that no row can hold is the row's error before anything is sent for it."""
+    """A conversation that no row can hold is the row's error before anything is sent
+    for it.
+    """
     with pytest.raises(RowError, match="turn"):
-        ask(openai("gpt", base_url=server.url), [{"role": "user", "content": "2+2", "name": 3}])
+        ask(
+            openai("gpt", base_url=server.url),
+            [{"role": "user", "content": "2+2", "name": 3}],
+        )
 
     assert [] == server.requests
 
 
 @pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
 def test_instructions_are_sent_once(api_mode: Any, server: ProviderServer) -> None:
-    """From the argument, from the prompt spec, or the same from both: one system message."""
+    """From the argument, from the prompt spec, or the same from both: one system
+    message.
+    """
     spec = PromptSpec(instructions="Be brief.")
     for generator, prompt_spec in (
-        (openai("gpt", base_url=server.url, api_mode=api_mode, instructions="Be brief."), PromptSpec()),
+        (
+            openai(
+                "gpt", base_url=server.url, api_mode=api_mode, instructions="Be brief."
+            ),
+            PromptSpec(),
+        ),
         (openai("gpt", base_url=server.url, api_mode=api_mode), spec),
-        (openai("gpt", base_url=server.url, api_mode=api_mode, instructions="Be brief."), spec),
+        (
+            openai(
+                "gpt", base_url=server.url, api_mode=api_mode, instructions="Be brief."
+            ),
+            spec,
+        ),
     ):
         questions(generator, prompt_spec=prompt_spec).run()
 
@@ -248,28 +384,50 @@ def test_instructions_are_sent_once(api_mode: Any, server: ProviderServer) -> No
 
 
 def test_two_different_instructions_are_refused() -> None:
-    """The argument and the prompt spec cannot both have a say: one error before anything is sent."""
+    """The argument and the prompt spec cannot both have a say: one error before
+    anything is sent.
+    """
     experiment = questions(
-        openai("gpt", api_key="sk-test-1", instructions="A"), prompt_spec=PromptSpec(instructions="B")
+        openai("gpt", api_key="sk-test-1", instructions="A"),
+        prompt_spec=PromptSpec(instructions="B"),
     )
 
     with pytest.raises(ConfigError, match="instructions"):
         experiment.compile()
 
 
-@pytest.mark.parametrize("builder", [shout, "tests.adapters.test_openai:shout"], ids=["function", "name"])
+@pytest.mark.parametrize(
+    "builder", [shout, "tests.adapters.test_openai:shout"], ids=["function", "name"]
+)
 def test_input_builder_makes_the_text(builder: Any, server: ProviderServer) -> None:
-    """A builder replaces the rendering of the input, and sees the prompt spec; instructions are still sent."""
-    generator = openai("gpt", base_url=server.url, input_builder=builder, instructions="Be brief.", **CHAT)
+    """A builder replaces the rendering of the input, and sees the prompt spec;
+    instructions are still sent.
+    """
+    generator = openai(
+        "gpt",
+        base_url=server.url,
+        input_builder=builder,
+        instructions="Be brief.",
+        **CHAT,
+    )
 
     ask(generator, "say it", prefix="Loud:")
 
-    assert turns(("system", "Be brief."), ("user", "Loud:\n\nSAY IT")) == server.bodies[0]["messages"]
+    assert (
+        turns(("system", "Be brief."), ("user", "Loud:\n\nSAY IT"))
+        == server.bodies[0]["messages"]
+    )
 
 
 def test_input_builder_may_make_messages_and_read_more(server: ProviderServer) -> None:
     """A builder may return a conversation, and read the columns the generator declares."""
-    generator = openai("gpt", base_url=server.url, input_builder=tell, reads=["input", "metadata"], **CHAT)
+    generator = openai(
+        "gpt",
+        base_url=server.url,
+        input_builder=tell,
+        reads=["input", "metadata"],
+        **CHAT,
+    )
 
     ask(generator, "Talk", metadata={"topic": "rain"})
 
@@ -279,7 +437,9 @@ def test_input_builder_may_make_messages_and_read_more(server: ProviderServer) -
 
 def test_input_builder_that_returns_no_json_is_a_fact(server: ProviderServer) -> None:
     """What can be neither sent nor kept is the row's error."""
-    generator = openai("gpt", base_url=server.url, input_builder=lambda case, ctx: {"a": float("nan")})
+    generator = openai(
+        "gpt", base_url=server.url, input_builder=lambda case, ctx: {"a": float("nan")}
+    )
 
     with pytest.raises(RowError, match="input_builder"):
         ask(generator)
@@ -298,21 +458,39 @@ def test_code_of_the_input_builder_is_identity() -> None:
 
 
 @pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
-def test_row_holds_what_the_provider_said(api_mode: Any, server: ProviderServer) -> None:
-    """Text, finish reason, usage with cached and reasoning tokens, model; ids and limits apart in `transport`."""
-    limits = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59", "set-cookie": "a=b"}
+def test_row_holds_what_the_provider_said(
+    api_mode: Any, server: ProviderServer
+) -> None:
+    """Text, finish reason, usage with cached and reasoning tokens, model; ids and
+    limits apart in `transport`.
+    """
+    limits = {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "set-cookie": "a=b",
+    }
     server.script = lambda attempt, body: Fault(headers=limits)
 
     result = ask(openai("gpt", base_url=server.url, api_mode=api_mode))
 
-    assert ("re: 2+2", "stop", None) == (result.final_output, result.finish_reason, result.error)
+    assert ("re: 2+2", "stop", None) == (
+        result.final_output,
+        result.finish_reason,
+        result.error,
+    )
     assert result.usage is not None
     assert (11, 7, 5, 3) == tuple(result.usage.model_dump().values())
-    assert ["user", "assistant"] == [message.role for message in result.conversation or []]
+    assert ["user", "assistant"] == [
+        message.role for message in result.conversation or []
+    ]
     assert "gpt-2026" == (result.artifacts or {})["model"]
     assert result.transport is not None
     assert "req-1" == result.transport["request_id"]
-    kept = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59", "x-request-id": "req-1"}
+    kept = {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "x-request-id": "req-1",
+    }
     assert kept == result.transport["headers"]
     assert result.latency_s is not None
     assert 0 < result.latency_s < 5
@@ -328,10 +506,17 @@ def test_latency_is_that_of_the_request_alone(server: ProviderServer) -> None:
 
 @pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
 def test_refusal_and_filter_are_facts(api_mode: Any, server: ProviderServer) -> None:
-    """A refusal and a content filter are errors in the row, with what was said, and are not asked for again."""
+    """A refusal and a content filter are errors in the row, with what was said, and are
+    not asked for again.
+    """
     faults = {"question 0": REFUSAL, "question 1": FILTERED}
-    server.script = lambda attempt, body: faults.get(str(body.get("input") or body["messages"][0]["content"]))
-    store, generator = InMemoryRunStore(), openai("gpt", base_url=server.url, api_mode=api_mode)
+    server.script = lambda attempt, body: faults.get(
+        str(body.get("input") or body["messages"][0]["content"])
+    )
+    store, generator = (
+        InMemoryRunStore(),
+        openai("gpt", base_url=server.url, api_mode=api_mode),
+    )
 
     result = questions(generator, 3).run(store)
     questions(generator, 3).run(store)
@@ -347,23 +532,45 @@ def test_refusal_and_filter_are_facts(api_mode: Any, server: ProviderServer) -> 
 def test_length_is_a_finish_reason(server: ProviderServer) -> None:
     """An answer that ran into the limit says so in both APIs."""
     server.script = lambda attempt, body: Fault(
-        changes={"finish_reason": "length" if "messages" in body else "max_output_tokens"}
+        changes={
+            "finish_reason": "length" if "messages" in body else "max_output_tokens"
+        }
     )
 
-    reasons = [ask(openai("gpt", base_url=server.url, **mode)).finish_reason for mode in ({}, CHAT)]
+    reasons = [
+        ask(openai("gpt", base_url=server.url, **mode)).finish_reason
+        for mode in ({}, CHAT)
+    ]
 
     assert ["length", "length"] == reasons
 
 
 def test_tool_calls_are_in_output_and_trace(server: ProviderServer) -> None:
-    """Calls that the model wants are the output, by name and arguments, and steps of the trace."""
+    """Calls that the model wants are the output, by name and arguments, and steps of
+    the trace.
+    """
     calls = [
-        {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}},
-        {"id": "2", "type": "function", "function": {"name": "add", "arguments": "not JSON"}},
+        {
+            "id": "1",
+            "type": "function",
+            "function": {"name": "add", "arguments": '{"a": 1}'},
+        },
+        {
+            "id": "2",
+            "type": "function",
+            "function": {"name": "add", "arguments": "not JSON"},
+        },
     ]
-    items = [{"type": "function_call", "call_id": call["id"], **call["function"]} for call in calls]  # type: ignore[dict-item]
+    items = [
+        {"type": "function_call", "call_id": call["id"], **call["function"]}
+        for call in calls
+    ]  # type: ignore[dict-item]
     server.script = lambda attempt, body: Fault(
-        changes={"text": None, "finish_reason": "tool_calls", "message": {"tool_calls": calls}}
+        changes={
+            "text": None,
+            "finish_reason": "tool_calls",
+            "message": {"tool_calls": calls},
+        }
         if "messages" in body
         else {"output": items}
     )
@@ -371,23 +578,33 @@ def test_tool_calls_are_in_output_and_trace(server: ProviderServer) -> None:
     for mode in ({}, CHAT):
         result = ask(openai("gpt", base_url=server.url, tools=[TOOL], **mode))
 
-        made = [{"name": "add", "arguments": {"a": 1}}, {"name": "add", "arguments": "not JSON"}]
+        made = [
+            {"name": "add", "arguments": {"a": 1}},
+            {"name": "add", "arguments": "not JSON"},
+        ]
         assert {"tool_calls": made} == result.final_output
         assert "tool_calls" == result.finish_reason
-        assert [("generation", None), ("tool_call", {"a": 1}), ("tool_call", "not JSON")] == [
-            (step.event, step.input) for step in result.trace or []
-        ]
+        assert [
+            ("generation", None),
+            ("tool_call", {"a": 1}),
+            ("tool_call", "not JSON"),
+        ] == [(step.event, step.input) for step in result.trace or []]
 
 
 def test_log_probabilities_are_artifacts(server: ProviderServer) -> None:
     """Each token's log-probability, with the likely ones, is kept."""
     token = {"token": "4", "logprob": -0.1, "bytes": [52], "top_logprobs": []}
     server.script = lambda attempt, body: Fault(
-        changes={"choice": {"logprobs": {"content": [token], "refusal": None}}, "logprobs": [token]}
+        changes={
+            "choice": {"logprobs": {"content": [token], "refusal": None}},
+            "logprobs": [token],
+        }
     )
 
     for mode in ({}, CHAT):
-        assert [token] == (ask(openai("gpt", base_url=server.url, logprobs=0, **mode)).artifacts or {})["logprobs"]
+        assert [token] == (
+            ask(openai("gpt", base_url=server.url, logprobs=0, **mode)).artifacts or {}
+        )["logprobs"]
 
 
 STRUCTURED: dict[str, tuple[Any, str, Any, str | None]] = {
@@ -395,14 +612,31 @@ STRUCTURED: dict[str, tuple[Any, str, Any, str | None]] = {
     "type": (list[int], "[1, 2]", [1, 2], None),
     "schema": ({"type": "integer"}, "4", 4, None),
     "no JSON": (Answer, "four", "four", "not the JSON that was asked for"),
-    "misfit of a model": (Answer, '{"number": "x"}', '{"number": "x"}', "not the JSON that was asked for"),
-    "misfit of a schema": ({"type": "integer"}, '"4"', '"4"', "'4' is not of type 'integer'"),
-    "validator of the user's": (EvenAnswer, '{"number": 3}', '{"number": 3}', "not even"),
+    "misfit of a model": (
+        Answer,
+        '{"number": "x"}',
+        '{"number": "x"}',
+        "not the JSON that was asked for",
+    ),
+    "misfit of a schema": (
+        {"type": "integer"},
+        '"4"',
+        '"4"',
+        "'4' is not of type 'integer'",
+    ),
+    "validator of the user's": (
+        EvenAnswer,
+        '{"number": 3}',
+        '{"number": 3}',
+        "not even",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", STRUCTURED)
-def test_structured_output_is_checked_and_parsed(name: str, server: ProviderServer) -> None:
+def test_structured_output_is_checked_and_parsed(
+    name: str, server: ProviderServer
+) -> None:
     """The output is the JSON value; what does not fit is an error beside the text."""
     schema, text, expected, error = STRUCTURED[name]
     server.script = lambda attempt, body: Fault(changes={"text": text})
@@ -415,26 +649,45 @@ def test_structured_output_is_checked_and_parsed(name: str, server: ProviderServ
 
 
 def test_schema_can_be_put_on(server: ProviderServer) -> None:
-    """`with_schema` is the same generator that asks for JSON; one that asks for another form already refuses."""
+    """`with_schema` is the same generator that asks for JSON; one that asks for another
+    form already refuses.
+    """
     server.script = lambda attempt, body: Fault(changes={"text": "4"})
     plain = openai("gpt", base_url=server.url)
 
     assert 4 == ask(plain.with_schema(int)).final_output
-    assert plain.with_schema(int).settings() == openai("gpt", base_url=server.url, schema=int).settings()
+    assert (
+        plain.with_schema(int).settings()
+        == openai("gpt", base_url=server.url, schema=int).settings()
+    )
     with pytest.raises(ComponentError, match="schema and response_format"):
-        openai("gpt", base_url=server.url, response_format="json_object").with_schema(int)
+        openai("gpt", base_url=server.url, response_format="json_object").with_schema(
+            int
+        )
 
 
 # What it is
 
 
 SETTINGS: list[dict[str, Any]] = [
-    {"model": "other"}, {"api_mode": "chat_completions"}, {"base_url": "http://other/v1"}, {"instructions": "x"},
-    {"input_builder": shout}, {"reads": ["input", "metadata"]}, {"temperature": 0.5}, {"top_p": 0.5},
-    {"max_tokens": 7}, {**CHAT, "stop": ["."]}, {"schema": Answer}, {"response_format": "json_object"},
-    {"tools": [TOOL]}, {"tool_choice": "none"}, {"reasoning_effort": "low"}, {"logprobs": 1},
+    {"model": "other"},
+    {"api_mode": "chat_completions"},
+    {"base_url": "http://other/v1"},
+    {"instructions": "x"},
+    {"input_builder": shout},
+    {"reads": ["input", "metadata"]},
+    {"temperature": 0.5},
+    {"top_p": 0.5},
+    {"max_tokens": 7},
+    {**CHAT, "stop": ["."]},
+    {"schema": Answer},
+    {"response_format": "json_object"},
+    {"tools": [TOOL]},
+    {"tool_choice": "none"},
+    {"reasoning_effort": "low"},
+    {"logprobs": 1},
     {"extra_body": {"top_k": 1}},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: list(settings)[-1])
@@ -446,12 +699,19 @@ def test_what_can_change_an_answer_is_identity(settings: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     "settings",
     [
-        {"api_key": "sk-other-1"}, {"headers": {"X-Team": "a"}}, {"timeout_s": 3}, {"max_retries": 0},
-        {"max_concurrency": 5}, {"requests_per_minute": 5}, {"tokens_per_minute": 5}, {"global_limit": "gpt"},
-        {"base_url": "https://me:${SOME_PASSWORD}@api.openai.com/v1/?key=${SOME_KEY}"}, {"client": object()},
+        {"api_key": "sk-other-1"},
+        {"headers": {"X-Team": "a"}},
+        {"timeout_s": 3},
+        {"max_retries": 0},
+        {"max_concurrency": 5},
+        {"requests_per_minute": 5},
+        {"tokens_per_minute": 5},
+        {"global_limit": "gpt"},
+        {"base_url": "https://me:${SOME_PASSWORD}@api.openai.com/v1/?key=${SOME_KEY}"},
+        {"client": object()},
     ],
     ids=lambda settings: next(iter(settings)),
-)  # fmt: skip
+)
 def test_what_cannot_change_an_answer_is_not(settings: dict[str, Any]) -> None:
     """Credentials, limits, timeouts and clients are not part of the identity."""
     assert identity() == identity(**settings)
@@ -463,20 +723,32 @@ def test_validators_of_a_model_are_identity() -> None:
     class Answer(EvenAnswer):
         pass
 
-    assert identity(schema=Answer)["settings"] != identity(schema=EvenAnswer)["settings"]
+    assert (
+        identity(schema=Answer)["settings"] != identity(schema=EvenAnswer)["settings"]
+    )
 
 
 def test_transport_is_in_no_key(server: ProviderServer) -> None:
-    """Ids and limits differ at each call; a metric that reads everything it may is not computed again for them."""
+    """Ids and limits differ at each call; a metric that reads everything it may is not
+    computed again for them.
+    """
     scored = []
 
     class Curious:
         component_id = "tests/curious"
         version = "1"
         reads = (
-            "value", "format", "output", "finish_reason", "trace", "conversation", "artifacts", "input",
-            "expected_output", "metadata",
-        )  # fmt: skip
+            "value",
+            "format",
+            "output",
+            "finish_reason",
+            "trace",
+            "conversation",
+            "artifacts",
+            "input",
+            "expected_output",
+            "metadata",
+        )
 
         def fingerprint(self) -> str:
             return ""
@@ -486,10 +758,16 @@ def test_transport_is_in_no_key(server: ProviderServer) -> None:
             return 1.0
 
     store = InMemoryRunStore()
-    first = questions(openai("gpt", base_url=server.url), metrics=[Curious()]).run(store)
-    questions(openai("gpt", base_url=server.url, instructions=""), metrics=[Curious()]).run(store)
+    first = questions(openai("gpt", base_url=server.url), metrics=[Curious()]).run(
+        store
+    )
+    questions(
+        openai("gpt", base_url=server.url, instructions=""), metrics=[Curious()]
+    ).run(store)
 
-    assert ["req-1", "req-2"] == [f"req-{number}" for number in range(1, 1 + len(server.requests))]
+    assert ["req-1", "req-2"] == [
+        f"req-{number}" for number in range(1, 1 + len(server.requests))
+    ]
     assert "req-1" == (rows(first)[0].transport or {})["request_id"]
     assert 1 == len(scored)
     assert [None] == [result.transport for result in scored]
@@ -527,20 +805,30 @@ def test_transport_is_in_no_key(server: ProviderServer) -> None:
 def test_bad_settings_are_named_before_anything_is_sent(
     settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A setting that cannot be used is one error that names it, and shows no credential."""
+    """A setting that cannot be used is one error that names it, and shows no
+    credential.
+    """
     monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
     monkeypatch.setenv("TWO_LINES_KEY", "sk-one\nsk-two")
 
     with pytest.raises((ComponentError, ConfigError)) as raised:
-        build("generator", {"use": "openai", "model": "gpt", **settings}, where="generation.generator")
+        build(
+            "generator",
+            {"use": "openai", "model": "gpt", **settings},
+            where="generation.generator",
+        )
 
     assert said in str(raised.value)
     assert "generation.generator" in str(raised.value)
-    assert not any(secret in str(raised.value) for secret in ("hunter2", "sk-literal", "sk-one"))
+    assert not any(
+        secret in str(raised.value) for secret in ("hunter2", "sk-literal", "sk-one")
+    )
 
 
 def test_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a key for OpenAI the error says which variable to set; another server may need none."""
+    """Without a key for OpenAI the error says which variable to set; another server may
+    need none.
+    """
     for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -563,7 +851,9 @@ def test_packages_are_named_where_they_are_missing() -> None:
         "    print(error)\n"
     )
 
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
 
     assert "pip install 'themis-flows[openai]'" in said
 
@@ -601,8 +891,12 @@ def test_injected_client_is_read_like_any_other() -> None:
 
 @pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
 @pytest.mark.parametrize("kind", ["OpenAI", "AsyncOpenAI"])
-def test_clients_of_the_sdk_are_taken_as_they_are(kind: str, api_mode: Any, server: ProviderServer) -> None:
-    """A sync and an async client of the SDK's own work, with their address and key, many requests at a time."""
+def test_clients_of_the_sdk_are_taken_as_they_are(
+    kind: str, api_mode: Any, server: ProviderServer
+) -> None:
+    """A sync and an async client of the SDK's own work, with their address and key,
+    many requests at a time.
+    """
     import openai as sdk
 
     client = getattr(sdk, kind)(api_key="sk-injected-1", base_url=server.url)
@@ -619,10 +913,14 @@ def test_clients_of_the_sdk_are_taken_as_they_are(kind: str, api_mode: Any, serv
     result = asyncio.run(run())
 
     assert [f"re: question {number}" for number in range(8)] == outputs(result)
-    assert {"Bearer sk-injected-1"} == {request.headers["authorization"] for request in server.requests}
+    assert {"Bearer sk-injected-1"} == {
+        request.headers["authorization"] for request in server.requests
+    }
     assert 4 == server.most_in_flight
     assert generator.settings()["base_url"] == server.url
-    assert all((row.transport or {})["request_id"].startswith("req-") for row in rows(result))
+    assert all(
+        (row.transport or {})["request_id"].startswith("req-") for row in rows(result)
+    )
     if kind == "OpenAI":
         client.close()
 
@@ -634,27 +932,35 @@ def test_injected_clients_keep_to_the_timeout(server: ProviderServer) -> None:
         async def create(self, **request: Any) -> Any:
             await asyncio.sleep(60)
 
-    generator = openai("gpt", client=SimpleNamespace(responses=Silent()), timeout_s=0.05)
+    generator = openai(
+        "gpt", client=SimpleNamespace(responses=Silent()), timeout_s=0.05
+    )
 
     with pytest.raises(TimeoutError):
         ask(generator)
 
 
 def test_refusals_of_an_injected_client_are_heeded(server: ProviderServer) -> None:
-    """What a client of one's own is refused counts for the limits as well, and fails the row for this run."""
+    """What a client of one's own is refused counts for the limits as well, and fails
+    the row for this run.
+    """
     import openai as sdk
 
     server.script = lambda attempt, body: refused("0.05")
 
     async def run() -> Any:
-        async with sdk.AsyncOpenAI(api_key="sk-injected-1", base_url=server.url, max_retries=0) as client:
+        async with sdk.AsyncOpenAI(
+            api_key="sk-injected-1", base_url=server.url, max_retries=0
+        ) as client:
             generator = openai("gpt", client=client, max_concurrency=4)
             result = await questions(generator, 30).run_async()
             return result, generator._throttle().width
 
     result, width = asyncio.run(run())
 
-    assert ["TransientError: HTTP 429: refused with 429"] * 30 == [row.error for row in rows(result)]
+    assert ["TransientError: HTTP 429: refused with 429"] * 30 == [
+        row.error for row in rows(result)
+    ]
     assert width < 4
 
 
@@ -662,7 +968,9 @@ def test_refusals_of_an_injected_client_are_heeded(server: ProviderServer) -> No
 
 
 def test_one_client_serves_a_loop_and_is_closed_with_it(server: ProviderServer) -> None:
-    """Two runs on one loop share the connection; a loop that ends leaves no open client behind."""
+    """Two runs on one loop share the connection; a loop that ends leaves no open client
+    behind.
+    """
     from themis_lib.adapters.clients import _CLIENTS
 
     generator = openai("gpt", base_url=server.url, max_concurrency=1)
@@ -681,23 +989,33 @@ def test_one_client_serves_a_loop_and_is_closed_with_it(server: ProviderServer) 
     assert 3 == len(server.requests)
 
 
-def test_two_models_at_one_address_have_limits_of_their_own(server: ProviderServer) -> None:
+def test_two_models_at_one_address_have_limits_of_their_own(
+    server: ProviderServer,
+) -> None:
     """A generator's own bound holds, whoever asked the same address first."""
     server.delay_s = 0.02
 
     async def both() -> None:
         for width in (8, 1):
             server.most_in_flight = 0
-            await questions(openai("gpt", base_url=server.url, max_concurrency=width), 8).run_async(InMemoryRunStore())
+            await questions(
+                openai("gpt", base_url=server.url, max_concurrency=width), 8
+            ).run_async(InMemoryRunStore())
             assert width == server.most_in_flight
 
     asyncio.run(both())
 
 
 def test_cancelled_run_keeps_what_it_has(server: ProviderServer, tmp_path: Any) -> None:
-    """A run that is cancelled in the middle of requests leaves every finished row; the next asks for the others."""
-    server.script = lambda attempt, body: Fault(wait_s=60 if int(body["input"].split()[1]) % 2 else 0.0)
-    experiment = questions(openai("gpt", base_url=server.url), 20, store=str(tmp_path / "store"))
+    """A run that is cancelled in the middle of requests leaves every finished row; the
+    next asks for the others.
+    """
+    server.script = lambda attempt, body: Fault(
+        wait_s=60 if int(body["input"].split()[1]) % 2 else 0.0
+    )
+    experiment = questions(
+        openai("gpt", base_url=server.url), 20, store=str(tmp_path / "store")
+    )
 
     async def cancelled() -> None:
         running = asyncio.ensure_future(experiment.run_async())
@@ -714,7 +1032,9 @@ def test_cancelled_run_keeps_what_it_has(server: ProviderServer, tmp_path: Any) 
 
     assert RunStatus.COMPLETED == result.status
     assert [f"re: question {number}" for number in range(20)] == outputs(result)
-    assert {f"question {number}" for number in range(1, 20, 2)} == {body["input"] for body in server.bodies}
+    assert {f"question {number}" for number in range(1, 20, 2)} == {
+        body["input"] for body in server.bodies
+    }
     assert not list(tmp_path.rglob("*.journal"))
 
 
@@ -723,7 +1043,9 @@ def test_result_is_what_the_reply_said_and_no_more() -> None:
 
     class Completions:
         async def create(self, **request: Any) -> Any:
-            return {"choices": [{"message": {"content": [{"type": "text", "text": "4"}]}}]}
+            return {
+                "choices": [{"message": {"content": [{"type": "text", "text": "4"}]}}]
+            }
 
     client = SimpleNamespace(chat=SimpleNamespace(completions=Completions()))
 
@@ -734,10 +1056,18 @@ def test_result_is_what_the_reply_said_and_no_more() -> None:
     assert {} == result.transport
 
 
-def test_references_in_what_is_sent_are_secret(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `${NAME}` in tools or `extra_body` reaches the provider, and its value neither identity nor row."""
+def test_references_in_what_is_sent_are_secret(
+    server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `${NAME}` in tools or `extra_body` reaches the provider, and its value neither
+    identity nor row.
+    """
     monkeypatch.setenv("MCP_TOKEN", "canary-4711-canary-4711")
-    tool = {"type": "mcp", "server_label": "docs", "headers": {"Authorization": "Bearer ${MCP_TOKEN}"}}
+    tool = {
+        "type": "mcp",
+        "server_label": "docs",
+        "headers": {"Authorization": "Bearer ${MCP_TOKEN}"},
+    }
     given = {
         "use": "openai",
         "model": "gpt",
@@ -751,19 +1081,28 @@ def test_references_in_what_is_sent_are_secret(server: ProviderServer, monkeypat
     result = ask(generator)
 
     assert "canary-4711-canary-4711" == server.bodies[0]["k"]
-    assert "Bearer canary-4711-canary-4711" == server.bodies[0]["tools"][0]["headers"]["Authorization"]
+    assert (
+        "Bearer canary-4711-canary-4711"
+        == server.bodies[0]["tools"][0]["headers"]["Authorization"]
+    )
     assert "canary" not in f"{generator.settings()}{result}{generator!r}"
 
 
-def test_a_key_that_is_a_word_stays_in_answers(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers that check no key are given words; an answer may hold such a word by itself."""
+def test_a_key_that_is_a_word_stays_in_answers(
+    server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that check no key are given words; an answer may hold such a word by
+    itself.
+    """
     monkeypatch.setenv("VLLM_API_KEY", "ollama")
     server.script = lambda attempt, body: Fault(changes={"text": "hello ollama user"})
 
     assert "hello ollama user" == ask(vllm("m", base_url=server.url)).final_output
 
 
-def test_an_own_client_gives_no_credential_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_own_client_gives_no_credential_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Neither its key nor one that is sent; a key that is a word stays in answers."""
     monkeypatch.setenv("MY_PAT", "told-51c7-e90d")
 
@@ -771,10 +1110,15 @@ def test_an_own_client_gives_no_credential_away(monkeypatch: pytest.MonkeyPatch)
         message = SimpleNamespace(content=text)
         reply = SimpleNamespace(choices=[SimpleNamespace(message=message)])
         completions = SimpleNamespace(create=lambda **request: reply)
-        return SimpleNamespace(chat=SimpleNamespace(completions=completions), api_key="ollama")
+        return SimpleNamespace(
+            chat=SimpleNamespace(completions=completions), api_key="ollama"
+        )
 
     generator = openai(
-        "m", client=says("ollama told-51c7-e90d"), api_mode="chat_completions", extra_body={"api_key": "${MY_PAT}"}
+        "m",
+        client=says("ollama told-51c7-e90d"),
+        api_mode="chat_completions",
+        extra_body={"api_key": "${MY_PAT}"},
     )
 
     assert "ollama ***" == ask(generator).final_output
@@ -782,7 +1126,10 @@ def test_an_own_client_gives_no_credential_away(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_version_of_an_api_is_identity() -> None:
     """What a URL's query says in plain words counts; a credential in it does not."""
-    first, second = (openai("m", base_url=f"http://host/v1?api-version=2024-0{at}-01-preview") for at in (1, 2))
+    first, second = (
+        openai("m", base_url=f"http://host/v1?api-version=2024-0{at}-01-preview")
+        for at in (1, 2)
+    )
 
     assert first.fingerprint() != second.fingerprint()
 

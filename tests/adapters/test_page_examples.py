@@ -1,4 +1,6 @@
-"""Examples of generators that bring their own clients: each is a program that runs as it stands."""
+"""Examples of generators that bring their own clients: each is a program that runs as
+it stands.
+"""
 
 from __future__ import annotations
 
@@ -274,7 +276,10 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_runs_as_it_stands(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A program with a client of its own needs no key and no server, and completes."""
     for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "VLLM_API_KEY"):

@@ -1,4 +1,6 @@
-"""Against a real server of somebody else's: llama.cpp's own, running the bundled model on loopback."""
+"""Against a real server of somebody else's: llama.cpp's own, running the bundled model
+on loopback.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,17 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.asking import ask, questions, rows
-from tests.drivers import run_through_flow
-from tests.tables import tables_of
+from tests.support.asking import ask, questions, rows
+from tests.support.drivers import run_through_flow
+from tests.support.tables import tables_of
 from themis_lib import FatalError, InMemoryRunStore, RunStatus
 from themis_lib.adapters import openai, vllm
-from themis_lib.steadytext.tiny import TINY
+from themis_lib.engine.tiny import TINY
 
 START_S = 90
 SUMS = [f"What is {number} + 5?" for number in range(8)]
-#: llama.cpp's server answers one request at a time, and drops the one under way when another comes.
+#: llama.cpp's server answers one request at a time, and drops the one under way when
+#: another comes.
 ONE_AT_A_TIME: dict[str, Any] = {"max_concurrency": 1}
 
 
@@ -32,15 +35,32 @@ def start(port: int) -> subprocess.Popen[bytes]:
     """A server with the bundled model, ready to answer."""
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "llama_cpp.server", "--model", str(TINY), "--model_alias", "tiny", "--n_ctx", "512",
-            "--host", "127.0.0.1", "--port", str(port), "--interrupt_requests", "false",
+            sys.executable,
+            "-m",
+            "llama_cpp.server",
+            "--model",
+            str(TINY),
+            "--model_alias",
+            "tiny",
+            "--n_ctx",
+            "512",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--interrupt_requests",
+            "false",
         ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_WAIT_POLICY": "passive"},
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+    )
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=1).close()
+            urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/v1/models", timeout=1
+            ).close()
             return process
         except OSError:
             time.sleep(0.1)
@@ -66,12 +86,23 @@ def url(free_port: Callable[[], int]) -> Iterator[str]:
 
 
 def adapters(url: str, **settings: Any) -> list[Any]:
-    settings = {"base_url": url, "temperature": 0, "max_tokens": 12, **ONE_AT_A_TIME, **settings}
-    return [vllm("tiny", **settings), openai("tiny", api_mode="chat_completions", **settings)]
+    settings = {
+        "base_url": url,
+        "temperature": 0,
+        "max_tokens": 12,
+        **ONE_AT_A_TIME,
+        **settings,
+    }
+    return [
+        vllm("tiny", **settings),
+        openai("tiny", api_mode="chat_completions", **settings),
+    ]
 
 
 def test_texts_come_back_and_tokens_are_counted(url: str) -> None:
-    """Both adapters evaluate the model; each row has a text, a finish reason and its tokens."""
+    """Both adapters evaluate the model; each row has a text, a finish reason and its
+    tokens.
+    """
     for generator in adapters(url):
         result = questions(generator, inputs=SUMS).run()
 
@@ -86,13 +117,22 @@ def test_texts_come_back_and_tokens_are_counted(url: str) -> None:
 
 
 def test_sampling_reaches_the_model(url: str) -> None:
-    """Greedy texts are all alike; with a temperature the seed decides, and the same seed gives the same text."""
-    greedy, warm = (vllm("tiny", base_url=url, temperature=value, max_tokens=24) for value in (0, 1.5))
+    """Greedy texts are all alike; with a temperature the seed decides, and the same
+    seed gives the same text.
+    """
+    greedy, warm = (
+        vllm("tiny", base_url=url, temperature=value, max_tokens=24)
+        for value in (0, 1.5)
+    )
 
-    assert 1 == len({ask(greedy, "Write a story", seed=seed).final_output for seed in (1, 2, 3)})
+    assert 1 == len(
+        {ask(greedy, "Write a story", seed=seed).final_output for seed in (1, 2, 3)}
+    )
     first = [ask(warm, "Write a story", seed=seed).final_output for seed in (1, 2, 3)]
     assert 1 < len(set(first))
-    assert first == [ask(warm, "Write a story", seed=seed).final_output for seed in (1, 2, 3)]
+    assert first == [
+        ask(warm, "Write a story", seed=seed).final_output for seed in (1, 2, 3)
+    ]
 
 
 def test_stop_texts_and_limits_reach_the_model(url: str) -> None:
@@ -104,17 +144,35 @@ def test_stop_texts_and_limits_reach_the_model(url: str) -> None:
     short = ask(vllm("tiny", max_tokens=2, **settings), "Write a story")
     stopped = ask(vllm("tiny", max_tokens=24, stop=[word], **settings), "Write a story")
 
-    assert ("length", 2) == (short.finish_reason, short.usage and short.usage.output_tokens)
-    assert ("stop", whole.partition(word)[0]) == (stopped.finish_reason, stopped.final_output)
+    assert ("length", 2) == (
+        short.finish_reason,
+        short.usage and short.usage.output_tokens,
+    )
+    assert ("stop", whole.partition(word)[0]) == (
+        stopped.finish_reason,
+        stopped.final_output,
+    )
 
 
 def test_structure_reaches_the_model(url: str) -> None:
-    """A model that would write prose writes the JSON it is held to, in the form in which this server asks for it."""
-    schema = {"type": "object", "properties": {"grade": {"enum": [1, 2, 3]}}, "required": ["grade"]}
+    """A model that would write prose writes the JSON it is held to, in the form in
+    which this server asks for it.
+    """
+    schema = {
+        "type": "object",
+        "properties": {"grade": {"enum": [1, 2, 3]}},
+        "required": ["grade"],
+    }
     held = vllm(
-        "tiny", base_url=url, temperature=0, max_tokens=48,
-        response_format={"type": "json_object", "schema": {**schema, "additionalProperties": False}},
-    )  # fmt: skip
+        "tiny",
+        base_url=url,
+        temperature=0,
+        max_tokens=48,
+        response_format={
+            "type": "json_object",
+            "schema": {**schema, "additionalProperties": False},
+        },
+    )
 
     answer = ask(held, "Write a story")
 
@@ -131,25 +189,35 @@ def test_wrong_address_is_one_clear_error(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_flow_and_process_have_the_same_rows(url: str, tmp_path: Path, prefect_api: str) -> None:
-    """The adapter named in a file, through the flow, gives the tables of the object in process."""
+def test_flow_and_process_have_the_same_rows(
+    url: str, tmp_path: Path, prefect_api: str
+) -> None:
+    """The adapter named in a file, through the flow, gives the tables of the object in
+    process.
+    """
     spec = {
         "generation": {
             "generator": {
-                "use": "vllm", "model": "tiny", "base_url": url, "temperature": 0, "max_tokens": 12, **ONE_AT_A_TIME,
+                "use": "vllm",
+                "model": "tiny",
+                "base_url": url,
+                "temperature": 0,
+                "max_tokens": 12,
+                **ONE_AT_A_TIME,
             }
         },
         "datasets": [
             {
                 "dataset_id": "questions",
                 "cases": [
-                    {"case_id": str(at), "input": value, "expected_output": "x"} for at, value in enumerate(SUMS)
+                    {"case_id": str(at), "input": value, "expected_output": "x"}
+                    for at, value in enumerate(SUMS)
                 ],
             }
         ],
         "storage": {"store": str(tmp_path / "store")},
         "seeds": [7],
-    }  # fmt: skip
+    }
 
     through_flow = run_through_flow(spec, tmp_path, prefect_api)
     in_process = questions(adapters(url)[0], inputs=SUMS).run()
@@ -158,14 +226,24 @@ def test_flow_and_process_have_the_same_rows(url: str, tmp_path: Path, prefect_a
 
 
 def test_server_that_stops_costs_the_rows_it_owes(free_port: Callable[[], int]) -> None:
-    """Rows after the server stopped fail for this run; with the server back the next run goes on from there."""
+    """Rows after the server stopped fail for this run; with the server back the next
+    run goes on from there.
+    """
     port, store = free_port(), InMemoryRunStore()
     server = start(port)
-    generator = vllm("tiny", base_url=f"http://127.0.0.1:{port}/v1", max_tokens=64, max_retries=0, **ONE_AT_A_TIME)
+    generator = vllm(
+        "tiny",
+        base_url=f"http://127.0.0.1:{port}/v1",
+        max_tokens=64,
+        max_retries=0,
+        **ONE_AT_A_TIME,
+    )
     many = [f"Write a story about {number}" for number in range(60)]
 
     async def stopped_in_the_middle() -> Any:
-        running = asyncio.ensure_future(questions(generator, inputs=many).run_async(store))
+        running = asyncio.ensure_future(
+            questions(generator, inputs=many).run_async(store)
+        )
         await asyncio.sleep(0.5)
         await asyncio.to_thread(stop, server)
         return await running
@@ -182,8 +260,16 @@ def test_server_that_stops_costs_the_rows_it_owes(free_port: Callable[[], int]) 
     assert RunStatus.PARTIAL_FAILURE == without.status
     assert (3, 57) == (then.cached, then.computed + then.failed)
     assert then.failed > 0
-    assert all("no answer from the provider" in row.error for row in rows(without) if row.error)
+    assert all(
+        "no answer from the provider" in row.error for row in rows(without) if row.error
+    )
     assert RunStatus.COMPLETED == after.status
     assert (60 - then.failed, then.failed) == (now.cached, now.computed)
-    kept = [(before, later) for before, later in zip(rows(without), rows(after), strict=True) if not before.error]
-    assert all(before.transport == later.transport for before, later in kept), "a saved row was asked for again"
+    kept = [
+        (before, later)
+        for before, later in zip(rows(without), rows(after), strict=True)
+        if not before.error
+    ]
+    assert all(before.transport == later.transport for before, later in kept), (
+        "a saved row was asked for again"
+    )

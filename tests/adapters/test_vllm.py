@@ -6,19 +6,28 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.asking import ask, outputs, questions
-from tests.adapters.provider_server import ProviderServer
+from tests.support.asking import ask, outputs, questions
+from tests.support.provider_server import ProviderServer
 from themis_lib import ComponentError, PromptSpec
 from themis_lib.adapters import vllm
-from themis_lib.core.components import component_identity
+from themis_lib.components.build import component_identity
 
 
-def test_request_is_exact(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chat Completions by default, `max_tokens` by its older name, and guided decoding through `extra_body`."""
+def test_request_is_exact(
+    server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chat Completions by default, `max_tokens` by its older name, and guided decoding
+    through `extra_body`.
+    """
     generator = vllm(
-        "qwen", base_url=server.url, temperature=0, max_tokens=5, stop="\n", logprobs=1,
+        "qwen",
+        base_url=server.url,
+        temperature=0,
+        max_tokens=5,
+        stop="\n",
+        logprobs=1,
         extra_body={"structured_outputs": {"choice": ["A", "B"]}},
-    )  # fmt: skip
+    )
 
     result = ask(generator, {"question": "A or B?"}, instructions="Choose.", seed=3)
 
@@ -49,8 +58,12 @@ def test_responses_are_spoken_as_well(server: ProviderServer) -> None:
     ]
 
 
-def test_key_is_taken_where_there_is_one(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key is needed, and that of OpenAI is never sent to another server; `VLLM_API_KEY` is."""
+def test_key_is_taken_where_there_is_one(
+    server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key is needed, and that of OpenAI is never sent to another server;
+    `VLLM_API_KEY` is.
+    """
     ask(vllm("qwen", base_url=server.url))
     monkeypatch.setenv("VLLM_API_KEY", "key-of-the-server")
     ask(vllm("qwen", base_url=server.url))
@@ -61,20 +74,28 @@ def test_key_is_taken_where_there_is_one(server: ProviderServer, monkeypatch: py
 
 
 def test_nothing_holds_requests_back(server: ProviderServer) -> None:
-    """Without a setting of the run every row is in flight at once; a setting of the run bounds them."""
+    """Without a setting of the run every row is in flight at once; a setting of the run
+    bounds them.
+    """
     server.delay_s = 0.3
 
     many = questions(vllm("qwen", base_url=server.url), 60).run()
     assert 60 == server.most_in_flight
     server.forget()
-    questions(vllm("qwen", base_url=server.url), 60, runtime={"max_concurrency": 20}).run()
+    questions(
+        vllm("qwen", base_url=server.url), 60, runtime={"max_concurrency": 20}
+    ).run()
 
     assert 20 == server.most_in_flight
     assert [f"re: question {number}" for number in range(60)] == outputs(many)
 
 
-def test_address_is_taken_from_the_environment(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`VLLM_BASE_URL` says where the server is, and is identity as `base_url` is, which goes before it."""
+def test_address_is_taken_from_the_environment(
+    server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`VLLM_BASE_URL` says where the server is, and is identity as `base_url` is, which
+    goes before it.
+    """
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("VLLM_BASE_URL", server.url)
     ask(vllm("qwen"))
@@ -83,13 +104,22 @@ def test_address_is_taken_from_the_environment(server: ProviderServer, monkeypat
     ask(vllm("qwen", base_url=server.url))
 
     assert 2 == len(server.requests)
-    assert server.url == identity == vllm("qwen", base_url=server.url).settings()["base_url"]
+    assert (
+        server.url
+        == identity
+        == vllm("qwen", base_url=server.url).settings()["base_url"]
+    )
 
 
 def test_it_is_not_openai(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The address is identity, and a model on a server of one's own is not that of OpenAI."""
+    """The address is identity, and a model on a server of one's own is not that of
+    OpenAI.
+    """
     monkeypatch.delenv("VLLM_BASE_URL", raising=False)
-    one, other = (component_identity("generator", vllm("m", base_url=f"http://{host}/v1")) for host in "ab")
+    one, other = (
+        component_identity("generator", vllm("m", base_url=f"http://{host}/v1"))
+        for host in "ab"
+    )
 
     assert one != other
     assert ("vllm", "http://a/v1") == (one["component_id"], one["settings"]["base_url"])
@@ -107,9 +137,11 @@ def test_schema_is_checked(server: ProviderServer) -> None:
     """A schema is asked for as in OpenAI's API, and what comes back is checked."""
     result = ask(vllm("qwen", base_url=server.url, schema={"type": "integer"}))
 
-    assert {"name": "output", "schema": {"type": "integer"}, "strict": True} == server.bodies[0]["response_format"][
-        "json_schema"
-    ]
+    assert {
+        "name": "output",
+        "schema": {"type": "integer"},
+        "strict": True,
+    } == server.bodies[0]["response_format"]["json_schema"]
     assert "not the JSON that was asked for" in str(result.error)
 
 
@@ -120,11 +152,19 @@ def test_prompt_spec_costs_generation_alone(server: ProviderServer) -> None:
     store = InMemoryRunStore()
     computed = []
     for settings, spec in (
-        ({}, PromptSpec()), ({}, PromptSpec()), ({"max_concurrency": 3, "timeout_s": 9}, PromptSpec()),
-        ({"temperature": 0.5}, PromptSpec()), ({}, PromptSpec(prefix="p")),
-    ):  # fmt: skip
+        ({}, PromptSpec()),
+        ({}, PromptSpec()),
+        ({"max_concurrency": 3, "timeout_s": 9}, PromptSpec()),
+        ({"temperature": 0.5}, PromptSpec()),
+        ({}, PromptSpec(prefix="p")),
+    ):
         generator: Any = vllm("qwen", base_url=server.url, **settings)
-        computed.append(questions(generator, 3, prompt_spec=spec).run(store).progress["generate"].computed)
+        computed.append(
+            questions(generator, 3, prompt_spec=spec)
+            .run(store)
+            .progress["generate"]
+            .computed
+        )
 
     assert [3, 0, 0, 3, 3] == computed
     assert 9 == len(server.requests)

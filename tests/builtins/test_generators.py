@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.builtins.golden import generate_context
+from tests.support.golden_builtins import generate_context
 from themis_lib.builtins.generators import DemoGenerator, ReplayGenerator
-from themis_lib.core.components import build, component_identity
+from themis_lib.components.build import build, component_identity
 from themis_lib.core.models import Case
 from themis_lib.errors import ComponentError, DatasetError, RowError
 
@@ -38,7 +38,10 @@ def jsonl(path: Path, rows: list[Any] = ROWS) -> str:
 
 
 def outputs(generator: ReplayGenerator, *samples: tuple[str, int]) -> list[Any]:
-    return [generator.generate(case(case_id), generate_context(sample)).final_output for case_id, sample in samples]
+    return [
+        generator.generate(case(case_id), generate_context(sample)).final_output
+        for case_id, sample in samples
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,9 @@ def outputs(generator: ReplayGenerator, *samples: tuple[str, int]) -> list[Any]:
     ],
 )
 def test_demo_returns_what_is_expected_or_else_the_input(given, expected):
-    """An expected output that is false or 0 is one; only null means that nothing is expected."""
+    """An expected output that is false or 0 is one; only null means that nothing is
+    expected.
+    """
     result = DemoGenerator().generate(given, generate_context())
 
     assert expected == result.final_output
@@ -70,7 +75,9 @@ def test_demo_batch_is_the_same_as_one_by_one():
 
 
 def test_demo_is_quick():
-    """Ten thousand candidates take less than a second: a demo shows the pipeline, not its generator."""
+    """Ten thousand candidates take less than a second: a demo shows the pipeline, not
+    its generator.
+    """
     cases, contexts = [case(input=1)] * 10_000, [generate_context()] * 10_000
 
     began = time.perf_counter()
@@ -79,16 +86,24 @@ def test_demo_is_quick():
     assert time.perf_counter() - began < 1
 
 
-@pytest.mark.parametrize("name", ["recorded.jsonl", "recorded.ndjson", "RECORDED.JSONL"])
+@pytest.mark.parametrize(
+    "name", ["recorded.jsonl", "recorded.ndjson", "RECORDED.JSONL"]
+)
 def test_replay_returns_the_recorded_outputs_of_json_lines(tmp_path, name):
-    """Rows of one case are its samples in the order of the file; an output is any JSON value."""
+    """Rows of one case are its samples in the order of the file; an output is any JSON
+    value.
+    """
     generator = ReplayGenerator(path=jsonl(tmp_path / name))
 
-    assert ["A: 1", "A: 3", {"answer": 2}] == outputs(generator, ("a", 0), ("a", 1), ("b", 0))
+    assert ["A: 1", "A: 3", {"answer": 2}] == outputs(
+        generator, ("a", 0), ("a", 1), ("b", 0)
+    )
 
 
 def test_replay_reads_csv(tmp_path):
-    """CSV cells are text, also ids that look like numbers; quoted cells may hold lines, quotes and commas."""
+    """CSV cells are text, also ids that look like numbers; quoted cells may hold lines,
+    quotes and commas.
+    """
     path = tmp_path / "recorded.csv"
     path.write_bytes(b'\xef\xbb\xbfcase_id,output\r\n007,"A: ""1"",\n2"\r\n\r\n8,\r\n')
     generator = ReplayGenerator(path=str(path))
@@ -107,7 +122,9 @@ def test_replay_reads_a_long_csv_cell(tmp_path):
 def test_replay_reads_parquet(tmp_path):
     """Parquet columns keep their types; whole numbers are ids too."""
     path = tmp_path / "recorded.parquet"
-    pq.write_table(pa.table({"n": [1, 2], "text": [["x"], ["y", "z"]], "unused": [0, 0]}), path)
+    pq.write_table(
+        pa.table({"n": [1, 2], "text": [["x"], ["y", "z"]], "unused": [0, 0]}), path
+    )
     generator = ReplayGenerator(path=str(path), column="text", case_id_column="n")
 
     assert [["x"], ["y", "z"]] == outputs(generator, ("1", 0), ("2", 0))
@@ -118,7 +135,9 @@ def test_replay_reads_any_filesystem():
     with fsspec.open("memory://replay/recorded.jsonl", "w") as file:
         file.write('{"case_id": "a", "output": 1}')
 
-    assert [1] == outputs(ReplayGenerator(path="memory://replay/recorded.jsonl"), ("a", 0))
+    assert [1] == outputs(
+        ReplayGenerator(path="memory://replay/recorded.jsonl"), ("a", 0)
+    )
 
 
 def test_replay_reads_a_path_with_brackets(tmp_path):
@@ -137,10 +156,17 @@ def test_replay_takes_the_format_that_is_given(tmp_path):
 
 def test_sample_column_numbers_the_samples(tmp_path):
     """With `sample_column` the order of the file does not matter."""
-    rows = [{"case_id": "a", "output": name, "n": n} for name, n in [("third", 2), ("first", "0"), ("second", 1)]]
-    generator = ReplayGenerator(path=jsonl(tmp_path / "recorded.jsonl", rows), sample_column="n")
+    rows = [
+        {"case_id": "a", "output": name, "n": n}
+        for name, n in [("third", 2), ("first", "0"), ("second", 1)]
+    ]
+    generator = ReplayGenerator(
+        path=jsonl(tmp_path / "recorded.jsonl", rows), sample_column="n"
+    )
 
-    assert ["first", "second", "third"] == outputs(generator, ("a", 0), ("a", 1), ("a", 2))
+    assert ["first", "second", "third"] == outputs(
+        generator, ("a", 0), ("a", 1), ("a", 2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,8 +177,12 @@ def test_sample_column_numbers_the_samples(tmp_path):
         ("n", 0, "the output recorded for case 'n' is null"),
     ],
 )
-def test_what_is_not_recorded_is_a_fact_about_the_row(tmp_path, case_id, sample, message):
-    """A missing id, sample or output is a `RowError` that names it, not a crash of the run."""
+def test_what_is_not_recorded_is_a_fact_about_the_row(
+    tmp_path, case_id, sample, message
+):
+    """A missing id, sample or output is a `RowError` that names it, not a crash of the
+    run.
+    """
     rows = [*ROWS, {"case_id": "n", "output": None}]
     generator = ReplayGenerator(path=jsonl(tmp_path / "recorded.jsonl", rows))
 
@@ -175,19 +205,27 @@ def test_missing_rows_do_not_fail_their_batch(tmp_path):
 
 
 def test_identity_is_the_content_and_not_the_place(tmp_path):
-    """Moving a file, or naming its format, changes nothing; one byte more changes the identity."""
+    """Moving a file, or naming its format, changes nothing; one byte more changes the
+    identity.
+    """
     content = (tmp_path / "one.jsonl", tmp_path / "two.json", tmp_path / "three.jsonl")
     jsonl(content[0])
     content[1].write_bytes(content[0].read_bytes())
     content[2].write_bytes(content[0].read_bytes() + b"\n")
 
     one = ReplayGenerator(path=str(content[0]))
-    moved = ReplayGenerator(path=str(content[1]), format="jsonl", storage_options={"auto_mkdir": False})
+    moved = ReplayGenerator(
+        path=str(content[1]), format="jsonl", storage_options={"auto_mkdir": False}
+    )
     changed = ReplayGenerator(path=str(content[2]))
 
-    assert component_identity("generator", one) == component_identity("generator", moved)
+    assert component_identity("generator", one) == component_identity(
+        "generator", moved
+    )
     assert one.fingerprint() != changed.fingerprint()
-    assert hashlib.sha256(content[0].read_bytes()).hexdigest() == one.settings()["sha256"]
+    assert (
+        hashlib.sha256(content[0].read_bytes()).hexdigest() == one.settings()["sha256"]
+    )
     assert str(tmp_path) not in one.fingerprint()
 
 
@@ -215,7 +253,9 @@ def test_file_is_read_once_by_many_threads(tmp_path):
 
 
 def test_replay_can_be_sent_to_another_process(tmp_path):
-    """A generator that has loaded its file can be pickled; it is equal to the one it came from."""
+    """A generator that has loaded its file can be pickled; it is equal to the one it
+    came from.
+    """
     generator = ReplayGenerator(path=jsonl(tmp_path / "recorded.jsonl"))
     generator.check()
 
@@ -226,7 +266,12 @@ def test_replay_can_be_sent_to_another_process(tmp_path):
 
 
 BROKEN: list[tuple[str, bytes, dict[str, Any], list[str]]] = [
-    ("a.jsonl", b'{"case_id": "a", "output": 1}\n{"case_id"\n', {}, ["a.jsonl:2: not JSON"]),
+    (
+        "a.jsonl",
+        b'{"case_id": "a", "output": 1}\n{"case_id"\n',
+        {},
+        ["a.jsonl:2: not JSON"],
+    ),
     ("a.jsonl", b'{"case_id": "a", "output": NaN}', {}, ["a.jsonl:1: not JSON"]),
     ("a.jsonl", b'\n\n["a", 1]\n', {}, ["a.jsonl:3: not a JSON object"]),
     ("a.jsonl", b'{"case_id": "a", "output": "\xff"}', {}, ["a.jsonl:1: not JSON"]),
@@ -234,23 +279,53 @@ BROKEN: list[tuple[str, bytes, dict[str, Any], list[str]]] = [
         "a.jsonl",
         b'{"case_id": "a", "output": 1}',
         {"column": "outptu"},
-        ["a.jsonl:1", "no column 'outptu'", "did you mean 'output'?", "'case_id', 'output'"],
+        [
+            "a.jsonl:1",
+            "no column 'outptu'",
+            "did you mean 'output'?",
+            "'case_id', 'output'",
+        ],
     ),
-    ("a.jsonl", b'{"case_id": "a"}', {}, ["a.jsonl:1", "no column 'output'", "'case_id'"]),
+    (
+        "a.jsonl",
+        b'{"case_id": "a"}',
+        {},
+        ["a.jsonl:1", "no column 'output'", "'case_id'"],
+    ),
     ("a.jsonl", b'{"case_id": null, "output": 1}', {}, ["a.jsonl:1", "None"]),
     ("a.jsonl", b'{"case_id": true, "output": 1}', {}, ["a.jsonl:1", "True"]),
-    ("a.jsonl", b'{"case_id": "a", "output": 1, "n": -1}', {"sample_column": "n"}, ["a.jsonl:1", "-1"]),
+    (
+        "a.jsonl",
+        b'{"case_id": "a", "output": 1, "n": -1}',
+        {"sample_column": "n"},
+        ["a.jsonl:1", "-1"],
+    ),
     (
         "a.jsonl",
         b'{"case_id": "a", "output": 1, "n": 0}\n{"case_id": "a", "output": 2, "n": 0}',
         {"sample_column": "n"},
         ["a.jsonl:2", "sample 0 of case 'a' is recorded twice"],
     ),
-    ("a.csv", b"case_id,text\na,b\n", {}, ["a.csv:1", "no column 'output'", "'case_id', 'text'"]),
+    (
+        "a.csv",
+        b"case_id,text\na,b\n",
+        {},
+        ["a.csv:1", "no column 'output'", "'case_id', 'text'"],
+    ),
     ("a.csv", b"", {}, ["a.csv:1", "no column 'case_id'"]),
-    ("a.csv", b'case_id,output\na,"1\n2"\nb,2,3\n', {}, ["a.csv:4", "3 cells under 2 column names"]),
+    (
+        "a.csv",
+        b'case_id,output\na,"1\n2"\nb,2,3\n',
+        {},
+        ["a.csv:4", "3 cells under 2 column names"],
+    ),
     ("a.csv", b'case_id,output\na,"1"2\n', {}, ["a.csv:2: not CSV"]),
-    ("a.csv", b"case_id,output,output\na,1,2\n", {}, ["two columns are called 'output'"]),
+    (
+        "a.csv",
+        b"case_id,output,output\na,1,2\n",
+        {},
+        ["two columns are called 'output'"],
+    ),
     ("a.csv", b"case_id,output\na,\xff\n", {}, ["a.csv: not UTF-8"]),
     ("a.parquet", b"PAR1 no", {}, ["a.parquet: not Parquet"]),
 ]
@@ -258,7 +333,9 @@ BROKEN: list[tuple[str, bytes, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("name", "content", "settings", "words"), BROKEN)
 def test_broken_file_is_found_by_check(tmp_path, name, content, settings, words):
-    """One clear error before anything is generated: the file, the line, the column, the nearest choice."""
+    """One clear error before anything is generated: the file, the line, the column, the
+    nearest choice.
+    """
     path = tmp_path / name
     path.write_bytes(content)
     generator = ReplayGenerator(path=str(path), **settings)
@@ -266,7 +343,9 @@ def test_broken_file_is_found_by_check(tmp_path, name, content, settings, words)
     with pytest.raises(DatasetError) as raised:
         generator.check()
 
-    assert [] == [word for word in words if word not in str(raised.value)], str(raised.value)
+    assert [] == [word for word in words if word not in str(raised.value)], str(
+        raised.value
+    )
     assert "\n" not in str(raised.value)
 
 
@@ -275,7 +354,9 @@ def test_missing_column_of_parquet_is_named(tmp_path):
     path = tmp_path / "recorded.parquet"
     pq.write_table(pa.table({"case_id": ["a"], "text": ["x"]}), path)
 
-    with pytest.raises(DatasetError, match=r"recorded\.parquet: no column 'output'.*'case_id', 'text'"):
+    with pytest.raises(
+        DatasetError, match=r"recorded\.parquet: no column 'output'.*'case_id', 'text'"
+    ):
         ReplayGenerator(path=str(path)).check()
 
 
@@ -284,7 +365,11 @@ def test_missing_file_is_found_when_the_experiment_is_compiled(tmp_path):
     path = str(tmp_path / "missing.jsonl")
 
     with pytest.raises(DatasetError, match=r"no file '.*missing\.jsonl'"):
-        build("generator", {"use": "builtin/replay", "path": path}, where="generation.generator")
+        build(
+            "generator",
+            {"use": "builtin/replay", "path": path},
+            where="generation.generator",
+        )
 
 
 def test_unknown_filesystem_is_named():
@@ -296,14 +381,19 @@ def test_unknown_filesystem_is_named():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"path": "outputs.txt"}, "builtin/replay: 'outputs.txt' ends in none of .jsonl"),
+        (
+            {"path": "outputs.txt"},
+            "builtin/replay: 'outputs.txt' ends in none of .jsonl",
+        ),
         ({"path": 3}, "builtin/replay: path=3: input should be a valid string"),
         ({"path": "a.jsonl", "format": "xml"}, "builtin/replay: format='xml'"),
         ({"path": "a.jsonl", "column": None}, "builtin/replay: column=None"),
     ],
 )
 def test_unfit_setting_is_refused(settings, message):
-    """A setting that cannot be used is refused when the component is built, in one line."""
+    """A setting that cannot be used is refused when the component is built, in one
+    line.
+    """
     with pytest.raises(ComponentError) as raised:
         ReplayGenerator(**settings)
 
@@ -318,4 +408,6 @@ def test_storage_options_are_never_shown():
         ReplayGenerator(path="a.jsonl", storage_options=secret)
 
     assert secret not in str(raised.value)
-    assert secret not in repr(ReplayGenerator(path="a.jsonl", storage_options={"key": secret}))
+    assert secret not in repr(
+        ReplayGenerator(path="a.jsonl", storage_options={"key": secret})
+    )

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
-from tests.builtins.golden import SCORE, case_expecting
 from tests.builtins.test_metrics import reason, score
+from tests.support.golden_builtins import SCORE, case_expecting
 from themis_lib.builtins import math_processes
 from themis_lib.builtins.math_metric import MathEquivalence
 from themis_lib.builtins.math_worker import answer
-from themis_lib.core.components import component_identity
+from themis_lib.components.build import component_identity
 from themis_lib.core.models import ParsedOutput, ScoreError
 from themis_lib.errors import ComponentError, TransientError
 
@@ -32,7 +32,11 @@ PUBLISHED = [
     ("$(0,9)$", "$[0,9)$", 0),
     (r"$28\%$", "$28$ percent", 1),
     ("$0.28$", "28", 0),
-    (r"$2 \sin b \cos a$", r"\[\sin (a + b) - \sin (a - b) = \boxed{2 \sin b \cos a}.\]", 1),
+    (
+        r"$2 \sin b \cos a$",
+        r"\[\sin (a + b) - \sin (a - b) = \boxed{2 \sin b \cos a}.\]",
+        1,
+    ),
     ("$x < 1$", "$-x > -1$", 1),
     ("$x < 1$", "$x > -1$", 0),
     ("$11$", "$x=11$", 1),
@@ -43,9 +47,12 @@ PUBLISHED = [
     ("$34x+45y-20z+100=0$", "$-34x-45y+20z-100=0$", 1),
     ("$(a+5)(b+2)$", "$(+5)(b+2)$", 0),
     ("$2$", r"$\frac{1+\sqrt{5}}{2}$", 0),
-    (r"$\begin{pmatrix}6 & 8 \\ 10 & 12\end{pmatrix}$",
-     r"$\begin{pmatrix}1 & 2 \\ 3 & 4\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & 8\end{pmatrix}$", 1),
-]  # fmt: skip
+    (
+        r"$\begin{pmatrix}6 & 8 \\ 10 & 12\end{pmatrix}$",
+        r"$\begin{pmatrix}1 & 2 \\ 3 & 4\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & 8\end{pmatrix}$",
+        1,
+    ),
+]
 
 
 @pytest.mark.parametrize(("expected", "value", "equal"), PUBLISHED)
@@ -96,7 +103,11 @@ def test_settings_are_those_of_math_verify(settings, value, expected, equal):
     ("value", "expected", "why"),
     [
         ("no number at all", "3", 'the value holds no mathematics: "no number at all"'),
-        ("3", "no number at all", 'the expected output holds no mathematics: "no number at all"'),
+        (
+            "3",
+            "no number at all",
+            'the expected output holds no mathematics: "no number at all"',
+        ),
         ("3", ["3", ""], 'the expected output holds no mathematics: ["3",""]'),
         ("3", [], "the expected output is empty"),
         (None, "3", "no answer"),
@@ -125,7 +136,9 @@ def test_comparison_that_takes_for_ever_is_an_error_of_its_row():
 
 
 def test_comparisons_run_in_threads():
-    """Signals reach the main thread alone, so time is not kept by them here; every thread has a process of its own."""
+    """Signals reach the main thread alone, so time is not kept by them here; every
+    thread has a process of its own.
+    """
     pairs = [(str(n), str(n + n % 2)) for n in range(40)]
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda pair: score(MathEquivalence(), *pair), pairs))
@@ -134,9 +147,14 @@ def test_comparisons_run_in_threads():
 
 
 def test_batch_has_the_scores_of_its_rows_in_order():
-    """Whatever cores share them; a row without a verdict is an error, not the failure of the batch."""
+    """Whatever cores share them; a row without a verdict is an error, not the failure
+    of the batch.
+    """
     pairs = [(str(n), str(n + n % 2)) for n in range(9)] + [(None, "1")]
-    answers, cases = [ParsedOutput(value=value) for value, _ in pairs], [case_expecting(it) for _, it in pairs]
+    answers, cases = (
+        [ParsedOutput(value=value) for value, _ in pairs],
+        [case_expecting(it) for _, it in pairs],
+    )
 
     found = MathEquivalence().score_batch(answers, cases, [SCORE] * len(pairs))
 
@@ -160,7 +178,9 @@ def test_process_that_was_killed_is_a_failure_of_this_run():
     worker = math_processes._IDLE[os.getpid()][-1]
     os.kill(worker._process.pid, signal.SIGKILL)
 
-    with pytest.raises(TransientError, match="the process that compares mathematics ended with code -9"):
+    with pytest.raises(
+        TransientError, match="the process that compares mathematics ended with code -9"
+    ):
         score(MathEquivalence(), "1", "1")
     assert 1.0 == score(MathEquivalence(), "1", "1")
 
@@ -175,14 +195,27 @@ def test_worker_says_which_side_it_cannot_read():
 
 
 def test_versions_of_the_libraries_are_identity():
-    """Whatever can change a verdict: the reader, the comparison, and the algebra below them."""
+    """Whatever can change a verdict: the reader, the comparison, and the algebra below
+    them.
+    """
     named = component_identity("metric", MathEquivalence())["settings"]["libraries"]
 
-    assert ["math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime"] == list(named)
+    assert [
+        "math-verify",
+        "latex2sympy2_extended",
+        "sympy",
+        "antlr4-python3-runtime",
+    ] == list(named)
 
 
 @pytest.mark.parametrize(
-    "setting", [{"max_cpu_s": 0.0}, {"max_cpu_s": float("inf")}, {"float_rounding": -1}, {"strict": 1}]
+    "setting",
+    [
+        {"max_cpu_s": 0.0},
+        {"max_cpu_s": float("inf")},
+        {"float_rounding": -1},
+        {"strict": 1},
+    ],
 )
 def test_unfit_setting_is_refused(setting):
     """One line that names the component, the setting and its value."""

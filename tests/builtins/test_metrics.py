@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.builtins.golden import PARSE, SCORE, case_expecting
 from tests.builtins.test_parsers import JSON
+from tests.support.golden_builtins import PARSE, SCORE, case_expecting
 from themis_lib.builtins.metrics import (
     F1,
     ChoiceAccuracy,
@@ -25,8 +25,18 @@ from themis_lib.builtins.parsers import Number
 from themis_lib.core.models import GenerationResult, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError
 
-METRICS = [ExactMatch(), NumericMatch(), Contains(), RegexMatch(), F1(), ChoiceAccuracy()]
-GSM8K = Path(os.environ.get("THEMIS_TEST_DATA", Path(__file__).parents[3] / "shared/data")) / "gsm8k"
+METRICS = [
+    ExactMatch(),
+    NumericMatch(),
+    Contains(),
+    RegexMatch(),
+    F1(),
+    ChoiceAccuracy(),
+]
+GSM8K = (
+    Path(os.environ.get("THEMIS_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
+    / "gsm8k"
+)
 
 
 def verdict(metric: Any, value: Any, expected: Any) -> Score | ScoreError:
@@ -85,7 +95,9 @@ def test_metrics_read_the_value_and_the_expected_output(metric):
     ],
 )
 def test_exact_match_is_equality_of_json_values(value, expected, right):
-    """Numbers are equal by value; nothing is equal across types, inside lists and objects as well."""
+    """Numbers are equal by value; nothing is equal across types, inside lists and
+    objects as well.
+    """
     assert float(right) == score(ExactMatch(), value, expected)
     assert float(right) == score(ExactMatch(), expected, value)
 
@@ -97,7 +109,12 @@ def test_exact_match_is_equality_of_json_values(value, expected, right):
         ({"strip": True}, " Paris", "paris", False),
         ({"ignore_case": True}, "STRASSE", "Straße", True),
         ({"ignore_case": True}, "Paris ", "paris", False),
-        ({"strip": True, "ignore_case": True}, {"city": [" PARIS"]}, {"city": ["paris"]}, True),
+        (
+            {"strip": True, "ignore_case": True},
+            {"city": [" PARIS"]},
+            {"city": ["paris"]},
+            True,
+        ),
         ({"ignore_case": True}, {"City": 1}, {"city": 1}, False),
     ],
 )
@@ -139,7 +156,9 @@ def test_key_of_a_value_is_shared_by_equal_values_alone(left, right):
     ],
 )
 def test_numbers_match_as_the_number_parser_reads_them(value, expected, right):
-    """Rounding to nine digits is forgiven where there is a fraction, never between whole numbers."""
+    """Rounding to nine digits is forgiven where there is a fraction, never between
+    whole numbers.
+    """
     assert float(right) == score(NumericMatch(), value, expected)
 
 
@@ -247,7 +266,9 @@ def test_regex_with_its_own_pattern_does_not_read_the_expected_output():
     ],
 )
 def test_f1_is_that_of_squad(value, expected, f1):
-    """Lower case, without punctuation and articles, by tokens; the best of the accepted answers."""
+    """Lower case, without punctuation and articles, by tokens; the best of the accepted
+    answers.
+    """
     assert pytest.approx(f1) == score(F1(), value, expected)
 
 
@@ -256,13 +277,19 @@ def test_f1_without_an_accepted_answer_is_an_error():
     assert "the expected output is empty" == reason(F1(), "cat", [])
 
 
-@pytest.mark.parametrize("expected", ["B", "b", "(B)", "B)", "B. Paris", " B ", "B: Paris", 1])
+@pytest.mark.parametrize(
+    "expected", ["B", "b", "(B)", "B)", "B. Paris", " B ", "B: Paris", 1]
+)
 def test_choice_is_right_however_the_expected_option_is_written(expected):
     """By letter in any case, with its text, or by its position counted from 0."""
-    assert [1.0, 1.0, 0.0] == [score(ChoiceAccuracy(), value, expected) for value in ("B", "b", "C")]
+    assert [1.0, 1.0, 0.0] == [
+        score(ChoiceAccuracy(), value, expected) for value in ("B", "b", "C")
+    ]
 
 
-@pytest.mark.parametrize(("value", "right"), [("2", True), (2, True), ("(2)", True), (1, False)])
+@pytest.mark.parametrize(
+    ("value", "right"), [("2", True), (2, True), ("(2)", True), (1, False)]
+)
 def test_numbers_are_names_where_choices_are_digits(value, right):
     """With options 1 to 4, 2 is the option called 2, not the third."""
     assert float(right) == score(ChoiceAccuracy(choices="1234"), value, 2)
@@ -310,7 +337,9 @@ def test_unfit_setting_is_refused(metric, setting):
 
 def test_malformed_pattern_is_refused():
     """The metric's own pattern is checked when it is built."""
-    with pytest.raises(ComponentError, match=r"builtin/regex_match: pattern 'a\(': .* at position 1"):
+    with pytest.raises(
+        ComponentError, match=r"builtin/regex_match: pattern 'a\(': .* at position 1"
+    ):
         RegexMatch(pattern="a(")
 
 
@@ -322,17 +351,29 @@ def lines(name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "right"), [("solutions_6b_finetuning.jsonl", 286), ("solutions_175b_verification.jsonl", 742)]
+    ("name", "right"),
+    [
+        ("solutions_6b_finetuning.jsonl", 286),
+        ("solutions_175b_verification.jsonl", 742),
+    ],
 )
 def test_recorded_gsm8k_solutions_get_the_published_verdicts(name, right):
-    """Number parser and numeric match agree with the publishers' grader on every solution."""
+    """Number parser and numeric match agree with the publishers' grader on every
+    solution.
+    """
     problems, solutions = lines("test.jsonl"), lines(name)
     verdicts = []
     for problem, solution in zip(problems, solutions, strict=True):
-        parsed = Number().parse(GenerationResult(final_output=solution["output"]), PARSE)
+        parsed = Number().parse(
+            GenerationResult(final_output=solution["output"]), PARSE
+        )
         judged = NumericMatch().score(parsed, case_expecting(problem["answer"]), SCORE)
         verdicts.append(isinstance(judged, Score) and judged.value == 1.0)
 
     published = [solution["is_correct"] for solution in solutions]
-    assert [] == [row for row, pair in enumerate(zip(verdicts, published, strict=True)) if len(set(pair)) > 1]
+    assert [] == [
+        row
+        for row, pair in enumerate(zip(verdicts, published, strict=True))
+        if len(set(pair)) > 1
+    ]
     assert (1319, right) == (len(verdicts), sum(verdicts))

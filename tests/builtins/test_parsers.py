@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builtins.golden import PARSE
+from tests.support.golden_builtins import PARSE
 from themis_lib.builtins.numbers import read_number
 from themis_lib.builtins.parsers import (
     ChoiceLetter,
@@ -20,15 +20,23 @@ from themis_lib.builtins.parsers import (
     Regex,
     Text,
 )
-from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import GenerationResult, ParsedOutput
 from themis_lib.errors import ComponentError
+from themis_lib.identity.digests import canonical_json
 
 PARSERS = [
-    JsonIdentity(), Text(), Regex(pattern=r"(\d)|x"), Regex(pattern="", which="first"), Number(),
-    Number(percent="fraction"), ChoiceLetter(), ChoiceLetter(choices="0123456789"), MathAnswer(),
-    JsonPath(path="answer"), JsonPath(path="$[0]"),
-]  # fmt: skip
+    JsonIdentity(),
+    Text(),
+    Regex(pattern=r"(\d)|x"),
+    Regex(pattern="", which="first"),
+    Number(),
+    Number(percent="fraction"),
+    ChoiceLetter(),
+    ChoiceLetter(choices="0123456789"),
+    MathAnswer(),
+    JsonPath(path="answer"),
+    JsonPath(path="$[0]"),
+]
 
 
 def parsed(parser: Any, output: Any) -> ParsedOutput:
@@ -41,29 +49,94 @@ def value(parser: Any, output: Any) -> Any:
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda items: st.lists(items, max_size=4) | st.dictionaries(TEXTS | st.just("answer"), items, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda items: (
+        st.lists(items, max_size=4)
+        | st.dictionaries(TEXTS | st.just("answer"), items, max_size=4)
+    ),
     max_leaves=12,
 )
-#: What parsers look for, in any order: far likelier to find a fault than text at random.
+#: What parsers look for, in any order: far likelier to find a fault than text at
+#: random.
 PIECES = st.lists(
     st.sampled_from(
         [
-            "answer", "Answer:", "answer is", "A:", "####", "\\boxed", "\\fbox", "\\frac", "{", "}", "(", ")",
-            "[", "]", "1", "0", "23", "1,000", ".", ",", "/", "^", "e", "-", "−", "–", "%", "$", "½", "×",
-            "10^", "=", "*", "**", "A", "B", "b", "I", " is correct", " or ", " and ", "so ", "not ", "\n",
-            " ", '"', "'", "\\", "```json\n", "```", '{"answer": ', "null", "NaN", "1e999", "_", "x", "²",
-            "٣", "１", "是",
+            "answer",
+            "Answer:",
+            "answer is",
+            "A:",
+            "####",
+            "\\boxed",
+            "\\fbox",
+            "\\frac",
+            "{",
+            "}",
+            "(",
+            ")",
+            "[",
+            "]",
+            "1",
+            "0",
+            "23",
+            "1,000",
+            ".",
+            ",",
+            "/",
+            "^",
+            "e",
+            "-",
+            "−",
+            "–",
+            "%",
+            "$",
+            "½",
+            "×",
+            "10^",
+            "=",
+            "*",
+            "**",
+            "A",
+            "B",
+            "b",
+            "I",
+            " is correct",
+            " or ",
+            " and ",
+            "so ",
+            "not ",
+            "\n",
+            " ",
+            '"',
+            "'",
+            "\\",
+            "```json\n",
+            "```",
+            '{"answer": ',
+            "null",
+            "NaN",
+            "1e999",
+            "_",
+            "x",
+            "²",
+            "٣",
+            "１",
+            "是",
         ]
     ),
     max_size=12,
-).map("".join)  # fmt: skip
+).map("".join)
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.sampled_from(PARSERS), TEXTS | PIECES | JSON)
 def test_no_output_makes_a_parser_raise(parser, output):
-    """Every output has either an answer that is JSON or a reason why there is none, never both."""
+    """Every output has either an answer that is JSON or a reason why there is none,
+    never both.
+    """
     result = parsed(parser, output)
 
     assert (result.value is None) == (result.error is not None)
@@ -74,7 +147,9 @@ def test_no_output_makes_a_parser_raise(parser, output):
 @pytest.mark.parametrize("parser", PARSERS, ids=repr)
 def test_null_output_is_no_answer(parser):
     """A generator that returned nothing is told apart from an answer of any kind."""
-    assert ParsedOutput(format=parser.format, error="the output is null") == parsed(parser, None)
+    assert ParsedOutput(format=parser.format, error="the output is null") == parsed(
+        parser, None
+    )
 
 
 @pytest.mark.parametrize("parser", PARSERS, ids=repr)
@@ -92,7 +167,12 @@ def test_json_identity_is_the_output_itself(output):
 
 @pytest.mark.parametrize(
     ("output", "expected"),
-    [(" Paris \n", "Paris"), (4, "4"), (True, "true"), ({"b": 1, "a": 0.5}, '{"a":0.5,"b":1}')],
+    [
+        (" Paris \n", "Paris"),
+        (4, "4"),
+        (True, "true"),
+        ({"b": 1, "a": 0.5}, '{"a":0.5,"b":1}'),
+    ],
 )
 def test_text_is_stripped_and_json_is_written_out(output, expected):
     """What is no text becomes its canonical JSON."""
@@ -120,54 +200,125 @@ def test_blank_text_is_no_answer(output):
     ],
 )
 def test_regex_takes_a_group_of_a_match(settings, output, expected):
-    """The first group unless another is asked for, of the last match unless the first is."""
+    """The first group unless another is asked for, of the last match unless the first
+    is.
+    """
     assert expected == value(Regex(**settings), output)
 
 
 @pytest.mark.parametrize(
     ("pattern", "reason"),
-    [(r"\d", "the pattern matches nothing in the output"), ("(a)|b", "the group is not part of the match")],
+    [
+        (r"\d", "the pattern matches nothing in the output"),
+        ("(a)|b", "the group is not part of the match"),
+    ],
 )
 def test_regex_without_a_match_is_no_answer(pattern, reason):
     """No match, or a match without the group, is a null with its reason."""
-    assert ParsedOutput(format="text", error=reason) == parsed(Regex(pattern=pattern), "b")
+    assert ParsedOutput(format="text", error=reason) == parsed(
+        Regex(pattern=pattern), "b"
+    )
 
 
 NUMBERS: list[tuple[str, float | None]] = [
-    ("A: 1,234.50", 1234.5), ("#### 18", 18), ("$5", 5), ("1/2", 0.5), ("-3", -3), ("−3", -3), ("12%", 12),
-    ("1e5", 100000), ("3 1/2", 3.5), ("18.", 18), ("18.00", 18), ("1,450,000", 1450000), (".5", 0.5),
-    ("1,2,3", 3), ("So she has 7 left.", 7), ("**18**", 18), ("１８", 18), ("答案是18元", 18),
-    ("A: -1.8 billion", -1.8), ("5km", 5),
+    ("A: 1,234.50", 1234.5),
+    ("#### 18", 18),
+    ("$5", 5),
+    ("1/2", 0.5),
+    ("-3", -3),
+    ("−3", -3),
+    ("12%", 12),
+    ("1e5", 100000),
+    ("3 1/2", 3.5),
+    ("18.", 18),
+    ("18.00", 18),
+    ("1,450,000", 1450000),
+    (".5", 0.5),
+    ("1,2,3", 3),
+    ("So she has 7 left.", 7),
+    ("**18**", 18),
+    ("１８", 18),
+    ("答案是18元", 18),
+    ("A: -1.8 billion", -1.8),
+    ("5km", 5),
     # Subtraction, signs, hyphens and bullets.
-    ("16 - 3 = 13", 13), ("13 = 16 - 3", 3), ("so 16 -3", 3), ("5-10", 10), ("(2) - 3", 3), ("x = -3", -3),
-    ("x = - 3", -3), ("-$5", -5), ("$-5", -5), ("- 3 apples", 3), ("fell to -3 °C", -3), ("$-3$", -3),
+    ("16 - 3 = 13", 13),
+    ("13 = 16 - 3", 3),
+    ("so 16 -3", 3),
+    ("5-10", 10),
+    ("(2) - 3", 3),
+    ("x = -3", -3),
+    ("x = - 3", -3),
+    ("-$5", -5),
+    ("$-5", -5),
+    ("- 3 apples", 3),
+    ("fell to -3 °C", -3),
+    ("$-3$", -3),
     # Digits that are no number of their own.
-    ("GPT4 says 7", 7), ("7, says GPT-4", 7), ("7 in H2O", 7), ("7 = x_1", 7), ("25 cm^2", 25),
-    ("25 m^{-2}", 25), ("7 in version 1.2.3", 7), ("No.5", 5), ("so...5", 5), ("GPT-4", None), ("", None),
+    ("GPT4 says 7", 7),
+    ("7, says GPT-4", 7),
+    ("7 in H2O", 7),
+    ("7 = x_1", 7),
+    ("25 cm^2", 25),
+    ("25 m^{-2}", 25),
+    ("7 in version 1.2.3", 7),
+    ("No.5", 5),
+    ("so...5", 5),
+    ("GPT-4", None),
+    ("", None),
     ("none", None),
     # Markers.
-    ("The answer is 18. She sold 9.", 18), ("The answer is 18.\nNo, the answer is 20. (Not 3.)", 20),
-    ("**Answer:** $18 in 2 days", 18), ("Final answer: 18 (of 20)", 18), ("ANSWER = 18 of 20", 18),
-    ("#### 18\nThat took 3 steps.", 18), (r"\boxed{42} after 3 steps", 42), (r"so \(\boxed{-3}\) in 2", -3),
-    ("A: 18\nB: 3 was wrong", 18), ("<answer>18</answer> in 3 steps", 18), ('{"answer": 18, "steps": 3}', 18),
-    ("The answer is 2 * 9 = 18 dollars, not 5", 18), ("The answer is:\n\n18\n\n(3 steps)", 18),
+    ("The answer is 18. She sold 9.", 18),
+    ("The answer is 18.\nNo, the answer is 20. (Not 3.)", 20),
+    ("**Answer:** $18 in 2 days", 18),
+    ("Final answer: 18 (of 20)", 18),
+    ("ANSWER = 18 of 20", 18),
+    ("#### 18\nThat took 3 steps.", 18),
+    (r"\boxed{42} after 3 steps", 42),
+    (r"so \(\boxed{-3}\) in 2", -3),
+    ("A: 18\nB: 3 was wrong", 18),
+    ("<answer>18</answer> in 3 steps", 18),
+    ('{"answer": 18, "steps": 3}', 18),
+    ("The answer is 2 * 9 = 18 dollars, not 5", 18),
+    ("The answer is:\n\n18\n\n(3 steps)", 18),
     # Markers of something else.
-    ("Answer: Ann sells 16 - 3 = 13", 13), ("#### 2. Add the prices\n3 + 4 = 7", 7), ("</answer> 3 of 4", 4),
-    ("The answer is:\n1. Add them\n3 + 4 = 7", 7), ("Q&A: 5 or 6", 6), ("The answer is not 5 but 6", 6),
+    ("Answer: Ann sells 16 - 3 = 13", 13),
+    ("#### 2. Add the prices\n3 + 4 = 7", 7),
+    ("</answer> 3 of 4", 4),
+    ("The answer is:\n1. Add them\n3 + 4 = 7", 7),
+    ("Q&A: 5 or 6", 6),
+    ("The answer is not 5 but 6", 6),
     # LaTeX, exponents and fractions.
-    (r"\boxed{\frac{1}{2}}", 0.5), (r"-\dfrac{3}{4}", -0.75), (r"2\frac12", 2.5), (r"\$1{,}234", 1234),
-    (r"1\,000", 1000), ("½", 0.5), ("3½", 3.5), ("1/0", None), ("10^5", 100000), ("2^10", 1024),
-    ("2^{-1}", 0.5), ("5 × 10^3", 5000), (r"5 \times 10^{3}", 5000), ("1.5e-3", 0.0015),
-    ("on 12/25/2020", None), ("A: 12/25/2020", None),
+    (r"\boxed{\frac{1}{2}}", 0.5),
+    (r"-\dfrac{3}{4}", -0.75),
+    (r"2\frac12", 2.5),
+    (r"\$1{,}234", 1234),
+    (r"1\,000", 1000),
+    ("½", 0.5),
+    ("3½", 3.5),
+    ("1/0", None),
+    ("10^5", 100000),
+    ("2^10", 1024),
+    ("2^{-1}", 0.5),
+    ("5 × 10^3", 5000),
+    (r"5 \times 10^{3}", 5000),
+    ("1.5e-3", 0.0015),
+    ("on 12/25/2020", None),
+    ("A: 12/25/2020", None),
     # Beyond floats.
-    ("9" * 30, int("9" * 30)), ("1e30", 10**30), ("9" * 5000, None), ("9" * 400 + ".5", None),
+    ("9" * 30, int("9" * 30)),
+    ("1e30", 10**30),
+    ("9" * 5000, None),
+    ("9" * 400 + ".5", None),
     ("2^9999", None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("output", "expected"), NUMBERS)
 def test_number_is_the_final_number(output, expected):
-    """The number behind the last marker of an answer, else the last in the text; whole ones are integers."""
+    """The number behind the last marker of an answer, else the last in the text; whole
+    ones are integers.
+    """
     result = parsed(Number(), output)
 
     assert expected == result.value
@@ -177,26 +328,49 @@ def test_number_is_the_final_number(output, expected):
 
 @pytest.mark.parametrize(
     ("output", "expected"),
-    [(4, 4), (4.0, 4), (0.5, 0.5), (-0.0, 0), (1e23, 10**23), (True, None), ([4], None), ({"n": 4}, None)],
+    [
+        (4, 4),
+        (4.0, 4),
+        (0.5, 0.5),
+        (-0.0, 0),
+        (1e23, 10**23),
+        (True, None),
+        ([4], None),
+        ({"n": 4}, None),
+    ],
 )
 def test_number_of_what_is_no_text(output, expected):
-    """A JSON number is itself, whole floats as integers; true is none, and nothing is looked up inside."""
+    """A JSON number is itself, whole floats as integers; true is none, and nothing is
+    looked up inside.
+    """
     assert repr(expected) == repr(value(Number(), output))
 
 
 @pytest.mark.parametrize(
     ("output", "expected"),
-    [("12%", 0.12), (r"12.3 \%", 0.123), ("100%", 1), ("12", 12), ("-5%", -0.05), ("5 % of 8", 8)],
+    [
+        ("12%", 0.12),
+        (r"12.3 \%", 0.123),
+        ("100%", 1),
+        ("12", 12),
+        ("-5%", -0.05),
+        ("5 % of 8", 8),
+    ],
 )
 def test_percentage_is_a_fraction_on_request(output, expected):
-    """With `percent: fraction` the sign divides by a hundred; other numbers stay as they are."""
+    """With `percent: fraction` the sign divides by a hundred; other numbers stay as
+    they are.
+    """
     assert repr(expected) == repr(value(Number(percent="fraction"), output))
 
 
 @given(st.integers())
 def test_integers_are_read_to_the_last_digit(number):
     """With separators or without, alone or behind a marker."""
-    assert [number] * 3 == [read_number(text) for text in (f"{number}", f"{number:,}", f"5\n#### {number:,}.")]
+    assert [number] * 3 == [
+        read_number(text)
+        for text in (f"{number}", f"{number:,}", f"5\n#### {number:,}.")
+    ]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -215,28 +389,65 @@ def test_fractions_are_read_as_their_value(numerator, denominator):
 
 
 CHOICES: list[tuple[str, str | None]] = [
-    ("The answer is B. I am sure", "B"), ("(C)", "C"), ("B)", "B"), ("Answer: D", "D"), ("**A**", "A"),
-    ("b", "B"), ("I think A is wrong, so the answer is C", "C"), ("A", "A"), ("b.", "B"), ('"B"', "B"),
-    ("$B$", "B"), ("the answer is (b).", "B"), ("The answer is: **C) Rome**", "C"),
-    ("Answer: **B. Paris**", "B"), ("#### B", "B"), ("The correct answer is therefore C, since A is", "C"),
-    ("The best answer is option (D) because it fits", "D"), ("The correct option is C", "C"),
-    ("Choice: c", "C"), ("<answer>D</answer>", "D"), ("A: B", "B"), (r"\boxed{B}", "B"),
-    (r"so $\boxed{\text{(C)}}$", "C"), ("ANSWER: D", "D"), ("The answer is A because", "A"),
-    ("The answer is A.\nNo, the answer is D. Good.", "D"), ("B is correct", "B"),
-    ("Option (C) is the best answer.", "C"), ("The answer is not A, it is B.", "B"), ("so D.", "D"),
-    ("I choose B.", "B"), ("Therefore, (C).", "C"), ("B) Paris", "B"), ("Let me think.\n\nC", "C"),
-    ("B\n\nIt is the capital.", "B"), ("**B** because", "B"), ("A) is wrong.\nB) is right.", "B"),
+    ("The answer is B. I am sure", "B"),
+    ("(C)", "C"),
+    ("B)", "B"),
+    ("Answer: D", "D"),
+    ("**A**", "A"),
+    ("b", "B"),
+    ("I think A is wrong, so the answer is C", "C"),
+    ("A", "A"),
+    ("b.", "B"),
+    ('"B"', "B"),
+    ("$B$", "B"),
+    ("the answer is (b).", "B"),
+    ("The answer is: **C) Rome**", "C"),
+    ("Answer: **B. Paris**", "B"),
+    ("#### B", "B"),
+    ("The correct answer is therefore C, since A is", "C"),
+    ("The best answer is option (D) because it fits", "D"),
+    ("The correct option is C", "C"),
+    ("Choice: c", "C"),
+    ("<answer>D</answer>", "D"),
+    ("A: B", "B"),
+    (r"\boxed{B}", "B"),
+    (r"so $\boxed{\text{(C)}}$", "C"),
+    ("ANSWER: D", "D"),
+    ("The answer is A because", "A"),
+    ("The answer is A.\nNo, the answer is D. Good.", "D"),
+    ("B is correct", "B"),
+    ("Option (C) is the best answer.", "C"),
+    ("The answer is not A, it is B.", "B"),
+    ("so D.", "D"),
+    ("I choose B.", "B"),
+    ("Therefore, (C).", "C"),
+    ("B) Paris", "B"),
+    ("Let me think.\n\nC", "C"),
+    ("B\n\nIt is the capital.", "B"),
+    ("**B** because", "B"),
+    ("A) is wrong.\nB) is right.", "B"),
     # Not named as the answer.
-    ("the answer is a bit long", None), ("Answer: A person", None), ("A cat", None), ("I am sure", None),
-    ("", None), ("A) Rome\nB) Paris\nC) Bonn", None), ("Neither A nor B is correct", None),
-    ("The answer is B or C", None), ("I think **A** is wrong", None), ("so A is wrong", None),
-    ("Berlin", None), ("A: Paris", None), ("E", None),
-]  # fmt: skip
+    ("the answer is a bit long", None),
+    ("Answer: A person", None),
+    ("A cat", None),
+    ("I am sure", None),
+    ("", None),
+    ("A) Rome\nB) Paris\nC) Bonn", None),
+    ("Neither A nor B is correct", None),
+    ("The answer is B or C", None),
+    ("I think **A** is wrong", None),
+    ("so A is wrong", None),
+    ("Berlin", None),
+    ("A: Paris", None),
+    ("E", None),
+]
 
 
 @pytest.mark.parametrize(("output", "expected"), CHOICES)
 def test_choice_is_the_option_named_as_the_answer(output, expected):
-    """Never the last capital of the text: an option that is only mentioned is no answer."""
+    """Never the last capital of the text: an option that is only mentioned is no
+    answer.
+    """
     result = parsed(ChoiceLetter(), output)
 
     assert (expected, None if expected else "no option is named as the answer") == (
@@ -286,7 +497,9 @@ def test_choice_of_what_is_no_text_is_no_answer(output):
     ],
 )
 def test_math_answer_is_in_the_last_box(output, expected):
-    """Nested braces are matched; space, dollars around it and a final period are removed."""
+    """Nested braces are matched; space, dollars around it and a final period are
+    removed.
+    """
     assert expected == value(MathAnswer(), output)
 
 
@@ -306,7 +519,9 @@ def test_math_answer_outside_a_box_is_none(output, reason):
 
 LATEX = st.recursive(
     st.text("ax1+^_ ", min_size=1, max_size=4),
-    lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda parts: "".join(f"{{{part}}}" for part in parts)),
+    lambda inner: st.lists(inner, min_size=1, max_size=3).map(
+        lambda parts: "".join(f"{{{part}}}" for part in parts)
+    ),
     max_leaves=8,
 )
 
@@ -356,10 +571,28 @@ def test_json_path_finds_the_value(path, output, expected):
 )
 def test_json_path_without_a_value_is_no_answer(output, reason):
     """Nothing is taken from a document that was cut off, and nothing that is not JSON."""
-    assert ParsedOutput(format="json", error=reason) == parsed(JsonPath(path="answer"), output)
+    assert ParsedOutput(format="json", error=reason) == parsed(
+        JsonPath(path="answer"), output
+    )
 
 
-@pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "a[", "a[x]", "a b", '["a]', '["\\x"]', "$a", "$$", "a[0]b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        ".",
+        "a..b",
+        "a.",
+        "a[",
+        "a[x]",
+        "a b",
+        '["a]',
+        '["\\x"]',
+        "$a",
+        "$$",
+        "a[0]b",
+    ],
+)
 def test_malformed_path_is_refused(path):
     """A path that cannot be read is refused when the parser is built, and named."""
     with pytest.raises(ComponentError) as raised:
@@ -371,13 +604,28 @@ def test_malformed_path_is_refused(path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pattern": "a(b"}, "pattern 'a(b': missing ), unterminated subpattern at position 1"),
+        (
+            {"pattern": "a(b"},
+            "pattern 'a(b': missing ), unterminated subpattern at position 1",
+        ),
         ({"pattern": "a", "group": 1}, "pattern 'a' has no group 1; the last is 0"),
-        ({"pattern": "(a)", "group": -1}, "pattern '(a)' has no group -1; the last is 1"),
-        ({"pattern": "(?P<unit>a)", "group": "units"}, "has no group 'units'; did you mean 'unit'?"),
+        (
+            {"pattern": "(a)", "group": -1},
+            "pattern '(a)' has no group -1; the last is 1",
+        ),
+        (
+            {"pattern": "(?P<unit>a)", "group": "units"},
+            "has no group 'units'; did you mean 'unit'?",
+        ),
         ({"pattern": 3}, "pattern=3: input should be a valid string"),
-        ({"pattern": "a", "which": "middle"}, "which='middle': input should be 'first' or 'last'"),
-        ({"pattern": "a", "ignore_case": "no"}, "ignore_case='no': input should be a valid boolean"),
+        (
+            {"pattern": "a", "which": "middle"},
+            "which='middle': input should be 'first' or 'last'",
+        ),
+        (
+            {"pattern": "a", "ignore_case": "no"},
+            "ignore_case='no': input should be a valid boolean",
+        ),
     ],
 )
 def test_unfit_regex_is_refused(settings, message):
@@ -398,5 +646,7 @@ def test_unfit_choices_are_refused(choices):
 
 def test_unfit_percent_is_refused():
     """The two ways to read a percentage are named."""
-    with pytest.raises(ComponentError, match=r"percent='drop': input should be 'number' or 'fraction'"):
+    with pytest.raises(
+        ComponentError, match=r"percent='drop': input should be 'number' or 'fraction'"
+    ):
         Number(percent="drop")

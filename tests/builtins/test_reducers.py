@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builtins.golden import SAMPLES, candidates
+from tests.support.golden_builtins import SAMPLES, candidates
 from themis_lib.builtins.reducers import (
     AllPass,
     BestOfN,
@@ -24,18 +24,28 @@ from themis_lib.core.models import Candidate, ReducedCandidate
 from themis_lib.errors import ComponentError
 
 REDUCERS = [
-    First(), MajorityVote(), BestOfN(), BestOfN(higher_is_better=False), Mean(), Max(), PassAtK(k=2),
+    First(),
+    MajorityVote(),
+    BestOfN(),
+    BestOfN(higher_is_better=False),
+    Mean(),
+    Max(),
+    PassAtK(k=2),
     AllPass(),
-]  # fmt: skip
+]
 FAILED = (None, None, "parse: no number in the output")
 
 
-def reduced(reducer: Any, samples: list[Candidate], metric_id: str | None = "accuracy") -> ReducedCandidate:
+def reduced(
+    reducer: Any, samples: list[Candidate], metric_id: str | None = "accuracy"
+) -> ReducedCandidate:
     return reducer.reduce(samples, ReduceContext(metric_id))
 
 
 def scored(*scores: float | None) -> list[Candidate]:
-    return candidates(*((None, score, None if score is not None else "no answer") for score in scores))
+    return candidates(
+        *((None, score, None if score is not None else "no answer") for score in scores)
+    )
 
 
 def test_first_takes_sample_0_and_its_score():
@@ -46,7 +56,9 @@ def test_first_takes_sample_0_and_its_score():
 
 
 def test_first_does_not_skip_a_sample_that_failed():
-    """Where sample 0 has no score the result has none, with its reason: skipping would choose by outcome."""
+    """Where sample 0 has no score the result has none, with its reason: skipping would
+    choose by outcome.
+    """
     result = reduced(First(), candidates(FAILED, (5, 1.0, None)))
 
     assert ReducedCandidate(score=None, sample_index=0, error=FAILED[2]) == result
@@ -58,7 +70,9 @@ def test_majority_is_the_value_most_samples_agree_on():
 
     result = reduced(MajorityVote(), samples)
 
-    expected = ReducedCandidate(score=0.75, sample_index=1, value=4, details={"votes": 2, "of": 3})
+    expected = ReducedCandidate(
+        score=0.75, sample_index=1, value=4, details={"votes": 2, "of": 3}
+    )
     assert expected == result
 
 
@@ -71,12 +85,20 @@ def test_majority_tie_goes_to_the_value_that_appears_first():
 
 
 def test_samples_without_a_value_or_with_an_error_do_not_vote():
-    """Three failures do not outvote one answer, and are not counted among the votes cast."""
-    samples = candidates(FAILED, FAILED, (7, None, "the judge gave no verdict"), (4, 1.0, None))
+    """Three failures do not outvote one answer, and are not counted among the votes
+    cast.
+    """
+    samples = candidates(
+        FAILED, FAILED, (7, None, "the judge gave no verdict"), (4, 1.0, None)
+    )
 
     result = reduced(MajorityVote(), samples)
 
-    assert (4, 1.0, {"votes": 1, "of": 1}) == (result.value, result.score, result.details)
+    assert (4, 1.0, {"votes": 1, "of": 1}) == (
+        result.value,
+        result.score,
+        result.details,
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,15 +112,22 @@ def test_samples_without_a_value_or_with_an_error_do_not_vote():
 )
 def test_values_vote_together_when_they_are_equal_json(values, winner, votes):
     """1 and 1.0 agree whatever the order of keys; true and 1, or "4" and 4, do not."""
-    result = reduced(MajorityVote(), candidates(*((value, 1.0, None) for value in values)))
+    result = reduced(
+        MajorityVote(), candidates(*((value, 1.0, None) for value in values))
+    )
 
     assert (winner, votes) == (result.value, result.details["votes"])
     assert isinstance(winner, bool) == isinstance(result.value, bool)
 
 
-@given(st.lists(st.sampled_from([1, 2, 3, "1", None]), min_size=1, max_size=12), st.randoms())
+@given(
+    st.lists(st.sampled_from([1, 2, 3, "1", None]), min_size=1, max_size=12),
+    st.randoms(),
+)
 def test_majority_follows_its_rule(values, rng):
-    """No value has more votes than the winner, and none of those with as many appears before it."""
+    """No value has more votes than the winner, and none of those with as many appears
+    before it.
+    """
     samples = candidates(*((value, 0.5, None) for value in values))
     rng.shuffle(samples)
 
@@ -108,7 +137,9 @@ def test_majority_follows_its_rule(values, rng):
     if not votes:
         assert result.value is None
         return
-    leaders = [name for name in map(repr, values) if votes.get(name) == max(votes.values())]
+    leaders = [
+        name for name in map(repr, values) if votes.get(name) == max(votes.values())
+    ]
     assert leaders[0] == repr(result.value)
     assert values.index(result.value) == result.sample_index
 
@@ -120,7 +151,9 @@ def test_best_of_n_takes_the_highest_score():
 
 def test_best_of_n_takes_the_lowest_score_where_lower_is_better():
     """A distance or a loss is best when it is least."""
-    assert (2, 0.0) == chosen(BestOfN(higher_is_better=False), scored(None, 0.25, 0.0, 0.5, 0.0))
+    assert (2, 0.0) == chosen(
+        BestOfN(higher_is_better=False), scored(None, 0.25, 0.0, 0.5, 0.0)
+    )
 
 
 def test_max_takes_the_highest_score_and_its_sample():
@@ -164,15 +197,32 @@ def test_no_score_at_all_is_a_null_with_the_first_reason(reducer):
 @pytest.mark.parametrize("reducer", REDUCERS, ids=repr)
 def test_without_a_metric_a_missing_score_is_no_error(reducer):
     """No score was asked for; first and majority still choose a sample."""
-    result = reduced(reducer, candidates((4, None, None), (5, None, None), (5, None, None)), metric_id=None)
+    result = reduced(
+        reducer,
+        candidates((4, None, None), (5, None, None), (5, None, None)),
+        metric_id=None,
+    )
 
-    choice = {"builtin/first": (0, 4), "builtin/majority_vote": (1, 5)}.get(reducer.component_id, (None, None))
-    assert (None, None, *choice) == (result.score, result.error, result.sample_index, result.value)
+    choice = {"builtin/first": (0, 4), "builtin/majority_vote": (1, 5)}.get(
+        reducer.component_id, (None, None)
+    )
+    assert (None, None, *choice) == (
+        result.score,
+        result.error,
+        result.sample_index,
+        result.value,
+    )
 
 
 @pytest.mark.parametrize(
     ("n", "c", "k", "expected"),
-    [(10, 3, 5, 0.9166667), (200, 13, 10, 0.497551114731), (5, 0, 2, 0.0), (5, 5, 5, 1.0), (1, 1, 1, 1.0)],
+    [
+        (10, 3, 5, 0.9166667),
+        (200, 13, 10, 0.497551114731),
+        (5, 0, 2, 0.0),
+        (5, 5, 5, 1.0),
+        (1, 1, 1, 1.0),
+    ],
 )
 def test_pass_at_k_has_the_published_values(n, c, k, expected):
     """The estimator of Chen et al. 2021."""
@@ -184,20 +234,26 @@ def test_pass_at_k_has_the_published_values(n, c, k, expected):
 
 @pytest.mark.parametrize("reducer", [PassAtK(k=3), AllPass(k=3)])
 def test_too_few_samples_give_no_estimate(reducer):
-    """n < k is a null that says what is missing; failed samples do not count as samples."""
+    """n < k is a null that says what is missing; failed samples do not count as
+    samples.
+    """
     result = reduced(reducer, scored(1.0, None, 1.0))
 
     assert result.score is None
     assert "needs 3 samples with a score; there are 2" in result.error
 
 
-@pytest.mark.parametrize("reducer", [PassAtK(k=1, threshold=0.5), AllPass(k=1, threshold=0.5)])
+@pytest.mark.parametrize(
+    "reducer", [PassAtK(k=1, threshold=0.5), AllPass(k=1, threshold=0.5)]
+)
 def test_threshold_says_which_scores_pass(reducer):
     """A score of the threshold passes."""
     assert 0.75 == reduced(reducer, scored(0.5, 0.75, 0.25, 1.0)).score
 
 
-@pytest.mark.parametrize(("scores", "expected"), [((1.0, 1.0), 1.0), ((1.0, 0.0), 0.0), ((1.0, None), 1.0)])
+@pytest.mark.parametrize(
+    ("scores", "expected"), [((1.0, 1.0), 1.0), ((1.0, 0.0), 0.0), ((1.0, None), 1.0)]
+)
 def test_all_pass_without_k_asks_for_every_scored_sample(scores, expected):
     """Without `k` it is all of them, however many there are."""
     assert expected == reduced(AllPass(), scored(*scores)).score
@@ -233,7 +289,9 @@ def test_unfit_setting_is_refused(reducer, setting):
 
 @pytest.mark.parametrize("reducer", REDUCERS, ids=repr)
 def test_only_reducers_of_values_read_values(reducer):
-    """A value that changes while its score stays does not reduce again what looks at scores alone."""
+    """A value that changes while its score stays does not reduce again what looks at
+    scores alone.
+    """
     reads_value = reducer.component_id in ("builtin/first", "builtin/majority_vote")
 
     assert (("value", "score") if reads_value else ("score",)) == reducer.reads

@@ -6,35 +6,67 @@ import pytest
 
 from tests.builtins.test_metrics import reason, score, verdict
 from themis_lib.builtins.schema_metric import JsonSchema
-from themis_lib.core.components import component_identity
+from themis_lib.components.build import component_identity
 from themis_lib.errors import ComponentError
 
-ITEM = {"type": "object", "properties": {"price": {"type": "number"}, "name": {"type": "string"}}}
+ITEM = {
+    "type": "object",
+    "properties": {"price": {"type": "number"}, "name": {"type": "string"}},
+}
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
-#: From the JSON-Schema-Test-Suite, `tests/draft2020-12`: file, schema, valid and invalid instances.
+#: From the JSON-Schema-Test-Suite, `tests/draft2020-12`: file, schema, valid and
+#: invalid instances.
 SUITE = [
     ("type", {"type": "integer"}, [1, 1.0], [1.1, "foo", "1", {}, [], True]),
     ("type", {"type": "string"}, ["foo", "1", ""], [1, 1.1, {}, [], True]),
-    ("type", {"type": ["array", "object", "null"]}, [[1, 2, 3], {"foo": 123}], [123, "foo"]),
-    ("required", {"properties": {"foo": {}, "bar": {}}, "required": ["foo"]}, [{"foo": 1}, [], "", 12], [{"bar": 1}]),
-    ("additionalProperties", {"properties": {"foo": {}, "bar": {}}, "patternProperties": {"^v": {}},
-     "additionalProperties": False}, [{"foo": 1}, [1, 2, 3], 12, {"foo": 1, "vroom": 2}],
-     [{"foo": 1, "bar": 2, "quux": "boom"}]),
-    ("additionalProperties", {"allOf": [{"properties": {"foo": {}}}], "additionalProperties": {"type": "boolean"}},
-     [], [{"foo": 1, "bar": True}]),
-]  # fmt: skip
+    (
+        "type",
+        {"type": ["array", "object", "null"]},
+        [[1, 2, 3], {"foo": 123}],
+        [123, "foo"],
+    ),
+    (
+        "required",
+        {"properties": {"foo": {}, "bar": {}}, "required": ["foo"]},
+        [{"foo": 1}, [], "", 12],
+        [{"bar": 1}],
+    ),
+    (
+        "additionalProperties",
+        {
+            "properties": {"foo": {}, "bar": {}},
+            "patternProperties": {"^v": {}},
+            "additionalProperties": False,
+        },
+        [{"foo": 1}, [1, 2, 3], 12, {"foo": 1, "vroom": 2}],
+        [{"foo": 1, "bar": 2, "quux": "boom"}],
+    ),
+    (
+        "additionalProperties",
+        {
+            "allOf": [{"properties": {"foo": {}}}],
+            "additionalProperties": {"type": "boolean"},
+        },
+        [],
+        [{"foo": 1, "bar": True}],
+    ),
+]
 
 
 @pytest.mark.parametrize(("file", "schema", "valid", "invalid"), SUITE)
-def test_instances_of_the_official_suite_are_judged_as_it_says(file, schema, valid, invalid):
+def test_instances_of_the_official_suite_are_judged_as_it_says(
+    file, schema, valid, invalid
+):
     """In a schema of the setting and in one of the case."""
     for metric, expected in [
         (JsonSchema(schema={"$schema": DRAFT, **schema}, read_text=False), None),
         (JsonSchema(read_text=False), {"$schema": DRAFT, **schema}),
     ]:
         assert [1.0] * len(valid) == [score(metric, value, expected) for value in valid]
-        assert [0.0] * len(invalid) == [score(metric, value, expected) for value in invalid]
+        assert [0.0] * len(invalid) == [
+            score(metric, value, expected) for value in invalid
+        ]
 
 
 def test_example_of_jsonschema_is_judged_as_it_says():
@@ -43,7 +75,10 @@ def test_example_of_jsonschema_is_judged_as_it_says():
 
     assert 1.0 == score(metric, {"name": "Eggs", "price": 34.99}, None)
     wrong = verdict(metric, {"name": "Eggs", "price": "Invalid"}, None)
-    assert (0.0, {"reason": "$.price: 'Invalid' is not of type 'number'"}) == (wrong.value, wrong.details)
+    assert (0.0, {"reason": "$.price: 'Invalid' is not of type 'number'"}) == (
+        wrong.value,
+        wrong.details,
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,13 +102,16 @@ def test_text_is_read_as_json(text, value, why):
 def test_text_can_be_the_value_itself():
     """Where a parser has read the JSON already, a text is a JSON string."""
     assert [0.0, 1.0] == [
-        score(JsonSchema(schema={"type": "string"}, read_text=read), "Eggs", None) for read in (True, False)
+        score(JsonSchema(schema={"type": "string"}, read_text=read), "Eggs", None)
+        for read in (True, False)
     ]
 
 
 def test_reason_is_cut():
     """A long output does not make the reason long."""
-    found = verdict(JsonSchema(schema={"type": "integer"}, read_text=False), "x" * 1_000_000, None)
+    found = verdict(
+        JsonSchema(schema={"type": "integer"}, read_text=False), "x" * 1_000_000, None
+    )
 
     assert 200 == len(found.details["reason"])
 
@@ -82,10 +120,16 @@ def test_reason_is_cut():
     ("expected", "why"),
     [
         ("text", "the expected output: it is no JSON Schema: write an object"),
-        ({"type": "no type"}, "the expected output: it is no JSON Schema: 'no type' is not valid "),
-        ({"$ref": "https://example.com/item"}, "the schema refers to what is not in it: "),
+        (
+            {"type": "no type"},
+            "the expected output: it is no JSON Schema: 'no type' is not valid ",
+        ),
+        (
+            {"$ref": "https://example.com/item"},
+            "the schema refers to what is not in it: ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_schema_of_a_case_that_is_none_is_an_error_of_that_case(expected, why):
     """The other cases are still judged; nothing is fetched."""
     assert reason(JsonSchema(), 1, expected).startswith(why)
@@ -93,13 +137,18 @@ def test_schema_of_a_case_that_is_none_is_an_error_of_that_case(expected, why):
 
 def test_malformed_schema_is_refused():
     """The metric's own schema is checked when it is built."""
-    with pytest.raises(ComponentError, match="builtin/json_schema: schema: it is no JSON Schema: "):
+    with pytest.raises(
+        ComponentError, match="builtin/json_schema: schema: it is no JSON Schema: "
+    ):
         JsonSchema(schema={"type": "no type"})
 
 
 def test_own_schema_does_not_read_the_expected_output():
     """An expected output that changes does not score again what does not depend on it."""
-    assert (("value",), ("value", "expected_output")) == (JsonSchema(schema=ITEM).reads, JsonSchema().reads)
+    assert (("value",), ("value", "expected_output")) == (
+        JsonSchema(schema=ITEM).reads,
+        JsonSchema().reads,
+    )
     assert ["no answer", "the case has no expected output"] == [
         reason(JsonSchema(schema=ITEM), None, None),
         reason(JsonSchema(), 1, None),

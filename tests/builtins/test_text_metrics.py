@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 
 from tests.builtins.test_metrics import reason, score, verdict
 from themis_lib.builtins.text_metrics import Bleu, Chrf, EditSimilarity, Rouge
-from themis_lib.core.components import build, component_identity
+from themis_lib.components.build import build, component_identity
 from themis_lib.core.models import Score
 from themis_lib.errors import ComponentError
 
 METRICS = [Bleu(), Chrf(), Rouge(), EditSimilarity()]
-LIBRARIES = {"builtin/bleu": ["sacrebleu"], "builtin/chrf": ["sacrebleu"], "builtin/rouge": ["rouge-score", "nltk"]}
+LIBRARIES = {
+    "builtin/bleu": ["sacrebleu"],
+    "builtin/chrf": ["sacrebleu"],
+    "builtin/rouge": ["rouge-score", "nltk"],
+}
 
 ROMANIAN = "Producția de zahăr primă va fi exprimată în ceea ce privește zahărul alb;"
 ROMANIAN_REFERENCE = "producţia de zahăr brut se exprimă în zahăr alb;"
@@ -40,8 +44,12 @@ ROMANIAN_REFERENCE = "producţia de zahăr brut se exprimă în zahăr alb;"
     ],
 )
 def test_bleu_is_that_of_sacrebleu(settings, published):
-    """The values of sacrebleu's `test/test_sentence_bleu.py`, from 0 to 100 there and within 0.001."""
-    assert pytest.approx(published, abs=1e-3) == 100 * score(Bleu(**settings), ROMANIAN, ROMANIAN_REFERENCE)
+    """The values of sacrebleu's `test/test_sentence_bleu.py`, from 0 to 100 there and
+    within 0.001.
+    """
+    assert pytest.approx(published, abs=1e-3) == 100 * score(
+        Bleu(**settings), ROMANIAN, ROMANIAN_REFERENCE
+    )
 
 
 def test_bleu_without_a_common_word_is_0():
@@ -52,17 +60,30 @@ def test_bleu_without_a_common_word_is_0():
 @pytest.mark.parametrize(
     ("text", "reference", "published"),
     [
-        ("Co nás nejvíc trápí, protože lékaři si vybírají, kdo bude žít a kdo zemře.",
-         "Nejvíce smutní jsme z toho, že musíme rozhodovat o tom, kdo bude žít a kdo zemře.", 39.14078509),
-        ("Nebo prostě nemají vybavení, které by jim pomohlo, uvedli lékaři.",
-         "A někdy nemáme ani potřebný materiál, abychom jim pomohli, popsali lékaři.", 31.22557079),
-        ("Lapali po dechu, jejich životy skončily dřív, než skutečně začaly.",
-         "Lapali po dechu a pak jejich život skončil - dřív, než skutečně mohl začít, připomněli.", 57.15704367),
+        (
+            "Co nás nejvíc trápí, protože lékaři si vybírají, kdo bude žít a kdo zemře.",
+            "Nejvíce smutní jsme z toho, že musíme rozhodovat o tom, kdo bude žít a kdo zemře.",
+            39.14078509,
+        ),
+        (
+            "Nebo prostě nemají vybavení, které by jim pomohlo, uvedli lékaři.",
+            "A někdy nemáme ani potřebný materiál, abychom jim pomohli, popsali lékaři.",
+            31.22557079,
+        ),
+        (
+            "Lapali po dechu, jejich životy skončily dřív, než skutečně začaly.",
+            "Lapali po dechu a pak jejich život skončil - dřív, než skutečně mohl začít, připomněli.",
+            57.15704367,
+        ),
     ],
-)  # fmt: skip
+)
 def test_chrf_is_that_of_sacrebleu(text, reference, published):
-    """The sentence-level values of sacrebleu's `test/test_chrf.py`, from 0 to 100 there and within 0.0001."""
-    assert pytest.approx(published, abs=1e-4) == 100 * score(Chrf(eps_smoothing=True), text, reference)
+    """The sentence-level values of sacrebleu's `test/test_chrf.py`, from 0 to 100 there
+    and within 0.0001.
+    """
+    assert pytest.approx(published, abs=1e-4) == 100 * score(
+        Chrf(eps_smoothing=True), text, reference
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,10 +102,13 @@ def test_chrf_is_that_of_sacrebleu(text, reference, published):
 )
 def test_settings_of_chrf_are_those_of_sacrebleu(settings, text, reference, published):
     """The values of `test/test_chrf.py` for corpora of one sentence, with beta 3."""
-    assert pytest.approx(published, abs=1e-4) == 100 * score(Chrf(beta=3, **settings), text, reference)
+    assert pytest.approx(published, abs=1e-4) == 100 * score(
+        Chrf(beta=3, **settings), text, reference
+    )
 
 
-#: The first and second lines of rouge-score's `testdata/target.txt` and `testdata/prediction.txt`.
+#: The first and second lines of rouge-score's `testdata/target.txt` and
+#: `testdata/prediction.txt`.
 TARGETS = [
     "ZfbCUIUuePaiLVUlCaUXxkpu XPeWing tUHfPMuZ',-Xd Y BrUgVJing M-HV.-DgdDaY.rFDJCRing Ht-LM EKBDXkME,yz'RBr q'wtion "
     "wIojNbN wL,b .a-'XdQggyFl jB-RPP'iyOIcUxer tKM L",
@@ -112,16 +136,25 @@ PREDICTIONS = [
     ],
 )
 def test_rouge_is_that_of_rouge_155(line, settings, recall, precision, f1):
-    """The values of ROUGE-1.5.5 in rouge-score's `rouge_scorer_test.py`, to five places."""
+    """The values of ROUGE-1.5.5 in rouge-score's `rouge_scorer_test.py`, to five
+    places.
+    """
     found = verdict(Rouge(**settings), PREDICTIONS[line], TARGETS[line])
 
     assert pytest.approx(f1, abs=5e-6) == found.value
-    assert pytest.approx({"recall": recall, "precision": precision}, abs=5e-6) == found.details
+    assert (
+        pytest.approx({"recall": recall, "precision": precision}, abs=5e-6)
+        == found.details
+    )
 
 
 def test_rouge_of_sentences_is_that_of_the_paper():
-    """`rougeLsum` of the example of Lin 2004, section 3.2, in rouge-score's `testRougeLsum`."""
-    found = verdict(Rouge(which="rougeLsum"), "w1 w2 w6 w7 w8\nw1 w3 w8 w9 w5", "w1 w2 w3 w4 w5")
+    """`rougeLsum` of the example of Lin 2004, section 3.2, in rouge-score's
+    `testRougeLsum`.
+    """
+    found = verdict(
+        Rouge(which="rougeLsum"), "w1 w2 w6 w7 w8\nw1 w3 w8 w9 w5", "w1 w2 w3 w4 w5"
+    )
 
     assert pytest.approx(0.5333, abs=1e-4) == found.value
     assert pytest.approx({"recall": 0.8, "precision": 0.4}) == found.details
@@ -138,14 +171,20 @@ def test_rouge_of_sentences_is_that_of_the_paper():
     ],
 )
 def test_edit_similarity_is_that_of_rapidfuzz(settings, text, reference, published):
-    """The example of rapidfuzz's documentation of `Levenshtein.normalized_similarity`, and textbook distances."""
-    assert pytest.approx(published) == score(EditSimilarity(**settings), text, reference)
+    """The example of rapidfuzz's documentation of `Levenshtein.normalized_similarity`,
+    and textbook distances.
+    """
+    assert pytest.approx(published) == score(
+        EditSimilarity(**settings), text, reference
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=repr)
 def test_text_like_any_reference_scores_1(metric):
     """Of several references any may be the right one."""
-    assert 1.0 == score(metric, "the cat sat on the mat", ["a dog barked", "the cat sat on the mat"])
+    assert 1.0 == score(
+        metric, "the cat sat on the mat", ["a dog barked", "the cat sat on the mat"]
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=repr)
@@ -171,12 +210,17 @@ def test_what_is_no_text_counts_as_its_json(metric):
 @pytest.mark.parametrize("metric", METRICS, ids=repr)
 def test_missing_answer_and_missing_expectation_are_errors(metric):
     """Neither is a wrong answer."""
-    assert ["no answer", "the case has no expected output"] == [reason(metric, None, "a"), reason(metric, "a", None)]
+    assert ["no answer", "the case has no expected output"] == [
+        reason(metric, None, "a"),
+        reason(metric, "a", None),
+    ]
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=repr)
 def test_version_of_the_library_is_identity(metric):
-    """Another version may give another number, so its rows are others; edit distance is defined, and has none."""
+    """Another version may give another number, so its rows are others; edit distance is
+    defined, and has none.
+    """
     named = component_identity("metric", metric)["settings"].get("libraries", {})
 
     assert LIBRARIES.get(metric.component_id, []) == list(named)
@@ -222,11 +266,15 @@ def test_unfit_setting_is_refused(use, setting):
     with pytest.raises(ComponentError) as raised:
         build("metric", {"use": use, **setting}, where="evaluation.metrics[0]")
 
-    assert str(raised.value).startswith(f"evaluation.metrics[0]: {use}: {name}={value!r}: ")
+    assert str(raised.value).startswith(
+        f"evaluation.metrics[0]: {use}: {name}={value!r}: "
+    )
 
 
 def test_score_is_a_score_with_details_only_where_there_are_any():
     """ROUGE keeps precision and recall; the others are one number."""
     assert [True, True, False, True] == [
-        isinstance(found := verdict(metric, "a cat", "a cat"), Score) and found.details is None for metric in METRICS
+        isinstance(found := verdict(metric, "a cat", "a cat"), Score)
+        and found.details is None
+        for metric in METRICS
     ]

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.builtins import golden
-from themis_lib.builtins import BUILTINS
-from themis_lib.builtins.component import Builtin
+from tests.support import golden_builtins as golden
 from themis_lib.builtins.parsers import Number
-from themis_lib.core.components import build
-from themis_lib.core.identity import digest
+from themis_lib.components.build import build
+from themis_lib.components.builtin import Builtin
+from themis_lib.components.registry import BUILTINS
 from themis_lib.core.models import ParsedOutput
+from themis_lib.identity.digests import digest
 
 NAMES = [(kind, name) for kind, names in BUILTINS.items() for name in names]
 
@@ -29,7 +29,9 @@ def test_record_holds_no_built_in_that_is_gone():
 
 
 def test_changed_behaviour_without_a_new_version_is_caught():
-    """A parser that reads one text of the battery differently under its old version has another digest."""
+    """A parser that reads one text of the battery differently under its old version has
+    another digest.
+    """
 
     class Careless(Number):
         def _parse(self, output: Any) -> ParsedOutput:
@@ -59,7 +61,9 @@ def test_unchanged_behaviour_is_not_taken_for_a_change():
 
 
 def test_new_setting_without_a_new_version_is_caught():
-    """A setting more changes every fingerprint, so it needs a new version even if it changes no output."""
+    """A setting more changes every fingerprint, so it needs a new version even if it
+    changes no output.
+    """
 
     @dataclasses.dataclass(frozen=True)
     class Wider(Number):
@@ -69,22 +73,33 @@ def test_new_setting_without_a_new_version_is_caught():
 
 
 def test_recording_keeps_what_is_on_record():
-    """Recording adds new versions; it never replaces the digest of an old one, so it cannot hide a change."""
+    """Recording adds new versions; it never replaces the digest of an old one, so it
+    cannot hide a change.
+    """
     on_record = {"builtin/a": {"1": "old"}}
 
-    recorded = golden.additions({"builtin/a": {"1": "new", "2": "newer"}, "builtin/b": {"1": "b"}}, on_record)
+    recorded = golden.additions(
+        {"builtin/a": {"1": "new", "2": "newer"}, "builtin/b": {"1": "b"}}, on_record
+    )
 
-    assert {"builtin/a": {"1": "old", "2": "newer"}, "builtin/b": {"1": "b"}} == recorded
+    assert {
+        "builtin/a": {"1": "old", "2": "newer"},
+        "builtin/b": {"1": "b"},
+    } == recorded
 
 
 def test_version_that_is_not_on_record_is_caught():
     """A new version fails until it is recorded."""
-    assert 1 == len(golden.changes({"builtin/a": {"2": "digest"}}, {"builtin/a": {"1": "digest"}}))
+    assert 1 == len(
+        golden.changes({"builtin/a": {"2": "digest"}}, {"builtin/a": {"1": "digest"}})
+    )
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_name_leads_to_the_component_that_bears_it(kind, name):
-    """The name in an experiment is the component's id, and its settings are all that is fingerprinted."""
+    """The name in an experiment is the component's id, and its settings are all that is
+    fingerprinted.
+    """
     component = build(kind, {"use": name, **golden._settings(name)[0]}, where="test")
 
     assert name == component.component_id

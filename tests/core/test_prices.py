@@ -24,13 +24,17 @@ PRICE = Price(input=2.0, cached_input=0.5, output=8.0)
     ids=["input", "cached input", "reasoning is output", "nothing counted", "no usage"],
 )
 def test_cost_of_tokens(usage: TokenUsage | None, expected: float) -> None:
-    """Cached input has a price of its own; reasoning tokens are among the output tokens already."""
+    """Cached input has a price of its own; reasoning tokens are among the output tokens
+    already.
+    """
     assert expected == pytest.approx(PRICE.cost(usage))
 
 
 def test_cached_input_costs_what_input_does_where_nothing_is_said() -> None:
     """Without a price for cached input there is no discount."""
-    assert 1.0 == Price(input=1.0, output=1.0).cost(TokenUsage(input_tokens=1_000_000, cached_tokens=500_000))
+    assert 1.0 == Price(input=1.0, output=1.0).cost(
+        TokenUsage(input_tokens=1_000_000, cached_tokens=500_000)
+    )
 
 
 def test_own_price_goes_before_the_list() -> None:
@@ -43,7 +47,9 @@ def test_own_price_goes_before_the_list() -> None:
 
 def test_snapshot_costs_what_its_model_does() -> None:
     """`gpt-4o-2024-08-06` is `gpt-4o`."""
-    assert LIST_PRICES["gpt-4o"] == price_of(SimpleNamespace(model="gpt-4o-2024-08-06", at_list_price=True), {})
+    assert LIST_PRICES["gpt-4o"] == price_of(
+        SimpleNamespace(model="gpt-4o-2024-08-06", at_list_price=True), {}
+    )
 
 
 def test_list_prices_are_openai_s_alone() -> None:
@@ -55,6 +61,8 @@ def test_list_prices_are_openai_s_alone() -> None:
 
 def test_counts_that_nobody_gave_stay_unknown() -> None:
     """Null and null is null; null and a count is the count."""
-    total = added(TokenUsage(input_tokens=1), TokenUsage(input_tokens=2, cached_tokens=3))
+    total = added(
+        TokenUsage(input_tokens=1), TokenUsage(input_tokens=2, cached_tokens=3)
+    )
 
     assert TokenUsage(input_tokens=3, cached_tokens=3) == total

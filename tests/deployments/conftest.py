@@ -1,4 +1,6 @@
-"""A deployment as the README describes it: a server, a work pool, `prefect deploy`, and a worker."""
+"""A deployment as the README describes it: a server, a work pool, `prefect deploy`, and
+a worker.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,29 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.deployments.api import ROOT, Api
+from tests.support.prefect_api import ROOT, Api
 
 
 def environment(api: Api) -> dict[str, str]:
-    return {**os.environ, "PREFECT_API_URL": api.url, "PWD": str(ROOT), "PREFECT_LOGGING_LEVEL": "INFO"}
+    return {
+        **os.environ,
+        "PREFECT_API_URL": api.url,
+        "PWD": str(ROOT),
+        "PREFECT_LOGGING_LEVEL": "INFO",
+    }
 
 
 def prefect(api: Api, *arguments: str) -> str:
     """What a `prefect` command prints."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment(api), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(api),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert 0 == done.returncode, done.stdout + done.stderr
     return done.stdout
 
@@ -30,17 +44,31 @@ def prefect(api: Api, *arguments: str) -> str:
 def start(api: Api, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
     """A module of Python in a process group of its own."""
     command = [sys.executable, "-m", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, env=environment(api), start_new_session=True, **options)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(api), start_new_session=True, **options
+    )
 
 
 def start_worker(api: Api) -> subprocess.Popen[Any]:
-    return start(api, "prefect", "worker", "start", "--pool", "themis", "--install-policy", "never")
+    return start(
+        api,
+        "prefect",
+        "worker",
+        "start",
+        "--pool",
+        "themis",
+        "--install-policy",
+        "never",
+    )
 
 
 def kill_with_children(process: subprocess.Popen[Any]) -> None:
     """End a process and everything it started, as when a machine loses its power."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        for each in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+        for each in [
+            *psutil.Process(process.pid).children(recursive=True),
+            psutil.Process(process.pid),
+        ]:
             each.kill()
     process.wait(timeout=10)
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deployments.api import ROOT, Api
 from tests.deployments.conftest import prefect
-from tests.drivers import flow_outcome
 from tests.flows.test_provider_runs import spec as metered
+from tests.support.drivers import flow_outcome
+from tests.support.prefect_api import ROOT, Api
 from tests.test_edit_costs import base
 from themis_lib import BudgetError, InputError, ThemisError
 
@@ -33,8 +33,12 @@ def event_of(api: Api, name: str, experiment: str) -> Any:
 
 
 def test_completed_run_is_announced_with_its_scores(api: Api, tmp_path: Path) -> None:
-    """The event says which run, how it went, what it cost and where it is, and belongs to the flow run."""
-    outcome = flow_outcome({**base(tmp_path / "store"), "name": "Announced, twice"}, tmp_path, api.url)
+    """The event says which run, how it went, what it cost and where it is, and belongs
+    to the flow run.
+    """
+    outcome = flow_outcome(
+        {**base(tmp_path / "store"), "name": "Announced, twice"}, tmp_path, api.url
+    )
 
     event = event_of(api, "themis.run.completed", "Announced, twice")
 
@@ -42,12 +46,17 @@ def test_completed_run_is_announced_with_its_scores(api: Api, tmp_path: Path) ->
     assert "themis.experiment.announced-twice" == event.resource["prefect.resource.id"]
     assert {"numbers/first": pytest.approx(0.8333, abs=1e-4)} == event.payload["scores"]
     assert (result.run_id, "completed", 0, None, result.location) == tuple(
-        event.payload[name] for name in ("run_id", "status", "failed_rows", "cost_paid", "location")
+        event.payload[name]
+        for name in ("run_id", "status", "failed_rows", "cost_paid", "location")
     )
-    assert f"prefect.flow-run.{outcome.flow_run_id}" in {item["prefect.resource.id"] for item in event.related}
+    assert f"prefect.flow-run.{outcome.flow_run_id}" in {
+        item["prefect.resource.id"] for item in event.related
+    }
 
 
-def test_stop_at_the_budget_is_announced_with_what_was_spent(api: Api, tmp_path: Path) -> None:
+def test_stop_at_the_budget_is_announced_with_what_was_spent(
+    api: Api, tmp_path: Path
+) -> None:
     """A run that stops at its budget has an event and a state of that name."""
     limited = {**metered(tmp_path), "name": "spender"}
     limited["cost"]["max_cost"] = 55
@@ -55,7 +64,11 @@ def test_stop_at_the_budget_is_announced_with_what_was_spent(api: Api, tmp_path:
     with pytest.raises(BudgetError):
         flow_outcome(limited, tmp_path, api.url)
     event = event_of(api, "themis.run.stopped-at-budget", "spender")
-    (state,) = [run.state for run in api.ask(lambda client: client.read_flow_runs()) if run.name == "spender · metered"]
+    (state,) = [
+        run.state
+        for run in api.ask(lambda client: client.read_flow_runs())
+        if run.name == "spender · metered"
+    ]
 
     assert (50.0, "failed") == (event.payload["cost_paid"], event.payload["status"])
     assert "stopped at the budget" in event.payload["message"]
@@ -81,9 +94,14 @@ def test_defect_is_announced_as_a_failure(api: Api, tmp_path: Path) -> None:
     (tmp_path / "store/rows").touch()
 
     with pytest.raises(ThemisError, match="the flow run ended Failed"):
-        flow_outcome({**base(tmp_path / "store"), "name": "unforeseen"}, tmp_path, api.url)
+        flow_outcome(
+            {**base(tmp_path / "store"), "name": "unforeseen"}, tmp_path, api.url
+        )
 
-    assert "Error: [Errno" in event_of(api, "themis.run.failed", "unforeseen").payload["message"]
+    assert (
+        "Error: [Errno"
+        in event_of(api, "themis.run.failed", "unforeseen").payload["message"]
+    )
 
 
 @pytest.fixture
@@ -93,7 +111,9 @@ def mailbox() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
     class Keep(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.append(
+                json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            )
             self.send_response(204)
             self.end_headers()
 
@@ -107,16 +127,24 @@ def mailbox() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 
 @pytest.mark.slow
-def test_notification_arrives(api: Api, tmp_path: Path, mailbox: tuple[str, list[dict[str, str]]]) -> None:
-    """`notify.yaml`, with the id of a block, tells by that block how a run ended and where to look."""
+def test_notification_arrives(
+    api: Api, tmp_path: Path, mailbox: tuple[str, list[dict[str, str]]]
+) -> None:
+    """`notify.yaml`, with the id of a block, tells by that block how a run ended and
+    where to look.
+    """
     address, received = mailbox
     block_id = api.ask(lambda client: _webhook(address))
     path = tmp_path / "notify.yaml"
-    path.write_text((ROOT / "deployments/notify.yaml").read_text().replace("BLOCK_ID", block_id))
+    path.write_text(
+        (ROOT / "deployments/notify.yaml").read_text().replace("BLOCK_ID", block_id)
+    )
     prefect(api, "automation", "create", "--from-file", str(path))
     time.sleep(3)  # the server's triggers learn of it
 
-    outcome = flow_outcome({**base(tmp_path / "store"), "name": "told"}, tmp_path, api.url)
+    outcome = flow_outcome(
+        {**base(tmp_path / "store"), "name": "told"}, tmp_path, api.url
+    )
     deadline = time.monotonic() + 30
     while not received and time.monotonic() < deadline:
         time.sleep(0.3)
@@ -131,7 +159,10 @@ async def _webhook(address: str) -> str:
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
     block = CustomWebhookNotificationBlock(
-        name="mailbox", url=address, method="POST", json_data={"subject": "{{subject}}", "body": "{{body}}"}
+        name="mailbox",
+        url=address,
+        method="POST",
+        json_data={"subject": "{{subject}}", "body": "{{body}}"},
     )
     return str(await block.save("mailbox", overwrite=True))
 
@@ -141,6 +172,10 @@ def test_automations_name_the_flow_they_are_about() -> None:
     from flows.evaluate import evaluate
 
     for name in ("automations", "notify"):
-        for automation in yaml.safe_load((ROOT / f"deployments/{name}.yaml").read_text())["automations"]:
-            related = automation["trigger"].get("match_related", {"prefect.resource.name": evaluate.name})
+        for automation in yaml.safe_load(
+            (ROOT / f"deployments/{name}.yaml").read_text()
+        )["automations"]:
+            related = automation["trigger"].get(
+                "match_related", {"prefect.resource.name": evaluate.name}
+            )
             assert evaluate.name == related["prefect.resource.name"]

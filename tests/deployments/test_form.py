@@ -1,4 +1,6 @@
-"""The form that the UI makes of the flow's parameters: described, with defaults, and refusing what cannot be."""
+"""The form that the UI makes of the flow's parameters: described, with defaults, and
+refusing what cannot be.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from prefect.utilities.callables import parameter_schema
 
 from flows.evaluate import evaluate
 from flows.parameters import EvaluateParameters
-from tests.deployments.api import Api, experiment_file
+from tests.support.prefect_api import Api, experiment_file
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +28,31 @@ def form(api: Api) -> Api:
 
 
 def fields() -> dict[str, Any]:
-    return dict(parameter_schema(evaluate).definitions["EvaluateParameters"]["properties"])
+    return dict(
+        parameter_schema(evaluate).definitions["EvaluateParameters"]["properties"]
+    )
 
 
 def test_every_field_has_a_title_and_a_description() -> None:
-    """No field is left to be guessed, and the experiment, which alone is needed, comes first."""
+    """No field is left to be guessed, and the experiment, which alone is needed, comes
+    first.
+    """
     assert [
-        "experiment", "store", "limit", "until_stage", "runner", "workers", "max_cost", "gates", "overrides",
-    ] == list(fields())  # fmt: skip
+        "experiment",
+        "store",
+        "limit",
+        "until_stage",
+        "runner",
+        "workers",
+        "max_cost",
+        "gates",
+        "overrides",
+    ] == list(fields())
     for name, field in fields().items():
         assert {"title", "description"} <= set(field), name
-    assert ["experiment"] == parameter_schema(evaluate).definitions["EvaluateParameters"]["required"]
+    assert ["experiment"] == parameter_schema(evaluate).definitions[
+        "EvaluateParameters"
+    ]["required"]
 
 
 def test_fields_that_may_stay_empty_ask_for_values_and_not_for_types() -> None:
@@ -48,18 +64,35 @@ def test_fields_that_may_stay_empty_ask_for_values_and_not_for_types() -> None:
 
 REFUSED = {
     "no experiment": ({}, "'experiment' is a required property"),
-    "a negative limit": ({"experiment": "e.yaml", "limit": -3}, "-3 is less than the minimum of 1"),
-    "an unknown stage": ({"experiment": "e.yaml", "until_stage": "sccore"}, "'sccore' is not one of"),
-    "no money": ({"experiment": "e.yaml", "max_cost": 0}, "0 is less than or equal to the minimum of 0"),
-    "an unknown field": ({"experiment": "e.yaml", "limits": 3}, "'limits' was unexpected"),
-    "a text for a list of gates": ({"experiment": "e.yaml", "gates": "m >= 0.8"}, "'m >= 0.8' is not"),
+    "a negative limit": (
+        {"experiment": "e.yaml", "limit": -3},
+        "-3 is less than the minimum of 1",
+    ),
+    "an unknown stage": (
+        {"experiment": "e.yaml", "until_stage": "sccore"},
+        "'sccore' is not one of",
+    ),
+    "no money": (
+        {"experiment": "e.yaml", "max_cost": 0},
+        "0 is less than or equal to the minimum of 0",
+    ),
+    "an unknown field": (
+        {"experiment": "e.yaml", "limits": 3},
+        "'limits' was unexpected",
+    ),
+    "a text for a list of gates": (
+        {"experiment": "e.yaml", "gates": "m >= 0.8"},
+        "'m >= 0.8' is not",
+    ),
     "a text for a number": ({"experiment": "e.yaml", "limit": "ten"}, "'ten' is not"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_server_refuses_a_bad_value_with_the_reason(name: str, form: Api) -> None:
-    """The server checks the schema before a run exists; a bad value is refused with field and reason."""
+    """The server checks the schema before a run exists; a bad value is refused with
+    field and reason.
+    """
     parameters, reason = REFUSED[name]
 
     with pytest.raises(PrefectHTTPStatusError) as refusal:
@@ -85,21 +118,36 @@ def test_gates_are_a_list_of_texts(form: Api) -> None:
 
     run_id = form.run("evaluate/form", experiment="e.yaml", gates=gates)
 
-    assert gates == EvaluateParameters(**form.flow_run(run_id).parameters["parameters"]).gates
+    assert (
+        gates
+        == EvaluateParameters(**form.flow_run(run_id).parameters["parameters"]).gates
+    )
 
 
 def test_what_is_asked_for_goes_before_what_the_file_says(tmp_path: Path) -> None:
-    """Store, limit, budget and overrides replace the file's; what is not asked for stays."""
+    """Store, limit, budget and overrides replace the file's; what is not asked for
+    stays.
+    """
     path = experiment_file(tmp_path)
 
     asked = EvaluateParameters(
-        experiment=str(path), store="memory", limit=3, max_cost=2.5, overrides=["runtime.shard_size=7"]
+        experiment=str(path),
+        store="memory",
+        limit=3,
+        max_cost=2.5,
+        overrides=["runtime.shard_size=7"],
     ).load()
     plain = EvaluateParameters(experiment=str(path)).load()
 
     assert ("memory", 3, 2.5, 7) == (
-        asked.storage.store, len(asked.datasets[0].cases), asked.cost.max_cost, asked.runtime.shard_size,
-    )  # fmt: skip
+        asked.storage.store,
+        len(asked.datasets[0].cases),
+        asked.cost.max_cost,
+        asked.runtime.shard_size,
+    )
     assert (str(tmp_path / "store"), 40, None, 10) == (
-        plain.storage.store, len(plain.datasets[0].cases), plain.cost.max_cost, plain.runtime.shard_size,
-    )  # fmt: skip
+        plain.storage.store,
+        len(plain.datasets[0].cases),
+        plain.cost.max_cost,
+        plain.runtime.shard_size,
+    )

@@ -1,4 +1,6 @@
-"""`python -m deployments.serve`: evaluations from the UI on one machine, without a worker."""
+"""`python -m deployments.serve`: evaluations from the UI on one machine, without a
+worker.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,16 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.serve import app
-from tests.deployments.api import CASES, IN_FLIGHT, Api, calls, experiment_file, wait_for_calls
 from tests.deployments.conftest import ROOT, environment, kill_with_children, start
 from tests.deployments.test_worker import last_run
+from tests.support.prefect_api import (
+    CASES,
+    IN_FLIGHT,
+    Api,
+    calls,
+    experiment_file,
+    wait_for_calls,
+)
 
 
 @pytest.fixture
@@ -24,15 +33,23 @@ def served(api: Api) -> Iterator[subprocess.Popen[str]]:
     """The flow, served from a terminal, once it says where to look."""
     process = start(api, "deployments.serve", stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    assert f"Open {api.url.removesuffix('/api')}/deployments" in process.stdout.readline()
+    assert (
+        f"Open {api.url.removesuffix('/api')}/deployments" in process.stdout.readline()
+    )
     yield process
     kill_with_children(process)
 
 
 @pytest.mark.slow
-def test_served_flow_runs_what_the_ui_asks_for(api: Api, served: subprocess.Popen[str], tmp_path: Path) -> None:
-    """A run with nothing but an experiment completes; one with a wrong path says where it looked."""
-    good = api.ended(api.run("evaluate/serve", experiment=str(experiment_file(tmp_path))))
+def test_served_flow_runs_what_the_ui_asks_for(
+    api: Api, served: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """A run with nothing but an experiment completes; one with a wrong path says where
+    it looked.
+    """
+    good = api.ended(
+        api.run("evaluate/serve", experiment=str(experiment_file(tmp_path)))
+    )
     bad = api.ended(api.run("evaluate/serve", experiment="nowhere.yaml"))
 
     assert "Completed" == good.state.name
@@ -42,8 +59,12 @@ def test_served_flow_runs_what_the_ui_asks_for(api: Api, served: subprocess.Pope
 
 
 @pytest.mark.slow
-def test_ctrl_c_cancels_what_runs(api: Api, served: subprocess.Popen[str], tmp_path: Path) -> None:
-    """A terminal's Ctrl-C ends serving; its run is Cancelled, its record says interrupted, and the next goes on."""
+def test_ctrl_c_cancels_what_runs(
+    api: Api, served: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """A terminal's Ctrl-C ends serving; its run is Cancelled, its record says
+    interrupted, and the next goes on.
+    """
     path = experiment_file(tmp_path, delay_s=0.3)
     run_id = api.run("evaluate/serve", experiment=str(path))
     wait_for_calls(tmp_path, CASES // 2)
@@ -52,7 +73,12 @@ def test_ctrl_c_cancels_what_runs(api: Api, served: subprocess.Popen[str], tmp_p
     served.wait(timeout=60)
     cancelled = api.flow_run(run_id)
     manifest = last_run(tmp_path).manifest
-    subprocess.run([sys.executable, "-m", "flows.run", str(path)], env=environment(api), cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "flows.run", str(path)],
+        env=environment(api),
+        cwd=ROOT,
+        check=True,
+    )
 
     assert "Cancelled" == cancelled.state.name
     assert ("failed", "interrupted") == (manifest.status.value, manifest.error)

@@ -14,9 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.api import CASES, IN_FLIGHT, ROOT, calls, experiment_file, wait_for_calls
 from tests.deployments.test_worker import last_run, undisturbed
-from tests.tables import tables_of
+from tests.support.prefect_api import (
+    CASES,
+    IN_FLIGHT,
+    ROOT,
+    calls,
+    experiment_file,
+    wait_for_calls,
+)
+from tests.support.tables import tables_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -33,15 +40,31 @@ class Server:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)],
-            cwd=ROOT, env={**os.environ, "PREFECT_HOME": str(self.home)},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "prefect",
+                "server",
+                "start",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(self.port),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PREFECT_HOME": str(self.home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         while not self.answers():
             assert self.process.poll() is None
 
     def answers(self) -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=2) as response:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{self.url}/health", timeout=2) as response,
+        ):
             return bool(response.status == 200)
         return False
 
@@ -61,14 +84,23 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def start_run(path: Path, server: Server) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.run", str(path)], cwd=ROOT,
-        env={**os.environ, "PREFECT_API_URL": server.url, "PREFECT_HOME": str(server.home)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "flows.run", str(path)],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PREFECT_API_URL": server.url,
+            "PREFECT_HOME": str(server.home),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_run_survives_a_server_that_comes_back(server: Server, tmp_path: Path) -> None:
-    """A server killed and started again within a minute costs a run nothing: it ends as if nothing had been."""
+    """A server killed and started again within a minute costs a run nothing: it ends as
+    if nothing had been.
+    """
     path = experiment_file(tmp_path, delay_s=1.0)
     run = start_run(path, server)
     wait_for_calls(tmp_path, CASES // 4)
@@ -82,8 +114,12 @@ def test_run_survives_a_server_that_comes_back(server: Server, tmp_path: Path) -
     assert tables_of(undisturbed(tmp_path)) == tables_of(last_run(tmp_path))
 
 
-def test_nothing_is_lost_with_a_server_that_stays_away(server: Server, tmp_path: Path) -> None:
-    """Without its server a run ends with one line that says so; the next run, on a new server, repeats nothing."""
+def test_nothing_is_lost_with_a_server_that_stays_away(
+    server: Server, tmp_path: Path
+) -> None:
+    """Without its server a run ends with one line that says so; the next run, on a new
+    server, repeats nothing.
+    """
     path = experiment_file(tmp_path, delay_s=0.3)
     run = start_run(path, server)
     wait_for_calls(tmp_path, CASES // 2)

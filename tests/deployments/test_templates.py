@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.api import Api
 from tests.deployments.conftest import prefect
+from tests.support.prefect_api import Api
 
 pytestmark = pytest.mark.slow
 
@@ -23,14 +23,19 @@ def test_nightly_schedule_waits_to_be_made_active(deployed: Api) -> None:
     (schedule,) = nightly.schedules
     assert ("0 3 * * *", False) == (schedule.schedule.cron, schedule.active)
     assert {
-        "experiment": "examples/demo.yaml", "gates": ["exact_match no worse than last good by 0.05"],
-    } == nightly.parameters["parameters"]  # fmt: skip
+        "experiment": "examples/demo.yaml",
+        "gates": ["exact_match no worse than last good by 0.05"],
+    } == nightly.parameters["parameters"]
     assert nightly.enforce_parameter_schema
 
 
 @pytest.mark.parametrize("kind", ["docker", "kubernetes"])
-def test_templates_deploy_to_their_work_pools(kind: str, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Image and store come from the environment, and every job variable is one that the work pool knows."""
+def test_templates_deploy_to_their_work_pools(
+    kind: str, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Image and store come from the environment, and every job variable is one that the
+    work pool knows.
+    """
     monkeypatch.setenv("THEMIS_IMAGE", "registry/themis:1")
     monkeypatch.setenv("THEMIS_STORE", "s3://bucket/evaluations")
 
@@ -41,4 +46,6 @@ def test_templates_deploy_to_their_work_pools(kind: str, api: Api, monkeypatch: 
 
     assert "registry/themis:1" == made.job_variables["image"]
     assert {"store": "s3://bucket/evaluations"} == made.parameters["parameters"]
-    assert set(made.job_variables) <= set(pool.base_job_template["variables"]["properties"])
+    assert set(made.job_variables) <= set(
+        pool.base_job_template["variables"]["properties"]
+    )

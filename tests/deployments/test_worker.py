@@ -12,11 +12,18 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.deployments.api import CASES, IN_FLIGHT, Api, calls, experiment_file, wait_for_calls
 from tests.deployments.conftest import kill_with_children, start_worker
-from tests.tables import tables_of
+from tests.support.prefect_api import (
+    CASES,
+    IN_FLIGHT,
+    Api,
+    calls,
+    experiment_file,
+    wait_for_calls,
+)
+from tests.support.tables import tables_of
 from themis_lib import Experiment, RunResult, RunStore
-from themis_lib.core.manifest import manifests
+from themis_lib.runs.manifest import manifests
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +42,9 @@ def undisturbed(folder: Path) -> RunResult:
 def test_run_with_only_an_experiment_is_shown_as_a_person_reads_it(
     deployed: Api, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """The worker runs it; name, state, scores, report and progress can be read, and a second run is `Cached`."""
+    """The worker runs it; name, state, scores, report and progress can be read, and a
+    second run is `Cached`.
+    """
     path = experiment_file(tmp_path)
 
     first = deployed.ended(deployed.run("evaluate/evaluate", experiment=str(path)))
@@ -46,7 +55,12 @@ def test_run_with_only_an_experiment_is_shown_as_a_person_reads_it(
     assert "numeric_match" in first.state.message
     assert str(tmp_path / "store") in first.state.message
     assert {"numbers", "themis"} == set(first.tags)
-    assert {"progress-numbers", "summary-numbers", "report-numbers", "html-numbers"} == set(artifacts)
+    assert {
+        "progress-numbers",
+        "summary-numbers",
+        "report-numbers",
+        "html-numbers",
+    } == set(artifacts)
     assert 100.0 == artifacts["progress-numbers"].data
     assert "Beginning flow run" in deployed.logs(first.id)
     tasks = deployed.task_states(first.id)
@@ -56,7 +70,9 @@ def test_run_with_only_an_experiment_is_shown_as_a_person_reads_it(
     assert CASES == len(calls(tmp_path))
 
 
-def test_schedule_fires(deployed: Api, worker: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_schedule_fires(
+    deployed: Api, worker: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     """A schedule with parameters of its own starts a run by itself."""
     from prefect.client.schemas.schedules import IntervalSchedule
 
@@ -97,7 +113,9 @@ async def _suggest(client: Any, parameters: dict[str, Any]) -> None:
 def test_cancelled_run_is_recorded_and_the_next_goes_on(
     deployed: Api, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """Cancelled in the UI, a run ends `Cancelled`, its manifest says interrupted, and the next repeats nothing."""
+    """Cancelled in the UI, a run ends `Cancelled`, its manifest says interrupted, and
+    the next repeats nothing.
+    """
     from prefect.states import Cancelling
 
     path = experiment_file(tmp_path, delay_s=0.3)
@@ -119,7 +137,9 @@ def test_cancelled_run_is_recorded_and_the_next_goes_on(
 def test_killed_process_of_a_run_is_a_crash_and_a_rerun_goes_on(
     deployed: Api, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """After `kill -9` of the process of a run the worker calls it Crashed; a rerun repeats the rows in flight."""
+    """After `kill -9` of the process of a run the worker calls it Crashed; a rerun
+    repeats the rows in flight.
+    """
     path = experiment_file(tmp_path, delay_s=0.3)
     run_id = deployed.run("evaluate/evaluate", experiment=str(path))
     wait_for_calls(tmp_path, CASES // 2)
@@ -135,7 +155,9 @@ def test_killed_process_of_a_run_is_a_crash_and_a_rerun_goes_on(
 
 
 def test_run_outlives_its_worker(deployed: Api, tmp_path: Path) -> None:
-    """After `kill -9` of the worker alone the run under way comes to its end and records it."""
+    """After `kill -9` of the worker alone the run under way comes to its end and
+    records it.
+    """
     process = start_worker(deployed)
     path = experiment_file(tmp_path, delay_s=0.2)
     run_id = deployed.run("evaluate/evaluate", experiment=str(path))
@@ -150,8 +172,12 @@ def test_run_outlives_its_worker(deployed: Api, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_run_whose_machine_went_away_is_found_to_have_crashed(deployed: Api, tmp_path: Path) -> None:
-    """After `kill -9` of worker and run, the automation makes of the silent run a crashed one; a rerun goes on."""
+def test_run_whose_machine_went_away_is_found_to_have_crashed(
+    deployed: Api, tmp_path: Path
+) -> None:
+    """After `kill -9` of worker and run, the automation makes of the silent run a
+    crashed one; a rerun goes on.
+    """
     from deployments.serve import create_automations
 
     deployed.ask(lambda client: create_automations())

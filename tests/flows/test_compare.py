@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from flows.compare import app
-from tests.comparison.runs import case, run_of, scored
+from tests.support.compared_runs import case, run_of, scored
 from themis_lib import RunStore
 
 
@@ -21,30 +21,46 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compare") / "store"
     opened = RunStore(str(folder))
     for name, right in (("low", 20), ("high", 50), ("twin", 20)):
-        cases = [case(f"q{at}", float(at < right), topic="a" if at % 2 else "b") for at in range(60)]
+        cases = [
+            case(f"q{at}", float(at < right), topic="a" if at % 2 else "b")
+            for at in range(60)
+        ]
         run_of(opened, cases, name=name, model=name, slices=["topic"])
     run_of(opened, {"elsewhere": scored([1, 0])}, name="elsewhere")
     return folder
 
 
 def command(store: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(app, [*arguments, "--store", str(store)], env={"COLUMNS": "160"})
+    return CliRunner().invoke(
+        app, [*arguments, "--store", str(store)], env={"COLUMNS": "160"}
+    )
 
 
 def test_comparison_is_shown(store: Path) -> None:
-    """Runs by name are compared: verdict, difference, interval, p, power, identity and flips are on the screen."""
+    """Runs by name are compared: verdict, difference, interval, p, power, identity and
+    flips are on the screen.
+    """
     result = command(store, "low", "high", "--slice", "topic", "--delta", "0.1")
 
     assert 0 == result.exit_code, result.output
     for text in (
-        "3 better", "topic=a", "+0.5000", "McNemar, exact", "4 of 5 comparisons", "0.1000 takes", '"low" → "high"',
-        "30 score(s) rose, 0 fell", "q20",
-    ):  # fmt: skip
+        "3 better",
+        "topic=a",
+        "+0.5000",
+        "McNemar, exact",
+        "4 of 5 comparisons",
+        "0.1000 takes",
+        '"low" → "high"',
+        "30 score(s) rose, 0 fell",
+        "q20",
+    ):
         assert text in result.stdout
 
 
 def test_equal_runs_are_the_same_and_clusters_are_named(store: Path) -> None:
-    """Two runs without a flip are the same; a cluster column is named with how many there are."""
+    """Two runs without a flip are the same; a cluster column is named with how many
+    there are.
+    """
     result = command(store, "low", "twin", "--cluster-by", "topic")
 
     assert 0 == result.exit_code, result.output
@@ -54,10 +70,16 @@ def test_equal_runs_are_the_same_and_clusters_are_named(store: Path) -> None:
 
 def test_files_are_written(store: Path, tmp_path: Path) -> None:
     """Markdown, CSV with every digit, and LaTeX are written where asked."""
-    files = {name: tmp_path / f"comparison.{name}" for name in ("markdown", "csv", "latex")}
+    files = {
+        name: tmp_path / f"comparison.{name}" for name in ("markdown", "csv", "latex")
+    }
 
     result = command(
-        store, "low", "high", "twin", *(text for name in files for text in (f"--{name}", str(files[name])))
+        store,
+        "low",
+        "high",
+        "twin",
+        *(text for name in files for text in (f"--{name}", str(files[name]))),
     )
 
     assert 0 == result.exit_code, result.output
@@ -85,7 +107,9 @@ def test_gates_end_in_their_exit_code(text: str, store: Path, tmp_path: Path) ->
     """Pass is 0, fail 5, and data that cannot tell 6; JUnit XML says the same."""
     code, element = GATES[text]
 
-    result = command(store, "low", "high", "--gate", text, "--junit", str(tmp_path / "gates.xml"))
+    result = command(
+        store, "low", "high", "--gate", text, "--junit", str(tmp_path / "gates.xml")
+    )
 
     (case_,) = ET.parse(tmp_path / "gates.xml").getroot()[0]
     assert code == result.exit_code, result.output
@@ -94,7 +118,9 @@ def test_gates_end_in_their_exit_code(text: str, store: Path, tmp_path: Path) ->
 
 
 def test_gates_of_several_runs_stay_apart(store: Path, tmp_path: Path) -> None:
-    """With more than one candidate the screen and the JUnit file say which run a gate is about."""
+    """With more than one candidate the screen and the JUnit file say which run a gate
+    is about.
+    """
     arguments = ["--gate", "m >= 0.5", "--junit", str(tmp_path / "gates.xml")]
 
     result = command(store, "low", "high", "twin", *arguments)
@@ -109,23 +135,31 @@ def test_gates_of_several_runs_stay_apart(store: Path, tmp_path: Path) -> None:
 
 def test_runs_can_be_read_on_a_narrow_terminal(store: Path) -> None:
     """Eighty columns hold two runs side by side, their ids in one piece."""
-    result = CliRunner().invoke(app, ["low", "high", "--store", str(store)], env={"COLUMNS": "80"})
+    result = CliRunner().invoke(
+        app, ["low", "high", "--store", str(store)], env={"COLUMNS": "80"}
+    )
 
-    ids = [path.name for path in (store / "runs").iterdir() if path.name in result.stdout]
+    ids = [
+        path.name for path in (store / "runs").iterdir() if path.name in result.stdout
+    ]
     assert 2 == len(ids)
     assert any(all(name in line for name in ids) for line in result.stdout.splitlines())
 
 
 def test_threshold_on_a_slice_takes_a_summary_of_it(store: Path) -> None:
     """A slice that only this comparison makes has no mean of its own to judge."""
-    bad = command(store, "elsewhere", "low", "--slice", "kind", "--gate", "m >= 0.5 on kind=a")
+    bad = command(
+        store, "elsewhere", "low", "--slice", "kind", "--gate", "m >= 0.5 on kind=a"
+    )
 
     assert (2, True) == (bad.exit_code, "no dataset or slice 'kind=a'" in bad.stderr)
 
 
 def test_a_gate_that_fails_goes_before_one_that_cannot_tell(store: Path) -> None:
     """With several gates the worst outcome is the exit code."""
-    result = command(store, "low", "high", *(part for text in GATES for part in ("--gate", text)))
+    result = command(
+        store, "low", "high", *(part for text in GATES for part in ("--gate", text))
+    )
 
     assert 5 == result.exit_code
 
@@ -136,12 +170,24 @@ REFUSED = {
     "the same run": (["low", "low"], "named twice"),
     "nothing in common": (["low", "elsewhere"], "no case in common"),
     "unknown slice": (["low", "high", "--slice", "topik"], "did you mean 'topic'?"),
-    "malformed gate": (["low", "high", "--gate", "m => 0.8"], "gate 'm => 0.8': write 'METRIC >= 0.8'"),
+    "malformed gate": (
+        ["low", "high", "--gate", "m => 0.8"],
+        "gate 'm => 0.8': write 'METRIC >= 0.8'",
+    ),
     "unknown metric": (["low", "high", "--gate", "mm >= 0.8"], "did you mean 'm'?"),
-    "gate with itself": (["low", "high", "--gate", "m no worse than high by 0"], "compared with itself"),
-    "no gates for JUnit": (["low", "high", "--junit", "gates.xml"], "give at least one --gate"),
+    "gate with itself": (
+        ["low", "high", "--gate", "m no worse than high by 0"],
+        "compared with itself",
+    ),
+    "no gates for JUnit": (
+        ["low", "high", "--junit", "gates.xml"],
+        "give at least one --gate",
+    ),
     "no delta": (["low", "high", "--delta", "0"], "give a difference above 0"),
-    "unwritable file": (["low", "high", "--csv", "/dev/null/x.csv"], "'/dev/null/x.csv' cannot be written"),
+    "unwritable file": (
+        ["low", "high", "--csv", "/dev/null/x.csv"],
+        "'/dev/null/x.csv' cannot be written",
+    ),
 }
 
 

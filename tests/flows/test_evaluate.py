@@ -1,4 +1,6 @@
-"""What the server knows of a run: names a person can read, tags, states, and the artifacts on the run's page."""
+"""What the server knows of a run: names a person can read, tags, states, and the
+artifacts on the run's page.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tests.drivers import flow_outcome
+from tests.support.drivers import flow_outcome
 from tests.test_edit_costs import base
 
 
@@ -27,21 +29,29 @@ def ask(api_url: str, question: Any) -> Any:
 
 async def artifacts(client: PrefectClient, flow_run_id: Any) -> dict[str, Any]:
     found = await client.read_artifacts(
-        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id])
+        )
     )
     return {artifact.key: artifact for artifact in found}
 
 
 def test_run_is_named_tagged_and_reported(prefect_api: str, tmp_path: Path) -> None:
-    """A run bears the experiment's name and tags, and has progress, scores, report and its page as artifacts."""
+    """A run bears the experiment's name and tags, and has progress, scores, report and
+    its page as artifacts.
+    """
     outcome = flow_outcome(base(tmp_path / "store"), tmp_path, prefect_api)
 
-    flow_run = ask(prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id))
+    flow_run = ask(
+        prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id)
+    )
     found = ask(prefect_api, lambda client: artifacts(client, outcome.flow_run_id))
 
     assert ("costs · m1", {"themis", "costs"}) == (flow_run.name, set(flow_run.tags))
     assert "Completed" == flow_run.state.name
-    assert {"progress-costs", "summary-costs", "report-costs", "html-costs"} == set(found)
+    assert {"progress-costs", "summary-costs", "report-costs", "html-costs"} == set(
+        found
+    )
     assert 100.0 == found["progress-costs"].data
     assert "score[first]" in found["progress-costs"].description
     assert "# costs: completed" in found["report-costs"].data
@@ -51,7 +61,9 @@ def test_run_is_named_tagged_and_reported(prefect_api: str, tmp_path: Path) -> N
 
 
 def test_failed_rows_show_in_the_state(prefect_api: str, tmp_path: Path) -> None:
-    """A run with failed rows completes under a name that says so; one without a single good row fails."""
+    """A run with failed rows completes under a name that says so; one without a single
+    good row fails.
+    """
     partial, whole = base(tmp_path / "one"), base(tmp_path / "two")
     partial["datasets"][0]["cases"][0]["input"] = "not a number"
     for case in whole["datasets"][0]["cases"]:
@@ -62,7 +74,12 @@ def test_failed_rows_show_in_the_state(prefect_api: str, tmp_path: Path) -> None
     names = []
     for spec in (partial, whole):
         outcome = flow_outcome(spec, tmp_path, prefect_api)
-        names.append(ask(prefect_api, lambda client, id_=outcome.flow_run_id: client.read_flow_run(id_)).state.name)
+        names.append(
+            ask(
+                prefect_api,
+                lambda client, id_=outcome.flow_run_id: client.read_flow_run(id_),
+            ).state.name
+        )
 
     assert ["CompletedWithFailedRows", "Failed"] == names
 

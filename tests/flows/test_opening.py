@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from flows import compare, report, runs, store, why
-from tests.drivers import run_in_process
+from tests.support.drivers import run_in_process
 from tests.test_edit_costs import base
 
 COMMANDS = [
@@ -22,7 +22,9 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("app", "arguments"), COMMANDS)
-def test_a_place_without_runs_is_told(app: typer.Typer, arguments: list[str], tmp_path: Path) -> None:
+def test_a_place_without_runs_is_told(
+    app: typer.Typer, arguments: list[str], tmp_path: Path
+) -> None:
     """One line, exit code 2, and nothing is made there."""
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "none")])
 
@@ -32,7 +34,9 @@ def test_a_place_without_runs_is_told(app: typer.Typer, arguments: list[str], tm
 
 
 @pytest.mark.parametrize(("app", "arguments"), COMMANDS)
-def test_an_option_without_a_value_is_told(app: typer.Typer, arguments: list[str], tmp_path: Path) -> None:
+def test_an_option_without_a_value_is_told(
+    app: typer.Typer, arguments: list[str], tmp_path: Path
+) -> None:
     """Every command takes options of the filesystem, and names one that is malformed."""
     done = CliRunner().invoke(app, [*arguments, str(tmp_path), "--option", "anon"])
 
@@ -47,7 +51,9 @@ def test_a_damaged_table_is_told(form: str, tmp_path: Path) -> None:
     for path in Path(result.location).glob("*.parquet"):
         path.write_bytes(path.read_bytes()[:40])
 
-    done = CliRunner().invoke(report.app, ["told", "--store", result.store.url, "--format", form])
+    done = CliRunner().invoke(
+        report.app, ["told", "--store", result.store.url, "--format", form]
+    )
 
     assert (2, 1) == (done.exit_code, len(done.stderr.splitlines())), done.output
     assert "`python -m flows.store check` looks at every one" in done.stderr

@@ -17,19 +17,28 @@ import pytest
 import typer.testing
 import yaml
 
-from tests.adapters.provider_server import CUT, Fault, ProviderServer, Request, prompt_of, refused
-from tests.drivers import flow_outcome, run_in_process
-from tests.metered import UNDER_WAY
-from tests.tables import tables_of
+from tests.support.drivers import flow_outcome, run_in_process
+from tests.support.metered import UNDER_WAY
+from tests.support.provider_server import (
+    CUT,
+    Fault,
+    ProviderServer,
+    Request,
+    prompt_of,
+    refused,
+)
+from tests.support.tables import tables_of
 from themis_lib import BudgetError, Experiment, FatalError, RunStatus, RunStore
-from themis_lib.core.manifest import manifests
 from themis_lib.errors import describe
+from themis_lib.runs.manifest import manifests
 
 
 def spec(folder: Path, **generator: Any) -> dict[str, Any]:
     cases = [{"case_id": str(at), "input": str(at)} for at in range(12)]
     return {
-        "generation": {"generator": {"use": "tests.metered:Metered", **generator}},
+        "generation": {
+            "generator": {"use": "tests.support.metered:Metered", **generator}
+        },
         "datasets": [{"dataset_id": "d", "cases": cases}],
         "storage": {"store": str(folder / "store")},
         "runtime": {"shard_size": 1, "retries": 0},
@@ -48,15 +57,30 @@ def server() -> Iterator[ProviderServer]:
         yield running
 
 
-def asking(server: ProviderServer, store: Path, *, cases: int, **generator: Any) -> dict[str, Any]:
-    """An experiment that asks a server of one's own, a shard for each case; its questions bear the store's name."""
+def asking(
+    server: ProviderServer, store: Path, *, cases: int, **generator: Any
+) -> dict[str, Any]:
+    """An experiment that asks a server of one's own, a shard for each case; its
+    questions bear the store's name.
+    """
     texts = [f"{store.name} {at}" for at in range(cases)]
     return {
         "name": f"ask {store}",
         "generation": {
-            "generator": {"use": "vllm", "model": "m", "base_url": server.url, "max_retries": 0, **generator}
+            "generator": {
+                "use": "vllm",
+                "model": "m",
+                "base_url": server.url,
+                "max_retries": 0,
+                **generator,
+            }
         },
-        "datasets": [{"dataset_id": "d", "cases": [{"case_id": text, "input": text} for text in texts]}],
+        "datasets": [
+            {
+                "dataset_id": "d",
+                "cases": [{"case_id": text, "input": text} for text in texts],
+            }
+        ],
         "storage": {"store": str(store)},
         "runtime": {"shard_size": 1, "retries": 3, "retry_delay_s": 0.1},
     }
@@ -70,18 +94,23 @@ def start(spec: dict[str, Any], api_url: str) -> subprocess.Popen[str]:
     path = Path(spec["storage"]["store"]).with_suffix(".yaml")
     path.write_text(yaml.safe_dump(spec))
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.run", str(path)], env={**os.environ, "PREFECT_API_URL": api_url},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "flows.run", str(path)],
+        env={**os.environ, "PREFECT_API_URL": api_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 @pytest.mark.slow
 def test_a_global_limit_bounds_the_shards_of_every_process(
     prefect_api: str, tmp_path: Path, server: ProviderServer
 ) -> None:
-    """Of two runs at once, each a process, two shards together ask the provider at a time: the limit has two slots.
+    """Of two runs at once, each a process, two shards together ask the provider at a
+    time: the limit has two slots.
 
-    Nothing is answered before both runs have begun, so that the one goes on or waits for a slot beside the other.
+    Nothing is answered before both runs have begun, so that the one goes on or waits
+    for a slot beside the other.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
@@ -89,14 +118,22 @@ def test_a_global_limit_bounds_the_shards_of_every_process(
 
     async def create() -> None:
         async with get_client() as client:
-            await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name="two-slots", limit=2))
+            await client.create_global_concurrency_limit(
+                GlobalConcurrencyLimitCreate(name="two-slots", limit=2)
+            )
 
     with temporary_settings({PREFECT_API_URL: prefect_api}):
         asyncio.run(create())
 
     server.delay_s = 0.3
     server.holds = lambda: len(list(tmp_path.glob("*/runs/*/manifest.json"))) < 2
-    running = [start(asking(server, tmp_path / name, cases=8, global_limit="two-slots"), prefect_api) for name in NAMES]
+    running = [
+        start(
+            asking(server, tmp_path / name, cases=8, global_limit="two-slots"),
+            prefect_api,
+        )
+        for name in NAMES
+    ]
     try:
         said = [process.communicate(timeout=250)[0] for process in running]
     finally:
@@ -109,12 +146,16 @@ def test_a_global_limit_bounds_the_shards_of_every_process(
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(401, "check the API key"), (404, "check `model` and `base_url`")], ids=["401", "404"]
+    ("status", "said"),
+    [(401, "check the API key"), (404, "check `model` and `base_url`")],
+    ids=["401", "404"],
 )
 def test_what_every_request_would_be_told_ends_the_run_at_once(
     status: int, said: str, prefect_api: str, tmp_path: Path, server: ProviderServer
 ) -> None:
-    """One error, at most a request from each of the shards that had their turn, and no task is tried again."""
+    """One error, at most a request from each of the shards that had their turn, and no
+    task is tried again.
+    """
     from tasks.runners import THREADS
 
     server.script = lambda attempt, body: refused(status=status)
@@ -125,7 +166,10 @@ def test_what_every_request_would_be_told_ends_the_run_at_once(
     (manifest,) = manifests(RunStore(str(tmp_path / "store")))
 
     assert 1 == len(str(raised.value).splitlines())
-    assert (RunStatus.FAILED, describe(raised.value)) == (manifest.status, manifest.error)
+    assert (RunStatus.FAILED, describe(raised.value)) == (
+        manifest.status,
+        manifest.error,
+    )
     assert 1 <= len(server.requests) <= 2 * THREADS
     assert {1} == {request.attempt for request in server.requests}
     assert {1} == set(tries_of_tasks(prefect_api, of=f"{refusing['name']} · m"))
@@ -140,7 +184,11 @@ def tries_of_tasks(api_url: str, *, of: str) -> list[int]:
     async def read() -> list[int]:
         async with get_client() as client:
             named = FlowRunFilter(name=FlowRunFilterName(any_=[of]))
-            return [run.run_count for run in await client.read_task_runs(flow_run_filter=named) if run.run_count]
+            return [
+                run.run_count
+                for run in await client.read_task_runs(flow_run_filter=named)
+                if run.run_count
+            ]
 
     with temporary_settings({PREFECT_API_URL: api_url}):
         return asyncio.run(read())
@@ -151,18 +199,29 @@ GOOD = Fault(changes={"text": '{"verdict": "correct"}'})
 
 
 def flaky(attempt: int, body: dict[str, Any]) -> Fault | None:
-    """Three requests in ten of each try fail, in one way or another, the same ones on every run."""
+    """Three requests in ten of each try fail, in one way or another, the same ones on
+    every run.
+    """
     drawn = random.Random(f"{prompt_of(body)}/{attempt}").random()
-    return GOOD if drawn >= FLAKY else refused(status=503) if drawn >= FLAKY / 2 else CUT
+    return (
+        GOOD if drawn >= FLAKY else refused(status=503) if drawn >= FLAKY / 2 else CUT
+    )
 
 
 def judged(server: ProviderServer, store: Path) -> dict[str, Any]:
-    cases = [{"case_id": str(at), "input": str(at), "expected_output": str(at)} for at in range(20)]
+    cases = [
+        {"case_id": str(at), "input": str(at), "expected_output": str(at)}
+        for at in range(20)
+    ]
     judge = {"use": "vllm", "model": "judge", "base_url": server.url, "max_retries": 0}
     return {
         "name": "flaky judge",
-        "generation": {"generator": {"use": "tests.metered:Metered"}},
-        "evaluation": {"metrics": [{"use": "builtin/judge_correctness", "judge": judge, "explain": False}]},
+        "generation": {"generator": {"use": "tests.support.metered:Metered"}},
+        "evaluation": {
+            "metrics": [
+                {"use": "builtin/judge_correctness", "judge": judge, "explain": False}
+            ]
+        },
         "datasets": [{"dataset_id": "d", "cases": cases}],
         "storage": {"store": str(store)},
         "runtime": {"shard_size": 7, "retries": 8, "retry_delay_s": 0.05},
@@ -172,14 +231,18 @@ def judged(server: ProviderServer, store: Path) -> dict[str, Any]:
 def test_a_judge_that_fails_at_random_is_asked_again_for_those_rows_alone(
     prefect_api: str, tmp_path: Path, server: ProviderServer
 ) -> None:
-    """One run is enough: nothing is asked twice that was answered, no candidate anew, and no verdict is there twice."""
+    """One run is enough: nothing is asked twice that was answered, no candidate anew,
+    and no verdict is there twice.
+    """
     server.script = lambda attempt, body: GOOD
     steady = run_in_process(judged(server, tmp_path / "steady"), tmp_path, "")
     server.forget()
     UNDER_WAY["calls"] = 0
     server.script = flaky
 
-    result = flow_outcome(judged(server, tmp_path / "store"), tmp_path, prefect_api).run.result
+    result = flow_outcome(
+        judged(server, tmp_path / "store"), tmp_path, prefect_api
+    ).run.result
 
     failed = [request for request in server.requests if request.fault is not GOOD]
     assert RunStatus.COMPLETED == result.status
@@ -187,7 +250,9 @@ def test_a_judge_that_fails_at_random_is_asked_again_for_those_rows_alone(
     assert 20 == UNDER_WAY["calls"]
     assert len(failed) > 3
     assert 20 + len(failed) == len(server.requests)
-    assert dict.fromkeys(map(asked, server.requests), 1) == Counter(map(asked, answered(server.requests)))
+    assert dict.fromkeys(map(asked, server.requests), 1) == Counter(
+        map(asked, answered(server.requests))
+    )
     assert 20 == len(set(result.table("verdicts")["key"].to_pylist()))
     assert 20 == len(verdicts_in(tmp_path / "store"))
 
@@ -204,19 +269,32 @@ def verdicts_in(store: Path) -> set[tuple[bytes, str]]:
     """Key and request id of every row of the judge on disk, in whatever file."""
     import pyarrow.parquet as pq
 
-    tables = [pq.read_table(path, columns=["key", "transport"]) for path in (store / "rows/judge").rglob("*.parquet")]
-    return {(row["key"], json.loads(row["transport"])["request_id"]) for table in tables for row in table.to_pylist()}
+    tables = [
+        pq.read_table(path, columns=["key", "transport"])
+        for path in (store / "rows/judge").rglob("*.parquet")
+    ]
+    return {
+        (row["key"], json.loads(row["transport"])["request_id"])
+        for table in tables
+        for row in table.to_pylist()
+    }
 
 
-def test_a_global_limit_that_is_not_there_is_one_error(prefect_api: str, tmp_path: Path) -> None:
+def test_a_global_limit_that_is_not_there_is_one_error(
+    prefect_api: str, tmp_path: Path
+) -> None:
     """The error names the command that creates it, and nothing was generated."""
-    with pytest.raises(FatalError, match=r"no concurrency limit 'nowhere'.*prefect gcl create nowhere"):
+    with pytest.raises(
+        FatalError, match=r"no concurrency limit 'nowhere'.*prefect gcl create nowhere"
+    ):
         flow_outcome(spec(tmp_path, global_limit="nowhere"), tmp_path, prefect_api)
 
     assert 0 == UNDER_WAY["calls"]
 
 
-def test_a_budget_holds_on_prefect_and_the_next_run_goes_on(prefect_api: str, tmp_path: Path) -> None:
+def test_a_budget_holds_on_prefect_and_the_next_run_goes_on(
+    prefect_api: str, tmp_path: Path
+) -> None:
     """The run stops before it passes its budget; what it paid for is not paid again."""
     limited = spec(tmp_path)
     limited["cost"]["max_cost"] = 55
@@ -234,7 +312,9 @@ def test_a_budget_holds_on_prefect_and_the_next_run_goes_on(prefect_api: str, tm
 def test_out_of_budget_has_an_exit_code_of_its_own(
     prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--max-cost` on the command line: exit code 4, and `--plan` says what the rest would cost."""
+    """`--max-cost` on the command line: exit code 4, and `--plan` says what the rest
+    would cost.
+    """
     from flows.run import app
 
     monkeypatch.setenv("PREFECT_API_URL", prefect_api)

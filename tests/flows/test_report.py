@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.report import app
-from tests.drivers import run_in_process, run_through_flow
+from tests.support.drivers import run_in_process, run_through_flow
 from tests.test_edit_costs import base
 from themis_lib import RunResult
 from themis_lib.report.html import report_html
@@ -26,7 +26,9 @@ def report(result: RunResult, *arguments: str) -> Result:
 
 
 def test_page_is_written_beside_the_tables(result: RunResult) -> None:
-    """Without more said it is the page, in the run's folder, and its address is printed."""
+    """Without more said it is the page, in the run's folder, and its address is
+    printed.
+    """
     done = report(result, "told")
 
     assert (0, f"{result.location}/report.html\n") == (done.exit_code, done.stdout)
@@ -42,8 +44,12 @@ def test_output_names_the_file(result: RunResult, tmp_path: Path) -> None:
 
 
 def test_tables_are_printed(result: RunResult) -> None:
-    """CSV has every digit of the summary, LaTeX and Markdown the numbers that people read."""
-    rows = list(csv.DictReader(io.StringIO(report(result, "told", "--format", "csv").stdout)))
+    """CSV has every digit of the summary, LaTeX and Markdown the numbers that people
+    read.
+    """
+    rows = list(
+        csv.DictReader(io.StringIO(report(result, "told", "--format", "csv").stdout))
+    )
     latex = report(result, "told", "--format", "latex").stdout
     markdown = report(result, "told", "--format", "markdown").stdout
 
@@ -73,4 +79,6 @@ def test_the_flow_leaves_a_page(prefect_api: str, tmp_path: Path) -> None:
     """A run on Prefect whose store is on disk ends with its page beside the tables."""
     result = run_through_flow(base(tmp_path / "store"), tmp_path, prefect_api)
 
-    assert report_html(result).encode() == result.store.read_bytes(f"runs/{result.run_id}/report.html")
+    assert report_html(result).encode() == result.store.read_bytes(
+        f"runs/{result.run_id}/report.html"
+    )

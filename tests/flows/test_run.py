@@ -1,4 +1,6 @@
-"""The command line: bad input is one clear line and exit code 2, and a good run says what it did."""
+"""The command line: bad input is one clear line and exit code 2, and a good run says
+what it did.
+"""
 
 from __future__ import annotations
 
@@ -13,44 +15,93 @@ from flows.run import app
 from tests.test_edit_costs import base, setting
 
 BAD: dict[str, tuple[Any, str]] = {
-    "unknown setting": (setting("generation.promt_spec", {}), "did you mean 'prompt_spec'?"),
+    "unknown setting": (
+        setting("generation.promt_spec", {}),
+        "did you mean 'prompt_spec'?",
+    ),
     "unknown section": (setting("metrics", []), "unknown setting 'metrics'"),
-    "unknown component": (setting("evaluation.metrics.0", "builtin/exact_mach"), "did you mean 'builtin/exact_match'?"),
-    "unknown parameter": (setting("generation.generator.temprature", 1), "did you mean 'temperature'?"),
-    "unknown module": (setting("generation.generator.use", "nowhere:Thing"), "cannot be imported"),
-    "unknown attribute": (setting("generation.generator.use", "tests.counting:Generater"), "did you mean 'Generator'?"),
+    "unknown component": (
+        setting("evaluation.metrics.0", "builtin/exact_mach"),
+        "did you mean 'builtin/exact_match'?",
+    ),
+    "unknown parameter": (
+        setting("generation.generator.temprature", 1),
+        "did you mean 'temperature'?",
+    ),
+    "unknown module": (
+        setting("generation.generator.use", "nowhere:Thing"),
+        "cannot be imported",
+    ),
+    "unknown attribute": (
+        setting("generation.generator.use", "tests.support.counting:Generater"),
+        "did you mean 'Generator'?",
+    ),
     "literal secret": (setting("generation.generator.api_key", "sk-live-123"), "${"),
-    "missing variable": (setting("generation.generator.api_key", "${THEMIS_NO_SUCH_KEY}"), "THEMIS_NO_SUCH_KEY"),
-    "bad pattern": (setting("evaluation.parsers.0", {"use": "builtin/regex", "pattern": "("}), "pattern"),
-    "k above samples": (setting("generation.reducer", {"use": "builtin/pass_at_k", "k": 5}), "k=5"),
-    "seeds and samples": (setting("generation.candidate_policy.num_samples", 3), "2 seed(s) for num_samples=3"),
-    "negative samples": (setting("generation.candidate_policy.num_samples", 0), "num_samples"),
+    "missing variable": (
+        setting("generation.generator.api_key", "${THEMIS_NO_SUCH_KEY}"),
+        "THEMIS_NO_SUCH_KEY",
+    ),
+    "bad pattern": (
+        setting("evaluation.parsers.0", {"use": "builtin/regex", "pattern": "("}),
+        "pattern",
+    ),
+    "k above samples": (
+        setting("generation.reducer", {"use": "builtin/pass_at_k", "k": 5}),
+        "k=5",
+    ),
+    "seeds and samples": (
+        setting("generation.candidate_policy.num_samples", 3),
+        "2 seed(s) for num_samples=3",
+    ),
+    "negative samples": (
+        setting("generation.candidate_policy.num_samples", 0),
+        "num_samples",
+    ),
     "no datasets": (setting("datasets", []), "datasets"),
     "empty dataset": (setting("datasets.0.cases", []), "numbers"),
     "duplicate ids": (setting("datasets.0.cases.1.case_id", "case-0"), "'case-0'"),
-    "missing file": (setting("datasets.0", {"dataset_id": "d", "path": "nowhere.jsonl"}), "nowhere.jsonl"),
-    "unwritable store": (setting("storage.store", "/dev/null/store"), "/dev/null/store"),
+    "missing file": (
+        setting("datasets.0", {"dataset_id": "d", "path": "nowhere.jsonl"}),
+        "nowhere.jsonl",
+    ),
+    "unwritable store": (
+        setting("storage.store", "/dev/null/store"),
+        "/dev/null/store",
+    ),
     "unknown filesystem": (setting("storage.store", "nope://store"), "nope"),
-    "two datasets of one name": (lambda spec: spec["datasets"].append(spec["datasets"][0]), "2 datasets are named"),
+    "two datasets of one name": (
+        lambda spec: spec["datasets"].append(spec["datasets"][0]),
+        "2 datasets are named",
+    ),
     "seed beyond 64 bits": (setting("seeds", [2**63, 1]), "64 bits"),
-    "unused judges": (setting("evaluation.judge_models", ["builtin/demo_generator"]), "no metric"),
+    "unused judges": (
+        setting("evaluation.judge_models", ["builtin/demo_generator"]),
+        "no metric",
+    ),
     "unknown stage": (lambda spec: None, "until_stage 'sccore'"),
     "two metrics of one name": (
-        lambda spec: spec["evaluation"]["metrics"].append(spec["evaluation"]["metrics"][0]), "'first'"
+        lambda spec: spec["evaluation"]["metrics"].append(
+            spec["evaluation"]["metrics"][0]
+        ),
+        "'first'",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_line_and_exit_code_2(name: str, tmp_path: Path) -> None:
-    """Bad input is one line that names the place, and exit code 2, before a server is started."""
+    """Bad input is one line that names the place, and exit code 2, before a server is
+    started.
+    """
     edit, expected = BAD[name]
     spec = base(tmp_path / "store")
     edit(spec)
     path = tmp_path / "experiment.yaml"
     path.write_text(yaml.safe_dump(spec))
 
-    result = CliRunner().invoke(app, [str(path), *(["--until", "sccore"] if name == "unknown stage" else [])])
+    result = CliRunner().invoke(
+        app, [str(path), *(["--until", "sccore"] if name == "unknown stage" else [])]
+    )
 
     assert 2 == result.exit_code, result.output
     assert expected in result.stderr
@@ -81,9 +132,11 @@ def test_malformed_line_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 
 def test_plan_computes_nothing_and_says_why(tmp_path: Path) -> None:
-    """`--plan` counts what would be computed and names the part of the identity that changed."""
-    from tests.counting import CALLS
-    from tests.drivers import run_in_process
+    """`--plan` counts what would be computed and names the part of the identity that
+    changed.
+    """
+    from tests.support.counting import CALLS
+    from tests.support.drivers import run_in_process
 
     spec = base(tmp_path / "store")
     run_in_process(spec, tmp_path, "")
@@ -92,7 +145,9 @@ def test_plan_computes_nothing_and_says_why(tmp_path: Path) -> None:
     CALLS.clear()
 
     same = CliRunner().invoke(app, [str(path), "--plan"])
-    edited = CliRunner().invoke(app, [str(path), "generation.prompt_spec.prefix=p", "--plan"])
+    edited = CliRunner().invoke(
+        app, [str(path), "generation.prompt_spec.prefix=p", "--plan"]
+    )
 
     assert (0, 0) == (same.exit_code, edited.exit_code)
     assert "every row is in the store" in same.stdout
@@ -103,7 +158,9 @@ def test_plan_computes_nothing_and_says_why(tmp_path: Path) -> None:
 def test_run_shows_summary_files_and_next_step(
     prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run ends with its status, the summary, rows computed and cached, where the files are, and a next command."""
+    """A run ends with its status, the summary, rows computed and cached, where the
+    files are, and a next command.
+    """
     monkeypatch.setenv("PREFECT_API_URL", prefect_api)
     path = tmp_path / "experiment.yaml"
     path.write_text(yaml.safe_dump(base(tmp_path / "store")))
@@ -126,12 +183,16 @@ def test_run_shows_summary_files_and_next_step(
 
 
 def test_plan_looks_at_every_metric(tmp_path: Path) -> None:
-    """`--plan` counts a metric that is in the store as cached, also behind one that is new."""
-    from tests.drivers import run_in_process
+    """`--plan` counts a metric that is in the store as cached, also behind one that is
+    new.
+    """
+    from tests.support.drivers import run_in_process
 
     spec = base(tmp_path / "store")
     run_in_process(spec, tmp_path, "")
-    spec["evaluation"]["metrics"].insert(0, {"use": "tests.counting:Metric", "id": "new", "scale": 0.5})
+    spec["evaluation"]["metrics"].insert(
+        0, {"use": "tests.support.counting:Metric", "id": "new", "scale": 0.5}
+    )
     path = tmp_path / "experiment.yaml"
     path.write_text(yaml.safe_dump(spec))
 
@@ -144,9 +205,11 @@ def test_plan_looks_at_every_metric(tmp_path: Path) -> None:
     assert ["12", "0", "0", "12"] == counts["reduce"]
 
 
-def test_unknown_slice_is_bad_input(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_slice_is_bad_input(
+    prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A slice over metadata that no case has is refused before anything is generated."""
-    from tests.counting import CALLS
+    from tests.support.counting import CALLS
 
     monkeypatch.setenv("PREFECT_API_URL", prefect_api)
     spec = base(tmp_path / "store")
@@ -162,7 +225,9 @@ def test_unknown_slice_is_bad_input(prefect_api: str, tmp_path: Path, monkeypatc
     assert {} == CALLS
 
 
-def test_server_that_does_not_answer_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_does_not_answer_is_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A `PREFECT_API_URL` where nobody answers is named, with what to do."""
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     path = tmp_path / "experiment.yaml"

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.runs import app
-from tests.core.test_why import ran
+from tests.explain.test_why import ran
 from themis_lib import RunResult, RunStore
 
 
@@ -18,7 +18,9 @@ def asked(*arguments: str) -> Result:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store on disk with two runs of one experiment, the second with another prompt, and one of another."""
+    """A store on disk with two runs of one experiment, the second with another prompt,
+    and one of another.
+    """
     place = tmp_path_factory.mktemp("store")
     store = RunStore(str(place))
     ran(store)
@@ -30,18 +32,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs_of(place: Path, name: str) -> list[RunResult]:
     store = RunStore(str(place))
     found = [RunResult(store, run_id) for run_id in sorted(store.list("runs"))]
-    return sorted((run for run in found if run.manifest.name == name), key=lambda run: run.manifest.started_at)
+    return sorted(
+        (run for run in found if run.manifest.name == name),
+        key=lambda run: run.manifest.started_at,
+    )
 
 
 def test_runs_are_listed_oldest_first(place: Path) -> None:
-    """A run's line says when and how it ended; below it what changed, and its scores with their intervals."""
+    """A run's line says when and how it ended; below it what changed, and its scores
+    with their intervals.
+    """
     first, second = runs_of(place, "costs")
 
     result = asked("--store", str(place), "--name", "costs")
 
     lines = result.stdout.splitlines()
     assert 0 == result.exit_code, result.output
-    assert [first.run_id, second.run_id] == [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert [first.run_id, second.run_id] == [
+        line.split()[0] for line in lines if not line.startswith(" ")
+    ]
     assert f"completed        {first.manifest.name}" in lines[0]
     assert lines[1].startswith("    first on numbers                  0.8333  (")
     assert '    generate.prompt_spec.prefix: null → "p"' == lines[3]
@@ -72,13 +81,24 @@ def test_filters_that_leave_nothing_say_so(place: Path) -> None:
 
 
 def test_refusals_are_one_line(place: Path) -> None:
-    """An unknown experiment or metric, and a page of several experiments, are one line and exit code 2."""
+    """An unknown experiment or metric, and a page of several experiments, are one line
+    and exit code 2.
+    """
     for arguments, expected in [
         (["--name", "cost"], "did you mean 'costs'?"),
         (["--metric", "frist"], "did you mean 'first'?"),
-        (["--html", str(place / "x.html")], "a page shows one experiment, and there are 2"),
-        (["--name", "costs", "--html", "/no/such/x.html"], "'/no/such/x.html' cannot be written: No such file"),
-        (["--html", str(place / "x.html"), "--since", "2999-01-01"], "there are no runs to draw"),
+        (
+            ["--html", str(place / "x.html")],
+            "a page shows one experiment, and there are 2",
+        ),
+        (
+            ["--name", "costs", "--html", "/no/such/x.html"],
+            "'/no/such/x.html' cannot be written: No such file",
+        ),
+        (
+            ["--html", str(place / "x.html"), "--since", "2999-01-01"],
+            "there are no runs to draw",
+        ),
     ]:
         result = asked("--store", str(place), *arguments)
 
@@ -96,4 +116,7 @@ def test_damaged_record_is_named(tmp_path: Path) -> None:
 
     result = asked("--store", str(tmp_path))
 
-    assert "1 run(s) without a record that can be read: broken" == result.stdout.splitlines()[-1]
+    assert (
+        "1 run(s) without a record that can be read: broken"
+        == result.stdout.splitlines()[-1]
+    )

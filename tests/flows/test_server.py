@@ -19,11 +19,19 @@ def server(action: str, home: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PREFECT_HOME": str(home)}
     environment.pop("PREFECT_API_URL", None)
     command = [sys.executable, "-m", "flows.server", action]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_homes_that_start_at_once_do_not_share_a_server(tmp_path: Path) -> None:
-    """Two servers that start together, and see the same free port, end on ports of their own."""
+    """Two servers that start together, and see the same free port, end on ports of
+    their own.
+    """
     homes = [tmp_path / name for name in ("one", "two")]
     try:
         starting = [server("start", home) for home in homes]
@@ -39,8 +47,12 @@ def test_homes_that_start_at_once_do_not_share_a_server(tmp_path: Path) -> None:
 def test_server_of_another_home_is_not_taken_for_ones_own(
     prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A record that is older than its server's end does not lead to whoever has the port now."""
-    (tmp_path / "themis-server.json").write_text(json.dumps({"pid": "1", "api_url": prefect_api}))
+    """A record that is older than its server's end does not lead to whoever has the
+    port now.
+    """
+    (tmp_path / "themis-server.json").write_text(
+        json.dumps({"pid": "1", "api_url": prefect_api})
+    )
 
     own = running_server()
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))

@@ -11,17 +11,23 @@ from typer.testing import CliRunner
 from flows.store import app
 from tests.test_edit_costs import base
 from themis_lib import Experiment, RunStore
-from themis_lib.core.spec import experiment_from_spec
+from themis_lib.experiment.spec import experiment_from_spec
 
 
 def test_measure_counts_by_stage_and_names_runs(tmp_path: Path) -> None:
-    """`measure` has a line for each stage and fingerprint, with files, rows and the runs that refer to them."""
+    """`measure` has a line for each stage and fingerprint, with files, rows and the
+    runs that refer to them.
+    """
     experiment = experiment_from_spec(Experiment, base(tmp_path), where="spec")
     runs = [experiment.run().run_id for _ in range(2)]
 
     result = CliRunner().invoke(app, ["measure", str(tmp_path)], env={"COLUMNS": "120"})
 
-    lines = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
+    lines = {
+        line.split()[0]: line.split()
+        for line in result.stdout.splitlines()
+        if line.strip()
+    }
     assert 0 == result.exit_code, result.output
     for stage in ("generate", "parse", "score"):
         _, _, files, counted, _, _, count, newest = lines[stage]
@@ -34,11 +40,18 @@ def test_options_reach_the_filesystem(
 ) -> None:
     """Credentials come from the environment, or from `--option` as references to it."""
     url = f"s3://themis/{uuid4().hex}"
-    experiment_from_spec(Experiment, base(Path("unused")), where="spec").run(RunStore(url, s3_options))
-    by_option = [f"--option=endpoint_url={s3_options['endpoint_url']}", "--option=key=testing"]
+    experiment_from_spec(Experiment, base(Path("unused")), where="spec").run(
+        RunStore(url, s3_options)
+    )
+    by_option = [
+        f"--option=endpoint_url={s3_options['endpoint_url']}",
+        "--option=key=testing",
+    ]
     monkeypatch.setenv("STORE_SECRET", s3_options["secret"])
 
-    result = CliRunner().invoke(app, [command, url, *by_option, "--option=secret=${STORE_SECRET}"])
+    result = CliRunner().invoke(
+        app, [command, url, *by_option, "--option=secret=${STORE_SECRET}"]
+    )
 
     assert 0 == result.exit_code, result.output
 
@@ -54,7 +67,9 @@ def test_options_reach_the_filesystem(
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], expected: str) -> None:
-    """A store that is not there, a bad option or a literal credential is one line and exit code 2."""
+    """A store that is not there, a bad option or a literal credential is one line and
+    exit code 2.
+    """
     result = CliRunner().invoke(app, ["check", *arguments])
 
     assert 2 == result.exit_code, result.output

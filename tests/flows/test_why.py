@@ -1,4 +1,6 @@
-"""`python -m flows.why`: what it shows of a case, and how it refuses what it cannot explain."""
+"""`python -m flows.why`: what it shows of a case, and how it refuses what it cannot
+explain.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.why import app
-from tests.core.test_why import ran
+from tests.explain.test_why import ran
 from tests.test_edit_costs import base, case
 from themis_lib import RunResult, RunStore
 
@@ -26,8 +28,12 @@ def runs(tmp_path: Path) -> list[RunResult]:
     return [ran(store), ran(store, generation__prompt_spec__prefix="p")]
 
 
-def test_case_is_shown_through_every_stage(runs: list[RunResult], tmp_path: Path) -> None:
-    """Each stage in order: what changed, what each row read and gave, its key and its file."""
+def test_case_is_shown_through_every_stage(
+    runs: list[RunResult], tmp_path: Path
+) -> None:
+    """Each stage in order: what changed, what each row read and gave, its key and its
+    file.
+    """
     result = asked("last", "case-3", "--sample", "1", "--store", str(tmp_path))
 
     lines = result.stdout.splitlines()
@@ -48,8 +54,12 @@ def test_case_is_shown_through_every_stage(runs: list[RunResult], tmp_path: Path
     assert "  metric first  cached: run" in result.stdout
 
 
-def test_every_row_names_a_file_of_its_stage(runs: list[RunResult], tmp_path: Path) -> None:
-    """The folder stands beside the stage, the file beside the row; together they are there."""
+def test_every_row_names_a_file_of_its_stage(
+    runs: list[RunResult], tmp_path: Path
+) -> None:
+    """The folder stands beside the stage, the file beside the row; together they are
+    there.
+    """
     result = asked(runs[0].run_id[:-1], "case-3", "--store", str(tmp_path))
 
     files = []
@@ -72,17 +82,25 @@ def test_values_are_cut_and_cannot_steer_the_terminal(tmp_path: Path) -> None:
 
     shown = [line for line in result.stdout.splitlines() if "expected_output" in line]
     assert 2 == len(shown)
-    assert all(80 == len(line) and line.endswith("é…") and '= "\\x9b31mé' in line for line in shown)
+    assert all(
+        80 == len(line) and line.endswith("é…") and '= "\\x9b31mé' in line
+        for line in shown
+    )
 
 
 def test_refusals_are_one_line(runs: list[RunResult], tmp_path: Path) -> None:
-    """An unknown store, run, case or dataset, and a damaged record, are one line and exit code 2."""
+    """An unknown store, run, case or dataset, and a damaged record, are one line and
+    exit code 2.
+    """
     store = ["--store", str(tmp_path)]
     damaged = RunStore(str(tmp_path))
     damaged.replace("runs/20000101-000000-aaaaaa/manifest.json", b"{")
 
     for arguments, expected in [
-        (["last", "case-3", "--store", str(tmp_path / "none")], "has no rows and no runs"),
+        (
+            ["last", "case-3", "--store", str(tmp_path / "none")],
+            "has no rows and no runs",
+        ),
         (["cost", "case-3", *store], "did you mean 'costs'?"),
         (["last", "case-33", *store], "did you mean 'case-3'"),
         (["last", "case-3", "--dataset", "x", *store], "has no dataset 'x'"),

@@ -10,7 +10,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 
 T = TypeVar("T")
 #: Opens a page in a new window, acts on it, and returns what the act returned.
@@ -19,7 +23,9 @@ Visit = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def browser_thread() -> Iterator[tuple[ThreadPoolExecutor, Any]]:
-    """A browser, and the thread that it lives in: its event loop would be in the way of those of the tests."""
+    """A browser, and the thread that it lives in: its event loop would be in the way of
+    those of the tests.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium here")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -34,10 +40,14 @@ def browser_thread() -> Iterator[tuple[ThreadPoolExecutor, Any]]:
 
 @pytest.fixture
 def visit(browser_thread: tuple[ThreadPoolExecutor, Any], tmp_path: Path) -> Visit:
-    """Visit a page as a file, offline. Fails on anything in the console, and on any request but the page itself."""
+    """Visit a page as a file, offline. Fails on anything in the console, and on any
+    request but the page itself.
+    """
     thread, browser = browser_thread
 
-    def visit_page(html: str, act: Callable[[Any], T], *, complaints: int = 0, **context: Any) -> T:
+    def visit_page(
+        html: str, act: Callable[[Any], T], *, complaints: int = 0, **context: Any
+    ) -> T:
         path = tmp_path / "page.html"
         path.write_text(html, encoding="utf-8")
         return thread.submit(_visit, browser, path, act, complaints, context).result()
@@ -45,14 +55,22 @@ def visit(browser_thread: tuple[ThreadPoolExecutor, Any], tmp_path: Path) -> Vis
     return visit_page
 
 
-def _visit(browser: Any, path: Path, act: Callable[[Any], T], complaints: int, context: dict[str, Any]) -> T:
+def _visit(
+    browser: Any,
+    path: Path,
+    act: Callable[[Any], T],
+    complaints: int,
+    context: dict[str, Any],
+) -> T:
     window = browser.new_context(offline=True, **context)
     try:
         page = window.new_page()
         page.set_default_timeout(10_000)
         said: list[str] = []
         asked: list[str] = []
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on(
+            "console", lambda message: said.append(f"{message.type}: {message.text}")
+        )
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(path.as_uri())
@@ -66,7 +84,9 @@ def _visit(browser: Any, path: Path, act: Callable[[Any], T], complaints: int, c
 
 
 def names(page: Any, roles: set[str]) -> list[tuple[str, str]]:
-    """Role and name of every node of the accessibility tree that has one of these roles."""
+    """Role and name of every node of the accessibility tree that has one of these
+    roles.
+    """
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
     return [
@@ -76,4 +96,14 @@ def names(page: Any, roles: set[str]) -> list[tuple[str, str]]:
     ]
 
 
-CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "listbox", "option", "DisclosureTriangle", "region"}
+CONTROLS = {
+    "button",
+    "link",
+    "textbox",
+    "searchbox",
+    "combobox",
+    "listbox",
+    "option",
+    "DisclosureTriangle",
+    "region",
+}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from tests.comparison.runs import case, run_of, scored
+from tests.support.compared_runs import case, run_of, scored
 from themis_lib import InMemoryRunStore, compare
-from themis_lib.report.comparison_markdown import comparison_markdown, power_line, shown_flips
+from themis_lib.report.comparison_markdown import (
+    comparison_markdown,
+    power_line,
+    shown_flips,
+)
 
 
 def test_comparison_says_everything_in_order() -> None:
-    """Runs, differences, tests, power, what differs, unmatched cases and flips are there."""
+    """Runs, differences, tests, power, what differs, unmatched cases and flips are
+    there.
+    """
     store = InMemoryRunStore()
     before = [*scored([0] * 10, topic="x"), case("old", 1, topic="x")]
     after = [*scored([1] * 10, topic="x"), case("new", 1, topic="x")]
@@ -18,9 +24,13 @@ def test_comparison_says_everything_in_order() -> None:
 
     parts = [line for line in text.splitlines() if line.startswith("#")]
     assert [
-        "# stated: 2 better", "## Differences", "## Tests and power", "## What differs", "## Cases in one run only",
+        "# stated: 2 better",
+        "## Differences",
+        "## Tests and power",
+        "## What differs",
+        "## Cases in one run only",
         "## Flips",
-    ] == parts  # fmt: skip
+    ] == parts
     for expected in (
         f"| {candidate.run_id} | d | topic=x | m | 0.0000 | 1.0000 | +1.0000 |",
         "test: McNemar, exact; interval: bonett-price",
@@ -38,7 +48,9 @@ def test_model_output_and_names_are_text() -> None:
     store = InMemoryRunStore()
     cases = [case("<b>|`x`", 0)], [case("<b>|`x`", 1)]
 
-    text = comparison_markdown(compare(*(run_of(store, each, model="*<i>*") for each in cases)))
+    text = comparison_markdown(
+        compare(*(run_of(store, each, model="*<i>*") for each in cases))
+    )
 
     assert "&lt;b>\\|\\`x\\`" in text
     assert "<b>" not in text
@@ -52,13 +64,20 @@ def test_widest_flips_are_shown() -> None:
 
     flips = shown_flips(compare(run_of(store, before), run_of(store, after)))
 
-    assert ["q0", "q1", "q2", "q3", "q4", "q19", "q18", "q17", "q16", "q15"] == [flip.case_id for flip in flips]
+    assert ["q0", "q1", "q2", "q3", "q4", "q19", "q18", "q17", "q16", "q15"] == [
+        flip.case_id for flip in flips
+    ]
 
 
 def test_power_that_is_not_known_is_not_made_up() -> None:
     """Too few cases say so, and nothing of what they could show."""
     store = InMemoryRunStore()
 
-    (item,) = compare(run_of(store, scored([0, 1])), run_of(store, scored([1, 1]))).differences
+    (item,) = compare(
+        run_of(store, scored([0, 1])), run_of(store, scored([1, 1]))
+    ).differences
 
-    assert "d m: cannot tell; 2 case(s) like these do not say what they could show" == power_line(item)
+    assert (
+        "d m: cannot tell; 2 case(s) like these do not say what they could show"
+        == power_line(item)
+    )

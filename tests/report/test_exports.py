@@ -1,4 +1,6 @@
-"""Tables for other programs: every value comes back, and no character of a cell is taken for markup."""
+"""Tables for other programs: every value comes back, and no character of a cell is
+taken for markup.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,19 @@ from themis_lib.report.exports import csv_table, latex_table
 _TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
 
 
-@given(st.lists(st.tuples(_TEXT, st.floats(allow_nan=False), st.integers()), max_size=5))
+@given(
+    st.lists(st.tuples(_TEXT, st.floats(allow_nan=False), st.integers()), max_size=5)
+)
 def test_csv_keeps_every_value(rows: list[tuple[str, float, int]]) -> None:
-    """Whatever text a cell holds, and to the last digit of a number, a reader gets back what was written."""
+    """Whatever text a cell holds, and to the last digit of a number, a reader gets back
+    what was written.
+    """
     read = list(csv.reader(io.StringIO(csv_table(("a", "b", "c"), rows), newline="")))
 
     assert ["a", "b", "c"] == read[0]
-    assert rows == [(text, float(number), int(count)) for text, number, count in read[1:]]
+    assert rows == [
+        (text, float(number), int(count)) for text, number, count in read[1:]
+    ]
 
 
 def test_csv_leaves_a_missing_value_empty() -> None:
@@ -39,7 +47,9 @@ def test_csv_leaves_a_missing_value_empty() -> None:
     ],
 )
 def test_latex_cells_are_text(text: str, expected: str) -> None:
-    """A character that means something to LaTeX is escaped in headings, cells and the caption alike."""
+    """A character that means something to LaTeX is escaped in headings, cells and the
+    caption alike.
+    """
     lines = latex_table((text,), [(text,)], text).splitlines()
 
     assert rf"\caption{{{expected}}}" == lines[2]

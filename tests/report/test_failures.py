@@ -19,7 +19,9 @@ def refused(*inputs: str) -> RunResult:
 
 
 def test_rows_are_told_by_the_stage_that_failed() -> None:
-    """A row that the model refused is a failure of `generate`; later stages, which had nothing, do not repeat it."""
+    """A row that the model refused is a failure of `generate`; later stages, which had
+    nothing, do not repeat it.
+    """
     failures = failed_rows(refused("x1", "x2"), limit=10)
 
     assert 2 == failures.count

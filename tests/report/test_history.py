@@ -10,38 +10,69 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.conftest import OpenStore, open_store  # noqa: F401 - a fixture
-from tests.core.test_why import ran
+from tests.explain.test_why import ran
+from tests.support.stores import OpenStore
 from tests.test_edit_costs import base
 from themis_lib import InMemoryRunStore, InputError, RunResult, RunStatus, SummaryRow
-from themis_lib.report.history import PastRun, Series, past_runs, series_of, ticks_over, unreadable_runs
+from themis_lib.report.history import (
+    PastRun,
+    Series,
+    past_runs,
+    series_of,
+    ticks_over,
+    unreadable_runs,
+)
 
 
-def row(mean: float | None, low: float | None = None, high: float | None = None, *, metric_id: str = "m") -> SummaryRow:
+def row(
+    mean: float | None,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    metric_id: str = "m",
+) -> SummaryRow:
     return SummaryRow(
-        dataset_id="d", slice="all", metric_id=metric_id, n=10, errors=0, mean=mean, standard_error=None, low=low,
-        high=high, interval_method=None,
-    )  # fmt: skip
+        dataset_id="d",
+        slice="all",
+        metric_id=metric_id,
+        n=10,
+        errors=0,
+        mean=mean,
+        standard_error=None,
+        low=low,
+        high=high,
+        interval_method=None,
+    )
 
 
 def series(*rows: SummaryRow, changed: tuple[int, ...] = ()) -> Series:
-    """A series of made-up scores, a run a day; the settings of the runs at some places differ from the run before."""
+    """A series of made-up scores, a run a day; the settings of the runs at some places
+    differ from the run before.
+    """
     manifest = ran(InMemoryRunStore()).manifest
     began = datetime(2026, 1, 1, tzinfo=UTC)
     runs = [
         PastRun(
             manifest.model_copy(
-                update={"run_id": f"run-{at}", "started_at": (began + timedelta(days=at)).isoformat(), "name": "e"}
+                update={
+                    "run_id": f"run-{at}",
+                    "started_at": (began + timedelta(days=at)).isoformat(),
+                    "name": "e",
+                }
             ),
-            (scored,), f"run-{at - 1}" if at else None, ("model: 1 → 2",) if at in changed else (),
+            (scored,),
+            f"run-{at - 1}" if at else None,
+            ("model: 1 → 2",) if at in changed else (),
         )
         for at, scored in enumerate(rows)
-    ]  # fmt: skip
+    ]
     return Series("e", "m", "d", tuple(zip(runs, rows, strict=True)))
 
 
-def test_runs_are_listed_in_order_with_what_changed(open_store: OpenStore) -> None:  # noqa: F811
-    """On every store: oldest first, with the scores and what differs from the experiment's run before."""
+def test_runs_are_listed_in_order_with_what_changed(open_store: OpenStore) -> None:
+    """On every store: oldest first, with the scores and what differs from the
+    experiment's run before.
+    """
     store = open_store()
     first = ran(store)
     other = ran(store, name="other")
@@ -50,7 +81,9 @@ def test_runs_are_listed_in_order_with_what_changed(open_store: OpenStore) -> No
 
     runs = past_runs(open_store())
 
-    assert [run.run_id for run in (first, other, changed, same)] == [run.manifest.run_id for run in runs]
+    assert [run.run_id for run in (first, other, changed, same)] == [
+        run.manifest.run_id for run in runs
+    ]
     assert [None, None, first.run_id, changed.run_id] == [run.before for run in runs]
     expected = ("seeds[1]: 12 → 13", 'generate.prompt_spec.prefix: null → "p"')
     assert [(), (), expected, ()] == [run.changes for run in runs]
@@ -68,10 +101,14 @@ def test_filters_keep_what_changed_since_the_run_before() -> None:
 
     runs = past_runs(store, name="costs", status=RunStatus.COMPLETED, since=since)
 
-    assert [(last.run_id, cut.run_id)] == [(run.manifest.run_id, run.before) for run in runs]
+    assert [(last.run_id, cut.run_id)] == [
+        (run.manifest.run_id, run.before) for run in runs
+    ]
     assert ('score[first].metric.fingerprint: "2.0" → "1.0"',) == runs[0].changes
     assert [] == past_runs(store, status=RunStatus.FAILED)
-    with pytest.raises(InputError, match=r"has no run of an experiment 'cost'; did you mean 'costs'\?"):
+    with pytest.raises(
+        InputError, match=r"has no run of an experiment 'cost'; did you mean 'costs'\?"
+    ):
         past_runs(store, name="cost")
 
 
@@ -85,7 +122,9 @@ def test_scores_are_those_over_all_cases() -> None:
 
 
 def test_damage_is_no_obstacle() -> None:
-    """A run whose summary cannot be read has no scores; one whose record cannot be read is named."""
+    """A run whose summary cannot be read has no scores; one whose record cannot be read
+    is named.
+    """
     store = InMemoryRunStore()
     first, second = ran(store), ran(store)
     store.replace(f"runs/{first.run_id}/summary.parquet", b"PAR1")
@@ -108,29 +147,44 @@ def test_series_are_one_for_each_dataset() -> None:
 
     found = series_of(past_runs(store), "first")
 
-    assert [("numbers", 2), ("others", 1)] == [(one.dataset_id, len(one.points)) for one in found]
+    assert [("numbers", 2), ("others", 1)] == [
+        (one.dataset_id, len(one.points)) for one in found
+    ]
     assert both.run_id == found[1].points[0][0].manifest.run_id
 
 
 def test_series_of_several_experiments_are_refused() -> None:
-    """A metric that nobody has, or that two experiments have, is one error that names what there is."""
+    """A metric that nobody has, or that two experiments have, is one error that names
+    what there is.
+    """
     store = InMemoryRunStore()
     ran(store)
     ran(store, name="other")
 
-    with pytest.raises(InputError, match=r"none of 2 run\(s\) has a metric 'fist'; did you mean 'first'"):
+    with pytest.raises(
+        InputError,
+        match=r"none of 2 run\(s\) has a metric 'fist'; did you mean 'first'",
+    ):
         series_of(past_runs(store), "fist")
-    with pytest.raises(InputError, match=r"2 experiments have a metric 'first' \(costs, other\); give --name"):
+    with pytest.raises(
+        InputError,
+        match=r"2 experiments have a metric 'first' \(costs, other\); give --name",
+    ):
         series_of(past_runs(store), "first")
     assert 1 == len(series_of(past_runs(store, name="other"), "first"))
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=5), st.integers(3, 8))
 def test_ticks_enclose_all_values(values: list[float], most: int) -> None:
-    """Ticks are evenly spaced, at most as many as asked for, and no value lies beyond them."""
+    """Ticks are evenly spaced, at most as many as asked for, and no value lies beyond
+    them.
+    """
     ticks = ticks_over([row(value) for value in values], most=most)
 
-    steps = {round((after - before) / (ticks[1] - ticks[0]), 6) for before, after in pairwise(ticks)}
+    steps = {
+        round((after - before) / (ticks[1] - ticks[0]), 6)
+        for before, after in pairwise(ticks)
+    }
     slack = 1e-6 * (ticks[-1] - ticks[0])
     assert 2 <= len(ticks) <= most
     assert {1.0} == steps

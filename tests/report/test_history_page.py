@@ -1,4 +1,6 @@
-"""The page of an experiment's runs: self-contained, the same bytes for the same runs, and nothing in it runs."""
+"""The page of an experiment's runs: self-contained, the same bytes for the same runs,
+and nothing in it runs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.test_why import ran
+from tests.explain.test_why import ran
 from tests.report.test_history import row, series
 from themis_lib import InMemoryRunStore, InputError
 from themis_lib.report.history import PastRun, past_runs
@@ -18,18 +20,25 @@ CHROMIUM = shutil.which("chromium")
 
 def made(count: int) -> list[PastRun]:
     """Runs whose mean rises from 0.5, and every third of which has other settings."""
-    rows = [row(0.5 + at / 1000, 0.45 + at / 1000, 0.55 + at / 1000) for at in range(count)]
+    rows = [
+        row(0.5 + at / 1000, 0.45 + at / 1000, 0.55 + at / 1000) for at in range(count)
+    ]
     return [run for run, _ in series(*rows, changed=tuple(range(3, count, 3))).points]
 
 
 def test_page_has_a_plot_for_each_metric() -> None:
-    """Without a metric all are drawn; with one, that one, and only runs of its experiment are listed."""
+    """Without a metric all are drawn; with one, that one, and only runs of its
+    experiment are listed.
+    """
     store = InMemoryRunStore()
     ran(store, evaluation__metrics__0__id="a")
     ran(store, evaluation__metrics__0__id="b")
     ran(store, name="other", evaluation__metrics__0__id="c")
 
-    both, one = history_html(past_runs(store, name="costs")), history_html(past_runs(store), "c")
+    both, one = (
+        history_html(past_runs(store, name="costs")),
+        history_html(past_runs(store), "c"),
+    )
 
     assert [True, True] == [f"{name} over 1 run:" in both for name in ("a", "b")]
     assert "<h1>other</h1>" in one
@@ -45,7 +54,11 @@ def test_text_is_escaped() -> None:
     """What a prompt or a name says is text on the page."""
     store = InMemoryRunStore()
     ran(store, name="<script>alert(1)</script>")
-    ran(store, name="<script>alert(1)</script>", generation__prompt_spec__prefix="<img src=x>")
+    ran(
+        store,
+        name="<script>alert(1)</script>",
+        generation__prompt_spec__prefix="<img src=x>",
+    )
 
     page = history_html(past_runs(store))
 
@@ -56,7 +69,9 @@ def test_text_is_escaped() -> None:
 
 
 def test_runs_without_scores_have_a_page() -> None:
-    """Runs that came to no summary are listed, and the page says that there is nothing to draw."""
+    """Runs that came to no summary are listed, and the page says that there is nothing
+    to draw.
+    """
     store = InMemoryRunStore()
     result = ran(store)
     store.remove(f"runs/{result.run_id}/summary.parquet")
@@ -78,18 +93,27 @@ def test_nothing_to_draw_is_refused() -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 @pytest.mark.parametrize(
-    "count", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 100]
+    "count",
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(2, marks=pytest.mark.slow),
+        100,
+    ],
 )
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
 def test_page_in_a_browser(count: int, width: int, scheme: str, tmp_path: Path) -> None:
-    """A dot for each run inside the plot, a name for the picture, no message, and nothing wider than the screen."""
+    """A dot for each run inside the plot, a name for the picture, no message, and
+    nothing wider than the screen.
+    """
     api = pytest.importorskip("playwright.sync_api")
     file = tmp_path / "history.html"
     file.write_text(history_html(made(count)), encoding="utf-8")
     messages: list[str] = []
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(file.as_uri())
@@ -102,4 +126,6 @@ def test_page_in_a_browser(count: int, width: int, scheme: str, tmp_path: Path) 
     assert ([], count, width) == (messages, len(dots), scrolled)
     for box in boxes:
         assert frame["x"] <= box["x"] + box["width"] / 2 <= frame["x"] + frame["width"]
-        assert frame["y"] <= box["y"] + box["height"] / 2 <= frame["y"] + frame["height"]
+        assert (
+            frame["y"] <= box["y"] + box["height"] / 2 <= frame["y"] + frame["height"]
+        )

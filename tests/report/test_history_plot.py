@@ -1,4 +1,6 @@
-"""A metric over runs, drawn with characters: the same picture for one run, two, and more than there are columns."""
+"""A metric over runs, drawn with characters: the same picture for one run, two, and
+more than there are columns.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def test_numbers_of_any_size_are_told_apart() -> None:
     assert ["0.000030", "0.000025", "0.000020", "0.000015", "0.000010"] == [
         line.split()[0] for line in small if "┤" in line
     ]
-    assert ["1235000", "1234750", "1234500", "1234250", "1234000"] == [line.split()[0] for line in large if "┤" in line]
+    assert ["1235000", "1234750", "1234500", "1234250", "1234000"] == [
+        line.split()[0] for line in large if "┤" in line
+    ]
 
 
 def test_a_window_narrower_than_the_axis_shows_the_axis() -> None:
@@ -52,11 +56,17 @@ def test_a_window_narrower_than_the_axis_shows_the_axis() -> None:
 
 
 def test_two_runs_stand_side_by_side() -> None:
-    """Older to the left, with an arrow below the run whose settings differ, and both dates."""
+    """Older to the left, with an arrow below the run whose settings differ, and both
+    dates.
+    """
     lines = history_plot(series(row(0.0), row(1.0), changed=(1,)), width=80)
 
     assert ("1.00 ┤       ●", "0.00 ┤ ●") == (lines[0], lines[-4])
-    assert ["     └─────────", "             ↑", "      2026-01-01 2026-01-02"] == lines[-3:]
+    assert [
+        "     └─────────",
+        "             ↑",
+        "      2026-01-01 2026-01-02",
+    ] == lines[-3:]
 
 
 def test_a_run_without_a_mean_leaves_a_gap() -> None:
@@ -69,7 +79,9 @@ def test_a_run_without_a_mean_leaves_a_gap() -> None:
 @settings(max_examples=30)
 @given(st.integers(1, 200), st.integers(40, 120))
 def test_plot_fits_its_width(count: int, width: int) -> None:
-    """No line is wider than the terminal, and the plot is at most sixteen lines, however many runs there are."""
+    """No line is wider than the terminal, and the plot is at most sixteen lines,
+    however many runs there are.
+    """
     lines = history_plot(Series("e", "m", "d", MADE.points[:count]), width=width)
 
     assert max(map(len, lines)) <= width
@@ -77,12 +89,17 @@ def test_plot_fits_its_width(count: int, width: int) -> None:
 
 
 def test_runs_share_columns_where_there_are_too_many() -> None:
-    """Every run's mean is drawn: the highest and the lowest are there, at their ends of the plot."""
+    """Every run's mean is drawn: the highest and the lowest are there, at their ends of
+    the plot.
+    """
     rows = [row(0.5)] * 200
     rows[10], rows[190] = row(0.0), row(1.0)
 
     lines = history_plot(series(*rows), width=60)
 
-    highest, lowest = lines[0].index("●"), next(line for line in lines if line.startswith("0.0")).index("●")
+    highest, lowest = (
+        lines[0].index("●"),
+        next(line for line in lines if line.startswith("0.0")).index("●"),
+    )
     assert lowest < 10
     assert 50 < highest < 60

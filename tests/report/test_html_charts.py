@@ -24,7 +24,9 @@ def test_an_axis_holds_its_values(values: list[float]) -> None:
 
 @given(st.lists(FINITE))
 def test_zero_is_in_the_middle_of_differences(values: list[float]) -> None:
-    """An axis of differences reaches as far to the left as to the right, and has a tick at zero."""
+    """An axis of differences reaches as far to the left as to the right, and has a tick
+    at zero.
+    """
     axis = axis_over(values, around=0.0)
 
     assert 50.0 == axis.at(0.0)

@@ -7,24 +7,42 @@ from typing import Any
 import pytest
 
 from tests.report.conftest import CONTROLS, Visit, names
-from tests.report.runs import HOSTILE, run
+from tests.support.reported_runs import HOSTILE, run
 from themis_lib import Case, Dataset, RunResult
-from themis_lib.comparison.models import Comparison, Difference, Flip, RunSide, Unmatched
+from themis_lib.comparison.models import (
+    Comparison,
+    Difference,
+    Flip,
+    RunSide,
+    Unmatched,
+)
 from themis_lib.report.html_comparison import comparison_html, run_labels
 
 CASES = [
     Case(case_id="up", input="one", expected_output="!one", metadata={"kind": "a"}),
-    Case(case_id="down", input=HOSTILE, expected_output=HOSTILE, metadata={"kind": "b"}),
+    Case(
+        case_id="down", input=HOSTILE, expected_output=HOSTILE, metadata={"kind": "b"}
+    ),
     Case(case_id="tied", input="three", expected_output="3", metadata={"kind": "b"}),
 ]
 
 
 def side(result: RunResult) -> RunSide:
     return RunSide(
-        run_id=result.run_id, name=result.manifest.name, status=result.status.value, location=result.location,
-        started_at=result.manifest.started_at, cases=3, cost=1.5, cost_paid=0.5, input_tokens=21, output_tokens=9,
-        latency_mean_s=0.25, latency_p50_s=0.2, latency_p95_s=0.9,
-    )  # fmt: skip
+        run_id=result.run_id,
+        name=result.manifest.name,
+        status=result.status.value,
+        location=result.location,
+        started_at=result.manifest.started_at,
+        cases=3,
+        cost=1.5,
+        cost_paid=0.5,
+        input_tokens=21,
+        output_tokens=9,
+        latency_mean_s=0.25,
+        latency_p50_s=0.2,
+        latency_p95_s=0.9,
+    )
 
 
 def compared(**changes: Any) -> tuple[Comparison, list[RunResult]]:
@@ -32,23 +50,63 @@ def compared(**changes: Any) -> tuple[Comparison, list[RunResult]]:
     metrics = [{"use": "builtin/exact_match", "id": "exact"}]
     baseline = run(Dataset(dataset_id="d", cases=CASES), metrics=metrics, name="echo")
     renamed = [CASES[1].model_copy(update={"case_id": "renamed"}), CASES[2], CASES[0]]
-    candidate = run(Dataset(dataset_id="d", cases=renamed), metrics=metrics, prefix="!", name="louder")
+    candidate = run(
+        Dataset(dataset_id="d", cases=renamed),
+        metrics=metrics,
+        prefix="!",
+        name="louder",
+    )
     ids = {"run_id": candidate.run_id, "dataset_id": "d", "metric_id": "exact"}
     difference = Difference(
-        **ids, slice="all", n=3, baseline_errors=0, candidate_errors=1, baseline_mean=1 / 3, candidate_mean=1 / 3,
-        difference=0.0, standard_error=0.2, low=-0.4, high=0.4, interval_method="t", test="exact McNemar", p_value=1.0,
-        p_adjusted=1.0, improved=1, worsened=1, tied=1, verdict="cannot tell", detectable=0.617, delta=0.05,
+        **ids,
+        slice="all",
+        n=3,
+        baseline_errors=0,
+        candidate_errors=1,
+        baseline_mean=1 / 3,
+        candidate_mean=1 / 3,
+        difference=0.0,
+        standard_error=0.2,
+        low=-0.4,
+        high=0.4,
+        interval_method="t",
+        test="exact McNemar",
+        p_value=1.0,
+        p_adjusted=1.0,
+        improved=1,
+        worsened=1,
+        tied=1,
+        verdict="cannot tell",
+        detectable=0.617,
+        delta=0.05,
         cases_needed=1234,
-    )  # fmt: skip
+    )
     comparison = Comparison(
         runs=[side(baseline), side(candidate)],
         differences=[difference],
         flips=[
-            Flip(**ids, case_id="up", candidate_case_id="up", baseline_score=0.0, candidate_score=1.0),
-            Flip(**ids, case_id="down", candidate_case_id="renamed", baseline_score=1.0, candidate_score=0.0),
+            Flip(
+                **ids,
+                case_id="up",
+                candidate_case_id="up",
+                baseline_score=0.0,
+                candidate_score=1.0,
+            ),
+            Flip(
+                **ids,
+                case_id="down",
+                candidate_case_id="renamed",
+                baseline_score=1.0,
+                candidate_score=0.0,
+            ),
         ],
         unmatched=[
-            Unmatched(run_id=candidate.run_id, dataset_id="d", only_in_baseline=["lost-1"], only_in_candidate=[])
+            Unmatched(
+                run_id=candidate.run_id,
+                dataset_id="d",
+                only_in_baseline=["lost-1"],
+                only_in_candidate=[],
+            )
         ],
         identity={candidate.run_id: [f'generator.fingerprint: "" → "{HOSTILE}"']},
     )
@@ -56,14 +114,24 @@ def compared(**changes: Any) -> tuple[Comparison, list[RunResult]]:
 
 
 def test_what_differs_and_how_surely(visit: Visit) -> None:
-    """Difference, interval, verdict, power, both sides, what changed and what was not matched are all there."""
+    """Difference, interval, verdict, power, both sides, what changed and what was not
+    matched are all there.
+    """
     text = visit(comparison_html(*compared()), lambda page: page.text_content("body"))
 
     for expected in (
-        "cannot tell", "−0.400 to +0.400", "0.333 → 0.333", "exact McNemar", "$1.50", "900 ms", "lost-1", HOSTILE,
-        "smallest difference likely to show (80 of 100 times) is 0.617", "Only in echo: 1",
+        "cannot tell",
+        "−0.400 to +0.400",
+        "0.333 → 0.333",
+        "exact McNemar",
+        "$1.50",
+        "900 ms",
+        "lost-1",
+        HOSTILE,
+        "smallest difference likely to show (80 of 100 times) is 0.617",
+        "Only in echo: 1",
         "A difference of 0.050 would take 1,234 cases",
-    ):  # fmt: skip
+    ):
         assert expected in " ".join(text.split())
 
 
@@ -71,22 +139,32 @@ def test_numbers_read_as_text(visit: Visit) -> None:
     """One difference is not "all 1 differences", and a bound of p has no equals sign."""
     comparison, runs = compared()
     sure = comparison.model_copy(
-        update={"differences": [comparison.differences[0].model_copy(update={"p_value": 1e-9})]}
+        update={
+            "differences": [
+                comparison.differences[0].model_copy(update={"p_value": 1e-9})
+            ]
+        }
     )
 
-    text = visit(comparison_html(sure, runs), lambda page: page.inner_text("#differences"))
+    text = visit(
+        comparison_html(sure, runs), lambda page: page.inner_text("#differences")
+    )
 
     assert "correction over the one difference of this comparison" in text
     assert "exact McNemar, p < 0.001 before" in text
 
 
 def test_flips_are_side_by_side(visit: Visit) -> None:
-    """A flip shows both outputs beside each other, also where the case has another name and place in the candidate."""
+    """A flip shows both outputs beside each other, also where the case has another name
+    and place in the candidate.
+    """
 
     def act(page: Any) -> list[Any]:
         page.select_option("#filter-direction", label="worsened")
         found = page.locator("[role=option]").all_text_contents()
-        outputs = page.locator(".column section:has(> h4:text-is('Output')) pre").all_text_contents()
+        outputs = page.locator(
+            ".column section:has(> h4:text-is('Output')) pre"
+        ).all_text_contents()
         return [found, outputs, page.text_content(".detail"), page.title()]
 
     found, outputs, text, title = visit(comparison_html(*compared()), act)
@@ -122,14 +200,18 @@ def test_nothing_is_wider_than_the_window(visit: Visit, width: int) -> None:
     """The page does not scroll sideways."""
     act = lambda page: page.evaluate("document.documentElement.scrollWidth")  # noqa: E731
 
-    assert width == visit(comparison_html(*compared()), act, viewport={"width": width, "height": 800})
+    assert width == visit(
+        comparison_html(*compared()), act, viewport={"width": width, "height": 800}
+    )
 
 
 def test_runs_that_agree_have_a_page(visit: Visit) -> None:
     """Without flips, differences or changes each part says that there is nothing."""
     comparison, runs = compared(flips=[], differences=[], unmatched=[], identity={})
 
-    text = visit(comparison_html(comparison, runs), lambda page: page.inner_text("body"))
+    text = visit(
+        comparison_html(comparison, runs), lambda page: page.inner_text("body")
+    )
 
     for expected in (
         "No case has another score",
@@ -141,27 +223,45 @@ def test_runs_that_agree_have_a_page(visit: Visit) -> None:
 
 
 def test_several_candidates_are_told_apart(visit: Visit) -> None:
-    """With more than one candidate every difference and flip names its run, and flips can be narrowed to one."""
+    """With more than one candidate every difference and flip names its run, and flips
+    can be narrowed to one.
+    """
     comparison, runs = compared()
     other = run(
-        Dataset(dataset_id="d", cases=CASES), metrics=[{"use": "builtin/exact_match", "id": "exact"}], prefix="?"
+        Dataset(dataset_id="d", cases=CASES),
+        metrics=[{"use": "builtin/exact_match", "id": "exact"}],
+        prefix="?",
     )
     theirs = {"run_id": other.run_id}
     several = comparison.model_copy(
         update={
-            "runs": [*comparison.runs, side(other).model_copy(update={"name": "asking"})],
-            "differences": [*comparison.differences, comparison.differences[0].model_copy(update=theirs)],
+            "runs": [
+                *comparison.runs,
+                side(other).model_copy(update={"name": "asking"}),
+            ],
+            "differences": [
+                *comparison.differences,
+                comparison.differences[0].model_copy(update=theirs),
+            ],
             "flips": [
                 *comparison.flips,
-                comparison.flips[1].model_copy(update={**theirs, "candidate_case_id": "down"}),
+                comparison.flips[1].model_copy(
+                    update={**theirs, "candidate_case_id": "down"}
+                ),
             ],
         }
     )
 
     def act(page: Any) -> list[Any]:
         page.select_option("#filter-run", label="asking")
-        outputs = page.locator(".column section:has(> h4:text-is('Output')) pre").all_text_contents()
-        return [page.text_content(".found"), outputs, page.locator("#differences tbody th").all_text_contents()]
+        outputs = page.locator(
+            ".column section:has(> h4:text-is('Output')) pre"
+        ).all_text_contents()
+        return [
+            page.text_content(".found"),
+            outputs,
+            page.locator("#differences tbody th").all_text_contents(),
+        ]
 
     found, outputs, differences = visit(comparison_html(several, [*runs, other]), act)
 
@@ -182,7 +282,9 @@ def test_runs_are_told_apart() -> None:
     """Runs of one experiment bear the end of their ids."""
     comparison, _ = compared()
     first, second = comparison.runs
-    twin = second.model_copy(update={"name": first.name, "run_id": "20260101-000000-abcdef"})
+    twin = second.model_copy(
+        update={"name": first.name, "run_id": "20260101-000000-abcdef"}
+    )
 
     assert ["echo", "louder"] == list(run_labels([first, second]).values())
     assert "echo abcdef" == run_labels([first, twin])[twin.run_id]

@@ -8,49 +8,90 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from themis_lib import ConfigError
-from themis_lib.core.manifest import GateOutcome, GateRecord
 from themis_lib.report.junit import check_junit, junit_xml
+from themis_lib.runs.manifest import GateOutcome, GateRecord
 
 
-def record(outcome: str, gate: str = "m >= 0.8", reason: str = "because", slice_name: str = "all") -> GateRecord:
+def record(
+    outcome: str,
+    gate: str = "m >= 0.8",
+    reason: str = "because",
+    slice_name: str = "all",
+) -> GateRecord:
     return GateRecord(
-        gate=gate, metric_id="m", dataset_id="d", slice=slice_name, outcome=GateOutcome(outcome), estimate=0.5, low=0.4,
-        high=0.6, reason=reason,
-    )  # fmt: skip
+        gate=gate,
+        metric_id="m",
+        dataset_id="d",
+        slice=slice_name,
+        outcome=GateOutcome(outcome),
+        estimate=0.5,
+        low=0.4,
+        high=0.6,
+        reason=reason,
+    )
 
 
 def test_outcomes_are_test_cases() -> None:
-    """A gate that passed is a test that passed, one that failed a failure, one that cannot tell an error."""
-    (suite,) = ET.fromstring(junit_xml({"nightly": [record("pass"), record("fail"), record("underpowered")]}))
+    """A gate that passed is a test that passed, one that failed a failure, one that
+    cannot tell an error.
+    """
+    (suite,) = ET.fromstring(
+        junit_xml({"nightly": [record("pass"), record("fail"), record("underpowered")]})
+    )
 
-    assert {"name": "nightly", "tests": "3", "failures": "1", "errors": "1"} == suite.attrib
-    assert [["system-out"], ["failure"], ["error"]] == [[child.tag for child in case] for case in suite]
-    assert [("d", "m >= 0.8")] * 3 == [(case.get("classname"), case.get("name")) for case in suite]
+    assert {
+        "name": "nightly",
+        "tests": "3",
+        "failures": "1",
+        "errors": "1",
+    } == suite.attrib
+    assert [["system-out"], ["failure"], ["error"]] == [
+        [child.tag for child in case] for case in suite
+    ]
+    assert [("d", "m >= 0.8")] * 3 == [
+        (case.get("classname"), case.get("name")) for case in suite
+    ]
     assert ["because"] * 2 == [case[0].get("message") for case in suite[1:]]
 
 
 def test_each_run_is_a_suite() -> None:
     """The gates of several runs stay apart under the runs' names."""
-    suites = ET.fromstring(junit_xml({"one": [record("pass")], "two": [record("fail"), record("pass")]}))
+    suites = ET.fromstring(
+        junit_xml({"one": [record("pass")], "two": [record("fail"), record("pass")]})
+    )
 
-    assert [("one", "0"), ("two", "1")] == [(suite.get("name"), suite.get("failures")) for suite in suites]
+    assert [("one", "0"), ("two", "1")] == [
+        (suite.get("name"), suite.get("failures")) for suite in suites
+    ]
 
 
 def test_any_text_is_well_formed() -> None:
-    """Signs of XML, and characters that it does not have, come back as text or as the replacement character."""
+    """Signs of XML, and characters that it does not have, come back as text or as the
+    replacement character.
+    """
     text = 'a < b & "c" \x00\x1b\ud800 Größe 🙂'
 
-    suite = ET.fromstring(junit_xml({text: [record("fail", gate=text, reason=text, slice_name=text)]}))[0]
+    suite = ET.fromstring(
+        junit_xml({text: [record("fail", gate=text, reason=text, slice_name=text)]})
+    )[0]
 
     expected = 'a < b & "c" \ufffd\ufffd\ufffd Größe 🙂'
     assert [expected, f"d {expected}", expected] == [
-        suite.get("name"), suite[0].get("classname"), suite[0][0].get("message"),
-    ]  # fmt: skip
+        suite.get("name"),
+        suite[0].get("classname"),
+        suite[0][0].get("message"),
+    ]
 
 
 def test_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
-    """A folder that is not there, a folder in place of a file, or no gates: found before anything runs."""
-    for file, gates in ((tmp_path / "no/where.xml", ["m > 0"]), (tmp_path, ["m > 0"]), (tmp_path / "gates.xml", [])):
+    """A folder that is not there, a folder in place of a file, or no gates: found
+    before anything runs.
+    """
+    for file, gates in (
+        (tmp_path / "no/where.xml", ["m > 0"]),
+        (tmp_path, ["m > 0"]),
+        (tmp_path / "gates.xml", []),
+    ):
         with pytest.raises(ConfigError, match="--junit"):
             check_junit(file, gates)
 

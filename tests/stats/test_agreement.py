@@ -15,24 +15,37 @@ from themis_lib.stats.agreement import Agreement, cohens_kappa
 def test_published_values() -> None:
     """The example of Fleiss, Cohen and Everitt 1969: 200 cases in three categories."""
     shares = [[0.53, 0.05, 0.02], [0.11, 0.14, 0.05], [0.01, 0.06, 0.03]]
-    counts = {(str(row), str(column)): round(200 * shares[row][column]) for row in range(3) for column in range(3)}
+    counts = {
+        (str(row), str(column)): round(200 * shares[row][column])
+        for row in range(3)
+        for column in range(3)
+    }
 
     agreement = cohens_kappa(counts)
 
     assert (200, 0.7) == (agreement.n, pytest.approx(agreement.observed))
     assert 0.429 == pytest.approx(agreement.kappa, abs=5e-4)
-    assert math.sqrt(0.002885) * 1.96 == pytest.approx(agreement.kappa - agreement.low, abs=5e-4)
+    assert math.sqrt(0.002885) * 1.96 == pytest.approx(
+        agreement.kappa - agreement.low, abs=5e-4
+    )
 
 
 tables = st.tuples(*[st.integers(min_value=1, max_value=50)] * 4)
 
 
 @given(tables)
-def test_kappa_and_interval_are_those_of_statsmodels(table: tuple[int, int, int, int]) -> None:
+def test_kappa_and_interval_are_those_of_statsmodels(
+    table: tuple[int, int, int, int],
+) -> None:
     """The interval is cut where kappa cannot be."""
-    (yes, one, other, no), expected = table, kappa_of([[table[0], table[1]], [table[2], table[3]]])
+    (yes, one, other, no), expected = (
+        table,
+        kappa_of([[table[0], table[1]], [table[2], table[3]]]),
+    )
 
-    agreement = cohens_kappa({("1", "1"): yes, ("1", "0"): one, ("0", "1"): other, ("0", "0"): no})
+    agreement = cohens_kappa(
+        {("1", "1"): yes, ("1", "0"): one, ("0", "1"): other, ("0", "0"): no}
+    )
 
     assert expected.kappa == pytest.approx(agreement.kappa)
     assert (yes + no) / sum(table) == pytest.approx(agreement.observed)
@@ -45,8 +58,12 @@ def test_raters_and_categories_have_no_order(table: tuple[int, int, int, int]) -
     """Swapping the raters, or renaming the categories, changes nothing."""
     yes, one, other, no = table
 
-    agreement = cohens_kappa({("a", "a"): yes, ("a", "b"): one, ("b", "a"): other, ("b", "b"): no})
-    swapped = cohens_kappa({("y", "y"): yes, ("x", "y"): one, ("y", "x"): other, ("x", "x"): no})
+    agreement = cohens_kappa(
+        {("a", "a"): yes, ("a", "b"): one, ("b", "a"): other, ("b", "b"): no}
+    )
+    swapped = cohens_kappa(
+        {("y", "y"): yes, ("x", "y"): one, ("y", "x"): other, ("x", "x"): no}
+    )
 
     assert agreement.kappa == pytest.approx(swapped.kappa)
     assert (agreement.low, agreement.high) == pytest.approx((swapped.low, swapped.high))
@@ -61,8 +78,16 @@ def test_raters_and_categories_have_no_order(table: tuple[int, int, int, int]) -
         ({("1", "1"): 4, ("1", "0"): 4}, Agreement(8, 0.5, 0.0, None, None)),
         ({("1", "0"): 5}, Agreement(5, 0.0, 0.0, None, None)),
     ],
-    ids=["no cases", "one category", "never differ", "one rater constant", "always differ"],
+    ids=[
+        "no cases",
+        "one category",
+        "never differ",
+        "one rater constant",
+        "always differ",
+    ],
 )
-def test_what_the_cases_cannot_say_is_null(counts: dict[tuple[str, str], int], expected: Agreement) -> None:
+def test_what_the_cases_cannot_say_is_null(
+    counts: dict[tuple[str, str], int], expected: Agreement
+) -> None:
     """No kappa without two categories, and no interval without any variance."""
     assert expected == cohens_kappa(counts)

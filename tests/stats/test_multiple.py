@@ -17,7 +17,9 @@ def test_holm_is_as_published() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_is_its_definition(p_values: list[float]) -> None:
-    """Each p-value, times how many are not below it, and never less than one before it; at most 1."""
+    """Each p-value, times how many are not below it, and never less than one before it;
+    at most 1.
+    """
     order = np.argsort(p_values, kind="stable")
     scaled = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
     expected = np.empty(len(p_values))

@@ -27,17 +27,27 @@ from themis_lib.steadytext.cache import TextCache, text_cache
 pytest.importorskip("diskcache")
 
 DAY_S = 86_400
-ENTRY = {"tokens": [1, 2, 3], "text": "naïve 🙂", "logprobs": [-0.1, -1e-300, float("-inf")]}
+ENTRY = {
+    "tokens": [1, 2, 3],
+    "text": "naïve 🙂",
+    "logprobs": [-0.1, -1e-300, float("-inf")],
+}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
 
 def noise(size: int, seed: int = 0) -> dict[str, Any]:
     """An entry of about this many bytes that does not compress."""
-    return {"text": random.Random(seed).randbytes(size // 2).hex()[: size // 2], "seed": seed, "pad": _pad(size, seed)}
+    return {
+        "text": random.Random(seed).randbytes(size // 2).hex()[: size // 2],
+        "seed": seed,
+        "pad": _pad(size, seed),
+    }
 
 
 def _pad(size: int, seed: int) -> list[float]:
@@ -55,11 +65,15 @@ def cache(tmp_path: Path) -> Iterator[TextCache]:
 @contextlib.contextmanager
 def database(cache: TextCache) -> Iterator[sqlite3.Connection]:
     """The cache's database as another program sees it."""
-    with contextlib.closing(sqlite3.connect(cache.folder / "cache.db", isolation_level=None)) as connection:
+    with contextlib.closing(
+        sqlite3.connect(cache.folder / "cache.db", isolation_level=None)
+    ) as connection:
         yield connection
 
 
-def python(program: str, *, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(
+    program: str, *, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
     head = "import os, sys\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache import TextCache, text_cache\n"
     return subprocess.run(
         [sys.executable, "-c", head + program],
@@ -72,7 +86,11 @@ def python(program: str, *, check: bool = True, **environment: str) -> subproces
 
 
 def size_on_disk(folder: Path) -> int:
-    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.endswith(("-wal", "-shm"))]
+    files = [
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and not file.name.endswith(("-wal", "-shm"))
+    ]
     return sum(file.stat().st_size for file in files)
 
 
@@ -83,9 +101,14 @@ def test_unknown_key_is_a_miss(cache: TextCache) -> None:
     assert None is cache.get("unknown")
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=4), st.text(st.characters(exclude_categories=())))
+@given(
+    st.dictionaries(st.text(), JSON, max_size=4),
+    st.text(st.characters(exclude_categories=())),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-def test_entry_comes_back_as_it_was(cache: TextCache, entry: dict[str, Any], key: str) -> None:
+def test_entry_comes_back_as_it_was(
+    cache: TextCache, entry: dict[str, Any], key: str
+) -> None:
     """Any JSON object comes back equal, under any key, with every float's bits."""
     cache.put(key, entry)
 
@@ -113,12 +136,16 @@ def test_what_json_cannot_hold_is_refused(cache: TextCache) -> None:
 
 
 def test_entries_are_json_and_compressed_where_it_pays(cache: TextCache) -> None:
-    """A repetitive entry takes a fraction of its text; what does not shrink is kept as readable JSON."""
+    """A repetitive entry takes a fraction of its text; what does not shrink is kept as
+    readable JSON.
+    """
     cache.put("long", {"text": "again and " * 1000})
     cache.put("short", {"text": "x"})
     with database(cache) as connection:
         sizes = dict(connection.execute("SELECT key, length(value) FROM Cache"))
-        short = connection.execute("SELECT value FROM Cache WHERE key = 'short'").fetchone()[0]
+        short = connection.execute(
+            "SELECT value FROM Cache WHERE key = 'short'"
+        ).fetchone()[0]
 
     assert sizes["long"] < 500
     assert short.endswith(b'{"text":"x"}')
@@ -128,7 +155,9 @@ def test_entries_are_json_and_compressed_where_it_pays(cache: TextCache) -> None
 
 
 def test_unused_entries_are_evicted_before_used_ones(tmp_path: Path) -> None:
-    """Past the limit the oldest entries that nobody asked for go; those that were used stay, though they are older."""
+    """Past the limit the oldest entries that nobody asked for go; those that were used
+    stay, though they are older.
+    """
     cache = TextCache(tmp_path, size_limit=1 << 20)
     for number in range(60):
         cache.put(f"first-{number}", noise(5_000, number))
@@ -144,7 +173,9 @@ def test_unused_entries_are_evicted_before_used_ones(tmp_path: Path) -> None:
 
 
 def test_size_stays_within_the_limit(tmp_path: Path) -> None:
-    """Entries in the database and in files, small and large by turns, never take more than the limit."""
+    """Entries in the database and in files, small and large by turns, never take more
+    than the limit.
+    """
     cache = TextCache(tmp_path, size_limit=2 << 20)
     for number in range(120):
         cache.put(f"{number}", noise(400_000 if number % 10 == 0 else 4_000, number))
@@ -154,19 +185,28 @@ def test_size_stays_within_the_limit(tmp_path: Path) -> None:
 
 
 def test_popular_entries_leave_when_nobody_wants_them(tmp_path: Path) -> None:
-    """An entry used a hundred times, two months ago, goes before one that was stored today and never used."""
+    """An entry used a hundred times, two months ago, goes before one that was stored
+    today and never used.
+    """
     cache = TextCache(tmp_path, size_limit=1 << 20)
     cache.put("popular", noise(5_000))
     for _ in range(100):
         cache.get("popular")
     with database(cache) as connection:
-        connection.execute("UPDATE Cache SET access_time = access_time - ?", (60 * DAY_S,))
+        connection.execute(
+            "UPDATE Cache SET access_time = access_time - ?", (60 * DAY_S,)
+        )
     cache.put("today", noise(5_000, 1))
     # One more than fits, found by looking.
     for number in range(400):
         cache.put(f"{number}", noise(5_000, 2 + number))
         with database(cache) as connection:
-            kept = {key for (key,) in connection.execute("SELECT key FROM Cache WHERE key IN ('popular', 'today')")}
+            kept = {
+                key
+                for (key,) in connection.execute(
+                    "SELECT key FROM Cache WHERE key IN ('popular', 'today')"
+                )
+            }
         if kept != {"popular", "today"}:
             break
 
@@ -175,15 +215,21 @@ def test_popular_entries_leave_when_nobody_wants_them(tmp_path: Path) -> None:
 
 
 def test_each_use_counts_for_less(cache: TextCache) -> None:
-    """The credit of an entry grows with its uses, by an eighth of what is missing to thirty days."""
+    """The credit of an entry grows with its uses, by an eighth of what is missing to
+    thirty days.
+    """
     for uses, key in ((0, "none"), (1, "one"), (8, "eight"), (200, "many")):
         cache.put(key, ENTRY)
         for _ in range(uses):
             cache.get(key)
     with database(cache) as connection:
-        rows = connection.execute("SELECT key, (access_time - store_time) / 86400.0 FROM Cache").fetchall()
+        rows = connection.execute(
+            "SELECT key, (access_time - store_time) / 86400.0 FROM Cache"
+        ).fetchall()
 
-    assert {"none": 0.0, "one": 3.75, "eight": 19.69, "many": 30.0} == {key: round(days, 2) for key, days in rows}
+    assert {"none": 0.0, "one": 3.75, "eight": 19.69, "many": 30.0} == {
+        key: round(days, 2) for key, days in rows
+    }
 
 
 def test_an_entry_too_large_drives_nothing_out(tmp_path: Path) -> None:
@@ -210,7 +256,9 @@ class Bomb:
 
 
 @pytest.mark.parametrize("in_file", [False, True])
-def test_a_pickle_is_a_miss_and_never_run(cache: TextCache, tmp_path: Path, in_file: bool) -> None:
+def test_a_pickle_is_a_miss_and_never_run(
+    cache: TextCache, tmp_path: Path, in_file: bool
+) -> None:
     """A pickle that someone put in the database or in a value file does nothing."""
     cache.put("key", ENTRY)
     bomb = pickle.dumps(Bomb(tmp_path / "exploded"))
@@ -225,8 +273,12 @@ def test_a_pickle_is_a_miss_and_never_run(cache: TextCache, tmp_path: Path, in_f
     assert (tmp_path / "exploded").exists()  # the bomb was live
 
 
-def test_a_pickle_stored_through_diskcache_is_a_miss(cache: TextCache, tmp_path: Path) -> None:
-    """So is one that another program stored with diskcache itself, under a pickled key too."""
+def test_a_pickle_stored_through_diskcache_is_a_miss(
+    cache: TextCache, tmp_path: Path
+) -> None:
+    """So is one that another program stored with diskcache itself, under a pickled key
+    too.
+    """
     import diskcache
 
     cache.put("key", ENTRY)
@@ -240,10 +292,22 @@ def test_a_pickle_stored_through_diskcache_is_a_miss(cache: TextCache, tmp_path:
 
 @pytest.mark.parametrize(
     "value",
-    ["substr(value, 1, length(value) - 3)", "x''", "NULL", "'text'", "42", "CAST('{}' AS BLOB)", "value || x'20'"],
+    [
+        "substr(value, 1, length(value) - 3)",
+        "x''",
+        "NULL",
+        "'text'",
+        "42",
+        "CAST('{}' AS BLOB)",
+        "value || x'20'",
+    ],
 )
-def test_a_damaged_entry_is_a_miss_and_is_replaced(cache: TextCache, value: str) -> None:
-    """Cut, emptied, of another type or with a byte too many: a miss, until it is stored again."""
+def test_a_damaged_entry_is_a_miss_and_is_replaced(
+    cache: TextCache, value: str
+) -> None:
+    """Cut, emptied, of another type or with a byte too many: a miss, until it is stored
+    again.
+    """
     cache.put("key", ENTRY)
     with database(cache) as connection:
         connection.execute(f"UPDATE Cache SET value = {value}")
@@ -278,7 +342,9 @@ def test_an_entry_under_another_key_is_a_miss(cache: TextCache) -> None:
 
 
 @pytest.mark.parametrize("length", [None, 0, 1000])
-def test_a_value_file_cut_or_gone_is_a_miss(cache: TextCache, length: int | None) -> None:
+def test_a_value_file_cut_or_gone_is_a_miss(
+    cache: TextCache, length: int | None
+) -> None:
     """Large values live in files of their own, which may be lost or cut."""
     cache.put("key", noise(200_000))
     (file,) = cache.folder.rglob("*.val")
@@ -325,8 +391,12 @@ def damage_pages(file: Path) -> None:
         (damage_pages, True),
     ],
 )
-def test_a_damaged_database_is_set_aside(tmp_path: Path, damage: Any, while_open: bool) -> None:
-    """Damage costs one warning and what was kept; the cache starts anew, and the old one stays beside it."""
+def test_a_damaged_database_is_set_aside(
+    tmp_path: Path, damage: Any, while_open: bool
+) -> None:
+    """Damage costs one warning and what was kept; the cache starts anew, and the old
+    one stays beside it.
+    """
     folder = tmp_path / "generations"
     cache = TextCache(folder)
     for number in range(40):
@@ -363,7 +433,9 @@ def test_a_folder_that_cannot_be_made_costs_one_warning(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_stays_costs_two_seconds_once(cache: TextCache) -> None:
-    """A process that holds the database makes one call wait; those after it go without at once."""
+    """A process that holds the database makes one call wait; those after it go without
+    at once.
+    """
     cache.put("key", ENTRY)
     with database(cache) as connection:
         connection.execute("BEGIN EXCLUSIVE")
@@ -380,7 +452,9 @@ def test_a_lock_that_stays_costs_two_seconds_once(cache: TextCache) -> None:
 
 
 def test_a_full_disk_raises_nothing(tmp_path: Path) -> None:
-    """Writes that fail, here by a limit on file sizes, cost a warning and the entries, not the process."""
+    """Writes that fail, here by a limit on file sizes, cost a warning and the entries,
+    not the process.
+    """
     program = f"""
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -410,17 +484,24 @@ def test_a_folder_deleted_while_open_is_made_again(cache: TextCache) -> None:
 
 
 def test_without_diskcache_there_is_no_cache(tmp_path: Path) -> None:
-    """Without the extra `local` generations go on uncached, with one warning that names it."""
+    """Without the extra `local` generations go on uncached, with one warning that names
+    it.
+    """
     (tmp_path / "diskcache.py").write_text("raise ImportError('not installed')")
     program = f"cache = TextCache(Path({str(tmp_path / 'c')!r}))\ncache.put('k', {{}})\nprint(cache.get('k'))"
-    done = python(program, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    done = python(
+        program,
+        PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    )
 
     assert "None\n" == done.stdout
     assert 1 == done.stderr.count("themis-flows[local]")
 
 
 def test_an_interrupted_call_holds_no_lock(tmp_path: Path) -> None:
-    """Ctrl-C at whatever moment of a call leaves a cache that this process and others can write."""
+    """Ctrl-C at whatever moment of a call leaves a cache that this process and others
+    can write.
+    """
     program = f"""
 import signal, sqlite3
 signal.signal(signal.SIGALRM, signal.default_int_handler)
@@ -458,11 +539,15 @@ def test_threads_lose_nothing(cache: TextCache) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
 
-    assert all(cache.get(f"{thread}/{number}") for thread in range(8) for number in range(40))
+    assert all(
+        cache.get(f"{thread}/{number}") for thread in range(8) for number in range(40)
+    )
 
 
 def test_processes_lose_nothing(tmp_path: Path) -> None:
-    """Three processes that open one empty cache at once keep all their entries, files included, without a warning."""
+    """Three processes that open one empty cache at once keep all their entries, files
+    included, without a warning.
+    """
     program = f"""
 cache = TextCache(Path({str(tmp_path / "generations")!r}))
 print("ready", flush=True)
@@ -490,8 +575,12 @@ cache.put(sys.argv[1], {{"pad": [number / 7 for number in range(20_000)]}})
     cache = TextCache(tmp_path / "generations")
     assert ["", "", ""] == errors
     for worker in range(3):
-        assert [{"text": "x" * number} for number in range(50)] == [cache.get(f"{worker}/{n}") for n in range(50)]
-        assert {"pad": [number / 7 for number in range(20_000)]} == cache.get(f"{worker}")
+        assert [{"text": "x" * number} for number in range(50)] == [
+            cache.get(f"{worker}/{n}") for n in range(50)
+        ]
+        assert {"pad": [number / 7 for number in range(20_000)]} == cache.get(
+            f"{worker}"
+        )
 
 
 def test_a_killed_process_leaves_the_cache_usable(tmp_path: Path) -> None:
@@ -504,7 +593,9 @@ for number in range(1, 1_000_000):
     cache.put(str(number), {{"text": os.urandom(20_000).hex()}})
 """
     head = "import os\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache import TextCache\n"
-    with subprocess.Popen([sys.executable, "-c", head + program], stdout=subprocess.PIPE, text=True) as worker:
+    with subprocess.Popen(
+        [sys.executable, "-c", head + program], stdout=subprocess.PIPE, text=True
+    ) as worker:
         assert worker.stdout is not None
         worker.stdout.readline()
         time.sleep(0.3)
@@ -518,7 +609,9 @@ for number in range(1, 1_000_000):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_forks_of_a_busy_process_use_the_cache(tmp_path: Path) -> None:
-    """Children forked while threads read and write open the database for themselves, and none hangs."""
+    """Children forked while threads read and write open the database for themselves,
+    and none hangs.
+    """
     program = f"""
 import threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is what is tested
@@ -549,7 +642,9 @@ print(sum(cache.get(f"child-{{child}}") is not None for child in range(20)))
 # Settings
 
 
-def test_nothing_is_created_before_the_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_created_before_the_first_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither importing the library nor asking for the cache touches the disk."""
     monkeypatch.setenv("THEMIS_CACHE_DIR", str(tmp_path / "kept"))
 
@@ -560,8 +655,12 @@ def test_nothing_is_created_before_the_first_use(tmp_path: Path, monkeypatch: py
     text_cache().close()
 
 
-@pytest.mark.parametrize(("name", "value"), [("THEMIS_CACHE", "OFF"), ("THEMIS_CACHE_SIZE_MB", "0")])
-def test_cache_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("THEMIS_CACHE", "OFF"), ("THEMIS_CACHE_SIZE_MB", "0")]
+)
+def test_cache_can_be_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     """Switched off, it keeps nothing and touches no disk."""
     monkeypatch.setenv("THEMIS_CACHE_DIR", str(tmp_path / "kept"))
     monkeypatch.setenv(name, value)
@@ -571,7 +670,9 @@ def test_cache_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "kept").exists()
 
 
-def test_limit_is_a_gibibyte_unless_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limit_is_a_gibibyte_unless_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`THEMIS_CACHE_SIZE_MB` is the limit in MiB."""
     monkeypatch.setenv("THEMIS_CACHE_DIR", str(tmp_path))
     default = text_cache().size_limit
@@ -582,9 +683,15 @@ def test_limit_is_a_gibibyte_unless_set(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("THEMIS_CACHE", "perhaps"), ("THEMIS_CACHE_SIZE_MB", "1 GB"), ("THEMIS_CACHE_SIZE_MB", "-1")],
+    [
+        ("THEMIS_CACHE", "perhaps"),
+        ("THEMIS_CACHE_SIZE_MB", "1 GB"),
+        ("THEMIS_CACHE_SIZE_MB", "-1"),
+    ],
 )
-def test_unknown_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_unknown_settings_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     """A setting that is neither is an error that names it."""
     monkeypatch.setenv(name, value)
 

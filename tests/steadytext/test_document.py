@@ -1,7 +1,9 @@
-"""Every statement of the text generation document, and every decision where it leaves doubt, each as a test.
+"""Every statement of the text generation document, and every decision where it leaves
+doubt, each as a test.
 
-What is generated is compared with what another call generates, never with a recorded text: the bundled model may be
-replaced by a better one. `test_document_examples` runs the document's own examples.
+What is generated is compared with what another call generates, never with a recorded
+text: the bundled model may be replaced by a better one. `test_document_examples` runs
+the document's own examples.
 """
 
 from __future__ import annotations
@@ -32,24 +34,40 @@ import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
 from themis_lib import ConfigError, InputError, ModelError, steadytext
-from themis_lib.steadytext.models import MODELS, TINY
+from themis_lib.engine.models import MODELS, TINY
 
 pytestmark = [
     pytest.mark.usefixtures("empty_cache"),
-    pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is not installed"),
+    pytest.mark.skipif(
+        importlib.util.find_spec("llama_cpp") is None,
+        reason="llama-cpp-python is not installed",
+    ),
 ]
 
 PROMPT = "Tell me about a river."
 #: Short, empty, in other scripts, of several lines, and with what is no text at all.
 PROMPTS = [
-    "Hi", "", " ", "\n", "Write about 🤖 and 人工智能", "naïve e\u0301 \u202e عربى", "1. Take\n2. Sort\n\n3. Return",
-    "{}[]\"'\\ `$(x)` %s {0}", "a\x00b\x07", "\ud83e half a pair", "<|end|></s><|im_end|>[EOS]", "  indented\t",
-]  # fmt: skip
+    "Hi",
+    "",
+    " ",
+    "\n",
+    "Write about 🤖 and 人工智能",
+    "naïve e\u0301 \u202e عربى",
+    "1. Take\n2. Sort\n\n3. Return",
+    "{}[]\"'\\ `$(x)` %s {0}",
+    "a\x00b\x07",
+    "\ud83e half a pair",
+    "<|end|></s><|im_end|>[EOS]",
+    "  indented\t",
+]
 #: A seed and a temperature: greedy, a variation, and draws at several temperatures.
 DRAWS = [(42, 0.0), (123, 0.0), (42, 0.7), (7, 1.3), (0, 2.0)]
 PERSON = {
     "type": "object",
-    "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer", "minimum": 0}},
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0},
+    },
     "required": ["name", "age"],
     "additionalProperties": False,
 }
@@ -73,7 +91,9 @@ def no_cache(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_new_process(program: str, **environment: str | None) -> Any:
-    """What a program prints as JSON in a process of its own; a variable that is None is not set there."""
+    """What a program prints as JSON in a process of its own; a variable that is None is
+    not set there.
+    """
     merged = {**os.environ, **environment}
     done = subprocess.run(
         [sys.executable, "-c", f"import json, sys, warnings\n{program}"],
@@ -95,13 +115,26 @@ def is_cached(**arguments: Any) -> bool:
 
 
 def test_signature_of_generate() -> None:
-    """`def generate(prompt, max_new_tokens=None, …)`: names, order and defaults as printed; `unsafe_mode` is last."""
+    """`def generate(prompt, max_new_tokens=None, …)`: names, order and defaults as
+    printed; `unsafe_mode` is last.
+    """
     expected = {
-        "prompt": inspect.Parameter.empty, "max_new_tokens": None, "return_logprobs": False, "eos_string": "[EOS]",
-        "model": None, "model_repo": None, "model_filename": None, "size": None, "seed": steadytext.DEFAULT_SEED,
-        "temperature": 0.0, "schema": None, "regex": None, "choices": None, "response_format": None,
+        "prompt": inspect.Parameter.empty,
+        "max_new_tokens": None,
+        "return_logprobs": False,
+        "eos_string": "[EOS]",
+        "model": None,
+        "model_repo": None,
+        "model_filename": None,
+        "size": None,
+        "seed": steadytext.DEFAULT_SEED,
+        "temperature": 0.0,
+        "schema": None,
+        "regex": None,
+        "choices": None,
+        "response_format": None,
         "unsafe_mode": False,
-    }  # fmt: skip
+    }
     parameters = inspect.signature(steadytext.generate).parameters.values()
 
     assert list(expected.items()) == [(one.name, one.default) for one in parameters]
@@ -109,12 +142,22 @@ def test_signature_of_generate() -> None:
 
 
 def test_signature_of_generate_iter() -> None:
-    """`def generate_iter(prompt, max_new_tokens=None, …)`: as printed; `unsafe_mode` is last."""
+    """`def generate_iter(prompt, max_new_tokens=None, …)`: as printed; `unsafe_mode` is
+    last.
+    """
     expected = {
-        "prompt": inspect.Parameter.empty, "max_new_tokens": None, "eos_string": "[EOS]", "include_logprobs": False,
-        "model": None, "model_repo": None, "model_filename": None, "size": None, "seed": steadytext.DEFAULT_SEED,
-        "temperature": 0.0, "unsafe_mode": False,
-    }  # fmt: skip
+        "prompt": inspect.Parameter.empty,
+        "max_new_tokens": None,
+        "eos_string": "[EOS]",
+        "include_logprobs": False,
+        "model": None,
+        "model_repo": None,
+        "model_filename": None,
+        "size": None,
+        "seed": steadytext.DEFAULT_SEED,
+        "temperature": 0.0,
+        "unsafe_mode": False,
+    }
     parameters = inspect.signature(steadytext.generate_iter).parameters.values()
 
     assert list(expected.items()) == [(one.name, one.default) for one in parameters]
@@ -126,7 +169,9 @@ def test_signature_of_generate_iter() -> None:
 
 @pytest.mark.parametrize("function", [steadytext.generate, steadytext.generate_iter])
 def test_prompt_is_required(function: Any) -> None:
-    """`prompt` | `str` | required: without one, or with something else, there is no text."""
+    """`prompt` | `str` | required: without one, or with something else, there is no
+    text.
+    """
     with pytest.raises(TypeError, match="prompt"):
         function()
     for value in (None, 5, b"bytes", ["list"]):
@@ -136,22 +181,39 @@ def test_prompt_is_required(function: Any) -> None:
 
 def test_prompt_is_the_text_to_generate_from() -> None:
     """`prompt`: “Input text to generate from”. Other prompts give other texts."""
-    subjects = ("a river", "27 + 58", "the word 'lamp' backwards", "why the moon is bright")
+    subjects = (
+        "a river",
+        "27 + 58",
+        "the word 'lamp' backwards",
+        "why the moon is bright",
+    )
 
-    assert len(subjects) == len({steadytext.generate(f"Write about {subject}.", 40) for subject in subjects})
+    assert len(subjects) == len(
+        {steadytext.generate(f"Write about {subject}.", 40) for subject in subjects}
+    )
 
 
 @pytest.fixture(scope="module")
 def another_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model with random weights, to which every letter is a token of its own, but for `ab`."""
+    """A model with random weights, to which every letter is a token of its own, but for
+    `ab`.
+    """
     pytest.importorskip("gguf")
-    from tests.steadytext.generated import write_model
+    from tests.support.generated import write_model
 
-    return str(write_model(tmp_path_factory.mktemp("model") / "another.gguf", layers=1, quantization="Q8_0"))
+    return str(
+        write_model(
+            tmp_path_factory.mktemp("model") / "another.gguf",
+            layers=1,
+            quantization="Q8_0",
+        )
+    )
 
 
 def test_max_new_tokens_is_512(another_model: str) -> None:
-    """`max_new_tokens` | `int` | `512`; “Generated text (512 tokens max)”. 512 letters fit, and not one more."""
+    """`max_new_tokens` | `int` | `512`; “Generated text (512 tokens max)”. 512 letters
+    fit, and not one more.
+    """
     text = steadytext.generate(PROMPT, model=another_model, regex="[c-z]{512}")
 
     assert (512, 512) == (len(text), text.metadata["output_tokens"])
@@ -160,7 +222,9 @@ def test_max_new_tokens_is_512(another_model: str) -> None:
 
 
 def test_max_new_tokens_is_512_of_generate_iter() -> None:
-    """`max_new_tokens` | `int` | `512`: the stream is the text of 512 tokens at most, and kept as such."""
+    """`max_new_tokens` | `int` | `512`: the stream is the text of 512 tokens at most,
+    and kept as such.
+    """
     pieces = list(steadytext.generate_iter(PROMPT))
 
     assert "".join(pieces) == steadytext.generate(PROMPT, max_new_tokens=512)
@@ -177,10 +241,17 @@ def test_max_new_tokens_may_be_more_than_512(another_model: str) -> None:
 @pytest.mark.parametrize("length", [1, 2, 7])
 def test_max_new_tokens_is_the_maximum_number_of_tokens(length: int) -> None:
     """`max_new_tokens`: “Maximum number of tokens to generate”."""
-    text, logprobs = steadytext.generate(PROMPT, max_new_tokens=length, return_logprobs=True)
-    items = list(steadytext.generate_iter(PROMPT, max_new_tokens=length, include_logprobs=True))
+    text, logprobs = steadytext.generate(
+        PROMPT, max_new_tokens=length, return_logprobs=True
+    )
+    items = list(
+        steadytext.generate_iter(PROMPT, max_new_tokens=length, include_logprobs=True)
+    )
 
-    assert (length, "length") == (text.metadata["output_tokens"], text.metadata["finish_reason"])
+    assert (length, "length") == (
+        text.metadata["output_tokens"],
+        text.metadata["finish_reason"],
+    )
     assert length == len(logprobs["tokens"]) == len(items)
 
 
@@ -194,12 +265,19 @@ def test_max_new_tokens_of_none_or_fewer_is_an_error(length: Any) -> None:
 
 @pytest.mark.parametrize(("seed", "temperature"), DRAWS)
 def test_fewer_new_tokens_give_a_prefix(seed: int, temperature: float) -> None:
-    """A decision: `max_new_tokens=n` is a prefix of a longer one, wherever it cuts a character or a stop string."""
+    """A decision: `max_new_tokens=n` is a prefix of a longer one, wherever it cuts a
+    character or a stop string.
+    """
     settings = {"seed": seed, "temperature": temperature, "eos_string": "e b"}
     lengths = (1, 2, 3, 4, 5, 8, 13, 21, 34)
-    texts = [steadytext.generate(PROMPT, max_new_tokens=length, **settings) for length in lengths]
+    texts = [
+        steadytext.generate(PROMPT, max_new_tokens=length, **settings)
+        for length in lengths
+    ]
 
-    assert all(longer.startswith(shorter) for shorter, longer in itertools.pairwise(texts))
+    assert all(
+        longer.startswith(shorter) for shorter, longer in itertools.pairwise(texts)
+    )
     assert len(set(texts)) > 2
 
 
@@ -209,12 +287,16 @@ def test_return_logprobs_is_off() -> None:
 
 
 def test_return_logprobs_returns_log_probabilities_with_the_text() -> None:
-    """`return_logprobs`; “Returns: `Tuple[str, Optional[Dict]]`: Generated text and log probabilities”."""
+    """`return_logprobs`; “Returns: `Tuple[str, Optional[Dict]]`: Generated text and log
+    probabilities”.
+    """
     text, logprobs = steadytext.generate(PROMPT, return_logprobs=True)
 
     assert text == steadytext.generate(PROMPT)
     assert text == "".join(logprobs["tokens"])
-    assert {text.metadata["output_tokens"]} == {len(values) for values in logprobs.values()}
+    assert {text.metadata["output_tokens"]} == {
+        len(values) for values in logprobs.values()
+    }
 
 
 def test_include_logprobs_is_off() -> None:
@@ -227,7 +309,9 @@ def test_include_logprobs_is_off() -> None:
 
 
 def test_include_logprobs_yields_log_probabilities_with_tokens() -> None:
-    """`include_logprobs`; “Yields: `Tuple[str, Optional[Dict]]`: Token and log probabilities”."""
+    """`include_logprobs`; “Yields: `Tuple[str, Optional[Dict]]`: Token and log
+    probabilities”.
+    """
     items = list(steadytext.generate_iter(PROMPT, include_logprobs=True))
 
     assert {(str, dict)} == {(type(token), type(logprobs)) for token, logprobs in items}
@@ -236,11 +320,15 @@ def test_include_logprobs_yields_log_probabilities_with_tokens() -> None:
 
 @pytest.mark.parametrize(("seed", "temperature"), DRAWS)
 def test_logprobs_are_real_numbers(seed: int, temperature: float) -> None:
-    """A decision: they are finite and at most 0, the likeliest first, and their probabilities add up to 1 at most."""
+    """A decision: they are finite and at most 0, the likeliest first, and their
+    probabilities add up to 1 at most.
+    """
     settings = {"seed": seed, "temperature": temperature, "max_new_tokens": 40}
     _, logprobs = steadytext.generate(PROMPT, return_logprobs=True, **settings)
 
-    for chosen, likely in zip(logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True):
+    for chosen, likely in zip(
+        logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
+    ):
         top = [one["logprob"] for one in likely]
         assert all(math.isfinite(value) and value <= 0 for value in (chosen, *top))
         assert sorted(top, reverse=True) == top
@@ -253,13 +341,25 @@ def test_the_greedy_token_is_the_top_one() -> None:
     """Seed 42 at temperature 0 is the greedy text: every token is the likeliest one."""
     for _, logprobs in steadytext.generate_iter(PROMPT, include_logprobs=True):
         likeliest = logprobs["top_logprobs"][0]
-        assert (likeliest["token_id"], likeliest["logprob"]) == (logprobs["token_id"], logprobs["logprob"])
+        assert (likeliest["token_id"], likeliest["logprob"]) == (
+            logprobs["token_id"],
+            logprobs["logprob"],
+        )
 
 
 def test_logprobs_are_the_models_own() -> None:
-    """The same beginning has the same log-probabilities, whatever the seed, the temperature and the constraint."""
-    settings = [{}, {"seed": 7, "temperature": 1.5}, {"choices": ["xylophone", "zebra"]}]
-    found = [steadytext.generate(PROMPT, return_logprobs=True, **one)[1]["top_logprobs"][0] for one in settings]
+    """The same beginning has the same log-probabilities, whatever the seed, the
+    temperature and the constraint.
+    """
+    settings = [
+        {},
+        {"seed": 7, "temperature": 1.5},
+        {"choices": ["xylophone", "zebra"]},
+    ]
+    found = [
+        steadytext.generate(PROMPT, return_logprobs=True, **one)[1]["top_logprobs"][0]
+        for one in settings
+    ]
 
     assert found[0] == found[1] == found[2]
 
@@ -267,7 +367,9 @@ def test_logprobs_are_the_models_own() -> None:
 def test_streamed_logprobs_are_those_of_generate(no_cache: None) -> None:
     """The same bits, streamed or not."""
     _, logprobs = steadytext.generate(PROMPT, return_logprobs=True)
-    streamed = [found for _, found in steadytext.generate_iter(PROMPT, include_logprobs=True)]
+    streamed = [
+        found for _, found in steadytext.generate_iter(PROMPT, include_logprobs=True)
+    ]
 
     assert logprobs["token_logprobs"] == [found["logprob"] for found in streamed]
     assert logprobs["top_logprobs"] == [found["top_logprobs"] for found in streamed]
@@ -275,7 +377,9 @@ def test_streamed_logprobs_are_those_of_generate(no_cache: None) -> None:
 
 @pytest.mark.parametrize(("start", "size"), [(4, 1), (5, 9), (17, 25), (0, 3)])
 def test_eos_string_is_a_custom_end(start: int, size: int) -> None:
-    """`eos_string`: “Custom end-of-sequence string”, over as many tokens as it may span; it is not part of the text."""
+    """`eos_string`: “Custom end-of-sequence string”, over as many tokens as it may
+    span; it is not part of the text.
+    """
     whole = steadytext.generate(PROMPT)
     eos = whole[start : start + size]
     text = steadytext.generate(PROMPT, eos_string=eos)
@@ -289,7 +393,9 @@ def test_eos_string_that_never_comes_changes_nothing() -> None:
     """Neither does the empty one: the text ends where the model ends it."""
     whole = steadytext.generate(PROMPT)
 
-    assert [whole, whole] == [steadytext.generate(PROMPT, eos_string=one) for one in ("", whole + "!")]
+    assert [whole, whole] == [
+        steadytext.generate(PROMPT, eos_string=one) for one in ("", whole + "!")
+    ]
 
 
 def test_model_is_a_name_from_the_registry() -> None:
@@ -297,7 +403,10 @@ def test_model_is_a_name_from_the_registry() -> None:
     text = steadytext.generate(PROMPT, model="tiny")
 
     assert {"tiny", "mini", "small", "large"} <= set(MODELS)
-    assert ("tiny", text) == (text.metadata["model"], steadytext.generate(PROMPT, size="tiny"))
+    assert ("tiny", text) == (
+        text.metadata["model"],
+        steadytext.generate(PROMPT, size="tiny"),
+    )
     with pytest.raises(ModelError, match=r"model='tinny'.*did you mean 'tiny'"):
         steadytext.generate(PROMPT, model="tinny")
 
@@ -311,8 +420,12 @@ def test_model_may_be_the_path_of_a_file(no_cache: None) -> None:
 
 @pytest.mark.parametrize("function", [steadytext.generate, steadytext.generate_iter])
 def test_remote_model_needs_unsafe_mode(function: Any) -> None:
-    """`model`: “or remote model (e.g., "openai:gpt-4o-mini")”; `unsafe_mode` | `False`: the error says to pass it."""
-    with pytest.raises(InputError, match=r"'openai:gpt-4o-mini' is a remote model.*unsafe_mode=True"):
+    """`model`: “or remote model (e.g., "openai:gpt-4o-mini")”; `unsafe_mode` | `False`:
+    the error says to pass it.
+    """
+    with pytest.raises(
+        InputError, match=r"'openai:gpt-4o-mini' is a remote model.*unsafe_mode=True"
+    ):
         function(PROMPT, model="openai:gpt-4o-mini")
 
 
@@ -334,8 +447,12 @@ def put_on_hub_disk(hub: Path, repo: str, filename: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def models_on_disk(facts: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The models that choices find on a machine which has downloaded `small` and a repository's file."""
+def models_on_disk(
+    facts: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """The models that choices find on a machine which has downloaded `small` and a
+    repository's file.
+    """
     home = tmp_path_factory.mktemp("hub")
     small = MODELS["small"]
     put_on_hub_disk(home, small.repo, small.filename)
@@ -349,13 +466,21 @@ def models_on_disk(facts: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
         "                  for name, one in choices.items()}))"
     )
     found: dict[str, str] = in_new_process(
-        program, THEMIS_CACHE_DIR=str(facts.parent), THEMIS_MODEL=None, HF_HUB_CACHE=str(home), HF_HUB_OFFLINE="1"
+        program,
+        THEMIS_CACHE_DIR=str(facts.parent),
+        THEMIS_MODEL=None,
+        HF_HUB_CACHE=str(home),
+        HF_HUB_OFFLINE="1",
     )
     return found
 
 
-def test_model_repo_and_model_filename_name_a_file_of_the_hub(models_on_disk: dict[str, str]) -> None:
-    """`model_repo`: “Custom Hugging Face repository ID”; `model_filename`: “Custom model filename”."""
+def test_model_repo_and_model_filename_name_a_file_of_the_hub(
+    models_on_disk: dict[str, str],
+) -> None:
+    """`model_repo`: “Custom Hugging Face repository ID”; `model_filename`: “Custom
+    model filename”.
+    """
     assert "someone/model/file.gguf" == models_on_disk["repo"]
 
 
@@ -364,7 +489,9 @@ def test_model_repo_without_model_filename_is_an_error() -> None:
     with pytest.raises(InputError, match="go together"):
         steadytext.generate(PROMPT, model_repo="someone/model")
     with pytest.raises(InputError, match="more than one model"):
-        steadytext.generate(PROMPT, model="tiny", model_repo="someone/model", model_filename="file.gguf")
+        steadytext.generate(
+            PROMPT, model="tiny", model_repo="someone/model", model_filename="file.gguf"
+        )
 
 
 def test_size_is_small(models_on_disk: dict[str, str]) -> None:
@@ -373,11 +500,15 @@ def test_size_is_small(models_on_disk: dict[str, str]) -> None:
 
 
 def test_size_is_a_shortcut(models_on_disk: dict[str, str]) -> None:
-    """`size`: “Size shortcut: "mini", "small", or "large"”, and the bundled "tiny"; another one is an error."""
+    """`size`: “Size shortcut: "mini", "small", or "large"”, and the bundled "tiny";
+    another one is an error.
+    """
     text = steadytext.generate(PROMPT, size="tiny")
 
     assert ("small", "tiny") == (models_on_disk["size"], text.metadata["model"])
-    with pytest.raises(InputError, match=r"size='huge'.*'large', 'mini', 'small', 'tiny'"):
+    with pytest.raises(
+        InputError, match=r"size='huge'.*'large', 'mini', 'small', 'tiny'"
+    ):
         steadytext.generate(PROMPT, size="huge")
 
 
@@ -391,7 +522,9 @@ def test_seed_is_42(no_cache: None) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63, 2**64 - 1, np.int64(7)])
 def test_seed_is_for_deterministic_generation(no_cache: None, seed: int) -> None:
-    """`seed`: “Random seed for deterministic generation”. Seed 0 is a seed like any other."""
+    """`seed`: “Random seed for deterministic generation”. Seed 0 is a seed like any
+    other.
+    """
     text = steadytext.generate(PROMPT, 40, seed=seed)
 
     assert text == steadytext.generate(PROMPT, 40, seed=seed)
@@ -401,7 +534,9 @@ def test_seed_is_for_deterministic_generation(no_cache: None, seed: int) -> None
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.0, 1.5, "42", None, True, float("nan")])
 def test_seed_out_of_range_is_an_error(seed: Any) -> None:
-    """A decision: negative, non-integer and out-of-range seeds are errors, that say what a seed is."""
+    """A decision: negative, non-integer and out-of-range seeds are errors, that say
+    what a seed is.
+    """
     for function in (steadytext.generate, steadytext.generate_iter):
         with pytest.raises(ConfigError, match=r"seed=.*from 0 to 2\*\*64 - 1"):
             function(PROMPT, seed=seed)
@@ -413,25 +548,37 @@ def test_temperature_0_is_deterministic(no_cache: None) -> None:
 
 
 def test_temperature_is_more_random_above_0() -> None:
-    """`temperature`: “>0 = more random”. The higher, the less likely the tokens are on average."""
+    """`temperature`: “>0 = more random”. The higher, the less likely the tokens are on
+    average.
+    """
 
     def mean_logprob(temperature: float) -> float:
         found = steadytext.generate_batch(
-            [PROMPT] * 10, 20, return_logprobs=True, seed=range(10), temperature=temperature
+            [PROMPT] * 10,
+            20,
+            return_logprobs=True,
+            seed=range(10),
+            temperature=temperature,
         )
-        values = [value for _, logprobs in found for value in logprobs["token_logprobs"]]
+        values = [
+            value for _, logprobs in found for value in logprobs["token_logprobs"]
+        ]
         return sum(values) / len(values)
 
     assert mean_logprob(0.1) > mean_logprob(0.7) > mean_logprob(1.2) > mean_logprob(2.0)
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.5, 1, 2.0, np.float64(0.7), np.float32(0.5)])
+@pytest.mark.parametrize(
+    "temperature", [0.0, 0.5, 1, 2.0, np.float64(0.7), np.float32(0.5)]
+)
 def test_temperature_is_any_number_of_its_typical_range(temperature: float) -> None:
     """`temperature`: “typical range 0.0-2.0”, written as any number."""
     assert isinstance(steadytext.generate(PROMPT, 8, temperature=temperature), str)
 
 
-@pytest.mark.parametrize("temperature", [-0.1, float("nan"), float("inf"), "hot", None, True])
+@pytest.mark.parametrize(
+    "temperature", [-0.1, float("nan"), float("inf"), "hot", None, True]
+)
 def test_temperature_out_of_range_is_an_error(temperature: Any) -> None:
     """What is no temperature is refused with its value."""
     for function in (steadytext.generate, steadytext.generate_iter):
@@ -447,7 +594,9 @@ def test_schema_is_a_json_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
 
     for seed, temperature in DRAWS:
-        text = steadytext.generate("Who is there?", schema=PERSON, seed=seed, temperature=temperature)
+        text = steadytext.generate(
+            "Who is there?", schema=PERSON, seed=seed, temperature=temperature
+        )
         assert isinstance(text, str)
         jsonschema.validate(json.loads(text), PERSON)
 
@@ -455,58 +604,97 @@ def test_schema_is_a_json_schema() -> None:
 def test_schema_is_a_pydantic_model() -> None:
     """`schema`: “Pydantic model”."""
     for seed, temperature in DRAWS:
-        text = steadytext.generate("Who is there?", schema=Person, seed=seed, temperature=temperature)
+        text = steadytext.generate(
+            "Who is there?", schema=Person, seed=seed, temperature=temperature
+        )
         assert 0 <= Person.model_validate_json(text, strict=True).age <= 120
 
 
 @pytest.mark.parametrize(
-    "type_", [int, float, bool, str, list[int], dict[str, bool], Literal["up", "down"], tuple[int, bool], Point]
+    "type_",
+    [
+        int,
+        float,
+        bool,
+        str,
+        list[int],
+        dict[str, bool],
+        Literal["up", "down"],
+        tuple[int, bool],
+        Point,
+    ],
 )
 def test_schema_is_a_python_type(type_: Any) -> None:
     """`schema`: “or Python type for structured output”."""
     for seed, temperature in DRAWS[::2]:
-        text = steadytext.generate("What is it?", 60, schema=type_, seed=seed, temperature=temperature)
+        text = steadytext.generate(
+            "What is it?", 60, schema=type_, seed=seed, temperature=temperature
+        )
         TypeAdapter(type_).validate_json(text, strict=True)
 
 
-@pytest.mark.parametrize("regex", [r"\d{3}-\d{4}", r"(yes|no)!?", r"[A-Z][a-z]{2,8}( [a-z]+)?\.", "[äöü]{2}🙂"])
+@pytest.mark.parametrize(
+    "regex",
+    [r"\d{3}-\d{4}", r"(yes|no)!?", r"[A-Z][a-z]{2,8}( [a-z]+)?\.", "[äöü]{2}🙂"],
+)
 def test_regex_constrains_the_output(regex: str) -> None:
-    """`regex`: “Regular expression pattern to constrain output”. The whole text matches."""
+    """`regex`: “Regular expression pattern to constrain output”. The whole text
+    matches.
+    """
     for seed, temperature in DRAWS:
-        text = steadytext.generate("Call me", 40, regex=regex, seed=seed, temperature=temperature)
+        text = steadytext.generate(
+            "Call me", 40, regex=regex, seed=seed, temperature=temperature
+        )
         assert re.fullmatch(regex, text)
 
 
 @pytest.mark.parametrize(
     "choices",
-    [["positive", "negative", "neutral"], ["a", "ab", "abc"], ['say "hi"', "two\nlines", "\\d+", "🙂", "人工智能"]],
+    [
+        ["positive", "negative", "neutral"],
+        ["a", "ab", "abc"],
+        ['say "hi"', "two\nlines", "\\d+", "🙂", "人工智能"],
+    ],
 )
 def test_choices_constrain_the_output(choices: list[str]) -> None:
-    """`choices`: “List of choices to constrain output”. The text is exactly one of them."""
+    """`choices`: “List of choices to constrain output”. The text is exactly one of
+    them.
+    """
     for seed, temperature in DRAWS:
-        text = steadytext.generate("Classify sentiment", choices=choices, seed=seed, temperature=temperature)
+        text = steadytext.generate(
+            "Classify sentiment", choices=choices, seed=seed, temperature=temperature
+        )
         assert text in choices
 
 
 def test_every_choice_can_be_chosen() -> None:
     """The model chooses: over the seeds, at a high temperature, each has its turn."""
     choices = ["left", "right", "up"]
-    texts = steadytext.generate_batch(["Where to?"] * 60, choices=choices, seed=range(60), temperature=100)
+    texts = steadytext.generate_batch(
+        ["Where to?"] * 60, choices=choices, seed=range(60), temperature=100
+    )
 
     assert set(choices) == set(texts)
 
 
 def test_response_format_json_object() -> None:
-    """`response_format`: “Alternative way to specify structured output format”: `json_object` is any JSON object."""
+    """`response_format`: “Alternative way to specify structured output format”:
+    `json_object` is any JSON object.
+    """
     for seed, temperature in DRAWS:
         settings = {"seed": seed, "temperature": temperature, "max_new_tokens": 60}
-        text = steadytext.generate("Who is there?", response_format={"type": "json_object"}, **settings)
+        text = steadytext.generate(
+            "Who is there?", response_format={"type": "json_object"}, **settings
+        )
         assert isinstance(json.loads(text), dict)
 
 
 def test_response_format_json_schema() -> None:
     """`response_format`: `json_schema` asks for what `schema` asks for."""
-    response_format = {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON}}
+    response_format = {
+        "type": "json_schema",
+        "json_schema": {"name": "person", "schema": PERSON},
+    }
     text = steadytext.generate("Who is there?", response_format=response_format)
 
     assert steadytext.generate("Who is there?", schema=PERSON) == text
@@ -533,7 +721,9 @@ def test_two_constraints_are_an_error() -> None:
     ids=str,
 )
 def test_impossible_constraint_is_an_error(impossible: dict[str, Any]) -> None:
-    """A decision: what no text satisfies, or none of this length, is an error that names the argument."""
+    """A decision: what no text satisfies, or none of this length, is an error that
+    names the argument.
+    """
     with pytest.raises(ConfigError, match=r"schema|regex|choices|response_format"):
         steadytext.generate(PROMPT, **impossible)
 
@@ -541,7 +731,9 @@ def test_impossible_constraint_is_an_error(impossible: dict[str, Any]) -> None:
 def test_constraint_holds_however_short_the_text_must_be() -> None:
     """What a schema asks for holds in the output, in as few tokens as suffice for it."""
     for length in (3, 5, 8, 200):
-        text = steadytext.generate(PROMPT, length, schema=list[int], temperature=1.5, seed=3)
+        text = steadytext.generate(
+            PROMPT, length, schema=list[int], temperature=1.5, seed=3
+        )
         TypeAdapter(list[int]).validate_json(text)
 
 
@@ -549,25 +741,34 @@ def test_constraint_holds_however_short_the_text_must_be() -> None:
 
 
 @pytest.mark.parametrize(("seed", "temperature"), DRAWS)
-def test_identical_results_for_identical_inputs(no_cache: None, seed: int, temperature: float) -> None:
-    """“Both functions return identical results for identical inputs, seeds, and temperature values”, decoded anew."""
+def test_identical_results_for_identical_inputs(
+    no_cache: None, seed: int, temperature: float
+) -> None:
+    """“Both functions return identical results for identical inputs, seeds, and
+    temperature values”, decoded anew.
+    """
     settings = {"max_new_tokens": 60, "seed": seed, "temperature": temperature}
     once, again = (steadytext.generate(PROMPT, **settings) for _ in range(2))
 
     assert once == again
     assert [False, False] == [text.metadata["cached"] for text in (once, again)]
-    assert list(steadytext.generate_iter(PROMPT, **settings)) == list(steadytext.generate_iter(PROMPT, **settings))
+    assert list(steadytext.generate_iter(PROMPT, **settings)) == list(
+        steadytext.generate_iter(PROMPT, **settings)
+    )
 
 
 def test_identical_results_in_a_new_process(no_cache: None) -> None:
-    """“Always identical”: texts and every bit of their log-probabilities, with another hash seed too."""
+    """“Always identical”: texts and every bit of their log-probabilities, with another
+    hash seed too.
+    """
     program = (
         "from themis_lib import steadytext\n"
         f"print(json.dumps([steadytext.generate({PROMPT!r}, 60, True, seed=seed, temperature=temperature)\n"
         f"                  for seed, temperature in {DRAWS}]))"
     )
     here = [
-        list(steadytext.generate(PROMPT, 60, True, seed=seed, temperature=temperature)) for seed, temperature in DRAWS
+        list(steadytext.generate(PROMPT, 60, True, seed=seed, temperature=temperature))
+        for seed, temperature in DRAWS
     ]
 
     assert here == in_new_process(program, PYTHONHASHSEED="1")
@@ -578,7 +779,9 @@ def test_identical_results_whatever_came_before(no_cache: None) -> None:
     alone = steadytext.generate(PROMPT, 60, seed=5)
     abandoned = steadytext.generate_iter("Something else", seed=5)
     next(abandoned)
-    beside = steadytext.generate_batch(["One", PROMPT, PROMPT + " And?"], 60, seed=[1, 5, 5])
+    beside = steadytext.generate_batch(
+        ["One", PROMPT, PROMPT + " And?"], 60, seed=[1, 5, 5]
+    )
 
     assert alone == beside[1] == steadytext.generate(PROMPT, 60, seed=5)
 
@@ -587,14 +790,20 @@ def test_identical_results_whatever_came_before(no_cache: None) -> None:
 def test_different_seeds_produce_different_results(temperature: float) -> None:
     """“Different seeds produce different results”, at the default temperature too."""
     seeds = [42, 0, 1, 100, 123, 200, 456, 2**64 - 1]
-    texts = steadytext.generate_batch([PROMPT] * len(seeds), 40, seed=seeds, temperature=temperature)
+    texts = steadytext.generate_batch(
+        [PROMPT] * len(seeds), 40, seed=seeds, temperature=temperature
+    )
 
     assert len(seeds) == len(set(texts))
 
 
 @pytest.mark.parametrize(("seed", "temperature"), [(789, 0.0), *DRAWS])
-def test_streaming_produces_same_tokens_in_same_order(no_cache: None, seed: int, temperature: float) -> None:
-    """“Streaming produces same tokens in same order for same seed”: those of `generate`."""
+def test_streaming_produces_same_tokens_in_same_order(
+    no_cache: None, seed: int, temperature: float
+) -> None:
+    """“Streaming produces same tokens in same order for same seed”: those of
+    `generate`.
+    """
     settings = {"max_new_tokens": 60, "seed": seed, "temperature": temperature}
     text, logprobs = steadytext.generate(PROMPT, return_logprobs=True, **settings)
     pieces = list(steadytext.generate_iter(PROMPT, **settings))
@@ -614,13 +823,19 @@ def test_joined_stream_is_the_text(no_cache: None, prompt: str) -> None:
 
 
 def test_generate_iter_yields_tokens_as_produced(no_cache: None) -> None:
-    """“Generate text iteratively, yielding tokens as produced”: leaving early costs no more than it gave."""
+    """“Generate text iteratively, yielding tokens as produced”: leaving early costs no
+    more than it gave.
+    """
     stream = steadytext.generate_iter(PROMPT, 3000, seed=1, temperature=100)
     first = list(itertools.islice(stream, 3))
     stream.close()
 
     assert 3 == len(first)
-    assert first == list(itertools.islice(steadytext.generate_iter(PROMPT, 3000, seed=1, temperature=100), 3))
+    assert first == list(
+        itertools.islice(
+            steadytext.generate_iter(PROMPT, 3000, seed=1, temperature=100), 3
+        )
+    )
 
 
 def test_stream_that_is_left_early_is_not_kept() -> None:
@@ -638,7 +853,9 @@ def test_stream_that_is_left_early_is_not_kept() -> None:
 
 
 def test_results_are_automatically_cached() -> None:
-    """“Results are automatically cached”: the “second call with same seed: returns cached result”."""
+    """“Results are automatically cached”: the “second call with same seed: returns
+    cached result”.
+    """
     first, second = (steadytext.generate("common prompt") for _ in range(2))
 
     assert first == second
@@ -646,7 +863,9 @@ def test_results_are_automatically_cached() -> None:
 
 
 def test_cached_result_is_the_same() -> None:
-    """“Same result, much faster”: everything but `cached` is the same, the log-probabilities bit for bit."""
+    """“Same result, much faster”: everything but `cached` is the same, the
+    log-probabilities bit for bit.
+    """
     (first, first_logprobs), (second, second_logprobs) = (
         steadytext.generate(PROMPT, return_logprobs=True, seed=7) for _ in range(2)
     )
@@ -656,10 +875,19 @@ def test_cached_result_is_the_same() -> None:
 
 
 def test_cache_keys_include_seed_and_temperature() -> None:
-    """“Cache keys include seed and temperature, so each combination gets its own cache entry”."""
-    combinations = [(seed, temperature) for seed in (100, 200, 300) for temperature in (0.0, 0.5, 1.0)]
+    """“Cache keys include seed and temperature, so each combination gets its own cache
+    entry”.
+    """
+    combinations = [
+        (seed, temperature)
+        for seed in (100, 200, 300)
+        for temperature in (0.0, 0.5, 1.0)
+    ]
     cold, warm = (
-        [is_cached(max_new_tokens=20, seed=seed, temperature=temperature) for seed, temperature in combinations]
+        [
+            is_cached(max_new_tokens=20, seed=seed, temperature=temperature)
+            for seed, temperature in combinations
+        ]
         for _ in range(2)
     )
 
@@ -669,16 +897,24 @@ def test_cache_keys_include_seed_and_temperature() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"seed": 7}, {"temperature": 0.5}, {"max_new_tokens": 3}, {"eos_string": "a"}, {"schema": int},
-        {"regex": "[a-z]{5}"}, {"choices": ["yes", "no"]}, {"choices": ["no", "yes", "never"]},
+        {"seed": 7},
+        {"temperature": 0.5},
+        {"max_new_tokens": 3},
+        {"eos_string": "a"},
+        {"schema": int},
+        {"regex": "[a-z]{5}"},
+        {"choices": ["yes", "no"]},
+        {"choices": ["no", "yes", "never"]},
         {"response_format": {"type": "json_object"}},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_cache_keys_include_every_parameter_that_can_change_the_text(
     other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A decision: a warm cache gives what a cold one gives, whatever else was asked before."""
+    """A decision: a warm cache gives what a cold one gives, whatever else was asked
+    before.
+    """
     settings = {"max_new_tokens": 40, **other}
     before = steadytext.generate(PROMPT, max_new_tokens=40)
     warm = steadytext.generate(PROMPT, **settings)
@@ -689,7 +925,9 @@ def test_cache_keys_include_every_parameter_that_can_change_the_text(
 
 
 def test_cache_keys_include_the_model(another_model: str) -> None:
-    """A decision: the key holds the digest of the model file. Another file is another text, another name is not."""
+    """A decision: the key holds the digest of the model file. Another file is another
+    text, another name is not.
+    """
     text = steadytext.generate(PROMPT, 5)
 
     assert text != steadytext.generate(PROMPT, 5, model=another_model)
@@ -697,13 +935,19 @@ def test_cache_keys_include_the_model(another_model: str) -> None:
 
 
 def test_cached_items_are_the_same() -> None:
-    """A decision: `generate_iter` gives the same items from the cache, the empty ones and their numbers included."""
+    """A decision: `generate_iter` gives the same items from the cache, the empty ones
+    and their numbers included.
+    """
     settings = {"seed": 3, "temperature": 2.0, "max_new_tokens": 60}
     live = list(steadytext.generate_iter(PROMPT, include_logprobs=True, **settings))
 
     assert steadytext.generate(PROMPT, **settings).metadata["cached"]
-    assert live == list(steadytext.generate_iter(PROMPT, include_logprobs=True, **settings))
-    assert [token for token, _ in live if token] == list(steadytext.generate_iter(PROMPT, **settings))
+    assert live == list(
+        steadytext.generate_iter(PROMPT, include_logprobs=True, **settings)
+    )
+    assert [token for token, _ in live if token] == list(
+        steadytext.generate_iter(PROMPT, **settings)
+    )
 
 
 def test_cached_text_without_logprobs_gets_them() -> None:
@@ -739,11 +983,17 @@ def test_cache_works_across_processes() -> None:
     assert [text, logprobs, True] == in_new_process(program)
 
 
-@pytest.mark.parametrize("damage", ["substr(value, 1, length(value) - 3)", "zeroblob(40)", "NULL", "'text'"])
+@pytest.mark.parametrize(
+    "damage", ["substr(value, 1, length(value) - 3)", "zeroblob(40)", "NULL", "'text'"]
+)
 def test_damaged_cache_entry_is_a_miss(empty_cache: Path, damage: str) -> None:
-    """A decision: “A damaged entry is a miss”: the text is generated, and kept, once more."""
+    """A decision: “A damaged entry is a miss”: the text is generated, and kept, once
+    more.
+    """
     text = steadytext.generate(PROMPT)
-    with contextlib.closing(sqlite3.connect(empty_cache / "cache.db", isolation_level=None)) as connection:
+    with contextlib.closing(
+        sqlite3.connect(empty_cache / "cache.db", isolation_level=None)
+    ) as connection:
         assert 1 == connection.execute(f"UPDATE Cache SET value = {damage}").rowcount
     again = steadytext.generate(PROMPT)
 
@@ -752,7 +1002,9 @@ def test_damaged_cache_entry_is_a_miss(empty_cache: Path, damage: str) -> None:
 
 
 def test_cache_is_a_frecency_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """“Using a frecency cache (LRU + frequency)”: what is used often stays when what was used once is evicted."""
+    """“Using a frecency cache (LRU + frequency)”: what is used often stays when what
+    was used once is evicted.
+    """
     monkeypatch.setenv("THEMIS_CACHE_SIZE_MB", "0.08")
     settings = {"max_new_tokens": 30, "temperature": 1.5, "return_logprobs": True}
 
@@ -815,12 +1067,16 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def without_models(facts: Path) -> dict[str, Any]:
     """What a process gives that cannot import llama.cpp's binding."""
-    found: dict[str, Any] = in_new_process(WITHOUT_MODELS, THEMIS_CACHE_DIR=str(facts.parent), THEMIS_MODEL="tiny")
+    found: dict[str, Any] = in_new_process(
+        WITHOUT_MODELS, THEMIS_CACHE_DIR=str(facts.parent), THEMIS_MODEL="tiny"
+    )
     return found
 
 
 def test_fallback_is_deterministic(without_models: dict[str, Any]) -> None:
-    """“Even without models, these return deterministic results based on seed”: “same seed, same fallback”."""
+    """“Even without models, these return deterministic results based on seed”: “same
+    seed, same fallback”.
+    """
     again = in_new_process(
         "sys.modules['llama_cpp'] = None\nwarnings.simplefilter('ignore')\nfrom themis_lib import steadytext\n"
         "print(json.dumps([steadytext.generate('test prompt', seed=seed) for seed in (42, 42, 0, 100, 123)]))",
@@ -833,11 +1089,15 @@ def test_fallback_is_deterministic(without_models: dict[str, Any]) -> None:
 
 def test_fallback_always_has_content(without_models: dict[str, Any]) -> None:
     """“Always has content”, whatever the prompt, and always a `str`."""
-    assert all(text.strip() for text in without_models["texts"] + without_models["prompts"])
+    assert all(
+        text.strip() for text in without_models["texts"] + without_models["prompts"]
+    )
     assert all(without_models["types"])
 
 
-def test_fallback_respects_custom_seeds_for_variation(without_models: dict[str, Any]) -> None:
+def test_fallback_respects_custom_seeds_for_variation(
+    without_models: dict[str, Any],
+) -> None:
     """“Different seed, different fallback”: all are different due to different seeds."""
     assert 4 == len(set(without_models["texts"]))
 
@@ -851,35 +1111,58 @@ def test_fallback_is_visible_in_the_metadata(without_models: dict[str, Any]) -> 
     """A decision: a text of no model says so, and a text of a model says that too."""
     metadata = without_models["metadata"]
 
-    assert (True, None, 123) == (metadata["fallback"], metadata["model"], metadata["seed"])
+    assert (True, None, 123) == (
+        metadata["fallback"],
+        metadata["model"],
+        metadata["seed"],
+    )
     assert steadytext.generate(PROMPT, 2).metadata["fallback"] is False
 
 
 def test_fallback_warns_once(without_models: dict[str, Any]) -> None:
-    """A decision: one warning in all these calls, with the reason and the command to run."""
+    """A decision: one warning in all these calls, with the reason and the command to
+    run.
+    """
     ((category, message),) = without_models["warnings"]
 
     assert "RuntimeWarning" == category
-    assert re.search(r"no model could be loaded.*llama-cpp-python.*pip install", message)
+    assert re.search(
+        r"no model could be loaded.*llama-cpp-python.*pip install", message
+    )
 
 
 def test_fallback_streams_the_same(without_models: dict[str, Any]) -> None:
-    """`"".join(generate_iter(x)) == generate(x)` holds without models, and so does a batch."""
+    """`"".join(generate_iter(x)) == generate(x)` holds without models, and so does a
+    batch.
+    """
     assert len(without_models["stream"]) > 5
     assert without_models["texts"][0] == "".join(without_models["stream"])
-    assert [without_models["texts"][0], without_models["texts"][4]] == without_models["batch"]
+    assert [without_models["texts"][0], without_models["texts"][4]] == without_models[
+        "batch"
+    ]
 
 
 def test_fallback_has_no_logprobs(without_models: dict[str, Any]) -> None:
-    """`Tuple[str, Optional[Dict]]`: without a model there are no log-probabilities, and none are made up."""
+    """`Tuple[str, Optional[Dict]]`: without a model there are no log-probabilities, and
+    none are made up.
+    """
     assert [without_models["texts"][0], None] == without_models["logprobs"]
-    assert [[piece, None] for piece in without_models["stream"][:3]] == without_models["stream_logprobs"]
+    assert [[piece, None] for piece in without_models["stream"][:3]] == without_models[
+        "stream_logprobs"
+    ]
 
 
 def test_fallback_keeps_to_max_new_tokens(without_models: dict[str, Any]) -> None:
-    """`max_new_tokens` is the most pieces, fewer are a prefix of more, and a text that was cut says so."""
-    assert ["".join(without_models["stream"][:length]) for length in (1, 5, 9)] == without_models["short"]
-    assert (5, "length") == tuple(without_models["short_metadata"][name] for name in ("output_tokens", "finish_reason"))
+    """`max_new_tokens` is the most pieces, fewer are a prefix of more, and a text that
+    was cut says so.
+    """
+    assert [
+        "".join(without_models["stream"][:length]) for length in (1, 5, 9)
+    ] == without_models["short"]
+    assert (5, "length") == tuple(
+        without_models["short_metadata"][name]
+        for name in ("output_tokens", "finish_reason")
+    )
 
 
 def test_fallback_ends_at_the_eos_string(without_models: dict[str, Any]) -> None:
@@ -890,12 +1173,18 @@ def test_fallback_ends_at_the_eos_string(without_models: dict[str, Any]) -> None
 
 
 def test_fallback_stands_in_for_a_named_model(without_models: dict[str, Any]) -> None:
-    """“When models can't be loaded, deterministic fallbacks are used”, for those that were chosen by name too."""
+    """“When models can't be loaded, deterministic fallbacks are used”, for those that
+    were chosen by name too.
+    """
     assert without_models["texts"][0] == without_models["named"]
 
 
-def test_fallback_satisfies_choices_and_refuses_other_constraints(without_models: dict[str, Any]) -> None:
-    """What a constraint asks for holds: a choice is one of them, and what takes a model to meet is an error."""
+def test_fallback_satisfies_choices_and_refuses_other_constraints(
+    without_models: dict[str, Any],
+) -> None:
+    """What a constraint asks for holds: a choice is one of them, and what takes a model
+    to meet is an error.
+    """
     assert {"yes", "no"} == set(without_models["choices"])
     assert "no text can satisfy a json_schema" in without_models["schema"]
 
@@ -911,11 +1200,17 @@ def test_fallback_refuses_what_a_model_refuses(without_models: dict[str, Any]) -
 
 
 def engine_threads() -> set[int | None]:
-    return {thread.ident for thread in threading.enumerate() if thread.name == f"llama {TINY.name}"}
+    return {
+        thread.ident
+        for thread in threading.enumerate()
+        if thread.name == f"llama {TINY.name}"
+    }
 
 
 def test_preload_models_at_startup() -> None:
-    """“Preload models: Call `steadytext.preload_models()` at startup”: the model is in memory then, once."""
+    """“Preload models: Call `steadytext.preload_models()` at startup”: the model is in
+    memory then, once.
+    """
     assert None is steadytext.preload_models()
     loaded = engine_threads()
     steadytext.preload_models(size="tiny")
@@ -926,19 +1221,30 @@ def test_preload_models_at_startup() -> None:
 
 
 def test_models_stay_loaded_once_initialized(no_cache: None) -> None:
-    """“Models stay loaded once initialized (singleton pattern)”, however many threads and names ask for them."""
+    """“Models stay loaded once initialized (singleton pattern)”, however many threads
+    and names ask for them.
+    """
     steadytext.preload_models()
     loaded = engine_threads()
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: steadytext.generate(PROMPT, 2, model=name), ["tiny", str(TINY), None, "tiny"]))
+        list(
+            pool.map(
+                lambda name: steadytext.generate(PROMPT, 2, model=name),
+                ["tiny", str(TINY), None, "tiny"],
+            )
+        )
 
     assert loaded == engine_threads()
 
 
 def test_batch_processing_gives_what_single_calls_give(no_cache: None) -> None:
-    """“Batch processing”: `generate_batch` gives, in order, what `generate` gives for each prompt."""
+    """“Batch processing”: `generate_batch` gives, in order, what `generate` gives for
+    each prompt.
+    """
     prompts = [*PROMPTS, "Hi"]
-    alone = [steadytext.generate(prompt, 16, seed=9, temperature=0.9) for prompt in prompts]
+    alone = [
+        steadytext.generate(prompt, 16, seed=9, temperature=0.9) for prompt in prompts
+    ]
 
     assert alone == steadytext.generate_batch(prompts, 16, seed=9, temperature=0.9)
     assert [] == steadytext.generate_batch([])
@@ -962,7 +1268,9 @@ def test_cache_warmup_populates_the_cache() -> None:
 
 
 def test_length_control_controls_generation_time(no_cache: None) -> None:
-    """“Use `max_new_tokens` to control response length and generation time”: no more tokens are decoded."""
+    """“Use `max_new_tokens` to control response length and generation time”: no more
+    tokens are decoded.
+    """
     texts = [steadytext.generate(PROMPT, length) for length in (1, 4, 16)]
 
     assert [1, 4, 16] == [text.metadata["output_tokens"] for text in texts]
@@ -982,21 +1290,35 @@ def test_empty_prompt_still_generates_deterministic_output(no_cache: None) -> No
 
 
 def test_very_long_prompt_is_truncated_to_the_context_window() -> None:
-    """“Very long prompt handling (truncated to model's context window)”; the metadata says how much was left out."""
+    """“Very long prompt handling (truncated to model's context window)”; the metadata
+    says how much was left out.
+    """
     long = steadytext.generate("Explain " * 1000 + "machine learning", 16)
     longer = steadytext.generate("Explain " * 20_000 + "machine learning", 16)
     short = steadytext.generate("Explain machine learning", 16)
 
     assert 0 == short.metadata["dropped_prompt_tokens"]
-    assert 0 < long.metadata["dropped_prompt_tokens"] < longer.metadata["dropped_prompt_tokens"]
-    assert long.metadata["prompt_tokens"] == longer.metadata["prompt_tokens"] > short.metadata["prompt_tokens"]
+    assert (
+        0
+        < long.metadata["dropped_prompt_tokens"]
+        < longer.metadata["dropped_prompt_tokens"]
+    )
+    assert (
+        long.metadata["prompt_tokens"]
+        == longer.metadata["prompt_tokens"]
+        > short.metadata["prompt_tokens"]
+    )
 
 
 def test_very_long_prompt_keeps_its_head_and_its_tail() -> None:
-    """A decision: what is left out is the middle. Other middles give the same text, another head or tail does not."""
+    """A decision: what is left out is the middle. Other middles give the same text,
+    another head or tail does not.
+    """
 
     def logprobs(head: str, length: int, tail: str) -> Any:
-        return steadytext.generate(head + " and so" * length + tail, 16, return_logprobs=True)
+        return steadytext.generate(
+            head + " and so" * length + tail, 16, return_logprobs=True
+        )
 
     text = logprobs("Begin.", 4000, " End.")
 
@@ -1006,17 +1328,26 @@ def test_very_long_prompt_keeps_its_head_and_its_tail() -> None:
 
 
 def test_very_long_prompt_leaves_room_for_the_text() -> None:
-    """How much is left out does not depend on the length asked for, so that a prefix stays a prefix."""
+    """How much is left out does not depend on the length asked for, so that a prefix
+    stays a prefix.
+    """
     prompt = "Explain " * 1000
-    short, long = (steadytext.generate(prompt, length, temperature=1.0) for length in (4, 40))
+    short, long = (
+        steadytext.generate(prompt, length, temperature=1.0) for length in (4, 40)
+    )
 
-    assert short.metadata["dropped_prompt_tokens"] == long.metadata["dropped_prompt_tokens"]
+    assert (
+        short.metadata["dropped_prompt_tokens"]
+        == long.metadata["dropped_prompt_tokens"]
+    )
     assert long.startswith(short)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_special_characters_and_unicode(no_cache: None, prompt: str) -> None:
-    """“Special characters and Unicode”, “Newlines and formatting”: always a `str`, which UTF-8 can hold."""
+    """“Special characters and Unicode”, “Newlines and formatting”: always a `str`,
+    which UTF-8 can hold.
+    """
     text = steadytext.generate(prompt, 16)
 
     assert isinstance(text, str)
@@ -1026,32 +1357,53 @@ def test_special_characters_and_unicode(no_cache: None, prompt: str) -> None:
 
 def test_newlines_are_part_of_the_prompt() -> None:
     """“Newlines and formatting”: lines are not run together."""
-    lines, line = ("Write a function that:\n1. Takes a list\n2. Sorts it", "Write a function that: 1. Takes a list")
-    found = [steadytext.generate(prompt, 8).metadata["prompt_tokens"] for prompt in (lines, lines.replace("\n", ""))]
+    lines, line = (
+        "Write a function that:\n1. Takes a list\n2. Sorts it",
+        "Write a function that: 1. Takes a list",
+    )
+    found = [
+        steadytext.generate(prompt, 8).metadata["prompt_tokens"]
+        for prompt in (lines, lines.replace("\n", ""))
+    ]
 
     assert found[0] > found[1]
     assert steadytext.generate(lines) != steadytext.generate(line)
 
 
 def test_text_is_a_str_wherever_one_is_needed() -> None:
-    """A decision: always a `str`. It is compared, hashed, written as JSON, copied and pickled as one."""
+    """A decision: always a `str`. It is compared, hashed, written as JSON, copied and
+    pickled as one.
+    """
     text = steadytext.generate(PROMPT, 12)
     plain = "".join(text)
 
     assert plain == text
     assert {plain: 1} == {text: 1}
     assert json.dumps([plain]) == json.dumps([text])
-    for other in (copy.copy(text), copy.deepcopy(text), pickle.loads(pickle.dumps(text))):
+    for other in (
+        copy.copy(text),
+        copy.deepcopy(text),
+        pickle.loads(pickle.dumps(text)),
+    ):
         assert (text, dict(text.metadata)) == (other, dict(other.metadata))
 
 
 def test_concurrent_generation_gives_the_same(no_cache: None) -> None:
-    """“Generate text for multiple prompts in parallel”: 8 threads, streams among them, give what one gives."""
+    """“Generate text for multiple prompts in parallel”: 8 threads, streams among them,
+    give what one gives.
+    """
     prompts = [f"{prompt} {number}" for number, prompt in enumerate(PROMPTS)]
     alone = [steadytext.generate(prompt, 16, seed=4) for prompt in prompts]
     with ThreadPoolExecutor(8) as pool:
-        texts = list(pool.map(lambda prompt: steadytext.generate(prompt, 16, seed=4), prompts))
-        streams = list(pool.map(lambda prompt: "".join(steadytext.generate_iter(prompt, 16, seed=4)), prompts))
+        texts = list(
+            pool.map(lambda prompt: steadytext.generate(prompt, 16, seed=4), prompts)
+        )
+        streams = list(
+            pool.map(
+                lambda prompt: "".join(steadytext.generate_iter(prompt, 16, seed=4)),
+                prompts,
+            )
+        )
 
     assert alone == texts == streams
 
@@ -1060,7 +1412,9 @@ def test_concurrent_generation_gives_the_same(no_cache: None) -> None:
 
 
 def test_generate_touches_nothing_of_the_callers() -> None:
-    """A decision: neither random state nor environment nor logging, and nothing is printed."""
+    """A decision: neither random state nor environment nor logging, and nothing is
+    printed.
+    """
     program = """
 import logging, os, random, signal, subprocess
 import numpy
@@ -1109,7 +1463,9 @@ def silent_hub() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def without_network(facts: Path, silent_hub: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def without_network(
+    facts: Path, silent_hub: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What a process gives that chooses no model, on a machine where no hub answers."""
     program = f"""
 import time
@@ -1132,14 +1488,25 @@ print(json.dumps({{
 }}))
 """
     found: dict[str, Any] = in_new_process(
-        program, THEMIS_CACHE_DIR=str(facts.parent), THEMIS_MODEL=None, HF_HUB_OFFLINE=None, HF_ENDPOINT=silent_hub,
-        HF_HOME=str(tmp_path_factory.mktemp("home")), HF_HUB_CACHE=None, NO_PROXY="127.0.0.1", no_proxy="127.0.0.1",
-    )  # fmt: skip
+        program,
+        THEMIS_CACHE_DIR=str(facts.parent),
+        THEMIS_MODEL=None,
+        HF_HUB_OFFLINE=None,
+        HF_ENDPOINT=silent_hub,
+        HF_HOME=str(tmp_path_factory.mktemp("home")),
+        HF_HUB_CACHE=None,
+        NO_PROXY="127.0.0.1",
+        no_proxy="127.0.0.1",
+    )
     return found
 
 
-def test_default_model_falls_to_tiny_without_a_network(without_network: dict[str, Any]) -> None:
-    """A decision: without a choice `small` if it can be had at once, “else `tiny` with one warning”."""
+def test_default_model_falls_to_tiny_without_a_network(
+    without_network: dict[str, Any],
+) -> None:
+    """A decision: without a choice `small` if it can be had at once, “else `tiny` with
+    one warning”.
+    """
     ((category, message),) = without_network["warnings"]
 
     assert ("tiny", "UserWarning") == (without_network["model"], category)
@@ -1148,17 +1515,25 @@ def test_default_model_falls_to_tiny_without_a_network(without_network: dict[str
 
 
 def test_machine_without_a_network_never_waits(without_network: dict[str, Any]) -> None:
-    """A decision: a hub that does not answer costs about a second, once; its own client would wait for ten and more."""
+    """A decision: a hub that does not answer costs about a second, once; its own client
+    would wait for ten and more.
+    """
     assert without_network["first_s"] < 8
     assert without_network["named_s"] < 1
 
 
 def test_named_model_out_of_reach_is_an_error(without_network: dict[str, Any]) -> None:
     """A size that was asked for is never another model in silence."""
-    assert re.search(r"Qwen2.5-0.5B.*cannot be fetched.*does not answer", without_network["named"], re.IGNORECASE)
+    assert re.search(
+        r"Qwen2.5-0.5B.*cannot be fetched.*does not answer",
+        without_network["named"],
+        re.IGNORECASE,
+    )
 
 
-def test_themis_model_is_the_model_without_a_choice(monkeypatch: pytest.MonkeyPatch, another_model: str) -> None:
+def test_themis_model_is_the_model_without_a_choice(
+    monkeypatch: pytest.MonkeyPatch, another_model: str
+) -> None:
     """A decision: “`THEMIS_MODEL` if set”; an argument goes before it."""
     monkeypatch.setenv("THEMIS_MODEL", another_model)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect.logging import disable_run_logger
 
 from tasks.artifacts import written_page
-from tests.drivers import run_in_process
+from tests.support.drivers import run_in_process
 from tests.test_edit_costs import base
 
 

@@ -24,12 +24,16 @@ def shard() -> None: ...
 
 async def flow_run_with_task(client: Any, task_state: Any) -> tuple[Any, Any]:
     flow_run = await client.create_flow_run(left_behind, state=Running())
-    task_run = await client.create_task_run(shard, flow_run.id, dynamic_key="0", state=task_state)
+    task_run = await client.create_task_run(
+        shard, flow_run.id, dynamic_key="0", state=task_state
+    )
     return flow_run.id, task_run.id
 
 
 async def states_before_and_after() -> tuple[str, list[str]]:
-    """The state of a task left behind while its run may still settle; then of all three tasks."""
+    """The state of a task left behind while its run may still settle; then of all three
+    tasks.
+    """
     async with get_client() as client:
         crashed, left = await flow_run_with_task(client, Running())
         _, going_on = await flow_run_with_task(client, Running())
@@ -40,12 +44,17 @@ async def states_before_and_after() -> tuple[str, list[str]]:
         await close_left_behind("left-behind", settled=timedelta(hours=1))
         before = await client.read_task_run(left)
         await close_left_behind("left-behind", settled=timedelta(0))
-        after = [await client.read_task_run(task_run_id) for task_run_id in (left, going_on, done)]
+        after = [
+            await client.read_task_run(task_run_id)
+            for task_run_id in (left, going_on, done)
+        ]
     return before.state_name, [task_run.state_name for task_run in after]
 
 
 def test_tasks_of_a_crashed_run_crash_with_it(prefect_api: str) -> None:
-    """What a killed flow run left `Running` is closed; what has ended, or belongs to a run under way, stays."""
+    """What a killed flow run left `Running` is closed; what has ended, or belongs to a
+    run under way, stays.
+    """
     with temporary_settings({PREFECT_API_URL: prefect_api}):
         before, after = asyncio.run(states_before_and_after())
 

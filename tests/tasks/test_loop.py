@@ -1,4 +1,6 @@
-"""What tasks of one process share: a run that is stopped saves its rows, and takes nobody else with it."""
+"""What tasks of one process share: a run that is stopped saves its rows, and takes
+nobody else with it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.loop import SharedLoop
-from tests.adapters.provider_server import ProviderServer
+from tests.support.provider_server import ProviderServer
 from themis_lib import FatalError
 
 
@@ -25,7 +27,9 @@ async def saved_slowly(saved: list[str]) -> None:
 
 
 def test_stopped_task_ends_when_its_rows_are_saved() -> None:
-    """Whoever waits for a task of a run that is stopped waits until it has put its things in order."""
+    """Whoever waits for a task of a run that is stopped waits until it has put its
+    things in order.
+    """
     loop, saved = SharedLoop(), list[str]()
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(loop.run, "run", saved_slowly(saved))
@@ -58,7 +62,9 @@ def test_stop_does_not_wait_for_ever() -> None:
 
 
 def test_nothing_begins_after_a_stop() -> None:
-    """A task that has passed every check when its run is stopped does not begin all the same."""
+    """A task that has passed every check when its run is stopped does not begin all the
+    same.
+    """
     loop, begun = SharedLoop(), list[str]()
 
     async def begin() -> None:
@@ -80,13 +86,20 @@ async def leave_the_process() -> None:
 
 
 def test_component_that_exits_ends_its_run_alone() -> None:
-    """`sys.exit()` in a component is an error of its run; the loop goes on for every other."""
+    """`sys.exit()` in a component is an error of its run; the loop goes on for every
+    other.
+    """
     loop = SharedLoop()
 
     with pytest.raises(FatalError, match="a component tried to end the process"):
         loop.run("run", leave_the_process())
     with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(loop.run, "another", asyncio.sleep(0, "goes on")).result(timeout=10) == "goes on"
+        assert (
+            threads.submit(loop.run, "another", asyncio.sleep(0, "goes on")).result(
+                timeout=10
+            )
+            == "goes on"
+        )
 
 
 def test_clients_are_closed_with_the_process() -> None:
@@ -110,7 +123,11 @@ def test_clients_are_closed_with_the_process() -> None:
     )
     with ProviderServer() as server:
         said = subprocess.run(
-            [sys.executable, "-c", program, server.url], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", program, server.url],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         )
 
     assert ["re: 2+2", "re: 2+2", "False", "True"] == said.stdout.split("\n")[:4]

@@ -1,4 +1,6 @@
-"""Runners that cannot be had, and experiments that cannot travel, are one clear error before anything runs."""
+"""Runners that cannot be had, and experiments that cannot travel, are one clear error
+before anything runs.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ from typer.testing import CliRunner
 
 from flows.run import app
 from tasks.runners import task_runner
-from tests.counting import CALLS, Generator
+from tests.support.counting import CALLS, Generator
 from tests.test_edit_costs import base
 from themis_lib import ComponentError, ConfigError, Experiment
-from themis_lib.core.spec import experiment_from_spec
+from themis_lib.experiment.spec import experiment_from_spec
 
 
 def test_unknown_runner_names_the_nearest() -> None:
@@ -29,17 +31,25 @@ def test_missing_extra_is_named(runner: str) -> None:
     if find_spec(f"prefect_{runner}"):
         pytest.skip(f"the extra `{runner}` is installed")
 
-    with pytest.raises(ConfigError, match=rf"pip install 'themis-flows\[{runner}\]'"), task_runner(runner, 1, "run"):
+    with (
+        pytest.raises(ConfigError, match=rf"pip install 'themis-flows\[{runner}\]'"),
+        task_runner(runner, 1, "run"),
+    ):
         pass
 
 
 def test_live_object_cannot_travel(tmp_path: Path) -> None:
-    """Also a dataclass, whose fields could be written down but not its class, is named with its place."""
+    """Also a dataclass, whose fields could be written down but not its class, is named
+    with its place.
+    """
     spec = base(tmp_path / "store")
     spec["generation"]["generator"] = Generator(api_key="secret")
     experiment = experiment_from_spec(Experiment, spec, where="spec")
 
-    with pytest.raises(ComponentError, match=r"generation\.generator: Generator is a live object.*module:attribute"):
+    with pytest.raises(
+        ComponentError,
+        match=r"generation\.generator: Generator is a live object.*module:attribute",
+    ):
         experiment.check_portable()
 
 
@@ -57,10 +67,17 @@ def test_secrets_do_not_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("storage.store=memory", "memory of one process"), ("cost.max_cost=5", "kept within one process")],
+    [
+        ("storage.store=memory", "memory of one process"),
+        ("cost.max_cost=5", "kept within one process"),
+    ],
 )
-def test_what_stays_in_one_process_is_refused(tmp_path: Path, override: str, message: str) -> None:
-    """A store in memory and a budget are refused with several processes, before a server is asked."""
+def test_what_stays_in_one_process_is_refused(
+    tmp_path: Path, override: str, message: str
+) -> None:
+    """A store in memory and a budget are refused with several processes, before a
+    server is asked.
+    """
     path = tmp_path / "experiment.yaml"
     spec = base(tmp_path / "store")
     spec["generation"]["generator"] = "builtin/demo_generator"

@@ -1,4 +1,6 @@
-"""A task elsewhere rebuilds its run from plain data, fills the same store, and ends with its run."""
+"""A task elsewhere rebuilds its run from plain data, fills the same store, and ends
+with its run.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,20 @@ from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tasks.worker import _global_limit, compute_shard, end_tasks
-from tests.counting import CALLS
+from tests.support.counting import CALLS
+from tests.support.unsteady import BUILT
 from tests.test_edit_costs import base
-from tests.unsteady import BUILT
 from themis_lib import ComponentError, Experiment, FatalError, RunStore, ShardError
-from themis_lib.core.spec import experiment_from_spec
+from themis_lib.experiment.spec import experiment_from_spec
 
 
 def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
-    """A shard computed from the experiment's JSON alone is found by the run that asked for it."""
-    experiment = experiment_from_spec(Experiment, base(tmp_path / "store"), where="spec")
+    """A shard computed from the experiment's JSON alone is found by the run that asked
+    for it.
+    """
+    experiment = experiment_from_spec(
+        Experiment, base(tmp_path / "store"), where="spec"
+    )
     pipeline, store = experiment.compile(), RunStore(str(tmp_path / "store"))
     shard = next(pipeline.shards(store))
     CALLS.clear()
@@ -47,7 +53,9 @@ def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_live_object_does_not_travel() -> None:
-    """A component without an import path is refused when it would have to be sent elsewhere."""
+    """A component without an import path is refused when it would have to be sent
+    elsewhere.
+    """
 
     class Live:
         component_id, version = "tests/live", "1"
@@ -64,10 +72,17 @@ def test_live_object_does_not_travel() -> None:
 
 
 def test_counts_of_all_tries_come_back(tmp_path: Path) -> None:
-    """A shard computed elsewhere returns the rows and tokens of every try, since no one else has counted them."""
+    """A shard computed elsewhere returns the rows and tokens of every try, since no one
+    else has counted them.
+    """
     spec = base(tmp_path / "store")
-    spec["generation"]["generator"] = {"use": "tests.unsteady:Unsteady", "folder": str(tmp_path)}
-    spec["datasets"][0]["cases"] = [{"case_id": str(number), "input": str(number)} for number in (10, 11)]
+    spec["generation"]["generator"] = {
+        "use": "tests.support.unsteady:Unsteady",
+        "folder": str(tmp_path),
+    }
+    spec["datasets"][0]["cases"] = [
+        {"case_id": str(number), "input": str(number)} for number in (10, 11)
+    ]
     experiment = experiment_from_spec(Experiment, spec, where="spec")
     pipeline, store = experiment.compile(), RunStore(str(tmp_path / "store"))
     shard = next(pipeline.shards(store))
@@ -91,9 +106,11 @@ def test_counts_of_all_tries_come_back(tmp_path: Path) -> None:
 
 
 def test_components_are_built_once_a_process(tmp_path: Path) -> None:
-    """Every shard of a run that a process computes finds the stages and the store of the one before."""
+    """Every shard of a run that a process computes finds the stages and the store of
+    the one before.
+    """
     spec = base(tmp_path / "store")
-    spec["evaluation"]["parsers"] = [{"use": "tests.unsteady:BuiltParser"}]
+    spec["evaluation"]["parsers"] = [{"use": "tests.support.unsteady:BuiltParser"}]
     experiment = experiment_from_spec(Experiment, spec, where="spec")
     shard = next(experiment.compile().shards(RunStore(str(tmp_path / "store"))))
     work = {
@@ -105,23 +122,39 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
     BUILT.clear()
 
     generated = compute_shard({**work, "stage": "generate"})
-    compute_shard({**work, "stage": "parse", "shard": {**work["shard"], "outputs": generated.to_json()}})
+    compute_shard(
+        {
+            **work,
+            "stage": "parse",
+            "shard": {**work["shard"], "outputs": generated.to_json()},
+        }
+    )
 
     assert {"parser": 1} == BUILT
 
 
 def test_stopped_run_waits_for_no_slot(prefect_api: str) -> None:
-    """A shard that waits for a global limit ends when its run is stopped, though the slot is never free."""
+    """A shard that waits for a global limit ends when its run is stopped, though the
+    slot is never free.
+    """
     stage: Any = SimpleNamespace(generator=SimpleNamespace(global_limit="taken"))
 
     def wait_for_slot() -> None:
-        with temporary_settings({PREFECT_API_URL: prefect_api}), _global_limit(stage, "waiting"):
+        with (
+            temporary_settings({PREFECT_API_URL: prefect_api}),
+            _global_limit(stage, "waiting"),
+        ):
             pass
 
     with temporary_settings({PREFECT_API_URL: prefect_api}):
         with get_client(sync_client=True) as client:
-            client._client.post("/v2/concurrency_limits/", json={"name": "taken", "limit": 1}).raise_for_status()
-        with concurrency("taken", occupy=1, strict=True), ThreadPoolExecutor(1) as threads:
+            client._client.post(
+                "/v2/concurrency_limits/", json={"name": "taken", "limit": 1}
+            ).raise_for_status()
+        with (
+            concurrency("taken", occupy=1, strict=True),
+            ThreadPoolExecutor(1) as threads,
+        ):
             waiting = threads.submit(wait_for_slot)
             time.sleep(0.5)
             end_tasks("waiting")

@@ -1,14 +1,23 @@
-"""What a provider's failure means: worth another try, a fact about the row, or the end of the run."""
+"""What a provider's failure means: worth another try, a fact about the row, or the end
+of the run.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from themis_lib.errors import FatalError, RowError, ThemisError, TransientError, describe
+from themis_lib.errors import (
+    FatalError,
+    RowError,
+    ThemisError,
+    TransientError,
+    describe,
+)
 
 #: 408 timeout, 409 conflict, 425 too early, 429 too many requests; and every 5xx.
 _TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
-#: No account, no right, no such model or path: what every other request would be told as well.
+#: No account, no right, no such model or path: what every other request would be told
+#: as well.
 _FATAL_STATUSES = frozenset({401, 402, 403, 404, 405})
 #: Codes of a 400 or 429 that speak of the settings or the account, not of this row.
 _FATAL_CODES = frozenset(
@@ -30,11 +39,13 @@ _MESSAGE_CHARS = 2000
 
 
 def translated(error: Exception) -> Exception:
-    """An exception of the OpenAI SDK as one of this library; any other exception as it is.
+    """An exception of the OpenAI SDK as one of this library; any other exception as it
+    is.
 
-    Timeouts, lost connections, 408, 409, 429, 5xx and replies that cannot be read are a `TransientError`. A request
-    that is refused for what it says is a `RowError`; a refused credential, an unknown model or a setting that the
-    provider does not know a `FatalError`.
+    Timeouts, lost connections, 408, 409, 429, 5xx and replies that cannot be read are a
+    `TransientError`. A request that is refused for what it says is a `RowError`; a
+    refused credential, an unknown model or a setting that the provider does not know a
+    `FatalError`.
     """
     if isinstance(error, ThemisError):
         return error
@@ -43,14 +54,20 @@ def translated(error: Exception) -> Exception:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "response"):
         return _from_status(status, error).marked(is_free=True)
-    if type(error).__name__ in ("APIConnectionError", "APITimeoutError", "APIResponseValidationError"):
+    if type(error).__name__ in (
+        "APIConnectionError",
+        "APITimeoutError",
+        "APIResponseValidationError",
+    ):
         return TransientError(_lost(error))
     return error
 
 
 def is_final(response: Any) -> bool:
     """Whether a 429 speaks of the account, so that trying again is of no use."""
-    return response.status_code == 429 and any(code in response.text for code in _FATAL_CODES)
+    return response.status_code == 429 and any(
+        code in response.text for code in _FATAL_CODES
+    )
 
 
 def _from_status(status: int, error: Any) -> ThemisError:
@@ -58,7 +75,9 @@ def _from_status(status: int, error: Any) -> ThemisError:
     code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
     is_moderated = status == 403 and any(word in said.lower() for word in _MODERATION)
     if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
-        return FatalError(f"{_ADVICE.get(status, 'the provider refuses every request like this one')}: {said}")
+        return FatalError(
+            f"{_ADVICE.get(status, 'the provider refuses every request like this one')}: {said}"
+        )
     if status in _TRANSIENT_STATUSES or status >= 500 or status < 400:
         return TransientError(said)
     return RowError(said)
@@ -84,6 +103,12 @@ def _message(error: Any) -> str:
 
 def _lost(error: Exception) -> str:
     url = getattr(getattr(error, "request", None), "url", None)
-    host = f" {url.host}:{url.port}" if url is not None and url.port else f" {url.host}" if url is not None else ""
+    host = (
+        f" {url.host}:{url.port}"
+        if url is not None and url.port
+        else f" {url.host}"
+        if url is not None
+        else ""
+    )
     cause = f" ({describe(error.__cause__)})" if error.__cause__ else ""
     return f"no answer from the provider{host}: {' '.join(str(error).split())}{cause}"

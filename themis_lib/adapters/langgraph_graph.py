@@ -1,4 +1,6 @@
-"""The generator `langgraph`: a graph runtime produces the candidate; everything around it stays the pipeline's."""
+"""The generator `langgraph`: a graph runtime produces the candidate; everything around
+it stays the pipeline's.
+"""
 
 from __future__ import annotations
 
@@ -13,40 +15,55 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from themis_lib.adapters.faults import translated
-from themis_lib.adapters.langgraph_identity import config_identity, graph_identity, identity_of
+from themis_lib.adapters.langgraph_identity import (
+    config_identity,
+    graph_identity,
+    identity_of,
+)
 from themis_lib.adapters.langgraph_run import INTERRUPTED, GraphRun
 from themis_lib.adapters.langgraph_values import loaded_class
 from themis_lib.adapters.masking import Mask, mask_logs, masked_fault, masked_result
-from themis_lib.builtins.component import Builtin
-from themis_lib.core.calls import in_thread
+from themis_lib.components.builtin import Builtin
+from themis_lib.components.imports import import_named, reason
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.imports import import_named, reason
 from themis_lib.core.models import Case, GenerationResult
-from themis_lib.core.secrets import referenced_values, resolve_public, resolve_references
+from themis_lib.core.secrets import (
+    referenced_values,
+    resolve_public,
+    resolve_references,
+)
 from themis_lib.errors import ComponentError, RowError, nearest
+from themis_lib.stages.calls import in_thread
 
 _METHODS = ("astream_events", "ainvoke", "invoke")
-_NEEDED = "it needs `astream_events`, `ainvoke`, `invoke`, or `stream` with a `stream_mode`"
+_NEEDED = (
+    "it needs `astream_events`, `ainvoke`, `invoke`, or `stream` with a `stream_mode`"
+)
 
 
 @dataclass(frozen=True)
 class LangGraph(Builtin):
-    """A compiled LangGraph graph, or any object with its methods, run once for each row.
+    """A compiled LangGraph graph, or any object with its methods, run once for each
+    row.
 
-    `graph` is the graph, a function that returns it, or either's name (`my_graphs:graph`). Trace and answer come from
-    one stream: `astream_events`, or, of a graph that is sync alone, `stream` in a thread. The answer is the final
-    output of the graph, or its `output_key`. Only of a graph whose event stream carries no final output is the answer
-    asked for by `ainvoke` afterwards, which runs it again.
+    `graph` is the graph, a function that returns it, or either's name
+    (`my_graphs:graph`). Trace and answer come from one stream: `astream_events`, or, of
+    a graph that is sync alone, `stream` in a thread. The answer is the final output of
+    the graph, or its `output_key`. Only of a graph whose event stream carries no final
+    output is the answer asked for by `ainvoke` afterwards, which runs it again.
 
-    What the graph is given: an input that is an object as it is, a list of messages as `{"messages": […]}`, anything
-    else as `{"input": …}`; or what `input_builder(case, ctx)`, a function or its name, returns. An input builder that
-    needs more of the case than its input says so in `reads`. `config` is the graph's own (`recursion_limit`,
-    `configurable`, …); to its `configurable` are added `seed`, `prompt_spec` (a plain dict that the nodes may use as
-    they see fit) and `thread_id`, another for each row, so that a checkpointer carries nothing from row to row.
-    Credentials that `config` names as `${NAME}` are taken out of results, errors and log lines.
+    What the graph is given: an input that is an object as it is, a list of messages as
+    `{"messages": […]}`, anything else as `{"input": …}`; or what `input_builder(case,
+    ctx)`, a function or its name, returns. An input builder that needs more of the case
+    than its input says so in `reads`. `config` is the graph's own (`recursion_limit`,
+    `configurable`, …); to its `configurable` are added `seed`, `prompt_spec` (a plain
+    dict that the nodes may use as they see fit) and `thread_id`, another for each row,
+    so that a checkpointer carries nothing from row to row. Credentials that `config`
+    names as `${NAME}` are taken out of results, errors and log lines.
 
-    Identity is the structure of the graph and the code of its nodes, `graph_id` (the graph's name, unless given),
-    `output_key`, `config` without its credentials, and the code of the input builder.
+    Identity is the structure of the graph and the code of its nodes, `graph_id` (the
+    graph's name, unless given), `output_key`, `config` without its credentials, and the
+    code of the input builder.
     """
 
     component_id: ClassVar[str] = "langgraph"
@@ -65,15 +82,25 @@ class LangGraph(Builtin):
         """Raises `ComponentError` for a setting of the wrong type."""
         super().check_settings()
         if not isinstance((self.config or {}).get("configurable", {}), Mapping):
-            raise ComponentError("config.configurable is no object; write names and values")
+            raise ComponentError(
+                "config.configurable is no object; write names and values"
+            )
 
     def check(self) -> None:
-        """Import and look at graph and input builder. Raises `ComponentError` where either cannot be used."""
+        """Import and look at graph and input builder. Raises `ComponentError` where
+        either cannot be used.
+        """
         _ = self._build
         known = getattr(self._graph, "output_channels", None)
-        if self.output_key is not None and isinstance(known, (list, tuple)) and self.output_key not in known:
-            raise ComponentError(f"output_key={self.output_key!r}: the graph has no such output; "
-                                 f"{nearest(self.output_key, known)}")  # fmt: skip
+        if (
+            self.output_key is not None
+            and isinstance(known, (list, tuple))
+            and self.output_key not in known
+        ):
+            raise ComponentError(
+                f"output_key={self.output_key!r}: the graph has no such output; "
+                f"{nearest(self.output_key, known)}"
+            )
 
     def settings(self) -> dict[str, Any]:
         """What is run, by structure and code, and how its input and answer are made."""
@@ -81,12 +108,18 @@ class LangGraph(Builtin):
             "graph_id": self.graph_id or _name(self._graph),
             "graph": self._graph_identity,
             "output_key": self.output_key,
-            "config": config_identity(resolve_public(self.config or {}, where="config")),
-            "input_builder": None if self.input_builder is None else identity_of(self._build),
+            "config": config_identity(
+                resolve_public(self.config or {}, where="config")
+            ),
+            "input_builder": None
+            if self.input_builder is None
+            else identity_of(self._build),
         }
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
-        """The graph's answer, with a step of the trace for each node, tool and model call that ended."""
+        """The graph's answer, with a step of the trace for each node, tool and model
+        call that ended.
+        """
         payload = self._build(case, ctx)
         mask = self._mask  # from the first log line on
         try:
@@ -102,7 +135,11 @@ class LangGraph(Builtin):
 
     @cached_property
     def _graph(self) -> Any:
-        return _graph_of(import_named("graph", self.graph) if isinstance(self.graph, str) else self.graph)
+        return _graph_of(
+            import_named("graph", self.graph)
+            if isinstance(self.graph, str)
+            else self.graph
+        )
 
     @cached_property
     def _graph_identity(self) -> Any:
@@ -116,12 +153,16 @@ class LangGraph(Builtin):
         if isinstance(build, str):
             build = import_named("input_builder", build)
         if not callable(build) or inspect.iscoroutinefunction(build):
-            raise ComponentError(f"input_builder is {build!r}; give a function of case and context that is not async")
+            raise ComponentError(
+                f"input_builder is {build!r}; give a function of case and context that is not async"
+            )
         return build  # type: ignore[no-any-return]
 
     @cached_property
     def _mask(self) -> Mask:
-        """Takes the credentials of `config` out of results and errors, and from here on out of log lines."""
+        """Takes the credentials of `config` out of results and errors, and from here on
+        out of log lines.
+        """
         found = referenced_values(self.config or {}, only_credentials=True)
         mask = Mask(found, words=filter(str.isalpha, found))
         if mask.secrets:
@@ -140,7 +181,9 @@ class LangGraph(Builtin):
     async def _run(self, payload: Any, config: dict[str, Any]) -> GraphRun:
         graph, run = self._graph, GraphRun()
         if hasattr(graph, "astream_events"):
-            await _follow(_call(graph.astream_events, payload, config=config, version="v2"), run)
+            await _follow(
+                _call(graph.astream_events, payload, config=config, version="v2"), run
+            )
         elif not hasattr(graph, "ainvoke"):
             await _run_in_thread(graph, payload, config, run)
         if not run.ended and hasattr(graph, "ainvoke"):
@@ -156,15 +199,29 @@ def _graph_of(graph: Any) -> Any:
         try:
             graph = graph()
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
-            raise ComponentError(f"graph: its function raised {reason(error, TypeError)}") from None
+            raise ComponentError(
+                f"graph: its function raised {reason(error, TypeError)}"
+            ) from None
     if inspect.iscoroutine(graph):
         graph.close()
-        raise ComponentError("graph: its function is async; give one that is not, or the graph itself")
+        raise ComponentError(
+            "graph: its function is async; give one that is not, or the graph itself"
+        )
     if isinstance(graph, type):
-        raise ComponentError(f"graph {graph.__name__!r} is a class; give an instance of it")
-    if not _streams(graph) and not any(callable(getattr(graph, method, None)) for method in _METHODS):
-        fix = "compile it first: `graph.compile()`" if hasattr(graph, "compile") else _NEEDED
-        raise ComponentError(f"graph is {type(graph).__name__}, which cannot be run; {fix}")
+        raise ComponentError(
+            f"graph {graph.__name__!r} is a class; give an instance of it"
+        )
+    if not _streams(graph) and not any(
+        callable(getattr(graph, method, None)) for method in _METHODS
+    ):
+        fix = (
+            "compile it first: `graph.compile()`"
+            if hasattr(graph, "compile")
+            else _NEEDED
+        )
+        raise ComponentError(
+            f"graph is {type(graph).__name__}, which cannot be run; {fix}"
+        )
     return graph
 
 
@@ -179,12 +236,19 @@ def _name(graph: Any) -> str:
 
 
 def _payload(case: Case, _: GenerateContext) -> Any:
-    value = copy.deepcopy(case.input)  # a node may change it, and other samples start from it
+    value = copy.deepcopy(
+        case.input
+    )  # a node may change it, and other samples start from it
     if isinstance(value, dict):
         return value
-    is_conversation = isinstance(value, list) and value and all(
-        isinstance(turn, dict) and {"role", "content"} <= turn.keys() for turn in value
-    )  # fmt: skip
+    is_conversation = (
+        isinstance(value, list)
+        and value
+        and all(
+            isinstance(turn, dict) and {"role", "content"} <= turn.keys()
+            for turn in value
+        )
+    )
     return {"messages": value} if is_conversation else {"input": value}
 
 
@@ -197,13 +261,17 @@ async def _follow(events: Any, run: GraphRun) -> None:
             run.see(event)
 
 
-async def _run_in_thread(graph: Any, payload: Any, config: dict[str, Any], run: GraphRun) -> None:
+async def _run_in_thread(
+    graph: Any, payload: Any, config: dict[str, Any], run: GraphRun
+) -> None:
     """Run a sync graph; when the caller gives up it stops after the step it is at."""
     given_up = threading.Event()
 
     def work() -> None:
         if _streams(graph):
-            for mode, chunk in _call(graph.stream, payload, config=config, stream_mode=["updates", "values"]):
+            for mode, chunk in _call(
+                graph.stream, payload, config=config, stream_mode=["updates", "values"]
+            ):
                 if given_up.is_set():
                     return
                 run.see_chunk(mode, chunk)
@@ -218,7 +286,10 @@ async def _run_in_thread(graph: Any, payload: Any, config: dict[str, Any], run: 
 
 def _call(method: Callable[..., Any], payload: Any, **options: Any) -> Any:
     """A method of the graph with those of the options that it takes."""
-    return method(payload, **{name: value for name, value in options.items() if _accepts(method, name)})
+    return method(
+        payload,
+        **{name: value for name, value in options.items() if _accepts(method, name)},
+    )
 
 
 def _accepts(method: Callable[..., Any], name: str) -> bool:
@@ -226,7 +297,9 @@ def _accepts(method: Callable[..., Any], name: str) -> bool:
         parameters = inspect.signature(method).parameters
     except ValueError:  # a signature that cannot be read
         return True
-    return name in parameters or any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    return name in parameters or any(
+        one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()
+    )
 
 
 def _failure(error: Exception) -> Exception:

@@ -1,7 +1,7 @@
 """What makes a graph the graph it is: its structure, and the code of what it runs.
 
-Digests are of code and settings, never of addresses or of what a run leaves behind in an object, so that they are
-the same in every process.
+Digests are of code and settings, never of addresses or of what a run leaves behind in
+an object, so that they are the same in every process.
 """
 
 from __future__ import annotations
@@ -18,30 +18,40 @@ from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from themis_lib.core.bytecode import captured, functions_of, is_plain
-from themis_lib.core.code import code_digest
-from themis_lib.core.identity import canonical_json, digest
 from themis_lib.core.secrets import may_be_credential
+from themis_lib.identity.bytecode import captured, functions_of, is_plain
+from themis_lib.identity.code import code_digest
+from themis_lib.identity.digests import canonical_json, digest
 
 #: Packages whose code is known by name: what of them a graph uses is told by the graph.
 _LIBRARIES = re.compile(r"(?:langchain|langgraph|langsmith)\w*(?:\.|$)")
-#: Settings of a run that cannot change what it returns: who watches it, and how much it does at once.
+#: Settings of a run that cannot change what it returns: who watches it, and how much it
+#: does at once.
 _RUNTIME = {"callbacks", "max_concurrency", "run_id", "run_name"}
 _STORES = ("STORE_ATTR", "DELETE_ATTR")
 
 
 def graph_identity(graph: Any) -> dict[str, Any]:
-    """A compiled graph by its nodes, edges, branches and channels; any other object by its class and settings."""
+    """A compiled graph by its nodes, edges, branches and channels; any other object by
+    its class and settings.
+    """
     return _graph(graph, ()) if _is_graph(graph) else {"object": _digest(graph, ())}
 
 
 def config_identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run by name. Those the user's code reads enter by digest: what they hold is not shown."""
+    """The settings of a run by name. Those the user's code reads enter by digest: what
+    they hold is not shown.
+    """
     known = {name: item for name, item in config.items() if name not in _RUNTIME}
     configurable = {
-        name: _digest(item, ()) for name, item in known.pop("configurable", {}).items() if not may_be_credential(name)
+        name: _digest(item, ())
+        for name, item in known.pop("configurable", {}).items()
+        if not may_be_credential(name)
     }
-    return {**{name: identity_of(item) for name, item in known.items()}, "configurable": configurable}
+    return {
+        **{name: identity_of(item) for name, item in known.items()},
+        "configurable": configurable,
+    }
 
 
 def identity_of(value: Any) -> Any:
@@ -55,7 +65,9 @@ def _graph(graph: Any, around: tuple[Any, ...]) -> dict[str, Any]:
     edges = {*getattr(builder, "edges", ()), *getattr(builder, "waiting_edges", ())}
     return {
         "nodes": {
-            name: _graph(node.bound, around) if _is_graph(node.bound) else _digest(node.bound, around)
+            name: _graph(node.bound, around)
+            if _is_graph(node.bound)
+            else _digest(node.bound, around)
             for name, node in graph.nodes.items()
         },
         "edges": sorted(([start, end] for start, end in edges), key=canonical_json),
@@ -63,24 +75,35 @@ def _graph(graph: Any, around: tuple[Any, ...]) -> dict[str, Any]:
             source: {name: _digest(branch, around) for name, branch in branches.items()}
             for source, branches in getattr(builder, "branches", {}).items()
         },
-        "state": _digest([getattr(builder, "state_schema", None), *_channels(graph)], around),
+        "state": _digest(
+            [getattr(builder, "state_schema", None), *_channels(graph)], around
+        ),
         "settings": {
             name: _identity(getattr(graph, name, None), around)
-            for name in ("input_channels", "output_channels", "interrupt_before_nodes", "interrupt_after_nodes")
+            for name in (
+                "input_channels",
+                "output_channels",
+                "interrupt_before_nodes",
+                "interrupt_after_nodes",
+            )
         },
         "config": config_identity(getattr(graph, "config", None) or {}),
     }
 
 
 def _channels(graph: Any) -> Iterator[list[Any]]:
-    """The state's values and how updates of each are joined, without LangGraph's own wires between the nodes."""
+    """The state's values and how updates of each are joined, without LangGraph's own
+    wires between the nodes.
+    """
     for name, channel in sorted(graph.channels.items()):
         if not name.startswith(("__", "branch:to:", "join:")):
             yield [name, type(channel), getattr(channel, "operator", None)]
 
 
 def _is_graph(value: Any) -> bool:
-    return isinstance(getattr(value, "nodes", None), dict) and isinstance(getattr(value, "channels", None), dict)
+    return isinstance(getattr(value, "nodes", None), dict) and isinstance(
+        getattr(value, "channels", None), dict
+    )
 
 
 def _digest(value: Any, around: tuple[Any, ...]) -> str:
@@ -96,31 +119,44 @@ def _identity(value: Any, around: tuple[Any, ...]) -> Any:
         return value if isinstance(value, (str, int, type(None))) else repr(value)
     around = (*around, value)
     if isinstance(value, Mapping):
-        return {str(key): _identity(item, around) for key, item in value.items() if not may_be_credential(str(key))}
+        return {
+            str(key): _identity(item, around)
+            for key, item in value.items()
+            if not may_be_credential(str(key))
+        }
     if isinstance(value, (list, tuple)):
         return [_identity(item, around) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted((_identity(item, around) for item in value), key=canonical_json)
-    if isinstance(value, (type, FunctionType, BuiltinFunctionType, MethodType, functools.partial)):
+    if isinstance(
+        value, (type, FunctionType, BuiltinFunctionType, MethodType, functools.partial)
+    ):
         return _callable(value, around)
     return _object(value, around)
 
 
 def _callable(value: Any, around: tuple[Any, ...]) -> Any:
     if isinstance(value, functools.partial):
-        return {"partial": _identity([value.func, list(value.args), value.keywords], around)}
+        return {
+            "partial": _identity([value.func, list(value.args), value.keywords], around)
+        }
     if isinstance(value, MethodType):
         return {"method": value.__name__, "of": _identity(value.__self__, around)}
     name = f"{value.__module__}:{value.__qualname__}"
     if isinstance(value, BuiltinFunctionType) or value.__module__ == "builtins":
         return {"name": name}
-    code = {"name": name} if _LIBRARIES.match(value.__module__) else {"code": code_digest(value)}
+    code = (
+        {"name": name}
+        if _LIBRARIES.match(value.__module__)
+        else {"code": code_digest(value)}
+    )
     if isinstance(value, type):
         return code
     held = {
         name: _identity(item, around)
         for name, item in captured(value)
-        if not is_plain(item) and not isinstance(item, (FunctionType, type))  # those the code digest covers
+        if not is_plain(item)
+        and not isinstance(item, (FunctionType, type))  # those the code digest covers
     }
     return {**code, "holds": held} if held else code
 
@@ -134,15 +170,20 @@ def _object(value: Any, around: tuple[Any, ...]) -> Any:
         return {"pattern": value.pattern, "flags": value.flags}
     return {
         "class": _callable(type(value), around),
-        "settings": {name: _identity(item, around) for name, item in _settings(value) if not may_be_credential(name)},
+        "settings": {
+            name: _identity(item, around)
+            for name, item in _settings(value)
+            if not may_be_credential(name)
+        },
     }
 
 
 def _settings(value: Any) -> Iterator[tuple[str, Any]]:
-    """What an object was made with, by name: its fields, or attributes that only `__init__` sets; no credentials.
+    """What an object was made with, by name: its fields, or attributes that only
+    `__init__` sets; no credentials.
 
-    Of attributes that are no declared fields, only plain values and what can be run: the rest may be what a run
-    left behind.
+    Of attributes that are no declared fields, only plain values and what can be run:
+    the rest may be what a run left behind.
     """
     declared = _fields(value)
     names = [*getattr(value, "__dict__", ())] if declared is None else declared
@@ -158,7 +199,11 @@ def _settings(value: Any) -> Iterator[tuple[str, Any]]:
 def _fields(value: Any) -> list[str] | None:
     if isinstance(value, BaseModel):
         return list(type(value).model_fields)
-    return [item.name for item in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else None
+    return (
+        [item.name for item in dataclasses.fields(value)]
+        if dataclasses.is_dataclass(value)
+        else None
+    )
 
 
 def _runs(value: Any) -> bool:
@@ -167,17 +212,22 @@ def _runs(value: Any) -> bool:
         return bool(value) and all(map(_runs, value))
     if isinstance(value, dict):
         return bool(value) and all(map(_runs, value.values()))
-    is_function = isinstance(value, (FunctionType, BuiltinFunctionType, MethodType, functools.partial))
+    is_function = isinstance(
+        value, (FunctionType, BuiltinFunctionType, MethodType, functools.partial)
+    )
     return is_function or hasattr(value, "invoke") or _fields(value) is not None
 
 
 def _set_later(definition: type) -> frozenset[str]:
-    """The attributes that methods other than `__init__` store to: counters and caches, not settings."""
+    """The attributes that methods other than `__init__` store to: counters and caches,
+    not settings.
+    """
     later = [
         function
         for one in definition.__mro__
         for function in functions_of(one)
-        if function.__name__ not in ("__init__", "__post_init__", "__new__", "__setattr__")
+        if function.__name__
+        not in ("__init__", "__post_init__", "__new__", "__setattr__")
     ]
     return frozenset(
         str(step.argval)

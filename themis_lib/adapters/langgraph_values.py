@@ -1,4 +1,6 @@
-"""What graphs pass around as JSON: messages as chat APIs write them, models and dataclasses as objects."""
+"""What graphs pass around as JSON: messages as chat APIs write them, models and
+dataclasses as objects.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,17 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import Message
+from themis_lib.identity.digests import canonical_json
 
 #: LangChain's types of messages that chat APIs call otherwise.
 _ROLES = {"human": "user", "ai": "assistant"}
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON. Raises `ValueError` where it holds what is not JSON, naming its type."""
+    """A value as JSON. Raises `ValueError` where it holds what is not JSON, naming its
+    type.
+    """
     try:
         return _json(value, _refused)
     except PydanticSerializationError as error:
@@ -38,7 +42,11 @@ def shown(value: Any) -> Any:
 
 def conversation_of(state: Any) -> list[Message] | None:
     """The messages that a final state holds, or null."""
-    turns = state.get("messages") if isinstance(state, Mapping) else getattr(state, "messages", None)
+    turns = (
+        state.get("messages")
+        if isinstance(state, Mapping)
+        else getattr(state, "messages", None)
+    )
     if not isinstance(turns, (list, tuple)) or not turns:
         return None
     try:
@@ -48,7 +56,9 @@ def conversation_of(state: Any) -> list[Message] | None:
 
 
 def loaded_class(module: str, name: str) -> type:
-    """A class of a package that is imported here only if the graph has done so; else one without instances."""
+    """A class of a package that is imported here only if the graph has done so; else
+    one without instances.
+    """
     found = getattr(sys.modules.get(module), name, None)
     return found if isinstance(found, type) else _Nothing
 
@@ -61,7 +71,9 @@ def _refused(value: Any) -> Any:
     raise ValueError(f"{type(value).__name__} is not JSON")
 
 
-def _json(value: Any, unknown: Callable[[Any], Any], each: Callable[[Any], Any] | None = None) -> Any:
+def _json(
+    value: Any, unknown: Callable[[Any], Any], each: Callable[[Any], Any] | None = None
+) -> Any:
     each = each or (lambda item: _json(item, unknown))
     if isinstance(value, loaded_class("langchain_core.messages", "BaseMessage")):
         return _message(value, each)
@@ -69,17 +81,25 @@ def _json(value: Any, unknown: Callable[[Any], Any], each: Callable[[Any], Any] 
         return {str(key): each(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [each(item) for item in value]
-    if isinstance(value, (set, frozenset)):  # in an order that is the same in every process
+    if isinstance(
+        value, (set, frozenset)
+    ):  # in an order that is the same in every process
         return sorted((each(item) for item in value), key=canonical_json)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: each(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {
+            item.name: each(getattr(value, item.name))
+            for item in dataclasses.fields(value)
+        }
     return to_jsonable_python(value, fallback=unknown)
 
 
 def _message(message: Any, each: Callable[[Any], Any]) -> dict[str, Any]:
-    """A LangChain message without its id and its response's metadata, which are another in every run."""
+    """A LangChain message without its id and its response's metadata, which are another
+    in every run.
+    """
     turn: dict[str, Any] = {
-        "role": getattr(message, "role", None) or _ROLES.get(message.type, message.type),
+        "role": getattr(message, "role", None)
+        or _ROLES.get(message.type, message.type),
         "content": each(message.content),
     }
     if message.name:
@@ -93,9 +113,15 @@ def _message(message: Any, each: Callable[[Any], Any]) -> dict[str, Any]:
 
 def _tool_call(call: Mapping[str, Any], each: Callable[[Any], Any]) -> dict[str, Any]:
     arguments = canonical_json(each(call["args"]))
-    return {"id": call.get("id"), "type": "function", "function": {"name": call["name"], "arguments": arguments}}
+    return {
+        "id": call.get("id"),
+        "type": "function",
+        "function": {"name": call["name"], "arguments": arguments},
+    }
 
 
 def _turn(message: Any) -> Message:
     known = message if isinstance(message, dict) else {}
-    return Message.model_validate({name: item for name, item in known.items() if name in Message.model_fields})
+    return Message.model_validate(
+        {name: item for name, item in known.items() if name in Message.model_fields}
+    )

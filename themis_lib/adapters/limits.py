@@ -1,4 +1,6 @@
-"""How fast a provider is asked: requests in flight, requests and tokens a minute, and what its replies ask for."""
+"""How fast a provider is asked: requests in flight, requests and tokens a minute, and
+what its replies ask for.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True)
 class Limits:
-    """What a provider allows: requests in flight, and requests and tokens a minute; null where nothing is said."""
+    """What a provider allows: requests in flight, and requests and tokens a minute;
+    null where nothing is said.
+    """
 
     max_concurrency: int
     requests_per_minute: float | None = None
@@ -38,12 +42,14 @@ class Limits:
 
 
 class Throttle:
-    """Admits the requests to one provider from one event loop, no more slowly than its limits require.
+    """Admits the requests to one provider from one event loop, no more slowly than its
+    limits require.
 
-    A burst up to a minute's allowance goes at once. After a reply that says that nothing remains, requests go at the
-    pace at which something comes back. A single refusal (429) delays nobody but the request refused; when most of
-    the last replies are refusals, everybody waits as long as the provider asks and half as many requests are in
-    flight, and one more for each good reply from then on.
+    A burst up to a minute's allowance goes at once. After a reply that says that
+    nothing remains, requests go at the pace at which something comes back. A single
+    refusal (429) delays nobody but the request refused; when most of the last replies
+    are refusals, everybody waits as long as the provider asks and half as many requests
+    are in flight, and one more for each good reply from then on.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -69,7 +75,10 @@ class Throttle:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._slots.release()
 
@@ -86,17 +95,24 @@ class Throttle:
             self._refused.append(False)
         if status < 400:
             self._set_width(self._width + 1)
-            waits = _wait_and_pace_s(headers, "requests", 1.0), _wait_and_pace_s(headers, "tokens", self._tokens_each)
+            waits = (
+                _wait_and_pace_s(headers, "requests", 1.0),
+                _wait_and_pace_s(headers, "tokens", self._tokens_each),
+            )
             wait_s, self._pace_s = map(max, zip(*waits, strict=True))
             self._pause(wait_s)
 
     def expect_tokens(self, tokens: float) -> None:
-        """Take a request to use so many tokens, until the first reply has said how many it was."""
+        """Take a request to use so many tokens, until the first reply has said how many
+        it was.
+        """
         if not self._observed:
             self._tokens_each = tokens
 
     def count_tokens(self, tokens: int) -> None:
-        """Take in what a request used: the next one is taken to use as much as they did on average."""
+        """Take in what a request used: the next one is taken to use as much as they did
+        on average.
+        """
         self._observed += 1
         self._tokens_each += (tokens - self._tokens_each) / self._observed
 
@@ -113,7 +129,9 @@ class Throttle:
     async def _admitted(self) -> None:
         while (wait_s := self._wait_s()) > 0:
             await asyncio.sleep(wait_s)
-        self._pause(self._pace_s)  # whoever comes next waits for what comes back after this one
+        self._pause(
+            self._pace_s
+        )  # whoever comes next waits for what comes back after this one
         if self._requests:
             await self._requests.acquire()
         if self._tokens:
@@ -132,12 +150,16 @@ class Throttle:
         self._slots.total_tokens = int(self._width)
 
 
-_THROTTLES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Throttle]]
+_THROTTLES: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, dict[Hashable, Throttle]
+]
 _THROTTLES = weakref.WeakKeyDictionary()
 
 
 def throttle(provider: Hashable, limits: Limits) -> Throttle:
-    """The throttle of a provider on the running loop; whoever asks the same provider under these limits shares it."""
+    """The throttle of a provider on the running loop; whoever asks the same provider
+    under these limits shares it.
+    """
     throttles = _THROTTLES.setdefault(asyncio.get_running_loop(), {})
     return throttles.setdefault((provider, limits), Throttle(limits))
 
@@ -172,12 +194,19 @@ def duration_s(text: str) -> float | None:
     return _number(text)
 
 
-def _wait_and_pace_s(headers: Mapping[str, str], what: str, needed: float) -> tuple[float, float]:
-    """The seconds until `needed` of what is limited is there, and those until as much again is; 0 while there is more.
+def _wait_and_pace_s(
+    headers: Mapping[str, str], what: str, needed: float
+) -> tuple[float, float]:
+    """The seconds until `needed` of what is limited is there, and those until as much
+    again is; 0 while there is more.
 
-    A reset is the time until the whole limit is there again, so that a part of it is there sooner.
+    A reset is the time until the whole limit is there again, so that a part of it is
+    there sooner.
     """
-    limit, remaining = (_number(headers.get(f"x-ratelimit-{name}-{what}")) for name in ("limit", "remaining"))
+    limit, remaining = (
+        _number(headers.get(f"x-ratelimit-{name}-{what}"))
+        for name in ("limit", "remaining")
+    )
     reset_s = duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
     if remaining is None or not reset_s or remaining >= min(needed, limit or needed):
         return 0.0, 0.0
@@ -188,13 +217,17 @@ def _wait_and_pace_s(headers: Mapping[str, str], what: str, needed: float) -> tu
 
 
 def _bucket(per_minute: float | None) -> AsyncLimiter | None:
-    """Holds a minute's allowance; one of less than a request a minute holds one request."""
+    """Holds a minute's allowance; one of less than a request a minute holds one
+    request.
+    """
     if not per_minute:
         return None
     try:
         from aiolimiter import AsyncLimiter
     except ImportError as error:
-        raise ComponentError(f"{error.name} is not installed: pip install 'themis-flows[openai]'") from None
+        raise ComponentError(
+            f"{error.name} is not installed: pip install 'themis-flows[openai]'"
+        ) from None
     held = max(per_minute, 1.0)
     return AsyncLimiter(held, _MINUTE_S * held / per_minute)
 

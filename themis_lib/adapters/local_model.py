@@ -1,4 +1,6 @@
-"""What the generators that run a local model share: which file it is, its engine, and prompts as its tokens."""
+"""What the generators that run a local model share: which file it is, its engine, and
+prompts as its tokens.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +8,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from themis_lib.builtins.component import Builtin
-from themis_lib.core.calls import in_thread
+from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case
 from themis_lib.core.prompts import render_conversation
+from themis_lib.engine.prompt import PromptTokens, Template, prompt_tokens
 from themis_lib.errors import FatalError, InputError, ModelError, RowError
-from themis_lib.steadytext.prompt import PromptTokens, Template, prompt_tokens
+from themis_lib.stages.calls import in_thread
 
 if TYPE_CHECKING:
-    from themis_lib.steadytext.engine import Engine
-    from themis_lib.steadytext.models import ModelFile
+    from themis_lib.engine.engine import Engine
+    from themis_lib.engine.models import ModelFile
 
 #: The turns of a conversation, each with its `role` and `content`.
 Messages = list[dict[str, Any]]
@@ -26,9 +28,10 @@ Messages = list[dict[str, Any]]
 class LocalModel(Builtin):
     """A model file and its engine. Identity is the content of the file, not its place.
 
-    `model` is a registry name (`tiny` is bundled) or the path of a GGUF file; `size`, or `model_repo` with
-    `model_filename`, choose one as well. `template` is `auto` (the model's chat template where it has one), `chat` or
-    `raw`; `window` bounds prompt and text together.
+    `model` is a registry name (`tiny` is bundled) or the path of a GGUF file; `size`,
+    or `model_repo` with `model_filename`, choose one as well. `template` is `auto` (the
+    model's chat template where it has one), `chat` or `raw`; `window` bounds prompt and
+    text together.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("input",)
@@ -44,25 +47,33 @@ class LocalModel(Builtin):
     window: int | None = field(default=None, kw_only=True)
 
     def check(self) -> None:
-        """Find and read the model. Raises `ModelError` where it or the build cannot be used: nothing stands in."""
+        """Find and read the model. Raises `ModelError` where it or the build cannot be
+        used: nothing stands in.
+        """
         _ = self.settings()
 
     def settings(self) -> dict[str, Any]:
-        """The digest of the model file, what decides the engine's bits, and how prompts are written."""
-        from themis_lib.steadytext.engines import engine_identity
+        """The digest of the model file, what decides the engine's bits, and how prompts
+        are written.
+        """
+        from themis_lib.engine.engines import engine_identity
 
         file = self._file
         return {
-            "model": file.digest, "engine": engine_identity(file, window=self.window), "template": self.template,
-        }  # fmt: skip
+            "model": file.digest,
+            "engine": engine_identity(file, window=self.window),
+            "template": self.template,
+        }
 
     async def _engine(self) -> Engine:
-        from themis_lib.steadytext.engines import loaded_engine
+        from themis_lib.engine.engines import loaded_engine
 
-        return loaded_engine(self._file, window=self.window) or await in_thread(self._load)
+        return loaded_engine(self._file, window=self.window) or await in_thread(
+            self._load
+        )
 
     def _load(self) -> Engine:
-        from themis_lib.steadytext.engines import engine_for
+        from themis_lib.engine.engines import engine_for
 
         try:
             return engine_for(self._file, window=self.window)
@@ -71,21 +82,32 @@ class LocalModel(Builtin):
 
     @cached_property
     def _file(self) -> ModelFile:
-        from themis_lib.steadytext.build import load_llama_cpp
-        from themis_lib.steadytext.models import find_model
+        from themis_lib.engine.build import load_llama_cpp
+        from themis_lib.engine.models import find_model
 
         load_llama_cpp()
         return find_model(
-            model=self.model, model_repo=self.model_repo, model_filename=self.model_filename, size=self.size
+            model=self.model,
+            model_repo=self.model_repo,
+            model_filename=self.model_filename,
+            size=self.size,
         )
 
-    def _prompt(self, engine: Engine, case: Case, ctx: GenerateContext) -> tuple[Messages, PromptTokens]:
-        """A case under its prompt spec, as turns and as tokens. Raises `RowError` for what is no text."""
+    def _prompt(
+        self, engine: Engine, case: Case, ctx: GenerateContext
+    ) -> tuple[Messages, PromptTokens]:
+        """A case under its prompt spec, as turns and as tokens. Raises `RowError` for
+        what is no text.
+        """
         messages = render_conversation(ctx.prompt_spec, case.input)
         if not all(isinstance(message.get("content"), str) for message in messages):
-            raise RowError("a local model reads messages of text; `content` of one of these is no text")
+            raise RowError(
+                "a local model reads messages of text; `content` of one of these is no text"
+            )
         try:
-            return messages, prompt_tokens(engine.weights, messages, template=self.template, window=engine.window)
+            return messages, prompt_tokens(
+                engine.weights, messages, template=self.template, window=engine.window
+            )
         except ModelError as error:
             raise RowError(str(error)) from error
 

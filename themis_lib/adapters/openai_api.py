@@ -1,4 +1,6 @@
-"""The generator `openai`: OpenAI's Responses and Chat Completions, and every server that speaks them."""
+"""The generator `openai`: OpenAI's Responses and Chat Completions, and every server
+that speaks them.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,16 @@ from themis_lib.adapters.requests import (
     responses_request,
 )
 from themis_lib.adapters.structured import Structure, structure
-from themis_lib.builtins.component import Builtin
-from themis_lib.core.code import code_digest
+from themis_lib.components.builtin import Builtin
+from themis_lib.components.imports import import_named
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.identity import canonical_json
-from themis_lib.core.imports import import_named
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.prompts import is_conversation, render_conversation
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError, RowError, TransientError, describe
+from themis_lib.identity.code import code_digest
+from themis_lib.identity.digests import canonical_json
 
 #: How many rows may wait for their turn or for a retry, for each request in flight.
 _WAITING = 8
@@ -47,21 +49,31 @@ Positive = Annotated[int, Field(ge=1)]
 class OpenAI(Builtin):
     """A model behind OpenAI's API.
 
-    `api_mode` chooses between `responses` and `chat_completions`. Instructions come from `instructions` or from the
-    prompt spec, and are sent once. An input is sent as text, any other JSON as its text, a list of messages as a
-    conversation; `input_builder(case, ctx)`, a function or `module:function`, makes text or messages of it instead,
-    and may read more of the case with `reads`. `schema` (JSON Schema, pydantic model or Python type) asks for JSON
-    that fits, which is checked: the output is then its value. `stop` and seeds exist in Chat Completions only.
+    `api_mode` chooses between `responses` and `chat_completions`. Instructions come
+    from `instructions` or from the prompt spec, and are sent once. An input is sent as
+    text, any other JSON as its text, a list of messages as a conversation;
+    `input_builder(case, ctx)`, a function or `module:function`, makes text or messages
+    of it instead, and may read more of the case with `reads`. `schema` (JSON Schema,
+    pydantic model or Python type) asks for JSON that fits, which is checked: the output
+    is then its value. `stop` and seeds exist in Chat Completions only.
 
-    Not part of the identity: `client` (one of your own), `api_key` (else `OPENAI_API_KEY`), `headers`, `timeout_s` for
-    one request, `max_retries` of the SDK, `max_concurrency` requests in flight, `requests_per_minute` and
-    `tokens_per_minute`, and `global_limit`, a Prefect concurrency limit that each shard takes.
+    Not part of the identity: `client` (one of your own), `api_key` (else
+    `OPENAI_API_KEY`), `headers`, `timeout_s` for one request, `max_retries` of the SDK,
+    `max_concurrency` requests in flight, `requests_per_minute` and `tokens_per_minute`,
+    and `global_limit`, a Prefect concurrency limit that each shard takes.
     """
 
     component_id: ClassVar[str] = "openai"
     version: ClassVar[str] = "1"
     #: May hold `${NAME}` references, which are resolved where requests are made.
-    resolves: ClassVar[tuple[str, ...]] = ("base_url", "api_key", "headers", "tools", "tool_choice", "extra_body")
+    resolves: ClassVar[tuple[str, ...]] = (
+        "base_url",
+        "api_key",
+        "headers",
+        "tools",
+        "tool_choice",
+        "extra_body",
+    )
     #: Where key and address come from when they are not given.
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
@@ -74,7 +86,11 @@ class OpenAI(Builtin):
     instructions: str | None = None
     input_builder: Any = None
     reads: tuple[str, ...] | list[str] = ("input",)
-    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[int, Field(ge=0)] | None = None
+    temperature: (
+        Annotated[float, Field(ge=0, allow_inf_nan=False)]
+        | Annotated[int, Field(ge=0)]
+        | None
+    ) = None
     top_p: float | None = None
     max_tokens: Positive | None = None
     stop: list[str] | str = field(default_factory=list)
@@ -96,25 +112,37 @@ class OpenAI(Builtin):
     global_limit: str | None = None
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting that cannot be used, or two that contradict each other."""
+        """Raises `ComponentError` for a setting that cannot be used, or two that
+        contradict each other.
+        """
         super().check_settings()
         if self.api_mode == "responses" and self.stop:
-            raise ComponentError("stop: the Responses API has none; use api_mode='chat_completions'")
-        if self.client is not None and isinstance(self.client, (str, int, float, dict, list)):
-            raise ComponentError("client: give a client object, such as openai.AsyncOpenAI()")
+            raise ComponentError(
+                "stop: the Responses API has none; use api_mode='chat_completions'"
+            )
+        if self.client is not None and isinstance(
+            self.client, (str, int, float, dict, list)
+        ):
+            raise ComponentError(
+                "client: give a client object, such as openai.AsyncOpenAI()"
+            )
         refuse_literals(self.base_url or "")
         for name in _SET_ELSEWHERE.keys() & self.extra_body.keys():
             raise ComponentError(f"extra_body.{name}: {_SET_ELSEWHERE[name]}")
         _ = self._builder, self._structure
 
     def check(self) -> None:
-        """Find the credential and the SDK. Raises `ComponentError` or `ConfigError` before anything is generated."""
+        """Find the credential and the SDK. Raises `ComponentError` or `ConfigError`
+        before anything is generated.
+        """
         if self.client is None:
             clients.check_sdk()
             _ = self._endpoint.address
 
     def settings(self) -> dict[str, Any]:
-        """What decides the answers; the address without anything secret, and the code of `input_builder`."""
+        """What decides the answers; the address without anything secret, and the code
+        of `input_builder`.
+        """
         builder = self._builder
         return {
             "model": self.model,
@@ -136,11 +164,15 @@ class OpenAI(Builtin):
         }
 
     def with_schema(self, schema: Any) -> OpenAI:
-        """The same model, asked for JSON that fits a schema. Raises `ComponentError` as the settings do."""
+        """The same model, asked for JSON that fits a schema. Raises `ComponentError` as
+        the settings do.
+        """
         return replace(self, schema=schema)
 
     def with_runtime(self, runtime: RuntimeConfig) -> OpenAI:
-        """A copy that keeps to a run's concurrency and timeout where it has none of its own."""
+        """A copy that keeps to a run's concurrency and timeout where it has none of its
+        own.
+        """
         return replace(
             self,
             max_concurrency=self.max_concurrency or self._default_concurrency(runtime),
@@ -149,27 +181,39 @@ class OpenAI(Builtin):
 
     @property
     def calls_at_once(self) -> int:
-        """How many rows may be under way: more than requests in flight, since some wait for their turn."""
+        """How many rows may be under way: more than requests in flight, since some wait
+        for their turn.
+        """
         return int(_WAITING * self._limits.max_concurrency)
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
-        """One request, and its reply as a result. Raises what `adapters.faults` makes of a failure."""
+        """One request, and its reply as a result. Raises what `adapters.faults` makes
+        of a failure.
+        """
         _ = self._endpoint.mask  # from the first log line on
         messages = self._messages(case, ctx)
         try:
             said = [Message(**_message(turn)) for turn in messages]
         except ValidationError as error:
-            raise RowError(f"the conversation has a turn that is none: {error.errors()[0]['msg']}") from None
+            raise RowError(
+                f"the conversation has a turn that is none: {error.errors()[0]['msg']}"
+            ) from None
         try:
             result = await self._answer(messages, ctx.seed)
         except Exception as error:  # noqa: BLE001 - whatever a client raises
             raise masked_fault(translated(error), self._endpoint.mask) from None
-        answer = self._checked(result).model_copy(update={"conversation": [*said, *(result.conversation or [])]})
+        answer = self._checked(result).model_copy(
+            update={"conversation": [*said, *(result.conversation or [])]}
+        )
         return masked_result(answer, self._endpoint.output_mask)
 
-    async def _answer(self, messages: list[dict[str, Any]], seed: int) -> GenerationResult:
+    async def _answer(
+        self, messages: list[dict[str, Any]], seed: int
+    ) -> GenerationResult:
         is_chat = self.api_mode == "chat_completions"
-        request = (chat_request if is_chat else responses_request)(messages, self._asked(seed))
+        request = (chat_request if is_chat else responses_request)(
+            messages, self._asked(seed)
+        )
         throttle = self._throttle()
         if self.tokens_per_minute:
             throttle.expect_tokens(estimated_tokens(request, self.max_tokens))
@@ -180,7 +224,9 @@ class OpenAI(Builtin):
         try:
             result = (chat_result if is_chat else response_result)(reply, headers)
         except (AttributeError, TypeError, ValueError) as error:
-            raise TransientError(f"the provider's reply cannot be read: {describe(error)}") from None
+            raise TransientError(
+                f"the provider's reply cannot be read: {describe(error)}"
+            ) from None
         usage = result.usage
         if usage and usage.input_tokens is not None:
             throttle.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
@@ -188,16 +234,23 @@ class OpenAI(Builtin):
 
     @property
     def at_list_price(self) -> bool:
-        """Whether OpenAI itself is asked, at whose list prices a model costs what it does where no price is given."""
+        """Whether OpenAI itself is asked, at whose list prices a model costs what it
+        does where no price is given.
+        """
         return self._endpoint.public_url == OPENAI_URL and self.client is None
 
     def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
-        """The tokens a request takes at most: no token is shorter than a byte, no answer longer than `max_tokens`.
+        """The tokens a request takes at most: no token is shorter than a byte, no
+        answer longer than `max_tokens`.
 
         Without `max_tokens` nothing says; a run with a budget asks for it.
         """
-        sent = canonical_json([self._messages(case, ctx), self._structure.response_format, self.tools])
-        return TokenUsage(input_tokens=len(sent.encode()), output_tokens=self.max_tokens or 0)
+        sent = canonical_json(
+            [self._messages(case, ctx), self._structure.response_format, self.tools]
+        )
+        return TokenUsage(
+            input_tokens=len(sent.encode()), output_tokens=self.max_tokens or 0
+        )
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
         return runtime.max_concurrency
@@ -209,17 +262,34 @@ class OpenAI(Builtin):
         if self._builder is None:
             return render_conversation(spec, case.input)
         built = self._builder(case, replace(ctx, prompt_spec=spec))
-        system = [{"role": "system", "content": spec.instructions}] if spec.instructions else []
-        turns = built if is_conversation(built) else [{"role": "user", "content": _as_text(built)}]
+        system = (
+            [{"role": "system", "content": spec.instructions}]
+            if spec.instructions
+            else []
+        )
+        turns = (
+            built
+            if is_conversation(built)
+            else [{"role": "user", "content": _as_text(built)}]
+        )
         return [*system, *turns]
 
     def _asked(self, seed: int) -> Asked:
         return Asked(
-            model=self.model, temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens,
-            stop=self._stop, seed=seed, response_format=self._structure.response_format,
-            reasoning_effort=self.reasoning_effort, logprobs=self.logprobs, **self._resolved,
-            max_tokens_name="max_completion_tokens" if self._endpoint.public_url == OPENAI_URL else "max_tokens",
-        )  # fmt: skip
+            model=self.model,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            stop=self._stop,
+            seed=seed,
+            response_format=self._structure.response_format,
+            reasoning_effort=self.reasoning_effort,
+            logprobs=self.logprobs,
+            **self._resolved,
+            max_tokens_name="max_completion_tokens"
+            if self._endpoint.public_url == OPENAI_URL
+            else "max_tokens",
+        )
 
     async def _send(self, request: dict[str, Any], throttle: Throttle) -> clients.Reply:
         if self.client is None:
@@ -231,7 +301,11 @@ class OpenAI(Builtin):
                     reply = await clients.create(self.client, self.api_mode, request)
             except Exception as error:
                 if isinstance(status := getattr(error, "status_code", None), int):
-                    throttle.observe(status, getattr(getattr(error, "response", None), "headers", None) or {})
+                    throttle.observe(
+                        status,
+                        getattr(getattr(error, "response", None), "headers", None)
+                        or {},
+                    )
                 raise
             throttle.observe(200, reply[1])
             return reply
@@ -246,11 +320,15 @@ class OpenAI(Builtin):
         return Limits(most, self.requests_per_minute, self.tokens_per_minute)
 
     def _checked(self, result: GenerationResult) -> GenerationResult:
-        """The result with its text read as JSON where JSON was asked for; what does not fit is the row's error."""
+        """The result with its text read as JSON where JSON was asked for; what does not
+        fit is the row's error.
+        """
         if result.error or not isinstance(result.final_output, str):
             return result
         try:
-            return result.model_copy(update={"final_output": self._structure.read(result.final_output)})
+            return result.model_copy(
+                update={"final_output": self._structure.read(result.final_output)}
+            )
         except ValueError as error:
             reason = f"the output is not the JSON that was asked for: {' '.join(str(error).split())[:500]}"
             return result.model_copy(update={"error": reason})
@@ -258,8 +336,14 @@ class OpenAI(Builtin):
     @cached_property
     def _resolved(self) -> dict[str, Any]:
         """The settings that are sent as they are, with their references resolved."""
-        given = {"tools": self.tools, "tool_choice": self.tool_choice, "extra_body": self.extra_body}
-        return {name: resolve_references(value, where=name) for name, value in given.items()}
+        given = {
+            "tools": self.tools,
+            "tool_choice": self.tool_choice,
+            "extra_body": self.extra_body,
+        }
+        return {
+            name: resolve_references(value, where=name) for name, value in given.items()
+        }
 
     @cached_property
     def _stop(self) -> list[str]:
@@ -268,9 +352,15 @@ class OpenAI(Builtin):
     @cached_property
     def _builder(self) -> Any:
         given = self.input_builder
-        builder = import_named("input_builder", given) if isinstance(given, str) else given
-        if builder is not None and (not inspect.isfunction(builder) or inspect.iscoroutinefunction(builder)):
-            raise ComponentError(f"input_builder={builder!r:.80}: give a function that is not async, whose code counts")
+        builder = (
+            import_named("input_builder", given) if isinstance(given, str) else given
+        )
+        if builder is not None and (
+            not inspect.isfunction(builder) or inspect.iscoroutinefunction(builder)
+        ):
+            raise ComponentError(
+                f"input_builder={builder!r:.80}: give a function that is not async, whose code counts"
+            )
         return builder
 
     @cached_property
@@ -280,14 +370,22 @@ class OpenAI(Builtin):
     @cached_property
     def _endpoint(self) -> Endpoint:
         return Endpoint(
-            base_url=self.base_url, api_key=self.api_key, headers=self.headers, client=self.client,
-            sent=(self.tools, self.tool_choice, self.extra_body), timeout_s=self.timeout_s,
-            max_retries=self.max_retries, key_variable=self.key_variable, url_variable=self.url_variable,
-            default_url=self.default_url, key_is_needed=self.key_is_needed,
-        )  # fmt: skip
+            base_url=self.base_url,
+            api_key=self.api_key,
+            headers=self.headers,
+            client=self.client,
+            sent=(self.tools, self.tool_choice, self.extra_body),
+            timeout_s=self.timeout_s,
+            max_retries=self.max_retries,
+            key_variable=self.key_variable,
+            url_variable=self.url_variable,
+            default_url=self.default_url,
+            key_is_needed=self.key_is_needed,
+        )
 
 
-#: What a request must not get past the settings: they bound what it costs, and one answer is read.
+#: What a request must not get past the settings: they bound what it costs, and one
+#: answer is read.
 _SET_ELSEWHERE = {
     "n": "one answer is read of each request; raise candidate_policy.num_samples",
     "max_tokens": "write the setting max_tokens",
@@ -302,10 +400,20 @@ def _as_text(built: Any) -> str:
     try:
         return canonical_json(built)
     except ValueError as error:
-        raise RowError(f"input_builder returned what is neither text nor JSON: {error}") from None
+        raise RowError(
+            f"input_builder returned what is neither text nor JSON: {error}"
+        ) from None
 
 
 def _message(turn: Mapping[str, Any]) -> dict[str, Any]:
     """A message as it was sent, in the columns of a conversation."""
-    known = {name: turn[name] for name in ("role", "content", "name", "tool_calls", "tool_call_id") if name in turn}
-    return {"role": str(turn.get("type", "item")), "content": dict(turn)} if "role" not in turn else known
+    known = {
+        name: turn[name]
+        for name in ("role", "content", "name", "tool_calls", "tool_call_id")
+        if name in turn
+    }
+    return (
+        {"role": str(turn.get("type", "item")), "content": dict(turn)}
+        if "role" not in turn
+        else known
+    )

@@ -1,4 +1,6 @@
-"""A provider's reply as a result. Replies are read by attribute or key, so that injected clients may return either."""
+"""A provider's reply as a result. Replies are read by attribute or key, so that
+injected clients may return either.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,21 @@ from themis_lib.core.models import GenerationResult, Message, TokenUsage, TraceS
 from themis_lib.errors import RowError, TransientError
 
 #: Headers that are kept; nothing else of a reply's headers is.
-_HEADERS = ("x-request-id", "openai-processing-ms", "openai-version", "retry-after", "x-should-retry")
+_HEADERS = (
+    "x-request-id",
+    "openai-processing-ms",
+    "openai-version",
+    "retry-after",
+    "x-should-retry",
+)
 #: Codes of a failed response that may pass.
 _PASSING = ("server_error", "rate_limit_exceeded", "vector_store_timeout")
 
 
 def chat_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
-    """The result of a chat completion. Raises `TransientError` for a reply without a choice."""
+    """The result of a chat completion. Raises `TransientError` for a reply without a
+    choice.
+    """
     choices = _get(reply, "choices")
     if not _is_list(choices) or not choices:
         raise TransientError(_unreadable(reply, "no choices"))
@@ -25,17 +35,27 @@ def chat_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
     message = _get(choice, "message")
     if not isinstance(message, Mapping) and not hasattr(message, "content"):
         raise TransientError(_unreadable(reply, "a choice without a message"))
-    calls = [_called(_get(call, "function", "custom")) for call in _get(message, "tool_calls") or ()]
+    calls = [
+        _called(_get(call, "function", "custom"))
+        for call in _get(message, "tool_calls") or ()
+    ]
     logprobs = _get(choice, "logprobs")
     return _result(
-        reply, headers, text=_text(_get(message, "content")), refusal=_get(message, "refusal"), calls=calls,
-        finish_reason=_get(choice, "finish_reason"), reasoning=_get(message, "reasoning_content", "reasoning"),
+        reply,
+        headers,
+        text=_text(_get(message, "content")),
+        refusal=_get(message, "refusal"),
+        calls=calls,
+        finish_reason=_get(choice, "finish_reason"),
+        reasoning=_get(message, "reasoning_content", "reasoning"),
         logprobs=_plain(_get(logprobs, "content")) if logprobs else None,
-    )  # fmt: skip
+    )
 
 
 def response_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
-    """The result of a response. Raises `TransientError` for one that failed and may succeed, `RowError` if not."""
+    """The result of a response. Raises `TransientError` for one that failed and may
+    succeed, `RowError` if not.
+    """
     failed = _get(reply, "error")
     if failed:
         said = f"{_get(failed, 'code')}: {_get(failed, 'message')}"
@@ -43,35 +63,82 @@ def response_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
     items = _get(reply, "output") or ()
     if not _is_list(items) or (not items and _get(reply, "output_text") is None):
         raise TransientError(_unreadable(reply, "no output"))
-    parts = [part for item in items if _get(item, "type") == "message" for part in _get(item, "content") or ()]
-    refusals = [str(_get(part, "refusal")) for part in parts if _get(part, "type") == "refusal"]
-    calls = [_called(item) for item in items if _get(item, "type") in ("function_call", "custom_tool_call")]
-    thoughts = [part for item in items if _get(item, "type") == "reasoning" for part in _get(item, "summary") or ()]
+    parts = [
+        part
+        for item in items
+        if _get(item, "type") == "message"
+        for part in _get(item, "content") or ()
+    ]
+    refusals = [
+        str(_get(part, "refusal")) for part in parts if _get(part, "type") == "refusal"
+    ]
+    calls = [
+        _called(item)
+        for item in items
+        if _get(item, "type") in ("function_call", "custom_tool_call")
+    ]
+    thoughts = [
+        part
+        for item in items
+        if _get(item, "type") == "reasoning"
+        for part in _get(item, "summary") or ()
+    ]
     logprobs = [one for part in parts for one in _get(part, "logprobs") or ()]
     return _result(
-        reply, headers, text=_get(reply, "output_text") or _joined(parts), refusal=" ".join(refusals) or None,
-        calls=calls, finish_reason=_finish_reason(reply, calls),
-        reasoning="\n".join(str(_get(part, "text")) for part in thoughts) or None, logprobs=_plain(logprobs) or None,
-    )  # fmt: skip
+        reply,
+        headers,
+        text=_get(reply, "output_text") or _joined(parts),
+        refusal=" ".join(refusals) or None,
+        calls=calls,
+        finish_reason=_finish_reason(reply, calls),
+        reasoning="\n".join(str(_get(part, "text")) for part in thoughts) or None,
+        logprobs=_plain(logprobs) or None,
+    )
 
 
 def _result(
-    reply: Any, headers: Mapping[str, str], *, text: str | None, refusal: str | None, calls: list[dict[str, Any]],
-    finish_reason: str | None, reasoning: str | None, logprobs: Any,
-) -> GenerationResult:  # fmt: skip
-    said = Message(role="assistant", content=text, tool_calls=[{"function": call} for call in calls] or None)
+    reply: Any,
+    headers: Mapping[str, str],
+    *,
+    text: str | None,
+    refusal: str | None,
+    calls: list[dict[str, Any]],
+    finish_reason: str | None,
+    reasoning: str | None,
+    logprobs: Any,
+) -> GenerationResult:
+    said = Message(
+        role="assistant",
+        content=text,
+        tool_calls=[{"function": call} for call in calls] or None,
+    )
     artifacts = {
-        "model": _get(reply, "model"), "system_fingerprint": _get(reply, "system_fingerprint"), "refusal": refusal,
-        "reasoning": reasoning, "logprobs": logprobs,
-    }  # fmt: skip
-    steps = [TraceStep(name="generation", event="generation", output=text, metadata={"finish_reason": finish_reason})]
-    steps += [TraceStep(name=str(call["name"]), event="tool_call", input=call["arguments"]) for call in calls]
+        "model": _get(reply, "model"),
+        "system_fingerprint": _get(reply, "system_fingerprint"),
+        "refusal": refusal,
+        "reasoning": reasoning,
+        "logprobs": logprobs,
+    }
+    steps = [
+        TraceStep(
+            name="generation",
+            event="generation",
+            output=text,
+            metadata={"finish_reason": finish_reason},
+        )
+    ]
+    steps += [
+        TraceStep(name=str(call["name"]), event="tool_call", input=call["arguments"])
+        for call in calls
+    ]
     return GenerationResult(
         final_output={"tool_calls": calls} if calls and not text else text,
         finish_reason=finish_reason,
         trace=steps,
         conversation=[said],
-        artifacts={name: value for name, value in artifacts.items() if value is not None},
+        artifacts={
+            name: value for name, value in artifacts.items() if value is not None
+        },
         transport=_transport(reply, headers),
         usage=_usage(_get(reply, "usage")),
         error=_error(refusal, finish_reason),
@@ -81,7 +148,11 @@ def _result(
 def _error(refusal: str | None, finish_reason: str | None) -> str | None:
     if refusal:
         return f"the model refused: {refusal}"
-    return "the provider's content filter stopped the answer" if finish_reason == "content_filter" else None
+    return (
+        "the provider's content filter stopped the answer"
+        if finish_reason == "content_filter"
+        else None
+    )
 
 
 def _finish_reason(reply: Any, calls: Sequence[Any]) -> str | None:
@@ -109,7 +180,11 @@ def _usage(usage: Any) -> TokenUsage | None:
 
 def _transport(reply: Any, headers: Mapping[str, str]) -> dict[str, Any]:
     named = {str(name).lower(): str(value) for name, value in headers.items()}
-    kept = {name: value for name, value in named.items() if name.startswith("x-ratelimit-") or name in _HEADERS}
+    kept = {
+        name: value
+        for name, value in named.items()
+        if name.startswith("x-ratelimit-") or name in _HEADERS
+    }
     facts = {
         "response_id": _get(reply, "id"),
         "request_id": named.get("x-request-id") or _get(reply, "_request_id"),
@@ -120,7 +195,9 @@ def _transport(reply: Any, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _called(call: Any) -> dict[str, Any]:
-    """A tool call by name and arguments: JSON where they are, else text as the model wrote it."""
+    """A tool call by name and arguments: JSON where they are, else text as the model
+    wrote it.
+    """
     arguments = _get(call, "arguments", "input")
     with contextlib.suppress(TypeError, ValueError):
         arguments = json.loads(arguments)
@@ -160,7 +237,11 @@ def _unreadable(reply: Any, what: str) -> str:
 def _get(value: Any, *names: str) -> Any:
     """The first of these attributes or keys that is there and not null."""
     for name in names:
-        found = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+        found = (
+            value.get(name)
+            if isinstance(value, Mapping)
+            else getattr(value, name, None)
+        )
         if found is not None:
             return found
     return None

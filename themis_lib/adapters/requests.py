@@ -1,4 +1,6 @@
-"""One case as the arguments of one request: Responses or Chat Completions, as OpenAI's API reference names them."""
+"""One case as the arguments of one request: Responses or Chat Completions, as OpenAI's
+API reference names them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Asked:
 
 
 def chat_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[str, Any]:
-    """The arguments of `chat.completions.create`; instructions are the system's message."""
+    """The arguments of `chat.completions.create`; instructions are the system's
+    message.
+    """
     return _given(
         {
             "model": asked.model,
@@ -51,15 +55,27 @@ def chat_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[str, 
     )
 
 
-def responses_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[str, Any]:
-    """The arguments of `responses.create`; a leading system message is its `instructions`.
+def responses_request(
+    messages: Sequence[dict[str, Any]], asked: Asked
+) -> dict[str, Any]:
+    """The arguments of `responses.create`; a leading system message is its
+    `instructions`.
 
-    This API takes neither a seed nor stop texts. A single user turn is sent as text, anything else as a list of items.
+    This API takes neither a seed nor stop texts. A single user turn is sent as text,
+    anything else as a list of items.
     """
     instructions, turns = None, list(messages)
-    if turns and turns[0].get("role") == "system" and isinstance(turns[0].get("content"), str):
+    if (
+        turns
+        and turns[0].get("role") == "system"
+        and isinstance(turns[0].get("content"), str)
+    ):
         instructions, turns = turns[0]["content"], turns[1:]
-    alone = len(turns) == 1 and turns[0].get("role") == "user" and isinstance(turns[0].get("content"), str)
+    alone = (
+        len(turns) == 1
+        and turns[0].get("role") == "user"
+        and isinstance(turns[0].get("content"), str)
+    )
     return _given(
         {
             "model": asked.model,
@@ -68,11 +84,17 @@ def responses_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[
             "temperature": asked.temperature,
             "top_p": asked.top_p,
             "max_output_tokens": asked.max_tokens,
-            "text": None if asked.response_format is None else {"format": _flat(asked.response_format)},
+            "text": None
+            if asked.response_format is None
+            else {"format": _flat(asked.response_format)},
             "tools": list(asked.tools) or None,
             "tool_choice": asked.tool_choice,
-            "reasoning": None if asked.reasoning_effort is None else {"effort": asked.reasoning_effort},
-            "include": None if asked.logprobs is None else ["message.output_text.logprobs"],
+            "reasoning": None
+            if asked.reasoning_effort is None
+            else {"effort": asked.reasoning_effort},
+            "include": None
+            if asked.logprobs is None
+            else ["message.output_text.logprobs"],
             "top_logprobs": asked.logprobs or None,
             "extra_body": asked.extra_body or None,
         }
@@ -87,7 +109,9 @@ def estimated_tokens(request: dict[str, Any], max_tokens: int | None) -> float:
 def _flat(response_format: dict[str, Any]) -> dict[str, Any]:
     """A Chat Completions format as the Responses API writes it."""
     inner = response_format.get("json_schema")
-    return {"type": "json_schema", **inner} if isinstance(inner, dict) else response_format
+    return (
+        {"type": "json_schema", **inner} if isinstance(inner, dict) else response_format
+    )
 
 
 def _given(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The generator `vllm`: a vLLM server, or any other server with an OpenAI-compatible API."""
+"""The generator `vllm`: a vLLM server, or any other server with an OpenAI-compatible
+API.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,13 @@ from themis_lib.core.config import RuntimeConfig
 
 @dataclass(frozen=True)
 class VLLM(OpenAI):
-    """A model on a server of one's own: vLLM, llama.cpp's server, Ollama, LM Studio, SGLang and the like.
+    """A model on a server of one's own: vLLM, llama.cpp's server, Ollama, LM Studio,
+    SGLang and the like.
 
-    Everything is as in `openai`, but Chat Completions by default, address and key from `VLLM_BASE_URL` and
-    `VLLM_API_KEY`, where the server wants one, and no throttle: the server queues and batches by itself, so that as
-    many requests are in flight as the client has connections. Guided decoding goes through `extra_body`, such as
+    Everything is as in `openai`, but Chat Completions by default, address and key from
+    `VLLM_BASE_URL` and `VLLM_API_KEY`, where the server wants one, and no throttle: the
+    server queues and batches by itself, so that as many requests are in flight as the
+    client has connections. Guided decoding goes through `extra_body`, such as
     `{"structured_outputs": {"choice": [...]}}`.
     """
 
@@ -29,8 +33,14 @@ class VLLM(OpenAI):
     api_mode: ApiMode = "chat_completions"
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
-        """What the run says, and where it says nothing the SDK's own number of connections."""
-        return runtime.max_concurrency if "max_concurrency" in runtime.model_fields_set else _CONNECTIONS
+        """What the run says, and where it says nothing the SDK's own number of
+        connections.
+        """
+        return (
+            runtime.max_concurrency
+            if "max_concurrency" in runtime.model_fields_set
+            else _CONNECTIONS
+        )
 
 
 _CONNECTIONS = 1000

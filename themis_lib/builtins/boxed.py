@@ -10,7 +10,9 @@ _BARE_BOX = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$]+)")
 
 
 def last_box(text: str) -> str | None:
-    """The content of the box that begins last, among those whose braces match and those without braces."""
+    """The content of the box that begins last, among those whose braces match and those
+    without braces.
+    """
     first = _BOX.search(text)
     if first is None:
         return None
@@ -30,7 +32,9 @@ def last_box(text: str) -> str | None:
 
 
 def trimmed_math(latex: str) -> str:
-    """The LaTeX without the space and dollar signs around it and without a final period."""
+    """The LaTeX without the space and dollar signs around it and without a final
+    period.
+    """
     while True:
         trimmed = latex.strip().removesuffix(".").strip()
         if len(trimmed) > 1 and trimmed.startswith("$") and trimmed.endswith("$"):

@@ -1,4 +1,6 @@
-"""The option that a text names as the answer to a multiple-choice question, by its letter."""
+"""The option that a text names as the answer to a multiple-choice question, by its
+letter.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from themis_lib.builtins.component import Builtin
 from themis_lib.builtins.markers import IS, compile_markers, marked
+from themis_lib.components.builtin import Builtin
 from themis_lib.errors import ComponentError
 
 
 def check_choices(component: Builtin, choices: str) -> None:
-    """Raises `ComponentError` unless `choices` are two or more different letters or digits."""
+    """Raises `ComponentError` unless `choices` are two or more different letters or
+    digits.
+    """
     are_alike = len(set(choices.upper())) < len(choices)
     if len(choices) < 2 or are_alike or not re.fullmatch("[A-Za-z0-9]+", choices):
         raise ComponentError(
@@ -21,14 +25,23 @@ def check_choices(component: Builtin, choices: str) -> None:
 
 
 def named_choice(text: str, choices: str) -> str | None:
-    """The option that a text names as the answer, as it stands in `choices`; null where it names none or several."""
+    """The option that a text names as the answer, as it stands in `choices`; null where
+    it names none or several.
+    """
     letter = _named_letter(text, _choice_patterns(choices))
     return None if letter is None else choices[choices.upper().index(letter.upper())]
 
 
 def _named_letter(text: str, patterns: _ChoicePatterns) -> str | None:
-    mentions = [found for found in _named(text, patterns.mention, patterns) if not _in_word(text, found)]
-    named = [*_marked_choice(text, patterns), *(found for found in mentions if _is_praised(text, found))]
+    mentions = [
+        found
+        for found in _named(text, patterns.mention, patterns)
+        if not _in_word(text, found)
+    ]
+    named = [
+        *_marked_choice(text, patterns),
+        *(found for found in mentions if _is_praised(text, found)),
+    ]
     named = named or [found for found in mentions if _is_concluded(text, found)]
     if named:
         return max(named, key=lambda found: found.start("letter"))["letter"]
@@ -74,8 +87,12 @@ _REFUTED = re.compile(
 )
 
 
-def _named(text: str, pattern: re.Pattern[str], patterns: _ChoicePatterns) -> list[re.Match[str]]:
-    return [found for found in pattern.finditer(text) if _is_named(text, found, patterns)]
+def _named(
+    text: str, pattern: re.Pattern[str], patterns: _ChoicePatterns
+) -> list[re.Match[str]]:
+    return [
+        found for found in pattern.finditer(text) if _is_named(text, found, patterns)
+    ]
 
 
 def _is_named(text: str, found: re.Match[str], patterns: _ChoicePatterns) -> bool:
@@ -117,15 +134,22 @@ def _marked_choice(text: str, patterns: _ChoicePatterns) -> list[re.Match[str]]:
 
 
 #: What a word may follow without making `A` or `I` a word of the sentence itself.
-_NEXT_WORD = re.compile(rf"{_CLOSING}\s+(?!(?:because|since|as|is|and|which|with|due|given)\b)\w")
+_NEXT_WORD = re.compile(
+    rf"{_CLOSING}\s+(?!(?:because|since|as|is|and|which|with|due|given)\b)\w"
+)
 _ANY_WORD = re.compile(rf"{_CLOSING}[ \t]+\w")
 
 
 def _is_article(text: str, found: re.Match[str]) -> bool:
-    """Whether a letter is a word of the sentence: `the answer is a bit long`, `Answer: A person`."""
+    """Whether a letter is a word of the sentence: `the answer is a bit long`, `Answer:
+    A person`.
+    """
     if found["letter"].islower():
         return _ANY_WORD.match(text, found.end("letter")) is not None
-    return found["letter"] in "AI" and _NEXT_WORD.match(text, found.end("letter")) is not None
+    return (
+        found["letter"] in "AI"
+        and _NEXT_WORD.match(text, found.end("letter")) is not None
+    )
 
 
 _PRAISE = re.compile(
@@ -153,4 +177,6 @@ def _is_concluded(text: str, mention: re.Match[str]) -> bool:
     """`so B.`, `I choose (B)`."""
     if not _END.match(text, mention.end()):
         return False
-    return bool(_CONCLUSION.search(text[max(mention.start() - 64, 0) : mention.start()]))
+    return bool(
+        _CONCLUSION.search(text[max(mention.start() - 64, 0) : mention.start()])
+    )

@@ -1,4 +1,6 @@
-"""Generators without a model: one that knows the answers, one that replays outputs recorded elsewhere."""
+"""Generators without a model: one that knows the answers, one that replays outputs
+recorded elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from themis_lib.builtins.component import Builtin
+from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.identity import load_json
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.errors import (
     ComponentError,
@@ -25,11 +26,14 @@ from themis_lib.errors import (
     is_transient,
     nearest,
 )
+from themis_lib.identity.digests import load_json
 
 
 @dataclass(frozen=True)
 class DemoGenerator(Builtin):
-    """The expected output of each case, or its input where nothing is expected: for tutorials and tests."""
+    """The expected output of each case, or its input where nothing is expected: for
+    tutorials and tests.
+    """
 
     component_id: ClassVar[str] = "builtin/demo_generator"
     version: ClassVar[str] = "1"
@@ -42,18 +46,24 @@ class DemoGenerator(Builtin):
         output = case.input if case.expected_output is None else case.expected_output
         return GenerationResult.model_construct(final_output=output)
 
-    def generate_batch(self, cases: Sequence[Case], contexts: Sequence[GenerateContext]) -> list[GenerationResult]:
+    def generate_batch(
+        self, cases: Sequence[Case], contexts: Sequence[GenerateContext]
+    ) -> list[GenerationResult]:
         """The same for each case, in order."""
-        return [self.generate(case, context) for case, context in zip(cases, contexts, strict=True)]
+        return [
+            self.generate(case, context)
+            for case, context in zip(cases, contexts, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
 class ReplayGenerator(Builtin):
-    """Outputs recorded elsewhere, by case id, from a JSON Lines, CSV or Parquet file at any fsspec URL.
+    """Outputs recorded elsewhere, by case id, from a JSON Lines, CSV or Parquet file at
+    any fsspec URL.
 
-    A case with several rows has as many samples: in the order of the file, or numbered from 0 by
-    `sample_column`. `format` is told by the suffix unless it is given. Identity is the content of the file,
-    not its place: moving it costs nothing.
+    A case with several rows has as many samples: in the order of the file, or numbered
+    from 0 by `sample_column`. `format` is told by the suffix unless it is given.
+    Identity is the content of the file, not its place: moving it costs nothing.
     """
 
     component_id: ClassVar[str] = "builtin/replay"
@@ -70,16 +80,22 @@ class ReplayGenerator(Builtin):
     storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting of another type and a file whose format cannot be told."""
+        """Raises `ComponentError` for a setting of another type and a file whose format
+        cannot be told.
+        """
         super().check_settings()
         _ = self._format
 
     def check(self) -> None:
-        """Read the file. Raises `DatasetError`, naming the file, the line and the column that is wrong."""
+        """Read the file. Raises `DatasetError`, naming the file, the line and the
+        column that is wrong.
+        """
         _ = self._recording
 
     def settings(self) -> dict[str, Any]:
-        """The digest of the file and the columns read; where the file lies does not matter."""
+        """The digest of the file and the columns read; where the file lies does not
+        matter.
+        """
         return {
             "sha256": self._recording.sha256,
             "format": self._format,
@@ -89,7 +105,9 @@ class ReplayGenerator(Builtin):
         }
 
     def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
-        """The recorded output. Raises `RowError` where none is recorded for the case or the sample."""
+        """The recorded output. Raises `RowError` where none is recorded for the case or
+        the sample.
+        """
         samples = self._recording.outputs.get(case.case_id)
         if samples is None:
             raise RowError(f"no output is recorded for case {case.case_id!r}")
@@ -105,10 +123,17 @@ class ReplayGenerator(Builtin):
     def generate_batch(
         self, cases: Sequence[Case], contexts: Sequence[GenerateContext]
     ) -> list[GenerationResult | Exception]:
-        """The same for each case, in order; a `RowError` stands where nothing is recorded."""
-        return [self._attempt(case, context) for case, context in zip(cases, contexts, strict=True)]
+        """The same for each case, in order; a `RowError` stands where nothing is
+        recorded.
+        """
+        return [
+            self._attempt(case, context)
+            for case, context in zip(cases, contexts, strict=True)
+        ]
 
-    def _attempt(self, case: Case, ctx: GenerateContext) -> GenerationResult | Exception:
+    def _attempt(
+        self, case: Case, ctx: GenerateContext
+    ) -> GenerationResult | Exception:
         try:
             return self.generate(case, ctx)
         except RowError as error:
@@ -136,14 +161,24 @@ class ReplayGenerator(Builtin):
 
     def _load(self) -> _Recording:
         content = _read_bytes(self.path, self.storage_options)
-        columns = [self.case_id_column, self.column, *([self.sample_column] if self.sample_column else [])]
+        columns = [
+            self.case_id_column,
+            self.column,
+            *([self.sample_column] if self.sample_column else []),
+        ]
         outputs: dict[str, dict[int, Any]] = {}
         for place, row in _READERS[self._format](content, self.path, columns):
             samples = outputs.setdefault(_case_id(row[self.case_id_column], place), {})
-            sample = _sample_index(row[self.sample_column], place) if self.sample_column else len(samples)
+            sample = (
+                _sample_index(row[self.sample_column], place)
+                if self.sample_column
+                else len(samples)
+            )
             if sample in samples:
                 case_id = row[self.case_id_column]
-                raise DatasetError(f"{place}: sample {sample} of case {case_id!r} is recorded twice")
+                raise DatasetError(
+                    f"{place}: sample {sample} of case {case_id!r} is recorded twice"
+                )
             samples[sample] = row[self.column]
         return _Recording(hashlib.sha256(content).hexdigest(), outputs)
 
@@ -156,7 +191,8 @@ class _Recording:
     outputs: Mapping[str, Mapping[int, Any]]
 
 
-#: One lock for all: a component with a lock of its own could be neither pickled nor copied.
+#: One lock for all: a component with a lock of its own could be neither pickled nor
+#: copied.
 _LOADING = threading.Lock()
 
 
@@ -170,7 +206,9 @@ def _read_bytes(path: str, storage_options: Mapping[str, Any]) -> bytes:
         raise DatasetError(f"recorded outputs: no file {path!r}") from None
     except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
         message = f"recorded outputs: {path!r} cannot be read: {describe(error)}"
-        raise (TransientError(message) if is_transient(error) else DatasetError(message)) from None
+        raise (
+            TransientError(message) if is_transient(error) else DatasetError(message)
+        ) from None
 
 
 #: A row behind the words for where it stands.
@@ -185,7 +223,9 @@ def _jsonl_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_
         try:
             row = load_json(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except json.JSONDecodeError as error:
-            raise DatasetError(f"{place}: not JSON: {error.msg} at column {error.colno}") from None
+            raise DatasetError(
+                f"{place}: not JSON: {error.msg} at column {error.colno}"
+            ) from None
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{place}: not JSON: {error}") from None
         if not isinstance(row, dict):
@@ -194,7 +234,8 @@ def _jsonl_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_
         yield place, row
 
 
-#: Far above Python's own limit, so that a long output fits; low enough for a quote that is never closed.
+#: Far above Python's own limit, so that a long output fits; low enough for a quote that
+#: is never closed.
 _LARGEST_CELL = 2**24
 
 
@@ -212,7 +253,9 @@ def _csv_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_Ro
         for cells in reader:
             place = f"{path}:{number}"
             if len(cells) not in (0, len(header)):
-                raise DatasetError(f"{place}: {len(cells)} cells under {len(header)} column names")
+                raise DatasetError(
+                    f"{place}: {len(cells)} cells under {len(header)} column names"
+                )
             if cells:
                 yield place, dict(zip(header, cells, strict=True))
             number = reader.line_num + 1
@@ -249,7 +292,9 @@ def _check_columns(columns: Iterable[str], known: Collection[str], place: str) -
             names = ", ".join(map(repr, known)) or "none"
             hint = nearest(name, known)
             close = f"; {hint}" if hint.startswith("did you mean") else ""
-            raise DatasetError(f"{place}: no column {name!r}{close} (the columns are {names})")
+            raise DatasetError(
+                f"{place}: no column {name!r}{close} (the columns are {names})"
+            )
         if list(known).count(name) > 1:
             raise DatasetError(f"{place}: two columns are called {name!r}")
 
@@ -259,11 +304,15 @@ def _case_id(value: Any, place: str) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise DatasetError(f"{place}: the case id is neither text nor a whole number: {value!r:.60}")
+    raise DatasetError(
+        f"{place}: the case id is neither text nor a whole number: {value!r:.60}"
+    )
 
 
 def _sample_index(value: Any, place: str) -> int:
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
         return number
-    raise DatasetError(f"{place}: the sample is no number counted from 0: {value!r:.60}")
+    raise DatasetError(
+        f"{place}: the sample is no number counted from 0: {value!r:.60}"
+    )

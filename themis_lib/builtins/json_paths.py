@@ -1,4 +1,6 @@
-"""JSON documents in running text, and paths into them: `answer`, `$.items[0].name`, `$["a key"]`, `[-1]`."""
+"""JSON documents in running text, and paths into them: `answer`, `$.items[0].name`,
+`$["a key"]`, `[-1]`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,16 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 
 def path_steps(path: str, *, where: str) -> Steps:
-    """The steps of a path. Raises `ComponentError` naming the path and what is wrong in it."""
-    rest = path[1:] if path.startswith("$") else path if path.startswith((".", "[")) else f".{path}"
+    """The steps of a path. Raises `ComponentError` naming the path and what is wrong in
+    it.
+    """
+    rest = (
+        path[1:]
+        if path.startswith("$")
+        else path
+        if path.startswith((".", "["))
+        else f".{path}"
+    )
     steps: list[str | int] = []
     while rest:
         step = _PATH_STEP.match(rest)
@@ -38,7 +48,9 @@ def value_at(document: Any, steps: Steps) -> Any:
 
 
 def documents(text: str) -> Iterator[Any]:
-    """The JSON documents in a text: all of it, fenced blocks, those in running text; the last ones first."""
+    """The JSON documents in a text: all of it, fenced blocks, those in running text;
+    the last ones first.
+    """
     blocks = [text, *reversed(_FENCE.findall(text))] if "```" in text else [text]
     for block in blocks:
         try:
@@ -67,7 +79,9 @@ def _step_value(step: re.Match[str], *, where: str) -> str | int:
     try:
         return str(json.loads(step["key"]))
     except ValueError as error:
-        raise ComponentError(f"{where}: {step['key']} is no JSON text: {error}") from None
+        raise ComponentError(
+            f"{where}: {step['key']} is no JSON text: {error}"
+        ) from None
 
 
 _FENCE = re.compile(r"```\w*[ \t]*\n(.*?)```", re.DOTALL)

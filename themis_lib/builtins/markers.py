@@ -1,4 +1,6 @@
-"""Markers of a final answer in running text: `####`, `the answer is`, `Answer:`, `\\boxed`."""
+"""Markers of a final answer in running text: `####`, `the answer is`, `Answer:`,
+`\\boxed`.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,29 @@ import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
-#: Texts to look for, each with the pattern that must match there and ends where the answer begins.
+#: Texts to look for, each with the pattern that must match there and ends where the
+#: answer begins.
 Markers: TypeAlias = Mapping[str, re.Pattern[str]]
 #: What links `the answer` to the answer itself.
 IS = r"[\"'*_`]*\s*(?:is|are|was|will be|would be|should be|must be|[-=]?>|→|:|=)"
 
 
 def compile_markers(patterns: Mapping[str, str], *, gap: str) -> Markers:
-    """The markers of every kind of answer and those in `patterns`; `gap` may stand between them and the answer."""
-    return {literal: re.compile(marker + gap) for literal, marker in {**_OF_EVERY_ANSWER, **patterns}.items()}
+    """The markers of every kind of answer and those in `patterns`; `gap` may stand
+    between them and the answer.
+    """
+    return {
+        literal: re.compile(marker + gap)
+        for literal, marker in {**_OF_EVERY_ANSWER, **patterns}.items()
+    }
 
 
-_OF_EVERY_ANSWER = {"####": "####", "A:": "A:", "\\boxed": r"\\boxed", "\\fbox": r"\\fbox"}
+_OF_EVERY_ANSWER = {
+    "####": "####",
+    "A:": "A:",
+    "\\boxed": r"\\boxed",
+    "\\fbox": r"\\fbox",
+}
 
 
 def marked(text: str, markers: Markers) -> list[tuple[int, int]]:

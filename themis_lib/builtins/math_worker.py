@@ -1,7 +1,9 @@
-"""The process in which math-verify compares: a line of JSON in, a line of JSON out. It runs alone, by its path.
+"""The process in which math-verify compares: a line of JSON in, a line of JSON out. It
+runs alone, by its path.
 
-The processor time of a comparison is bounded by the operating system, which ends the process even while a power of
-huge numbers is computed in C. Nothing of a verdict depends on the comparisons before it.
+The processor time of a comparison is bounded by the operating system, which ends the
+process even while a power of huge numbers is computed in C. Nothing of a verdict
+depends on the comparisons before it.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ def main() -> None:
         _say(answers, answer(**json.loads(line)))
 
 
-def answer(value: str, expected: list[str], float_rounding: int, strict: bool, cpu_s: float) -> dict[str, Any]:
-    """Whether the value is equal to one of the expected texts, and which sides hold no mathematics."""
+def answer(
+    value: str, expected: list[str], float_rounding: int, strict: bool, cpu_s: float
+) -> dict[str, Any]:
+    """Whether the value is equal to one of the expected texts, and which sides hold no
+    mathematics.
+    """
     from sympy.core.random import seed
 
     seed(0)
@@ -42,7 +48,9 @@ def answer(value: str, expected: list[str], float_rounding: int, strict: bool, c
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _compared(value: str, expected: list[str], *, float_rounding: int, strict: bool) -> dict[str, Any]:
+def _compared(
+    value: str, expected: list[str], *, float_rounding: int, strict: bool
+) -> dict[str, Any]:
     from math_verify import verify
 
     golds = [_parsed(text) for text in expected]
@@ -51,8 +59,15 @@ def _compared(value: str, expected: list[str], *, float_rounding: int, strict: b
     answers = _parsed(value)
     if not answers:
         return {"unreadable": "value", "equal": None}
-    settings: dict[str, Any] = {"float_rounding": float_rounding, "strict": strict, "timeout_seconds": None}
-    return {"unreadable": None, "equal": any(verify(gold, answers, **settings) for gold in golds)}
+    settings: dict[str, Any] = {
+        "float_rounding": float_rounding,
+        "strict": strict,
+        "timeout_seconds": None,
+    }
+    return {
+        "unreadable": None,
+        "equal": any(verify(gold, answers, **settings) for gold in golds),
+    }
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
 """Verdicts on a parsed value against what its case expects.
 
-What a metric cannot judge, value or expectation, is a `ScoreError`, counted beside the mean; 0 is a verdict.
+What a metric cannot judge, value or expectation, is a `ScoreError`, counted beside the
+mean; 0 is a verdict.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
 from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError
+from themis_lib.identity.digests import canonical_json
 
 Tolerance: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -31,8 +32,8 @@ Tolerance: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class ExactMatch(ExpectedMetric):
     """1 where value and expected output are the same JSON value, else 0.
 
-    Numbers are compared by value (1 is 1.0), nothing across types ("4" is not 4, true is not 1). `strip` and
-    `ignore_case` apply to every text in both values.
+    Numbers are compared by value (1 is 1.0), nothing across types ("4" is not 4, true
+    is not 1). `strip` and `ignore_case` apply to every text in both values.
     """
 
     component_id: ClassVar[str] = "builtin/exact_match"
@@ -43,7 +44,13 @@ class ExactMatch(ExpectedMetric):
 
     def _score(self, value: Any, expected: Any) -> Score:
         left, right = self._comparable(value), self._comparable(expected)
-        return Score(value=float(left == right if isinstance(left, str) else same_key(left) == same_key(right)))
+        return Score(
+            value=float(
+                left == right
+                if isinstance(left, str)
+                else same_key(left) == same_key(right)
+            )
+        )
 
     def _comparable(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -56,16 +63,19 @@ class ExactMatch(ExpectedMetric):
         return value
 
 
-#: The relative tolerance between numbers that are not both whole: what rounding to nine digits leaves.
+#: The relative tolerance between numbers that are not both whole: what rounding to nine
+#: digits leaves.
 _REL_TOL = 1e-9
 
 
 @dataclass(frozen=True)
 class NumericMatch(ExpectedMetric):
-    """1 where both sides, read as `builtin/number` reads them, are the same number, else 0.
+    """1 where both sides, read as `builtin/number` reads them, are the same number,
+    else 0.
 
-    They are the same when |value - expected| is at most abs_tol + rel_tol · |expected|. Unless it is given,
-    `rel_tol` is 1e-9 where a side has a fraction, and 0 between whole numbers: these agree to the last digit.
+    They are the same when |value - expected| is at most abs_tol + rel_tol · |expected|.
+    Unless it is given, `rel_tol` is 1e-9 where a side has a fraction, and 0 between
+    whole numbers: these agree to the last digit.
     """
 
     component_id: ClassVar[str] = "builtin/numeric_match"
@@ -76,9 +86,13 @@ class NumericMatch(ExpectedMetric):
     percent: Percent = "number"
 
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
-        number, wanted = (read_number(side, percent=self.percent) for side in (value, expected))
+        number, wanted = (
+            read_number(side, percent=self.percent) for side in (value, expected)
+        )
         if wanted is None:
-            return ScoreError(reason=f"the expected output is no number: {shown(expected)}")
+            return ScoreError(
+                reason=f"the expected output is no number: {shown(expected)}"
+            )
         if number is None:
             return ScoreError(reason=f"the value is no number: {shown(value)}")
         return Score(value=float(number == wanted or self._is_close(number, wanted)))
@@ -86,14 +100,19 @@ class NumericMatch(ExpectedMetric):
     def _is_close(self, number: float, wanted: float) -> bool:
         rel_tol = self.rel_tol
         if rel_tol is None:
-            rel_tol = 0.0 if isinstance(number, int) and isinstance(wanted, int) else _REL_TOL
+            rel_tol = (
+                0.0 if isinstance(number, int) and isinstance(wanted, int) else _REL_TOL
+            )
         distance = abs(Fraction(number) - Fraction(wanted))
-        return distance <= Fraction(self.abs_tol) + Fraction(rel_tol) * abs(Fraction(wanted))
+        return distance <= Fraction(self.abs_tol) + Fraction(rel_tol) * abs(
+            Fraction(wanted)
+        )
 
 
 @dataclass(frozen=True)
 class Contains(ExpectedMetric):
-    """1 where the expected text stands in the value, else 0; of a list of accepted texts, any of them.
+    """1 where the expected text stands in the value, else 0; of a list of accepted
+    texts, any of them.
 
     Values and expectations that are no text count as their canonical JSON.
     """
@@ -118,8 +137,9 @@ class Contains(ExpectedMetric):
 class RegexMatch(ExpectedMetric):
     """1 where a regular expression (Python's `re`) matches the value, else 0.
 
-    The pattern is `pattern` for every case, or else each case's expected output. It may match anywhere in the
-    value; `full` asks for all of it. A value that is no text counts as its canonical JSON.
+    The pattern is `pattern` for every case, or else each case's expected output. It may
+    match anywhere in the value; `full` asks for all of it. A value that is no text
+    counts as its canonical JSON.
     """
 
     component_id: ClassVar[str] = "builtin/regex_match"
@@ -140,9 +160,15 @@ class RegexMatch(ExpectedMetric):
 
     @cached_property
     def _compiled(self) -> re.Pattern[str] | None:
-        return None if self.pattern is None else compile_pattern(self.pattern, where=self.component_id)
+        return (
+            None
+            if self.pattern is None
+            else compile_pattern(self.pattern, where=self.component_id)
+        )
 
-    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score | ScoreError:
+    def score(
+        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+    ) -> Score | ScoreError:
         """The score, or why there is none."""
         if self._compiled is None or parsed.value is None:
             return super().score(parsed, case, ctx)
@@ -150,7 +176,9 @@ class RegexMatch(ExpectedMetric):
 
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
         if not isinstance(expected, str):
-            return ScoreError(reason=f"the expected output is no pattern: {shown(expected)}")
+            return ScoreError(
+                reason=f"the expected output is no pattern: {shown(expected)}"
+            )
         try:
             pattern = compile_pattern(expected, where="the expected output")
         except ComponentError as error:
@@ -159,15 +187,20 @@ class RegexMatch(ExpectedMetric):
 
     def _match(self, pattern: re.Pattern[str], value: Any) -> Score:
         text = as_text(value)
-        return Score(value=float(bool(pattern.fullmatch(text) if self.full else pattern.search(text))))
+        return Score(
+            value=float(
+                bool(pattern.fullmatch(text) if self.full else pattern.search(text))
+            )
+        )
 
 
 @dataclass(frozen=True)
 class F1(ExpectedMetric):
     """The F1 of the tokens in value and expected text (SQuAD: Rajpurkar et al. 2016).
 
-    Tokens are in lower case, without punctuation and articles, as in SQuAD's evaluation script. Of a list of
-    accepted answers the best counts. What is no text counts as its canonical JSON.
+    Tokens are in lower case, without punctuation and articles, as in SQuAD's evaluation
+    script. Of a list of accepted answers the best counts. What is no text counts as its
+    canonical JSON.
     """
 
     component_id: ClassVar[str] = "builtin/f1"
@@ -178,15 +211,17 @@ class F1(ExpectedMetric):
         if not accepted:
             return ScoreError(reason="the expected output is empty")
         tokens = _squad_tokens(as_text(value))
-        return Score(value=max(_token_f1(tokens, _squad_tokens(wanted)) for wanted in accepted))
+        return Score(
+            value=max(_token_f1(tokens, _squad_tokens(wanted)) for wanted in accepted)
+        )
 
 
 @dataclass(frozen=True)
 class ChoiceAccuracy(ExpectedMetric):
     """1 where value and expected output name the same option, else 0.
 
-    An option is named by its letter (`B`, `b`, `(B)`, `B)`, `B. Paris`) or by its position counted from 0;
-    where `choices` are digits, a number is the option's name.
+    An option is named by its letter (`B`, `b`, `(B)`, `B)`, `B. Paris`) or by its
+    position counted from 0; where `choices` are digits, a number is the option's name.
     """
 
     component_id: ClassVar[str] = "builtin/choice_accuracy"
@@ -195,20 +230,28 @@ class ChoiceAccuracy(ExpectedMetric):
     choices: str = "ABCD"
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` unless `choices` are two or more different letters or digits."""
+        """Raises `ComponentError` unless `choices` are two or more different letters or
+        digits.
+        """
         super().check_settings()
         check_choices(self, self.choices)
 
     @cached_property
     def _label(self) -> re.Pattern[str]:
-        return re.compile(rf"\s*\(?([{self.choices}])(?:\s*$|[).:]+(?:\s|$))", re.IGNORECASE)
+        return re.compile(
+            rf"\s*\(?([{self.choices}])(?:\s*$|[).:]+(?:\s|$))", re.IGNORECASE
+        )
 
     def _score(self, value: Any, expected: Any) -> Score | ScoreError:
         wanted, option = self._option(expected), self._option(value)
         if wanted is None:
-            return ScoreError(reason=f"the expected output names none of {self.choices!r}: {shown(expected)}")
+            return ScoreError(
+                reason=f"the expected output names none of {self.choices!r}: {shown(expected)}"
+            )
         if option is None:
-            return ScoreError(reason=f"the value names none of {self.choices!r}: {shown(value)}")
+            return ScoreError(
+                reason=f"the value names none of {self.choices!r}: {shown(value)}"
+            )
         return Score(value=float(option == wanted))
 
     def _option(self, value: Any) -> str | None:
@@ -222,7 +265,8 @@ class ChoiceAccuracy(ExpectedMetric):
 
 
 def same_key(value: Any) -> str:
-    """A text that JSON values share exactly when they are equal: canonical JSON, whole floats as integers.
+    """A text that JSON values share exactly when they are equal: canonical JSON, whole
+    floats as integers.
 
     >>> same_key([1.0, True, "1"]) == same_key([1, True, "1"]), same_key(1) == same_key(True)
     (True, False)

@@ -16,11 +16,13 @@ Percent: TypeAlias = Literal["number", "fraction"]
 def read_number(value: Any, *, percent: Percent = "number") -> int | float | None:
     r"""The number that a JSON number is or a text ends on; null where there is none.
 
-    The number directly behind the last marker of an answer (`####`, `answer is`, `Answer:`, `\boxed{`, a line
-    that begins with `A:`) goes before the last number of the text. Read are `1,234.50`, `1e5`, `1/2`,
-    `3 1/2`, `\frac{1}{2}`, `10^3`, `2 × 10^3`; currencies and units are dropped, and words such as `billion`.
-    A minus behind another number subtracts; digits of a word (`GPT-4`, `x_1`) or an exponent (`cm^2`) are no
-    number. `12%` is 12, as GSM8K writes percentages, or 0.12 with `percent="fraction"`.
+    The number directly behind the last marker of an answer (`####`, `answer is`,
+    `Answer:`, `\boxed{`, a line that begins with `A:`) goes before the last number of
+    the text. Read are `1,234.50`, `1e5`, `1/2`, `3 1/2`, `\frac{1}{2}`, `10^3`, `2 ×
+    10^3`; currencies and units are dropped, and words such as `billion`. A minus behind
+    another number subtracts; digits of a word (`GPT-4`, `x_1`) or an exponent (`cm^2`)
+    are no number. `12%` is 12, as GSM8K writes percentages, or 0.12 with
+    `percent="fraction"`.
 
     >>> [read_number(text) for text in ("16 - 3 = 13", "A: $1,234.50", "The answer is -3. It took 2 s.")]
     [13, 1234.5, -3]
@@ -31,7 +33,9 @@ def read_number(value: Any, *, percent: Percent = "number") -> int | float | Non
         return value
     if isinstance(value, float):
         if value.is_integer():
-            return int(Fraction(repr(value)))  # 1e23 is 10**23 as it is written, not as it is stored
+            return int(
+                Fraction(repr(value))
+            )  # 1e23 is 10**23 as it is written, not as it is stored
         return value if math.isfinite(value) else None
     if not isinstance(value, str):
         return None
@@ -40,21 +44,30 @@ def read_number(value: Any, *, percent: Percent = "number") -> int | float | Non
     return None if found is None else _number_value(text, found, percent=percent)
 
 
-_LATEX_FRACTION = re.compile(r"(\d?)\\[dt]?frac\s*(?:\{\s*([-−]?[\d.,]+)\s*\}|(\d))\s*(?:\{\s*([\d,]+)\s*\}|(\d))")
+_LATEX_FRACTION = re.compile(
+    r"(\d?)\\[dt]?frac\s*(?:\{\s*([-−]?[\d.,]+)\s*\}|(\d))\s*(?:\{\s*([\d,]+)\s*\}|(\d))"
+)
 _VULGAR_FRACTION = re.compile("(\\d?)([¼-¾⅐-⅞])")
 
 
 def _plain_fractions(text: str) -> str:
-    """The text with LaTeX's and Unicode's fractions and separators written as `1/2` and `1,234`."""
+    """The text with LaTeX's and Unicode's fractions and separators written as `1/2` and
+    `1,234`.
+    """
     if "{,}" in text:
         text = text.replace("{,}", ",")
     if "\\" in text:
         text = text.replace("\\,", "").replace("\\!", "")
         if "frac" in text:
-            text = _LATEX_FRACTION.sub(lambda m: f"{m[1]}{m[1] and ' '}{m[2] or m[3]}/{m[4] or m[5]}", text)
+            text = _LATEX_FRACTION.sub(
+                lambda m: f"{m[1]}{m[1] and ' '}{m[2] or m[3]}/{m[4] or m[5]}", text
+            )
     if not text.isascii():
         text = _VULGAR_FRACTION.sub(
-            lambda m: f"{m[1]}{m[1] and ' '}{unicodedata.normalize('NFKC', m[2]).replace('⁄', '/')}", text
+            lambda m: (
+                f"{m[1]}{m[1] and ' '}{unicodedata.normalize('NFKC', m[2]).replace('⁄', '/')}"
+            ),
+            text,
         )
     return text
 
@@ -73,7 +86,8 @@ _NUMBER = re.compile(
     re.VERBOSE,
 )
 
-#: What may stand between a marker and its answer: punctuation, markup, currencies, signs.
+#: What may stand between a marker and its answer: punctuation, markup, currencies,
+#: signs.
 _GAP = r"(?:[\s*_`\"'“‘(\[{:~≈=$€£¥₹+\-−–]|\\[(\[$]|\\(?:text\w*|math\w+)\b)*"
 #: A calculation in front of its result: `2 * 9 = 18`, `x = 18`.
 _CALCULATION = r"(?:[A-Za-z]?[ \t\d.,+\-−–*/×÷x^()$€£¥₹%=]*=)?"
@@ -103,7 +117,9 @@ def _last_number(text: str) -> re.Match[str] | None:
     while end >= 0:
         start = text.rfind("\n", 0, end) + 1
         for number in reversed(list(_NUMBER.finditer(text, start, end))):
-            if _stands_alone(text, number.start()) and not _GOES_ON.match(text, number.end()):
+            if _stands_alone(text, number.start()) and not _GOES_ON.match(
+                text, number.end()
+            ):
                 return number
         end = start - 1
     return None
@@ -113,13 +129,17 @@ _ALPHABETS_END = "\u0590"
 
 
 def _stands_alone(text: str, start: int) -> bool:
-    """Whether the digits at `start` are no part of a word, an index, an exponent, a date or a version."""
+    """Whether the digits at `start` are no part of a word, an index, an exponent, a
+    date or a version.
+    """
     before = text[max(start - 3, 0) : start]
     last, previous = before[-1:], before[-2:-1]
     if last.isalpha():
         return last >= _ALPHABETS_END  # scripts without spaces between words come later
     if last in ("-", "_"):
-        return not (previous.isalpha() or previous == "^" or before.endswith(("^{-", "_{-")))
+        return not (
+            previous.isalpha() or previous == "^" or before.endswith(("^{-", "_{-"))
+        )
     if last in (".", "/"):
         return not previous.isdigit()
     return last != "^" and before[-2:] not in ("^{", "_{", "^−")
@@ -130,12 +150,16 @@ _MINUS = ("-", "−", "–")
 
 
 def _is_negative(text: str, start: int) -> bool:
-    """Whether the minus before the number at `start` is its sign: no subtraction, hyphen or bullet."""
+    """Whether the minus before the number at `start` is its sign: no subtraction,
+    hyphen or bullet.
+    """
     before = text[max(start - 16, 0) : start].rstrip(_CURRENCIES + "\\")
     if before.endswith(_MINUS):
         before = before[:-1]
         operand = before.rstrip(" ")[-1:]
-        return not (before[-1:].isalnum() or operand.isdigit() or operand in tuple(")]}%"))
+        return not (
+            before[-1:].isalnum() or operand.isdigit() or operand in tuple(")]}%")
+        )
     before = before.rstrip(" ")
     return before.endswith(_MINUS) and before[:-1].rstrip(" ").endswith(("=", ":", "("))
 
@@ -145,11 +169,15 @@ _PERCENT = re.compile(r"[ ]?\\?%")
 _LONGEST = 4000
 
 
-def _number_value(text: str, number: re.Match[str], *, percent: Percent) -> int | float | None:
+def _number_value(
+    text: str, number: re.Match[str], *, percent: Percent
+) -> int | float | None:
     if len(number[0]) > _LONGEST:
         return None
     is_negative = _is_negative(text, number.start())
-    is_percentage = percent == "fraction" and _PERCENT.match(text, number.end()) is not None
+    is_percentage = (
+        percent == "fraction" and _PERCENT.match(text, number.end()) is not None
+    )
     body = number["body"].replace(",", "")
     if number.end() == number.end("body") and not is_percentage:
         whole, _, decimals = body.partition(".")
@@ -163,7 +191,9 @@ def _number_value(text: str, number: re.Match[str], *, percent: Percent) -> int 
 
 
 def _exact_value(number: re.Match[str], value: Fraction) -> Fraction | None:
-    """The value of a fraction or a number with an exponent; null where there is none that can be written."""
+    """The value of a fraction or a number with an exponent; null where there is none
+    that can be written.
+    """
     try:
         if number["denominator"]:
             return value / int(number["denominator"].replace(",", ""))

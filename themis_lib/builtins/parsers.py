@@ -1,7 +1,9 @@
-"""The answer read from a candidate's output. Where there is none, a null and the reason, never a guess.
+"""The answer read from a candidate's output. Where there is none, a null and the
+reason, never a guess.
 
-Parsers read the output alone. One that is no text is read as it is by `json_identity` and `json_path`, as a
-number by `number`, and as its canonical JSON text by `text` and `regex`.
+Parsers read the output alone. One that is no text is read as it is by `json_identity`
+and `json_path`, as a number by `number`, and as its canonical JSON text by `text` and
+`regex`.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ from typing import Any, ClassVar, Literal
 
 from themis_lib.builtins.boxed import last_box, trimmed_math
 from themis_lib.builtins.choices import check_choices, named_choice
-from themis_lib.builtins.component import Builtin
 from themis_lib.builtins.json_paths import Steps, documents, path_steps, value_at
 from themis_lib.builtins.numbers import Percent, read_number
+from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ParseContext
-from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import GenerationResult, ParsedOutput
 from themis_lib.errors import ComponentError, nearest
+from themis_lib.identity.digests import canonical_json
 
 
 class _Parser(Builtin):
@@ -75,9 +77,9 @@ class Text(_Parser):
 class Regex(_Parser):
     """What a regular expression (Python's `re`) matches in the output.
 
-    `group` is the number or the name of the group that holds the answer: by default the first, or the whole
-    match where the pattern has no groups. `which` says which of several matches counts. Other flags stand in
-    the pattern: `(?m)`, `(?s)`.
+    `group` is the number or the name of the group that holds the answer: by default the
+    first, or the whole match where the pattern has no groups. `which` says which of
+    several matches counts. Other flags stand in the pattern: `(?m)`, `(?s)`.
     """
 
     component_id: ClassVar[str] = "builtin/regex"
@@ -90,11 +92,18 @@ class Regex(_Parser):
     ignore_case: bool = False
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting of another type, a malformed pattern or a group it lacks."""
+        """Raises `ComponentError` for a setting of another type, a malformed pattern or
+        a group it lacks.
+        """
         super().check_settings()
-        where, groups = f"{self.component_id}: pattern {self.pattern!r}", self._compiled.groups
+        where, groups = (
+            f"{self.component_id}: pattern {self.pattern!r}",
+            self._compiled.groups,
+        )
         if isinstance(self.group, int) and not 0 <= self.group <= groups:
-            raise ComponentError(f"{where} has no group {self.group}; the last is {groups}")
+            raise ComponentError(
+                f"{where} has no group {self.group}; the last is {groups}"
+            )
         if isinstance(self.group, str) and self.group not in self._compiled.groupindex:
             raise ComponentError(
                 f"{where} has no group {self.group!r}; {nearest(self.group, self._compiled.groupindex)}"
@@ -102,7 +111,9 @@ class Regex(_Parser):
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
-        return compile_pattern(self.pattern, where=self.component_id, ignore_case=self.ignore_case)
+        return compile_pattern(
+            self.pattern, where=self.component_id, ignore_case=self.ignore_case
+        )
 
     @cached_property
     def _answer_group(self) -> int | str:
@@ -116,12 +127,18 @@ class Regex(_Parser):
         if match is None:
             return self._missing("the pattern matches nothing in the output")
         value = match[self._answer_group]
-        return self._missing("the group is not part of the match") if value is None else self._found(value)
+        return (
+            self._missing("the group is not part of the match")
+            if value is None
+            else self._found(value)
+        )
 
 
 @dataclass(frozen=True)
 class Number(_Parser):
-    """The final number in the output, as `read_number` reads it: an integer where it is whole, or a float."""
+    """The final number in the output, as `read_number` reads it: an integer where it is
+    whole, or a float.
+    """
 
     component_id: ClassVar[str] = "builtin/number"
     version: ClassVar[str] = "1"
@@ -131,17 +148,21 @@ class Number(_Parser):
 
     def _parse(self, output: Any) -> ParsedOutput:
         number = read_number(output, percent=self.percent)
-        return self._missing("no number in the output") if number is None else self._found(number)
+        return (
+            self._missing("no number in the output")
+            if number is None
+            else self._found(number)
+        )
 
 
 @dataclass(frozen=True)
 class ChoiceLetter(_Parser):
     """The option that the output names as the answer, as it stands in `choices`.
 
-    In order of weight: a statement (`the answer is B`, `Answer: (B)`, `\\boxed{B}`, `B is correct`), the last
-    of several; a conclusion (`so B.`, `I choose B.`); the only option whose label begins a line (`B) Paris`)
-    or fills it (`b`); the only option in bold (`**B**`). One named beside another (`B or C`), or as wrong,
-    does not count.
+    In order of weight: a statement (`the answer is B`, `Answer: (B)`, `\\boxed{B}`, `B
+    is correct`), the last of several; a conclusion (`so B.`, `I choose B.`); the only
+    option whose label begins a line (`B) Paris`) or fills it (`b`); the only option in
+    bold (`**B**`). One named beside another (`B or C`), or as wrong, does not count.
     """
 
     component_id: ClassVar[str] = "builtin/choice_letter"
@@ -151,20 +172,28 @@ class ChoiceLetter(_Parser):
     choices: str = "ABCD"
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` unless `choices` are two or more different letters or digits."""
+        """Raises `ComponentError` unless `choices` are two or more different letters or
+        digits.
+        """
         super().check_settings()
         check_choices(self, self.choices)
 
     def _parse(self, output: Any) -> ParsedOutput:
         choice = named_choice(output, self.choices) if isinstance(output, str) else None
-        return self._missing("no option is named as the answer") if choice is None else self._found(choice)
+        return (
+            self._missing("no option is named as the answer")
+            if choice is None
+            else self._found(choice)
+        )
 
 
 @dataclass(frozen=True)
 class MathAnswer(_Parser):
-    r"""The LaTeX in the last `\boxed{…}` or `\fbox{…}` whose braces match, or behind a bare `\boxed 5`.
+    r"""The LaTeX in the last `\boxed{…}` or `\fbox{…}` whose braces match, or behind a
+    bare `\boxed 5`.
 
-    Space around it, dollar signs around it and a final period are removed; nothing else is changed.
+    Space around it, dollar signs around it and a final period are removed; nothing else
+    is changed.
     """
 
     component_id: ClassVar[str] = "builtin/math_answer"
@@ -176,15 +205,21 @@ class MathAnswer(_Parser):
         if content is None:
             return self._missing(r"no \boxed{…} in the output")
         answer = trimmed_math(content)
-        return self._found(answer) if answer else self._missing(r"the last \boxed{…} is empty")
+        return (
+            self._found(answer)
+            if answer
+            else self._missing(r"the last \boxed{…} is empty")
+        )
 
 
 @dataclass(frozen=True)
 class JsonPath(_Parser):
-    """The value at a path in a JSON document: `answer`, `$.items[0].name`, `$["a key"]`, `[-1]`; `$` is all.
+    """The value at a path in a JSON document: `answer`, `$.items[0].name`, `$["a
+    key"]`, `[-1]`; `$` is all.
 
-    The output is a JSON value, or a text that is or holds a JSON document. Fenced blocks are tried before
-    running text, and later documents before earlier ones; the first that has the path counts.
+    The output is a JSON value, or a text that is or holds a JSON document. Fenced
+    blocks are tried before running text, and later documents before earlier ones; the
+    first that has the path counts.
     """
 
     component_id: ClassVar[str] = "builtin/json_path"
@@ -228,13 +263,19 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else canonical_json(value)
 
 
-def compile_pattern(pattern: str, *, where: str, ignore_case: bool = False) -> re.Pattern[str]:
-    """The compiled pattern. Raises `ComponentError` naming the pattern and the position of what is wrong."""
+def compile_pattern(
+    pattern: str, *, where: str, ignore_case: bool = False
+) -> re.Pattern[str]:
+    """The compiled pattern. Raises `ComponentError` naming the pattern and the position
+    of what is wrong.
+    """
     try:
         return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
     except re.error as error:
         place = "" if error.pos is None else f" at position {error.pos}"
-        raise ComponentError(f"{where}: pattern {pattern!r}: {error.msg}{place}") from None
+        raise ComponentError(
+            f"{where}: pattern {pattern!r}: {error.msg}{place}"
+        ) from None
     except (OverflowError, RecursionError) as error:
         raise ComponentError(f"{where}: pattern {pattern!r}: {error}") from None
 

@@ -1,7 +1,8 @@
 """The samples of a case become one result for each metric.
 
-A sample without a score is left out and counted in `n_errors`; where none has one, the result is a null with
-the first reason. Ties go to the earlier sample, in whatever order the samples are handed over.
+A sample without a score is left out and counted in `n_errors`; where none has one, the
+result is a null with the first reason. Ties go to the earlier sample, in whatever order
+the samples are handed over.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
-from themis_lib.builtins.component import Builtin
 from themis_lib.builtins.metrics import same_key
+from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
 from themis_lib.stats.pass_at_k import all_pass, pass_at_k
@@ -26,9 +27,15 @@ class _ScoreReducer(Builtin):
 
     reads: ClassVar[tuple[str, ...]] = ("score",)
 
-    def reduce(self, candidates: Sequence[Candidate], ctx: ReduceContext) -> ReducedCandidate:
+    def reduce(
+        self, candidates: Sequence[Candidate], ctx: ReduceContext
+    ) -> ReducedCandidate:
         """The chosen sample or the aggregate of those that have a score."""
-        scored = [candidate for candidate in _in_order(candidates) if candidate.score is not None]
+        scored = [
+            candidate
+            for candidate in _in_order(candidates)
+            if candidate.score is not None
+        ]
         return self._reduce(scored) if scored else _without_score(candidates, ctx)
 
     def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
@@ -43,7 +50,9 @@ class First(Builtin):
     version: ClassVar[str] = "1"
     reads: ClassVar[tuple[str, ...]] = ("value", "score")
 
-    def reduce(self, candidates: Sequence[Candidate], ctx: ReduceContext) -> ReducedCandidate:
+    def reduce(
+        self, candidates: Sequence[Candidate], ctx: ReduceContext
+    ) -> ReducedCandidate:
         """Sample 0, with its value and its score."""
         first = _in_order(candidates)[0]
         if first.score is None:
@@ -53,19 +62,27 @@ class First(Builtin):
 
 @dataclass(frozen=True)
 class MajorityVote(Builtin):
-    """The parsed value that most samples agree on (self-consistency: Wang et al. 2023), and its score.
+    """The parsed value that most samples agree on (self-consistency: Wang et al. 2023),
+    and its score.
 
-    Values that exact match holds equal vote together; a tie goes to the value that comes first. Samples with
-    an error or without a value do not vote. `details` has the `votes` for the value, `of` those cast.
+    Values that exact match holds equal vote together; a tie goes to the value that
+    comes first. Samples with an error or without a value do not vote. `details` has the
+    `votes` for the value, `of` those cast.
     """
 
     component_id: ClassVar[str] = "builtin/majority_vote"
     version: ClassVar[str] = "1"
     reads: ClassVar[tuple[str, ...]] = ("value", "score")
 
-    def reduce(self, candidates: Sequence[Candidate], ctx: ReduceContext) -> ReducedCandidate:
+    def reduce(
+        self, candidates: Sequence[Candidate], ctx: ReduceContext
+    ) -> ReducedCandidate:
         """The first sample that holds the winning value."""
-        voters = [item for item in _in_order(candidates) if item.error is None and item.value is not None]
+        voters = [
+            item
+            for item in _in_order(candidates)
+            if item.error is None and item.value is not None
+        ]
         if not voters:
             return _without_score(candidates, ctx)
         ballots = [same_key(voter.value) for voter in voters]
@@ -111,10 +128,11 @@ class Max(_ScoreReducer):
 
 @dataclass(frozen=True)
 class PassAtK(_ScoreReducer):
-    """The chance that one of k samples passes, estimated without bias from n: 1 - C(n-c, k) / C(n, k).
+    """The chance that one of k samples passes, estimated without bias from n: 1 -
+    C(n-c, k) / C(n, k).
 
-    Chen et al. 2021, equation 1. n counts the samples with a score, c those of at least `threshold`; both are
-    in `details`. For n < k there is no estimate.
+    Chen et al. 2021, equation 1. n counts the samples with a score, c those of at least
+    `threshold`; both are in `details`. For n < k there is no estimate.
     """
 
     component_id: ClassVar[str] = "builtin/pass_at_k"
@@ -125,15 +143,19 @@ class PassAtK(_ScoreReducer):
 
     def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
         n, c = len(scored), _passes(scored, self.threshold)
-        return _estimate(pass_at_k(n, c, self.k), n=n, c=c, name=f"pass@{self.k}", k=self.k)
+        return _estimate(
+            pass_at_k(n, c, self.k), n=n, c=c, name=f"pass@{self.k}", k=self.k
+        )
 
 
 @dataclass(frozen=True)
 class AllPass(_ScoreReducer):
-    """The chance that all of k samples pass (pass^k), estimated without bias from n: C(c, k) / C(n, k).
+    """The chance that all of k samples pass (pass^k), estimated without bias from n:
+    C(c, k) / C(n, k).
 
-    Yao et al. 2024 (τ-bench). n counts the samples with a score, c those of at least `threshold`; both are in
-    `details`. For n < k there is no estimate; without `k` all samples with a score must pass.
+    Yao et al. 2024 (τ-bench). n counts the samples with a score, c those of at least
+    `threshold`; both are in `details`. For n < k there is no estimate; without `k` all
+    samples with a score must pass.
     """
 
     component_id: ClassVar[str] = "builtin/all_pass"
@@ -161,16 +183,33 @@ def _passes(scored: Sequence[Candidate], threshold: float) -> int:
 
 
 def _chosen(candidate: Candidate, **fields: Any) -> ReducedCandidate:
-    return ReducedCandidate(score=candidate.score, sample_index=candidate.sample_index, value=candidate.value, **fields)
+    return ReducedCandidate(
+        score=candidate.score,
+        sample_index=candidate.sample_index,
+        value=candidate.value,
+        **fields,
+    )
 
 
-def _estimate(estimate: float | None, *, n: int, c: int, name: str, k: int) -> ReducedCandidate:
-    error = None if estimate is not None else f"{name} needs {k} samples with a score; there are {n}"
+def _estimate(
+    estimate: float | None, *, n: int, c: int, name: str, k: int
+) -> ReducedCandidate:
+    error = (
+        None
+        if estimate is not None
+        else f"{name} needs {k} samples with a score; there are {n}"
+    )
     return ReducedCandidate(score=estimate, details={"n": n, "c": c}, error=error)
 
 
-def _without_score(candidates: Sequence[Candidate], ctx: ReduceContext) -> ReducedCandidate:
-    """A null with the first reason; without a metric, where no score is expected, there may be none."""
-    reasons = [candidate.error for candidate in _in_order(candidates) if candidate.error]
+def _without_score(
+    candidates: Sequence[Candidate], ctx: ReduceContext
+) -> ReducedCandidate:
+    """A null with the first reason; without a metric, where no score is expected, there
+    may be none.
+    """
+    reasons = [
+        candidate.error for candidate in _in_order(candidates) if candidate.error
+    ]
     unexplained = None if ctx.metric_id is None else "no sample has a score"
     return ReducedCandidate(score=None, error=reasons[0] if reasons else unexplained)

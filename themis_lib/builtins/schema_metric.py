@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from themis_lib.builtins.expected import ExpectedMetric
 from themis_lib.builtins.libraries import LibraryBuiltin
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.identity import load_json
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError
+from themis_lib.identity.digests import load_json
 
 _SHOWN_CHARS = 200
 Check = Callable[[Any], str | None]
@@ -20,12 +20,14 @@ Check = Callable[[Any], str | None]
 
 @dataclass(frozen=True)
 class JsonSchema(LibraryBuiltin, ExpectedMetric):
-    """1 where the value is valid by a JSON Schema, else 0, with what is wrong in the details; by jsonschema.
+    """1 where the value is valid by a JSON Schema, else 0, with what is wrong in the
+    details; by jsonschema.
 
-    The schema is `schema` for every case, or else each case's expected output; its draft is the one that `$schema`
-    names, or 2020-12. A value that is a text is read as a JSON document, and one that cannot be read is not valid;
-    `read_text: false` takes it for a JSON string. References are to places in the schema itself: nothing is fetched.
-    `format` is no constraint, as in the standard.
+    The schema is `schema` for every case, or else each case's expected output; its
+    draft is the one that `$schema` names, or 2020-12. A value that is a text is read as
+    a JSON document, and one that cannot be read is not valid; `read_text: false` takes
+    it for a JSON string. References are to places in the schema itself: nothing is
+    fetched. `format` is no constraint, as in the standard.
     """
 
     component_id: ClassVar[str] = "builtin/json_schema"
@@ -52,7 +54,9 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
     def _check(self) -> Check | None:
         return None if self.schema is None else _check_of(self.schema)
 
-    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score | ScoreError:
+    def score(
+        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+    ) -> Score | ScoreError:
         """The score, or why there is none."""
         if self._check is None or parsed.value is None:
             return super().score(parsed, case, ctx)
@@ -84,7 +88,9 @@ def _invalid(problem: str) -> Score:
 
 
 def _check_of(schema: Any) -> Check:
-    """Says what is wrong with a value by the schema, or null. Raises `ValueError` for what is no schema."""
+    """Says what is wrong with a value by the schema, or null. Raises `ValueError` for
+    what is no schema.
+    """
     from jsonschema import SchemaError
     from jsonschema.exceptions import best_match
     from jsonschema.validators import Draft202012Validator, validator_for
@@ -104,7 +110,9 @@ def _check_of(schema: Any) -> Check:
         try:
             error = best_match(validator.iter_errors(value))
         except Unresolvable as unresolved:
-            raise ValueError(f"the schema refers to what is not in it: {unresolved}") from None
+            raise ValueError(
+                f"the schema refers to what is not in it: {unresolved}"
+            ) from None
         return None if error is None else f"{error.json_path}: {error.message}"
 
     return check

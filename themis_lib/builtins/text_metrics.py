@@ -1,6 +1,8 @@
-"""How close a text is to the expected one, by the libraries whose numbers papers report; all from 0 to 1.
+"""How close a text is to the expected one, by the libraries whose numbers papers
+report; all from 0 to 1.
 
-The expected output is a text or a list of texts any of which is right. What is no text counts as its canonical JSON.
+The expected output is a text or a list of texts any of which is right. What is no text
+counts as its canonical JSON.
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ class _TextMetric(ExpectedMetric):
 
 @dataclass(frozen=True)
 class Bleu(LibraryBuiltin, _TextMetric):
-    """Sentence-level BLEU (Papineni et al. 2002) with effective order, by sacrebleu (Post 2018), divided by 100.
+    """Sentence-level BLEU (Papineni et al. 2002) with effective order, by sacrebleu
+    (Post 2018), divided by 100.
 
-    All references of a case count together. The mean over cases is not corpus-level BLEU, which pools n-grams.
-    `smooth_value` is that of the methods `floor` and `add-k`; without it sacrebleu's own.
+    All references of a case count together. The mean over cases is not corpus-level
+    BLEU, which pools n-grams. `smooth_value` is that of the methods `floor` and
+    `add-k`; without it sacrebleu's own.
     """
 
     component_id: ClassVar[str] = "builtin/bleu"
@@ -52,17 +56,24 @@ class Bleu(LibraryBuiltin, _TextMetric):
         from sacrebleu import sentence_bleu
 
         score = sentence_bleu(
-            text, references, smooth_method=self.smooth_method, smooth_value=self.smooth_value,
-            lowercase=self.lowercase, tokenize=self.tokenize, use_effective_order=True,
-        )  # fmt: skip
+            text,
+            references,
+            smooth_method=self.smooth_method,
+            smooth_value=self.smooth_value,
+            lowercase=self.lowercase,
+            tokenize=self.tokenize,
+            use_effective_order=True,
+        )
         return Score(value=min(score.score / 100, 1.0))
 
 
 @dataclass(frozen=True)
 class Chrf(LibraryBuiltin, _TextMetric):
-    """Sentence-level chrF (Popović 2015) by sacrebleu (Post 2018), divided by 100; of several references the best.
+    """Sentence-level chrF (Popović 2015) by sacrebleu (Post 2018), divided by 100; of
+    several references the best.
 
-    With `word_order` 2 it is chrF++ (Popović 2017). The mean over cases is not corpus-level chrF, which pools n-grams.
+    With `word_order` 2 it is chrF++ (Popović 2017). The mean over cases is not
+    corpus-level chrF, which pools n-grams.
     """
 
     component_id: ClassVar[str] = "builtin/chrf"
@@ -81,20 +92,28 @@ class Chrf(LibraryBuiltin, _TextMetric):
         from sacrebleu.metrics.chrf import CHRF
 
         return CHRF(
-            char_order=self.char_order, word_order=self.word_order, beta=self.beta, lowercase=self.lowercase,
-            whitespace=self.whitespace, eps_smoothing=self.eps_smoothing,
-        )  # fmt: skip
+            char_order=self.char_order,
+            word_order=self.word_order,
+            beta=self.beta,
+            lowercase=self.lowercase,
+            whitespace=self.whitespace,
+            eps_smoothing=self.eps_smoothing,
+        )
 
     def _compare(self, text: str, references: Sequence[str]) -> Score:
-        return Score(value=min(self._scorer.sentence_score(text, references).score / 100, 1.0))
+        return Score(
+            value=min(self._scorer.sentence_score(text, references).score / 100, 1.0)
+        )
 
 
 @dataclass(frozen=True)
 class Rouge(LibraryBuiltin, _TextMetric):
-    """The F1 of ROUGE (Lin 2004) by rouge-score: of words, pairs of words or the longest common subsequence.
+    """The F1 of ROUGE (Lin 2004) by rouge-score: of words, pairs of words or the
+    longest common subsequence.
 
-    `rougeLsum` takes each line for a sentence. Precision and recall are in the details; of several references the one
-    with the best F1 counts. Only `a` to `z` and digits make words: a text in another script scores 0.
+    `rougeLsum` takes each line for a sentence. Precision and recall are in the details;
+    of several references the one with the best F1 counts. Only `a` to `z` and digits
+    make words: a text in another script scores 0.
     """
 
     component_id: ClassVar[str] = "builtin/rouge"
@@ -112,12 +131,16 @@ class Rouge(LibraryBuiltin, _TextMetric):
 
     def _compare(self, text: str, references: Sequence[str]) -> Score:
         best = self._scorer.score_multi(references, text)[self.which]
-        return Score(value=best.fmeasure, details={"precision": best.precision, "recall": best.recall})
+        return Score(
+            value=best.fmeasure,
+            details={"precision": best.precision, "recall": best.recall},
+        )
 
 
 @dataclass(frozen=True)
 class EditSimilarity(_TextMetric):
-    """1 minus the Levenshtein distance in characters over the length of the longer text, by rapidfuzz.
+    """1 minus the Levenshtein distance in characters over the length of the longer
+    text, by rapidfuzz.
 
     Of several references the closest counts.
     """
@@ -128,7 +151,9 @@ class EditSimilarity(_TextMetric):
     ignore_case: bool = False
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting of another type, and where rapidfuzz is not installed."""
+        """Raises `ComponentError` for a setting of another type, and where rapidfuzz is
+        not installed.
+        """
         super().check_settings()
         installed_version("rapidfuzz", where=self.component_id)
 
@@ -136,4 +161,9 @@ class EditSimilarity(_TextMetric):
         from rapidfuzz.distance.Levenshtein import normalized_similarity
 
         fold = str.casefold if self.ignore_case else str
-        return Score(value=max(normalized_similarity(fold(text), fold(reference)) for reference in references))
+        return Score(
+            value=max(
+                normalized_similarity(fold(text), fold(reference))
+                for reference in references
+            )
+        )

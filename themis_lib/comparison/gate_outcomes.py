@@ -8,10 +8,10 @@ from themis_lib.comparison.compare import compare
 from themis_lib.comparison.gate import Gate
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.models import Difference
-from themis_lib.core.manifest import GateOutcome, GateRecord, write_manifest
-from themis_lib.core.results import RunResult, SummaryRow
-from themis_lib.core.summary import ALL_CASES
 from themis_lib.errors import InputError
+from themis_lib.runs.manifest import GateOutcome, GateRecord, write_manifest
+from themis_lib.runs.results import RunResult, SummaryRow
+from themis_lib.runs.summary import ALL_CASES
 
 _Place = tuple[str, str]
 _MEANING = {
@@ -32,7 +32,12 @@ def judged(result: RunResult, gates: Sequence[ReadyGate]) -> RunResult:
 
 def not_judged(gates: Sequence[ReadyGate]) -> list[GateRecord]:
     """The records of gates of a run that has yet to end."""
-    return [_record(ready.gate, (ready.gate.place or "", ALL_CASES), reason="it was not judged") for ready in gates]
+    return [
+        _record(
+            ready.gate, (ready.gate.place or "", ALL_CASES), reason="it was not judged"
+        )
+        for ready in gates
+    ]
 
 
 def judge(result: RunResult, gates: Sequence[ReadyGate]) -> list[GateRecord]:
@@ -42,7 +47,11 @@ def judge(result: RunResult, gates: Sequence[ReadyGate]) -> list[GateRecord]:
 
 def _records(result: RunResult, ready: ReadyGate) -> Iterator[GateRecord]:
     gate = ready.gate
-    rows = [row for row in result.summary if row.metric_id == gate.metric_id and gate.is_for(row.dataset_id, row.slice)]
+    rows = [
+        row
+        for row in result.summary
+        if row.metric_id == gate.metric_id and gate.is_for(row.dataset_id, row.slice)
+    ]
     places = [(row.dataset_id, row.slice) for row in rows]
     if ready.baseline is not None:
         yield from _regressions(result, ready, ready.baseline, places)
@@ -52,11 +61,15 @@ def _records(result: RunResult, ready: ReadyGate) -> Iterator[GateRecord]:
         yield from (_threshold(gate, row) for row in rows)
     else:
         reason = f"no earlier run of {result.manifest.name!r} completed and passed its gates: nothing to compare"
-        yield from (_record(gate, place, GateOutcome.PASS, reason=reason) for place in places)
+        yield from (
+            _record(gate, place, GateOutcome.PASS, reason=reason) for place in places
+        )
 
 
 def _nowhere(gate: Gate) -> GateRecord:
-    return _record(gate, (gate.place or "", ALL_CASES), reason="no case is in this place")
+    return _record(
+        gate, (gate.place or "", ALL_CASES), reason="no case is in this place"
+    )
 
 
 def _threshold(gate: Gate, row: SummaryRow) -> GateRecord:
@@ -64,21 +77,37 @@ def _threshold(gate: Gate, row: SummaryRow) -> GateRecord:
     errors = f"; {row.errors:,} case(s) had no score" if row.errors else ""
     cases = row.n + (row.errors if row.error_policy == "zero" else 0)
     reason = f"mean {_shown(row.mean, row.low, row.high)} on {cases:,} case(s): {_MEANING[outcome]}{errors}"
-    return _record(gate, (row.dataset_id, row.slice), outcome, (row.mean, row.low, row.high), reason=reason)
+    return _record(
+        gate,
+        (row.dataset_id, row.slice),
+        outcome,
+        (row.mean, row.low, row.high),
+        reason=reason,
+    )
 
 
 def _regressions(
-    result: RunResult, ready: ReadyGate, baseline: RunResult, summarised: Sequence[_Place]
+    result: RunResult,
+    ready: ReadyGate,
+    baseline: RunResult,
+    summarised: Sequence[_Place],
 ) -> Iterator[GateRecord]:
     """A record for each place that the summary or the comparison has."""
     gate = ready.gate
     is_slice = gate.place is not None and gate.place not in result.manifest.datasets
-    column = [gate.place.partition("=")[0]] if gate.place is not None and is_slice else []
+    column = (
+        [gate.place.partition("=")[0]] if gate.place is not None and is_slice else []
+    )
     try:
-        comparison = compare(baseline, result, cluster_by=ready.cluster_by, slices=column)
+        comparison = compare(
+            baseline, result, cluster_by=ready.cluster_by, slices=column
+        )
     except InputError as error:
         places = summarised or [(gate.place or "", ALL_CASES)]
-        yield from (_record(gate, place, baseline=baseline, reason=str(error)) for place in places)
+        yield from (
+            _record(gate, place, baseline=baseline, reason=str(error))
+            for place in places
+        )
         return
     found = {
         (item.dataset_id, item.slice): item
@@ -87,7 +116,13 @@ def _regressions(
     }
     for place in dict.fromkeys([*summarised, *found]):
         if place in found:
-            yield _regression(result, gate, baseline, found[place], is_complete=not comparison.unmatched)
+            yield _regression(
+                result,
+                gate,
+                baseline,
+                found[place],
+                is_complete=not comparison.unmatched,
+            )
         else:
             reason = f"no case of run {baseline.run_id!r} is in this place"
             yield _record(gate, place, baseline=baseline, reason=reason)
@@ -96,20 +131,41 @@ def _regressions(
 
 
 def _regression(
-    result: RunResult, gate: Gate, baseline: RunResult, item: Difference, *, is_complete: bool
+    result: RunResult,
+    gate: Gate,
+    baseline: RunResult,
+    item: Difference,
+    *,
+    is_complete: bool,
 ) -> GateRecord:
     place = item.dataset_id, item.slice
     numbers = item.difference, item.low, item.high
     if is_complete and _is_same_computation(result, baseline, item):
         reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
-        return _record(gate, place, GateOutcome.PASS, numbers, baseline=baseline, reason=reason)
+        return _record(
+            gate, place, GateOutcome.PASS, numbers, baseline=baseline, reason=reason
+        )
     outcome = gate.outcome(item.low, item.high)
-    return _record(gate, place, outcome, numbers, baseline=baseline, reason=_compared(item, baseline, outcome))
+    return _record(
+        gate,
+        place,
+        outcome,
+        numbers,
+        baseline=baseline,
+        reason=_compared(item, baseline, outcome),
+    )
 
 
-def _is_same_computation(result: RunResult, baseline: RunResult, item: Difference) -> bool:
+def _is_same_computation(
+    result: RunResult, baseline: RunResult, item: Difference
+) -> bool:
     same = result.manifest.experiment == baseline.manifest.experiment
-    return same and item.n > 0 and item.tied == item.n and item.baseline_errors == item.candidate_errors
+    return (
+        same
+        and item.n > 0
+        and item.tied == item.n
+        and item.baseline_errors == item.candidate_errors
+    )
 
 
 def _compared(item: Difference, baseline: RunResult, outcome: GateOutcome) -> str:
@@ -119,7 +175,10 @@ def _compared(item: Difference, baseline: RunResult, outcome: GateOutcome) -> st
     ]
     if outcome is GateOutcome.UNDERPOWERED and item.detectable is not None:
         parts.append(f"they show differences of {item.detectable:.4f} or more")
-    for count, side in ((item.baseline_errors, "there"), (item.candidate_errors, "here")):
+    for count, side in (
+        (item.baseline_errors, "there"),
+        (item.candidate_errors, "here"),
+    ):
         parts += [f"{count:,} had no score {side}"] if count else []
     return "; ".join(parts)
 
@@ -131,12 +190,24 @@ def _shown(estimate: float | None, low: float | None, high: float | None) -> str
 
 
 def _record(
-    gate: Gate, place: _Place, outcome: GateOutcome = GateOutcome.UNDERPOWERED,
-    numbers: tuple[float | None, float | None, float | None] = (None, None, None), *,
-    baseline: RunResult | None = None, reason: str,
-) -> GateRecord:  # fmt: skip
+    gate: Gate,
+    place: _Place,
+    outcome: GateOutcome = GateOutcome.UNDERPOWERED,
+    numbers: tuple[float | None, float | None, float | None] = (None, None, None),
+    *,
+    baseline: RunResult | None = None,
+    reason: str,
+) -> GateRecord:
     estimate, low, high = numbers
     return GateRecord(
-        gate=gate.text, metric_id=gate.metric_id, dataset_id=place[0], slice=place[1], outcome=outcome,
-        estimate=estimate, low=low, high=high, baseline=baseline and baseline.run_id, reason=reason,
-    )  # fmt: skip
+        gate=gate.text,
+        metric_id=gate.metric_id,
+        dataset_id=place[0],
+        slice=place[1],
+        outcome=outcome,
+        estimate=estimate,
+        low=low,
+        high=high,
+        baseline=baseline and baseline.run_id,
+        reason=reason,
+    )

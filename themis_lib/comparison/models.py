@@ -8,15 +8,17 @@ from pydantic import Field
 
 from themis_lib.core.models import Model
 
-#: Higher scores are better. `same`: no pair differs, or the interval lies within the difference that was asked about.
+#: Higher scores are better. `same`: no pair differs, or the interval lies within the
+#: difference that was asked about.
 Verdict = Literal["better", "worse", "cannot tell", "same"]
 
 
 class RunSide(Model):
-    """One of the runs compared. Cost is in US dollars, whoever paid, `cost_paid` what the run itself paid; both null
-    without prices, and both without the stages in `unpriced`, whose price is not known. Tokens are those of all rows,
-    null where none were counted; latency is that of the calls to the generator when they were made, null where none was
-    measured.
+    """One of the runs compared. Cost is in US dollars, whoever paid, `cost_paid` what
+    the run itself paid; both null without prices, and both without the stages in
+    `unpriced`, whose price is not known. Tokens are those of all rows, null where none
+    were counted; latency is that of the calls to the generator when they were made,
+    null where none was measured.
     """
 
     run_id: str
@@ -38,12 +40,14 @@ class RunSide(Model):
 class Difference(Model):
     """One candidate against the baseline on a dataset, slice and metric.
 
-    Means, difference (candidate − baseline) and interval are over `n` matched cases. `baseline_errors` and
-    `candidate_errors` count those without a score: left out of `n` (`error_policy` `exclude`), 0 in both runs (`zero`),
-    or leaving no numbers where the candidate has any (`fail`); the policy is the candidate's. `p_adjusted` is Holm's
-    over all differences of the comparison, and the verdict goes by it. `detectable` is the smallest difference that
-    data like these show in 80 of 100 times; `cases_needed`, or `samples_needed` in each case of both runs, would show
-    a difference of `delta` as often. Null is what the data cannot tell.
+    Means, difference (candidate − baseline) and interval are over `n` matched cases.
+    `baseline_errors` and `candidate_errors` count those without a score: left out of
+    `n` (`error_policy` `exclude`), 0 in both runs (`zero`), or leaving no numbers where
+    the candidate has any (`fail`); the policy is the candidate's. `p_adjusted` is
+    Holm's over all differences of the comparison, and the verdict goes by it.
+    `detectable` is the smallest difference that data like these show in 80 of 100
+    times; `cases_needed`, or `samples_needed` in each case of both runs, would show a
+    difference of `delta` as often. Null is what the data cannot tell.
     """
 
     run_id: str
@@ -97,9 +101,11 @@ class Unmatched(Model):
 
 
 class Comparison(Model):
-    """Runs compared with the first of them, the baseline. `run_id` in its parts is always the candidate's.
+    """Runs compared with the first of them, the baseline. `run_id` in its parts is
+    always the candidate's.
 
-    `identity` holds for each candidate the settings that differ from the baseline's, a line each.
+    `identity` holds for each candidate the settings that differ from the baseline's, a
+    line each.
     """
 
     runs: list[RunSide]

@@ -1,4 +1,6 @@
-"""What a comparison says of each run as a whole: its size, cost and latency, and the settings that differ."""
+"""What a comparison says of each run as a whole: its size, cost and latency, and the
+settings that differ.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from typing import Any
 import pyarrow.compute as pc
 
 from themis_lib.comparison.models import RunSide
-from themis_lib.core.manifest import Manifest
-from themis_lib.core.plan import differences
-from themis_lib.core.results import RunResult
+from themis_lib.explain.plan import differences
+from themis_lib.runs.manifest import Manifest
+from themis_lib.runs.results import RunResult
 
 
 def run_side(result: RunResult) -> RunSide:
@@ -19,14 +21,21 @@ def run_side(result: RunResult) -> RunSide:
     latencies = result.table("outputs", columns=["latency_s"])["latency_s"]
     p50, p95 = pc.quantile(latencies, [0.5, 0.95]).to_pylist()
     return RunSide(
-        run_id=result.run_id, name=result.manifest.name, status=result.status.value, location=result.location,
-        started_at=result.manifest.started_at, cases=sum(result.manifest.datasets.values()),
-        cost=result.manifest.cost, cost_paid=result.manifest.cost_paid,
+        run_id=result.run_id,
+        name=result.manifest.name,
+        status=result.status.value,
+        location=result.location,
+        started_at=result.manifest.started_at,
+        cases=sum(result.manifest.datasets.values()),
+        cost=result.manifest.cost,
+        cost_paid=result.manifest.cost_paid,
         unpriced=result.manifest.unpriced,
         input_tokens=_total([item.input_tokens for item in usage]),
         output_tokens=_total([item.output_tokens for item in usage]),
-        latency_mean_s=pc.mean(latencies).as_py(), latency_p50_s=p50, latency_p95_s=p95,
-    )  # fmt: skip
+        latency_mean_s=pc.mean(latencies).as_py(),
+        latency_p50_s=p50,
+        latency_p95_s=p95,
+    )
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
@@ -35,7 +44,9 @@ def _total(counts: Sequence[int | None]) -> int | None:
 
 
 def identity_differences(before: Manifest, after: Manifest) -> list[str]:
-    """The settings that differ between two runs, a line each: seeds, sizes of datasets, and the identity of stages."""
+    """The settings that differ between two runs, a line each: seeds, sizes of datasets,
+    and the identity of stages.
+    """
     return [
         *differences(before.seeds, after.seeds, "seeds"),
         *differences(before.datasets, after.datasets, "datasets"),

@@ -1,8 +1,9 @@
-"""The settings of an experiment. What can change a row is identity; everything in `RuntimeConfig` and
-`StorageConfig` cannot, and is never fingerprinted.
+"""The settings of an experiment. What can change a row is identity; everything in
+`RuntimeConfig` and `StorageConfig` cannot, and is never fingerprinted.
 
-A component is given as an object, as a name (`builtin/exact_match`, `my_module:MyMetric`) or as a name with
-parameters (`{"use": "builtin/regex", "pattern": "…"}`). `id` beside `use` names it in tables.
+A component is given as an object, as a name (`builtin/exact_match`,
+`my_module:MyMetric`) or as a name with parameters (`{"use": "builtin/regex", "pattern":
+"…"}`). `id` beside `use` names it in tables.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from themis_lib.errors import ConfigError
 
 
 class CandidatePolicy(Model):
-    """How many candidates each case gets. Without explicit seeds, sample i draws with a seed derived from
-    `base_seed` and i, so that asking for more samples keeps those there are.
+    """How many candidates each case gets. Without explicit seeds, sample i draws with a
+    seed derived from `base_seed` and i, so that asking for more samples keeps those
+    there are.
     """
 
     num_samples: PositiveInt = 1
@@ -28,7 +30,9 @@ class CandidatePolicy(Model):
 
 
 class GenerationConfig(Model):
-    """What produces candidates, with which prompt material, how many, and how samples become one result."""
+    """What produces candidates, with which prompt material, how many, and how samples
+    become one result.
+    """
 
     generator: Any
     prompt_spec: PromptSpec = Field(default_factory=PromptSpec)
@@ -37,12 +41,15 @@ class GenerationConfig(Model):
 
 
 class StatisticsConfig(Model):
-    """How the summary is made from the results of the cases; nothing here changes a row of another table.
+    """How the summary is made from the results of the cases; nothing here changes a row
+    of another table.
 
-    A case without a score is left out of the mean (`errors: exclude`), counts 0 in it (`zero`), or leaves no mean and
-    fails the run (`fail`); it is counted in any case. `interval` is Wilson's for scores of 0 and 1 and Student's t
-    otherwise (`auto`), one of these, or the BCa `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names a
-    metadata column: cases that share its value are not independent, a case without it is. Intervals are at 95 %.
+    A case without a score is left out of the mean (`errors: exclude`), counts 0 in it
+    (`zero`), or leaves no mean and fails the run (`fail`); it is counted in any case.
+    `interval` is Wilson's for scores of 0 and 1 and Student's t otherwise (`auto`), one
+    of these, or the BCa `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names
+    a metadata column: cases that share its value are not independent, a case without it
+    is. Intervals are at 95 %.
     """
 
     errors: Literal["exclude", "zero", "fail"] = "exclude"
@@ -64,10 +71,11 @@ class StatisticsConfig(Model):
 class EvaluationConfig(Model):
     """How candidates are read and judged.
 
-    Parsers are tried in order until one finds an answer; without parsers the output is the answer. `judge_models` are
-    asked by every metric that asks judges and names none. `slices` names metadata columns; the summary gets a row for
-    each of their values. `agreement` maps metrics to metadata columns in which people have judged on the same
-    scale, to compare them.
+    Parsers are tried in order until one finds an answer; without parsers the output is
+    the answer. `judge_models` are asked by every metric that asks judges and names
+    none. `slices` names metadata columns; the summary gets a row for each of their
+    values. `agreement` maps metrics to metadata columns in which people have judged on
+    the same scale, to compare them.
     """
 
     metrics: list[Any] = Field(default_factory=list)
@@ -79,13 +87,17 @@ class EvaluationConfig(Model):
 
 
 class StorageConfig(Model):
-    """Where rows and runs are kept: `memory`, a folder, or any fsspec URL, with its storage options."""
+    """Where rows and runs are kept: `memory`, a folder, or any fsspec URL, with its
+    storage options.
+    """
 
     store: str = "memory"
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     def resolved(self) -> tuple[str, dict[str, Any]]:
-        """The URL and the options with `${NAME}` replaced from the environment. Raises `ConfigError`."""
+        """The URL and the options with `${NAME}` replaced from the environment. Raises
+        `ConfigError`.
+        """
         refuse_literal_secrets(self.parameters, where="storage.parameters")
         url = resolve_references(self.store, where="storage.store")
         return url, resolve_references(self.parameters, where="storage.parameters")
@@ -94,9 +106,10 @@ class StorageConfig(Model):
 class RuntimeConfig(Model):
     """How fast, never what: nothing here can change a row.
 
-    `max_concurrency` bounds the calls in flight in one process; `timeout_s` one call of a generator or async component;
-    `shard_size` is the cases a task takes (default: chosen from the size of the data). `workers`, the shards
-    that are computed at once, `retries` and `retry_delay_s` (the first delay, then doubled) are for Prefect; in
+    `max_concurrency` bounds the calls in flight in one process; `timeout_s` one call of
+    a generator or async component; `shard_size` is the cases a task takes (default:
+    chosen from the size of the data). `workers`, the shards that are computed at once,
+    `retries` and `retry_delay_s` (the first delay, then doubled) are for Prefect; in
     process nothing is retried.
     """
 
@@ -110,9 +123,11 @@ class RuntimeConfig(Model):
 
 
 class CostConfig(Model):
-    """What tokens cost, by model, and the dollars that one run may spend; nothing here can change a row.
+    """What tokens cost, by model, and the dollars that one run may spend; nothing here
+    can change a row.
 
-    `prices` go before the small list in `core/prices.py`. A run stops before a call that could take it past `max_cost`.
+    `prices` go before the small list in `core/prices.py`. A run stops before a call
+    that could take it past `max_cost`.
     """
 
     prices: dict[str, Price] = Field(default_factory=dict)
@@ -120,12 +135,15 @@ class CostConfig(Model):
 
 
 class DatasetFile(Model):
-    """Cases in a file at any fsspec URL (`.jsonl`, `.csv`, `.tsv`, `.parquet`, also compressed), read in batches.
+    """Cases in a file at any fsspec URL (`.jsonl`, `.csv`, `.tsv`, `.parquet`, also
+    compressed), read in batches.
 
-    `columns` maps what a case needs to the file's own columns: `input`, `expected_output`, `case_id` and `metadata`;
-    a list of columns becomes an object, and a text with `{row}` in it a pattern for ids (`"q-{row:04d}"`). `filter`
-    keeps the rows whose column equals a value, or one of a list. `sample` keeps that many rows, chosen by `seed` and
-    content and so independent of their order; `limit` then keeps the first.
+    `columns` maps what a case needs to the file's own columns: `input`,
+    `expected_output`, `case_id` and `metadata`; a list of columns becomes an object,
+    and a text with `{row}` in it a pattern for ids (`"q-{row:04d}"`). `filter` keeps
+    the rows whose column equals a value, or one of a list. `sample` keeps that many
+    rows, chosen by `seed` and content and so independent of their order; `limit` then
+    keeps the first.
     """
 
     dataset_id: str
@@ -140,7 +158,9 @@ class DatasetFile(Model):
 
 
 class HubDataset(Model):
-    """Cases from the Hugging Face hub (extra `huggingface`); columns, filter, sample and limit as for a file."""
+    """Cases from the Hugging Face hub (extra `huggingface`); columns, filter, sample
+    and limit as for a file.
+    """
 
     dataset_id: str
     huggingface: str

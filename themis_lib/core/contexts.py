@@ -1,9 +1,10 @@
 """What a component is told beside its rows.
 
-`seed` and `prompt_spec` are identity: every key of the generate stage covers them. Run, dataset and case ids in a
-`GenerateContext` are circumstances: they are there for logs, request tags and error messages, and a result must not
-depend on them. A component whose result does depend on the case id declares `reads = (..., "case_id")`; then the case
-it is handed bears it, and keys cover it.
+`seed` and `prompt_spec` are identity: every key of the generate stage covers them. Run,
+dataset and case ids in a `GenerateContext` are circumstances: they are there for logs,
+request tags and error messages, and a result must not depend on them. A component whose
+result does depend on the case id declares `reads = (..., "case_id")`; then the case it
+is handed bears it, and keys cover it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from themis_lib.core.prompts import PromptSpec
 class GenerateContext:
     """The circumstances of one candidate.
 
-    `metadata` is the case's, where the generator reads it, else empty; `sample_index` is null unless the generator
-    declares that it reads it.
+    `metadata` is the case's, where the generator reads it, else empty; `sample_index`
+    is null unless the generator declares that it reads it.
     """
 
     run_id: str
@@ -35,7 +36,9 @@ class GenerateContext:
 
 @dataclass(frozen=True, slots=True)
 class ParseContext:
-    """What a parser may see beside the output: `case` holds the columns it declared in `reads`, the rest masked."""
+    """What a parser may see beside the output: `case` holds the columns it declared in
+    `reads`, the rest masked.
+    """
 
     case: Case
 
@@ -44,8 +47,9 @@ class ParseContext:
 class ScoreContext:
     """What a metric may see beside case and answer.
 
-    `result` holds the output columns it declared in `reads`. `verdicts` holds what its judges said, for a metric with
-    `judge_calls`: one judge after another, each in the order of the calls; `error` is set where a call failed.
+    `result` holds the output columns it declared in `reads`. `verdicts` holds what its
+    judges said, for a metric with `judge_calls`: one judge after another, each in the
+    order of the calls; `error` is set where a call failed.
     """
 
     result: GenerationResult

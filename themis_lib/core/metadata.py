@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from themis_lib.core.identity import canonical_json, load_json
+from themis_lib.identity.digests import canonical_json, load_json
 
 
 def metadata_text(value: Any) -> str:
-    """A value as text: a text as it is, unless it could be taken for JSON; anything else as JSON.
+    """A value as text: a text as it is, unless it could be taken for JSON; anything
+    else as JSON.
 
     >>> [metadata_text(value) for value in ("hard", 3, "3", None)]
     ['hard', '3', '"3"', 'null']
     """
-    return value if isinstance(value, str) and not _is_json(value) else canonical_json(value)
+    return (
+        value
+        if isinstance(value, str) and not _is_json(value)
+        else canonical_json(value)
+    )
 
 
 def metadata_value(text: str) -> Any:

@@ -1,4 +1,6 @@
-"""The nouns of an evaluation: cases, what was generated for them, and how it was judged."""
+"""The nouns of an evaluation: cases, what was generated for them, and how it was
+judged.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Model(BaseModel):
-    """A frozen value: unknown fields are refused, so a misspelt one cannot be lost in silence."""
+    """A frozen value: unknown fields are refused, so a misspelt one cannot be lost in
+    silence.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,10 +81,12 @@ class TokenUsage(Model):
 class GenerationResult(Model):
     """What a generator returns for one candidate.
 
-    `final_output` is any JSON value. `error` records a fact that would happen again (a refusal, a content
-    filter); raise an exception for a failure that might not. `transport` holds what is different at every call
-    (request ids, rate limits, times): it is kept for people, and no component can read it. `candidate_id`,
-    `sample_index` and `seed` are put on by the pipeline when results are assembled, whatever the generator wrote there.
+    `final_output` is any JSON value. `error` records a fact that would happen again (a
+    refusal, a content filter); raise an exception for a failure that might not.
+    `transport` holds what is different at every call (request ids, rate limits, times):
+    it is kept for people, and no component can read it. `candidate_id`, `sample_index`
+    and `seed` are put on by the pipeline when results are assembled, whatever the
+    generator wrote there.
     """
 
     candidate_id: str = ""
@@ -98,7 +104,9 @@ class GenerationResult(Model):
 
 
 class ParsedOutput(Model):
-    """The answer read from one candidate's output; null, with the reason in `error`, where there is none."""
+    """The answer read from one candidate's output; null, with the reason in `error`,
+    where there is none.
+    """
 
     value: Any = None
     format: str | None = None
@@ -106,7 +114,9 @@ class ParsedOutput(Model):
 
 
 class Score(Model):
-    """A metric's verdict on one candidate: higher is better unless the metric says otherwise."""
+    """A metric's verdict on one candidate: higher is better unless the metric says
+    otherwise.
+    """
 
     metric_id: str = ""
     value: float | None
@@ -114,7 +124,9 @@ class Score(Model):
 
 
 class ScoreError(Model):
-    """Why a metric could not judge a candidate; counted beside the mean, never scored as a wrong answer."""
+    """Why a metric could not judge a candidate; counted beside the mean, never scored
+    as a wrong answer.
+    """
 
     metric_id: str = ""
     reason: str
@@ -122,7 +134,9 @@ class ScoreError(Model):
 
 
 class Candidate(Model):
-    """One sample of a case as a reducer sees it: its parsed value and its score under one metric."""
+    """One sample of a case as a reducer sees it: its parsed value and its score under
+    one metric.
+    """
 
     sample_index: int
     value: Any = None
@@ -131,7 +145,9 @@ class Candidate(Model):
 
 
 class ReducedCandidate(Model):
-    """One case under one metric after reduction: the chosen sample, or an aggregate where `sample_index` is null."""
+    """One case under one metric after reduction: the chosen sample, or an aggregate
+    where `sample_index` is null.
+    """
 
     score: float | None
     sample_index: Annotated[int, Field(ge=0, lt=2**31)] | None = None

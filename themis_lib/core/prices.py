@@ -1,4 +1,6 @@
-"""What tokens cost: a price for each model, from the experiment or from the small list kept here."""
+"""What tokens cost: a price for each model, from the experiment or from the small list
+kept here.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,17 @@ PerMillion = Annotated[float, Field(ge=0)]
 
 
 class Price(Model):
-    """US dollars for a million tokens. Cached input costs what input does where nothing else is said."""
+    """US dollars for a million tokens. Cached input costs what input does where nothing
+    else is said.
+    """
 
     input: PerMillion
     output: PerMillion
     cached_input: PerMillion | None = None
 
     def cost(self, usage: TokenUsage | None) -> float:
-        """The dollars for these tokens; what a provider did not count costs nothing here.
+        """The dollars for these tokens; what a provider did not count costs nothing
+        here.
 
         >>> Price(input=2.0, output=8.0).cost(TokenUsage(input_tokens=500_000, output_tokens=1_000))
         1.008
@@ -31,10 +36,15 @@ class Price(Model):
         cached = usage.cached_tokens or 0
         fresh = max((usage.input_tokens or 0) - cached, 0)
         cached_price = self.input if self.cached_input is None else self.cached_input
-        return (fresh * self.input + cached * cached_price + (usage.output_tokens or 0) * self.output) / 1e6
+        return (
+            fresh * self.input
+            + cached * cached_price
+            + (usage.output_tokens or 0) * self.output
+        ) / 1e6
 
 
-#: OpenAI's list prices, without batch or flex discounts, as published on this date. An experiment's own go first.
+#: OpenAI's list prices, without batch or flex discounts, as published on this date. An
+#: experiment's own go first.
 LIST_PRICES_DATE = "2025-08-07"
 LIST_PRICES: Mapping[str, Price] = {
     "gpt-4.1": Price(input=2.0, cached_input=0.5, output=8.0),
@@ -52,7 +62,8 @@ _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 def price_of(generator: Any, prices: Mapping[str, Price]) -> Price | None:
-    """The price of a generator's model: the experiment's, else the listed one where its provider is OpenAI itself.
+    """The price of a generator's model: the experiment's, else the listed one where its
+    provider is OpenAI itself.
 
     A snapshot (`gpt-4o-2024-08-06`) costs what its model does. Null where nothing says.
     """
@@ -68,6 +79,10 @@ def added(first: TokenUsage, second: TokenUsage) -> TokenUsage:
     """The sum of two counts; null where neither says."""
     counts = {}
     for name in TokenUsage.model_fields:
-        known = [count for usage in (first, second) if (count := getattr(usage, name)) is not None]
+        known = [
+            count
+            for usage in (first, second)
+            if (count := getattr(usage, name)) is not None
+        ]
         counts[name] = sum(known) if known else None
     return TokenUsage(**counts)

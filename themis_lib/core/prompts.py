@@ -7,16 +7,18 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
-from themis_lib.core.identity import canonical_json
 from themis_lib.core.models import Model
+from themis_lib.identity.digests import canonical_json
 
 
 class PromptSpec(Model):
-    """Instructions, a prefix, blocks and a suffix around every input; part of the generate stage's identity.
+    """Instructions, a prefix, blocks and a suffix around every input; part of the
+    generate stage's identity.
 
-    `render_prompt` puts prefix and blocks before the input and the suffix after it. `instructions` is sent where
-    a provider has a place for it (a system message); a plain-text generator puts it first. An empty spec changes
-    nothing. A block is any prompt material: text, or a JSON value that is rendered as JSON.
+    `render_prompt` puts prefix and blocks before the input and the suffix after it.
+    `instructions` is sent where a provider has a place for it (a system message); a
+    plain-text generator puts it first. An empty spec changes nothing. A block is any
+    prompt material: text, or a JSON value that is rendered as JSON.
     """
 
     instructions: str | None = None
@@ -35,7 +37,8 @@ def render_input(value: JsonValue) -> str:
 
 
 def render_prompt(spec: PromptSpec | None, value: JsonValue) -> str:
-    r"""The user's turn: prefix, blocks, input and suffix, with one blank line between the parts that are not empty.
+    r"""The user's turn: prefix, blocks, input and suffix, with one blank line between
+    the parts that are not empty.
 
     >>> render_prompt(PromptSpec(prefix="Solve.", suffix="Answer:"), "2+2")
     'Solve.\n\n2+2\n\nAnswer:'
@@ -44,27 +47,46 @@ def render_prompt(spec: PromptSpec | None, value: JsonValue) -> str:
     """
     if spec is None:
         return render_input(value)
-    parts = [spec.prefix, *map(render_input, spec.blocks), render_input(value), spec.suffix]
+    parts = [
+        spec.prefix,
+        *map(render_input, spec.blocks),
+        render_input(value),
+        spec.suffix,
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def render_conversation(spec: PromptSpec | None, value: JsonValue) -> list[dict[str, Any]]:
-    r"""The messages to send: instructions as the system's, then the input as the user's turn, or as it is given.
+def render_conversation(
+    spec: PromptSpec | None, value: JsonValue
+) -> list[dict[str, Any]]:
+    r"""The messages to send: instructions as the system's, then the input as the user's
+    turn, or as it is given.
 
-    An input that is a list of messages is sent as one; prefix and blocks, and the suffix, go around its last user
-    turn where that is text.
+    An input that is a list of messages is sent as one; prefix and blocks, and the
+    suffix, go around its last user turn where that is text.
 
     >>> render_conversation(PromptSpec(instructions="Be brief.", suffix="Answer:"), "2+2")
     [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': '2+2\n\nAnswer:'}]
     """
-    turns = _with_prompt(spec, value) if is_conversation(value) else [_user_turn(spec, value)]
+    turns = (
+        _with_prompt(spec, value)
+        if is_conversation(value)
+        else [_user_turn(spec, value)]
+    )
     instructions = spec.instructions if spec else None
-    return [*([{"role": "system", "content": instructions}] if instructions else []), *turns]
+    return [
+        *([{"role": "system", "content": instructions}] if instructions else []),
+        *turns,
+    ]
 
 
 def is_conversation(value: JsonValue) -> bool:
     """Whether an input is a list of messages, each with a role."""
-    return isinstance(value, list) and bool(value) and all(isinstance(turn, dict) and "role" in turn for turn in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and "role" in turn for turn in value)
+    )
 
 
 def _user_turn(spec: PromptSpec | None, value: JsonValue) -> dict[str, Any]:
@@ -72,9 +94,14 @@ def _user_turn(spec: PromptSpec | None, value: JsonValue) -> dict[str, Any]:
 
 
 def _with_prompt(spec: PromptSpec | None, turns: Any) -> list[dict[str, Any]]:
-    at = max((number for number, turn in enumerate(turns) if _is_user_text(turn)), default=None)
+    at = max(
+        (number for number, turn in enumerate(turns) if _is_user_text(turn)),
+        default=None,
+    )
     return [
-        {**turn, "content": render_prompt(spec, turn["content"])} if number == at else dict(turn)
+        {**turn, "content": render_prompt(spec, turn["content"])}
+        if number == at
+        else dict(turn)
         for number, turn in enumerate(turns)
     ]
 

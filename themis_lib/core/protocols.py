@@ -1,25 +1,33 @@
-"""What a component must be. Plain Python objects satisfy these: no base class, no registration.
+"""What a component must be. Plain Python objects satisfy these: no base class, no
+registration.
 
-Every component has `component_id`, `version` and `fingerprint()` (its settings, as text) and one method, sync or
-async. It may declare `reads`, the columns it is handed and its keys cover; a component that declares nothing reads
-the whole case (`WHOLE_CASE`). A generator that returns the same output for the same input and seed says so with
-`deterministic = True`; then equal rows are computed once.
+Every component has `component_id`, `version` and `fingerprint()` (its settings, as
+text) and one method, sync or async. It may declare `reads`, the columns it is handed
+and its keys cover; a component that declares nothing reads the whole case
+(`WHOLE_CASE`). A generator that returns the same output for the same input and seed
+says so with `deterministic = True`; then equal rows are computed once.
 
-A metric may ask models for their verdict: it has `judge_calls`, the questions it asks about every answer, and finds
-the verdicts in the `ScoreContext` of `score`. Its attribute `judge` names whom it asks: a generator as a configuration
-gives one, or a list of them, a panel; without it the experiment's `judge_models` are asked. Judges are stages of
-their own, so that an edit of `score` asks nobody again.
+A metric may ask models for their verdict: it has `judge_calls`, the questions it asks
+about every answer, and finds the verdicts in the `ScoreContext` of `score`. Its
+attribute `judge` names whom it asks: a generator as a configuration gives one, or a
+list of them, a panel; without it the experiment's `judge_models` are asked. Judges are
+stages of their own, so that an edit of `score` asks nobody again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
-from themis_lib.core.contexts import GenerateContext, ParseContext, ReduceContext, ScoreContext
+from themis_lib.core.contexts import (
+    GenerateContext,
+    ParseContext,
+    ReduceContext,
+    ScoreContext,
+)
 from themis_lib.core.models import (
     Candidate,
     Case,
@@ -33,16 +41,30 @@ from themis_lib.core.prompts import PromptSpec
 
 #: What a component that declares nothing reads.
 WHOLE_CASE: tuple[str, ...] = ("input", "expected_output", "metadata")
-#: The columns of a case that `reads` may name; a generator's may also name `sample_index`.
+#: The columns of a case that `reads` may name; a generator's may also name
+#: `sample_index`.
 CASE_COLUMNS: tuple[str, ...] = ("case_id", "dataset_id", *WHOLE_CASE)
 #: The columns of a generated output that a parser's or a metric's `reads` may name.
-OUTPUT_COLUMNS: tuple[str, ...] = ("output", "finish_reason", "trace", "conversation", "artifacts")
+OUTPUT_COLUMNS: tuple[str, ...] = (
+    "output",
+    "finish_reason",
+    "trace",
+    "conversation",
+    "artifacts",
+)
 #: The columns of an answer that a metric's `reads` may name.
 ANSWER_COLUMNS: tuple[str, ...] = ("value", "format")
 
 
+def case_columns(reads: Iterable[str]) -> tuple[str, ...]:
+    """Those of the columns that belong to the case."""
+    return tuple(name for name in reads if name in CASE_COLUMNS)
+
+
 class Component(Protocol):
-    """What every component says of itself; together with its code it is the component's identity."""
+    """What every component says of itself; together with its code it is the component's
+    identity.
+    """
 
     component_id: str
     version: str
@@ -53,24 +75,33 @@ class Component(Protocol):
 
 @runtime_checkable
 class Generator(Component, Protocol):
-    """Produces one candidate for a case. It may also offer `generate_batch(cases, contexts)`.
+    """Produces one candidate for a case. It may also offer `generate_batch(cases,
+    contexts)`.
 
-    One that bounds its own requests offers `with_runtime(runtime)`, a copy of itself that keeps to the run's
-    `max_concurrency` and `timeout_s` where it has no setting of its own. It is then called without either, at most
-    `calls_at_once` times at a time: a call may wait its turn, and that time is not the provider's.
+    One that bounds its own requests offers `with_runtime(runtime)`, a copy of itself
+    that keeps to the run's `max_concurrency` and `timeout_s` where it has no setting of
+    its own. It is then called without either, at most `calls_at_once` times at a time:
+    a call may wait its turn, and that time is not the provider's.
     """
 
-    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult | Awaitable[GenerationResult]:
+    def generate(
+        self, case: Case, ctx: GenerateContext
+    ) -> GenerationResult | Awaitable[GenerationResult]:
         """The candidate for this case and `ctx.seed`."""
 
 
 @runtime_checkable
 class BatchGenerator(Component, Protocol):
-    """Produces many candidates at a time, in the order asked; an exception in the list is that row's failure."""
+    """Produces many candidates at a time, in the order asked; an exception in the list
+    is that row's failure.
+    """
 
     def generate_batch(
         self, cases: Sequence[Case], contexts: Sequence[GenerateContext]
-    ) -> Sequence[GenerationResult | Exception] | Awaitable[Sequence[GenerationResult | Exception]]:
+    ) -> (
+        Sequence[GenerationResult | Exception]
+        | Awaitable[Sequence[GenerationResult | Exception]]
+    ):
         """One result for each case, in order."""
 
 
@@ -78,13 +109,17 @@ class BatchGenerator(Component, Protocol):
 class Parser(Component, Protocol):
     """Reads an answer out of a candidate's output."""
 
-    def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput | Awaitable[ParsedOutput]:
+    def parse(
+        self, result: GenerationResult, ctx: ParseContext
+    ) -> ParsedOutput | Awaitable[ParsedOutput]:
         """The answer, or a `ParsedOutput` whose `error` says why there is none."""
 
 
 @runtime_checkable
 class Metric(Component, Protocol):
-    """Judges one parsed candidate against its case. It may also offer `score_batch(parsed, cases, contexts)`."""
+    """Judges one parsed candidate against its case. It may also offer
+    `score_batch(parsed, cases, contexts)`.
+    """
 
     def score(
         self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
@@ -94,11 +129,19 @@ class Metric(Component, Protocol):
 
 @runtime_checkable
 class BatchMetric(Component, Protocol):
-    """Judges many candidates at a time, in the order asked; an exception in the list is that row's failure."""
+    """Judges many candidates at a time, in the order asked; an exception in the list is
+    that row's failure.
+    """
 
     def score_batch(
-        self, parsed: Sequence[ParsedOutput], cases: Sequence[Case], contexts: Sequence[ScoreContext]
-    ) -> Sequence[Score | ScoreError | Exception] | Awaitable[Sequence[Score | ScoreError | Exception]]:
+        self,
+        parsed: Sequence[ParsedOutput],
+        cases: Sequence[Case],
+        contexts: Sequence[ScoreContext],
+    ) -> (
+        Sequence[Score | ScoreError | Exception]
+        | Awaitable[Sequence[Score | ScoreError | Exception]]
+    ):
         """One score for each candidate, in order."""
 
 
@@ -116,9 +159,10 @@ class Reducer(Component, Protocol):
 class JudgeCall:
     """One question that a metric asks each of its judges about each answer.
 
-    `request` is a pure function of what `score` is handed, verdicts apart, and returns the judge's input; it raises
-    `RowError` where there is nothing to judge. `name` tells the questions of a metric apart. `schema` is the JSON
-    Schema of a verdict: enforced by a judge that has `with_schema`, told to any other.
+    `request` is a pure function of what `score` is handed, verdicts apart, and returns
+    the judge's input; it raises `RowError` where there is nothing to judge. `name`
+    tells the questions of a metric apart. `schema` is the JSON Schema of a verdict:
+    enforced by a judge that has `with_schema`, told to any other.
     """
 
     request: Callable[[ParsedOutput, Case, ScoreContext], JsonValue]

@@ -23,7 +23,8 @@ _ESCAPES = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        # At the beginning of a row these would be read as an argument of the line break before it.
+        # At the beginning of a row these would be read as an argument of the line break
+        # before it.
         "[": "{[}",
         "*": "{*}",
     }
@@ -31,7 +32,8 @@ _ESCAPES = str.maketrans(
 
 
 def csv_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """A table as CSV (RFC 4180, but for its line ends): numbers with every digit, nothing where there is no value.
+    """A table as CSV (RFC 4180, but for its line ends): numbers with every digit,
+    nothing where there is no value.
 
     >>> print(csv_table(("metric", "mean"), [("exact, match", 0.5), ("f1", None)]), end="")
     metric,mean
@@ -41,8 +43,11 @@ def csv_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     return "".join(map(_csv_line, [headings, *rows]))
 
 
-def latex_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str) -> str:
-    r"""A table as LaTeX, which needs the package `booktabs`; cells are text, whatever characters they hold.
+def latex_table(
+    headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str
+) -> str:
+    r"""A table as LaTeX, which needs the package `booktabs`; cells are text, whatever
+    characters they hold.
 
     Columns of numbers are set to the right; a value that is not there is a dash.
 
@@ -61,7 +66,8 @@ def latex_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption
     """
     cells = [["—" if cell is None else str(cell) for cell in row] for row in rows]
     columns = "".join(
-        "r" if cells and all(_is_number(row[at]) for row in cells) else "l" for at in range(len(headings))
+        "r" if cells and all(_is_number(row[at]) for row in cells) else "l"
+        for at in range(len(headings))
     )
     return "\n".join(
         [
@@ -82,7 +88,9 @@ def latex_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption
 
 def _csv_line(cells: Sequence[Cell]) -> str:
     line = io.StringIO()
-    csv.writer(line).writerow(cells)  # only before its own line end, CR LF, does it quote a cell with a CR in it
+    csv.writer(line).writerow(
+        cells
+    )  # only before its own line end, CR LF, does it quote a cell with a CR in it
     return line.getvalue().removesuffix("\r\n") + "\n"
 
 

@@ -1,4 +1,6 @@
-"""The rows of a run that have an error in place of a value, with the stage that says so."""
+"""The rows of a run that have an error in place of a value, with the stage that says
+so.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from themis_lib.core.results import RunResult
-from themis_lib.core.tables import RUN_TABLES
 from themis_lib.errors import first_few
 from themis_lib.report.markdown import STAGE_OF, short
+from themis_lib.runs.results import RunResult
+from themis_lib.storage.tables import RUN_TABLES
 
 FAILURE_HEADINGS = ("stage", "dataset", "case", "sample", "reason")
 
@@ -26,18 +28,27 @@ class Failures:
 
 
 def failed_rows(result: RunResult, *, limit: int) -> Failures:
-    """The rows that failed in a stage of their own; what only passes on an earlier stage's error is not repeated."""
+    """The rows that failed in a stage of their own; what only passes on an earlier
+    stage's error is not repeated.
+    """
     rows: list[tuple[str, str, str, str, str]] = []
     cases: set[tuple[str, str]] = set()
     count = 0
     for name, stage in STAGE_OF.items():
         table = _own_errors(result, name)
-        found = [(row["dataset_id"], row["case_id"]) for row in table.select(["dataset_id", "case_id"]).to_pylist()]
+        found = [
+            (row["dataset_id"], row["case_id"])
+            for row in table.select(["dataset_id", "case_id"]).to_pylist()
+        ]
         if name == "results":
-            table = table.filter(pa.array([case not in cases for case in found], pa.bool_()))
+            table = table.filter(
+                pa.array([case not in cases for case in found], pa.bool_())
+            )
         cases.update(found)
         count += table.num_rows
-        rows += [_cells(stage, row) for row in table.slice(0, limit - len(rows)).to_pylist()]
+        rows += [
+            _cells(stage, row) for row in table.slice(0, limit - len(rows)).to_pylist()
+        ]
     return Failures(rows, count)
 
 
@@ -57,7 +68,11 @@ def failure_lines(failures: Failures) -> list[str]:
 
 
 def _own_errors(result: RunResult, name: str) -> pa.Table:
-    ids = [column for column in RUN_TABLES[name].names if column.endswith("_id") or column == "sample_index"]
+    ids = [
+        column
+        for column in RUN_TABLES[name].names
+        if column.endswith("_id") or column == "sample_index"
+    ]
     table = result.table(name, columns=list(dict.fromkeys([*ids, "key", "error"])))
     return table.filter(pc.and_(table["key"].is_valid(), table["error"].is_valid()))
 
@@ -66,4 +81,10 @@ def _cells(stage: str, row: dict[str, Any]) -> tuple[str, str, str, str, str]:
     part = ":".join(row[name] for name in ("metric_id", "judge_id") if row.get(name))
     label = f"{stage}[{part}]" if part else stage
     sample = row.get("sample_index")
-    return (label, row["dataset_id"], row["case_id"], "" if sample is None else str(sample), short(row["error"]))
+    return (
+        label,
+        row["dataset_id"],
+        row["case_id"],
+        "" if sample is None else str(sample),
+        short(row["error"]),
+    )

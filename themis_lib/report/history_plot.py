@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from themis_lib.core.results import SummaryRow
 from themis_lib.report.history import Series, ticks_over
+from themis_lib.runs.results import SummaryRow
 
 _ROWS = 12
 _MOST_TICKS = 5
@@ -14,15 +14,20 @@ _LEAST_WIDTH = 3
 
 
 def history_plot(series: Series, *, width: int) -> list[str]:
-    """The plot as lines, a dot for each mean, a bar for its interval, oldest run to the left.
+    """The plot as lines, a dot for each mean, a bar for its interval, oldest run to the
+    left.
 
-    They are no wider than `width` if that has room for an axis and a column. Where there are more runs than columns,
-    neighbours share one: its bar covers all of their intervals. An arrow stands below the runs whose settings differ
-    from the run before.
+    They are no wider than `width` if that has room for an axis and a column. Where
+    there are more runs than columns, neighbours share one: its bar covers all of their
+    intervals. An arrow stands below the runs whose settings differ from the run before.
     """
     rows = [row for _, row in series.points]
     ticks = ticks_over(rows, most=_MOST_TICKS)
-    digits = next(digits for digits in range(13) if all(round(tick, digits) == tick for tick in ticks))
+    digits = next(
+        digits
+        for digits in range(13)
+        if all(round(tick, digits) == tick for tick in ticks)
+    )
     labels = [f"{tick:.{digits}f}" for tick in ticks]
     margin = max(map(len, labels)) + 2
     columns = _columns(len(rows), max(width - margin, _LEAST_WIDTH))
@@ -49,7 +54,14 @@ def _columns(count: int, width: int) -> list[int]:
     return [1 + at * (width - 2) // count for at in range(count)]
 
 
-def _draw(grid: list[list[str]], row: SummaryRow, column: int, ticks: Sequence[float], *, bar: bool) -> None:
+def _draw(
+    grid: list[list[str]],
+    row: SummaryRow,
+    column: int,
+    ticks: Sequence[float],
+    *,
+    bar: bool,
+) -> None:
     """One run's bar or dot."""
 
     def line(value: float) -> int:
@@ -68,7 +80,9 @@ def _below(series: Series, columns: Sequence[int], margin: int) -> list[str]:
     marks = [" "] * (columns[-1] + 1)
     for (run, _), column in zip(series.points, columns, strict=True):
         marks[column] = "↑" if run.changes else marks[column]
-    first, last = (run.manifest.started_at[:10] for run, _ in (series.points[0], series.points[-1]))
+    first, last = (
+        run.manifest.started_at[:10] for run, _ in (series.points[0], series.points[-1])
+    )
     gap = max(columns[-1] + 2 - len(first) - len(last), 1)
     ends = first if first == last else f"{first}{' ' * gap}{last}"
     lines = ["".join([" " * margin, *marks]).rstrip()] if "↑" in marks else []

@@ -1,4 +1,6 @@
-"""A run as one HTML file: what it found, how surely, what it cost, and every case to look at. Readable offline."""
+"""A run as one HTML file: what it found, how surely, what it cost, and every case to
+look at. Readable offline.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from themis_lib.core.inventory import TABLE_OF, has_tables
-from themis_lib.core.manifest import Manifest, RunStatus
 from themis_lib.core.prompts import PromptSpec, render_input
-from themis_lib.core.results import RunResult, SummaryRow
-from themis_lib.core.summary import ALL_CASES
 from themis_lib.errors import StoreError
 from themis_lib.report.failures import FAILURE_HEADINGS, failed_rows
 from themis_lib.report.html_cases import CUTS, pack, read_tables, spread
@@ -30,6 +28,10 @@ from themis_lib.report.markdown import (
     gate_cells,
     summary_notes,
 )
+from themis_lib.runs.inventory import TABLE_OF, has_tables
+from themis_lib.runs.manifest import Manifest, RunStatus
+from themis_lib.runs.results import RunResult, SummaryRow
+from themis_lib.runs.summary import ALL_CASES
 
 REPORT_NAME = "report.html"
 #: Cases in the browser; more are shown evenly over all of them.
@@ -41,7 +43,9 @@ _SCRIPTS = ("dom.js", "case.js", "browser.js", "run.js")
 
 @dataclass(frozen=True)
 class DatasetScores:
-    """The scores of one dataset under one metric: how many in each bin, and how many cases have none."""
+    """The scores of one dataset under one metric: how many in each bin, and how many
+    cases have none.
+    """
 
     dataset_id: str
     counts: list[int]
@@ -50,7 +54,9 @@ class DatasetScores:
 
 @dataclass(frozen=True)
 class MetricPanel:
-    """One metric: its rows of the summary on one axis, and its distribution on each dataset."""
+    """One metric: its rows of the summary on one axis, and its distribution on each
+    dataset.
+    """
 
     metric_id: str
     axis: Axis
@@ -76,26 +82,48 @@ def report_html(result: RunResult) -> str:
         "outcomes": {
             panel.metric_id: {
                 "levels": panel.bins.are_levels,
-                "bars": [[*ends, label] for ends, label in zip(panel.bins.ranges, panel.bins.labels, strict=True)],
+                "bars": [
+                    [*ends, label]
+                    for ends, label in zip(
+                        panel.bins.ranges, panel.bins.labels, strict=True
+                    )
+                ],
             }
             for panel in panels
         },
     }
     data, cut = pack({"run": tables}, facts)
     return render_page(
-        "run.html.jinja", scripts=_SCRIPTS, data=data, cut=cut, is_cut=cut < CUTS[0],
-        result=result, manifest=manifest, panels=panels,
-        cases=count, shown=tables["cases"].num_rows, duration_s=duration_s(manifest), model=model_name(manifest),
-        failures=failed_rows(result, limit=_MOST_FAILURES), failure_headings=FAILURE_HEADINGS,
-        reasons=commonest_errors(result), latency=_latency(result), dollars=dollars, all_cases=ALL_CASES,
-        is_running=result.status is RunStatus.RUNNING, notes=summary_notes(result), gate_headings=GATE_HEADINGS,
+        "run.html.jinja",
+        scripts=_SCRIPTS,
+        data=data,
+        cut=cut,
+        is_cut=cut < CUTS[0],
+        result=result,
+        manifest=manifest,
+        panels=panels,
+        cases=count,
+        shown=tables["cases"].num_rows,
+        duration_s=duration_s(manifest),
+        model=model_name(manifest),
+        failures=failed_rows(result, limit=_MOST_FAILURES),
+        failure_headings=FAILURE_HEADINGS,
+        reasons=commonest_errors(result),
+        latency=_latency(result),
+        dollars=dollars,
+        all_cases=ALL_CASES,
+        is_running=result.status is RunStatus.RUNNING,
+        notes=summary_notes(result),
+        gate_headings=GATE_HEADINGS,
         gate_cells=gate_cells,
-        agreement_headings=AGREEMENT_HEADINGS, agreement=[agreement_cells(record) for record in result.agreement],
-    )  # fmt: skip
+        agreement_headings=AGREEMENT_HEADINGS,
+        agreement=[agreement_cells(record) for record in result.agreement],
+    )
 
 
 def write_report(result: RunResult) -> str:
-    """Write the page of a run beside its tables, over an earlier one, and return its address.
+    """Write the page of a run beside its tables, over an earlier one, and return its
+    address.
 
     Raises `StoreError` where the store does not take it.
     """
@@ -110,21 +138,39 @@ def metric_panels(result: RunResult) -> list[MetricPanel]:
     """A panel for each metric, in the order of the summary."""
     scores = _scores(result)
     return [
-        _panel(metric_id, [row for row in result.summary if row.metric_id == metric_id], scores[metric_id])
+        _panel(
+            metric_id,
+            [row for row in result.summary if row.metric_id == metric_id],
+            scores[metric_id],
+        )
         for metric_id in dict.fromkeys(row.metric_id for row in result.summary)
     ]
 
 
 def prompt_parts(manifest: Manifest) -> dict[str, str | None]:
-    """What the prompt spec puts around every input: a system message, and text before and after."""
-    spec = PromptSpec(**manifest.stages[0].identity.get("prompt_spec", {})) if manifest.stages else PromptSpec()
+    """What the prompt spec puts around every input: a system message, and text before
+    and after.
+    """
+    spec = (
+        PromptSpec(**manifest.stages[0].identity.get("prompt_spec", {}))
+        if manifest.stages
+        else PromptSpec()
+    )
     before = [part for part in (spec.prefix, *map(render_input, spec.blocks)) if part]
-    return {"system": spec.instructions, "before": "\n\n".join(before) or None, "after": spec.suffix}
+    return {
+        "system": spec.instructions,
+        "before": "\n\n".join(before) or None,
+        "after": spec.suffix,
+    }
 
 
 def model_name(manifest: Manifest) -> str:
-    """The generator of a run, with its model where it has one; of a digest, the beginning."""
-    identity: Mapping[str, Any] = manifest.stages[0].identity.get("generator", {}) if manifest.stages else {}
+    """The generator of a run, with its model where it has one; of a digest, the
+    beginning.
+    """
+    identity: Mapping[str, Any] = (
+        manifest.stages[0].identity.get("generator", {}) if manifest.stages else {}
+    )
     model = (identity.get("settings") or {}).get("model")
     name = str(identity.get("component_id", "—"))
     if model is None:
@@ -133,10 +179,15 @@ def model_name(manifest: Manifest) -> str:
 
 
 def duration_s(manifest: Manifest) -> float | None:
-    """The seconds from start to end, as whole as the record has them; null while the run is under way."""
+    """The seconds from start to end, as whole as the record has them; null while the
+    run is under way.
+    """
     if manifest.finished_at is None:
         return None
-    return (datetime.fromisoformat(manifest.finished_at) - datetime.fromisoformat(manifest.started_at)).total_seconds()
+    return (
+        datetime.fromisoformat(manifest.finished_at)
+        - datetime.fromisoformat(manifest.started_at)
+    ).total_seconds()
 
 
 def _check_tables(result: RunResult) -> None:
@@ -145,11 +196,20 @@ def _check_tables(result: RunResult) -> None:
     stages = {record.stage.partition("[")[0] for record in result.manifest.stages}
     for name in ("cases", *(TABLE_OF[stage] for stage in TABLE_OF if stage in stages)):
         if not result.store.exists(f"runs/{result.run_id}/{name}.parquet"):
-            raise StoreError(f"run {result.run_id!r} has lost its table {name!r}; check the store")
+            raise StoreError(
+                f"run {result.run_id!r} has lost its table {name!r}; check the store"
+            )
 
 
-def _panel(metric_id: str, rows: list[SummaryRow], scores: Mapping[str, Scores]) -> MetricPanel:
-    marks = [value for row in rows for value in (row.low, row.mean, row.high) if value is not None]
+def _panel(
+    metric_id: str, rows: list[SummaryRow], scores: Mapping[str, Scores]
+) -> MetricPanel:
+    marks = [
+        value
+        for row in rows
+        for value in (row.low, row.mean, row.high)
+        if value is not None
+    ]
     bins = bins_of(np.concatenate(list(scores.values())))
     datasets = [
         DatasetScores(dataset_id, bins.count(values), int(np.isnan(values).sum()))
@@ -165,13 +225,25 @@ def _scores(result: RunResult) -> dict[str, dict[str, Scores]]:
     for metric_id in pc.unique(table["metric_id"]).drop_null().to_pylist():
         of_metric = table.filter(pc.equal(table["metric_id"], metric_id))
         found[metric_id] = {
-            dataset_id: of_metric.filter(pc.equal(of_metric["dataset_id"], dataset_id))["score"].to_numpy()
+            dataset_id: of_metric.filter(pc.equal(of_metric["dataset_id"], dataset_id))[
+                "score"
+            ].to_numpy()
             for dataset_id in pc.unique(of_metric["dataset_id"]).to_pylist()
         }
     return found
 
 
 def _latency(result: RunResult) -> Sequence[float] | None:
-    """The median and the 95th percentile of the seconds a call took; null where none was timed."""
-    latencies = result.table("outputs", columns=["latency_s"])["latency_s"].drop_null().to_numpy()
-    return [float(value) for value in np.quantile(latencies, (0.5, 0.95))] if len(latencies) else None
+    """The median and the 95th percentile of the seconds a call took; null where none
+    was timed.
+    """
+    latencies = (
+        result.table("outputs", columns=["latency_s"])["latency_s"]
+        .drop_null()
+        .to_numpy()
+    )
+    return (
+        [float(value) for value in np.quantile(latencies, (0.5, 0.95))]
+        if len(latencies)
+        else None
+    )

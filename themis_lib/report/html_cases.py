@@ -1,8 +1,9 @@
 """The cases of a run as columns of JSON, for the browser of cases in a page.
 
-A text is a string; a JSON value that is none is `{"t": text, "j": 1}`; a text that was cut is `{"t": its beginning,
-"n": its length}`. Columns of samples hold those of a case one after another. A column without a value is left out. An
-answer that is the whole output is `1`.
+A text is a string; a JSON value that is none is `{"t": text, "j": 1}`; a text that was
+cut is `{"t": its beginning, "n": its length}`. Columns of samples hold those of a case
+one after another. A column without a value is left out. An answer that is the whole
+output is `1`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from themis_lib.core.results import RunResult
-from themis_lib.core.tables import RUN_TABLES
+from themis_lib.runs.results import RunResult
+from themis_lib.storage.tables import RUN_TABLES
 
-#: The lengths at which texts are cut, in characters: the first under which the cases fit a page.
+#: The lengths at which texts are cut, in characters: the first under which the cases
+#: fit a page.
 CUTS = (100_000, 20_000, 5_000, 1_000, 200)
 _MOST_BYTES = 9_500_000  # compressed; base64 makes a third more of it
 _MOST_RAW_BYTES = 40_000_000  # as a browser reads it
@@ -32,9 +34,17 @@ _GZIP_LEVEL = 3  # half the time of level 6, for a few percent more bytes
 Positions = npt.NDArray[np.int64]
 
 _OUTPUT_COLUMNS = (
-    "output", "error", "finish_reason", "input_tokens", "output_tokens", "latency_s", "trace", "conversation",
-    "artifacts", "transport",
-)  # fmt: skip
+    "output",
+    "error",
+    "finish_reason",
+    "input_tokens",
+    "output_tokens",
+    "latency_s",
+    "trace",
+    "conversation",
+    "artifacts",
+    "transport",
+)
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "cases": ("dataset_id", "case_id", "input", "expected_output", "metadata"),
     "outputs": ("seed", *_OUTPUT_COLUMNS),
@@ -57,23 +67,45 @@ def spread(count: int, most: int) -> Positions:
 
 
 def read_tables(result: RunResult, positions: Positions) -> dict[str, pa.Table]:
-    """The rows of the chosen cases in every table of a run, a shard in memory at a time; empty if the run stopped.
+    """The rows of the chosen cases in every table of a run, a shard in memory at a
+    time; empty if the run stopped.
 
-    Rows keep the order of the run: samples within cases; in `scores` and `verdicts`, each metric's stay in order.
+    Rows keep the order of the run: samples within cases; in `scores` and `verdicts`,
+    each metric's stay in order.
     """
-    parts: dict[str, list[pa.Table]] = {name: [RUN_TABLES[name].empty_table()] for name in _COLUMNS}
+    parts: dict[str, list[pa.Table]] = {
+        name: [RUN_TABLES[name].empty_table()] for name in _COLUMNS
+    }
     with contextlib.ExitStack() as opened:
         found = {name: _open(result, name) for name in _COLUMNS}
-        files = {name: pq.ParquetFile(opened.enter_context(file)) for name, file in found.items() if file is not None}
+        files = {
+            name: pq.ParquetFile(opened.enter_context(file))
+            for name, file in found.items()
+            if file is not None
+        }
         for shard, (chosen, cases) in enumerate(_shards(files.get("cases"), positions)):
             for name, file in files.items():
                 shards = files["cases"].num_row_groups
-                parts[name] += _chosen_rows(file, _COLUMNS[name], shard, shards=shards, chosen=chosen, cases=cases)
-    return {name: pa.concat_tables(table.select(_COLUMNS[name]) for table in parts[name]) for name in _COLUMNS}
+                parts[name] += _chosen_rows(
+                    file,
+                    _COLUMNS[name],
+                    shard,
+                    shards=shards,
+                    chosen=chosen,
+                    cases=cases,
+                )
+    return {
+        name: pa.concat_tables(table.select(_COLUMNS[name]) for table in parts[name])
+        for name in _COLUMNS
+    }
 
 
-def pack(tables: Mapping[str, Mapping[str, pa.Table]], facts: Mapping[str, Any]) -> tuple[str, int]:
-    """Facts and the cases of runs by name, as compressed JSON in base64; and the length at which texts are cut."""
+def pack(
+    tables: Mapping[str, Mapping[str, pa.Table]], facts: Mapping[str, Any]
+) -> tuple[str, int]:
+    """Facts and the cases of runs by name, as compressed JSON in base64; and the length
+    at which texts are cut.
+    """
     for cut in CUTS:
         sides = {name: case_columns(of_run, cut) for name, of_run in tables.items()}
         content = orjson.dumps({**facts, "sides": sides})
@@ -106,8 +138,12 @@ def _open(result: RunResult, name: str) -> IO[bytes] | None:
         return None
 
 
-def _shards(cases: pq.ParquetFile | None, positions: Positions) -> Iterator[tuple[Positions, int]]:
-    """For each shard the chosen cases, counted from its first, and how many cases it has."""
+def _shards(
+    cases: pq.ParquetFile | None, positions: Positions
+) -> Iterator[tuple[Positions, int]]:
+    """For each shard the chosen cases, counted from its first, and how many cases it
+    has.
+    """
     if cases is None:
         return
     start = 0
@@ -118,9 +154,17 @@ def _shards(cases: pq.ParquetFile | None, positions: Positions) -> Iterator[tupl
 
 
 def _chosen_rows(
-    file: pq.ParquetFile, columns: Sequence[str], shard: int, *, shards: int, chosen: Positions, cases: int
+    file: pq.ParquetFile,
+    columns: Sequence[str],
+    shard: int,
+    *,
+    shards: int,
+    chosen: Positions,
+    cases: int,
 ) -> list[pa.Table]:
-    """The rows of the chosen cases in one shard; scores have a row group for each metric, verdicts for each judge."""
+    """The rows of the chosen cases in one shard; scores have a row group for each
+    metric, verdicts for each judge.
+    """
     if not len(chosen):
         return []
     tables = []
@@ -135,7 +179,9 @@ def _chosen_rows(
 
 
 def _by_part(table: pa.Table, name: str, cut: int) -> dict[str, Any]:
-    """The columns of each metric or judge; a run without metrics reduces to the name `""`."""
+    """The columns of each metric or judge; a run without metrics reduces to the name
+    `""`.
+    """
     names = pc.fill_null(table[name], "")
     return {
         part: _columns(table.filter(pc.equal(names, part)).drop_columns(name), cut)
@@ -145,15 +191,22 @@ def _by_part(table: pa.Table, name: str, cut: int) -> dict[str, Any]:
 
 def _columns(table: pa.Table, cut: int) -> dict[str, list[Any]]:
     return {
-        name: _values(table[name], name, cut) for name in table.column_names if table[name].null_count < table.num_rows
+        name: _values(table[name], name, cut)
+        for name in table.column_names
+        if table[name].null_count < table.num_rows
     }
 
 
 def _answers(answers: pa.Table, outputs: pa.Table, cut: int) -> dict[str, list[Any]]:
     columns = _columns(answers, cut)
     if "value" in columns:
-        same = pc.fill_null(pc.equal(answers["value"], outputs["output"]), False).to_pylist()
-        columns["value"] = [1 if equal else value for equal, value in zip(same, columns["value"], strict=True)]
+        same = pc.fill_null(
+            pc.equal(answers["value"], outputs["output"]), False
+        ).to_pylist()
+        columns["value"] = [
+            1 if equal else value
+            for equal, value in zip(same, columns["value"], strict=True)
+        ]
     return columns
 
 
@@ -161,14 +214,23 @@ def _values(column: pa.ChunkedArray, name: str, cut: int) -> list[Any]:
     if not pa.types.is_string(column.type):
         return column.to_pylist()  # type: ignore[no-any-return]
     longest = pc.max(pc.utf8_length(column)).as_py()
-    texts = _read_json(column.to_pylist()) if name in _JSON_COLUMNS else column.to_pylist()
+    texts = (
+        _read_json(column.to_pylist()) if name in _JSON_COLUMNS else column.to_pylist()
+    )
     return texts if longest <= cut else [_shortened(text, cut) for text in texts]
 
 
 def _read_json(texts: list[str | None]) -> list[Any]:
-    """JSON texts as the strings that they hold; whatever is no string stays JSON, and is marked."""
+    """JSON texts as the strings that they hold; whatever is no string stays JSON, and
+    is marked.
+    """
     return [
-        None if text is None else orjson.loads(text) if text.startswith('"') else {"t": text, "j": 1} for text in texts
+        None
+        if text is None
+        else orjson.loads(text)
+        if text.startswith('"')
+        else {"t": text, "j": 1}
+        for text in texts
     ]
 
 
@@ -176,7 +238,11 @@ def _shortened(text: Any, cut: int) -> Any:
     whole = text["t"] if isinstance(text, dict) else text
     if whole is None or len(whole) <= cut:
         return text
-    return {**(text if isinstance(text, dict) else {}), "t": whole[:cut], "n": len(whole)}
+    return {
+        **(text if isinstance(text, dict) else {}),
+        "t": whole[:cut],
+        "n": len(whole),
+    }
 
 
 def _metadata(column: pa.ChunkedArray, cut: int) -> dict[str, list[Any]]:
@@ -187,5 +253,7 @@ def _metadata(column: pa.ChunkedArray, cut: int) -> dict[str, list[Any]]:
     names, texts = maps.keys.to_pylist(), maps.items.to_pylist()
     columns: dict[str, list[Any]] = {}
     for row, item in zip(rows.tolist(), items, strict=True):
-        columns.setdefault(names[item], [None] * len(maps))[row] = _shortened(texts[item], cut)
+        columns.setdefault(names[item], [None] * len(maps))[row] = _shortened(
+            texts[item], cut
+        )
     return columns

@@ -1,4 +1,6 @@
-"""Where the marks of a chart stand: axes and the bins of distributions, as plain numbers that the templates draw."""
+"""Where the marks of a chart stand: axes and the bins of distributions, as plain
+numbers that the templates draw.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ import numpy.typing as npt
 
 Scores = npt.NDArray[np.float64]
 
-#: A distribution of up to so many different scores shows each; above, they are counted in bins.
+#: A distribution of up to so many different scores shows each; above, they are counted
+#: in bins.
 _MOST_LEVELS = 11
 _BINS = 20
 _TICKS = 5
@@ -27,7 +30,8 @@ class Axis:
     ticks: tuple[float, ...]
 
     def at(self, value: float) -> float:
-        """Where a value stands, in percent of the length; values beyond the ends stand at the ends.
+        """Where a value stands, in percent of the length; values beyond the ends stand
+        at the ends.
 
         >>> Axis(0.0, 2.0, ()).at(0.5)
         25.0
@@ -38,7 +42,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Bins:
-    """What scores are counted by: each score where there are few different ones, else ranges of equal width.
+    """What scores are counted by: each score where there are few different ones, else
+    ranges of equal width.
 
     A range holds its lower end and not its upper one; the last range holds both.
     """
@@ -49,18 +54,24 @@ class Bins:
     @property
     def labels(self) -> list[str]:
         """Each score, or range of scores, as text."""
-        return [number(low) if self.are_levels else f"{number(low)} – {number(high)}" for low, high in self.ranges]
+        return [
+            number(low) if self.are_levels else f"{number(low)} – {number(high)}"
+            for low, high in self.ranges
+        ]
 
     def count(self, scores: Scores) -> list[int]:
         """How many scores lie in each; NaN, a case without a score, in none."""
         if self.are_levels:
             return [int((scores == level).sum()) for level, _ in self.ranges]
         edges = [low for low, _ in self.ranges] + [self.ranges[-1][1]]
-        return [int(count) for count in np.histogram(scores[~np.isnan(scores)], edges)[0]]
+        return [
+            int(count) for count in np.histogram(scores[~np.isnan(scores)], edges)[0]
+        ]
 
 
 def axis_over(values: Iterable[float], *, around: float | None = None) -> Axis:
-    """The axis for these values: from 0 to 1 where they lie there, else between round numbers.
+    """The axis for these values: from 0 to 1 where they lie there, else between round
+    numbers.
 
     `around` stands in the middle, as zero does for differences.
 
@@ -96,7 +107,11 @@ def bins_of(scores: Scores) -> Bins:
         levels = np.array([0.0, 1.0])
     if len(levels) <= _MOST_LEVELS:
         return Bins(tuple((level, level) for level in levels.tolist()), are_levels=True)
-    low, high = (0.0, 1.0) if levels[0] >= 0 and levels[-1] <= 1 else (float(levels[0]), float(levels[-1]))
+    low, high = (
+        (0.0, 1.0)
+        if levels[0] >= 0 and levels[-1] <= 1
+        else (float(levels[0]), float(levels[-1]))
+    )
     step = _round_step((high - low) / _BINS)
     first, last = math.floor(low / step), math.ceil(high / step)
     edges = [round(step * index, 12) for index in range(first, last + 1)]
@@ -104,7 +119,8 @@ def bins_of(scores: Scores) -> Bins:
 
 
 def number(value: float) -> str:
-    """A number with the digits that it has, up to four behind the point; three digits of one too small for that.
+    """A number with the digits that it has, up to four behind the point; three digits
+    of one too small for that.
 
     >>> number(0.25), number(1.0), number(-0.0), number(12345.0), number(0.00001)
     ('0.25', '1', '0', '12,345', '1e-05')
@@ -117,11 +133,17 @@ def number(value: float) -> str:
 
 def _axis(low: float, high: float, step: float) -> Axis:
     count = round((high - low) / step)
-    ticks: Sequence[float] = [round(low + step * index, 12) + 0.0 for index in range(count + 1)]
+    ticks: Sequence[float] = [
+        round(low + step * index, 12) + 0.0 for index in range(count + 1)
+    ]
     return Axis(round(low, 12), round(high, 12), tuple(ticks))
 
 
 def _round_step(rough: float) -> float:
     """The least of 1, 2, 2.5, 5 and 10, times a power of ten, that is not below."""
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    return next(
+        factor * power
+        for factor in (1, 2, 2.5, 5, 10)
+        if factor * power >= rough * (1 - 1e-9)
+    )

@@ -1,4 +1,6 @@
-"""A comparison of runs as one HTML file: what differs, how surely, and the cases that flipped, side by side."""
+"""A comparison of runs as one HTML file: what differs, how surely, and the cases that
+flipped, side by side.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from themis_lib.comparison.models import Comparison, Difference, Flip, RunSide
-from themis_lib.core.results import RunResult
-from themis_lib.core.summary import ALL_CASES
 from themis_lib.report.html import prompt_parts
 from themis_lib.report.html_cases import CUTS, pack, read_tables, spread
 from themis_lib.report.html_charts import Axis, axis_over
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import dollars
+from themis_lib.runs.results import RunResult
+from themis_lib.runs.summary import ALL_CASES
 
 #: Flips in the browser; more are shown evenly over all of them.
 MOST_FLIPS = 10_000
@@ -41,9 +43,20 @@ def comparison_html(comparison: Comparison, runs: Sequence[RunResult]) -> str:
     """
     labels = run_labels(comparison.runs)
     chosen = [comparison.flips[at] for at in spread(len(comparison.flips), MOST_FLIPS)]
-    rows = {run.run_id: _rows_of(_keys(chosen, run.run_id, comparison.baseline.run_id), run) for run in runs}
-    tables = {run.run_id: read_tables(run, np.array(sorted(rows[run.run_id].values()), np.int64)) for run in runs}
-    places = {run_id: {row: at for at, row in enumerate(sorted(found.values()))} for run_id, found in rows.items()}
+    rows = {
+        run.run_id: _rows_of(_keys(chosen, run.run_id, comparison.baseline.run_id), run)
+        for run in runs
+    }
+    tables = {
+        run.run_id: read_tables(
+            run, np.array(sorted(rows[run.run_id].values()), np.int64)
+        )
+        for run in runs
+    }
+    places = {
+        run_id: {row: at for at, row in enumerate(sorted(found.values()))}
+        for run_id, found in rows.items()
+    }
     facts = {
         "runs": [
             {
@@ -55,35 +68,60 @@ def comparison_html(comparison: Comparison, runs: Sequence[RunResult]) -> str:
             }
             for run in runs
         ],
-        "flips": [_flip(flip, comparison.baseline.run_id, rows, places) for flip in chosen],
+        "flips": [
+            _flip(flip, comparison.baseline.run_id, rows, places) for flip in chosen
+        ],
     }
     data, cut = pack(tables, facts)
     return render_page(
-        "comparison.html.jinja", scripts=_SCRIPTS, data=data, cut=cut, is_cut=cut < CUTS[0],
-        comparison=comparison, labels=labels,
-        panels=_panels(comparison.differences), shown=len(chosen), dollars=dollars, all_cases=ALL_CASES,
-        several=len(comparison.runs) > 2, tones=_TONES,
-    )  # fmt: skip
+        "comparison.html.jinja",
+        scripts=_SCRIPTS,
+        data=data,
+        cut=cut,
+        is_cut=cut < CUTS[0],
+        comparison=comparison,
+        labels=labels,
+        panels=_panels(comparison.differences),
+        shown=len(chosen),
+        dollars=dollars,
+        all_cases=ALL_CASES,
+        several=len(comparison.runs) > 2,
+        tones=_TONES,
+    )
 
 
 def run_labels(runs: Sequence[RunSide]) -> dict[str, str]:
-    """A name for each run that no other bears: the experiment's, and the end of the run's id where that needs be."""
+    """A name for each run that no other bears: the experiment's, and the end of the
+    run's id where that needs be.
+    """
     names = [run.name for run in runs]
     return {
-        run.run_id: run.name if names.count(run.name) == 1 else f"{run.name} {run.run_id.rpartition('-')[2]}"
+        run.run_id: run.name
+        if names.count(run.name) == 1
+        else f"{run.name} {run.run_id.rpartition('-')[2]}"
         for run in runs
     }
 
 
 #: How a difference is drawn.
-_TONES = {"better": "better", "worse": "worse", "cannot tell": "unsure", "same": "unsure"}
+_TONES = {
+    "better": "better",
+    "worse": "worse",
+    "cannot tell": "unsure",
+    "same": "unsure",
+}
 
 
 def _panels(differences: Sequence[Difference]) -> list[DifferencePanel]:
     panels = []
     for metric_id in dict.fromkeys(row.metric_id for row in differences):
         rows = [row for row in differences if row.metric_id == metric_id]
-        marks = [value for row in rows for value in (row.low, row.difference, row.high) if value is not None]
+        marks = [
+            value
+            for row in rows
+            for value in (row.low, row.difference, row.high)
+            if value is not None
+        ]
         panels.append(DifferencePanel(metric_id, axis_over(marks, around=0.0), rows))
     return panels
 
@@ -92,13 +130,19 @@ def _keys(flips: Iterable[Flip], run_id: str, baseline_id: str) -> set[CaseKey]:
     """The cases of a run that flipped."""
     if run_id == baseline_id:
         return {(flip.dataset_id, flip.case_id) for flip in flips}
-    return {(flip.dataset_id, flip.candidate_case_id) for flip in flips if flip.run_id == run_id}
+    return {
+        (flip.dataset_id, flip.candidate_case_id)
+        for flip in flips
+        if flip.run_id == run_id
+    }
 
 
 def _rows_of(keys: set[CaseKey], run: RunResult) -> dict[CaseKey, int]:
     """Where these cases stand in the tables of a run."""
     cases = run.table("cases", columns=["dataset_id", "case_id"])
-    every = zip(*(_texts(cases[name]) for name in ("dataset_id", "case_id")), strict=True)
+    every = zip(
+        *(_texts(cases[name]) for name in ("dataset_id", "case_id")), strict=True
+    )
     return {key: row for row, key in enumerate(every) if key in keys}
 
 
@@ -107,14 +151,21 @@ def _texts(column: pa.ChunkedArray) -> list[str]:
 
 
 def _flip(
-    flip: Flip, baseline_id: str, rows: Mapping[str, Mapping[CaseKey, int]], places: Mapping[str, Mapping[int, int]]
+    flip: Flip,
+    baseline_id: str,
+    rows: Mapping[str, Mapping[CaseKey, int]],
+    places: Mapping[str, Mapping[int, int]],
 ) -> dict[str, Any]:
-    """A flip as the page has it: `row` and `other` are places in the columns of baseline and candidate."""
+    """A flip as the page has it: `row` and `other` are places in the columns of
+    baseline and candidate.
+    """
     return {
         "run": flip.run_id,
         "metric": flip.metric_id,
         "row": places[baseline_id][rows[baseline_id][flip.dataset_id, flip.case_id]],
-        "other": places[flip.run_id][rows[flip.run_id][flip.dataset_id, flip.candidate_case_id]],
+        "other": places[flip.run_id][
+            rows[flip.run_id][flip.dataset_id, flip.candidate_case_id]
+        ],
         "before": flip.baseline_score,
         "after": flip.candidate_score,
     }

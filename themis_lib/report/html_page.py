@@ -1,7 +1,8 @@
-"""A page in one file: its template with style, scripts and data inside, which asks no network for anything.
+"""A page in one file: its template with style, scripts and data inside, which asks no
+network for anything.
 
-Its policy lets run only the scripts that are written here. What a model wrote reaches the page as data, or as text
-that the template engine escapes.
+Its policy lets run only the scripts that are written here. What a model wrote reaches
+the page as data, or as text that the template engine escapes.
 """
 
 from __future__ import annotations
@@ -18,23 +19,33 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from themis_lib.core.identity import canonical_json
+from themis_lib.identity.digests import canonical_json
 from themis_lib.report.html_charts import number
 
 _FOLDER = Path(__file__).parent / "page"
-_POLICY = (
-    "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'"
-)
+_POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def render_page(template: str, *, scripts: Sequence[str], data: str, **context: Any) -> str:
-    """The page that a template makes; `data` is what `html_cases.pack` gives to its scripts."""
+def render_page(
+    template: str, *, scripts: Sequence[str], data: str, **context: Any
+) -> str:
+    """The page that a template makes; `data` is what `html_cases.pack` gives to its
+    scripts.
+    """
     style = _source("page.css")
     script = "(() => {\n" + "\n".join(map(_source, scripts)) + "})();\n"
     policy = _POLICY.format(script=_digest(script), style=_digest(style))
-    return _environment().get_template(template).render(
-        style=Markup(style), script=Markup(script), data=Markup(data), policy=Markup(policy), **context
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            style=Markup(style),
+            script=Markup(script),
+            data=Markup(data),
+            policy=Markup(policy),
+            **context,
+        )
+    )
 
 
 def score(value: float | None) -> str:
@@ -52,7 +63,13 @@ def signed(value: float | None) -> str:
     >>> signed(0.05), signed(-0.05), signed(0.0), signed(0.0004), signed(None)
     ('+0.050', '−0.050', '0.000', '+0.0004', '—')
     """
-    return "—" if value is None else "0.000" if value == 0 else f"{value:+,{_format(value)}}".replace("-", "−")
+    return (
+        "—"
+        if value is None
+        else "0.000"
+        if value == 0
+        else f"{value:+,{_format(value)}}".replace("-", "−")
+    )
 
 
 def p_value(value: float | None) -> str:
@@ -79,7 +96,11 @@ def seconds(value: float | None) -> str:
     if value < 60:
         return f"{value:.3g} s"
     minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return (
+        f"{minutes} min {rest} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60} min"
+    )
 
 
 def moment(text: str | None) -> str:
@@ -113,9 +134,12 @@ def _thousands(value: int | None) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     filters = (score, signed, p_value, seconds, moment, indented, number)
     environment.filters.update({function.__name__: function for function in filters})
     environment.filters["thousands"] = _thousands
@@ -128,4 +152,6 @@ def _source(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return (
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    )

@@ -13,10 +13,12 @@ _NO_VARIANCE = 1e-12
 
 @dataclass(frozen=True)
 class Agreement:
-    """`n` cases that both raters judged, the share they agree on, and Cohen's kappa with its 95 % interval.
+    """`n` cases that both raters judged, the share they agree on, and Cohen's kappa
+    with its 95 % interval.
 
-    Kappa is null where chance alone explains everything: no cases, or one category on both sides. The interval is
-    null where its variance is zero, as for raters who never differ or one who always says the same.
+    Kappa is null where chance alone explains everything: no cases, or one category on
+    both sides. The interval is null where its variance is zero, as for raters who never
+    differ or one who always says the same.
     """
 
     n: int
@@ -29,14 +31,18 @@ class Agreement:
 def cohens_kappa(counts: Mapping[tuple[str, str], int]) -> Agreement:
     """The agreement of two raters, from how often each pair of categories was given.
 
-    Kappa: Cohen 1960; its interval: the asymptotic normal one of Fleiss, Cohen and Everitt 1969, cut to [-1, 1].
+    Kappa: Cohen 1960; its interval: the asymptotic normal one of Fleiss, Cohen and
+    Everitt 1969, cut to [-1, 1].
 
     >>> agreement = cohens_kappa({("yes", "yes"): 20, ("yes", "no"): 5, ("no", "yes"): 10, ("no", "no"): 15})
     >>> agreement.n, agreement.observed, round(agreement.kappa, 6)
     (50, 0.7, 0.4)
     """
     categories = sorted({category for pair in counts for category in pair})
-    table = np.array([[counts.get((row, column), 0) for column in categories] for row in categories], dtype=np.int64)
+    table = np.array(
+        [[counts.get((row, column), 0) for column in categories] for row in categories],
+        dtype=np.int64,
+    )
     n = int(table.sum())
     if not n:
         return Agreement(0, None, None, None, None)
@@ -45,9 +51,17 @@ def cohens_kappa(counts: Mapping[tuple[str, str], int]) -> Agreement:
         return Agreement(n, observed, None, None, None)
     from statsmodels.stats.inter_rater import cohens_kappa as kappa_of
 
-    with np.errstate(invalid="ignore", divide="ignore"):  # its test against zero, which is not asked for
+    with np.errstate(
+        invalid="ignore", divide="ignore"
+    ):  # its test against zero, which is not asked for
         result = kappa_of(table)
     kappa = float(result.kappa)
     if result.var_kappa < _NO_VARIANCE:
         return Agreement(n, observed, kappa, None, None)
-    return Agreement(n, observed, kappa, max(float(result.kappa_low), -1.0), min(float(result.kappa_upp), 1.0))
+    return Agreement(
+        n,
+        observed,
+        kappa,
+        max(float(result.kappa_low), -1.0),
+        min(float(result.kappa_upp), 1.0),
+    )

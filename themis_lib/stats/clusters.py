@@ -1,4 +1,6 @@
-"""Scores that come in clusters (the questions about one text, the turns of one conversation) and vary together."""
+"""Scores that come in clusters (the questions about one text, the turns of one
+conversation) and vary together.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ ROUNDING = 1e-12
 
 
 def cluster_totals(scores: Floats, clusters: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """The sum and the size of each cluster; the same to the last bit in whatever order the scores come."""
+    """The sum and the size of each cluster; the same to the last bit in whatever order
+    the scores come.
+    """
     order = np.lexsort((scores, clusters))
     grouped = clusters[order]
     starts = np.flatnonzero(np.append(True, grouped[1:] != grouped[:-1]))
@@ -23,9 +27,11 @@ def cluster_totals(scores: Floats, clusters: npt.NDArray[Any]) -> tuple[Floats, 
 
 
 def clustered_error(scores: Floats, clusters: npt.NDArray[Any]) -> float | None:
-    """The cluster-robust standard error of a mean, with the correction G/(G-1); null for fewer than two clusters.
+    """The cluster-robust standard error of a mean, with the correction G/(G-1); null
+    for fewer than two clusters.
 
-    Liang and Zeger 1986; for evaluations Miller 2024, "Adding error bars to evals", equation 4, without the correction.
+    Liang and Zeger 1986; for evaluations Miller 2024, "Adding error bars to evals",
+    equation 4, without the correction.
 
     >>> scores = np.array([1, 0, 1, 1, 0, 1, 0, 1, 1, 1], dtype=float)
     >>> round(clustered_error(scores, np.repeat(np.arange(5), 2)), 6)
@@ -33,7 +39,9 @@ def clustered_error(scores: Floats, clusters: npt.NDArray[Any]) -> float | None:
     """
     if not len(scores):
         return None
-    deviations, sizes = cluster_totals(scores - math.fsum(scores) / len(scores), clusters)
+    deviations, sizes = cluster_totals(
+        scores - math.fsum(scores) / len(scores), clusters
+    )
     count = len(sizes)
     if count < 2:
         return None

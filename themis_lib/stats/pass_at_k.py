@@ -1,4 +1,6 @@
-"""Estimates of pass@k and pass^k for one case, without bias, from n samples of which c pass."""
+"""Estimates of pass@k and pass^k for one case, without bias, from n samples of which c
+pass.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ import math
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
-    """The unbiased estimate of pass@k from n samples of which c pass; null for n < k (Chen et al. 2021).
+    """The unbiased estimate of pass@k from n samples of which c pass; null for n < k
+    (Chen et al. 2021).
 
     >>> round(pass_at_k(10, 3, 5), 7), round(pass_at_k(200, 13, 10), 12), pass_at_k(4, 4, 5)
     (0.9166667, 0.497551114731, None)
@@ -19,7 +22,8 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
 
 
 def all_pass(n: int, c: int, k: int) -> float | None:
-    """The unbiased estimate of pass^k from n samples of which c pass; null for n < k (Yao et al. 2024).
+    """The unbiased estimate of pass^k from n samples of which c pass; null for n < k
+    (Yao et al. 2024).
 
     >>> all_pass(4, 2, 2) == 1 / 6, all_pass(4, 4, 4), all_pass(4, 4, 5)
     (True, 1.0, None)

@@ -1,10 +1,12 @@
-"""Deterministic text generation with local models: the same arguments give the same text, wherever and whenever.
+"""Deterministic text generation with local models: the same arguments give the same
+text, wherever and whenever.
 
 >>> from themis_lib import steadytext
 >>> steadytext.generate("What is 27 + 58?", size="tiny")  # doctest: +SKIP
 '85'
 """
 
+from themis_lib.engine.models import MODELS
 from themis_lib.steadytext.api import (
     DEFAULT_SEED,
     Text,
@@ -13,6 +15,13 @@ from themis_lib.steadytext.api import (
     generate_iter,
     preload_models,
 )
-from themis_lib.steadytext.models import MODELS
 
-__all__ = ["DEFAULT_SEED", "MODELS", "Text", "generate", "generate_batch", "generate_iter", "preload_models"]
+__all__ = [
+    "DEFAULT_SEED",
+    "MODELS",
+    "Text",
+    "generate",
+    "generate_batch",
+    "generate_iter",
+    "preload_models",
+]

@@ -1,4 +1,6 @@
-"""Prompts answered once: from the cache, else by the engine, else, where no model can be loaded, by the fallback."""
+"""Prompts answered once: from the cache, else by the engine, else, where no model can
+be loaded, by the fallback.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +12,21 @@ from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from themis_lib.core.identity import digest
+from themis_lib.engine.build import load_llama_cpp
+from themis_lib.engine.constraints.constraint import Constraint
+from themis_lib.engine.engines import engine_for, engine_identity
+from themis_lib.engine.generation import Generation, Likely, Request, Token
+from themis_lib.engine.models import ModelFile, find_model
+from themis_lib.engine.prompt import prompt_tokens
+from themis_lib.engine.sampling import Sampling
+from themis_lib.engine.text import TextStream
 from themis_lib.errors import ModelError
-from themis_lib.steadytext.build import load_llama_cpp
+from themis_lib.identity.digests import digest
 from themis_lib.steadytext.cache import text_cache
-from themis_lib.steadytext.constraint import Constraint
-from themis_lib.steadytext.engines import engine_for, engine_identity
 from themis_lib.steadytext.fallback import fallback_pieces, warn_fallback
-from themis_lib.steadytext.generation import Generation, Likely, Request, Token
-from themis_lib.steadytext.models import ModelFile, find_model
-from themis_lib.steadytext.prompt import prompt_tokens
-from themis_lib.steadytext.sampling import Sampling
-from themis_lib.steadytext.text import TextStream
 
-#: Goes up when the same settings give another text: a change in how prompts are rendered or tokens chosen.
+#: Goes up when the same settings give another text: a change in how prompts are
+#: rendered or tokens chosen.
 TEXT_VERSION = 1
 _SLICE_S = 0.5
 
@@ -38,7 +41,9 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt and everything that can change its text. Without a model the fallback answers."""
+    """A prompt and everything that can change its text. Without a model the fallback
+    answers.
+    """
 
     prompt: str
     model: Model | None
@@ -79,11 +84,15 @@ class Answer:
 
 
 def choose_model(**chosen: str | None) -> Model | None:
-    """The model that the arguments of `find_model` choose; none, with one warning, where nothing can be loaded.
+    """The model that the arguments of `find_model` choose; none, with one warning,
+    where nothing can be loaded.
 
-    Raises `ModelError` where a model was asked for by name, llama.cpp works, and that model cannot be used.
+    Raises `ModelError` where a model was asked for by name, llama.cpp works, and that
+    model cannot be used.
     """
-    named = any(value is not None for value in chosen.values()) or bool(os.environ.get("THEMIS_MODEL"))
+    named = any(value is not None for value in chosen.values()) or bool(
+        os.environ.get("THEMIS_MODEL")
+    )
     try:
         load_llama_cpp()
     except ModelError as error:
@@ -100,7 +109,9 @@ def choose_model(**chosen: str | None) -> Model | None:
 
 
 def answers(questions: Sequence[Question], *, top_logprobs: int | None) -> list[Answer]:
-    """The answers, in order; what several ask alike is generated once. An interrupt gives up what is not finished."""
+    """The answers, in order; what several ask alike is generated once. An interrupt
+    gives up what is not finished.
+    """
     begun: dict[Question, _Begun] = {}
     found: dict[Question, Answer] = {}
     try:
@@ -112,16 +123,24 @@ def answers(questions: Sequence[Question], *, top_logprobs: int | None) -> list[
                 else:
                     begun[question] = _begin(question, top_logprobs)
         for question, running in begun.items():
-            found[question] = _kept(question, running, _result(running.future), top_logprobs)
+            found[question] = _kept(
+                question, running, _result(running.future), top_logprobs
+            )
     finally:
         for question, running in begun.items():
-            if not running.future.cancel() and question not in found and running.future.exception() is None:
+            if (
+                not running.future.cancel()
+                and question not in found
+                and running.future.exception() is None
+            ):
                 _kept(question, running, running.future.result(), top_logprobs)
     return [found[question] for question in questions]
 
 
 def stream(question: Question, *, top_logprobs: int | None) -> Iterator[Token]:
-    """The tokens of an answer as they come. One that is left early is given up, and not kept."""
+    """The tokens of an answer as they come. One that is left early is given up, and not
+    kept.
+    """
     known = _known(question, top_logprobs)
     if known is not None:
         yield from known.generation.tokens
@@ -144,16 +163,25 @@ class _Begun:
 
 
 def _begin(
-    question: Question, top_logprobs: int | None, tokens: queue.SimpleQueue[Token | None] | None = None
+    question: Question,
+    top_logprobs: int | None,
+    tokens: queue.SimpleQueue[Token | None] | None = None,
 ) -> _Begun:
     assert question.model is not None
     engine = engine_for(question.model.file)
     messages = [{"role": "user", "content": question.prompt}]
-    prompt = prompt_tokens(engine.weights, messages, template="auto", window=engine.window)
+    prompt = prompt_tokens(
+        engine.weights, messages, template="auto", window=engine.window
+    )
     request = Request(
-        prompt=prompt.tokens, max_tokens=question.max_new_tokens, seed=question.seed, sampling=question.sampling,
-        stops=(question.stop,), constraint=question.constraint, top_logprobs=top_logprobs,
-    )  # fmt: skip
+        prompt=prompt.tokens,
+        max_tokens=question.max_new_tokens,
+        seed=question.seed,
+        sampling=question.sampling,
+        stops=(question.stop,),
+        constraint=question.constraint,
+        top_logprobs=top_logprobs,
+    )
     if tokens is None:
         future = engine.submit(request)
     else:
@@ -163,7 +191,9 @@ def _begin(
 
 
 def _result(future: Future[Generation]) -> Generation:
-    """Waits in slices: an interrupt that comes just as a longer wait begins would be noticed at its end."""
+    """Waits in slices: an interrupt that comes just as a longer wait begins would be
+    noticed at its end.
+    """
     while not wait([future], timeout=_SLICE_S).done:
         pass
     return future.result()
@@ -182,8 +212,15 @@ def _known(question: Question, top_logprobs: int | None) -> Answer | None:
     return None if entry is None else _from_entry(entry, top_logprobs)
 
 
-def _kept(question: Question, running: _Begun, generation: Generation, top_logprobs: int | None) -> Answer:
-    answer = Answer(generation, running.prompt_tokens, running.dropped_prompt_tokens, "engine")
+def _kept(
+    question: Question,
+    running: _Begun,
+    generation: Generation,
+    top_logprobs: int | None,
+) -> Answer:
+    answer = Answer(
+        generation, running.prompt_tokens, running.dropped_prompt_tokens, "engine"
+    )
     text_cache().put(question.key, _entry(answer, top_logprobs))
     return answer
 
@@ -194,10 +231,14 @@ def _fallback(question: Question) -> Generation:
     if question.constraint is not None:
         if question.constraint.kind != "choices":
             kind = question.constraint.kind
-            raise ModelError(f"no model could be loaded, and without one no text can satisfy a {kind}")
+            raise ModelError(
+                f"no model could be loaded, and without one no text can satisfy a {kind}"
+            )
         choices = question.constraint.source["value"]
     longest = question.max_new_tokens
-    pieces = fallback_pieces(question.prompt, seed=question.seed, max_new_tokens=longest + 1, choices=choices)
+    pieces = fallback_pieces(
+        question.prompt, seed=question.seed, max_new_tokens=longest + 1, choices=choices
+    )
     stream = TextStream(() if choices else (question.stop,))
     tokens = []
     for piece in pieces[:longest]:
@@ -212,10 +253,17 @@ def _fallback(question: Question) -> Generation:
 
 
 def _entry(answer: Answer, top_logprobs: int | None) -> dict[str, Any]:
-    """An answer as JSON: tokens, not words, so that a stream from the cache has the same items."""
+    """An answer as JSON: tokens, not words, so that a stream from the cache has the
+    same items.
+    """
     return {
         "tokens": [
-            [token.token, token.text, token.logprob, [[one.token, one.text, one.logprob] for one in token.likely]]
+            [
+                token.token,
+                token.text,
+                token.logprob,
+                [[one.token, one.text, one.logprob] for one in token.likely],
+            ]
             for token in answer.generation.tokens
         ],
         "finish_reason": answer.generation.finish_reason,
@@ -226,17 +274,28 @@ def _entry(answer: Answer, top_logprobs: int | None) -> dict[str, Any]:
 
 
 def _from_entry(entry: Mapping[str, Any], top_logprobs: int | None) -> Answer | None:
-    """An answer from its entry; None where it lacks the log-probabilities asked for or is of another form."""
+    """An answer from its entry; None where it lacks the log-probabilities asked for or
+    is of another form.
+    """
     try:
-        if top_logprobs is not None and (entry["top_logprobs"] is None or entry["top_logprobs"] < top_logprobs):
+        if top_logprobs is not None and (
+            entry["top_logprobs"] is None or entry["top_logprobs"] < top_logprobs
+        ):
             return None
         tokens = tuple(
             Token(token, str(text), None, ())
             if top_logprobs is None
-            else Token(token, str(text), logprob, tuple(Likely(*one) for one in likely[:top_logprobs]))
+            else Token(
+                token,
+                str(text),
+                logprob,
+                tuple(Likely(*one) for one in likely[:top_logprobs]),
+            )
             for token, text, logprob, likely in entry["tokens"]
         )
         generation = Generation(tokens, entry["finish_reason"])
-        return Answer(generation, entry["prompt_tokens"], entry["dropped_prompt_tokens"], "cache")
+        return Answer(
+            generation, entry["prompt_tokens"], entry["dropped_prompt_tokens"], "cache"
+        )
     except (KeyError, TypeError, ValueError):
         return None

@@ -1,4 +1,5 @@
-"""The generation cache: finished texts on disk, shared by all processes, within a size limit.
+"""The generation cache: finished texts on disk, shared by all processes, within a size
+limit.
 
 *What leaves first* (frecency). An entry has a credit in seconds: none when it is stored, and each use takes it an
 eighth of the way to thirty days; it is spent as time passes. The entry with the smallest *time of storing or last use
@@ -31,58 +32,77 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from themis_lib.engine.build import INSTALL
+from themis_lib.engine.places import cache_folder
 from themis_lib.errors import ConfigError
-from themis_lib.steadytext.build import INSTALL
-from themis_lib.steadytext.places import cache_folder
 
 DEFAULT_SIZE_LIMIT = 1 << 30
 #: Seconds that the most used entry is kept without another use.
 MAX_CREDIT_S = 30 * 86_400
-#: Seconds to wait for another process that is writing, and how long to go without after waiting in vain.
+#: Seconds to wait for another process that is writing, and how long to go without after
+#: waiting in vain.
 BUSY_S, REST_S = 2.0, 30.0
-#: Entries over this share of the limit are not kept: they would drive out everything else.
+#: Entries over this share of the limit are not kept: they would drive out everything
+#: else.
 _LARGEST_SHARE = 4
 _DATABASE = "cache.db"  # diskcache's name for it
 _CHECKSUM_BYTES = 16
-#: SQLite's primary result codes for content that is not what it should be: ERROR, CORRUPT, MISMATCH, FORMAT, NOTADB.
+#: SQLite's primary result codes for content that is not what it should be: ERROR,
+#: CORRUPT, MISMATCH, FORMAT, NOTADB.
 _DAMAGE_CODES = frozenset({1, 11, 20, 24, 26})
-_SWITCH = {"": True, "on": True, "1": True, "true": True, "off": False, "0": False, "false": False}
+_SWITCH = {
+    "": True,
+    "on": True,
+    "1": True,
+    "true": True,
+    "off": False,
+    "0": False,
+    "false": False,
+}
 
 _LOCK = threading.RLock()
 _SHARED: dict[tuple[Path, int], TextCache] = {}
 _CACHES: weakref.WeakSet[TextCache] = weakref.WeakSet()
-#: Connections of the parent process: SQLite forbids a forked process to use them, or to close them.
+#: Connections of the parent process: SQLite forbids a forked process to use them, or to
+#: close them.
 _INHERITED: list[Any] = []
 _Result = TypeVar("_Result")
 
 
 class TextCache:
-    """Finished generations by key, in a folder of their own; safe for threads, forks and several processes.
+    """Finished generations by key, in a folder of their own; safe for threads, forks
+    and several processes.
 
-    `size_limit` is in bytes and covers the database and its value files; 0 keeps nothing and touches no disk. Neither
-    method raises because of the disk: trouble is a miss, told once by a `RuntimeWarning`.
+    `size_limit` is in bytes and covers the database and its value files; 0 keeps
+    nothing and touches no disk. Neither method raises because of the disk: trouble is a
+    miss, told once by a `RuntimeWarning`.
     """
 
     def __init__(self, folder: Path, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
         self.folder = folder
         self.size_limit = size_limit
         self._store: Any = None
-        self._opened: tuple[int, int] | None = None  # device and inode of the database that `_store` has open
+        self._opened: tuple[int, int] | None = (
+            None  # device and inode of the database that `_store` has open
+        )
         self._resumes_at = 0.0
         self._warned = False
         _watch_forks()
         _CACHES.add(self)
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The entry under a key, and a use of it; None if there is none, or none that is whole."""
+        """The entry under a key, and a use of it; None if there is none, or none that
+        is whole.
+        """
         data = self._attempt(lambda store: store.get(key))
         return None if data is None else _decoded(key, data)
 
     def put(self, key: str, entry: Mapping[str, Any]) -> None:
-        """Keep a JSON object under a key, in place of an earlier one, and evict what then is too much.
+        """Keep a JSON object under a key, in place of an earlier one, and evict what
+        then is too much.
 
-        Keys of objects are strings, tuples come back as lists; floats come back bit for bit, infinities included.
-        Raises `TypeError` for what JSON cannot hold.
+        Keys of objects are strings, tuples come back as lists; floats come back bit for
+        bit, infinities included. Raises `TypeError` for what JSON cannot hold.
         """
         data = _encoded(key, entry)
         if len(data) * _LARGEST_SHARE > self.size_limit:
@@ -107,7 +127,8 @@ class TextCache:
             if self.size_limit <= 0 or time.monotonic() < self._resumes_at:
                 return None
             try:
-                # Another process may have set the database aside, or someone deleted it.
+                # Another process may have set the database aside, or someone deleted
+                # it.
                 if self._store is None or self._opened != self._present():
                     self._open()
                 return operation(self._store)
@@ -130,7 +151,9 @@ class TextCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._opened = self._present()
         # diskcache would wait a minute for a lock that another process holds.
-        connect = sqlite3.connect(self.folder / _DATABASE, timeout=BUSY_S, isolation_level=None)
+        connect = sqlite3.connect(
+            self.folder / _DATABASE, timeout=BUSY_S, isolation_level=None
+        )
         with contextlib.closing(connect) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
@@ -145,8 +168,14 @@ class TextCache:
                 cull_limit=0,  # `put` evicts until the limit holds, not ten entries at a time
                 sqlite_mmap_size=0,  # a database cut short while it is mapped would kill the process
             )
-        except (KeyError, TypeError, ValueError) as error:  # settings in the database that are not diskcache's
-            raise sqlite3.DatabaseError(f"its settings are not those of a cache: {error}") from error
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:  # settings in the database that are not diskcache's
+            raise sqlite3.DatabaseError(
+                f"its settings are not those of a cache: {error}"
+            ) from error
 
     def _present(self) -> tuple[int, int] | None:
         try:
@@ -156,13 +185,23 @@ class TextCache:
         return found.st_dev, found.st_ino
 
     def _recover(self, error: Exception) -> str:
-        # An error without a code comes from above SQLite: a text that is none, in one entry or in what opening reads.
+        # An error without a code comes from above SQLite: a text that is none, in one
+        # entry or in what opening reads.
         code = getattr(error, "sqlite_errorcode", None)
-        if code is None and isinstance(error, sqlite3.Error) and self._store is not None:
+        if (
+            code is None
+            and isinstance(error, sqlite3.Error)
+            and self._store is not None
+        ):
             return ""
         self._store = None
-        if not isinstance(error, sqlite3.Error) or (code or 1) & 0xFF not in _DAMAGE_CODES:
-            return self._rest(str(error) or f"waited {BUSY_S:g} s for another process", REST_S)
+        if (
+            not isinstance(error, sqlite3.Error)
+            or (code or 1) & 0xFF not in _DAMAGE_CODES
+        ):
+            return self._rest(
+                str(error) or f"waited {BUSY_S:g} s for another process", REST_S
+            )
         try:
             return self._set_aside(error)
         except OSError as refusal:
@@ -173,7 +212,9 @@ class TextCache:
         return f"the generation cache in {self.folder} is not used for now: {reason}"
 
     def _set_aside(self, error: Exception) -> str:
-        """Start an empty database; the last damaged one is kept beside it, unless another process was faster."""
+        """Start an empty database; the last damaged one is kept beside it, unless
+        another process was faster.
+        """
         aside = self.folder.with_name(f"{self.folder.name}.damaged")
         if self._opened == self._present():
             shutil.rmtree(aside, ignore_errors=True)
@@ -187,10 +228,11 @@ class TextCache:
 
 
 def text_cache() -> TextCache:
-    """The cache that the environment asks for, one per folder and process, opened when it is first used.
+    """The cache that the environment asks for, one per folder and process, opened when
+    it is first used.
 
-    `THEMIS_CACHE=off` keeps nothing, `THEMIS_CACHE_SIZE_MB` is the limit in MiB (1,024 unless set). Raises
-    `ConfigError` for values that are neither.
+    `THEMIS_CACHE=off` keeps nothing, `THEMIS_CACHE_SIZE_MB` is the limit in MiB (1,024
+    unless set). Raises `ConfigError` for values that are neither.
     """
     chosen = (cache_folder() / "generations", _size_limit())
     with _LOCK:
@@ -209,12 +251,16 @@ def _size_limit() -> int:
     except ValueError:
         limit = math.nan
     if not 0 <= limit < math.inf:
-        raise ConfigError(f"THEMIS_CACHE_SIZE_MB={size!r}: set it to a number of MiB, 0 to keep nothing")
+        raise ConfigError(
+            f"THEMIS_CACHE_SIZE_MB={size!r}: set it to a number of MiB, 0 to keep nothing"
+        )
     return int(limit) if _SWITCH[switch] else 0
 
 
 def _encoded(key: str, entry: Mapping[str, Any]) -> bytes:
-    """Checksum, one byte for the form, and canonical JSON, compressed where that is shorter."""
+    """Checksum, one byte for the form, and canonical JSON, compressed where that is
+    shorter.
+    """
     text = json.dumps(dict(entry), sort_keys=True, separators=(",", ":")).encode()
     packed = zlib.compress(text)
     payload = b"z" + packed if len(packed) < len(text) else b"j" + text
@@ -226,7 +272,9 @@ def _decoded(key: str, data: bytes) -> dict[str, Any] | None:
     if checksum != _checksum(key, payload):
         return None
     try:
-        entry = json.loads(zlib.decompress(payload[1:]) if payload[:1] == b"z" else payload[1:])
+        entry = json.loads(
+            zlib.decompress(payload[1:]) if payload[:1] == b"z" else payload[1:]
+        )
     except (zlib.error, ValueError, RecursionError):
         return None
     return entry if isinstance(entry, dict) else None
@@ -239,7 +287,9 @@ def _checksum(key: str, payload: bytes) -> bytes:
 
 
 def _frecency() -> dict[str, str]:
-    """diskcache's description of the policy; `access_time` holds the time of the last use plus the credit then."""
+    """diskcache's description of the policy; `access_time` holds the time of the last
+    use plus the credit then.
+    """
     eighth = "access_time = (7 * MAX(access_time, {{now}}) + {{now}} + {credit}) / 8.0"
     return {
         "init": "CREATE INDEX IF NOT EXISTS Cache_access_time ON Cache (access_time)",
@@ -255,7 +305,9 @@ def _json_disk() -> type[Any]:
     from diskcache.core import MODE_BINARY, MODE_RAW
 
     class BytesDisk(diskcache.Disk):  # type: ignore[misc]
-        """Keys are text and values bytes; diskcache would pickle others, and unpickle what it finds."""
+        """Keys are text and values bytes; diskcache would pickle others, and unpickle
+        what it finds.
+        """
 
         def __init__(self, directory: str, min_file_size: int = 0, **_: object) -> None:
             super().__init__(directory, min_file_size=min_file_size)
@@ -271,7 +323,9 @@ def _json_disk() -> type[Any]:
         def store(self, value: bytes, read: bool, key: object = None) -> Any:
             return super().store(bytes(value), False, key=key)
 
-        def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> bytes | None:
+        def fetch(
+            self, mode: int, filename: str | None, value: object, read: bool
+        ) -> bytes | None:
             if mode == MODE_RAW:
                 return value if isinstance(value, bytes) else None
             if mode == MODE_BINARY and isinstance(filename, str):
@@ -290,7 +344,11 @@ def _disk_errors() -> tuple[type[Exception], ...]:
 @functools.cache
 def _watch_forks() -> None:
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_leave_parent)
+        os.register_at_fork(
+            before=_LOCK.acquire,
+            after_in_parent=_LOCK.release,
+            after_in_child=_leave_parent,
+        )
 
 
 def _leave_parent() -> None:

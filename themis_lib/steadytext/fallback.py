@@ -1,4 +1,6 @@
-"""Text for when no model can be loaded at all: no answer, but the same one for the same prompt and seed."""
+"""Text for when no model can be loaded at all: no answer, but the same one for the same
+prompt and seed.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,14 @@ _ENDINGS = (
 _LINKS = "Later,Meanwhile,In the end,At times,Even so,Now and then,Afterwards,In turn"
 
 
-def fallback_pieces(prompt: str, *, seed: int, max_new_tokens: int, choices: Sequence[str] | None = None) -> list[str]:
-    """The pieces of a text that depends on nothing but its arguments; joined, they are the text.
+def fallback_pieces(
+    prompt: str, *, seed: int, max_new_tokens: int, choices: Sequence[str] | None = None
+) -> list[str]:
+    """The pieces of a text that depends on nothing but its arguments; joined, they are
+    the text.
 
-    A piece is a word with the space before it; there are at most `max_new_tokens`, and fewer are a prefix of more.
-    With `choices`, the one piece is one of them.
+    A piece is a word with the space before it; there are at most `max_new_tokens`, and
+    fewer are a prefix of more. With `choices`, the one piece is one of them.
 
     >>> "".join(fallback_pieces("Hello", seed=42, max_new_tokens=6))
     'The river keeps the city below'
@@ -51,11 +56,16 @@ def fallback_pieces(prompt: str, *, seed: int, max_new_tokens: int, choices: Seq
     words: list[str] = []
     while len(words) < wanted:
         words += _sentence(draws, opening=not words).split(" ")
-    return [word if index == 0 else f" {word}" for index, word in enumerate(words[:max_new_tokens])]
+    return [
+        word if index == 0 else f" {word}"
+        for index, word in enumerate(words[:max_new_tokens])
+    ]
 
 
 def _sentence(draws: Iterator[int], *, opening: bool) -> str:
-    subject, verb, thing, ending = (_pick(draws, words) for words in (_SUBJECTS, _VERBS, _OBJECTS, _ENDINGS))
+    subject, verb, thing, ending = (
+        _pick(draws, words) for words in (_SUBJECTS, _VERBS, _OBJECTS, _ENDINGS)
+    )
     link = _pick(draws, _LINKS)
     body = f"{subject} {verb} {thing} {ending}."
     if opening or next(draws) % 3:
@@ -69,11 +79,18 @@ def _pick(draws: Iterator[int], phrases: str) -> str:
 
 
 def _draws(prompt: str, seed: int) -> Iterator[int]:
-    """64-bit numbers, each the BLAKE2b of its position under a key made of the prompt and the seed."""
+    """64-bit numbers, each the BLAKE2b of its position under a key made of the prompt
+    and the seed.
+    """
     content = f"themis/fallback/1\n{seed}\n{prompt}".encode("utf-8", "surrogatepass")
     key = hashlib.blake2b(content).digest()
     for position in itertools.count():
-        yield int.from_bytes(hashlib.blake2b(position.to_bytes(8, "little"), key=key, digest_size=8).digest(), "little")
+        yield int.from_bytes(
+            hashlib.blake2b(
+                position.to_bytes(8, "little"), key=key, digest_size=8
+            ).digest(),
+            "little",
+        )
 
 
 @functools.cache

@@ -1,6 +1,8 @@
-"""Texts of remote models (`openai:gpt-4o-mini`): asked for through the provider adapters, best effort.
+"""Texts of remote models (`openai:gpt-4o-mini`): asked for through the provider
+adapters, best effort.
 
-Nothing here can make a provider answer the same twice; a text it gave once is kept, and given again.
+Nothing here can make a provider answer the same twice; a text it gave once is kept, and
+given again.
 """
 
 from __future__ import annotations
@@ -15,10 +17,16 @@ from os import PathLike
 from typing import Any
 
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.identity import digest
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prompts import PromptSpec
-from themis_lib.errors import ComponentError, ConfigError, ModelError, ThemisError, nearest
+from themis_lib.errors import (
+    ComponentError,
+    ConfigError,
+    ModelError,
+    ThemisError,
+    nearest,
+)
+from themis_lib.identity.digests import digest
 from themis_lib.steadytext.cache import text_cache
 
 PROVIDERS = ("openai", "vllm")
@@ -46,19 +54,31 @@ class RemoteText:
 def remote_model(model: Any, *, unsafe_mode: bool) -> RemoteModel | None:
     """The remote model that `provider:name` means; null for a local one.
 
-    Raises `ConfigError` for what names no model, and for a remote one without `unsafe_mode`: its texts may change.
+    Raises `ConfigError` for what names no model, and for a remote one without
+    `unsafe_mode`: its texts may change.
     """
     if model is not None and not isinstance(model, (str, PathLike)):
-        raise ConfigError(f"model={model!r:.60} is a {type(model).__name__}; write a name or a path")
-    provider, colon, name = model.partition(":") if isinstance(model, str) else ("", "", "")
-    if not colon or not provider.isidentifier() or not name or name.startswith(("/", "\\")):
+        raise ConfigError(
+            f"model={model!r:.60} is a {type(model).__name__}; write a name or a path"
+        )
+    provider, colon, name = (
+        model.partition(":") if isinstance(model, str) else ("", "", "")
+    )
+    if (
+        not colon
+        or not provider.isidentifier()
+        or not name
+        or name.startswith(("/", "\\"))
+    ):
         return None
     if not unsafe_mode:
         raise ConfigError(
             f"model={model!r} is a remote model, whose texts may change; pass unsafe_mode=True to accept that"
         )
     if provider not in PROVIDERS:
-        raise ModelError(f"model={model!r}: there is no adapter for {provider!r}; {nearest(provider, PROVIDERS)}")
+        raise ModelError(
+            f"model={model!r}: there is no adapter for {provider!r}; {nearest(provider, PROVIDERS)}"
+        )
     return RemoteModel(provider, name)
 
 
@@ -73,8 +93,9 @@ def remote_texts(
 ) -> list[RemoteText]:
     """The text for each prompt and seed, asked for together.
 
-    `regex` and `choices` are asked for as the one field of a JSON object. Raises `ModelError` where a text does not
-    keep to them, and `ThemisError` where the provider fails.
+    `regex` and `choices` are asked for as the one field of a JSON object. Raises
+    `ModelError` where a text does not keep to them, and `ThemisError` where the
+    provider fails.
     """
     from themis_lib import adapters
 
@@ -82,16 +103,23 @@ def remote_texts(
         settings["schema"] = _one_field(regex, choices)
     given = {name: value for name, value in settings.items() if value is not None}
     try:
-        generator = getattr(adapters, remote.provider)(remote.name, api_mode="chat_completions", **given)
+        generator = getattr(adapters, remote.provider)(
+            remote.name, api_mode="chat_completions", **given
+        )
         generator.check()
     except ComponentError as error:
         raise ModelError(f"model='{remote.provider}:{remote.name}': {error}") from None
     identity = {"provider": remote.provider, **generator.settings()}
-    keys = [digest("remote text", [identity, prompt, seed]) for prompt, seed in zip(prompts, seeds, strict=True)]
+    keys = [
+        digest("remote text", [identity, prompt, seed])
+        for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
     found = {key: _from_entry(text_cache().get(key)) for key in keys}
     asked = dict(zip(keys, zip(prompts, seeds, strict=True), strict=True))
     missing = [key for key in asked if found[key] is None]
-    results = _run(_generated(generator, [asked[key] for key in missing])) if missing else []
+    results = (
+        _run(_generated(generator, [asked[key] for key in missing])) if missing else []
+    )
     failures: list[BaseException] = []
     for key, result in zip(missing, results, strict=True):
         try:
@@ -100,38 +128,64 @@ def remote_texts(
             failures.append(error)
             continue
         found[key] = written
-        text_cache().put(key, _entry(written))  # also beside one that failed: it is paid for
+        text_cache().put(
+            key, _entry(written)
+        )  # also beside one that failed: it is paid for
     if failures:
         raise failures[0]
     return [text for key in keys if (text := found[key])]
 
 
 def _one_field(regex: str | None, choices: Sequence[str] | None) -> dict[str, Any]:
-    held = {"enum": list(choices)} if choices is not None else {"pattern": f"^(?:{regex})$"}
+    held = (
+        {"enum": list(choices)}
+        if choices is not None
+        else {"pattern": f"^(?:{regex})$"}
+    )
     text = {"type": "string", **held}
-    return {"type": "object", "properties": {"text": text}, "required": ["text"], "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {"text": text},
+        "required": ["text"],
+        "additionalProperties": False,
+    }
 
 
-def _kept_to(text: RemoteText, regex: str | None, choices: Sequence[str] | None) -> RemoteText:
-    """The text without the object around it. Raises `ModelError` where it is not what was asked for."""
+def _kept_to(
+    text: RemoteText, regex: str | None, choices: Sequence[str] | None
+) -> RemoteText:
+    """The text without the object around it. Raises `ModelError` where it is not what
+    was asked for.
+    """
     if regex is None and choices is None:
         return text
     inner = json.loads(text.text)["text"]
-    if (choices is not None and inner not in choices) or (regex is not None and not re.fullmatch(regex, inner)):
-        raise ModelError(f"the remote model wrote {inner!r:.80}, which is not what was asked for; try again")
+    if (choices is not None and inner not in choices) or (
+        regex is not None and not re.fullmatch(regex, inner)
+    ):
+        raise ModelError(
+            f"the remote model wrote {inner!r:.80}, which is not what was asked for; try again"
+        )
     return replace(text, text=inner)
 
 
-async def _generated(generator: Any, asked: Sequence[tuple[str, int]]) -> list[GenerationResult | BaseException]:
+async def _generated(
+    generator: Any, asked: Sequence[tuple[str, int]]
+) -> list[GenerationResult | BaseException]:
     calls = [
-        generator.generate(Case(case_id="", input=prompt), GenerateContext("", "", "", seed, None, PromptSpec()))
+        generator.generate(
+            Case(case_id="", input=prompt),
+            GenerateContext("", "", "", seed, None, PromptSpec()),
+        )
         for prompt, seed in asked
     ]
     return list(await asyncio.gather(*calls, return_exceptions=True))
 
 
 def _run(coroutine: Any) -> Any:
-    """What a coroutine returns, run on a loop of its own: the caller may have one running."""
+    """What a coroutine returns, run on a loop of its own: the caller may have one
+    running.
+    """
     outcome: list[Any] = []
 
     def run() -> None:
@@ -149,7 +203,9 @@ def _run(coroutine: Any) -> Any:
     return value
 
 
-def _as_text(remote: RemoteModel, result: GenerationResult | BaseException) -> RemoteText:
+def _as_text(
+    remote: RemoteModel, result: GenerationResult | BaseException
+) -> RemoteText:
     if isinstance(result, BaseException):
         raise result
     if result.error is not None:
@@ -157,7 +213,9 @@ def _as_text(remote: RemoteModel, result: GenerationResult | BaseException) -> R
     usage = result.usage
     output = result.final_output
     return RemoteText(
-        text=output if isinstance(output, str) else json.dumps(output, ensure_ascii=False),
+        text=output
+        if isinstance(output, str)
+        else json.dumps(output, ensure_ascii=False),
         finish_reason=result.finish_reason,
         prompt_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,

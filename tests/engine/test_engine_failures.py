@@ -1,0 +1,512 @@
+"""Whatever goes wrong is a clear error or a clean stop, and the engine still serves the
+next call with equal bits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+from tests.support.engine_subprocess import (
+    ROOT,
+    answer_of,
+    claiming,
+    command,
+    engine_of,
+    exact,
+    in_fresh_process,
+    long_request,
+    short_request,
+)
+from tests.support.generated import write_model
+from themis_lib import steadytext
+from themis_lib.engine.constraints.constraint import constraint
+from themis_lib.engine.engine import Engine
+from themis_lib.engine.engines import close_engines
+from themis_lib.engine.generation import Request, Token
+from themis_lib.engine.models import find_model
+from themis_lib.errors import ConfigError, ModelError
+
+WAIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights, decoded eight at a time, idle slots too: what is left in a slot
+    matters most there.
+    """
+    return write_model(tmp_path_factory.mktemp("model") / "F16.gguf", extra_tokens=2000)
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small enough to write a hundred damaged copies of it."""
+    return write_model(
+        tmp_path_factory.mktemp("small") / "small.gguf", layers=1, width=64, heads=2
+    )
+
+
+@pytest.fixture
+def engine(model: Path) -> Engine:
+    return engine_of(model)
+
+
+@pytest.fixture
+def own_engine(engine: Engine, model: Path):
+    """An engine that no other test depends on."""
+    own = claiming(model, asdict(engine.invariance))
+    yield own
+    own.close()
+
+
+def answered(engine: Engine) -> Any:
+    return exact(engine.submit(short_request()).result(timeout=WAIT_S))
+
+
+def test_an_abandoned_text_frees_its_slot(engine) -> None:
+    """More texts are given up than there are slots; they get no token any more, and the
+    next is served at once.
+    """
+    expected = answered(engine)
+    told = [0] * 40
+    begun = threading.Barrier(2, timeout=WAIT_S)
+
+    def count(place: int) -> Callable[[Token], None]:
+        def told_of(_: Token) -> None:
+            told[place] += 1
+            if place == 0 and told[0] == 3:
+                begun.wait()
+
+        return told_of
+
+    futures = [
+        engine.submit(long_request(), count(place)) for place in range(len(told))
+    ]
+    begun.wait()
+    assert all(future.cancel() for future in futures)
+    assert expected == answered(engine)
+    assert expected == answered(
+        engine
+    )  # two threads may share the work: both have seen it by now
+    given = sum(told)
+    assert expected == answered(engine)
+    assert given == sum(told) < 900
+    assert 0 == told[-1]
+
+
+def test_an_abandoned_stream_leaves_the_next_text_as_it_was(model, monkeypatch) -> None:
+    """Left after its first pieces, and by a loop that ended early."""
+    monkeypatch.setenv("THEMIS_CACHE", "off")
+    expected = steadytext.generate("What?", 30, model=str(model))
+    for number in range(12):
+        stream = steadytext.generate_iter(f"prompt {number}", 500, model=str(model))
+        assert next(stream)
+        stream.close()
+    del stream, number
+    for _ in steadytext.generate_iter("prompt", 500, model=str(model)):
+        break
+    assert expected == steadytext.generate("What?", 30, model=str(model))
+
+
+@pytest.mark.parametrize("future_of", ["waiting", "decoded", "rated"])
+def test_a_cancelled_future_disturbs_nobody(engine, future_of) -> None:
+    """Whether its work had begun or not."""
+    expected = answered(engine)
+    running = [engine.submit(long_request(length=60)) for _ in range(30)]
+    beside = engine.submit(short_request())
+    if future_of == "rated":
+        engine.rate([5, 6, 7], [[8] * 40]).cancel()
+    elif future_of == "waiting":
+        running[-1].cancel()
+    else:
+        running[0].cancel()
+    assert expected == exact(beside.result(timeout=WAIT_S))
+    assert expected == answered(engine)
+    finished = [
+        exact(future.result(timeout=WAIT_S))
+        for future in running
+        if not future.cancelled()
+    ]
+    assert 1 == len({str(one) for one in finished})
+
+
+def test_a_rating_that_is_given_up_frees_its_slots(own_engine) -> None:
+    """Long before its continuations are decoded; until then nothing else begins."""
+    expected = answered(own_engine)
+    rating = own_engine.rate([5, 6, 7], [[8] * 900] * 1000)
+    beside = own_engine.submit(short_request())
+    with pytest.raises(TimeoutError):
+        beside.result(timeout=0.3)
+    assert rating.cancel()
+    assert expected == exact(beside.result(timeout=WAIT_S))
+    assert expected == answered(own_engine)
+
+
+def test_a_rating_ends_with_its_engine(own_engine) -> None:
+    """In the middle of its continuations, with an error."""
+    rating = own_engine.rate([5, 6, 7], [[8] * 900] * 1000)
+    with pytest.raises(TimeoutError):
+        rating.result(timeout=0.3)
+    own_engine.close()
+    with pytest.raises(ModelError, match="the engine was closed"):
+        rating.result(timeout=1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("mine"),
+        KeyboardInterrupt("mine"),
+        SystemExit("mine"),
+        asyncio.CancelledError("mine"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("place", [0, 5])
+def test_an_exception_in_a_callback_fails_that_text_alone(
+    own_engine, error, place
+) -> None:
+    """Whoever asked for it gets it, at the first token or later; the others, and the
+    next, are as ever.
+    """
+    expected = answered(own_engine)
+    seen: list[Token] = []
+
+    def fail(token: Token) -> None:
+        seen.append(token)
+        if len(seen) > place:
+            raise error
+
+    beside = own_engine.submit(short_request())
+    failing = own_engine.submit(long_request(), fail)
+    with pytest.raises(type(error), match="mine"):
+        failing.result(timeout=10)
+    assert place + 1 == len(seen)
+    assert expected == exact(beside.result(timeout=10))
+    assert expected == exact(own_engine.submit(short_request()).result(timeout=10))
+
+
+def test_a_request_that_cannot_be_computed_fails_alone(own_engine) -> None:
+    """A token that the vocabulary does not have is the fault of whoever wrote it."""
+    expected = answered(own_engine)
+    for bad in ((5, 6, 10**6), (5, -1, 6)):
+        beside = own_engine.submit(long_request(length=40))
+        with pytest.raises(ModelError):
+            own_engine.submit(Request(bad, 5)).result(timeout=10)
+        assert 40 == len(beside.result(timeout=10).tokens)
+        assert expected == answered(own_engine)
+
+
+@pytest.mark.parametrize(
+    "continuation", [[10**6], [-1], [5, 10**6], [5, -1], [5, 6, 10**6, 7]], ids=str
+)
+def test_a_rating_that_cannot_be_computed_fails_alone(own_engine, continuation) -> None:
+    """An error, not a number, and none for the texts beside it."""
+    expected = answered(own_engine)
+    beside = own_engine.submit(long_request(length=40))
+    with pytest.raises((ModelError, IndexError)):
+        own_engine.rate([5, 6, 7], [continuation]).result(timeout=10)
+    assert 40 == len(beside.result(timeout=10).tokens)
+    assert expected == answered(own_engine)
+
+
+def test_an_error_says_what_went_wrong_now(tmp_path) -> None:
+    """Not what llama.cpp reported of another file before."""
+    for name in ("first", "second"):
+        writer = gguf.GGUFWriter(tmp_path / f"{name}.gguf", f"{name}arch")
+        writer.add_tensor("token_embd.weight", np.zeros((4, 4), dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    with pytest.raises(ModelError, match="firstarch"):
+        engine_of(tmp_path / "first.gguf")
+    with pytest.raises(ModelError, match="secondarch") as caught:
+        engine_of(tmp_path / "second.gguf")
+    assert "firstarch" not in str(caught.value)
+
+
+def test_a_constraint_that_cannot_be_met_is_an_error_before_anything_is_decoded(
+    engine,
+) -> None:
+    """At the call, with the length that it takes."""
+    asked = Request((5, 6, 7), 10, constraint=constraint(regex="[a-c]{50}"))
+    told: list[Token] = []
+    with pytest.raises(ConfigError, match="takes 50 tokens"):
+        engine.submit(asked, told.append)
+    assert [] == told
+
+
+def test_engines_can_be_closed_while_others_wait(model) -> None:
+    """Who waits gets an error; who comes later gets a new engine, and the same bits."""
+    expected = answered(engine_of(model))
+    for _ in range(5):
+        engine = engine_of(model)
+        running = [engine.submit(long_request()) for _ in range(20)]
+        rating = engine.rate([5, 6, 7], [[8] * 40] * 200)
+        closing = threading.Thread(target=close_engines, daemon=True)
+        closing.start()
+        closing.join(WAIT_S)
+        assert not closing.is_alive(), "close_engines does not return"
+        for future in running:
+            with pytest.raises(ModelError, match="the engine was closed"):
+                future.result(timeout=1)
+        assert rating.done()
+        with pytest.raises(ModelError, match="the engine was closed"):
+            engine.submit(short_request())
+        assert expected == answered(engine_of(model))
+
+
+def test_idle_engines_can_be_closed(model) -> None:
+    """Many times, at once, before and after their first text."""
+    for number in range(20):
+        engine = engine_of(model)
+        if number % 2:
+            answered(engine)
+        closing = threading.Thread(target=close_engines, daemon=True)
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive(), "close_engines does not return"
+
+
+def test_an_engine_can_be_closed_twice(model, engine) -> None:
+    """By several threads too."""
+    own = claiming(model, asdict(engine.invariance))
+    threads = [threading.Thread(target=own.close, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    own.close()
+
+
+def test_threads_that_ask_while_engines_are_closed_get_a_text_or_an_error(
+    model,
+) -> None:
+    """Never another text, and never nothing."""
+    expected = answered(engine_of(model))
+    outcomes: list[Any] = []
+
+    def ask() -> None:
+        for _ in range(12):
+            try:
+                outcomes.append(answered(engine_of(model)))
+            except ModelError as error:
+                outcomes.append(str(error))
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        close_engines()
+        threads[0].join(0.1)
+    assert 48 == len(outcomes)
+    assert all(one == expected or "the engine was closed" in one for one in outcomes)
+
+
+def _interrupt(program: str, **arguments: Any) -> tuple[int, str, str]:
+    """Start a program, send it Ctrl-C once it says that it decodes, and see how it
+    ends.
+    """
+    with subprocess.Popen(
+        command(program, **arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        try:
+            line = process.stderr.readline()
+            assert "decoding" in line, line + process.stderr.read()
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail(f"{program} does not end: {process.communicate()[1][-2000:]}")
+        return process.returncode, output, errors
+
+
+def test_after_an_interrupt_that_is_caught_the_next_text_is_as_ever(
+    model, engine
+) -> None:
+    """Ctrl-C while a long text is waited for."""
+    status, output, errors = _interrupt("interrupted", model=str(model))
+    assert 0 == status, errors
+    assert str(answered(engine)) == str(json.loads(output))
+
+
+@pytest.mark.parametrize("program", ["generate", "iterate"])
+def test_an_interrupt_ends_a_program_cleanly(model, program) -> None:
+    """With KeyboardInterrupt as its last word, no dump, and as one that SIGINT ended."""
+    status, output, errors = _interrupt(program, model=str(model))
+    assert -signal.SIGINT == status, errors
+    assert "KeyboardInterrupt" == errors.strip().splitlines()[-1]
+    assert 1 == errors.count("Traceback (most recent call last)")
+    assert "Fatal" not in errors
+    assert "" == output
+
+
+@pytest.mark.parametrize("program", ["leave", "leave_unknown"])
+def test_the_interpreter_may_end_while_texts_are_decoded(model, program) -> None:
+    """Exit code 0, and not a word."""
+    done = in_fresh_process(program, model=str(model))
+    assert (0, "null\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_generates_the_same_text(model) -> None:
+    """From an engine of its own, whether the parent was idle or decoding; the parent
+    goes on.
+    """
+    found = answer_of("forks", timeout_s=60, model=str(model))
+    assert [found[0]] * 4 == found
+
+
+def test_a_missing_file_is_named(tmp_path) -> None:
+    """Before anything is loaded."""
+    with pytest.raises(ModelError, match=r"nowhere\.gguf' does not exist"):
+        engine_of(tmp_path / "nowhere.gguf")
+    with pytest.raises(ModelError, match=r"nowhere\.gguf' does not exist"):
+        steadytext.generate("What?", model=str(tmp_path / "nowhere.gguf"))
+
+
+@pytest.mark.parametrize(
+    "where",
+    [0, 3, 4, 12, 24, 100, "header - 1", "header", "header + 100", "half", "end - 1"],
+    ids=str,
+)
+def test_a_truncated_model_is_refused(small_model, tmp_path, where) -> None:
+    """Wherever it was cut, before llama.cpp sees it."""
+    data = small_model.read_bytes()
+    header = int(gguf.GGUFReader(small_model).data_offset)
+    places = {
+        "header - 1": header - 1,
+        "header": header,
+        "header + 100": header + 100,
+        "half": len(data) // 2,
+        "end - 1": len(data) - 1,
+    }
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(data[: places.get(where, where)])
+    with pytest.raises(ModelError, match=r"cut\.gguf' is (cut short|empty|no GGUF)"):
+        find_model(model=path)
+
+
+def _damaged(
+    path: Path, folder: Path, *, count: int, seed: int, flips: int
+) -> list[str]:
+    """Copies of a model with bytes of the header changed."""
+    data, random = path.read_bytes(), np.random.default_rng(seed)
+    header = int(gguf.GGUFReader(path).data_offset)
+    copies = []
+    for number in range(count):
+        changed = bytearray(data)
+        # The vocabulary is most of a header: look at what is around it as often.
+        limit = (700, header)[number % 2]
+        for place in random.integers(0, limit, flips).tolist():
+            changed[place] ^= int(random.integers(1, 256))
+        copies.append(folder / f"{number}.gguf")
+        copies[-1].write_bytes(changed)
+    return [str(copy) for copy in copies]
+
+
+@pytest.mark.parametrize(
+    ("count", "flips"),
+    [
+        (8, 1),
+        pytest.param(24, 1, marks=pytest.mark.slow),
+        pytest.param(300, 2, marks=pytest.mark.slow),
+        pytest.param(150, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_a_damaged_header_is_an_error_or_a_model(
+    small_model, tmp_path, count, flips
+) -> None:
+    """Never a crash or a hang: what cannot be known to be damaged may be another model."""
+    copies = _damaged(small_model, tmp_path, count=count, seed=flips, flips=flips)
+    outcomes = dict(zip(copies, answer_of("loads", models=copies), strict=True))
+    assert {} == {
+        Path(copy).name: outcome
+        for copy, outcome in outcomes.items()
+        if isinstance(outcome, int)
+    }
+    refused = [outcome for outcome in outcomes.values() if isinstance(outcome, dict)]
+    assert count // 4 < len(refused)
+
+
+def test_a_sound_model_is_no_damaged_one(small_model) -> None:
+    """What the test above would call a model is one."""
+    (outcome,) = answer_of("loads", models=[str(small_model)])
+    assert exact(engine_of(small_model).submit(short_request()).result()) == outcome
+
+
+def test_random_weights_are_no_error(small_model, tmp_path) -> None:
+    """Weights that are not numbers give a text or an error, and the process goes on."""
+    data = bytearray(small_model.read_bytes())
+    header = int(gguf.GGUFReader(small_model).data_offset)
+    data[header:] = b"\xff" * (len(data) - header)
+    (tmp_path / "nan.gguf").write_bytes(data)
+    data[header:] = np.random.default_rng(0).bytes(len(data) - header)
+    (tmp_path / "noise.gguf").write_bytes(data)
+    outcomes = answer_of(
+        "loads", models=[str(tmp_path / "nan.gguf"), str(tmp_path / "noise.gguf")]
+    )
+    assert not [outcome for outcome in outcomes if isinstance(outcome, int)]
+
+
+def test_a_model_larger_than_memory_is_refused_before_it_is_loaded(tmp_path) -> None:
+    """By its size, without reading it."""
+    path = tmp_path / "huge.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_tensor_info(
+        "token_embd.weight", (1 << 20, 1 << 17), np.dtype(np.float16), 2 << 37
+    )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with pytest.raises(ModelError, match="is cut short"):
+        engine_of(path)
+    os.truncate(path, (2 << 37) + (1 << 20))
+    with pytest.raises(ModelError, match="bytes of memory"):
+        engine_of(path)
+
+
+def test_a_context_larger_than_memory_is_refused(model) -> None:
+    """With the way to ask for less; who comes next is served."""
+    with pytest.raises(ConfigError, match="takes 16 to 1024"):
+        engine_of(model, window=10**9)
+    assert answered(engine_of(model)) == answered(engine_of(model, window=128))
+
+
+def test_a_damaged_download_leaves_the_engine_of_another_model_alone(
+    small_model, engine, tmp_path
+) -> None:
+    """The process that saw it refused goes on."""
+    expected = answered(engine)
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(small_model.read_bytes()[:-1])
+    with pytest.raises(ModelError):
+        engine_of(path)
+    assert expected == answered(engine)
+
+
+def test_python_itself_runs_the_programs() -> None:
+    """The interpreter of the tests, so that what they load is what is tested."""
+    assert sys.executable == command("measured")[0]

@@ -1,0 +1,1 @@
+"""What several tests share: components, servers, graphs, and ways to look at what a run left."""

@@ -1,0 +1,73 @@
+"""Compaction makes fewer files of the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.store import app
+from tests.support.counting import CALLS
+from tests.support.drivers import run_in_process
+from tests.support.tables import tables_of
+from tests.test_edit_costs import base, case
+from themis_lib import RunStore
+from themis_lib.upkeep.compact import compact
+
+
+def grow_one_by_one(folder: Path) -> dict[str, object]:
+    spec = base(folder / "store")
+    spec["runtime"]["shard_size"] = 4
+    for number in range(10, 16):
+        spec["datasets"][0]["cases"].append(case(number))
+        run_in_process(spec, folder, "")
+    return spec
+
+
+def test_compaction_keeps_every_row(tmp_path: Path) -> None:
+    """After compaction there are fewer files, a run computes nothing, and its tables
+    are the same.
+    """
+    spec = grow_one_by_one(tmp_path)
+    expected = tables_of(run_in_process(spec, tmp_path, ""))
+    store = RunStore(str(tmp_path / "store"))
+
+    done = list(compact(store))
+    CALLS.clear()
+    after = run_in_process(spec, tmp_path, "")
+
+    assert sum(item.files_after for item in done) < sum(
+        item.files_before for item in done
+    )
+    assert {} == CALLS
+    assert expected == tables_of(after)
+
+
+def test_compaction_twice_changes_nothing(tmp_path: Path) -> None:
+    """A store that was compacted stays as it is when it is compacted again."""
+    grow_one_by_one(tmp_path)
+    store = RunStore(str(tmp_path / "store"))
+    list(compact(store))
+    before = {
+        path: path.read_bytes() for path in (tmp_path / "store/rows").rglob("*.parquet")
+    }
+
+    list(compact(RunStore(str(tmp_path / "store"))))
+
+    assert before == {
+        path: path.read_bytes() for path in (tmp_path / "store/rows").rglob("*.parquet")
+    }
+
+
+@pytest.mark.parametrize(("name", "code"), [("store", 0), ("nowhere", 2)])
+def test_command(name: str, code: int, tmp_path: Path) -> None:
+    """`python -m flows.store compact` says how many files there were and are; a folder
+    without rows is bad input.
+    """
+    grow_one_by_one(tmp_path)
+
+    result = CliRunner().invoke(app, ["compact", str(tmp_path / name)])
+
+    assert code == result.exit_code, result.output
+    assert ("files before" in result.stdout) is (code == 0)

@@ -1,0 +1,1 @@
+"""Names in an experiment become objects that keep a protocol."""

@@ -1,0 +1,1 @@
+"""Files and hub datasets become shards of cases."""

@@ -1,0 +1,145 @@
+"""The words that the corpus is made of."""
+
+from __future__ import annotations
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+NAMES = _split(
+    "Anna Ben Clara David Ella Finn Grace Hugo Iris Jack Kate Leo Maya Noah Olga Paul Rosa Sam Tara Victor Wendy Zoe "
+    "Adam Bella Carl Dora Emil Fiona George Hana"
+)
+ANIMALS = _split(
+    "cat dog horse rabbit owl fox bear duck goat mouse sheep frog lion tiger whale eagle crow turtle wolf pony"
+)
+FOODS = _split(
+    "bread soup apple cheese honey rice cake plum onion carrot butter lemon pear salad noodle cookie"
+)
+THINGS = _split(
+    "book lamp boat chair clock coat drum flute kite ladder letter map mirror needle pencil piano basket blanket "
+    "bottle bridge brush bucket button candle cart coin door feather fence garden hammer hat jar key kettle machine "
+    "ring rope shoe spoon stone table tent ticket tower train umbrella wagon wheel window"
+)
+NOUNS = ANIMALS + FOODS + THINGS
+ADJECTIVES = _split(
+    "small large old new red blue green yellow white black quiet loud bright dark warm cold soft heavy light clever "
+    "gentle brave happy sad curious funny strange simple pretty round broken clean dusty famous friendly golden hidden "
+    "lucky patient perfect plain proud quick slow sleepy sweet tall tiny wild wise wooden"
+)
+PLACES = (
+    "in the garden",
+    "by the river",
+    "near the school",
+    "at the market",
+    "in the kitchen",
+    "on the hill",
+    "behind the house",
+    "under the bridge",
+    "in the forest",
+    "at the station",
+    "on the roof",
+    "by the sea",
+    "in the village",
+    "across the field",
+    "at the library",
+    "in the tower",
+    "near the old mill",
+    "on the island",
+    "beside the road",
+    "in the city",
+    "at the farm",
+    "by the lake",
+    "in the museum",
+    "on the beach",
+)
+TIMES = (
+    "One morning",
+    "Last summer",
+    "Every evening",
+    "Yesterday",
+    "After lunch",
+    "Before sunrise",
+    "On Monday",
+    "In winter",
+    "That night",
+    "Long ago",
+    "On a rainy day",
+    "Later",
+    "At noon",
+    "In spring",
+    "At last",
+    "Soon after",
+)
+CARRIED = _split(
+    "found carried painted opened washed moved lifted mended sold bought lost borrowed kept drew saw followed wanted "
+    "needed liked noticed remembered touched dropped hid shared built cleaned made praised watched"
+)
+WENT = _split(
+    "walked slept waited danced sang smiled rested played worked stood sat laughed arrived listened ran grew"
+)
+FEELINGS = _split(
+    "calm glad tired proud happy surprised hungry ready certain thankful lonely excited"
+)
+HOW = _split(
+    "slowly quickly quietly carefully softly happily again together alone early often suddenly"
+)
+WEATHER = _split("wind rain snow sun moon sky fog storm river sea")
+JOBS = _split(
+    "baker farmer teacher sailor doctor painter singer driver gardener writer miller clerk pilot tailor"
+)
+TOPICS = (
+    "machine learning",
+    "the ocean",
+    "music",
+    "space travel",
+    "programming",
+    "cooking",
+    "gravity",
+    "computers",
+    "the weather",
+    "history",
+    "friendship",
+    "chess",
+    "mountains",
+    "electricity",
+    "gardens",
+    "language",
+    "robots",
+    "photosynthesis",
+    "mathematics",
+    "art",
+    "the moon",
+    "trains",
+    "neural networks",
+    "Python",
+    "databases",
+    "birds",
+    "climate change",
+    "love",
+    "dinosaurs",
+    "coffee",
+    "football",
+    "books",
+    "the internet",
+    "dreams",
+    "time",
+    "volcanoes",
+    "quantum physics",
+    "evolution",
+    "democracy",
+    "the brain",
+    "testing",
+    "software",
+    "data",
+    "cats",
+    "bees",
+    "autumn",
+)
+SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in "aeiou")
+UNITS = _split(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+TENS = _split("zero ten twenty thirty forty fifty sixty seventy eighty ninety")

@@ -1,0 +1,1 @@
+"""The experiment as users write it."""

@@ -1,0 +1,167 @@
+"""An experiment: what to generate, how to judge it, on which data, and where to keep it
+all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import PrivateAttr
+from pydantic_core import PydanticSerializationError
+
+from themis_lib.core.experiment_spec import AnyDataset, ExperimentSpec
+from themis_lib.core.models import Dataset
+from themis_lib.errors import ComponentError, ConfigError, ShardError, ThemisError
+from themis_lib.experiment.spec import experiment_from_spec, load_spec
+from themis_lib.identity.part import Part
+from themis_lib.runs.drive import run_shards
+from themis_lib.runs.pipeline import Pipeline, compile_experiment
+from themis_lib.runs.results import RunResult
+from themis_lib.runs.run import Run
+from themis_lib.stages.run_stage import run_stage
+from themis_lib.stages.stage import Stage
+from themis_lib.storage.shard import Shard
+from themis_lib.storage.store import RunStore, open_store
+
+
+class Experiment(ExperimentSpec):
+    """One experiment. Equal experiments on equal data have equal rows, whoever runs
+    them and wherever.
+    """
+
+    _store: RunStore | None = PrivateAttr(default=None)
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path,
+        *,
+        overrides: Iterable[str] = (),
+        limit: int | None = None,
+    ) -> Experiment:
+        """The experiment in a YAML file, with settings replaced by `key.path=value`.
+
+        `limit` keeps the first cases of each dataset. Raises `ConfigError` that names
+        the file, the setting and the nearest valid choice.
+        """
+        spec = {"name": Path(path).stem, **load_spec(path, overrides=overrides)}
+        experiment = experiment_from_spec(cls, spec, where=str(path))
+        return experiment if limit is None else experiment.limited(limit)
+
+    def limited(self, limit: int) -> Experiment:
+        """The same experiment on the first `limit` cases of each dataset."""
+        if limit < 1:
+            raise ConfigError(f"limit {limit}: give at least one case")
+        return self.model_copy(
+            update={"datasets": [_limited(dataset, limit) for dataset in self.datasets]}
+        )
+
+    def compile(self, *, until_stage: str = "reduce") -> Pipeline:
+        """The stages of this experiment, every component built and checked. Raises
+        `InputError`.
+        """
+        return compile_experiment(self, until_stage=until_stage)
+
+    def open_store(self) -> RunStore:
+        """The store of this experiment; the store `memory` lives as long as the
+        experiment.
+        """
+        if self._store is None:
+            self._store = open_store(*self.storage.resolved())
+        return self._store
+
+    def portable_json(self) -> str:
+        """Everything but the data as JSON, from which a worker elsewhere builds the
+        same stages.
+
+        Raises `ComponentError` when a component is a live object, which has no name to
+        travel by.
+        """
+        for where, component in self._components():
+            if not isinstance(
+                component, (str, Mapping)
+            ):  # pydantic would write the fields of a dataclass
+                raise ComponentError(
+                    f"{where}: {type(component).__name__} is a live object, which other processes cannot build; name "
+                    "it as `module:attribute`, or with parameters as {use: module:attribute, …}"
+                )
+        try:
+            return self.model_dump_json(exclude={"datasets"}, exclude_unset=True)
+        except PydanticSerializationError as error:
+            raise ComponentError(
+                f"name components as `module:attribute` to run them elsewhere: {error}"
+            ) from None
+
+    def _components(self) -> Iterator[tuple[str, Any]]:
+        yield "generation.generator", self.generation.generator
+        yield "generation.reducer", self.generation.reducer
+        for name in ("parsers", "metrics", "judge_models"):
+            for index, component in enumerate(getattr(self.evaluation, name)):
+                yield f"evaluation.{name}[{index}]", component
+
+    def check_portable(self) -> None:
+        """Whether processes of their own could compute its shards. Raises `InputError`,
+        naming what stays here.
+        """
+        self.portable_json()
+        if self.open_store().in_memory:
+            raise ConfigError(
+                f"storage.store={self.storage.store!r} is the memory of one process; give a folder or a URL that every "
+                "worker can reach"
+            )
+        if self.cost.max_cost is not None:
+            raise ConfigError(
+                "cost.max_cost is kept within one process; use the runner `threads`, or leave it out"
+            )
+
+    def run(
+        self, store: RunStore | None = None, *, until_stage: str = "reduce"
+    ) -> RunResult:
+        """Run in this process: compute what the store lacks, and return the result.
+
+        Nothing is retried here (Prefect does that); a row that failed for now is tried
+        again by the next run. Raises `InputError` before anything is generated,
+        `FatalError` when no row could succeed.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.run_async(store, until_stage=until_stage))
+        raise ThemisError(
+            "run() was called inside a running event loop; use `await experiment.run_async()`"
+        )
+
+    async def run_async(
+        self, store: RunStore | None = None, *, until_stage: str = "reduce"
+    ) -> RunResult:
+        """`run` for callers that have an event loop."""
+        pipeline = self.compile(until_stage=until_stage)
+        store = store or self.open_store()
+        with Run(pipeline, store) as run:
+            await _run_stages(run)
+            return run.finish()
+
+
+def _limited(dataset: AnyDataset, limit: int) -> AnyDataset:
+    if isinstance(dataset, Dataset):
+        return dataset.model_copy(update={"cases": dataset.cases[:limit]})
+    return dataset.model_copy(update={"limit": min(limit, dataset.limit or limit)})
+
+
+async def _run_stages(run: Run) -> None:
+    async def run_here(stage: Stage, shard: Shard) -> Part:
+        try:
+            part = await run_stage(
+                stage, shard, run.store, run_id=run.run_id, progress=run.progress
+            )
+        except ShardError as error:
+            part = error.part
+        run.progress.finish(stage.label, part)
+        return part
+
+    await run_shards(
+        run, run_here, window=1 if run.pipeline.generate.deterministic else 2
+    )

@@ -1,0 +1,1 @@
+"""What would be computed, and why a row is what it is."""

@@ -1,0 +1,1 @@
+"""Digests, fingerprints and keys; code as identity."""

@@ -1,0 +1,33 @@
+"""A reference to one immutable table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """A reference to one immutable table: where it is, how many rows, and what its
+    columns contain.
+
+    `columns` maps each column to the digest of its content, so that the next stage can
+    be named without reading the data. `skipped` counts the rows without a key, which an
+    earlier stage left without anything to read; `computed`, `cached` and `failed` count
+    the rows of the call that returned this reference, and `usage` the tokens that the
+    computed ones took.
+    """
+
+    path: str
+    rows: int
+    columns: Mapping[str, str] = field(default_factory=dict)
+    skipped: int = 0
+    computed: int = 0
+    cached: int = 0
+    failed: int = 0
+    usage: Mapping[str, int | None] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The reference as JSON, as it passes between tasks."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Experiments compiled, driven and recorded."""

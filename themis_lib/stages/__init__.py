@@ -1,0 +1,1 @@
+"""A stage maps rows to rows."""
