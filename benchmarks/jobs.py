@@ -71,10 +71,10 @@ def busy_metric(
     runner of the flow.
     """
     from flows.local import run_to_end
-    from themis_lib.cpus import cores
+    from themis_lib.cpus import available_cpus
 
     metric = f"evaluation.metrics=[{{use: 'benchmarks.metrics:Busy', id: busy, work_ms: {work_ms}}}]"
-    spread = ["runtime.shard_size=50", f"runtime.workers={cores()}"]
+    spread = ["runtime.shard_size=50", f"runtime.workers={available_cpus()}"]
     parameters = {
         "experiment": EXPERIMENT,
         "overrides": [*_settings(data, store), metric, *spread],

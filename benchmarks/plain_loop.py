@@ -45,7 +45,7 @@ def machine_bound(
     """The seconds this machine needs at NumPy's rates, measured here and now: for the
     arithmetic in float32, or for reading the weights once a step, whichever is more.
     """
-    from themis_lib.cpus import cores
+    from themis_lib.cpus import available_cpus
 
     llama = weights.llama
     weight_count, weight_bytes = (
@@ -53,7 +53,7 @@ def machine_bound(
         llama.llama_model_size(weights.model),
     )
     flops = 2.0 * weight_count * (prompt_tokens + texts * steps)
-    flops_per_s, bytes_per_s, threads = _arithmetic(), _bandwidth(), cores()
+    flops_per_s, bytes_per_s, threads = _arithmetic(), _bandwidth(), available_cpus()
     read = weight_bytes * (steps * -(-texts // width) + texts)
     return {
         "seconds": max(flops / flops_per_s, read / bytes_per_s),

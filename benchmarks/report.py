@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from themis_lib.cpus import cores
+from themis_lib.cpus import available_cpus
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def machine() -> dict[str, str]:
     was beforehand.
     """
     return {
-        "cores": str(cores()),
+        "cores": str(available_cpus()),
         "python": platform.python_version(),
         "pyarrow": version("pyarrow"),
         "prefect": version("prefect"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.processes import best, folder, fresh, prefect_environment, python
 from benchmarks.report import Aim, Report
-from themis_lib.cpus import cores
+from themis_lib.cpus import available_cpus
 
 _RUNNERS = ("threads", "processes", "dask")
 _CASES, _QUICK_CASES, _REPEATS = 1_000, 200, 2
@@ -48,7 +48,7 @@ def measure(*, quick: bool) -> Report:
         )
     return Report(
         how=f"best of {repeats}, by turns, each in a fresh process and store on a running server; {cases:,} cases "
-        f"whose metric computes for {_MS:g} ms in Python, {cores()} workers; the start is the time of two cases, that "
+        f"whose metric computes for {_MS:g} ms in Python, {available_cpus()} workers; the start is the time of two cases, that "
         "of the workers included; imports not included",
         rows=[_row(runner, turns, start) for runner in _RUNNERS],
         aims=[

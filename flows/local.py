@@ -50,7 +50,7 @@ class ServerGoneError(ThemisError):
 
 
 @dataclass
-class Outcome:
+class FinishedRun:
     """How a flow run ended: the run it made and where the server keeps its record."""
 
     run: Run
@@ -59,7 +59,7 @@ class Outcome:
 
 async def run_to_end(
     api_url: str, parameters: dict[str, Any], *, follow: Callable[[Run], None]
-) -> Outcome:
+) -> FinishedRun:
     """Run the flow against a server. Raises what stopped it: `InputError`,
     `FatalError`, `ServerGoneError`, …
     """
@@ -111,7 +111,7 @@ async def run_to_end(
         raise outcome
     if not runs or runs[-1].result is None:
         raise ThemisError(f"the flow run ended {state.name}: {state.message}")
-    return Outcome(run=runs[-1], flow_run_id=flow_run_id)
+    return FinishedRun(run=runs[-1], flow_run_id=flow_run_id)
 
 
 async def _check_server(api_url: str) -> None:

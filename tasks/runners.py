@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from tasks.worker import begin_process, end_dask_tasks
-from themis_lib.cpus import cores
+from themis_lib.cpus import available_cpus
 from themis_lib.errors import ConfigError, nearest
 
 RunnerName = Literal["threads", "processes", "dask", "ray"]
@@ -44,7 +44,7 @@ def task_runner(
 
 def workers_of(name: str, workers: int | None) -> int:
     """How many shards a runner computes at once."""
-    return workers or (THREADS if name == "threads" else cores())
+    return workers or (THREADS if name == "threads" else available_cpus())
 
 
 def _threads(workers: int, _run_id: str) -> AbstractContextManager[Runner]:
@@ -146,7 +146,7 @@ def _threads_each(workers: int) -> int:
     """Threads for the arithmetic of each process, as `OMP_NUM_THREADS` says it to every
     library that computes.
     """
-    return max(cores() // workers, 1)
+    return max(available_cpus() // workers, 1)
 
 
 def _not_installed(extra: str) -> ConfigError:

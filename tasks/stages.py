@@ -17,8 +17,7 @@ from prefect.tasks import Task
 from tasks.caching import ByCacheKey
 from tasks.logs import without_tracebacks
 from tasks.worker import compute_shard
-from themis_lib.errors import ShardError
-from themis_lib.errors import is_transient as is_passing
+from themis_lib.errors import ShardError, is_transient
 
 _OPTIONS: dict[str, Any] = {
     "task_run_name": "{label}",
@@ -30,14 +29,14 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-async def is_transient(
+async def should_retry(
     _task: Task[Any, Any], _task_run: TaskRun, state: State[Any]
 ) -> bool:
     """Whether a failed shard is worth another try: only when a row failed for a reason
     that may pass.
     """
     error = await state.aresult(raise_on_failure=False)
-    return error.transient if isinstance(error, ShardError) else is_passing(error)
+    return error.transient if isinstance(error, ShardError) else is_transient(error)
 
 
 def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
@@ -53,11 +52,11 @@ def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
         raise
 
 
-generate = task(name="generate", retry_condition_fn=is_transient, **_OPTIONS)(compute)
-parse = task(name="parse", retry_condition_fn=is_transient, **_OPTIONS)(compute)
-judge = task(name="judge", retry_condition_fn=is_transient, **_OPTIONS)(compute)
-score = task(name="score", retry_condition_fn=is_transient, **_OPTIONS)(compute)
-reduce = task(name="reduce", retry_condition_fn=is_transient, **_OPTIONS)(compute)
+generate = task(name="generate", retry_condition_fn=should_retry, **_OPTIONS)(compute)
+parse = task(name="parse", retry_condition_fn=should_retry, **_OPTIONS)(compute)
+judge = task(name="judge", retry_condition_fn=should_retry, **_OPTIONS)(compute)
+score = task(name="score", retry_condition_fn=should_retry, **_OPTIONS)(compute)
+reduce = task(name="reduce", retry_condition_fn=should_retry, **_OPTIONS)(compute)
 
 #: The task of each stage, by the stage's name.
 STAGE_TASKS = {

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from themis_lib.cpus import cores, share_of_cores
+from themis_lib.cpus import available_cpus, cpus_to_use
 
 _GENERATE = """
 from themis_lib.steadytext import generate
@@ -31,17 +31,17 @@ def test_share_is_what_runners_of_several_processes_set(
     shares = {}
     for value in ("1", "0", "", "many", "100000"):
         monkeypatch.setenv("OMP_NUM_THREADS", value)
-        shares[value] = share_of_cores()
+        shares[value] = cpus_to_use()
     monkeypatch.delenv("OMP_NUM_THREADS")
 
     assert {
         "1": 1,
-        "0": cores(),
-        "": cores(),
-        "many": cores(),
-        "100000": cores(),
+        "0": available_cpus(),
+        "": available_cpus(),
+        "many": available_cpus(),
+        "100000": available_cpus(),
     } == shares
-    assert cores() == share_of_cores()
+    assert available_cpus() == cpus_to_use()
 
 
 @pytest.mark.slow

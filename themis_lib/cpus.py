@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 
-def cores() -> int:
+def available_cpus() -> int:
     """The processor cores that this process may run on."""
     return (
         len(os.sched_getaffinity(0))
@@ -16,9 +16,13 @@ def cores() -> int:
     )
 
 
-def share_of_cores() -> int:
+def cpus_to_use() -> int:
     """The cores to compute with: `OMP_NUM_THREADS` where it is set, as runners of
     several processes do, else all.
     """
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(int(asked), cores()) if asked.isdecimal() and int(asked) else cores()
+    return (
+        min(int(asked), available_cpus())
+        if asked.isdecimal() and int(asked)
+        else available_cpus()
+    )

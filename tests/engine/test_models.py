@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from themis_lib import ModelError
 from themis_lib.engine.gguf_file import check_gguf
-from themis_lib.engine.hub import RemoteModel
+from themis_lib.engine.hub import HubModel
 from themis_lib.engine.models import MODELS, SIZES, find_model
 from themis_lib.engine.places import cache_folder, recall, remember
 from themis_lib.engine.tiny import TINY
@@ -341,7 +341,7 @@ def test_sizes_are_in_the_registry() -> None:
     assert TINY == MODELS["tiny"]
     remotes = [MODELS[size] for size in SIZES if size != "tiny"]
     assert all(
-        isinstance(remote, RemoteModel) and remote.filename.endswith(".gguf")
+        isinstance(remote, HubModel) and remote.filename.endswith(".gguf")
         for remote in remotes
     )
 

@@ -418,7 +418,7 @@ def test_tables_are_plain_parquet(tmp_path: Path) -> None:
         "sample_index",
         "metric_id",
         "key",
-        "value",
+        "score",
         "details",
         "error",
     ] == scores.column_names

@@ -22,16 +22,16 @@ from themis_lib.stages.calls import (
     threaded,
     within,
 )
-from themis_lib.stages.stage import Outcome
+from themis_lib.stages.stage import RowOutcome
 
 
 class Taken:
     """Outcomes in the order they were emitted."""
 
     def __init__(self) -> None:
-        self.outcomes: list[tuple[int, Outcome]] = []
+        self.outcomes: list[tuple[int, RowOutcome]] = []
 
-    def emit(self, outcomes: Sequence[tuple[int, Outcome]]) -> None:
+    def emit(self, outcomes: Sequence[tuple[int, RowOutcome]]) -> None:
         self.outcomes.extend(outcomes)
 
     @property

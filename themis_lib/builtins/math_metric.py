@@ -17,7 +17,7 @@ from themis_lib.builtins.math_processes import compare
 from themis_lib.builtins.parsers import as_text
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
-from themis_lib.cpus import cores
+from themis_lib.cpus import available_cpus
 from themis_lib.errors import TransientError
 from themis_lib.stages.calls import in_thread
 
@@ -64,7 +64,7 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
         rows.
         """
         rows = list(zip(parsed, cases, contexts, strict=True))
-        shares = asyncio.run(self._scores_of_shares(rows, cores()))
+        shares = asyncio.run(self._scores_of_shares(rows, available_cpus()))
         return [shares[at % len(shares)][at // len(shares)] for at in range(len(rows))]
 
     async def _scores_of_shares(

@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from themis_lib.core.models import Model
+from themis_lib.core.models import FrozenModel
 
 #: Higher scores are better. `same`: no pair differs, or the interval lies within the
 #: difference that was asked about.
 Verdict = Literal["better", "worse", "cannot tell", "same"]
 
 
-class RunSide(Model):
+class RunSide(FrozenModel):
     """One of the runs compared. Cost is in US dollars, whoever paid, `cost_paid` what
     the run itself paid; both null without prices, and both without the stages in
     `unpriced`, whose price is not known. Tokens are those of all rows, null where none
@@ -37,7 +37,7 @@ class RunSide(Model):
     unpriced: list[str] = Field(default_factory=list)
 
 
-class Difference(Model):
+class Difference(FrozenModel):
     """One candidate against the baseline on a dataset, slice and metric.
 
     Means, difference (candidate − baseline) and interval are over `n` matched cases.
@@ -79,7 +79,7 @@ class Difference(Model):
     samples_needed: int | None = None
 
 
-class Flip(Model):
+class Flip(FrozenModel):
     """A case whose score is not the same in both runs."""
 
     run_id: str
@@ -91,7 +91,7 @@ class Flip(Model):
     candidate_score: float
 
 
-class Unmatched(Model):
+class Unmatched(FrozenModel):
     """The ids of the cases of a dataset that only one of the two runs has."""
 
     run_id: str
@@ -100,7 +100,7 @@ class Unmatched(Model):
     only_in_candidate: list[str]
 
 
-class Comparison(Model):
+class Comparison(FrozenModel):
     """Runs compared with the first of them, the baseline. `run_id` in its parts is
     always the candidate's.
 

@@ -14,7 +14,7 @@ from themis_lib.comparison.scored_cases import Floats, ScoredCases
 from themis_lib.runs.results import RunResult
 
 _IDS = ["dataset_id", "case_id", "metric_id"]
-_COLUMNS = ["value_mean", "value_variance", "value_count"]
+_COLUMNS = ["score_mean", "score_variance", "score_count"]
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ def sample_noise(result: RunResult, cases: ScoredCases) -> dict[str, SampleNoise
     if len(result.manifest.seeds) < 2:
         return {}
     per_case = (
-        result.table("scores", columns=[*_IDS, "value"])
+        result.table("scores", columns=[*_IDS, "score"])
         .group_by(_IDS)
         .aggregate(
             [
-                ("value", "mean"),
-                ("value", "variance", pc.VarianceOptions(ddof=1, min_count=2)),
-                ("value", "count"),
+                ("score", "mean"),
+                ("score", "variance", pc.VarianceOptions(ddof=1, min_count=2)),
+                ("score", "count"),
             ]
         )
     )

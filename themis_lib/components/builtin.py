@@ -37,8 +37,9 @@ class Builtin:
     def settings(self) -> dict[str, Any]:
         """Every setting that can change a result, by name."""
         return {
-            item.name: getattr(self, item.name) for item in dataclasses.fields(self)
-        }  # type: ignore[arg-type]
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)  # type: ignore[arg-type]
+        }
 
     def fingerprint(self) -> str:
         """The settings as canonical JSON."""

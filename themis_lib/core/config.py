@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, model_validator
 
-from themis_lib.core.models import Model
+from themis_lib.core.models import FrozenModel
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.errors import ConfigError
 
 
-class CandidatePolicy(Model):
+class CandidatePolicy(FrozenModel):
     """How many candidates each case gets. Without explicit seeds, sample i draws with a
     seed derived from `base_seed` and i, so that asking for more samples keeps those
     there are.
@@ -29,7 +29,7 @@ class CandidatePolicy(Model):
     base_seed: int = 0
 
 
-class GenerationConfig(Model):
+class GenerationConfig(FrozenModel):
     """What produces candidates, with which prompt material, how many, and how samples
     become one result.
     """
@@ -40,7 +40,7 @@ class GenerationConfig(Model):
     reducer: Any = "builtin/first"
 
 
-class StatisticsConfig(Model):
+class StatisticsConfig(FrozenModel):
     """How the summary is made from the results of the cases; nothing here changes a row
     of another table.
 
@@ -68,7 +68,7 @@ class StatisticsConfig(Model):
         return self
 
 
-class EvaluationConfig(Model):
+class EvaluationConfig(FrozenModel):
     """How candidates are read and judged.
 
     Parsers are tried in order until one finds an answer; without parsers the output is
@@ -86,7 +86,7 @@ class EvaluationConfig(Model):
     statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
 
 
-class StorageConfig(Model):
+class StorageConfig(FrozenModel):
     """Where rows and runs are kept: `memory`, a folder, or any fsspec URL, with its
     storage options.
     """
@@ -103,7 +103,7 @@ class StorageConfig(Model):
         return url, resolve_references(self.parameters, where="storage.parameters")
 
 
-class RuntimeConfig(Model):
+class RuntimeConfig(FrozenModel):
     """How fast, never what: nothing here can change a row.
 
     `max_concurrency` bounds the calls in flight in one process; `timeout_s` one call of
@@ -122,7 +122,7 @@ class RuntimeConfig(Model):
     retry_delay_s: PositiveFloat = 1.0
 
 
-class CostConfig(Model):
+class CostConfig(FrozenModel):
     """What tokens cost, by model, and the dollars that one run may spend; nothing here
     can change a row.
 
@@ -134,7 +134,7 @@ class CostConfig(Model):
     max_cost: Annotated[PositiveFloat, Field(allow_inf_nan=False)] | None = None
 
 
-class DatasetFile(Model):
+class DatasetFile(FrozenModel):
     """Cases in a file at any fsspec URL (`.jsonl`, `.csv`, `.tsv`, `.parquet`, also
     compressed), read in batches.
 
@@ -157,7 +157,7 @@ class DatasetFile(Model):
     storage_options: dict[str, Any] = Field(default_factory=dict)
 
 
-class HubDataset(Model):
+class HubDataset(FrozenModel):
     """Cases from the Hugging Face hub (extra `huggingface`); columns, filter, sample
     and limit as for a file.
     """

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from pydantic import Field
+from pydantic_core import PydanticSerializationError
 
 from themis_lib.core.config import (
     CostConfig,
@@ -13,12 +17,13 @@ from themis_lib.core.config import (
     RuntimeConfig,
     StorageConfig,
 )
-from themis_lib.core.models import Dataset, Model
+from themis_lib.core.models import Dataset, FrozenModel
+from themis_lib.errors import ComponentError
 
 AnyDataset = Dataset | DatasetFile | HubDataset
 
 
-class ExperimentSpec(Model):
+class ExperimentSpec(FrozenModel):
     """What to generate, how to score it, on which data, and where to keep it.
 
     `seeds` gives one seed for each sample; without it they are derived (see
@@ -33,3 +38,32 @@ class ExperimentSpec(Model):
     cost: CostConfig = Field(default_factory=CostConfig)
     seeds: list[int] | None = None
     name: str = "experiment"
+
+    def portable_json(self) -> str:
+        """Everything but the data as JSON, from which a worker elsewhere builds the
+        same stages.
+
+        Raises `ComponentError` when a component is a live object, which has no name to
+        travel by.
+        """
+        for where, component in self._components():
+            if not isinstance(
+                component, (str, Mapping)
+            ):  # pydantic would write the fields of a dataclass
+                raise ComponentError(
+                    f"{where}: {type(component).__name__} is a live object, which other processes cannot build; name "
+                    "it as `module:attribute`, or with parameters as {use: module:attribute, …}"
+                )
+        try:
+            return self.model_dump_json(exclude={"datasets"}, exclude_unset=True)
+        except PydanticSerializationError as error:
+            raise ComponentError(
+                f"name components as `module:attribute` to run them elsewhere: {error}"
+            ) from None
+
+    def _components(self) -> Iterator[tuple[str, Any]]:
+        yield "generation.generator", self.generation.generator
+        yield "generation.reducer", self.generation.reducer
+        for name in ("parsers", "metrics", "judge_models"):
+            for index, component in enumerate(getattr(self.evaluation, name)):
+                yield f"evaluation.{name}[{index}]", component

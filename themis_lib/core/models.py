@@ -14,7 +14,7 @@ from themis_lib.errors import DatasetError
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class Model(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen value: unknown fields are refused, so a misspelt one cannot be lost in
     silence.
     """
@@ -22,7 +22,7 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Case(Model):
+class Case(FrozenModel):
     """One thing to evaluate: what goes in, what should come out, and facts to slice by."""
 
     case_id: str
@@ -31,7 +31,7 @@ class Case(Model):
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
 
-class Dataset(Model):
+class Dataset(FrozenModel):
     """Cases under one name. Ids are unique; two cases may otherwise be equal."""
 
     dataset_id: str
@@ -49,7 +49,7 @@ class Dataset(Model):
         return self
 
 
-class Message(Model):
+class Message(FrozenModel):
     """One turn of a conversation, as chat APIs write it."""
 
     role: str
@@ -59,7 +59,7 @@ class Message(Model):
     tool_call_id: str | None = None
 
 
-class TraceStep(Model):
+class TraceStep(FrozenModel):
     """One step a generator took on the way to its output."""
 
     name: str
@@ -69,7 +69,7 @@ class TraceStep(Model):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
-class TokenUsage(Model):
+class TokenUsage(FrozenModel):
     """Tokens as the provider counts them; null where it does not say."""
 
     input_tokens: Count | None = None
@@ -78,7 +78,7 @@ class TokenUsage(Model):
     reasoning_tokens: Count | None = None
 
 
-class GenerationResult(Model):
+class GenerationResult(FrozenModel):
     """What a generator returns for one candidate.
 
     `final_output` is any JSON value. `error` records a fact that would happen again (a
@@ -103,7 +103,7 @@ class GenerationResult(Model):
     seed: int | None = None
 
 
-class ParsedOutput(Model):
+class ParsedOutput(FrozenModel):
     """The answer read from one candidate's output; null, with the reason in `error`,
     where there is none.
     """
@@ -113,7 +113,7 @@ class ParsedOutput(Model):
     error: str | None = None
 
 
-class Score(Model):
+class Score(FrozenModel):
     """A metric's verdict on one candidate: higher is better unless the metric says
     otherwise.
     """
@@ -123,7 +123,7 @@ class Score(Model):
     details: dict[str, Any] | None = None
 
 
-class ScoreError(Model):
+class ScoreError(FrozenModel):
     """Why a metric could not judge a candidate; counted beside the mean, never scored
     as a wrong answer.
     """
@@ -133,7 +133,7 @@ class ScoreError(Model):
     details: dict[str, Any] | None = None
 
 
-class Candidate(Model):
+class Candidate(FrozenModel):
     """One sample of a case as a reducer sees it: its parsed value and its score under
     one metric.
     """
@@ -144,7 +144,7 @@ class Candidate(Model):
     error: str | None = None
 
 
-class ReducedCandidate(Model):
+class ReducedCandidate(FrozenModel):
     """One case under one metric after reduction: the chosen sample, or an aggregate
     where `sample_index` is null.
     """

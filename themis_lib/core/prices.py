@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from themis_lib.core.models import Model, TokenUsage
+from themis_lib.core.models import FrozenModel, TokenUsage
 
 PerMillion = Annotated[float, Field(ge=0)]
 
 
-class Price(Model):
+class Price(FrozenModel):
     """US dollars for a million tokens. Cached input costs what input does where nothing
     else is said.
     """

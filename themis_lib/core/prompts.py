@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
-from themis_lib.core.models import Model
+from themis_lib.core.models import FrozenModel
 from themis_lib.identity.digests import canonical_json
 
 
-class PromptSpec(Model):
+class PromptSpec(FrozenModel):
     """Instructions, a prefix, blocks and a suffix around every input; part of the
     generate stage's identity.
 

@@ -9,7 +9,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from themis_lib.cpus import cores, share_of_cores
+from themis_lib.cpus import available_cpus, cpus_to_use
 from themis_lib.engine.build import build_name, build_version, load_llama_cpp
 from themis_lib.engine.engine import Engine
 from themis_lib.engine.gguf_file import free_memory
@@ -111,7 +111,7 @@ def _load(file: ModelFile, length: int) -> Engine:
     weights = _weights(file)
     _say_what_is_lost(file, invariance)
     small = _is_small(file)
-    workers = min(share_of_cores(), MOST_WORKERS) if small else 1
+    workers = min(cpus_to_use(), MOST_WORKERS) if small else 1
     slots = invariance.width
     slot_bytes = weights.bytes_per_token * length * workers
     fitting = int(free_memory() * _MEMORY_SHARE) // max(slot_bytes, 1)
@@ -122,7 +122,7 @@ def _load(file: ModelFile, length: int) -> Engine:
         )
     if invariance.decode == "equal":
         slots = min(slots, fitting, SLOTS_OF_SMALL if small else slots)
-    threads = 1 if small or invariance.threads_matter else share_of_cores()
+    threads = 1 if small or invariance.threads_matter else cpus_to_use()
     return Engine(
         weights,
         invariance,
@@ -198,7 +198,7 @@ def _threads(file: ModelFile) -> int:
     """The threads to measure with: those of the machine, whatever this process's share
     of them.
     """
-    return 1 if _is_small(file) else cores()
+    return 1 if _is_small(file) else available_cpus()
 
 
 def _say_what_is_lost(file: ModelFile, found: Invariance) -> None:

@@ -22,7 +22,7 @@ REACH_S = 1.0
 
 
 @dataclass(frozen=True)
-class RemoteModel:
+class HubModel:
     """A GGUF file in a repository of the Hugging Face hub; without a revision, `main`."""
 
     repo: str
@@ -33,7 +33,7 @@ class RemoteModel:
         return f"{self.repo}/{self.filename}"
 
 
-def fetched(remote: RemoteModel) -> Path:
+def fetched(remote: HubModel) -> Path:
     """The file in huggingface_hub's cache, downloaded if it is not there and the hub
     answers.
     """
@@ -53,7 +53,7 @@ def fetched(remote: RemoteModel) -> Path:
     return Path(_hub(remote, huggingface_hub.hf_hub_download))
 
 
-def _hub(remote: RemoteModel, call: Callable[..., Any]) -> Any:
+def _hub(remote: HubModel, call: Callable[..., Any]) -> Any:
     try:
         return call(remote.repo, remote.filename, revision=remote.revision)
     except Exception as error:  # the library raises whatever its HTTP client raises

@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time_ns
 
 from themis_lib.engine.gguf_file import check_gguf, file_problem
-from themis_lib.engine.hub import RemoteModel, fetched
+from themis_lib.engine.hub import HubModel, fetched
 from themis_lib.engine.places import recall, remember
 from themis_lib.engine.tiny import TINY
 from themis_lib.errors import ModelError, nearest
@@ -38,15 +38,15 @@ class ModelFile:
 #: gives the same bits at any batch width (0.7 and 1.9 GB). Qwen's own 7B files are
 #: split in parts; this conversion is one file, and at Q4_K_M (4.7 GB) fits most
 #: machines.
-MODELS: Mapping[str, RemoteModel | Path] = {
+MODELS: Mapping[str, HubModel | Path] = {
     "tiny": TINY,
-    "mini": RemoteModel(
+    "mini": HubModel(
         "Qwen/Qwen2.5-0.5B-Instruct-GGUF", "qwen2.5-0.5b-instruct-q8_0.gguf"
     ),
-    "small": RemoteModel(
+    "small": HubModel(
         "Qwen/Qwen2.5-1.5B-Instruct-GGUF", "qwen2.5-1.5b-instruct-q8_0.gguf"
     ),
-    "large": RemoteModel(
+    "large": HubModel(
         "bartowski/Qwen2.5-7B-Instruct-GGUF", "Qwen2.5-7B-Instruct-Q4_K_M.gguf"
     ),
 }
@@ -88,7 +88,7 @@ def find_model(
             f"more than one model is chosen by {_listed(named)}: keep one of them"
         )
     if model_repo is not None and model_filename is not None:
-        remote = RemoteModel(model_repo, model_filename)
+        remote = HubModel(model_repo, model_filename)
         return _checked(str(remote), fetched(remote))
     if size is not None:
         if size not in SIZES:

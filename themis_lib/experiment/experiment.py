@@ -5,16 +5,14 @@ all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import PrivateAttr
-from pydantic_core import PydanticSerializationError
 
 from themis_lib.core.experiment_spec import AnyDataset, ExperimentSpec
 from themis_lib.core.models import Dataset
-from themis_lib.errors import ComponentError, ConfigError, ShardError, ThemisError
+from themis_lib.errors import ConfigError, ShardError, ThemisError
 from themis_lib.experiment.spec import experiment_from_spec, load_spec
 from themis_lib.identity.part import Part
 from themis_lib.runs.drive import run_shards
@@ -72,35 +70,6 @@ class Experiment(ExperimentSpec):
         if self._store is None:
             self._store = open_store(*self.storage.resolved())
         return self._store
-
-    def portable_json(self) -> str:
-        """Everything but the data as JSON, from which a worker elsewhere builds the
-        same stages.
-
-        Raises `ComponentError` when a component is a live object, which has no name to
-        travel by.
-        """
-        for where, component in self._components():
-            if not isinstance(
-                component, (str, Mapping)
-            ):  # pydantic would write the fields of a dataclass
-                raise ComponentError(
-                    f"{where}: {type(component).__name__} is a live object, which other processes cannot build; name "
-                    "it as `module:attribute`, or with parameters as {use: module:attribute, …}"
-                )
-        try:
-            return self.model_dump_json(exclude={"datasets"}, exclude_unset=True)
-        except PydanticSerializationError as error:
-            raise ComponentError(
-                f"name components as `module:attribute` to run them elsewhere: {error}"
-            ) from None
-
-    def _components(self) -> Iterator[tuple[str, Any]]:
-        yield "generation.generator", self.generation.generator
-        yield "generation.reducer", self.generation.reducer
-        for name in ("parsers", "metrics", "judge_models"):
-            for index, component in enumerate(getattr(self.evaluation, name)):
-                yield f"evaluation.{name}[{index}]", component
 
     def check_portable(self) -> None:
         """Whether processes of their own could compute its shards. Raises `InputError`,

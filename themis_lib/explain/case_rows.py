@@ -133,7 +133,7 @@ class CaseRows:
             score for score in self.tables["scores"] if score["metric_id"] == metric_id
         ]
         scores = (
-            [score["value"] for score in judged]
+            [score["score"] for score in judged]
             if metric_id is not None
             else [None] * len(answers)
         )

@@ -30,7 +30,7 @@ _VALUE_OF = {
     "generate": "output",
     "parse": "value",
     "judge": "output",
-    "score": "value",
+    "score": "score",
     "reduce": "score",
 }
 

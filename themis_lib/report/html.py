@@ -17,7 +17,7 @@ from themis_lib.core.prompts import PromptSpec, render_input
 from themis_lib.errors import StoreError
 from themis_lib.report.failures import FAILURE_HEADINGS, failed_rows
 from themis_lib.report.html_cases import CUTS, pack, read_tables, spread
-from themis_lib.report.html_charts import Axis, Bins, Scores, axis_over, bins_of
+from themis_lib.report.html_charts import Axis, Bins, ScoreArray, axis_over, bins_of
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
@@ -202,7 +202,7 @@ def _check_tables(result: RunResult) -> None:
 
 
 def _panel(
-    metric_id: str, rows: list[SummaryRow], scores: Mapping[str, Scores]
+    metric_id: str, rows: list[SummaryRow], scores: Mapping[str, ScoreArray]
 ) -> MetricPanel:
     marks = [
         value
@@ -218,10 +218,10 @@ def _panel(
     return MetricPanel(metric_id, axis_over(marks), rows, bins, datasets)
 
 
-def _scores(result: RunResult) -> dict[str, dict[str, Scores]]:
+def _scores(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
     """The scores of all cases by metric and dataset; NaN for a case without one."""
     table = result.table("results", columns=["dataset_id", "metric_id", "score"])
-    found: dict[str, dict[str, Scores]] = {}
+    found: dict[str, dict[str, ScoreArray]] = {}
     for metric_id in pc.unique(table["metric_id"]).drop_null().to_pylist():
         of_metric = table.filter(pc.equal(table["metric_id"], metric_id))
         found[metric_id] = {

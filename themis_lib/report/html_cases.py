@@ -12,16 +12,16 @@ import base64
 import contextlib
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.run_tables import RunTableFile, open_run_table
 from themis_lib.storage.tables import RUN_TABLES
 
 #: The lengths at which texts are cut, in characters: the first under which the cases
@@ -50,7 +50,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "outputs": ("seed", *_OUTPUT_COLUMNS),
     "answers": ("value", "format", "error"),
     "verdicts": ("metric_id", "judge_id", *_OUTPUT_COLUMNS),
-    "scores": ("metric_id", "value", "details", "error"),
+    "scores": ("metric_id", "score", "details", "error"),
     "results": ("metric_id", "reducer", "score", "sample_index", "details", "error"),
 }
 #: Columns whose text is JSON; a string in them is shown as what it says.
@@ -77,15 +77,14 @@ def read_tables(result: RunResult, positions: Positions) -> dict[str, pa.Table]:
         name: [RUN_TABLES[name].empty_table()] for name in _COLUMNS
     }
     with contextlib.ExitStack() as opened:
-        found = {name: _open(result, name) for name in _COLUMNS}
-        files = {
-            name: pq.ParquetFile(opened.enter_context(file))
-            for name, file in found.items()
-            if file is not None
-        }
+        files = {}
+        for name in _COLUMNS:
+            file = open_run_table(result.store, result.run_id, name)
+            if file is not None:
+                files[name] = opened.enter_context(contextlib.closing(file))
         for shard, (chosen, cases) in enumerate(_shards(files.get("cases"), positions)):
             for name, file in files.items():
-                shards = files["cases"].num_row_groups
+                shards = len(files["cases"].group_sizes)
                 parts[name] += _chosen_rows(
                     file,
                     _COLUMNS[name],
@@ -131,15 +130,8 @@ def case_columns(tables: Mapping[str, pa.Table], cut: int) -> dict[str, Any]:
     }
 
 
-def _open(result: RunResult, name: str) -> IO[bytes] | None:
-    try:
-        return result.store.open(f"runs/{result.run_id}/{name}.parquet")
-    except FileNotFoundError:
-        return None
-
-
 def _shards(
-    cases: pq.ParquetFile | None, positions: Positions
+    cases: RunTableFile | None, positions: Positions
 ) -> Iterator[tuple[Positions, int]]:
     """For each shard the chosen cases, counted from its first, and how many cases it
     has.
@@ -147,14 +139,13 @@ def _shards(
     if cases is None:
         return
     start = 0
-    for group in range(cases.num_row_groups):
-        size = cases.metadata.row_group(group).num_rows
+    for size in cases.group_sizes:
         yield positions[(positions >= start) & (positions < start + size)] - start, size
         start += size
 
 
 def _chosen_rows(
-    file: pq.ParquetFile,
+    file: RunTableFile,
     columns: Sequence[str],
     shard: int,
     *,
@@ -168,9 +159,9 @@ def _chosen_rows(
     if not len(chosen):
         return []
     tables = []
-    groups = file.num_row_groups // shards
+    groups = len(file.group_sizes) // shards
     for group in range(shard * groups, (shard + 1) * groups):
-        table = file.read_row_group(group, columns=list(columns))
+        table = file.read_groups([group], columns)
         if len(chosen) < cases:
             each = table.num_rows // cases
             table = table.take((chosen[:, None] * each + np.arange(each)).ravel())

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-Scores = npt.NDArray[np.float64]
+ScoreArray = npt.NDArray[np.float64]
 
 #: A distribution of up to so many different scores shows each; above, they are counted
 #: in bins.
@@ -59,7 +59,7 @@ class Bins:
             for low, high in self.ranges
         ]
 
-    def count(self, scores: Scores) -> list[int]:
+    def count(self, scores: ScoreArray) -> list[int]:
         """How many scores lie in each; NaN, a case without a score, in none."""
         if self.are_levels:
             return [int((scores == level).sum()) for level, _ in self.ranges]
@@ -94,7 +94,7 @@ def axis_over(values: Iterable[float], *, around: float | None = None) -> Axis:
     return _axis(first * step, max(last, first + 1) * step, step)
 
 
-def bins_of(scores: Scores) -> Bins:
+def bins_of(scores: ScoreArray) -> Bins:
     """What to count these scores by; NaN is a case without one.
 
     >>> bins_of(np.array([1.0, 1.0])).labels

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from themis_lib.core.models import Model
+from themis_lib.core.models import FrozenModel
 from themis_lib.errors import ConfigError, nearest
 from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.stages.reading import read
@@ -21,7 +21,7 @@ from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 
 
-class AgreementRecord(Model):
+class AgreementRecord(FrozenModel):
     """One metric against one column of labels on one dataset; see
     `stats.agreement.Agreement`.
 

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import Field
 
 from themis_lib.core.config import StatisticsConfig
-from themis_lib.core.models import Model, TokenUsage
+from themis_lib.core.models import FrozenModel, TokenUsage
 from themis_lib.core.prices import Price
 from themis_lib.errors import StoreError
 from themis_lib.runs.agreement import AgreementRecord
@@ -38,7 +38,7 @@ class RunStatus(StrEnum):
     FAILED = "failed"
 
 
-class StageRecord(Model):
+class StageRecord(FrozenModel):
     """One stage of a run: its identity and its rows; see `StageProgress`. `errors`
     counts the rows without a value.
 
@@ -87,7 +87,7 @@ class GateOutcome(StrEnum):
     UNDERPOWERED = "underpowered"
 
 
-class GateRecord(Model):
+class GateRecord(FrozenModel):
     """One gate on one dataset or slice: what it asked, the estimate it went by with its
     interval, and what came out.
 
@@ -107,7 +107,7 @@ class GateRecord(Model):
     reason: str
 
 
-class Manifest(Model):
+class Manifest(FrozenModel):
     """The record of one run. `datasets` counts their cases; `cases` says where in the
     store these lie.
     """

@@ -4,6 +4,7 @@ when they are looked at.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -12,14 +13,13 @@ from typing import Any, Literal, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from themis_lib.core.metadata import metadata_value
 from themis_lib.core.models import (
     Case,
+    FrozenModel,
     GenerationResult,
-    Model,
     ParsedOutput,
     ReducedCandidate,
     Score,
@@ -29,13 +29,14 @@ from themis_lib.core.models import (
 from themis_lib.identity.digests import load_json, load_json_or_null
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord, read_manifest
+from themis_lib.runs.run_tables import RunTableFile, open_run_table
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stages.outputs import result_of
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import RUN_TABLES
 
 
-class SummaryRow(Model):
+class SummaryRow(FrozenModel):
     """One dataset, slice and metric: `n` cases with a score, `errors` without; see
     `StatisticsConfig`.
 
@@ -60,7 +61,7 @@ class SummaryRow(Model):
     within_variance: float | None = None
 
 
-class CaseResult(Model):
+class CaseResult(FrozenModel):
     """One case with everything that was made of it; lists are in sample order, verdicts
     by judge.
     """
@@ -157,44 +158,32 @@ class RunResult:
         columns, or the rows `where` something holds, without the others in memory;
         empty if the run stopped.
         """
-        names = list(columns or RUN_TABLES[name].names)
-        try:
-            file = self.store.open(f"runs/{self.run_id}/{name}.parquet")
-        except FileNotFoundError:
+        file = open_run_table(self.store, self.run_id, name)
+        if file is None:
+            names = list(columns or RUN_TABLES[name].names)
             return RUN_TABLES[name].empty_table().select(names)
-        with file:
-            if where is not None:
-                return pq.read_table(file, columns=names, filters=where)
-            return pq.ParquetFile(file).read(columns=names)
+        with contextlib.closing(file):
+            return file.read(columns, where=where)
 
     @cached_property
     def cases(self) -> CaseSequence:
         """The cases in the order of the datasets, read as they are looked at."""
         return CaseSequence(
-            {name: self._file(name) for name in RUN_TABLES if name != "summary"}
+            {
+                name: open_run_table(self.store, self.run_id, name)
+                for name in RUN_TABLES
+                if name != "summary"
+            }
         )
-
-    def _file(self, name: str) -> pq.ParquetFile | None:
-        try:
-            return pq.ParquetFile(self.store.open(f"runs/{self.run_id}/{name}.parquet"))
-        except FileNotFoundError:
-            return None
 
 
 class CaseSequence(Sequence[CaseResult]):
     """The cases of a run; one shard of each table is in memory at a time."""
 
-    def __init__(self, files: Mapping[str, pq.ParquetFile | None]) -> None:
+    def __init__(self, files: Mapping[str, RunTableFile | None]) -> None:
         self._files = {name: file for name, file in files.items() if file is not None}
         cases = self._files.get("cases")
-        sizes = (
-            [
-                cases.metadata.row_group(group).num_rows
-                for group in range(cases.num_row_groups)
-            ]
-            if cases
-            else []
-        )
+        sizes = cases.group_sizes if cases else []
         self._ends = list(accumulate(sizes))
         self._loaded: tuple[int, list[CaseResult]] | None = None
 
@@ -230,9 +219,9 @@ class CaseSequence(Sequence[CaseResult]):
         """
         rows = {}
         for name, file in self._files.items():
-            each = file.num_row_groups // len(self._ends)
+            each = len(file.group_sizes) // len(self._ends)
             groups = list(range(group * each, (group + 1) * each))
-            rows[name] = file.read_row_groups(groups).to_pylist()
+            rows[name] = file.read_groups(groups).to_pylist()
         return rows
 
 
@@ -317,8 +306,8 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Score | ScoreEr
         metric_id = row["metric_id"]
         scores[metric_id].append(
             ScoreError(metric_id=metric_id, reason=row["error"] or "", details=details)
-            if row["value"] is None
-            else Score(metric_id=metric_id, value=row["value"], details=details)
+            if row["score"] is None
+            else Score(metric_id=metric_id, value=row["score"], details=details)
         )
     return dict(scores)
 

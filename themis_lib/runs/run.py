@@ -27,7 +27,7 @@ from themis_lib.runs.manifest import (
 )
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
-from themis_lib.runs.summary import Scores, lacks_scores, summarise
+from themis_lib.runs.summary import GroupedScores, lacks_scores, summarise
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read, sample_rows
 from themis_lib.storage.shard import Shard
@@ -62,7 +62,7 @@ class Run:
         self.begun = False
         self.result: RunResult | None = None
         self._tables = TableWriters(store, f"runs/{self.run_id}")
-        self._scores = Scores(pipeline.experiment.evaluation)
+        self._scores = GroupedScores(pipeline.experiment.evaluation)
         self._labels = Labels(pipeline.experiment.evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
         self._usage: dict[str, TokenUsage] = {}
@@ -143,6 +143,12 @@ class Run:
         self, name: str, label: str, part: Any, columns: Mapping[str, pa.Array]
     ) -> None:
         table = read(self.store, part)
+        if name == "scores":  # rows in the cache have another name for it, which stays
+            names = [
+                "score" if column == "value" else column
+                for column in table.column_names
+            ]
+            table = table.rename_columns(names)
         self._errors[label] += table.num_rows - table["error"].null_count
         usage = _usage_in(table, self._counted[label])
         if usage is not None:

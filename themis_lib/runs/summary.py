@@ -68,8 +68,8 @@ class CaseScores:
         )
 
 
-class Scores:
-    """Scores of a run, collected shard by shard and grouped by dataset, slice and
+class GroupedScores:
+    """GroupedScores of a run, collected shard by shard and grouped by dataset, slice and
     metric.
     """
 

@@ -26,7 +26,7 @@ from themis_lib.errors import (
     describe,
     is_transient,
 )
-from themis_lib.stages.stage import Emit, Outcome
+from themis_lib.stages.stage import Emit, RowOutcome
 
 _SLICE_S = 0.05
 _MAX_SLICE = 1024
@@ -36,7 +36,7 @@ _LIMITERS: weakref.WeakKeyDictionary[
 _LIMITERS = weakref.WeakKeyDictionary()
 
 Call = Callable[[int], Any]
-BatchCall = Callable[[range], Awaitable[Sequence[Outcome]]]
+BatchCall = Callable[[range], Awaitable[Sequence[RowOutcome]]]
 ToRecord = Callable[[Any], Mapping[str, Any]]
 
 
@@ -48,7 +48,7 @@ def limiter(name: str, limit: int) -> asyncio.Semaphore:
     return limiters.setdefault(f"{name}/{limit}", asyncio.Semaphore(limit))
 
 
-def failure_outcome(error: Exception, *, unknown_is_fact: bool) -> Outcome:
+def failure_outcome(error: Exception, *, unknown_is_fact: bool) -> RowOutcome:
     """What an exception from a component means for its row. Raises `FatalError` on."""
     if isinstance(error, FatalError):
         raise error
@@ -108,7 +108,7 @@ async def call_async(
         for position in positions:
             async with limit:
                 try:
-                    outcome: Outcome = to_record(await call(position))
+                    outcome: RowOutcome = to_record(await call(position))
                 except asyncio.CancelledError as error:
                     if _is_being_cancelled():
                         raise
@@ -254,7 +254,7 @@ async def call_in_slices(
 
 def _outcome(
     call: Call, position: int, to_record: ToRecord, unknown_is_fact: bool
-) -> Outcome:
+) -> RowOutcome:
     try:
         return to_record(call(position))
     except Exception as error:  # noqa: BLE001 - a component may raise anything

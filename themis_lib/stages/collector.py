@@ -19,7 +19,7 @@ from themis_lib.storage.journal import Journal
 from themis_lib.storage.tables import KEY, table_of
 
 if TYPE_CHECKING:
-    from themis_lib.stages.stage import Outcome, Stage
+    from themis_lib.stages.stage import RowOutcome, Stage
     from themis_lib.storage.shard import Shard
 
 #: Finished rows are Python objects until there are so many, then a table, which takes
@@ -55,7 +55,7 @@ class Collector:
         """Whether trying the failed rows again might help."""
         return any(is_transient(error) for error in self.failures.values())
 
-    def emit(self, outcomes: Sequence[tuple[int, Outcome]]) -> None:
+    def emit(self, outcomes: Sequence[tuple[int, RowOutcome]]) -> None:
         """Take outcomes by position among the missing rows."""
         records = []
         for position, outcome in outcomes:

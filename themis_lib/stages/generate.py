@@ -32,8 +32,8 @@ from themis_lib.stages.calls import (
     threaded,
     within,
 )
-from themis_lib.stages.reading import column_digests_of, masked_cases, sample_rows
-from themis_lib.stages.stage import Emit, Outcome, Stage
+from themis_lib.stages.reading import column_digests_of, sample_rows, visible_cases
+from themis_lib.stages.stage import Emit, RowOutcome, Stage
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import OUTPUTS
@@ -125,7 +125,7 @@ class GenerateStage(Stage):
         )
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
-        cases = masked_cases(rows, self.generator_reads)
+        cases = visible_cases(rows, self.generator_reads)
         contexts = self._contexts(rows, cases, run_id)
         if callable(getattr(self.generator, "generate_batch", None)):
             await self._compute_batches(cases, contexts, emit)
@@ -184,7 +184,7 @@ class GenerateStage(Stage):
                 lambda positions, results: sum(map(cost, positions, results)),
             )
 
-        async def outcomes(positions: range) -> list[Outcome]:
+        async def outcomes(positions: range) -> list[RowOutcome]:
             return [_batch_outcome(result) for result in await generate(positions)]
 
         await call_batches(outcomes, len(cases), emit=emit, limit=limit, size=size)
@@ -316,7 +316,7 @@ async def _awaited(result: Any, began: float) -> tuple[Any, float]:
     return await result, time.perf_counter() - began
 
 
-def _batch_outcome(result: Any) -> Outcome:
+def _batch_outcome(result: Any) -> RowOutcome:
     try:
         if isinstance(result, Exception):
             raise result

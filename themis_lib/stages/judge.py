@@ -33,12 +33,12 @@ from themis_lib.errors import (
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.budget import Budget
 from themis_lib.stages.generate import GenerateStage, check_instructions
-from themis_lib.stages.outputs import masked_results
+from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     answer_digests,
     answer_rows,
-    masked_cases,
     parsed_outputs,
+    visible_cases,
 )
 from themis_lib.stages.stage import Emit
 from themis_lib.storage.shard import Shard
@@ -139,8 +139,8 @@ class JudgeStage(GenerateStage):
         """What the judge is asked in each row, as JSON text, and why it is not asked."""
         requests: list[str | None] = []
         errors: list[str | None] = judged["error"].to_pylist()
-        cases, parsed = masked_cases(judged, self.metric_reads), parsed_outputs(judged)
-        contexts = map(ScoreContext, masked_results(judged, self.metric_reads))
+        cases, parsed = visible_cases(judged, self.metric_reads), parsed_outputs(judged)
+        contexts = map(ScoreContext, visible_results(judged, self.metric_reads))
         for position, given in enumerate(zip(parsed, cases, contexts, strict=True)):
             request = None
             if errors[position] is None:

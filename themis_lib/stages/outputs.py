@@ -12,7 +12,7 @@ from themis_lib.core.protocols import OUTPUT_COLUMNS
 from themis_lib.identity.digests import load_json_or_null
 
 
-def masked_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResult]:
+def visible_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResult]:
     """The generated result of each row with the columns in `reads` alone."""
     columns = {
         name: rows[name].to_pylist()

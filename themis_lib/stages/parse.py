@@ -16,13 +16,13 @@ from themis_lib.core.protocols import OUTPUT_COLUMNS, case_columns
 from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.calls import call_rows
-from themis_lib.stages.outputs import masked_results
+from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     carried_errors,
     column_digests_of,
-    masked_cases,
     read,
     sample_rows,
+    visible_cases,
 )
 from themis_lib.stages.stage import Emit, Stage
 from themis_lib.storage.shard import Shard
@@ -75,7 +75,7 @@ class ParseStage(Stage):
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
         views = [
-            (masked_results(rows, reads), masked_cases(rows, reads))
+            (visible_results(rows, reads), visible_cases(rows, reads))
             for reads in self._reads
         ]
         parsers = [

@@ -20,7 +20,7 @@ from themis_lib.storage.store import RunStore
 
 #: Stands for the case id in the case handed to a component that does not declare that
 #: it reads it.
-MASKED_CASE_ID = "case_id-not-in-reads"
+HIDDEN_CASE_ID = "case_id-not-in-reads"
 
 
 def read(store: RunStore, part: Part | None) -> pa.Table:
@@ -128,13 +128,13 @@ def parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:
     ]
 
 
-def masked_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
+def visible_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
     """The case of each row as its component may see it: the columns it declares, the
     rest masked.
     """
     count = rows.num_rows
     ids = (
-        rows["case_id"].to_pylist() if "case_id" in reads else [MASKED_CASE_ID] * count
+        rows["case_id"].to_pylist() if "case_id" in reads else [HIDDEN_CASE_ID] * count
     )
     values = {
         name: list(map(load_json_or_null, rows[name].to_pylist()))

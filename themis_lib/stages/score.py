@@ -32,16 +32,16 @@ from themis_lib.stages.calls import (
     limiter,
     within,
 )
-from themis_lib.stages.outputs import masked_results
+from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     answer_digests,
     answer_rows,
     column_digests_of,
-    masked_cases,
     parsed_outputs,
     read,
+    visible_cases,
 )
-from themis_lib.stages.stage import Emit, Outcome, Stage
+from themis_lib.stages.stage import Emit, RowOutcome, Stage
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import SCORES
@@ -109,9 +109,9 @@ class ScoreStage(Stage):
         return pa.table(columns)
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
-        cases, parsed = masked_cases(rows, self._reads), parsed_outputs(rows)
+        cases, parsed = visible_cases(rows, self._reads), parsed_outputs(rows)
         contexts = list(
-            map(ScoreContext, masked_results(rows, self._reads), self._verdicts(rows))
+            map(ScoreContext, visible_results(rows, self._reads), self._verdicts(rows))
         )
         if callable(getattr(self.metric, "score_batch", None)) and not self.judges:
             await self._compute_batches(parsed, cases, contexts, emit)
@@ -158,7 +158,7 @@ class ScoreStage(Stage):
             partial(call_batch, score, (parsed, cases, contexts)), timeout_s
         )
 
-        async def outcomes(positions: range) -> list[Outcome]:
+        async def outcomes(positions: range) -> list[RowOutcome]:
             return list(map(_outcome, await score_batch(positions)))
 
         await call_batches(
@@ -194,7 +194,7 @@ def _verdict_texts(table: pa.Table) -> list[str]:
     ]
 
 
-def _outcome(score: Any) -> Outcome:
+def _outcome(score: Any) -> RowOutcome:
     """What one result of a batch means for its row; an exception in the list is that
     row's failure.
     """

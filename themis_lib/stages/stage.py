@@ -34,8 +34,8 @@ _JSON_COLUMNS = {
     "verdicts",
 }
 
-Outcome = Mapping[str, Any] | Exception
-Emit = Callable[[Sequence[tuple[int, Outcome]]], None]
+RowOutcome = Mapping[str, Any] | Exception
+Emit = Callable[[Sequence[tuple[int, RowOutcome]]], None]
 
 
 class Stage(ABC):

@@ -24,7 +24,7 @@ _SAME_SUM = 1e-9
 
 BONETT_PRICE = "bonett-price"
 
-Interval = tuple[float | None, float | None, str | None]
+Bounds = tuple[float | None, float | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def paired_difference(
         and np.isin(baseline, (0.0, 1.0)).all()
         and np.isin(candidate, (0.0, 1.0)).all()
     ):
-        interval: Interval = (
+        interval: Bounds = (
             *bonett_price_interval(improved, worsened, n),
             BONETT_PRICE,
         )
@@ -180,7 +180,7 @@ def bonett_price_interval(
 
 def _interval(
     baseline: Floats, candidate: Floats, error: float | None, units: int
-) -> Interval:
+) -> Bounds:
     """Student's t over the units; where they do not vary, what is known of differences
     that lie within ± 1.
     """

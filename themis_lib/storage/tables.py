@@ -118,7 +118,15 @@ RUN_TABLES: dict[str, pa.Schema] = {
             *OUTPUTS,
         ]
     ),
-    "scores": pa.schema([*_SAMPLE_IDS, ("metric_id", pa.string()), KEY, *SCORES]),
+    "scores": pa.schema(
+        [
+            *_SAMPLE_IDS,
+            ("metric_id", pa.string()),
+            KEY,
+            ("score", pa.float64()),
+            *list(SCORES)[1:],
+        ]
+    ),
     "results": pa.schema(
         [
             *_CASE_IDS,

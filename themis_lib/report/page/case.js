@@ -43,7 +43,7 @@ function resultsView(results, row, place) {
 const mark = (score) => el("span", { class: `mark ${scoreClass(score)}` }, score === null ? "no score" : scoreText(score));
 
 function sampleHead(side, row, sample, metric) {
-  const score = at(side.scores[metric]?.value, row);
+  const score = at(side.scores[metric]?.score, row);
   const value = answerOf(side, row);
   return el(
     "summary", {}, el("b", {}, `Sample ${sample}`), " ", side.scores[metric] ? mark(score) : null,
@@ -82,7 +82,7 @@ function factsView(outputs, row) {
 function scoresView(side, row, place) {
   const lines = Object.entries(side.scores).map(([metric, columns]) =>
     el(
-      "tr", {}, el("th", { scope: "row" }, metric), el("td", {}, mark(at(columns.value, row))),
+      "tr", {}, el("th", { scope: "row" }, metric), el("td", {}, mark(at(columns.score, row))),
       el("td", {}, at(columns.error, row) === null ? null : el("p", { class: "error" }, textOf(at(columns.error, row))),
         detailsView(at(columns.details, row), place)),
     ));

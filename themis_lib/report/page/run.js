@@ -22,7 +22,7 @@ unpack().then((data) => {
     if (wanted === "") return true;
     if (wanted === "none") return own === null;
     if (wanted === "failed") return failed(row);
-    if (wanted === "differ") return new Set(samplesOf(side.scores[state.metric]?.value, row).filter((value) => value !== null)).size > 1;
+    if (wanted === "differ") return new Set(samplesOf(side.scores[state.metric]?.score, row).filter((value) => value !== null)).size > 1;
     const { bars, levels } = data.outcomes[state.metric];
     const [low, high] = bars[Number(wanted)];
     if (own === null) return false;
