@@ -97,7 +97,7 @@ def score_texts(*, metric: dict[str, Any], rows: int) -> float:
     from themis_lib.components.build import build
     from themis_lib.core.contexts import ScoreContext
 
-    built = build("metric", metric, where="benchmark")
+    built = build("metric", metric, where="benchmark").component
     pairs = [pair(metric["use"], number) for number in range(rows)]
     answers = [ParsedOutput(value=value) for value, _ in pairs]
     cases = [

@@ -56,9 +56,7 @@ def run_label(pipeline: Pipeline) -> str:
     end.
     """
     generator = pipeline.generate.generator
-    model = PurePath(
-        str(getattr(generator, "model", None) or generator.component_id)
-    ).name
+    model = PurePath(generator.model or generator.component_id).name
     until = "" if pipeline.until_stage == "reduce" else f" until {pipeline.until_stage}"
     return f"{pipeline.experiment.name} · {model}{until}"
 

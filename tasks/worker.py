@@ -168,7 +168,7 @@ def _global_limit(stage: Stage, run_id: str) -> Iterator[None]:
     Raises `FatalError` where the server has no such limit, or the run has ended while
     the shard waited.
     """
-    name = getattr(getattr(stage, "generator", None), "global_limit", None)
+    name = stage.global_limit
     if name is None:
         check_going_on(run_id)
         yield

@@ -100,17 +100,24 @@ def test_name_leads_to_the_component_that_bears_it(kind, name):
     """The name in an experiment is the component's id, and its settings are all that is
     fingerprinted.
     """
-    component = build(kind, {"use": name, **golden._settings(name)[0]}, where="test")
+    component = build(
+        kind, {"use": name, **golden._settings(name)[0]}, where="test"
+    ).component
 
     assert name == component.component_id
     assert isinstance(component, Builtin)
-    assert component.fingerprint() == build(kind, component, where="test").fingerprint()
+    assert (
+        component.fingerprint()
+        == build(kind, component, where="test").component.fingerprint()
+    )
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_settings_are_frozen(kind, name):
     """A component cannot change after it was fingerprinted."""
-    component = build(kind, {"use": name, **golden._settings(name)[0]}, where="test")
+    component = build(
+        kind, {"use": name, **golden._settings(name)[0]}, where="test"
+    ).component
 
     with pytest.raises(dataclasses.FrozenInstanceError):
         component.component_id = "another"

@@ -127,13 +127,13 @@ def test_component_is_built_from_what_names_it(spec: Any) -> None:
     """An object, a class with parameters and a function with parameters are the same
     component.
     """
-    assert Metric(scale=2.0) == build("metric", spec, where=WHERE)
+    assert Metric(scale=2.0) == build("metric", spec, where=WHERE).component
 
 
 def test_name_alone_is_a_component() -> None:
     """A class is built without parameters, and an object of a module is taken as it is."""
-    assert Metric() == build("metric", f"{HERE}:Metric", where=WHERE)
-    assert INSTANCE is build("metric", f"{HERE}:INSTANCE", where=WHERE)
+    assert Metric() == build("metric", f"{HERE}:Metric", where=WHERE).component
+    assert INSTANCE is build("metric", f"{HERE}:INSTANCE", where=WHERE).component
 
 
 def test_built_in_is_named() -> None:
@@ -146,9 +146,13 @@ def test_built_in_is_named() -> None:
 
 def test_batch_generator_is_a_generator() -> None:
     """A generator may offer `generate_batch` alone."""
-    assert isinstance(
-        build("generator", Generator(), where="generation.generator"), Generator
-    )
+    generator = Generator()
+
+    built = build("generator", generator, where="generation.generator")
+
+    assert generator is built.component
+    assert built.generate is None
+    assert built.generate_batch is not None
 
 
 class BatchMetric:
@@ -164,7 +168,10 @@ class BatchMetric:
 
 def test_batch_metric_is_a_metric() -> None:
     """A metric may offer `score_batch` alone."""
-    assert isinstance(build("metric", BatchMetric(), where=WHERE), BatchMetric)
+    built = build("metric", BatchMetric(), where=WHERE)
+
+    assert built.score is None
+    assert built.score_batch is not None
 
 
 @pytest.mark.parametrize(
@@ -321,7 +328,7 @@ def test_literal_secrets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
     assert "s3cr3t" not in str(failure.value)
-    assert Metric(api_key="s3cr3t") == built
+    assert Metric(api_key="s3cr3t") == built.component
 
 
 @pytest.mark.parametrize(
@@ -415,7 +422,7 @@ def test_module_of_the_working_directory_is_found(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
 
-    built = build("metric", f"{name}:Metric", where=WHERE)
+    built = build("metric", f"{name}:Metric", where=WHERE).component
 
     assert "Metric" == type(built).__name__
     assert inspect.getmodule(type(built)) is sys.modules[HERE]

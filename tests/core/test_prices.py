@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from themis_lib import Price, TokenUsage
@@ -37,26 +35,25 @@ def test_cached_input_costs_what_input_does_where_nothing_is_said() -> None:
     )
 
 
-def test_own_price_goes_before_the_list() -> None:
+def test_own_price_wins_over_the_list() -> None:
     """An experiment knows its own contract."""
-    generator = SimpleNamespace(model="gpt-4o", at_list_price=True)
+    prices = {"gpt-4o": PRICE}
 
-    assert PRICE == price_of(generator, {"gpt-4o": PRICE})
-    assert LIST_PRICES["gpt-4o"] == price_of(generator, {})
+    assert PRICE == price_of("gpt-4o", prices, at_list_price=True)
+    assert LIST_PRICES["gpt-4o"] == price_of("gpt-4o", {}, at_list_price=True)
 
 
 def test_snapshot_costs_what_its_model_does() -> None:
     """`gpt-4o-2024-08-06` is `gpt-4o`."""
-    assert LIST_PRICES["gpt-4o"] == price_of(
-        SimpleNamespace(model="gpt-4o-2024-08-06", at_list_price=True), {}
-    )
+    expected = LIST_PRICES["gpt-4o"]
+
+    assert expected == price_of("gpt-4o-2024-08-06", {}, at_list_price=True)
 
 
-def test_list_prices_are_openai_s_alone() -> None:
+def test_list_prices_are_for_openai_alone() -> None:
     """The same name on another server may cost anything."""
-    assert price_of(SimpleNamespace(model="gpt-4o"), {}) is None
-    assert price_of(SimpleNamespace(model="gpt-4o", at_list_price=False), {}) is None
-    assert price_of(SimpleNamespace(), {}) is None
+    assert price_of("gpt-4o", {}, at_list_price=False) is None
+    assert price_of(None, {}, at_list_price=True) is None
 
 
 def test_counts_that_nobody_gave_stay_unknown() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from themis_lib import FatalError, RowError, TransientError
 from themis_lib.stages.calls import (
+    OutcomeSink,
     call_async,
     call_in_slices,
     chunks,
@@ -86,11 +87,9 @@ def run(
         await how(
             within(call, timeout_s) if timeout_s else call,
             count,
-            to_record=record,
-            emit=taken.emit,
+            OutcomeSink(taken.emit, record, unknown_is_fact),
             limit=limiter("test", width),
             width=width,
-            unknown_is_fact=unknown_is_fact,
         )
 
     asyncio.run(run_here())
@@ -130,11 +129,9 @@ def test_shards_share_the_limiter() -> None:
                 call_async(
                     call,
                     20,
-                    to_record=record,
-                    emit=taken.emit,
+                    OutcomeSink(taken.emit, record, unknown_is_fact=False),
                     limit=limiter("shared", 3),
                     width=3,
-                    unknown_is_fact=False,
                 )
                 for taken in shards
             )
@@ -247,14 +244,10 @@ def in_slices(
     call: Callable[[int], Any],
     count: int,
     *,
-    to_record: Any,
-    emit: Any,
-    unknown_is_fact: bool,
+    sink: OutcomeSink,
     **_: Any,
 ) -> Awaitable[None]:
-    return call_in_slices(
-        call, count, to_record=to_record, emit=emit, unknown_is_fact=unknown_is_fact
-    )
+    return call_in_slices(call, count, sink)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9, 5000])
@@ -282,9 +275,11 @@ def test_slices_stay_short() -> None:
         await call_in_slices(
             lambda position: time.sleep(0.01),
             30,
-            to_record=record,
-            emit=lambda outcomes: emitted.append(len(outcomes)),
-            unknown_is_fact=True,
+            OutcomeSink(
+                emit=lambda outcomes: emitted.append(len(outcomes)),
+                to_record=record,
+                unknown_is_fact=True,
+            ),
         )
 
     asyncio.run(run_here())
@@ -308,9 +303,9 @@ def test_slices_leave_the_loop_free() -> None:
         await call_in_slices(
             lambda position: time.sleep(0.01),
             20,
-            to_record=record,
-            emit=lambda outcomes: None,
-            unknown_is_fact=True,
+            OutcomeSink(
+                emit=lambda outcomes: None, to_record=record, unknown_is_fact=True
+            ),
         )
         ticking.cancel()
 
@@ -415,9 +410,7 @@ def test_record_that_cannot_be_made_is_the_row_s_failure() -> None:
         call_in_slices(
             lambda position: position,
             2,
-            to_record=refuse,
-            emit=taken.emit,
-            unknown_is_fact=False,
+            OutcomeSink(taken.emit, refuse, unknown_is_fact=False),
         )
     )
 

@@ -422,7 +422,7 @@ def test_credentials_of_a_judge_are_read_when_it_is_built(
         }
     )
 
-    assert "sesame" == pipeline.judges[0].generator.api_key
+    assert "sesame" == pipeline.judges[0].generator.component.api_key
     assert "sesame" not in json.dumps(pipeline.identity)
 
 

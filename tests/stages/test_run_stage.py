@@ -29,6 +29,7 @@ from themis_lib import (
     StoreError,
     TransientError,
 )
+from themis_lib.components.build import build
 from themis_lib.core.contexts import ParseContext, ScoreContext
 from themis_lib.identity.digests import canonical_json, digest
 from themis_lib.identity.part import Part
@@ -117,7 +118,11 @@ class Metric:
 
 
 def stage_of(parser: Parser) -> ParseStage:
-    return ParseStage([parser], samples=1, runtime=RuntimeConfig(max_concurrency=4))
+    return ParseStage(
+        [build("parser", parser, where="test")],
+        samples=1,
+        runtime=RuntimeConfig(max_concurrency=4),
+    )
 
 
 def shard_of(
@@ -434,7 +439,12 @@ def test_upstream_errors_are_named_once(store: RunStore) -> None:
     shard = shard_of(store, ["a", "fact", None], errors=[None, None, "refused"])
     answers = run(stage_of(Parser()), shard, store)
     metric = Metric()
-    stage = ScoreStage("metric", metric, samples=1, runtime=RuntimeConfig())
+    stage = ScoreStage(
+        "metric",
+        build("metric", metric, where="test"),
+        samples=1,
+        runtime=RuntimeConfig(),
+    )
 
     part = run(
         stage,

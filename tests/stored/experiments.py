@@ -153,17 +153,17 @@ def specs(store: str) -> dict[str, Spec]:
 def functions(store: str) -> Experiment:
     """An experiment of plain functions."""
     from tests.stored.components import first_letter, is_early, shout
-    from themis_lib.experiment import evaluate
+    from themis_lib.components import functions as wrap
 
     return Experiment(
         name="functions",
         generation=GenerationConfig(
-            generator=evaluate.FunctionGenerator(shout),
+            generator=wrap.FunctionGenerator(shout),
             prompt_spec=PromptSpec(prefix="Say"),
         ),
         evaluation=EvaluationConfig(
-            parsers=[evaluate.FunctionParser(first_letter)],
-            metrics=[evaluate.FunctionMetric(is_early)],
+            parsers=[wrap.FunctionParser(first_letter)],
+            metrics=[wrap.FunctionMetric(is_early)],
         ),
         storage=StorageConfig(store=store),
         datasets=[

@@ -362,7 +362,7 @@ def behaviours() -> Iterator[tuple[str, str, Any]]:
     for kind, names in BUILTINS.items():
         for name in names:
             components = [
-                build(kind, {"use": name, **settings}, where=name)
+                build(kind, {"use": name, **settings}, where=name).component
                 for settings in _settings(name)
             ]
             yield (

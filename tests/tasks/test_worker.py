@@ -137,7 +137,7 @@ def test_stopped_run_waits_for_no_slot(prefect_api: str) -> None:
     """A shard that waits for a global limit ends when its run is stopped, though the
     slot is never free.
     """
-    stage: Any = SimpleNamespace(generator=SimpleNamespace(global_limit="taken"))
+    stage: Any = SimpleNamespace(global_limit="taken")
 
     def wait_for_slot() -> None:
         with (

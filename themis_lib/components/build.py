@@ -1,138 +1,115 @@
-"""Finds, builds and checks components: what an experiment names becomes an object that
-keeps its protocol.
+"""Builds components: what an experiment names becomes a typed record of its kind.
+
+A component is read here once. Beyond this room nobody asks an object what it can do.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
-from themis_lib.components.builtin import Builtin
 from themis_lib.components.imports import import_named, reason
-from themis_lib.components.registry import ADAPTERS, BUILTINS
-from themis_lib.core.protocols import (
-    ANSWER_COLUMNS,
-    CASE_COLUMNS,
-    OUTPUT_COLUMNS,
-    WHOLE_CASE,
+from themis_lib.components.records import (
+    KINDS,
+    BuiltComponent,
+    BuiltGenerator,
+    BuiltMetric,
+    BuiltParser,
+    BuiltReducer,
+    generator_record,
+    metric_record,
+    parser_record,
+    reads_of,
+    reducer_record,
 )
+from themis_lib.components.registry import ADAPTERS, BUILTINS
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.errors import ComponentError, InputError, describe, nearest
-from themis_lib.identity.code import code_digest
-
-
-@dataclass(frozen=True)
-class _Kind:
-    methods: tuple[str, ...]
-    may_read: tuple[str, ...]
-    reads: tuple[str, ...]
-
-
-_KINDS = {
-    "generator": _Kind(
-        ("generate", "generate_batch"), (*CASE_COLUMNS, "sample_index"), WHOLE_CASE
-    ),
-    "parser": _Kind(("parse",), (*OUTPUT_COLUMNS, *CASE_COLUMNS), ("output",)),
-    "metric": _Kind(
-        ("score", "score_batch"),
-        (*ANSWER_COLUMNS, *OUTPUT_COLUMNS, *CASE_COLUMNS),
-        (*ANSWER_COLUMNS, *WHOLE_CASE),
-    ),
-    "reducer": _Kind(("reduce",), ("value", "score"), ("value", "score")),
-}
-
 
 #: What an experiment may name without a module, by kind.
-_NAMED: dict[str, dict[str, str]] = {
+_NAMED: Mapping[str, Mapping[str, str]] = {
     **BUILTINS,
     "generator": {**BUILTINS["generator"], **ADAPTERS},
 }
+_RECORDS: Mapping[str, Callable[[Any, str], BuiltComponent]] = {
+    "generator": generator_record,
+    "parser": parser_record,
+    "metric": metric_record,
+    "reducer": reducer_record,
+}
 
 
-def build(kind: str, spec: Any, *, where: str) -> Any:
-    """The component that a configuration gives as an object, a name, or a name with
-    parameters.
+@overload
+def build(kind: Literal["generator"], spec: Any, *, where: str) -> BuiltGenerator: ...
+@overload
+def build(kind: Literal["parser"], spec: Any, *, where: str) -> BuiltParser: ...
+@overload
+def build(kind: Literal["metric"], spec: Any, *, where: str) -> BuiltMetric: ...
+@overload
+def build(kind: Literal["reducer"], spec: Any, *, where: str) -> BuiltReducer: ...
+def build(kind: str, spec: Any, *, where: str) -> BuiltComponent:
+    """Return the component that a configuration gives, checked, as a record of its kind.
 
-    Raises `ComponentError`, naming `where` it stands, when there is no such component,
-    a parameter is unknown or refused, or the object does not keep the protocol of its
-    kind.
+    A configuration is an object, a name, or a name with parameters. Raise
+    `ComponentError`, naming the place (`where`), if there is no such component, a
+    parameter is unknown or refused, or the object breaks the protocol of its kind.
     """
     if isinstance(spec, str):
-        component = _construct(_locate(kind, spec, where=where), spec, {}, where=where)
+        factory = _find_factory(kind, spec, where=where)
+        component = _construct(factory, spec, {}, where=where)
     elif isinstance(spec, Mapping):
-        component = _from_mapping(kind, spec, where=where)
+        component = _build_from_mapping(kind, spec, where=where)
     else:
         component = spec
-    _check(kind, component, where=where)
-    return component
+    _check_protocol(kind, component, where=where)
+    return _RECORDS[kind](component, component_name(spec, component))
 
 
 def component_name(spec: Any, component: Any) -> str:
-    """The name a component bears in tables: its `id` in the configuration, else its
-    component id.
+    """Return what a component is called in tables.
+
+    The `id` of its configuration, else its component id.
     """
     if isinstance(spec, Mapping) and spec.get("id"):
         return str(spec["id"])
     return str(component.component_id).removeprefix("builtin/")
 
 
-def reads_of(kind: str, component: Any) -> tuple[str, ...]:
-    """The columns a component declares, or those its kind reads when it declares
-    nothing.
-    """
-    return tuple(getattr(component, "reads", _KINDS[kind].reads))
-
-
 def component_identity(kind: str, component: Any) -> dict[str, Any]:
-    """Everything that says what a component computes: id, version, settings, columns
-    read, and a user's code.
-    """
-    identity: dict[str, Any] = {
-        "component_id": component.component_id,
-        "version": component.version,
-        "reads": list(reads_of(kind, component)),
-    }
-    if isinstance(component, Builtin):
-        return {**identity, "settings": component.settings()}
-    definition = getattr(component, "definition", type(component))
-    return {
-        **identity,
-        "fingerprint": component.fingerprint(),
-        "code": code_digest(definition),
-    }
+    """Return the identity of a component that is not built yet; see `BuiltComponent`."""
+    return _RECORDS[kind](component, component_name(None, component)).identity
 
 
-def _from_mapping(kind: str, spec: Mapping[str, Any], *, where: str) -> Any:
+def _build_from_mapping(kind: str, spec: Mapping[str, Any], *, where: str) -> Any:
     if "use" not in spec:
         raise ComponentError(
             f"{where}: a {kind} needs `use`, the name of a component; got {dict(spec)!r}"
         )
     refuse_literal_secrets(spec, where=where)
-    factory = _locate(kind, str(spec["use"]), where=where)
-    parameters = {
-        name: value for name, value in spec.items() if name not in ("use", "id")
-    }
-    own = getattr(
-        factory, "resolves", ()
-    )  # what the component reads from the environment itself
-    resolved = resolve_references(
-        {k: v for k, v in parameters.items() if k not in own}, where=where
-    )
-    return _construct(
-        factory, str(spec["use"]), {**parameters, **resolved}, where=where
-    )
+    name = str(spec["use"])
+    factory = _find_factory(kind, name, where=where)
+    # A component resolves some references itself, so that it never holds their values.
+    own_references = getattr(factory, "resolves", ())
+    parameters: dict[str, Any] = {}
+    resolvable: dict[str, Any] = {}
+    for parameter, value in spec.items():
+        if parameter in ("use", "id"):
+            continue
+        parameters[parameter] = value
+        if parameter not in own_references:
+            resolvable[parameter] = value
+    parameters.update(resolve_references(resolvable, where=where))
+    return _construct(factory, name, parameters, where=where)
 
 
-def _locate(kind: str, name: str, *, where: str) -> Any:
+def _find_factory(kind: str, name: str, *, where: str) -> Any:
+    """Return the class, function or object that a name stands for."""
     known = _NAMED[kind]
     if name in known:
         name = known[name]
     elif ":" not in name:
-        hint = nearest(name, [short for short in known if "/" not in short])
-        if "/" in name or not hint.startswith("did you mean"):
-            hint = nearest(name if "/" in name else f"builtin/{name}", known)
+        hint = _nearest_component(name, known)
         raise ComponentError(
             f"{where}: unknown {kind} {name!r}; {hint} (your own: `module:attribute`)"
         )
@@ -142,13 +119,24 @@ def _locate(kind: str, name: str, *, where: str) -> Any:
         raise ComponentError(f"{where}: {error}") from None
 
 
+def _nearest_component(name: str, known: Mapping[str, str]) -> str:
+    """Return a hint: an adapter of a similar name, else the nearest built-in."""
+    if "/" in name:
+        return nearest(name, known)
+    hint = nearest(name, [short for short in known if "/" not in short])
+    if hint.startswith("did you mean"):
+        return hint
+    return nearest(f"builtin/{name}", known)
+
+
 def _construct(
     factory: Any, name: str, parameters: Mapping[str, Any], *, where: str
 ) -> Any:
     if not isinstance(factory, type) and not inspect.isfunction(factory):
         if parameters:
             raise ComponentError(
-                f"{where}: {name!r} is an object and takes no parameters; got {sorted(parameters)}"
+                f"{where}: {name!r} is an object and takes no parameters; "
+                f"got {sorted(parameters)}"
             )
         return factory
     _check_parameters(factory, name, parameters, where=where)
@@ -164,39 +152,41 @@ def _construct(
 
 
 def _check_parameters(
-    factory: Callable[..., Any], name: str, parameters: Mapping[str, Any], *, where: str
+    factory: Callable[..., Any],
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    where: str,
 ) -> None:
     try:
         accepted = inspect.signature(factory).parameters
-    except ValueError:  # a built-in type keeps its signature to itself
+    except ValueError:  # some types written in C have no signature to look at
         return
-    if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in accepted.values()):
+    kinds = {item.kind for item in accepted.values()}
+    if inspect.Parameter.VAR_KEYWORD in kinds:
         return
     for parameter in parameters:
         if parameter not in accepted:
             raise ComponentError(
-                f"{where}: {name!r} has no parameter {parameter!r}; {nearest(parameter, accepted)}"
+                f"{where}: {name!r} has no parameter {parameter!r}; "
+                f"{nearest(parameter, accepted)}"
             )
     for item in accepted.values():
-        if (
-            item.default is inspect.Parameter.empty
-            and item.name not in parameters
-            and item.kind not in (inspect.Parameter.VAR_POSITIONAL,)
-        ):
+        if item.kind is inspect.Parameter.VAR_POSITIONAL or item.name in parameters:
+            continue
+        if item.default is inspect.Parameter.empty:
             raise ComponentError(f"{where}: {name!r} needs the parameter {item.name!r}")
 
 
-def _check(kind: str, component: Any, *, where: str) -> None:
+def _check_protocol(kind: str, component: Any, *, where: str) -> None:
+    """Raise `ComponentError` if an object is not a component of its kind."""
     if isinstance(component, type):
         raise ComponentError(
             f"{where}: {kind} {component.__name__!r} is a class; give an instance of it"
         )
-    # Never its repr: that may show a credential.
-    name = (
-        component
-        if isinstance(component, (str, int, float))
-        else type(component).__name__
-    )
+    # The repr of any other object is never shown: it may hold a credential.
+    is_harmless = isinstance(component, (str, int, float))
+    name = component if is_harmless else type(component).__name__
     label = f"{where}: {kind} {getattr(component, 'component_id', name)!r}"
     for attribute in ("component_id", "version"):
         if not isinstance(getattr(component, attribute, None), str):
@@ -205,9 +195,11 @@ def _check(kind: str, component: Any, *, where: str) -> None:
         raise ComponentError(
             f"{label} needs a method `fingerprint()` that returns its settings as text"
         )
-    methods = _KINDS[kind].methods
+    methods = KINDS[kind].methods
     if not any(callable(getattr(component, method, None)) for method in methods):
         raise ComponentError(f"{label} needs a method `{methods[0]}`")
+    if hasattr(component, "judge_calls") and not hasattr(component, "score"):
+        raise ComponentError(f"{label} asks judges, and needs a method `score`")
     _check_reads(kind, component, label=label)
     if callable(getattr(component, "check", None)):
         try:
@@ -225,11 +217,18 @@ def _check(kind: str, component: Any, *, where: str) -> None:
 def _check_reads(kind: str, component: Any, *, label: str) -> None:
     reads = getattr(component, "reads", ())
     if not isinstance(reads, (tuple, list)):
+        # A text is the usual slip: `reads = ("input")` has no comma.
         raise ComponentError(
-            f"{label} has reads={reads!r}; write a tuple of columns, such as ({str(reads)!r},)"
+            f"{label} has reads={reads!r}; "
+            f"write a tuple of columns, such as ({str(reads)!r},)"
         )
+    allowed = KINDS[kind].may_read
     for column in reads:
-        if column not in _KINDS[kind].may_read:
+        if column not in allowed:
             raise ComponentError(
-                f"{label} reads an unknown column {column!r}; {nearest(str(column), _KINDS[kind].may_read)}"
+                f"{label} reads an unknown column {column!r}; "
+                f"{nearest(str(column), allowed)}"
             )
+
+
+__all__ = ["build", "component_identity", "component_name", "reads_of"]

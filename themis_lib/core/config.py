@@ -8,15 +8,39 @@ A component is given as an object, as a name (`builtin/exact_match`,
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from themis_lib.core.models import FrozenModel
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.errors import ConfigError
+
+if TYPE_CHECKING:
+    from themis_lib.core.protocols import (
+        GeneratorSpec,
+        MetricSpec,
+        ParserSpec,
+        ReducerSpec,
+    )
+else:
+    # Pydantic takes any component: `components.build` checks it, and says what is wrong
+    # with it in one line that names the place.
+    GeneratorSpec = MetricSpec = ParserSpec = ReducerSpec = Any
+
+
+def _empty_if_none(prompt_spec: Any) -> Any:
+    """Return the empty spec for `None`, as `prompt_spec:` without a value gives it."""
+    return PromptSpec() if prompt_spec is None else prompt_spec
 
 
 class CandidatePolicy(FrozenModel):
@@ -34,10 +58,12 @@ class GenerationConfig(FrozenModel):
     become one result.
     """
 
-    generator: Any
-    prompt_spec: PromptSpec = Field(default_factory=PromptSpec)
+    generator: GeneratorSpec
+    prompt_spec: Annotated[PromptSpec, BeforeValidator(_empty_if_none)] = Field(
+        default_factory=PromptSpec
+    )
     candidate_policy: CandidatePolicy = Field(default_factory=CandidatePolicy)
-    reducer: Any = "builtin/first"
+    reducer: ReducerSpec = "builtin/first"
 
 
 class StatisticsConfig(FrozenModel):
@@ -78,9 +104,9 @@ class EvaluationConfig(FrozenModel):
     the same scale, to compare them.
     """
 
-    metrics: list[Any] = Field(default_factory=list)
-    parsers: list[Any] = Field(default_factory=list)
-    judge_models: list[Any] = Field(default_factory=list)
+    metrics: list[MetricSpec] = Field(default_factory=list)
+    parsers: list[ParserSpec] = Field(default_factory=list)
+    judge_models: list[GeneratorSpec] = Field(default_factory=list)
     slices: list[str] = Field(default_factory=list)
     agreement: dict[str, str] = Field(default_factory=dict)
     statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)

@@ -1,12 +1,10 @@
-"""What tokens cost: a price for each model, from the experiment or from the small list
-kept here.
-"""
+"""The price of tokens by model: the experiment's own, or from a small list here."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,8 +14,9 @@ PerMillion = Annotated[float, Field(ge=0)]
 
 
 class Price(FrozenModel):
-    """US dollars for a million tokens. Cached input costs what input does where nothing
-    else is said.
+    """US dollars for a million tokens.
+
+    Without `cached_input`, cached tokens cost as much as other input.
     """
 
     input: PerMillion
@@ -25,8 +24,7 @@ class Price(FrozenModel):
     cached_input: PerMillion | None = None
 
     def cost(self, usage: TokenUsage | None) -> float:
-        """The dollars for these tokens; what a provider did not count costs nothing
-        here.
+        """Return the dollars for these tokens; uncounted ones cost nothing here.
 
         >>> Price(input=2.0, output=8.0).cost(TokenUsage(input_tokens=500_000, output_tokens=1_000))
         1.008
@@ -34,17 +32,16 @@ class Price(FrozenModel):
         if usage is None:
             return 0.0
         cached = usage.cached_tokens or 0
+        # Providers count cached tokens among the input tokens.
         fresh = max((usage.input_tokens or 0) - cached, 0)
         cached_price = self.input if self.cached_input is None else self.cached_input
-        return (
-            fresh * self.input
-            + cached * cached_price
-            + (usage.output_tokens or 0) * self.output
-        ) / 1e6
+        # Reasoning tokens are among the output tokens.
+        written = usage.output_tokens or 0
+        millionths = fresh * self.input + cached * cached_price + written * self.output
+        return millionths / 1e6
 
 
-#: OpenAI's list prices, without batch or flex discounts, as published on this date. An
-#: experiment's own go first.
+#: OpenAI's list prices, without batch or flex discounts, as published on this date.
 LIST_PRICES_DATE = "2025-08-07"
 LIST_PRICES: Mapping[str, Price] = {
     "gpt-4.1": Price(input=2.0, cached_input=0.5, output=8.0),
@@ -61,28 +58,31 @@ LIST_PRICES: Mapping[str, Price] = {
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
-def price_of(generator: Any, prices: Mapping[str, Price]) -> Price | None:
-    """The price of a generator's model: the experiment's, else the listed one where its
-    provider is OpenAI itself.
+def price_of(
+    model: str | None, prices: Mapping[str, Price], *, at_list_price: bool
+) -> Price | None:
+    """Return the price of a model; `None` where nobody says.
 
-    A snapshot (`gpt-4o-2024-08-06`) costs what its model does. Null where nothing says.
+    The experiment's own `prices` win over the listed ones, which hold only where the
+    provider itself is called. A snapshot (`gpt-4o-2024-08-06`) costs what its model
+    does.
     """
-    model = getattr(generator, "model", None)
-    if not isinstance(model, str):
+    if model is None:
         return None
-    listed = LIST_PRICES if getattr(generator, "at_list_price", False) else {}
-    plain = _SNAPSHOT.sub("", model)
-    return prices.get(model) or prices.get(plain) or listed.get(plain)
+    without_date = _SNAPSHOT.sub("", model)
+    price = prices.get(model) or prices.get(without_date)
+    if price is None and at_list_price:
+        price = LIST_PRICES.get(without_date)
+    return price
 
 
 def added(first: TokenUsage, second: TokenUsage) -> TokenUsage:
-    """The sum of two counts; null where neither says."""
+    """Return the sum of two counts; `None` where neither says."""
     counts = {}
     for name in TokenUsage.model_fields:
-        known = [
-            count
-            for usage in (first, second)
-            if (count := getattr(usage, name)) is not None
-        ]
-        counts[name] = sum(known) if known else None
+        of_first, of_second = getattr(first, name), getattr(second, name)
+        if of_first is None or of_second is None:
+            counts[name] = of_second if of_first is None else of_first
+        else:
+            counts[name] = of_first + of_second
     return TokenUsage(**counts)

@@ -16,7 +16,7 @@ stages of their own, so that an edit of `score` asks nobody again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -66,8 +66,13 @@ class Component(Protocol):
     identity.
     """
 
-    component_id: str
-    version: str
+    @property
+    def component_id(self) -> str:
+        """The name of the component, the same in every version of it."""
+
+    @property
+    def version(self) -> str:
+        """The version of its behaviour; a new one invalidates its rows."""
 
     def fingerprint(self) -> str:
         """Every setting that can change a result, as text."""
@@ -85,7 +90,7 @@ class Generator(Component, Protocol):
     """
 
     def generate(
-        self, case: Case, ctx: GenerateContext
+        self, case: Case, ctx: GenerateContext, /
     ) -> GenerationResult | Awaitable[GenerationResult]:
         """The candidate for this case and `ctx.seed`."""
 
@@ -97,7 +102,7 @@ class BatchGenerator(Component, Protocol):
     """
 
     def generate_batch(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext]
+        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], /
     ) -> (
         Sequence[GenerationResult | Exception]
         | Awaitable[Sequence[GenerationResult | Exception]]
@@ -110,7 +115,7 @@ class Parser(Component, Protocol):
     """Reads an answer out of a candidate's output."""
 
     def parse(
-        self, result: GenerationResult, ctx: ParseContext
+        self, result: GenerationResult, ctx: ParseContext, /
     ) -> ParsedOutput | Awaitable[ParsedOutput]:
         """The answer, or a `ParsedOutput` whose `error` says why there is none."""
 
@@ -122,7 +127,7 @@ class Metric(Component, Protocol):
     """
 
     def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext, /
     ) -> Score | ScoreError | Awaitable[Score | ScoreError]:
         """The score, or a `ScoreError` whose `reason` says why there is none."""
 
@@ -138,6 +143,7 @@ class BatchMetric(Component, Protocol):
         parsed: Sequence[ParsedOutput],
         cases: Sequence[Case],
         contexts: Sequence[ScoreContext],
+        /,
     ) -> (
         Sequence[Score | ScoreError | Exception]
         | Awaitable[Sequence[Score | ScoreError | Exception]]
@@ -150,7 +156,7 @@ class Reducer(Component, Protocol):
     """Turns the samples of one case into one candidate, for one metric."""
 
     def reduce(
-        self, candidates: Sequence[Candidate], ctx: ReduceContext
+        self, candidates: Sequence[Candidate], ctx: ReduceContext, /
     ) -> ReducedCandidate | Awaitable[ReducedCandidate]:
         """The chosen sample or the aggregate; `candidates` are ordered by sample."""
 
@@ -177,3 +183,11 @@ class JudgeMetric(Metric, Protocol):
 
     def judge_calls(self) -> Sequence[JudgeCall]:
         """The questions it asks about each answer."""
+
+
+#: A component as a configuration gives it: its name, its name with parameters, or an
+#: object that has the methods of its kind.
+GeneratorSpec = str | Mapping[str, Any] | Generator | BatchGenerator
+ParserSpec = str | Mapping[str, Any] | Parser
+MetricSpec = str | Mapping[str, Any] | Metric | BatchMetric
+ReducerSpec = str | Mapping[str, Any] | Reducer

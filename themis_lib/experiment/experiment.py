@@ -15,8 +15,9 @@ from themis_lib.core.models import Dataset
 from themis_lib.errors import ConfigError, ShardError, ThemisError
 from themis_lib.experiment.spec import experiment_from_spec, load_spec
 from themis_lib.identity.part import Part
+from themis_lib.runs.compile import compile_experiment
 from themis_lib.runs.drive import run_shards
-from themis_lib.runs.pipeline import Pipeline, compile_experiment
+from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.run import Run
 from themis_lib.stages.run_stage import run_stage

@@ -81,8 +81,8 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
             reasons=_reasons(pipeline, stage, nearest, count),
             usage=usage,
             cost=_cost(stage, usage),
-            calls_model=hasattr(getattr(stage, "generator", None), "model"),
-            lacks_price=stage.is_paid and getattr(stage, "price", None) is None,
+            calls_model=stage.calls_model,
+            lacks_price=stage.is_paid and stage.price is None,
         )
         for stage, count in zip(pipeline.stages, counts.values(), strict=True)
         for usage in [_estimate(stage, count, nearest)]
@@ -187,7 +187,7 @@ def _expected_length(
         name in (*OUTPUT_COLUMNS, *ANSWER_COLUMNS) for name in stage.metric_reads
     ):
         return of_case
-    longest = getattr(pipeline.generate.generator, "max_tokens", None)
+    longest = pipeline.generate.generator.max_tokens
     return None if longest is None else of_case + longest * _CHARS_PER_TOKEN
 
 
@@ -225,7 +225,7 @@ def _estimate(
                 for name, tokens in counts.items()
             }
         )
-    longest = getattr(stage.generator, "max_tokens", None)
+    longest = stage.generator.max_tokens
     if not stage.is_paid or count.characters is None or longest is None:
         return None
     instructions = len(stage.prompt_spec.model_dump_json(exclude_defaults=True))
@@ -234,7 +234,7 @@ def _estimate(
 
 
 def _cost(stage: Stage, usage: TokenUsage | None) -> float | None:
-    price = getattr(stage, "price", None)
+    price = stage.price
     return None if usage is None or price is None else price.cost(usage)
 
 

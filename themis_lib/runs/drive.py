@@ -1,11 +1,10 @@
-"""Drives a run: shards through the stages, a few at a time, their tables written in
-order.
-"""
+"""Drives a run: shards through the stages, a few at a time, added to it in order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from themis_lib.runs.agreement import check_labels
 from themis_lib.runs.pipeline import RunStage
@@ -17,40 +16,40 @@ from themis_lib.storage.shard import Shard
 async def run_shards(
     run: Run, run_stage: RunStage, *, window: int, spread: bool = False
 ) -> None:
-    """Evaluate every shard, at most `window` at once, and add each to the run in its
-    turn.
+    """Evaluate every shard, at most `window` at once, and add each to the run in turn.
 
-    A deterministic generator is given one shard at a time in process (`window=1`), so
-    that what two shards share is computed once. `spread` cuts the data into smaller
-    shards, for several processes.
+    In process, a deterministic generator is given one shard at a time (`window=1`), so
+    that rows which two shards share are computed once. `spread` cuts the data into
+    smaller shards, for several processes.
     """
-    waiting = deque(await asyncio.to_thread(_cut, run, spread))
+    waiting = deque(await asyncio.to_thread(_cut_data, run, spread))
     started: deque[asyncio.Task[Shard]] = deque()
-    adding: asyncio.Future[None] | None = (
-        None  # tables of a shard are written while the next one is evaluated
-    )
+    # The tables of a shard are written while the next one is evaluated.
+    adding: asyncio.Future[None] | None = None
     try:
         while waiting or started:
             while waiting and len(started) < window:
                 evaluation = run.pipeline.evaluate_shard(waiting.popleft(), run_stage)
                 started.append(asyncio.ensure_future(evaluation))
             shard = await started.popleft()
-            if adding:
+            if adding is not None:
                 await adding
             adding = asyncio.ensure_future(asyncio.to_thread(run.add, shard))
-        if adding:
+        if adding is not None:
             await adding
     finally:
         for task in started:
             task.cancel()
-        await asyncio.gather(
-            *started, *([adding] if adding else []), return_exceptions=True
-        )
+        unfinished: list[asyncio.Future[Any]] = [*started]
+        if adding is not None:
+            unfinished.append(adding)
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-def _cut(run: Run, spread: bool) -> list[Shard]:
-    """All shards, before the first is evaluated: a bad line at the end of a dataset is
-    found before money is spent.
+def _cut_data(run: Run, spread: bool) -> list[Shard]:
+    """Return all shards, before the first is evaluated.
+
+    So a bad line at the end of a dataset is found before money is spent.
     """
     shards = list(run.pipeline.shards(run.store, spread=spread))
     evaluation = run.pipeline.experiment.evaluation

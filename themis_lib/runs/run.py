@@ -215,7 +215,7 @@ class Run:
                     "errors": self._errors[record.stage],
                     "usage": self._usage.get(record.stage),
                     "usage_computed": counts[record.stage].usage,
-                    "price": getattr(self.pipeline.stage(record.stage), "price", None),
+                    "price": self.pipeline.stage(record.stage).price,
                 }
             )
             if record.stage in counts

@@ -1,13 +1,11 @@
-"""The outcomes of a shard's rows as they come: to the journal at once, and into the
-shard's table at the end.
-"""
+"""The outcomes of a shard's rows: to the journal at once, to its table at the end."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,20 +13,18 @@ from themis_lib.core.models import TokenUsage
 from themis_lib.errors import describe, first_few, is_transient
 from themis_lib.identity.part import Part
 from themis_lib.stages.progress import Progress
+from themis_lib.stages.stage import RowOutcome, Stage
 from themis_lib.storage.journal import Journal
+from themis_lib.storage.shard import Shard
 from themis_lib.storage.tables import KEY, table_of
 
-if TYPE_CHECKING:
-    from themis_lib.stages.stage import RowOutcome, Stage
-    from themis_lib.storage.shard import Shard
-
-#: Finished rows are Python objects until there are so many, then a table, which takes
-#: far less memory.
+#: How many finished rows are kept as Python objects; then they become a table, which
+#: takes far less memory.
 _ROWS_AS_OBJECTS = 512
 
 
 class Collector:
-    """Takes the outcomes of a shard as they come: rows to the journal, failures aside."""
+    """Takes the outcomes of a shard: rows to the journal, failures aside."""
 
     def __init__(
         self,
@@ -57,68 +53,67 @@ class Collector:
 
     def emit(self, outcomes: Sequence[tuple[int, RowOutcome]]) -> None:
         """Take outcomes by position among the missing rows."""
-        records = []
+        records: list[dict[str, Any]] = []
         for position, outcome in outcomes:
             key = self._keys[position]
             if isinstance(outcome, Exception):
                 self.failures[key] = outcome
                 self._failed_cases.append(self._case_ids[position].as_py())
-            else:
-                records.append(
-                    {
-                        **{name: _storable(value) for name, value in outcome.items()},
-                        "key": key,
-                    }
-                )
+                continue
+            record = {name: _storable(value) for name, value in outcome.items()}
+            record["key"] = key
+            records.append(record)
+        # First to the journal: a row that is counted must survive a crash.
         self.journal.append(records)
         self.computed += len(records)
         self._newest.extend(records)
         if len(self._newest) >= _ROWS_AS_OBJECTS:
-            self._pack()
-        self._progress.advance(self._stage.label, len(records), _usage_of(records))
+            self._pack_newest()
+        self._progress.advance(self._stage.label, len(records), _sum_usage(records))
 
     def table(self) -> pa.Table:
-        """The rows that were computed, in the order in which they ended, and then those
-        that failed.
-        """
-        self._pack()
-        failures = [
-            {"key": key, "error": describe(error)}
-            for key, error in self.failures.items()
-        ]
+        """Return the computed rows in the order they finished, then the failed ones."""
+        self._pack_newest()
+        failures = []
+        for key, error in self.failures.items():
+            failures.append({"key": key, "error": describe(error)})
         return pa.concat_tables([*self._tables, table_of(failures, self._schema)])
 
     def counted(self, part: Part, *, cached: int) -> Part:
-        """A reference with the counts of this call."""
+        """Return a reference with the counts of this call."""
         return replace(
             part, computed=self.computed, cached=cached, failed=len(self.failures)
         )
 
     def summary(self, shard: Shard) -> str:
-        """One line: how many rows failed, of which cases, and why."""
-        reasons = [describe(error) for error in self.failures.values()]
-        most = max(Counter(reasons).items(), key=lambda item: (item[1], item[0]))[0]
-        cases = first_few(self._failed_cases)
-        return f"{self._stage.label} {shard.label}: {len(reasons)} row(s) failed ({cases}), most often {most}"
+        """Return one line: how many rows failed, of which cases, and why."""
+        counts = Counter(describe(error) for error in self.failures.values())
+        # Ties go to the last reason in the alphabet, so that equal runs say the same.
+        reason, _ = max(counts.items(), key=lambda item: (item[1], item[0]))
+        return (
+            f"{self._stage.label} {shard.label}: {len(self.failures)} row(s) failed "
+            f"({first_few(self._failed_cases)}), most often {reason}"
+        )
 
-    def _pack(self) -> None:
+    def _pack_newest(self) -> None:
         if self._newest:
             self._tables.append(table_of(self._newest, self._schema))
             self._newest = []
 
 
-def _usage_of(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
-    """The tokens of rows of the outputs table; null where none of them counts any."""
-    counts = {
-        name: [row[name] for row in rows if row.get(name) is not None]
-        for name in TokenUsage.model_fields
-    }
-    known = {name: sum(found) for name, found in counts.items() if found}
-    return TokenUsage(**known) if known else None
+def _sum_usage(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
+    """Return the tokens of rows of the outputs table; `None` if no row counts any."""
+    totals: dict[str, int] = {}
+    for name in TokenUsage.model_fields:
+        for row in rows:
+            count = row.get(name)
+            if count is not None:
+                totals[name] = totals.get(name, 0) + count
+    return TokenUsage(**totals) if totals else None
 
 
 def _storable(value: Any) -> Any:
-    """A value whose lone surrogates, which no file can hold, are written as escapes."""
+    """Return a value with lone surrogates, which no file can hold, as escapes."""
     if not isinstance(value, str) or value.isascii():
         return value
     return value.encode("utf-8", "backslashreplace").decode()

@@ -1,24 +1,22 @@
-"""The judge stage: what a model says of each answer, for a metric that asks it."""
+"""The judge stage: a model's verdict on each answer, for a metric that asks for it."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.components.build import (
-    build,
-    component_identity,
-    component_name,
-    reads_of,
-)
+from themis_lib.components.build import build
+from themis_lib.components.records import BuiltGenerator, BuiltMetric
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
+from themis_lib.core.models import Case, ParsedOutput
 from themis_lib.core.prices import Price, price_of
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import JudgeCall
@@ -44,49 +42,77 @@ from themis_lib.stages.stage import Emit
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 
+_ID_COLUMNS = ("case_id", "dataset_id")
+
+
+@dataclass(frozen=True)
+class BuiltJudge:
+    """A judge ready to answer one question of a metric.
+
+    `judge_id` tells it apart in tables: the metric, then the panel's member and the
+    question where there are several. `prompt_spec` is the question's, with the schema
+    of the verdict told in it if the generator cannot enforce one.
+    """
+
+    judge_id: str
+    generator: BuiltGenerator
+    call: JudgeCall
+    prompt_spec: PromptSpec
+    seed: int
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """What the judge stages of an experiment have in common.
+
+    `seeds` returns the seed of the n-th draw of one judge.
+    """
+
+    seeds: Callable[[int], int]
+    samples: int
+    runtime: RuntimeConfig
+    prices: Mapping[str, Price]
+    budget: Budget
+
 
 class JudgeStage(GenerateStage):
-    """Rows are cases × samples: one judge's answers to one question of a metric,
-    generated like any candidate.
+    """Rows are cases × samples: one judge's answers to one question of a metric.
 
     The judge's input is the metric's request. A key covers the judge, the prompt spec,
     the request and the seed, which is the same for every sample: a verdict is a
-    function of what is judged, so equal requests are one row, whichever case, sample or
-    metric they come from. The code that builds requests is in no key, only what it
-    builds.
+    function of what is judged. So equal requests are one row, whatever case, sample or
+    metric they come from. The code that builds requests is in no key, only the requests
+    it builds.
     """
 
     name = "judge"
 
     def __init__(
         self,
-        judge_id: str,
+        judge: BuiltJudge,
         metric_id: str,
-        metric: Any,
-        call: JudgeCall,
-        judge: Any,
-        *,
-        prompt_spec: PromptSpec,
-        seed: int,
-        samples: int,
-        runtime: RuntimeConfig,
-        price: Price | None,
-        budget: Budget,
+        metric: BuiltMetric,
+        settings: JudgeSettings,
     ) -> None:
+        generator = judge.generator
         super().__init__(
-            judge,
-            prompt_spec=prompt_spec,
-            seeds=(seed,),
-            runtime=runtime,
-            price=price,
-            budget=budget,
+            generator,
+            prompt_spec=judge.prompt_spec,
+            seeds=(judge.seed,),
+            runtime=settings.runtime,
+            price=price_of(
+                generator.model,
+                settings.prices,
+                at_list_price=generator.at_list_price,
+            ),
+            budget=settings.budget,
         )
-        self.judge_id = judge_id
+        self.judge_id = judge.judge_id
         self.metric_id = metric_id
-        self._metric_identity = component_identity("metric", metric)
-        self._call = call
-        self._samples = samples
-        self.metric_reads = reads_of("metric", metric)
+        self.metric_reads = metric.reads
+        self._metric_identity = metric.identity
+        self._call = judge.call
+        self._samples = settings.samples
 
     @property
     def label(self) -> str:
@@ -94,33 +120,34 @@ class JudgeStage(GenerateStage):
 
     @property
     def reads(self) -> tuple[str, ...]:
+        # No occurrence number: equal requests get one verdict.
         return (*self.generator_reads, "seed")
 
     def columns(self, shard: Shard) -> dict[str, Any]:
-        ids = [
-            name for name in self.generator_reads if name in ("case_id", "dataset_id")
-        ]
+        ids = [name for name in self.generator_reads if name in _ID_COLUMNS]
+        read = (*self.metric_reads, *ids)
         return {
-            "metric": self._metric_identity,  # whose code builds the requests
+            # The metric's code builds the requests, which this names without them.
+            "metric": self._metric_identity,
             "call": self._call.name,
             "seeds": list(self.seeds),
-            **answer_digests(shard, (*self.metric_reads, *ids), self._samples),
+            **answer_digests(shard, read, self._samples),
         }
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
         judged = pa.table(answer_rows(shard, store, self.metric_reads, self._samples))
-        requests, errors = self._requests(judged)
+        requests, errors = self._build_requests(judged)
         count = judged.num_rows
+        seeds = np.full(count, self.seeds[0], dtype=np.int64)
         return pa.table(
             {
-                **{
-                    name: judged[name]
-                    for name in ("dataset_id", "case_id", "sample_index")
-                },
+                "dataset_id": judged["dataset_id"],
+                "case_id": judged["case_id"],
+                "sample_index": judged["sample_index"],
                 "input": pa.array(requests, pa.string()),
                 "expected_output": pa.nulls(count, pa.string()),
                 "metadata": pa.array(["{}"] * count, pa.string()),
-                "seed": pa.array(np.full(count, self.seeds[0], dtype=np.int64)),
+                "seed": pa.array(seeds),
                 "error": pa.array(errors, pa.string()),
             }
         )
@@ -131,157 +158,172 @@ class JudgeStage(GenerateStage):
         except BudgetError:
             raise  # the budget is the run's, not the judge's
         except FatalError as error:
-            raise FatalError(f"{self.label}: {error}").marked(
-                is_free=error.is_free
-            ) from error
+            fatal = FatalError(f"{self.label}: {error}")
+            raise fatal.marked(is_free=error.is_free) from error
 
-    def _requests(self, judged: pa.Table) -> tuple[list[str | None], list[str | None]]:
-        """What the judge is asked in each row, as JSON text, and why it is not asked."""
+    def _build_requests(
+        self, judged: pa.Table
+    ) -> tuple[list[str | None], list[str | None]]:
+        """Return, per row, the judge's request as JSON, or the reason there is none."""
         requests: list[str | None] = []
-        errors: list[str | None] = judged["error"].to_pylist()
-        cases, parsed = visible_cases(judged, self.metric_reads), parsed_outputs(judged)
-        contexts = map(ScoreContext, visible_results(judged, self.metric_reads))
-        for position, given in enumerate(zip(parsed, cases, contexts, strict=True)):
-            request = None
-            if errors[position] is None:
-                try:
-                    request = canonical_json(self._call.request(*given))
-                except RowError as error:
-                    errors[position] = (
-                        str(error).encode("utf-8", "backslashreplace").decode()
-                    )
-                except Exception as error:  # noqa: BLE001 - a component may raise anything
-                    errors[position] = f"the judge's request: {describe(error)}"
+        errors: list[str | None] = []
+        rows = zip(
+            judged["error"].to_pylist(),
+            parsed_outputs(judged),
+            visible_cases(judged, self.metric_reads),
+            visible_results(judged, self.metric_reads),
+            strict=True,
+        )
+        for upstream_error, parsed, case, result in rows:
+            request: str | None = None
+            error: str | None = upstream_error
+            if error is None:
+                request, error = self._build_request(parsed, case, ScoreContext(result))
             requests.append(request)
+            errors.append(error)
         return requests, errors
+
+    def _build_request(
+        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+    ) -> tuple[str | None, str | None]:
+        try:
+            return canonical_json(self._call.request(parsed, case, ctx)), None
+        except RowError as error:
+            # Lone surrogates, which no file can hold, are written as escapes.
+            return None, str(error).encode("utf-8", "backslashreplace").decode()
+        except Exception as error:  # noqa: BLE001 - a component may raise anything
+            return None, f"the judge's request: {describe(error)}"
 
 
 def judge_stages(
-    metrics: Mapping[str, Any],
+    metrics: Mapping[str, BuiltMetric],
     judge_models: Sequence[Any],
-    *,
-    seeds: Callable[[int], int],
-    samples: int,
-    runtime: RuntimeConfig,
-    prices: Mapping[str, Price],
-    budget: Budget,
+    settings: JudgeSettings,
 ) -> dict[str, list[JudgeStage]]:
-    """The judge stages of each metric that asks judges: its own, or else
-    `judge_models`; member by member.
+    """Return the judge stages of each metric that asks judges, by metric.
 
-    Members of a panel that are the same model draw independently: the first with
-    `seeds(0)`, the next with `seeds(1)`.
+    A metric's own judges win over `judge_models`. Members of a panel that are the same
+    model draw independently, each with the next seed.
 
-    Raises `InputError` for a metric that nobody answers, for `judge_models` that nobody
-    asks, and for judges that cannot be built, told apart or held to a schema.
+    Raise `InputError` if nobody answers a metric, if no metric asks `judge_models`, or
+    if judges cannot be built, told apart or held to a schema.
     """
-    asking = {
-        metric_id: metric
-        for metric_id, metric in metrics.items()
-        if hasattr(metric, "judge_calls")
-    }
-    own = {
-        metric_id: getattr(metric, "judge", None)
-        for metric_id, metric in asking.items()
-    }
-    if judge_models and None not in own.values():
+    asking: dict[str, BuiltMetric] = {}
+    for metric_id, metric in metrics.items():
+        if metric.judge_calls is not None:
+            asking[metric_id] = metric
+    if judge_models and all(metric.judges is not None for metric in asking.values()):
         raise ConfigError(
-            "evaluation.judge_models: no metric of this experiment asks them; leave them out"
+            "evaluation.judge_models: no metric of this experiment asks them; "
+            "leave them out"
         )
-    shared = _panel(judge_models, where="evaluation.judge_models")
+    shared_panel = _build_panel(judge_models, where="evaluation.judge_models")
     stages: dict[str, list[JudgeStage]] = {}
     for metric_id, metric in asking.items():
-        where, spec = f"metric {metric_id!r}", own[metric_id]
-        specs = spec if isinstance(spec, (list, tuple)) else [spec]
-        panel = shared if spec is None else _panel(specs, where=f"{where}: judge")
+        where = f"metric {metric_id!r}"
+        panel = shared_panel
+        if metric.judges is not None:
+            panel = _build_panel(metric.judges, where=f"{where}: judge")
         if not panel:
             raise ConfigError(
-                f"{where} asks a judge and has none; give it a `judge`, or set evaluation.judge_models"
+                f"{where} asks a judge and has none; give it a `judge`, "
+                "or set evaluation.judge_models"
             )
-        calls = list(metric.judge_calls())
-        stages[metric_id] = []
-        draws = _draws(panel)
-        for (member, judge), call in product(panel.items(), calls):
-            names = [
-                metric_id,
-                *([member] if len(panel) > 1 else []),
-                *([call.name] if len(calls) > 1 else []),
-            ]
-            generator, prompt_spec = _held_to_schema(
-                judge, call, where=f"{where}: judge {member!r}"
-            )
-            stages[metric_id].append(
-                JudgeStage(
-                    ":".join(names),
-                    metric_id,
-                    metric,
-                    call,
-                    generator,
-                    prompt_spec=prompt_spec,
-                    seed=seeds(draws[member]),
-                    samples=samples,
-                    runtime=runtime,
-                    price=price_of(generator, prices),
-                    budget=budget,
-                )
-            )
-    _check_names(
-        [stage.judge_id for of_metric in stages.values() for stage in of_metric],
-        where="evaluation.metrics",
-    )
+        judges = _build_judges(metric_id, metric, panel, settings.seeds, where=where)
+        stages[metric_id] = [
+            JudgeStage(judge, metric_id, metric, settings) for judge in judges
+        ]
+    every_stage = [stage for of_metric in stages.values() for stage in of_metric]
+    _check_names([stage.judge_id for stage in every_stage], where="evaluation.metrics")
     return stages
 
 
-def _panel(specs: Sequence[Any], *, where: str) -> dict[str, Any]:
-    """The judges of a panel by name."""
-    judges = [
-        build("generator", spec, where=f"{where}[{index}]")
-        for index, spec in enumerate(specs)
-    ]
-    names = [
-        component_name(spec, judge) for spec, judge in zip(specs, judges, strict=True)
-    ]
-    _check_names(names, where=where)
-    return dict(zip(names, judges, strict=True))
+def _build_judges(
+    metric_id: str,
+    metric: BuiltMetric,
+    panel: Mapping[str, BuiltGenerator],
+    seeds: Callable[[int], int],
+    *,
+    where: str,
+) -> list[BuiltJudge]:
+    """Return a judge for each member of a panel and each question of a metric."""
+    assert metric.judge_calls is not None
+    calls = list(metric.judge_calls())
+    draws = _count_draws(panel)
+    judges = []
+    for (member, generator), call in product(panel.items(), calls):
+        # The shortest name that tells judges apart: most metrics ask one, once.
+        names = [metric_id]
+        if len(panel) > 1:
+            names.append(member)
+        if len(calls) > 1:
+            names.append(call.name)
+        place = f"{where}: judge {member!r}"
+        held, prompt_spec = _hold_to_schema(generator, call, where=place)
+        judge = BuiltJudge(
+            judge_id=":".join(names),
+            generator=held,
+            call=call,
+            prompt_spec=prompt_spec,
+            seed=seeds(draws[member]),
+        )
+        judges.append(judge)
+    return judges
 
 
-def _draws(panel: Mapping[str, Any]) -> dict[str, int]:
-    """For each member, how many before it are the same judge under another name."""
-    identities = [
-        canonical_json(component_identity("generator", judge))
-        for judge in panel.values()
-    ]
-    return {
-        member: identities[:at].count(identities[at]) for at, member in enumerate(panel)
-    }
+def _build_panel(specs: Sequence[Any], *, where: str) -> dict[str, BuiltGenerator]:
+    """Build the judges of a panel, by name."""
+    judges = []
+    for index, spec in enumerate(specs):
+        judges.append(build("generator", spec, where=f"{where}[{index}]"))
+    _check_names([judge.name for judge in judges], where=where)
+    return {judge.name: judge for judge in judges}
+
+
+def _count_draws(panel: Mapping[str, BuiltGenerator]) -> dict[str, int]:
+    """Count, for each member, the members before it that are the same judge."""
+    seen: Counter[str] = Counter()
+    draws = {}
+    for member, judge in panel.items():
+        identity = canonical_json(judge.identity)
+        draws[member] = seen[identity]
+        seen[identity] += 1
+    return draws
 
 
 def _check_names(names: Sequence[str], *, where: str) -> None:
     for name, count in Counter(names).items():
         if count > 1:
             raise ConfigError(
-                f"{where}: {count} judges are named {name!r}; give each an `id` of its own"
+                f"{where}: {count} judges are named {name!r}; "
+                "give each an `id` of its own"
             )
 
 
-def _held_to_schema(
-    judge: Any, call: JudgeCall, *, where: str
-) -> tuple[Any, PromptSpec]:
-    """The judge and its prompt spec so that verdicts have the form asked for: enforced,
-    or else told.
+def _hold_to_schema(
+    judge: BuiltGenerator, call: JudgeCall, *, where: str
+) -> tuple[BuiltGenerator, PromptSpec]:
+    """Return a judge and its prompt spec such that verdicts keep to the call's schema.
+
+    The judge enforces the schema if it can; any other is told it in the prompt.
     """
     check_instructions(judge, call.prompt_spec, where=where)
     if call.schema is None:
         return judge, call.prompt_spec
-    if getattr(judge, "schema", None) is not None:
+    if judge.schema is not None:
         raise ConfigError(
-            f"{where} has a schema of its own, and the metric asks for another; remove it"
+            f"{where} has a schema of its own, and the metric asks for another; "
+            "remove it"
         )
-    if callable(getattr(judge, "with_schema", None)):
+    if judge.enforces_schemas:
         try:
             return judge.with_schema(call.schema), call.prompt_spec
         except InputError as error:
             raise type(error)(f"{where}: {error}") from None
-    told = f"Write the JSON object alone, without any other text. Its JSON Schema: {json.dumps(call.schema)}"
-    suffix = "\n\n".join(filter(None, [call.prompt_spec.suffix, told]))
+    schema = json.dumps(call.schema)
+    told = (
+        "Write the JSON object alone, without any other text. "
+        f"Its JSON Schema: {schema}"
+    )
+    suffix = "\n\n".join(part for part in (call.prompt_spec.suffix, told) if part)
     return judge, call.prompt_spec.model_copy(update={"suffix": suffix})

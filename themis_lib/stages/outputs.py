@@ -1,47 +1,94 @@
-"""Outputs as parsers and metrics see them: the columns they declare, the rest masked."""
+"""Generated results as rows of the outputs table, and rows as results again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from themis_lib.core.models import GenerationResult, Message, TraceStep
 from themis_lib.core.protocols import OUTPUT_COLUMNS
-from themis_lib.identity.digests import load_json_or_null
+from themis_lib.errors import RowError
+from themis_lib.identity.digests import canonical_json, load_json_or_null
+
+
+def output_record(result: Any, latency_s: float | None) -> Mapping[str, Any]:
+    """Return a result as a row of the outputs table, without its key.
+
+    `latency_s` is the measured time, used if the generator reports none. Raise
+    `RowError` if it is no result or not JSON: a fact about the row, not a crash.
+    """
+    if not isinstance(result, GenerationResult):
+        raise RowError(
+            f"the generator returned {type(result).__name__}, not a GenerationResult"
+        )
+    try:
+        return _record_of(result, latency_s)
+    except (ValueError, TypeError) as error:
+        raise RowError(f"the generator's result cannot be kept: {error}") from None
+
+
+def _record_of(result: GenerationResult, latency_s: float | None) -> dict[str, Any]:
+    latency = latency_s if result.latency_s is None else result.latency_s
+    row: dict[str, Any] = {
+        "output": None,
+        "finish_reason": result.finish_reason,
+        "latency_s": None if latency is None else round(latency, 6),
+        "error": result.error,
+    }
+    if result.final_output is not None:
+        row["output"] = canonical_json(result.final_output)
+    elif result.error is None:
+        row["error"] = "the generator returned no output"
+    if result.trace is not None:
+        steps = [step.model_dump(mode="python") for step in result.trace]
+        row["trace"] = canonical_json(steps)
+    if result.conversation is not None:
+        turns = [message.model_dump(mode="python") for message in result.conversation]
+        row["conversation"] = canonical_json(turns)
+    if result.artifacts is not None:
+        row["artifacts"] = canonical_json(result.artifacts)
+    if result.transport is not None:
+        row["transport"] = canonical_json(result.transport)
+    if result.usage is not None:
+        row.update(result.usage.model_dump())
+    return row
 
 
 def visible_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResult]:
-    """The generated result of each row with the columns in `reads` alone."""
-    columns = {
-        name: rows[name].to_pylist()
-        for name in OUTPUT_COLUMNS
-        if name in reads and name in rows.column_names
-    }
-    if not columns:
-        return [GenerationResult()] * rows.num_rows
-    return [
-        result_of(dict(zip(columns, values, strict=True)))
-        for values in zip(*columns.values(), strict=True)
-    ]
+    """Return the result of each row as its component may see it.
 
-
-def result_of(row: dict[str, Any], **fields: Any) -> GenerationResult:
-    """A row of the outputs table as the result it was made from; `fields` are put on as
-    they are.
+    Only the columns in `reads` are filled in, so that a key cannot miss an input.
     """
-    trace, conversation = (
-        load_json_or_null(row.get("trace")),
-        load_json_or_null(row.get("conversation")),
-    )
+    columns: dict[str, list[Any]] = {}
+    for name in OUTPUT_COLUMNS:
+        if name in reads and name in rows.column_names:
+            columns[name] = rows[name].to_pylist()
+    if not columns:
+        # One object for all rows: nothing in it can differ, and it is frozen.
+        return [GenerationResult()] * rows.num_rows
+    results = []
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        results.append(result_of(row))
+    return results
+
+
+def result_of(row: Mapping[str, Any], **fields: Any) -> GenerationResult:
+    """Return a row of the outputs table as the result it was made from.
+
+    `fields` are set on the result as they are.
+    """
+    steps = load_json_or_null(row.get("trace"))
+    turns = load_json_or_null(row.get("conversation"))
+    trace = None if steps is None else [TraceStep(**step) for step in steps]
+    conversation = None if turns is None else [Message(**turn) for turn in turns]
     return GenerationResult(
         final_output=load_json_or_null(row.get("output")),
         finish_reason=row.get("finish_reason"),
-        trace=None if trace is None else [TraceStep(**step) for step in trace],
-        conversation=None
-        if conversation is None
-        else [Message(**message) for message in conversation],
+        trace=trace,
+        conversation=conversation,
         artifacts=load_json_or_null(row.get("artifacts")),
         transport=load_json_or_null(row.get("transport")),
         error=row.get("error"),

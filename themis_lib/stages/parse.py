@@ -1,21 +1,22 @@
-"""The parse stage: an answer read from each output, by the first parser that finds one."""
+"""The parse stage: an answer read from each output by the first parser that finds one."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.components.build import component_identity, reads_of
+from themis_lib.components.records import BuiltParser, ParseCall
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ParseContext
-from themis_lib.core.models import ParsedOutput
+from themis_lib.core.models import GenerationResult, ParsedOutput
 from themis_lib.core.protocols import OUTPUT_COLUMNS, case_columns
 from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json
-from themis_lib.stages.calls import call_rows
+from themis_lib.stages.calls import OutcomeSink, call_rows
 from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     carried_errors,
@@ -30,38 +31,53 @@ from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import ANSWERS
 
 
+@dataclass(frozen=True)
+class _ParserView:
+    """A parser and, for each row, the part of it that the parser may see."""
+
+    parse: ParseCall
+    results: Sequence[GenerationResult]
+    contexts: Sequence[ParseContext]
+
+    def parse_row(self, position: int) -> Any:
+        return self.parse(self.results[position], self.contexts[position])
+
+
 class ParseStage(Stage):
-    """Rows are cases × samples. A key covers what the parsers read: by default the
-    output alone.
+    """Rows are cases × samples.
+
+    A key covers what the parsers read: by default the output alone.
     """
 
     name = "parse"
     schema = ANSWERS
 
     def __init__(
-        self, parsers: Sequence[Any], *, samples: int, runtime: RuntimeConfig
+        self, parsers: Sequence[BuiltParser], *, samples: int, runtime: RuntimeConfig
     ) -> None:
         self.parsers = tuple(parsers)
         self._samples = samples
         self._runtime = runtime
-        self._reads = [reads_of("parser", parser) for parser in self.parsers]
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {
-            "parsers": [component_identity("parser", parser) for parser in self.parsers]
-        }
+        return {"parsers": [parser.identity for parser in self.parsers]}
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for reads in self._reads for name in reads))
+        names: dict[str, None] = {}
+        for parser in self.parsers:
+            names.update(dict.fromkeys(parser.reads))
+        return tuple(names)
 
     def columns(self, shard: Shard) -> dict[str, Any]:
-        outputs = (*(name for name in self.reads if name in OUTPUT_COLUMNS), "error")
+        of_case = case_columns(self.reads)
+        of_output = [name for name in self.reads if name in OUTPUT_COLUMNS]
         return {
-            "cases": column_digests_of(shard.cases, case_columns(self.reads)),
-            "outputs": column_digests_of(shard.outputs, outputs),
-            "samples": self._samples if case_columns(self.reads) else None,
+            "cases": column_digests_of(shard.cases, of_case),
+            "outputs": column_digests_of(shard.outputs, [*of_output, "error"]),
+            # Only cases are repeated for each sample; outputs have a row each already.
+            "samples": self._samples if of_case else None,
         }
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
@@ -74,55 +90,54 @@ class ParseStage(Stage):
         return pa.table(columns)
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
-        views = [
-            (visible_results(rows, reads), visible_cases(rows, reads))
-            for reads in self._reads
-        ]
-        parsers = [
-            (parser.parse, results, [ParseContext(case) for case in cases])
-            for parser, (results, cases) in zip(self.parsers, views, strict=True)
-        ]
+        views = []
+        for parser in self.parsers:
+            cases = visible_cases(rows, parser.reads)
+            view = _ParserView(
+                parse=parser.parse,
+                results=visible_results(rows, parser.reads),
+                contexts=[ParseContext(case) for case in cases],
+            )
+            views.append(view)
 
         def parse(position: int) -> Any:
             parsed = None
-            for parse_one, results, contexts in parsers:
-                parsed = parse_one(results[position], contexts[position])
-                if _found(parsed):
+            for view in views:
+                parsed = view.parse_row(position)
+                if _is_answer(parsed):
                     break
             return parsed
 
         async def parse_async(position: int) -> Any:
             parsed = None
-            for parse_one, results, contexts in parsers:
-                parsed = parse_one(results[position], contexts[position])
-                parsed = await parsed if inspect.isawaitable(parsed) else parsed
-                if _found(parsed):
+            for view in views:
+                parsed = view.parse_row(position)
+                if inspect.isawaitable(parsed):
+                    parsed = await parsed
+                if _is_answer(parsed):
                     break
             return parsed
 
-        is_async = any(
-            inspect.iscoroutinefunction(parse_one) for parse_one, _, _ in parsers
-        )
+        is_async = any(parser.is_async for parser in self.parsers)
         await call_rows(
             parse_async if is_async else parse,
             rows.num_rows,
+            OutcomeSink(emit, _answer_record, unknown_is_fact=True),
             is_async=is_async,
             name=f"parse/{self.fingerprint}",
             runtime=self._runtime,
-            to_record=_record,
-            emit=emit,
         )
 
 
-def _found(parsed: Any) -> bool:
-    return (
-        isinstance(parsed, ParsedOutput)
-        and parsed.error is None
-        and parsed.value is not None
-    )
+def _is_answer(parsed: Any) -> bool:
+    """Return whether a parser found an answer, so that no other is tried."""
+    if not isinstance(parsed, ParsedOutput) or parsed.error is not None:
+        return False
+    return parsed.value is not None
 
 
-def _record(parsed: Any) -> dict[str, Any]:
+def _answer_record(parsed: Any) -> dict[str, Any]:
+    """Return what the last parser returned as a row of the answers table."""
     if not isinstance(parsed, ParsedOutput):
         raise RowError(
             f"the parser returned {type(parsed).__name__}, not a ParsedOutput"
@@ -131,7 +146,7 @@ def _record(parsed: Any) -> dict[str, Any]:
         value = None if parsed.value is None else canonical_json(parsed.value)
     except ValueError as error:
         raise RowError(f"the parser's value cannot be kept: {error}") from None
-    reason = (
-        parsed.error if value is not None or parsed.error else "no answer in the output"
-    )
+    reason = parsed.error
+    if value is None and not reason:
+        reason = "no answer in the output"
     return {"value": value, "format": parsed.format, "error": reason}

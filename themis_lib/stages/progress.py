@@ -1,4 +1,4 @@
-"""Counts of rows by stage while a run is under way; safe to read from any thread."""
+"""Counts of rows by stage while a run is in flight; safe to read from any thread."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from themis_lib.identity.part import Part
 
 @dataclass(frozen=True)
 class StageProgress:
-    """Rows of one stage: `total` so far known, of which `done` are finished.
+    """Rows of one stage: `total` are known so far, `done` of them are finished.
 
-    `skipped` rows had nothing to compute them from, since an earlier stage failed; the
-    rest of those done are cached. `usage` counts the tokens of the rows computed.
+    `skipped` rows had no input, since an earlier stage failed; the rest of those done
+    are cached. `usage` counts the tokens of the computed rows.
     """
 
     total: int = 0
@@ -29,12 +29,14 @@ class StageProgress:
     @property
     def cached(self) -> int:
         """Rows that the store, or an equal row of this run, has answered."""
+        # Computed rows are counted at once, finished ones by shard: never below 0.
         return max(self.done - self.computed - self.failed - self.skipped, 0)
 
 
 class Progress:
-    """What a run has done: `advance` while rows are computed, `finish` when a shard is
-    complete.
+    """What a run has done.
+
+    `advance` counts rows as they are computed, `finish` when a shard is complete.
     """
 
     def __init__(self) -> None:
@@ -44,41 +46,41 @@ class Progress:
 
     def expect(self, stage: str, rows: int) -> None:
         """Announce rows of a stage."""
-        self._add(stage, total=rows)
+        with self._lock:
+            item = self._stages.get(stage, StageProgress())
+            self._stages[stage] = replace(item, total=item.total + rows)
 
     def advance(
         self, stage: str, computed: int, usage: TokenUsage | None = None
     ) -> None:
-        """Count rows that were computed just now, and the tokens they took."""
-        self._add(stage, computed=computed)
-        if usage is not None:
-            with self._lock:
-                item = self._stages[stage]
-                self._stages[stage] = replace(
-                    item, usage=added(item.usage, usage) if item.usage else usage
-                )
+        """Count rows that were just computed, and the tokens they took."""
+        with self._lock:
+            item = self._stages.get(stage, StageProgress())
+            if usage is not None and item.usage is not None:
+                usage = added(item.usage, usage)
+            self._stages[stage] = replace(
+                item,
+                computed=item.computed + computed,
+                usage=usage or item.usage,
+            )
 
     def advance_by(self, stage: str, part: Part) -> None:
-        """Count the rows of a shard that another process has computed, and the tokens
-        they took.
-        """
-        self.advance(
-            stage,
-            part.computed,
-            None if part.usage is None else TokenUsage(**part.usage),
-        )
+        """Count the rows and tokens of a shard that another process has computed."""
+        usage = None if part.usage is None else TokenUsage(**part.usage)
+        self.advance(stage, part.computed, usage)
 
     def finish(self, stage: str, part: Part) -> None:
-        """Count the rows of a complete shard; those computed were counted as they came."""
-        self._add(stage, done=part.rows, failed=part.failed, skipped=part.skipped)
+        """Count the rows of a complete shard; computed ones were counted as they came."""
+        with self._lock:
+            item = self._stages.get(stage, StageProgress())
+            self._stages[stage] = replace(
+                item,
+                done=item.done + part.rows,
+                failed=item.failed + part.failed,
+                skipped=item.skipped + part.skipped,
+            )
 
     def stages(self) -> dict[str, StageProgress]:
-        """The counts by stage, in the order the stages were announced."""
+        """Return the counts by stage, in the order the stages were announced."""
         with self._lock:
             return dict(self._stages)
-
-    def _add(self, stage: str, **counts: int) -> None:
-        with self._lock:
-            old = self._stages.get(stage, StageProgress())
-            added = {name: getattr(old, name) + count for name, count in counts.items()}
-            self._stages[stage] = replace(old, **added)

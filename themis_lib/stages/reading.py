@@ -1,5 +1,6 @@
-"""What the stages read from a shard: tables joined row by row, and cases with
-everything undeclared masked.
+"""What the stages read from a shard.
+
+Tables are joined row by row; cases are handed on with every undeclared column hidden.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from themis_lib.identity.part import Part
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 
-#: Stands for the case id in the case handed to a component that does not declare that
-#: it reads it.
+#: The case id of a case whose component does not declare that it reads it.
 HIDDEN_CASE_ID = "case_id-not-in-reads"
+_ID_COLUMNS = ("dataset_id", "case_id")
 
 
 def read(store: RunStore, part: Part | None) -> pa.Table:
-    """The table behind a reference. Raises `StoreError` when it is gone."""
+    """Return the table behind a reference. Raise `StoreError` if it is gone."""
     table = None if part is None else store.read_table(part.path)
     if table is None:
+        path = part.path if part else "a table"
         raise StoreError(
-            f"store {store.url!r}: {part.path if part else 'a table'} is gone; run again to recompute it"
+            f"store {store.url!r}: {path} is gone; run again to recompute it"
         )
     return table
 
@@ -36,54 +38,57 @@ def read(store: RunStore, part: Part | None) -> pa.Table:
 def sample_rows(
     shard: Shard, store: RunStore, samples: int, columns: Iterable[str]
 ) -> dict[str, pa.Array]:
-    """Ids and case columns, one row for each case and sample; the samples of a case
-    stand together.
+    """Return ids and case columns, one row for each case and sample.
+
+    The samples of a case are next to each other, in their order.
     """
     cases = read(store, shard.cases)
     repeat = pa.array(np.repeat(np.arange(cases.num_rows), samples))
-    names = [
-        "dataset_id",
-        "case_id",
-        *(name for name in columns if name not in ("dataset_id", "case_id")),
-    ]
-    rows = {name: cases[name].combine_chunks().take(repeat) for name in names}
-    rows["sample_index"] = pa.array(
-        np.tile(np.arange(samples, dtype=np.int32), cases.num_rows)
-    )
+    rows = {}
+    for name in dict.fromkeys((*_ID_COLUMNS, *columns)):
+        rows[name] = cases[name].combine_chunks().take(repeat)
+    indices = np.tile(np.arange(samples, dtype=np.int32), cases.num_rows)
+    rows["sample_index"] = pa.array(indices)
     return rows
 
 
 def column_digests_of(part: Part | None, columns: Iterable[str]) -> dict[str, str]:
-    """The digests of a part's columns, by name."""
-    return {name: part.columns[name] for name in columns} if part else {}
+    """Return the digests of a part's columns, by name; none without a part."""
+    if part is None:
+        return {}
+    return {name: part.columns[name] for name in columns}
 
 
 def carried_errors(table: pa.Table, stage: str) -> pa.Array:
-    """The errors of a stage's rows as later stages carry them: behind the name of the
-    stage they come from.
+    """Return the errors of a stage's rows as later stages carry them.
 
-    A row without a key carries the error of an earlier stage already.
+    The name of the stage goes in front. A row without a key carries the error of an
+    earlier stage already, with that stage's name.
     """
-    pairs = zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True)
-    texts = [
-        text if text is None or key is None else f"{stage}: {text}"
-        for key, text in pairs
-    ]
+    texts = []
+    for key, error in zip(
+        table["key"].to_pylist(), table["error"].to_pylist(), strict=True
+    ):
+        if error is None or key is None:
+            texts.append(error)
+        else:
+            texts.append(f"{stage}: {error}")
     return pa.array(texts, pa.string())
 
 
 def answer_digests(shard: Shard, reads: Sequence[str], samples: int) -> dict[str, Any]:
-    """The digests of what `answer_rows` reads."""
+    """Return the digests of what `answer_rows` reads."""
     answers = [name for name in reads if name in ANSWER_COLUMNS]
     outputs = [name for name in reads if name in OUTPUT_COLUMNS]
+    # The errors are read from the last stage whose columns are.
+    if answers:
+        answers.append("error")
+    else:
+        outputs.append("error")
     return {
         "cases": column_digests_of(shard.cases, case_columns(reads)),
-        "outputs": column_digests_of(
-            shard.outputs, outputs if answers else [*outputs, "error"]
-        ),
-        "answers": column_digests_of(
-            shard.answers, [*answers, "error"] if answers else []
-        ),
+        "outputs": column_digests_of(shard.outputs, outputs),
+        "answers": column_digests_of(shard.answers, answers),
         "samples": samples,
     }
 
@@ -91,69 +96,65 @@ def answer_digests(shard: Shard, reads: Sequence[str], samples: int) -> dict[str
 def answer_rows(
     shard: Shard, store: RunStore, reads: Sequence[str], samples: int
 ) -> dict[str, pa.Array]:
-    """What a metric judges by its columns: ids, case, output and answer, and the error
-    of a sample that lacks it.
+    """Return what a metric reads, by column: ids, case, output, answer, and `error`.
 
-    A metric that reads the output alone needs no answer to be there.
+    A metric that reads only the output needs no answer: its rows carry the errors of
+    generate, not those of parse.
     """
     columns = sample_rows(shard, store, samples, case_columns(reads))
-    for part, names in (
-        (shard.answers, ANSWER_COLUMNS),
-        (shard.outputs, OUTPUT_COLUMNS),
-    ):
-        wanted = [name for name in reads if name in names]
-        if wanted:
+    answers = [name for name in reads if name in ANSWER_COLUMNS]
+    outputs = [name for name in reads if name in OUTPUT_COLUMNS]
+    for part, names in ((shard.answers, answers), (shard.outputs, outputs)):
+        if names:
             table = read(store, part)
-            columns.update({name: table[name].combine_chunks() for name in wanted})
-    reads_answer = any(name in ANSWER_COLUMNS for name in reads)
-    source, stage = (
-        (shard.answers, "parse") if reads_answer else (shard.outputs, "generate")
-    )
-    columns["error"] = carried_errors(read(store, source), stage)
+            for name in names:
+                columns[name] = table[name].combine_chunks()
+    if answers:
+        columns["error"] = carried_errors(read(store, shard.answers), "parse")
+    else:
+        columns["error"] = carried_errors(read(store, shard.outputs), "generate")
     return columns
 
 
 def parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:
-    """The answer of each row, in the columns that were read."""
-    count = rows.num_rows
-    values = (
-        rows["value"].to_pylist() if "value" in rows.column_names else [None] * count
-    )
-    formats = (
-        rows["format"].to_pylist() if "format" in rows.column_names else [None] * count
-    )
-    return [
-        ParsedOutput(value=load_json_or_null(value), format=name)
-        for value, name in zip(values, formats, strict=True)
-    ]
+    """Return the answer of each row, with the columns that were read."""
+    values = _column_or_nulls(rows, "value")
+    formats = _column_or_nulls(rows, "format")
+    parsed = []
+    for value, name in zip(values, formats, strict=True):
+        parsed.append(ParsedOutput(value=load_json_or_null(value), format=name))
+    return parsed
 
 
 def visible_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
-    """The case of each row as its component may see it: the columns it declares, the
-    rest masked.
+    """Return the case of each row as its component may see it.
+
+    The columns it declares are filled in, the rest hidden.
     """
-    count = rows.num_rows
-    ids = (
-        rows["case_id"].to_pylist() if "case_id" in reads else [HIDDEN_CASE_ID] * count
-    )
-    values = {
-        name: list(map(load_json_or_null, rows[name].to_pylist()))
-        if name in reads
-        else [None] * count
-        for name in ("input", "expected_output", "metadata")
-    }
-    return [
-        Case(
+    if "case_id" in reads:
+        ids = rows["case_id"].to_pylist()
+    else:
+        ids = [HIDDEN_CASE_ID] * rows.num_rows
+    columns = []
+    for name in ("input", "expected_output", "metadata"):
+        if name in reads:
+            columns.append([load_json_or_null(text) for text in rows[name].to_pylist()])
+        else:
+            columns.append([None] * rows.num_rows)
+    cases = []
+    for case_id, value, expected, metadata in zip(ids, *columns, strict=True):
+        case = Case(
             case_id=case_id,
             input=value,
             expected_output=expected,
             metadata=metadata or {},
         )
-        for case_id, value, expected, metadata in zip(
-            ids,
-            values["input"],
-            values["expected_output"],
-            values["metadata"],
-            strict=True,
-        )
-    ]
+        cases.append(case)
+    return cases
+
+
+def _column_or_nulls(rows: pa.Table, name: str) -> list[Any]:
+    """Return a column's values; as many times `None` where there is no such column."""
+    if name in rows.column_names:
+        return rows[name].to_pylist()  # type: ignore[no-any-return]
+    return [None] * rows.num_rows

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from itertools import chain
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.components.build import component_identity, reads_of
+from themis_lib.components.records import BuiltReducer
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
 from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.identity.part import Part
-from themis_lib.stages.calls import call_rows
+from themis_lib.stages.calls import OutcomeSink, call_rows
 from themis_lib.stages.reading import column_digests_of, read
 from themis_lib.stages.stage import Emit, Stage
 from themis_lib.storage.shard import Shard
@@ -26,9 +26,10 @@ from themis_lib.storage.tables import RESULTS
 
 
 class ReduceStage(Stage):
-    """Rows are cases × metrics, one without a metric where there is none. A key covers
-    the metric's name, the samples' scores, the reasons of those that have none, and the
-    parsed values where the reducer reads them.
+    """Rows are cases × metrics; without metrics, one row for each case.
+
+    A key covers the metric's name, the samples' scores, the reasons of those that have
+    none, and the parsed values if the reducer reads them.
     """
 
     name = "reduce"
@@ -36,7 +37,7 @@ class ReduceStage(Stage):
 
     def __init__(
         self,
-        reducer: Any,
+        reducer: BuiltReducer,
         *,
         metric_ids: Sequence[str],
         samples: int,
@@ -46,122 +47,125 @@ class ReduceStage(Stage):
         self.metric_ids: tuple[str | None, ...] = tuple(metric_ids) or (None,)
         self._samples = samples
         self._runtime = runtime
-        self._reads_value = "value" in reads_of("reducer", reducer)
+        self._reads_value = "value" in reducer.reads
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"reducer": component_identity("reducer", self.reducer)}
+        return {"reducer": self.reducer.identity}
 
     @property
     def reads(self) -> tuple[str, ...]:
         return ("metric_id", "candidates")
 
     def columns(self, shard: Shard) -> dict[str, Any]:
+        scores = []
+        for metric_id in self.metric_ids:
+            part = self._reduced_part(shard, metric_id)
+            names = ("error",) if metric_id is None else ("value", "error")
+            scores.append(column_digests_of(part, names))
+        values = ("value",) if self._reads_value else ()
         return {
-            "answers": column_digests_of(
-                shard.answers, ("value",) if self._reads_value else ()
-            ),
-            "scores": [
-                column_digests_of(self._judged(shard, metric_id), ("value", "error"))
-                if metric_id
-                else column_digests_of(shard.answers, ("error",))
-                for metric_id in self.metric_ids
-            ],
+            "answers": column_digests_of(shard.answers, values),
+            "scores": scores,
             "metric_ids": list(self.metric_ids),
             "samples": self._samples,
         }
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
         cases = read(store, shard.cases)
+        metric_ids = list(self.metric_ids) * cases.num_rows
         repeat = pa.array(np.repeat(np.arange(cases.num_rows), len(self.metric_ids)))
-        columns = {
-            name: cases[name].combine_chunks().take(repeat)
-            for name in ("dataset_id", "case_id")
-        }
-        columns["metric_id"] = pa.array(
-            list(self.metric_ids) * cases.num_rows, pa.string()
+        by_metric = []
+        for metric_id in self.metric_ids:
+            by_metric.append(self._candidate_texts(shard, store, metric_id))
+        # The metrics of a case are next to each other, like `metric_ids`.
+        candidates = chain.from_iterable(zip(*by_metric, strict=True))
+        return pa.table(
+            {
+                "dataset_id": cases["dataset_id"].combine_chunks().take(repeat),
+                "case_id": cases["case_id"].combine_chunks().take(repeat),
+                "metric_id": pa.array(metric_ids, pa.string()),
+                "candidates": pa.array(list(candidates)),
+                "error": pa.nulls(len(repeat), pa.string()),
+            }
         )
-        by_metric = [
-            self._candidates(shard, store, metric_id) for metric_id in self.metric_ids
-        ]
-        columns["candidates"] = pa.array(
-            [text for texts in zip(*by_metric, strict=True) for text in texts]
-        )
-        columns["error"] = pa.nulls(len(repeat), pa.string())
-        return pa.table(columns)
 
-    def _judged(self, shard: Shard, metric_id: str | None) -> Part | None:
+    def _reduced_part(self, shard: Shard, metric_id: str | None) -> Part | None:
+        """Return the part whose samples are reduced: without metrics, the answers."""
         return shard.answers if metric_id is None else shard.scores[metric_id]
 
-    def _candidates(
+    def _candidate_texts(
         self, shard: Shard, store: RunStore, metric_id: str | None
     ) -> list[str]:
-        """The samples of each case as JSON text: `[[value, score, error], …]`, in
-        sample order.
-        """
+        """Return the samples of each case as JSON: `[[value, score, error], …]`."""
         count = shard.cases.rows * self._samples
-        values = (
-            read(store, shard.answers)["value"].to_pylist()
-            if self._reads_value
-            else [None] * count
-        )
-        judged = read(store, self._judged(shard, metric_id))
-        scores = judged["value"].to_pylist() if metric_id else [None] * count
-        texts = [
-            f"[{value or 'null'},{'null' if score is None else repr(score)},{_quoted(error)}]"
-            for value, score, error in zip(
-                values, scores, judged["error"].to_pylist(), strict=True
-            )
-        ]
-        starts = range(0, len(texts), self._samples)
-        return [
-            "[" + ",".join(texts[start : start + self._samples]) + "]"
-            for start in starts
-        ]
+        values: list[str | None] = [None] * count
+        scores: list[float | None] = [None] * count
+        if self._reads_value:
+            values = read(store, shard.answers)["value"].to_pylist()
+        reduced = read(store, self._reduced_part(shard, metric_id))
+        if metric_id is not None:
+            scores = reduced["value"].to_pylist()
+        errors = reduced["error"].to_pylist()
+        # Written by hand: values are JSON already, and a float's `repr` is exact.
+        texts = []
+        for value, score, error in zip(values, scores, errors, strict=True):
+            score_text = "null" if score is None else repr(score)
+            error_text = "null" if error is None else canonical_json(error)
+            texts.append(f"[{value or 'null'},{score_text},{error_text}]")
+        cases = []
+        for start in range(0, count, self._samples):
+            samples = texts[start : start + self._samples]
+            cases.append("[" + ",".join(samples) + "]")
+        return cases
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
-        metric_ids, texts = (
-            rows["metric_id"].to_pylist(),
-            rows["candidates"].to_pylist(),
-        )
+        metric_ids = rows["metric_id"].to_pylist()
+        texts = rows["candidates"].to_pylist()
         reduce = self.reducer.reduce
 
-        def call(position: int) -> Any:
-            return reduce(
-                _candidates(texts[position]), ReduceContext(metric_ids[position])
-            )
+        def reduce_row(position: int) -> tuple[int, Any]:
+            candidates = _load_candidates(texts[position])
+            context = ReduceContext(metric_ids[position])
+            return position, reduce(candidates, context)
+
+        async def reduce_row_async(position: int) -> tuple[int, Any]:
+            position, reduced = reduce_row(position)
+            return position, await cast(Awaitable[Any], reduced)
 
         def to_record(position_and_result: tuple[int, Any]) -> dict[str, Any]:
             position, reduced = position_and_result
-            return _record(reduced, texts[position], metric_ids[position])
+            return _result_record(reduced, texts[position], metric_ids[position])
 
-        async def call_async(position: int) -> tuple[int, Any]:
-            return position, await call(position)
-
-        is_async = inspect.iscoroutinefunction(reduce)
+        is_async = self.reducer.is_async
         await call_rows(
-            call_async if is_async else lambda position: (position, call(position)),
+            reduce_row_async if is_async else reduce_row,
             rows.num_rows,
+            OutcomeSink(emit, to_record, unknown_is_fact=True),
             is_async=is_async,
             name=f"reduce/{self.fingerprint}",
             runtime=self._runtime,
-            to_record=to_record,
-            emit=emit,
         )
 
 
-def _quoted(text: str | None) -> str:
-    return "null" if text is None else canonical_json(text)
+def _load_candidates(text: str) -> list[Candidate]:
+    candidates = []
+    for index, (value, score, error) in enumerate(load_json(text)):
+        candidate = Candidate(
+            sample_index=index,
+            value=value,
+            score=score,
+            error=error,
+        )
+        candidates.append(candidate)
+    return candidates
 
 
-def _candidates(text: str) -> list[Candidate]:
-    return [
-        Candidate(sample_index=index, value=value, score=score, error=error)
-        for index, (value, score, error) in enumerate(load_json(text))
-    ]
+def _result_record(reduced: Any, text: str, metric_id: str | None) -> dict[str, Any]:
+    """Return what a reducer returned as a row of the results table.
 
-
-def _record(reduced: Any, text: str, metric_id: str | None) -> dict[str, Any]:
+    `text` holds the samples that it was given. Raise `RowError` if it is no result.
+    """
     if not isinstance(reduced, ReducedCandidate):
         raise RowError(
             f"the reducer returned {type(reduced).__name__}, not a ReducedCandidate"
@@ -170,31 +174,40 @@ def _record(reduced: Any, text: str, metric_id: str | None) -> dict[str, Any]:
     if score is not None and not math.isfinite(score):
         raise RowError(f"the reducer returned {score}, which is no finite number")
     samples = load_json(text)
-    unscored = sum(
-        sample[2] is not None if metric_id is None else sample[1] is None
-        for sample in samples
-    )
+    unscored = _count_unscored(samples, metric_id)
     error = reduced.error
-    if (
-        score is None
-        and error is None
-        and (metric_id is not None or unscored == len(samples))
-    ):
-        error = next(
-            (sample[2] for sample in samples if sample[2]),
-            "the reducer returned no score",
-        )
+    # Without metrics a result has no score anyway: then all samples must have failed.
+    needs_score = metric_id is not None or unscored == len(samples)
+    if score is None and error is None and needs_score:
+        error = _first_error(samples) or "the reducer returned no score"
     try:
         return {
             "score": score,
             "sample_index": reduced.sample_index,
-            "value": None if reduced.value is None else canonical_json(reduced.value),
+            "value": _json_or_none(reduced.value),
             "n_samples": len(samples),
             "n_errors": unscored,
-            "details": None
-            if reduced.details is None
-            else canonical_json(reduced.details),
+            "details": _json_or_none(reduced.details),
             "error": error,
         }
     except ValueError as problem:
         raise RowError(f"the reducer's result cannot be kept: {problem}") from None
+
+
+def _count_unscored(samples: Sequence[Sequence[Any]], metric_id: str | None) -> int:
+    """Count the samples without a score; without metrics, those with an error."""
+    unscored = 0
+    for _value, score, error in samples:
+        unscored += (error is not None) if metric_id is None else (score is None)
+    return unscored
+
+
+def _first_error(samples: Sequence[Sequence[Any]]) -> str | None:
+    for _value, _score, error in samples:
+        if error:
+            return str(error)
+    return None
+
+
+def _json_or_none(value: Any) -> str | None:
+    return None if value is None else canonical_json(value)

@@ -1,4 +1,4 @@
-"""Computes the rows of a shard that no one has computed before."""
+"""Computes the rows of a shard that nobody has computed before."""
 
 from __future__ import annotations
 
@@ -21,107 +21,112 @@ from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY, empty_rows
 
+#: How often a journal is flushed at most while no other row finishes.
 _FLUSH_S = 1.0
 
 
 async def run_stage(
     stage: Stage, shard: Shard, store: RunStore, *, run_id: str, progress: Progress
 ) -> Part:
-    """Compute what is missing of a shard and return the reference to its table, one row
-    for each input row.
+    """Compute what is missing of a shard and return the reference to its table.
 
-    Raises `ShardError` when rows failed that might succeed if tried again; its `part`
-    holds every row, and those that succeeded are saved. Raises `FatalError` when no
-    other row could succeed either.
+    The table has one row for each input row, in their order. Raise `ShardError` if rows
+    failed that might succeed if tried again: its `part` holds every row, and those that
+    succeeded are saved. Raise `FatalError` if no other row could succeed either.
     """
     row_set = stage.row_set(store)
     name = stage.shard_name(shard)
-    done = row_set.shard(name)
-    if done is not None:
-        return replace(done, cached=done.rows)
+    complete = row_set.shard(name)
+    if complete is not None:
+        return replace(complete, cached=complete.rows)
     rows = stage.rows(shard, store)
     keys = stage.keys(rows)
     known, known_rows = row_set.find(keys)
-    missing = _first_of_each(keys, known)
-    journal = row_set.journal(interval_s=stage.journal_interval_s)
+    missing = _missing_positions(keys, known)
     collector = Collector(
-        stage, journal, keys.take(missing), rows["case_id"].take(missing), progress
+        stage,
+        row_set.journal(interval_s=stage.journal_interval_s),
+        keys.take(missing),
+        rows["case_id"].take(missing),
+        progress,
     )
     try:
         if len(missing):
-            async with _flushing(collector.journal):
+            async with _flush_regularly(collector.journal):
                 await stage.compute(rows.take(missing), run_id, collector.emit)
-        table = _assemble(stage, rows, keys, known_rows, collector)
+        table = _assemble_table(stage, rows, keys, known_rows, collector)
         if collector.failures:
+            # Failures belong to this run alone: its folder, not the cache, has them.
             path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
-            part = collector.counted(store.replace_part(path, table), cached=len(known))
-            raise ShardError(
-                collector.summary(shard), part=part, transient=collector.transient
-            )
+            written = store.replace_part(path, table)
+            part = collector.counted(written, cached=len(known))
+            message = collector.summary(shard)
+            raise ShardError(message, part=part, transient=collector.transient)
         part = row_set.publish(name, table)
     except BaseException:
-        collector.journal.close()  # what succeeded is there for the next try
+        # Also on Ctrl-C: what succeeded is there for the next try.
+        collector.journal.close()
         raise
     collector.journal.discard()
     return collector.counted(part, cached=len(known))
 
 
 @contextlib.asynccontextmanager
-async def _flushing(journal: Journal) -> AsyncIterator[None]:
-    """Make finished rows safe in time, also while nothing else finishes."""
+async def _flush_regularly(journal: Journal) -> AsyncIterator[None]:
+    """Make finished rows safe in time, also while no other row finishes."""
 
-    async def flush_regularly() -> None:
+    async def flush() -> None:
         while True:
             await asyncio.sleep(max(journal.interval_s, _FLUSH_S))
             journal.flush()
 
-    flushing = asyncio.ensure_future(flush_regularly())
+    flushing = asyncio.ensure_future(flush())
     try:
         yield
     finally:
         flushing.cancel()
-        await asyncio.gather(
-            flushing, return_exceptions=True
-        )  # rows it could not save, the journal still has
+        # Its errors are no loss: rows it could not save are still in the journal.
+        await asyncio.gather(flushing, return_exceptions=True)
 
 
-def _first_of_each(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
-    """The positions of the rows to compute: not known, not without a key, and each key
-    once.
+def _missing_positions(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
+    """Return the positions of the rows to compute.
+
+    These have a key that is not known. Each key is computed once, at its first row.
     """
-    unknown = np.ones(len(keys), dtype=bool)
-    unknown[known] = False
+    is_unknown = np.ones(len(keys), dtype=bool)
+    is_unknown[known] = False
+    positions = np.flatnonzero(is_unknown).tolist()
+    unknown_keys = keys.filter(pa.array(is_unknown)).to_pylist()
     first: dict[bytes, int] = {}
-    for position, key in zip(
-        np.flatnonzero(unknown).tolist(),
-        keys.filter(pa.array(unknown)).to_pylist(),
-        strict=True,
-    ):
+    for position, key in zip(positions, unknown_keys, strict=True):
         if key is not None:
             first.setdefault(key, position)
     return pa.array(list(first.values()), pa.int64())
 
 
-def _assemble(
+def _assemble_table(
     stage: Stage, rows: pa.Table, keys: pa.Array, known: pa.Table, collector: Collector
 ) -> pa.Table:
-    """The table of a shard in the order of its input rows."""
+    """Return the table of a shard in the order of its input rows.
+
+    A row without a key is empty but for the error of the earlier stage.
+    """
     found = pa.concat_tables([known, collector.table()])
-    at = {key: position for position, key in enumerate(found["key"].to_pylist())}
+    position_of: dict[bytes, int] = {}
+    for position, key in enumerate(found["key"].to_pylist()):
+        position_of[key] = position
     upstream = rows["error"].combine_chunks()
-    blanks = empty_rows(stage.schema, upstream.filter(upstream.is_valid())).add_column(
-        0, KEY, pa.nulls(len(upstream) - upstream.null_count, KEY.type)
-    )
-    blank = found.num_rows
+    errors = upstream.filter(upstream.is_valid())
+    null_keys = pa.nulls(len(errors), KEY.type)
+    empty = empty_rows(stage.schema, errors).add_column(0, KEY, null_keys)
+    next_empty = found.num_rows
     order = []
     for key in keys.to_pylist():
         if key is None:
-            order.append(blank)
-            blank += 1
+            order.append(next_empty)
+            next_empty += 1
         else:
-            order.append(at[key])
-    return (
-        pa.concat_tables([found, blanks])
-        .take(pa.array(order, pa.int64()))
-        .combine_chunks()
-    )
+            order.append(position_of[key])
+    every_row = pa.concat_tables([found, empty])
+    return every_row.take(pa.array(order, pa.int64())).combine_chunks()

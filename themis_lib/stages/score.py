@@ -1,6 +1,4 @@
-"""The score stage: one metric's verdict on each answer. Every metric is a stage of its
-own.
-"""
+"""The score stage: one metric's score of each answer. Each metric is its own stage."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.components.build import component_identity, reads_of
+from themis_lib.components.records import BuiltMetric
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import (
@@ -25,6 +23,7 @@ from themis_lib.core.models import (
 from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.stages.calls import (
+    OutcomeSink,
     call_batch,
     call_batches,
     call_rows,
@@ -46,14 +45,17 @@ from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import SCORES
 
+#: What a score's key covers of a verdict.
+_VERDICT_COLUMNS = ("output", "error")
+
 
 class ScoreStage(Stage):
-    """Rows are cases × samples. A key covers what the metric reads: built-ins the value
-    and the expected output.
+    """Rows are cases × samples.
 
-    Where the metric asks judges (`judges`, the labels of their stages), it also covers
-    what each said, or why it did not. A row for which no judge has an answer is an
-    error without the metric being asked.
+    A key covers what the metric reads: built-in metrics the value and the expected
+    output. If the metric asks judges (`judges`, the labels of their stages), it also
+    covers what each said, or why it said nothing. A row for which no judge has an
+    answer is an error, and the metric is not asked.
     """
 
     name = "score"
@@ -62,7 +64,7 @@ class ScoreStage(Stage):
     def __init__(
         self,
         metric_id: str,
-        metric: Any,
+        metric: BuiltMetric,
         *,
         samples: int,
         runtime: RuntimeConfig,
@@ -73,7 +75,6 @@ class ScoreStage(Stage):
         self.judges = tuple(judges)
         self._samples = samples
         self._runtime = runtime
-        self._reads = reads_of("metric", metric)
 
     @property
     def label(self) -> str:
@@ -81,62 +82,73 @@ class ScoreStage(Stage):
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"metric": component_identity("metric", self.metric)}
+        return {"metric": self.metric.identity}
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return (*self._reads, "verdicts") if self.judges else self._reads
+        return (*self.metric.reads, "verdicts") if self.judges else self.metric.reads
 
     def columns(self, shard: Shard) -> dict[str, Any]:
-        columns = answer_digests(shard, self._reads, self._samples)
+        columns = answer_digests(shard, self.metric.reads, self._samples)
         if self.judges:
-            columns["verdicts"] = [
-                column_digests_of(shard.verdicts[label], _VERDICT)
-                for label in self.judges
-            ]
+            verdicts = []
+            for label in self.judges:
+                part = shard.verdicts[label]
+                verdicts.append(column_digests_of(part, _VERDICT_COLUMNS))
+            columns["verdicts"] = verdicts
         return columns
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        columns = answer_rows(shard, store, self._reads, self._samples)
+        columns = answer_rows(shard, store, self.metric.reads, self._samples)
         if self.judges:
-            verdicts = [
-                _verdict_texts(read(store, shard.verdicts[label]))
-                for label in self.judges
-            ]
-            columns["verdicts"] = pa.array(
-                [f"[{','.join(texts)}]" for texts in zip(*verdicts, strict=True)]
-            )
+            by_judge = []
+            for label in self.judges:
+                by_judge.append(_verdict_texts(read(store, shard.verdicts[label])))
+            texts = [f"[{','.join(said)}]" for said in zip(*by_judge, strict=True)]
+            columns["verdicts"] = pa.array(texts)
         return pa.table(columns)
 
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
-        cases, parsed = visible_cases(rows, self._reads), parsed_outputs(rows)
-        contexts = list(
-            map(ScoreContext, visible_results(rows, self._reads), self._verdicts(rows))
-        )
-        if callable(getattr(self.metric, "score_batch", None)) and not self.judges:
+        cases = visible_cases(rows, self.metric.reads)
+        parsed = parsed_outputs(rows)
+        results = visible_results(rows, self.metric.reads)
+        contexts = list(map(ScoreContext, results, self._verdicts_of(rows)))
+        # With judges each row may lack its verdicts, so that batches do not fit.
+        if self.metric.score_batch is not None and not self.judges:
             await self._compute_batches(parsed, cases, contexts, emit)
-            return
-        score = self.metric.score
+        else:
+            await self._compute_singly(parsed, cases, contexts, emit)
 
-        def call(position: int) -> Any:
+    async def _compute_singly(
+        self,
+        parsed: Sequence[ParsedOutput],
+        cases: Sequence[Case],
+        contexts: Sequence[ScoreContext],
+        emit: Emit,
+    ) -> None:
+        score = self.metric.score
+        assert score is not None  # `build` refuses a metric that asks judges without it
+
+        def score_row(position: int) -> Any:
             verdicts = contexts[position].verdicts
             if verdicts and all(verdict.error for verdict in verdicts):
                 return ScoreError(reason=f"judge: {verdicts[0].error}")
             return score(parsed[position], cases[position], contexts[position])
 
-        async def call_async(position: int) -> Any:
-            result = call(position)
-            return await result if inspect.isawaitable(result) else result
+        async def score_row_async(position: int) -> Any:
+            result = score_row(position)
+            if inspect.isawaitable(result):
+                return await result
+            return result
 
-        is_async = inspect.iscoroutinefunction(score)
+        is_async = self.metric.is_async
         await call_rows(
-            call_async if is_async else call,
-            rows.num_rows,
+            score_row_async if is_async else score_row,
+            len(cases),
+            OutcomeSink(emit, _score_record, unknown_is_fact=True),
             is_async=is_async,
             name=f"score/{self.fingerprint}",
             runtime=self._runtime,
-            to_record=_record,
-            emit=emit,
         )
 
     async def _compute_batches(
@@ -146,73 +158,67 @@ class ScoreStage(Stage):
         contexts: Sequence[ScoreContext],
         emit: Emit,
     ) -> None:
-        size, width, score = (
-            self._runtime.batch_size,
-            self._runtime.max_concurrency,
-            self.metric.score_batch,
-        )
-        timeout_s = (
-            self._runtime.timeout_s if inspect.iscoroutinefunction(score) else None
-        )
-        score_batch = within(
-            partial(call_batch, score, (parsed, cases, contexts)), timeout_s
+        score_batch = self.metric.score_batch
+        assert score_batch is not None
+        size = self._runtime.batch_size
+        batches_at_once = max(self._runtime.max_concurrency // size, 1)
+        # A function that computes takes the time it takes; one that waits may hang.
+        timeout_s = None
+        if inspect.iscoroutinefunction(score_batch):
+            timeout_s = self._runtime.timeout_s
+        call = within(
+            partial(call_batch, score_batch, (parsed, cases, contexts)), timeout_s
         )
 
         async def outcomes(positions: range) -> list[RowOutcome]:
-            return list(map(_outcome, await score_batch(positions)))
+            return [_batch_outcome(score) for score in await call(positions)]
 
         await call_batches(
             outcomes,
             len(cases),
             emit=emit,
-            limit=limiter(f"score/{self.fingerprint}/batches", max(width // size, 1)),
+            limit=limiter(f"score/{self.fingerprint}/batches", batches_at_once),
             size=size,
         )
 
-    def _verdicts(self, rows: pa.Table) -> list[tuple[GenerationResult, ...]]:
+    def _verdicts_of(self, rows: pa.Table) -> list[tuple[GenerationResult, ...]]:
+        """Return the verdicts on each row, one judge after another."""
         if not self.judges:
             return [()] * rows.num_rows
-        return [
-            tuple(
-                GenerationResult(final_output=output, error=error)
-                for output, error in load_json(text)
-            )
-            for text in rows["verdicts"].to_pylist()
-        ]
-
-
-#: What a score's key covers of a verdict.
-_VERDICT = ("output", "error")
+        verdicts = []
+        for text in rows["verdicts"].to_pylist():
+            of_row = []
+            for output, error in load_json(text):
+                of_row.append(GenerationResult(final_output=output, error=error))
+            verdicts.append(tuple(of_row))
+        return verdicts
 
 
 def _verdict_texts(table: pa.Table) -> list[str]:
-    """Each verdict as JSON text: `[output, error]`."""
-    pairs = zip(table["output"].to_pylist(), table["error"].to_pylist(), strict=True)
-    return [
-        f"[{output or 'null'},{'null' if error is None else canonical_json(error)}]"
-        for output, error in pairs
-    ]
+    """Return each verdict as JSON: `[output, error]`."""
+    outputs = table["output"].to_pylist()
+    texts = []
+    for output, error in zip(outputs, table["error"].to_pylist(), strict=True):
+        error_text = "null" if error is None else canonical_json(error)
+        texts.append(f"[{output or 'null'},{error_text}]")
+    return texts
 
 
-def _outcome(score: Any) -> RowOutcome:
-    """What one result of a batch means for its row; an exception in the list is that
-    row's failure.
-    """
+def _batch_outcome(score: Any) -> RowOutcome:
+    """Return one result of a batch as its row's outcome."""
+    if isinstance(score, Exception):
+        return failure_outcome(score, unknown_is_fact=True)
     try:
-        if isinstance(score, Exception):
-            raise score
-        return _record(score)
-    except Exception as error:  # noqa: BLE001 - a component may return any exception
+        return _score_record(score)
+    except Exception as error:  # noqa: BLE001 - a score may hold anything
         return failure_outcome(error, unknown_is_fact=True)
 
 
-def _record(score: Any) -> dict[str, Any]:
+def _score_record(score: Any) -> dict[str, Any]:
+    """Return what a metric returned as a row of the scores table."""
     if isinstance(score, ScoreError):
-        return {
-            "value": None,
-            "details": _details(score.details),
-            "error": score.reason,
-        }
+        details = _details_text(score.details)
+        return {"value": None, "details": details, "error": score.reason}
     if isinstance(score, (bool, int, float)):
         score = Score(value=float(score))
     if score is None or (isinstance(score, Score) and score.value is None):
@@ -222,11 +228,13 @@ def _record(score: Any) -> dict[str, Any]:
     value = float(score.value)  # type: ignore[arg-type]
     if not math.isfinite(value):
         raise RowError(f"the metric returned {value}, which is no finite number")
-    return {"value": value, "details": _details(score.details), "error": None}
+    return {"value": value, "details": _details_text(score.details), "error": None}
 
 
-def _details(details: dict[str, Any] | None) -> str | None:
+def _details_text(details: dict[str, Any] | None) -> str | None:
+    if details is None:
+        return None
     try:
-        return None if details is None else canonical_json(details)
+        return canonical_json(details)
     except ValueError as error:
         raise RowError(f"the metric's details cannot be kept: {error}") from None

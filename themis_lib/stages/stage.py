@@ -2,7 +2,7 @@
 
 A row's key is the stage's fingerprint plus the digest of the columns it reads. A
 shard's name is the digest of the fingerprint plus the digests of those columns as a
-whole: where a shard of that name exists nothing is looked up.
+whole: if a shard of that name exists, no row is looked up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from themis_lib.core.prices import Price
 from themis_lib.identity.digests import canonical_json, digest, row_keys
 from themis_lib.storage.rows import RowSet, open_rows
 from themis_lib.storage.shard import Shard
@@ -34,7 +35,9 @@ _JSON_COLUMNS = {
     "verdicts",
 }
 
+#: A row's record, without its key, or the exception that left this run without one.
 RowOutcome = Mapping[str, Any] | Exception
+#: Takes outcomes by the position of their rows.
 Emit = Callable[[Sequence[tuple[int, RowOutcome]]], None]
 
 
@@ -42,9 +45,11 @@ class Stage(ABC):
     """One computation over rows: what it reads, what it writes, and how."""
 
     name: str
-    #: How often a journal makes finished rows safe: 0 for rows that cost money.
+    #: How often a journal makes finished rows safe; 0 for rows that cost money.
     journal_interval_s: float = 1.0
     schema: pa.Schema
+    #: What the model that a stage calls is charged at, where anyone says.
+    price: Price | None = None
 
     @property
     def label(self) -> str:
@@ -57,67 +62,83 @@ class Stage(ABC):
         return False
 
     @property
+    def calls_model(self) -> bool:
+        """Whether it calls a model that has a name."""
+        return False
+
+    @property
+    def global_limit(self) -> str | None:
+        """The orchestrator's concurrency limit that each of its shards takes, if any."""
+        return None
+
+    @property
     @abstractmethod
     def identity(self) -> dict[str, Any]:
-        """Everything that can change a row, as JSON; what `--plan` compares between
-        runs.
-        """
+        """Everything that can change a row, as JSON; `--plan` compares it between runs."""
 
     @property
     @abstractmethod
     def reads(self) -> tuple[str, ...]:
-        """The columns a row's key covers."""
+        """The columns that a row's key covers."""
 
     @abstractmethod
     def columns(self, shard: Shard) -> dict[str, Any]:
-        """The digests of what this stage reads from a shard; with the fingerprint they
-        name the result.
+        """Return the digests of what this stage reads from a shard.
+
+        Together with the fingerprint they name the shard's table.
         """
 
     @abstractmethod
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        """The rows to compute: the columns read, the ids, and `error` where an earlier
-        stage has no row.
+        """Return the rows to compute: the columns read, the ids, and `error`.
+
+        `error` is set where an earlier stage left nothing to read.
         """
 
     @abstractmethod
     async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
-        """Compute rows, handing over outcomes by position as they finish; an exception
-        is a failure of this run.
+        """Compute rows and emit their outcomes by position as they finish.
+
+        An exception as outcome is a failure of this run: it is not cached.
         """
 
     @cached_property
     def fingerprint(self) -> str:
         """The name of this computation."""
-        return digest(
-            f"stage/{self.name}",
-            {**self.identity, "reads": list(self.reads), "schema": SCHEMA_VERSION},
-        )
+        computation = {
+            **self.identity,
+            "reads": list(self.reads),
+            "schema": SCHEMA_VERSION,
+        }
+        return digest(f"stage/{self.name}", computation)
 
     def shard_name(self, shard: Shard) -> str:
-        """The name of this stage's table for a shard."""
+        """Return the name of this stage's table for a shard."""
         return digest("shard", [self.fingerprint, self.columns(shard)])
 
     def keys(self, rows: pa.Table) -> pa.Array:
-        """The key of each row; null for a row that an earlier stage left without
-        anything to read.
+        """Return the key of each row.
+
+        The key is null where an earlier stage left nothing to read: such a row is
+        never looked up and never computed.
         """
-        texts = [_texts(rows, name) for name in self.reads]
-        columns = zip(*texts, strict=True) if texts else [()] * rows.num_rows
-        keys: list[bytes | None] = list(row_keys(self.fingerprint, columns))
+        texts = [_canonical_texts(rows, name) for name in self.reads]
+        # A stage that reads nothing has the same, empty, content in every row.
+        contents = zip(*texts, strict=True) if texts else [()] * rows.num_rows
+        keys: list[bytes | None] = list(row_keys(self.fingerprint, contents))
         if rows["error"].null_count < rows.num_rows:
-            keys = [
-                None if error else key
-                for key, error in zip(keys, rows["error"].to_pylist(), strict=True)
-            ]
+            for position, error in enumerate(rows["error"].to_pylist()):
+                if error:
+                    keys[position] = None
         return pa.array(keys, KEY.type)
 
     def row_set(self, store: RunStore) -> RowSet:
-        """The rows of this stage in a store."""
+        """Return the rows of this stage in a store."""
         return open_rows(store, self.name, self.fingerprint, self.schema)
 
 
-def _texts(rows: pa.Table, name: str) -> list[str | None]:
+def _canonical_texts(rows: pa.Table, name: str) -> list[str | None]:
+    """Return a column as canonical JSON texts, `None` where there is no value."""
     values = rows[name].to_pylist()
     if name in _JSON_COLUMNS:
         return values  # type: ignore[no-any-return]

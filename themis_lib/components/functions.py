@@ -1,0 +1,198 @@
+"""Plain functions as components; their code is their identity."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from types import FunctionType, MethodType
+from typing import Any, cast
+
+from themis_lib.components.records import is_component
+from themis_lib.core.contexts import GenerateContext, ParseContext, ScoreContext
+from themis_lib.core.models import (
+    Case,
+    GenerationResult,
+    ParsedOutput,
+    Score,
+    ScoreError,
+)
+from themis_lib.core.prompts import render_prompt
+from themis_lib.core.protocols import GeneratorSpec, MetricSpec, ParserSpec
+from themis_lib.errors import ComponentError
+from themis_lib.identity.digests import canonical_json
+
+#: A model: from the rendered prompt to an output.
+ModelFunction = Callable[[str], Any]
+#: A parser: from an output to a value; `None` means that there is no answer.
+ParserFunction = Callable[[Any], Any]
+#: A metric: from a value and the expected output to a number or a bool.
+MetricFunction = Callable[[Any, Any], Any]
+GeneratorLike = GeneratorSpec | ModelFunction
+ParserLike = ParserSpec | ParserFunction
+MetricLike = MetricSpec | MetricFunction
+
+
+def as_generator(model: GeneratorLike) -> GeneratorSpec:
+    """Return a function as a generator; anything else as it is."""
+    if not _is_function(model):
+        return cast(GeneratorSpec, model)
+    return FunctionGenerator(cast(ModelFunction, model))
+
+
+def as_parser(parser: ParserLike) -> ParserSpec:
+    """Return a function as a parser; anything else as it is."""
+    if not _is_function(parser):
+        return cast(ParserSpec, parser)
+    function = cast(ParserFunction, parser)
+    if inspect.iscoroutinefunction(function):
+        return AsyncFunctionParser(function)
+    return FunctionParser(function)
+
+
+def as_metric(metric: MetricLike) -> MetricSpec:
+    """Return a function as a metric; anything else as it is."""
+    if not _is_function(metric):
+        return cast(MetricSpec, metric)
+    function = cast(MetricFunction, metric)
+    if inspect.iscoroutinefunction(function):
+        return AsyncFunctionMetric(function)
+    return FunctionMetric(function)
+
+
+def _is_function(value: object) -> bool:
+    # A component may be callable, too: then it is a component.
+    return callable(value) and not is_component(value)
+
+
+@dataclass(frozen=True)
+class _FunctionComponent:
+    """A component that is one function."""
+
+    function: Callable[..., Any]
+    version: str = field(default="1", init=False)
+
+    @property
+    def definition(self) -> Any:
+        """What the code digest is taken of: a function, or the class of a callable."""
+        return _unwrap(self.function)[0]
+
+    @property
+    def component_id(self) -> str:
+        """The function's name."""
+        return str(getattr(self.definition, "__name__", type(self.function).__name__))
+
+    def fingerprint(self) -> str:
+        """Return the function's qualified name and the values it is bound to.
+
+        Its code is digested beside it. Raise `ComponentError` for bound values that are
+        not JSON.
+        """
+        definition, bound = _unwrap(self.function)
+        module = getattr(definition, "__module__", "builtins")
+        name = f"{module}:{getattr(definition, '__qualname__', '')}"
+        try:
+            return canonical_json([name, bound])
+        except ValueError as error:
+            raise ComponentError(
+                f"{name} holds what has no name; "
+                f"write a component with a fingerprint() ({error})"
+            ) from None
+
+
+def _unwrap(function: Any) -> tuple[Any, list[Any]]:
+    """Return the function or class behind a callable, and the values it is bound to.
+
+    These are the arguments of partials and the state of an object.
+    """
+    bound: list[Any] = []
+    while isinstance(function, partial):
+        bound.append([list(function.args), function.keywords])
+        function = function.func
+    if isinstance(function, MethodType):
+        owner = function.__self__
+        if isinstance(owner, type):
+            return owner, [*bound, function.__name__, {}]
+        return type(owner), [*bound, function.__name__, vars(owner)]
+    if isinstance(function, (FunctionType, type)):
+        return function, bound
+    name = str(getattr(function, "__qualname__", ""))
+    return type(function), [*bound, name, getattr(function, "__dict__", {})]
+
+
+class FunctionGenerator(_FunctionComponent):
+    """A function from the rendered prompt to an output, sync or async."""
+
+    reads = ("input",)
+
+    def generate(
+        self, case: Case, ctx: GenerateContext
+    ) -> GenerationResult | Awaitable[GenerationResult]:
+        """Return the function's output for the rendered prompt."""
+        output = self.function(render_prompt(ctx.prompt_spec, case.input))
+        if inspect.isawaitable(output):
+            return _await_result(output)
+        return _as_result(output)
+
+
+class FunctionParser(_FunctionComponent):
+    """A function from an output to a value; `None` means that there is no answer."""
+
+    reads = ("output",)
+
+    def parse(
+        self, result: GenerationResult, ctx: ParseContext
+    ) -> ParsedOutput | Awaitable[ParsedOutput]:
+        """Return the function's value for the output."""
+        return _as_parsed(self.function(result.final_output))
+
+
+class FunctionMetric(_FunctionComponent):
+    """A function from a value and the expected output to a number or a bool."""
+
+    reads = ("value", "expected_output")
+
+    def score(
+        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+    ) -> Score | ScoreError | Awaitable[Score | ScoreError]:
+        """Return the function's score for the value."""
+        return _as_score(self.function(parsed.value, case.expected_output))
+
+
+class AsyncFunctionParser(FunctionParser):
+    """An async function from an output to a value."""
+
+    async def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:
+        """Return the function's value for the output."""
+        return _as_parsed(await self.function(result.final_output))
+
+
+class AsyncFunctionMetric(FunctionMetric):
+    """An async function from a value and the expected output to a number or a bool."""
+
+    async def score(
+        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+    ) -> Score | ScoreError:
+        """Return the function's score for the value."""
+        return _as_score(await self.function(parsed.value, case.expected_output))
+
+
+def _as_parsed(value: Any) -> ParsedOutput:
+    return value if isinstance(value, ParsedOutput) else ParsedOutput(value=value)
+
+
+def _as_score(score: Any) -> Score | ScoreError:
+    if isinstance(score, (bool, int, float)):
+        return Score(value=float(score))
+    return cast(Score, score)  # the stage refuses what is none, in the row
+
+
+async def _await_result(output: Awaitable[Any]) -> GenerationResult:
+    return _as_result(await output)
+
+
+def _as_result(output: Any) -> GenerationResult:
+    if isinstance(output, GenerationResult):
+        return output
+    return GenerationResult(final_output=output)

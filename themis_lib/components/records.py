@@ -1,0 +1,304 @@
+"""Components as the stages see them: typed records, every optional ability spelled out.
+
+A record is made once, by `components.build`. Nothing else asks a component what it can
+do; the abilities are documented in `core.abilities`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from themis_lib.components.builtin import Builtin
+from themis_lib.core.config import RuntimeConfig
+from themis_lib.core.contexts import (
+    GenerateContext,
+    ParseContext,
+    ReduceContext,
+    ScoreContext,
+)
+from themis_lib.core.models import (
+    Candidate,
+    Case,
+    GenerationResult,
+    ParsedOutput,
+    ReducedCandidate,
+    Score,
+    ScoreError,
+    TokenUsage,
+)
+from themis_lib.core.protocols import (
+    ANSWER_COLUMNS,
+    CASE_COLUMNS,
+    OUTPUT_COLUMNS,
+    WHOLE_CASE,
+    Component,
+    JudgeCall,
+)
+from themis_lib.identity.code import code_digest
+
+Generated = GenerationResult | Awaitable[GenerationResult]
+Scored = Score | ScoreError | Awaitable[Score | ScoreError]
+GenerateCall = Callable[[Case, GenerateContext], Generated]
+GenerateBatchCall = Callable[[Sequence[Case], Sequence[GenerateContext]], Any]
+ParseCall = Callable[
+    [GenerationResult, ParseContext], ParsedOutput | Awaitable[ParsedOutput]
+]
+ScoreCall = Callable[[ParsedOutput, Case, ScoreContext], Scored]
+ScoreBatchCall = Callable[
+    [Sequence[ParsedOutput], Sequence[Case], Sequence[ScoreContext]], Any
+]
+ReduceCall = Callable[
+    [Sequence[Candidate], ReduceContext],
+    ReducedCandidate | Awaitable[ReducedCandidate],
+]
+MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
+
+
+@dataclass(frozen=True)
+class KindRules:
+    """What a kind of component must offer and may read."""
+
+    methods: tuple[str, ...]
+    may_read: tuple[str, ...]
+    default_reads: tuple[str, ...]
+
+
+KINDS: Mapping[str, KindRules] = {
+    "generator": KindRules(
+        methods=("generate", "generate_batch"),
+        may_read=(*CASE_COLUMNS, "sample_index"),
+        default_reads=WHOLE_CASE,
+    ),
+    "parser": KindRules(
+        methods=("parse",),
+        may_read=(*OUTPUT_COLUMNS, *CASE_COLUMNS),
+        default_reads=("output",),
+    ),
+    "metric": KindRules(
+        methods=("score", "score_batch"),
+        may_read=(*ANSWER_COLUMNS, *OUTPUT_COLUMNS, *CASE_COLUMNS),
+        default_reads=(*ANSWER_COLUMNS, *WHOLE_CASE),
+    ),
+    "reducer": KindRules(
+        methods=("reduce",),
+        may_read=("value", "score"),
+        default_reads=("value", "score"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class BuiltComponent:
+    """What every record has: the component as it was given, and what it says of itself.
+
+    `name` is what the component is called in tables: the `id` of its configuration,
+    else its component id.
+    """
+
+    component: Component
+    name: str
+    reads: tuple[str, ...]
+
+    @property
+    def component_id(self) -> str:
+        """The id that the component declares."""
+        return self.component.component_id
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that says what the component computes, as JSON.
+
+        Its id, version, settings and columns read; for a user's component, also the
+        digest of its code.
+        """
+        component = self.component
+        identity: dict[str, Any] = {
+            "component_id": component.component_id,
+            "version": component.version,
+            "reads": list(self.reads),
+        }
+        if isinstance(component, Builtin):
+            return {**identity, "settings": component.settings()}
+        definition = getattr(component, "definition", type(component))
+        return {
+            **identity,
+            "fingerprint": component.fingerprint(),
+            "code": code_digest(definition),
+        }
+
+
+@dataclass(frozen=True)
+class BuiltGenerator(BuiltComponent):
+    """A generator: it has `generate`, `generate_batch` or both."""
+
+    generate: GenerateCall | None
+    generate_batch: GenerateBatchCall | None
+    deterministic: bool
+    is_free: bool
+    model: str | None
+    instructions: str | None
+    at_list_price: bool
+    most_tokens: MostTokensCall | None
+    has_token_limit: bool  # whether it declares `max_tokens`, which may still be `None`
+    max_tokens: int | None
+    global_limit: str | None
+    calls_at_once: int | None
+    schema: Mapping[str, Any] | None
+    enforces_schemas: bool
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `generate` is a coroutine function."""
+        return self.generate is not None and is_async(self.generate)
+
+    def with_runtime(self, runtime: RuntimeConfig) -> BuiltGenerator:
+        """Return the generator keeping to a run's concurrency and timeout.
+
+        Without the ability, it is returned as it is.
+        """
+        adapt = getattr(self.component, "with_runtime", None)
+        if adapt is None:
+            return self
+        # Its keys stay those of the generator that was configured: `reads` too.
+        return replace(generator_record(adapt(runtime), self.name), reads=self.reads)
+
+    def with_schema(self, schema: Mapping[str, Any]) -> BuiltGenerator:
+        """Return the generator enforcing a JSON Schema.
+
+        Raise `InputError` if the schema cannot be enforced. Only for a generator with
+        `enforces_schemas`.
+        """
+        component: Any = self.component
+        return generator_record(component.with_schema(schema), self.name)
+
+
+@dataclass(frozen=True)
+class BuiltParser(BuiltComponent):
+    """A parser."""
+
+    parse: ParseCall
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `parse` is a coroutine function."""
+        return is_async(self.parse)
+
+
+@dataclass(frozen=True)
+class BuiltMetric(BuiltComponent):
+    """A metric: it has `score`, `score_batch` or both, and may ask judges.
+
+    `judge_calls` returns the questions it asks; `judges` are the configurations of the
+    judges it names itself, or `None` where the experiment's are asked.
+    """
+
+    score: ScoreCall | None
+    score_batch: ScoreBatchCall | None
+    judge_calls: Callable[[], Sequence[JudgeCall]] | None
+    judges: tuple[Any, ...] | None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `score` is a coroutine function."""
+        return self.score is not None and is_async(self.score)
+
+
+@dataclass(frozen=True)
+class BuiltReducer(BuiltComponent):
+    """A reducer; `k` is how many samples of each case it needs at least, if it says."""
+
+    reduce: ReduceCall
+    k: int | None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether `reduce` is a coroutine function."""
+        return is_async(self.reduce)
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Return whether a function, or an object that is called, is a coroutine function."""
+    call = getattr(function, "__call__", None)  # noqa: B004 - its kind is looked at
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def is_component(value: object) -> bool:
+    """Return whether a value presents itself as a component, and not as a function."""
+    return hasattr(value, "component_id")
+
+
+def reads_of(kind: str, component: object) -> tuple[str, ...]:
+    """Return the columns a component declares, or its kind's where it declares none."""
+    return tuple(getattr(component, "reads", KINDS[kind].default_reads))
+
+
+def generator_record(component: Any, name: str) -> BuiltGenerator:
+    """Return the record of a generator."""
+    model = getattr(component, "model", None)
+    return BuiltGenerator(
+        component=component,
+        name=name,
+        reads=reads_of("generator", component),
+        generate=_method(component, "generate"),
+        generate_batch=_method(component, "generate_batch"),
+        deterministic=bool(getattr(component, "deterministic", False)),
+        is_free=bool(getattr(component, "is_free", False)),
+        model=None if model is None else str(model),
+        instructions=getattr(component, "instructions", None),
+        at_list_price=bool(getattr(component, "at_list_price", False)),
+        most_tokens=_method(component, "most_tokens"),
+        has_token_limit=hasattr(component, "max_tokens"),
+        max_tokens=getattr(component, "max_tokens", None),
+        global_limit=getattr(component, "global_limit", None),
+        calls_at_once=getattr(component, "calls_at_once", None) or None,
+        schema=getattr(component, "schema", None),
+        enforces_schemas=callable(getattr(component, "with_schema", None)),
+    )
+
+
+def parser_record(component: Any, name: str) -> BuiltParser:
+    """Return the record of a parser."""
+    return BuiltParser(
+        component=component,
+        name=name,
+        reads=reads_of("parser", component),
+        parse=component.parse,
+    )
+
+
+def metric_record(component: Any, name: str) -> BuiltMetric:
+    """Return the record of a metric."""
+    judge = getattr(component, "judge", None)
+    if judge is not None and not isinstance(judge, (list, tuple)):
+        judge = (judge,)
+    return BuiltMetric(
+        component=component,
+        name=name,
+        reads=reads_of("metric", component),
+        score=_method(component, "score"),
+        score_batch=_method(component, "score_batch"),
+        judge_calls=_method(component, "judge_calls"),
+        judges=None if judge is None else tuple(judge),
+    )
+
+
+def reducer_record(component: Any, name: str) -> BuiltReducer:
+    """Return the record of a reducer."""
+    k = getattr(component, "k", None)
+    return BuiltReducer(
+        component=component,
+        name=name,
+        reads=reads_of("reducer", component),
+        reduce=component.reduce,
+        k=k if isinstance(k, int) else None,
+    )
+
+
+def _method(component: object, name: str) -> Any:
+    """Return a method of a component, or `None` where it has no such method."""
+    method = getattr(component, name, None)
+    return method if callable(method) else None

@@ -1,0 +1,164 @@
+"""What a component may offer beside its one method; each ability is optional.
+
+A component has an ability by having the attribute or method of that name: there is
+nothing to inherit or register. `components.build` reads all of them once, and gives
+each a default where a component lacks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, Self, runtime_checkable
+
+from themis_lib.core.config import RuntimeConfig
+from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.models import Case, TokenUsage
+
+
+@runtime_checkable
+class DeclaresReads(Protocol):
+    """A component that names the columns it reads; its keys cover these and no others.
+
+    Without it, a component reads what its kind reads by default: the whole case.
+    """
+
+    reads: tuple[str, ...]
+
+
+@runtime_checkable
+class IsDeterministic(Protocol):
+    """A generator that returns the same output for the same input and seed.
+
+    If `deterministic` is true, equal rows are computed once. The default is false.
+    """
+
+    deterministic: bool
+
+
+@runtime_checkable
+class NamesModel(Protocol):
+    """A generator that names the model it calls: its price, and its name in the UI."""
+
+    model: str
+
+
+@runtime_checkable
+class SendsInstructions(Protocol):
+    """A generator with instructions of its own, or `None`.
+
+    A prompt spec with other instructions is refused: only one can be sent.
+    """
+
+    instructions: str | None
+
+
+@runtime_checkable
+class LimitsTokens(Protocol):
+    """A generator whose outputs have at most `max_tokens` tokens; `None` is no limit.
+
+    A budget needs a limit, and `--plan` estimates tokens with it.
+    """
+
+    max_tokens: int | None
+
+
+@runtime_checkable
+class BoundsUsage(Protocol):
+    """A generator that knows the most tokens a call can take; a budget needs it."""
+
+    def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
+        """Return the most tokens that this call can be charged for."""
+
+
+@runtime_checkable
+class ChargesListPrice(Protocol):
+    """A generator that may be charged the list price of its model.
+
+    `at_list_price` is true where the provider itself is called, and not another server
+    that serves a model of the same name. The default is false.
+    """
+
+    at_list_price: bool
+
+
+@runtime_checkable
+class IsFree(Protocol):
+    """A generator whose calls cost nothing where `is_free` is true.
+
+    The default is false: calls of a user's own generator may cost money.
+    """
+
+    is_free: bool
+
+
+@runtime_checkable
+class SharesLimit(Protocol):
+    """A generator that takes a slot of a named Prefect concurrency limit per shard."""
+
+    global_limit: str | None
+
+
+@runtime_checkable
+class BoundsCalls(Protocol):
+    """A generator that bounds its own requests.
+
+    It is called at most `calls_at_once` times at a time and without a timeout: a call
+    may wait its turn, and that time is not the provider's.
+    """
+
+    calls_at_once: int
+
+    def with_runtime(self, runtime: RuntimeConfig) -> Self:
+        """Return a copy that keeps to the run's concurrency and timeout.
+
+        Its own settings win where it has any.
+        """
+
+
+@runtime_checkable
+class KeepsToSchema(Protocol):
+    """A generator that can enforce a JSON Schema on its output.
+
+    `schema` is the one it enforces already, or `None`.
+    """
+
+    schema: Mapping[str, Any] | None
+
+    def with_schema(self, schema: Mapping[str, Any]) -> Self:
+        """Return a copy that enforces the schema. Raise `InputError` if it cannot."""
+
+
+@runtime_checkable
+class NeedsSamples(Protocol):
+    """A reducer that needs at least `k` samples of each case."""
+
+    k: int
+
+
+@runtime_checkable
+class ChecksItself(Protocol):
+    """A component that finds out before anything is generated whether it can work."""
+
+    def check(self) -> None:
+        """Raise `InputError` if it cannot: a missing credential, library or model."""
+
+
+@runtime_checkable
+class ResolvesReferences(Protocol):
+    """A class whose parameters named in `resolves` keep `${NAME}` as written.
+
+    The component reads these from the environment itself, at run time, so that no
+    credential is held in its settings.
+    """
+
+    resolves: tuple[str, ...]
+
+
+@runtime_checkable
+class HasDefinition(Protocol):
+    """A component whose code is that of something else, such as a wrapped function.
+
+    The default is the component's class.
+    """
+
+    definition: Any

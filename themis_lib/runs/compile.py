@@ -1,0 +1,193 @@
+"""Compiles an experiment: its components built and checked, its stages made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from themis_lib.components.build import build
+from themis_lib.components.records import BuiltGenerator, BuiltMetric, BuiltReducer
+from themis_lib.core.config import DatasetFile
+from themis_lib.core.experiment_spec import ExperimentSpec
+from themis_lib.core.prices import price_of
+from themis_lib.core.secrets import refuse_literal_secrets
+from themis_lib.errors import ConfigError, nearest
+from themis_lib.identity.digests import digest
+from themis_lib.runs.pipeline import STAGES, Pipeline, StageName
+from themis_lib.stages.budget import Budget
+from themis_lib.stages.generate import GenerateStage, check_bounded, check_instructions
+from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
+from themis_lib.stages.parse import ParseStage
+from themis_lib.stages.reduce import ReduceStage
+from themis_lib.stages.score import ScoreStage
+
+#: Seeds are stored as 64-bit integers.
+_SEED_LIMIT = 2**63
+
+
+def compile_experiment(
+    experiment: ExperimentSpec, *, until_stage: str = "reduce"
+) -> Pipeline:
+    """Build and check every component of an experiment, and make its stages.
+
+    Raise `InputError` for what is wrong with it, before anything is generated.
+    """
+    if until_stage not in STAGES:
+        choices = ", ".join(map(repr, STAGES))
+        raise ConfigError(f"until_stage {until_stage!r}: choose one of {choices}")
+    _check_datasets(experiment)
+    evaluation = experiment.evaluation
+    seeds = seeds_of(experiment)
+    budget = Budget(experiment.cost.max_cost)
+    generate = _generate_stage(experiment, seeds, budget)
+    parsers = []
+    for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"]):
+        parsers.append(build("parser", spec, where=f"evaluation.parsers[{index}]"))
+    metrics = _build_metrics(evaluation.metrics)
+    base_seed = experiment.generation.candidate_policy.base_seed
+    settings = JudgeSettings(
+        seeds=partial(derived_seed, base_seed),
+        samples=len(seeds),
+        runtime=experiment.runtime,
+        prices=experiment.cost.prices,
+        budget=budget,
+    )
+    judges = judge_stages(metrics, evaluation.judge_models, settings)
+    every_judge = [stage for of_metric in judges.values() for stage in of_metric]
+    for metric_id in evaluation.agreement:
+        if metric_id not in metrics:
+            raise ConfigError(
+                f"evaluation.agreement: no metric {metric_id!r}; "
+                f"{nearest(metric_id, metrics)}"
+            )
+    reducer = _build_reducer(experiment.generation.reducer, samples=len(seeds))
+    if experiment.cost.max_cost is not None:
+        check_bounded([generate, *every_judge])
+    common: dict[str, Any] = {"samples": len(seeds), "runtime": experiment.runtime}
+    return Pipeline(
+        experiment=experiment,
+        generate=generate,
+        parse=ParseStage(parsers, **common),
+        judges=tuple(every_judge),
+        scores=_score_stages(metrics, judges, common),
+        reduce=ReduceStage(reducer, metric_ids=list(metrics), **common),
+        seeds=seeds,
+        until_stage=cast(StageName, until_stage),
+    )
+
+
+def seeds_of(experiment: ExperimentSpec) -> tuple[int, ...]:
+    """Return the seed of each sample. Raise `ConfigError` for seeds that do not fit."""
+    policy = experiment.generation.candidate_policy
+    if experiment.seeds is None:
+        indices = range(policy.num_samples)
+        return tuple(derived_seed(policy.base_seed, index) for index in indices)
+    seeds = tuple(experiment.seeds)
+    # Only a number that somebody wrote can contradict the seeds.
+    if "num_samples" in policy.model_fields_set and policy.num_samples != len(seeds):
+        raise ConfigError(
+            f"seeds: {len(seeds)} seed(s) for num_samples={policy.num_samples}; "
+            "give one seed for each sample"
+        )
+    for seed in seeds:
+        if not -_SEED_LIMIT <= seed < _SEED_LIMIT:
+            raise ConfigError("seeds: a seed is a whole number of 64 bits")
+    if not seeds:
+        raise ConfigError(
+            "seeds: the list is empty; leave it out, or give one seed for each sample"
+        )
+    return seeds
+
+
+def derived_seed(base_seed: int, sample_index: int) -> int:
+    """Return a 31-bit seed that depends on the base seed and the sample alone.
+
+    >>> derived_seed(0, 0), derived_seed(0, 1)
+    (SEED0, SEED1)
+    """
+    return int(digest("seed", [base_seed, sample_index])[:8], 16) >> 1
+
+
+def _check_datasets(experiment: ExperimentSpec) -> None:
+    _refuse_equal_names(
+        [dataset.dataset_id for dataset in experiment.datasets],
+        what="datasets",
+        where="datasets",
+        fix="a dataset_id of its own",
+    )
+    for dataset in experiment.datasets:
+        if isinstance(dataset, DatasetFile):
+            where = f"dataset {dataset.dataset_id!r}"
+            refuse_literal_secrets(dataset.storage_options, where=where)
+
+
+def _refuse_equal_names(
+    names: Iterable[str], *, what: str, where: str, fix: str
+) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigError(
+                f"{where}: {count} {what} are named {name!r}; give each {fix}"
+            )
+
+
+def _generate_stage(
+    experiment: ExperimentSpec, seeds: tuple[int, ...], budget: Budget
+) -> GenerateStage:
+    generation = experiment.generation
+    generator: BuiltGenerator = build(
+        "generator", generation.generator, where="generation.generator"
+    )
+    check_instructions(generator, generation.prompt_spec, where="generation")
+    price = price_of(
+        generator.model,
+        experiment.cost.prices,
+        at_list_price=generator.at_list_price,
+    )
+    return GenerateStage(
+        generator,
+        prompt_spec=generation.prompt_spec,
+        seeds=seeds,
+        runtime=experiment.runtime,
+        price=price,
+        budget=budget,
+    )
+
+
+def _build_metrics(specs: Sequence[Any]) -> dict[str, BuiltMetric]:
+    """Build the metrics, by the name they have in tables."""
+    metrics = []
+    for index, spec in enumerate(specs):
+        metrics.append(build("metric", spec, where=f"evaluation.metrics[{index}]"))
+    _refuse_equal_names(
+        [metric.name for metric in metrics],
+        what="metrics",
+        where="evaluation.metrics",
+        fix="an `id` of its own",
+    )
+    return {metric.name: metric for metric in metrics}
+
+
+def _build_reducer(spec: Any, *, samples: int) -> BuiltReducer:
+    reducer = build("reducer", spec, where="generation.reducer")
+    if reducer.k is not None and reducer.k > samples:
+        raise ConfigError(
+            f"generation.reducer: {reducer.component_id} needs k={reducer.k} samples "
+            f"of each case, but there are {samples}; raise "
+            "generation.candidate_policy.num_samples"
+        )
+    return reducer
+
+
+def _score_stages(
+    metrics: Mapping[str, BuiltMetric],
+    judges: Mapping[str, Sequence[JudgeStage]],
+    common: Mapping[str, Any],
+) -> tuple[ScoreStage, ...]:
+    stages = []
+    for metric_id, metric in metrics.items():
+        labels = [stage.label for stage in judges.get(metric_id, ())]
+        stages.append(ScoreStage(metric_id, metric, judges=labels, **common))
+    return tuple(stages)
