@@ -243,7 +243,6 @@ def test_function_may_return_an_awaitable() -> None:
 def in_slices(
     call: Callable[[int], Any],
     count: int,
-    *,
     sink: OutcomeSink,
     **_: Any,
 ) -> Awaitable[None]:
