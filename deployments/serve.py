@@ -35,7 +35,10 @@ _SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()
@@ -75,7 +78,11 @@ def serve(
 
 
 async def serve_flow(
-    page: str, *, experiment: str | None, cron: str | None, at_once: int
+    page: str,
+    *,
+    experiment: str | None,
+    cron: str | None,
+    at_once: int,
 ) -> None:
     """Serve the flow; its schedule is paused when this ends, since nothing would run
     it.
@@ -94,7 +101,10 @@ async def serve_flow(
         tags=["themis"],
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    runner = Runner(pause_on_shutdown=True, limit=at_once)
+    runner = Runner(
+        pause_on_shutdown=True,
+        limit=at_once,
+    )
     await runner.aadd_deployment(deployment)
     print(
         f"Open {page}/deployments, choose `evaluate/{DEPLOYMENT}`, then Run. Ctrl-C ends.",

@@ -71,9 +71,19 @@ _VERDICT_STYLE = {
     "cannot tell": "yellow",
 }
 _LOG_WIDTH = 1000
-_TEXT_HEADINGS = {"run", "dataset", "slice", "metric", "case", "verdict"}
+_TEXT_HEADINGS = {
+    "run",
+    "dataset",
+    "slice",
+    "metric",
+    "case",
+    "verdict",
+}
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()
@@ -125,11 +135,24 @@ def main(
         baseline, *candidates = (find_run(source, run) for run in runs)
         by = _Columns(cluster_by, tuple(slices or ()))
         ready = [
-            (run, _ready_gates(gate or [], source, baseline, run, by))
+            (
+                run,
+                _ready_gates(
+                    gate or [],
+                    source,
+                    baseline,
+                    run,
+                    by,
+                ),
+            )
             for run in candidates
         ]
         comparison = compare(
-            baseline, *candidates, cluster_by=cluster_by, slices=by.slices, delta=delta
+            baseline,
+            *candidates,
+            cluster_by=cluster_by,
+            slices=by.slices,
+            delta=delta,
         )
         outcomes = {run.run_id: judge(run, gates) for run, gates in ready}
         _print(comparison, outcomes, console)
@@ -187,13 +210,25 @@ def _ready_gates(
             else summarised.union(by.slices),
         )
         ready.append(
-            ReadyGate(gate, _baseline_of(gate, store, baseline, run), by.cluster_by)
+            ReadyGate(
+                gate,
+                _baseline_of(
+                    gate,
+                    store,
+                    baseline,
+                    run,
+                ),
+                by.cluster_by,
+            )
         )
     return ready
 
 
 def _baseline_of(
-    gate: Gate, store: RunStore, baseline: RunResult, run: RunResult
+    gate: Gate,
+    store: RunStore,
+    baseline: RunResult,
+    run: RunResult,
 ) -> RunResult | None:
     if gate.baseline is None:
         return None
@@ -211,7 +246,9 @@ def _baseline_of(
 
 
 def _print(
-    comparison: Comparison, gates: Mapping[str, Sequence[GateRecord]], console: Console
+    comparison: Comparison,
+    gates: Mapping[str, Sequence[GateRecord]],
+    console: Console,
 ) -> None:
     console.print(
         Text.assemble(
@@ -247,12 +284,19 @@ def _print(
             console.print(gates_text(records), soft_wrap=True)
 
 
-def _print_lines(name: str, lines: Sequence[str], console: Console) -> None:
+def _print_lines(
+    name: str,
+    lines: Sequence[str],
+    console: Console,
+) -> None:
     for line in lines:
         console.print(Text(f"{name:<10}{line}"), soft_wrap=True)
 
 
-def _print_table(table: Table, console: Console) -> None:
+def _print_table(
+    table: Table,
+    console: Console,
+) -> None:
     """Print a table, in a log as wide as it is."""
     if console.is_terminal:
         console.print(table)
@@ -260,16 +304,26 @@ def _print_table(table: Table, console: Console) -> None:
     width = console.measure(
         table, options=console.options.update(max_width=_LOG_WIDTH)
     ).maximum
-    console.print(table, width=max(width, console.width), crop=False)
+    console.print(
+        table,
+        width=max(width, console.width),
+        crop=False,
+    )
 
 
 def _sides(comparison: Comparison) -> Table:
     """The runs side by side, a column each; lines that say nothing are left out."""
     name, *lines = zip(SIDE_HEADINGS, *map(side_cells, comparison.runs), strict=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for at, heading in enumerate(name):
         table.add_column(
-            Text(heading), justify="right" if at else "left", overflow="fold"
+            Text(heading),
+            justify="right" if at else "left",
+            overflow="fold",
         )
     for heading, *cells in lines:
         if any(cell != "—" for cell in cells):
@@ -278,10 +332,16 @@ def _sides(comparison: Comparison) -> Table:
 
 
 def _table(
-    comparison: Comparison, headings: Sequence[str], rows: Iterable[Sequence[str]]
+    comparison: Comparison,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
 ) -> Table:
     headings, rows = _informative(comparison, headings, list(rows))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for heading in headings:
         is_text = heading in _TEXT_HEADINGS
         table.add_column(
@@ -296,7 +356,9 @@ def _table(
 
 
 def _informative(
-    comparison: Comparison, headings: Sequence[str], rows: Sequence[Sequence[str]]
+    comparison: Comparison,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
 ) -> tuple[list[str], list[list[str]]]:
     """The columns that say something: no dashes alone, no name where there is one run,
     dataset or slice, or where all slices are of one metric.
@@ -344,13 +406,19 @@ def _values(item: Difference) -> list[str | int | float | None]:
     return list(item.model_dump().values())
 
 
-def _page(comparison: Comparison, runs: Sequence[RunResult]) -> str:
+def _page(
+    comparison: Comparison,
+    runs: Sequence[RunResult],
+) -> str:
     from themis_lib.report.html_comparison import comparison_html
 
     return comparison_html(comparison, runs)
 
 
-def _write(file: Path | None, content: Callable[[], str]) -> None:
+def _write(
+    file: Path | None,
+    content: Callable[[], str],
+) -> None:
     if file is not None:
         write_text(file, content())
 

@@ -63,7 +63,12 @@ class Follower:
     def __rich__(self) -> Table | Text:
         if self.progress is None:
             return Text(STARTING, style="dim")
-        table = Table(box=None, pad_edge=False, show_header=True, header_style="dim")
+        table = Table(
+            box=None,
+            pad_edge=False,
+            show_header=True,
+            header_style="dim",
+        )
         for heading in ("stage", "", "rows", "cached", "failed", "left"):
             table.add_column(
                 heading, justify="left" if heading in ("stage", "") else "right"
@@ -72,7 +77,11 @@ class Follower:
             done = max(item.done, item.computed)
             table.add_row(
                 Text(label),
-                ProgressBar(total=max(item.total, 1), completed=done, width=32),
+                ProgressBar(
+                    total=max(item.total, 1),
+                    completed=done,
+                    width=32,
+                ),
                 f"{done:,}/{item.total:,}",
                 f"{item.cached:,}",
                 f"{item.failed:,}",
@@ -90,7 +99,11 @@ class Follower:
             for label, item in stages
         )
 
-    def _time_left(self, label: str, item: StageProgress) -> str:
+    def _time_left(
+        self,
+        label: str,
+        item: StageProgress,
+    ) -> str:
         """Rows left at the pace of the rows computed so far; cached rows take no time
         and are left out.
         """
@@ -108,12 +121,20 @@ class Follower:
 
 
 @contextmanager
-def showing(follower: Follower, console: Console) -> Iterator[None]:
+def showing(
+    follower: Follower,
+    console: Console,
+) -> Iterator[None]:
     """Show progress while the block runs: live on a terminal, a line now and then
     elsewhere.
     """
     if console.is_terminal:
-        with Live(follower, console=console, refresh_per_second=8, transient=True):
+        with Live(
+            follower,
+            console=console,
+            refresh_per_second=8,
+            transient=True,
+        ):
             yield
         return
     stop = threading.Event()
@@ -122,7 +143,10 @@ def showing(follower: Follower, console: Console) -> Iterator[None]:
         while not stop.wait(_PLAIN_INTERVAL_S):
             console.print(Text(follower.lines()))
 
-    thread = threading.Thread(target=print_lines, daemon=True)
+    thread = threading.Thread(
+        target=print_lines,
+        daemon=True,
+    )
     thread.start()
     try:
         yield
@@ -196,7 +220,10 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
     return text
 
 
-def next_step(result: RunResult, command: str) -> str:
+def next_step(
+    result: RunResult,
+    command: str,
+) -> str:
     """The command that makes most sense now."""
     if any(record.failed for record in result.manifest.stages):
         return f"{command}    # tries the failed rows again, and only those"
@@ -216,12 +243,18 @@ def _summary_table(result: RunResult) -> Table:
         "95 % interval",
         *(["method"] if len(methods) > 1 else []),
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     if len(methods) == 1:
         table.caption, table.caption_justify = f"intervals: {methods.pop()}", "left"
     for heading in ("dataset", *names):
         table.add_column(
-            heading, justify="left" if heading in _TEXTS else "right", no_wrap=True
+            heading,
+            justify="left" if heading in _TEXTS else "right",
+            no_wrap=True,
         )
     for row in result.summary:
         cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
@@ -235,11 +268,16 @@ def _agreement_table(result: RunResult) -> Table:
     terminal.
     """
     first = 0 if len({record.dataset_id for record in result.agreement}) > 1 else 1
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for heading in AGREEMENT_HEADINGS[first:]:
         names = ("dataset", "metric", "label")
         table.add_column(
-            heading, justify="left" if heading in names else "right", no_wrap=True
+            heading,
+            justify="left" if heading in names else "right",
+            no_wrap=True,
         )
     for record in result.agreement:
         table.add_row(*map(Text, agreement_cells(record)[first:]))
@@ -247,7 +285,10 @@ def _agreement_table(result: RunResult) -> Table:
 
 
 def _stages_table(result: RunResult) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for heading in STAGE_HEADINGS:
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     for item in result.manifest.stages:
@@ -256,7 +297,10 @@ def _stages_table(result: RunResult) -> Table:
 
 
 def _errors_table(errors: list[tuple[str, str, str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("stage")
     table.add_column("rows", justify="right")
     table.add_column("commonest errors")
@@ -265,12 +309,20 @@ def _errors_table(errors: list[tuple[str, str, str]]) -> Table:
     return table
 
 
-def print_plan(plans: list[StagePlan], console: Console) -> None:
+def print_plan(
+    plans: list[StagePlan],
+    console: Console,
+) -> None:
     """What each stage would find and compute, and below it why."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for heading in ("stage", "rows", "cached", "to compute", "not known yet"):
         table.add_column(
-            heading, justify="left" if heading == "stage" else "right", no_wrap=True
+            heading,
+            justify="left" if heading == "stage" else "right",
+            no_wrap=True,
         )
     for item in plans:
         counts = (item.rows, item.cached, item.missing, item.unknown)
@@ -293,7 +345,10 @@ def print_plan(plans: list[StagePlan], console: Console) -> None:
         console.print("every row is in the store; a run computes nothing")
 
 
-def _estimate(item: StagePlan, usage: TokenUsage) -> str:
+def _estimate(
+    item: StagePlan,
+    usage: TokenUsage,
+) -> str:
     tokens = f"about {usage.input_tokens or 0:,} input and {usage.output_tokens or 0:,} output tokens"
     if item.cost is None:
         return f"{tokens}, price not known" if item.lacks_price else tokens

@@ -60,11 +60,21 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             loaded.check_portable()
         opened = loaded.open_store()
         gates = await asyncio.to_thread(
-            ready_gates, parameters.gates, pipeline=pipeline, store=opened
+            ready_gates,
+            parameters.gates,
+            pipeline=pipeline,
+            store=opened,
         )
         storage = await result_storage(loaded.storage, opened)
         run = Run(pipeline, opened, gates=not_judged(gates))
-        return ended(await _carry_out(run, storage, parameters.runner, gates))
+        return ended(
+            await _carry_out(
+                run,
+                storage,
+                parameters.runner,
+                gates,
+            )
+        )
     except ThemisError as error:
         if run and isinstance(error, LostWorkerError):
             await close_lost_tasks(run.run_id)
@@ -77,7 +87,10 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
 
 
 async def _carry_out(
-    run: Run, storage: Path | StoredRows, runner: RunnerName, gates: Sequence[ReadyGate]
+    run: Run,
+    storage: Path | StoredRows,
+    runner: RunnerName,
+    gates: Sequence[ReadyGate],
 ) -> RunResult:
     workers = run.pipeline.experiment.runtime.workers
     with task_runner(runner, workers, run.run_id) as place, run:
@@ -85,9 +98,19 @@ async def _carry_out(
         observe(run)
         try:
             async with live_progress(run):
-                submit = submitting(run, STAGE_TASKS, storage=storage, runner=place)
+                submit = submitting(
+                    run,
+                    STAGE_TASKS,
+                    storage=storage,
+                    runner=place,
+                )
                 window = max(THREADS, 2 * workers_of(runner, workers))
-                await run_shards(run, submit, window=window, spread=runner != "threads")
+                await run_shards(
+                    run,
+                    submit,
+                    window=window,
+                    spread=runner != "threads",
+                )
             result = run.finish()
         finally:
             unregister(run)

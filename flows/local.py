@@ -58,7 +58,10 @@ class FinishedRun:
 
 
 async def run_to_end(
-    api_url: str, parameters: dict[str, Any], *, follow: Callable[[Run], None]
+    api_url: str,
+    parameters: dict[str, Any],
+    *,
+    follow: Callable[[Run], None],
 ) -> FinishedRun:
     """Run the flow against a server. Raises what stopped it: `InputError`,
     `FatalError`, `ServerGoneError`, …
@@ -111,7 +114,10 @@ async def run_to_end(
         raise outcome
     if not runs or runs[-1].result is None:
         raise ThemisError(f"the flow run ended {state.name}: {state.message}")
-    return FinishedRun(run=runs[-1], flow_run_id=flow_run_id)
+    return FinishedRun(
+        run=runs[-1],
+        flow_run_id=flow_run_id,
+    )
 
 
 async def _check_server(api_url: str) -> None:
@@ -132,14 +138,22 @@ def _one_certificate() -> Path:
     if not path.exists():
         end = "-----END CERTIFICATE-----"
         first = Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0]
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(
+            parents=True,
+            exist_ok=True,
+        )
         path.write_text(
             first[first.index("-----BEGIN") :] + end + "\n", encoding="utf-8"
         )
     return path
 
 
-async def _recorded(flow_run_id: UUID, tasks: int, *, within_s: float) -> None:
+async def _recorded(
+    flow_run_id: UUID,
+    tasks: int,
+    *,
+    within_s: float,
+) -> None:
     """Wait until the server has so many tasks of the flow run in its books, and each of
     them has ended there.
     """
@@ -151,7 +165,10 @@ async def _recorded(flow_run_id: UUID, tasks: int, *, within_s: float) -> None:
                     await asyncio.sleep(0.1)
 
 
-async def _count_ended(client: PrefectClient, flow_run_id: UUID) -> int:
+async def _count_ended(
+    client: PrefectClient,
+    flow_run_id: UUID,
+) -> int:
     of_flow_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
     ended = TaskRunFilter(
         state=TaskRunFilterState(

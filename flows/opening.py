@@ -34,12 +34,18 @@ Options = Annotated[
 ]
 
 
-def opened(url: str, options: list[str] | None) -> RunStore:
+def opened(
+    url: str,
+    options: list[str] | None,
+) -> RunStore:
     """The store at an address. Raises `InputError` where there is none, or nothing in
     it.
     """
     store = open_store(
-        *StorageConfig(store=url, parameters=_parameters(options or [])).resolved()
+        *StorageConfig(
+            store=url,
+            parameters=_parameters(options or []),
+        ).resolved()
     )
     if not store.list("rows") and not store.list("runs"):
         raise InputError(f"store {url!r} has no rows and no runs")
@@ -68,7 +74,10 @@ def one_line_errors() -> Iterator[None]:
     raise typer.Exit(BAD_INPUT)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(
+    path: Path,
+    text: str,
+) -> None:
     """Write a file that somebody named. Raises `ConfigError` where that cannot be."""
     try:
         path.write_text(text, encoding="utf-8")

@@ -37,9 +37,16 @@ def ended(result: RunResult) -> State[Any]:
     message = _message(result)
     announce_result(result, message)
     if result.status is RunStatus.FAILED:
-        return Failed(message=message, data=data)
+        return Failed(
+            message=message,
+            data=data,
+        )
     if result.manifest.gate_outcome is GateOutcome.FAIL:
-        return Failed(name="GateFailed", message=message, data=data)
+        return Failed(
+            name="GateFailed",
+            message=message,
+            data=data,
+        )
     name = (
         "Completed"
         if result.status is RunStatus.COMPLETED
@@ -47,10 +54,18 @@ def ended(result: RunResult) -> State[Any]:
     )
     if result.manifest.gate_outcome is GateOutcome.UNDERPOWERED:
         name = "GateUnderpowered"
-    return Completed(name=name, message=message, data=data)
+    return Completed(
+        name=name,
+        message=message,
+        data=data,
+    )
 
 
-def stopped(error: ThemisError, name: str, run: Run | None) -> State[Any]:
+def stopped(
+    error: ThemisError,
+    name: str,
+    run: Run | None,
+) -> State[Any]:
     """Failed under the name of what stopped the run, with its reason as message and the
     exception as data.
     """
@@ -60,7 +75,11 @@ def stopped(error: ThemisError, name: str, run: Run | None) -> State[Any]:
     state_name = next(
         (known for kind, known in _STOPPED_NAMES if isinstance(error, kind)), "Failed"
     )
-    return Failed(name=state_name, message=str(error), data=error)
+    return Failed(
+        name=state_name,
+        message=str(error),
+        data=error,
+    )
 
 
 def _message(result: RunResult) -> str:
@@ -85,5 +104,8 @@ def _message(result: RunResult) -> str:
     return "; ".join([*parts, f"tables in {result.location}"])
 
 
-def _share(part: int, whole: int) -> str:
+def _share(
+    part: int,
+    whole: int,
+) -> str:
     return f"{whole:,}" if part == whole else f"{part:,} of {whole:,}"

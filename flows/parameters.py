@@ -24,7 +24,10 @@ def _without_nulls(schema: dict[str, Any]) -> None:
 class EvaluateParameters(BaseModel):
     """Only the experiment is needed; what else is set goes before what its file says."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_nulls)
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra=_without_nulls,
+    )
 
     experiment: str = Field(
         min_length=1,
@@ -35,17 +38,21 @@ class EvaluateParameters(BaseModel):
         description="Where rows and runs are kept: a folder, s3://bucket/path, any fsspec URL",
     )
     limit: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
-        default=None, description="Only the first cases of each dataset"
+        default=None,
+        description="Only the first cases of each dataset",
     )
     until_stage: Literal["generate", "parse", "score", "reduce"] = Field(
-        default="reduce", title="Until stage", description="The last stage to run"
+        default="reduce",
+        title="Until stage",
+        description="The last stage to run",
     )
     runner: RunnerName = Field(
         default="threads",
         description="Where shards are computed: in this process, in processes, or on a cluster",
     )
     workers: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
-        default=None, description="How many shards at once"
+        default=None,
+        description="How many shards at once",
     )
     max_cost: Annotated[float, Field(gt=0)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -87,4 +94,8 @@ def load_experiment(
     settings += [f"storage.store={store}"] if store else []
     settings += [f"cost.max_cost={max_cost}"] if max_cost is not None else []
     settings += [f"runtime.workers={workers}"] if workers is not None else []
-    return Experiment.from_config(experiment, overrides=settings, limit=limit)
+    return Experiment.from_config(
+        experiment,
+        overrides=settings,
+        limit=limit,
+    )

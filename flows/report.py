@@ -32,7 +32,10 @@ from themis_lib.runs.find_run import find_run
 
 _Format = Literal["html", "markdown", "csv", "latex"]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()
@@ -67,7 +70,10 @@ def report(
             typer.echo(_text(result, form), nl=False)
 
 
-def _text(result: RunResult, form: _Format) -> str:
+def _text(
+    result: RunResult,
+    form: _Format,
+) -> str:
     if form == "html":
         return report_html(result)
     if form == "markdown":

@@ -50,7 +50,10 @@ _Runner = Literal[
     "threads", "processes", "dask", "ray"
 ]  # those of `tasks.runners`, without importing Prefect
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()
@@ -108,7 +111,11 @@ def run(
         pipeline.check_data()
         opened = loaded.open_store()
         opened.check_writable()
-        ready_gates(gate or [], pipeline=pipeline, store=opened)
+        ready_gates(
+            gate or [],
+            pipeline=pipeline,
+            store=opened,
+        )
         check_junit(junit, gate)
         if runner != "threads":
             loaded.check_portable()
@@ -138,7 +145,11 @@ def run(
     raise typer.Exit(code)
 
 
-def _run_flow(parameters: dict[str, Any], console: Console, junit: Path | None) -> int:
+def _run_flow(
+    parameters: dict[str, Any],
+    console: Console,
+    junit: Path | None,
+) -> int:
     from flows.display import Follower, print_result, showing
 
     began = time.monotonic()
@@ -164,7 +175,11 @@ def _run_flow(parameters: dict[str, Any], console: Console, junit: Path | None) 
     result = RunResult(outcome.run.store, outcome.run.run_id)
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
     print_result(
-        result, console, seconds=time.monotonic() - began, page=page, command=_command()
+        result,
+        console,
+        seconds=time.monotonic() - began,
+        page=page,
+        command=_command(),
     )
     if junit:
         write_text(junit, junit_xml({result.manifest.name: result.manifest.gates}))
@@ -180,7 +195,11 @@ def _connect() -> str:
     return server_address()
 
 
-def _print_plan(experiment: Experiment, until: str, console: Console) -> None:
+def _print_plan(
+    experiment: Experiment,
+    until: str,
+    console: Console,
+) -> None:
     from flows.display import print_plan
     from themis_lib.explain.plan import plan_run
 

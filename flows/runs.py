@@ -48,7 +48,10 @@ _STYLES = {
 _MOST_CHANGES = 4
 _WIDEST_PLOT = 100
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()
@@ -89,7 +92,11 @@ def runs(
         series = series_of(found, metric) if metric else []
         for run in found:
             for line in _run_lines(run, metric):
-                console.print(line, soft_wrap=True, highlight=False)
+                console.print(
+                    line,
+                    soft_wrap=True,
+                    highlight=False,
+                )
         for one in series:
             heading = f"{one.metric_id} on {one.dataset_id}, {len(one.points):,} run(s) of {one.name}"
             console.print(Text(f"\n{heading}\n"), soft_wrap=True)
@@ -98,13 +105,20 @@ def runs(
                 plotted.highlight_regex("●", "not dim bold cyan")
                 console.print(plotted, soft_wrap=True)
         for line in _closing_lines(found, unreadable_runs(source)):
-            console.print(line, soft_wrap=True, highlight=False)
+            console.print(
+                line,
+                soft_wrap=True,
+                highlight=False,
+            )
         if html:
             write_text(html, history_html(found, metric))
             console.print(Text(f"written to {html}"), soft_wrap=True)
 
 
-def _run_lines(run: PastRun, metric: str | None) -> Iterator[Text]:
+def _run_lines(
+    run: PastRun,
+    metric: str | None,
+) -> Iterator[Text]:
     """A run: its name and end, then what changed, then its scores."""
     manifest = run.manifest
     started = datetime.fromisoformat(manifest.started_at).astimezone(UTC)
@@ -139,7 +153,10 @@ def _run_lines(run: PastRun, metric: str | None) -> Iterator[Text]:
         )
 
 
-def _closing_lines(found: list[PastRun], unreadable: list[str]) -> Iterator[Text]:
+def _closing_lines(
+    found: list[PastRun],
+    unreadable: list[str],
+) -> Iterator[Text]:
     if not found:
         yield Text("no such runs")
     if unreadable:

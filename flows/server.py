@@ -104,7 +104,10 @@ def _start() -> str:
     )
 
 
-def _launch(port: int, api_url: str) -> subprocess.Popen[bytes]:
+def _launch(
+    port: int,
+    api_url: str,
+) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "PREFECT_HOME": str(prefect_home()),
@@ -140,7 +143,10 @@ def _launch(port: int, api_url: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def _comes_up(process: subprocess.Popen[bytes], api_url: str) -> bool:
+def _comes_up(
+    process: subprocess.Popen[bytes],
+    api_url: str,
+) -> bool:
     """Wait until a server answers; false where it ended instead, or never does."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
@@ -192,7 +198,16 @@ def _is_server(pid: str) -> bool:
     number.
     """
     listing = subprocess.run(
-        ["ps", "-o", "command=", "-p", pid], capture_output=True, text=True, check=False
+        [
+            "ps",
+            "-o",
+            "command=",
+            "-p",
+            pid,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return (
         "prefect server start" in listing.stdout and "<defunct>" not in listing.stdout
@@ -210,7 +225,10 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def _starting() -> Iterator[None]:
     """One process at a time: two runs that start together share one server."""
-    prefect_home().mkdir(parents=True, exist_ok=True)
+    prefect_home().mkdir(
+        parents=True,
+        exist_ok=True,
+    )
     with (prefect_home() / "themis-server.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

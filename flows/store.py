@@ -42,7 +42,10 @@ Url = Annotated[str, typer.Argument(help="A folder or fsspec URL.")]
 
 
 @app.command()
-def check(url: Url, option: Options = None) -> None:
+def check(
+    url: Url,
+    option: Options = None,
+) -> None:
     """Read every file, and look for the rows of every run; say what is wrong and what
     to do.
     """
@@ -63,7 +66,10 @@ def check(url: Url, option: Options = None) -> None:
 
 
 @app.command()
-def measure(url: Url, option: Options = None) -> None:
+def measure(
+    url: Url,
+    option: Options = None,
+) -> None:
     """Count rows, bytes and files by stage and fingerprint, with the runs that refer to
     them.
     """
@@ -97,7 +103,10 @@ def measure(url: Url, option: Options = None) -> None:
 
 
 @app.command()
-def compact(url: Url, option: Options = None) -> None:
+def compact(
+    url: Url,
+    option: Options = None,
+) -> None:
     """Merge small files of rows; run it while no run writes to the store."""
     console = Console()
     with one_line_errors():
@@ -122,7 +131,11 @@ def prune(
         bool, typer.Option("--yes", help="Remove it; without this it is only listed.")
     ] = False,
     hours: Annotated[
-        float, typer.Option(min=0, help="Keep what was written in the last hours.")
+        float,
+        typer.Option(
+            min=0,
+            help="Keep what was written in the last hours.",
+        ),
     ] = 24,
 ) -> None:
     """Remove rows that no run refers to, and what interrupted runs left behind. To give

@@ -34,7 +34,10 @@ _STYLES = {
     "not known": "yellow",
 }
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()
@@ -60,16 +63,32 @@ def why(
     console = Console()
     with one_line_errors():
         result = find_run(opened(store, option), run)
-        explanation = explain(result, case, dataset_id=dataset, sample_index=sample)
+        explanation = explain(
+            result,
+            case,
+            dataset_id=dataset,
+            sample_index=sample,
+        )
         name, place = result.manifest.name, result.store.uri("rows")
         for line in explanation_lines(
-            explanation, name=name, place=place, width=console.width
+            explanation,
+            name=name,
+            place=place,
+            width=console.width,
         ):
-            console.print(line, soft_wrap=True, highlight=False)
+            console.print(
+                line,
+                soft_wrap=True,
+                highlight=False,
+            )
 
 
 def explanation_lines(
-    explanation: Explanation, *, name: str, place: str, width: int
+    explanation: Explanation,
+    *,
+    name: str,
+    place: str,
+    width: int,
 ) -> Iterator[Text]:
     """What to show of a case; values are cut to the width, addresses are not."""
     yield Text.assemble(
@@ -94,7 +113,11 @@ def explanation_lines(
         yield from _stage_lines(stage, place, width)
 
 
-def _stage_lines(stage: StageExplanation, place: str, width: int) -> Iterator[Text]:
+def _stage_lines(
+    stage: StageExplanation,
+    place: str,
+    width: int,
+) -> Iterator[Text]:
     kind = stage.stage.partition("[")[0]
     directory = f"{kind}/{stage.fingerprint}"
     yield Text.assemble((stage.stage, "bold underline"), (f"  {directory}", "dim"))
@@ -111,7 +134,11 @@ def _stage_lines(stage: StageExplanation, place: str, width: int) -> Iterator[Te
         yield from _row_lines(row, f"{place}/{directory}/", width)
 
 
-def _row_lines(row: RowExplanation, directory: str, width: int) -> Iterator[Text]:
+def _row_lines(
+    row: RowExplanation,
+    directory: str,
+    width: int,
+) -> Iterator[Text]:
     label = (
         f"metric {row.metric_id}"
         if row.sample_index is None

@@ -2,4 +2,11 @@
 
 from tasks.stages import STAGE_TASKS, generate, judge, parse, reduce, score
 
-__all__ = ["STAGE_TASKS", "generate", "judge", "parse", "reduce", "score"]
+__all__ = [
+    "STAGE_TASKS",
+    "generate",
+    "judge",
+    "parse",
+    "reduce",
+    "score",
+]

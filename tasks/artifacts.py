@@ -70,14 +70,21 @@ def artifact_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "experiment"
 
 
-async def name_run(name: str, *tags: str) -> None:
+async def name_run(
+    name: str,
+    *tags: str,
+) -> None:
     """Name the flow run, and put tags on it alone: its tasks do not inherit them."""
     context = FlowRunContext.get()
     if context and context.flow_run:
         with _shown_if_possible():
             async with get_client() as client:
                 every = sorted({*context.flow_run.tags, *tags})
-                await client.update_flow_run(context.flow_run.id, name=name, tags=every)
+                await client.update_flow_run(
+                    context.flow_run.id,
+                    name=name,
+                    tags=every,
+                )
 
 
 @contextlib.asynccontextmanager
@@ -211,7 +218,10 @@ def written_page(result: RunResult) -> str | None:
         return None
 
 
-def _failures_text(failures: Failures, result: RunResult) -> str:
+def _failures_text(
+    failures: Failures,
+    result: RunResult,
+) -> str:
     shown = (
         ""
         if len(failures.rows) == failures.count
@@ -220,7 +230,10 @@ def _failures_text(failures: Failures, result: RunResult) -> str:
     return f"{failures.count:,} failed row(s) of run `{result.run_id}`{shown}. All of them: `{result.location}/*.parquet`"
 
 
-def _key(kind: str, name: str) -> str:
+def _key(
+    kind: str,
+    name: str,
+) -> str:
     """The key of an artifact: one for each experiment, under which the UI lists its
     runs as versions.
     """

@@ -43,7 +43,11 @@ class ByCacheKey(CachePolicy):
         return str(inputs["cache_key"])
 
 
-def cache_key(stage: Stage, shard: Shard, store: RunStore) -> str:
+def cache_key(
+    stage: Stage,
+    shard: Shard,
+    store: RunStore,
+) -> str:
     """The key of a stage's task for a shard, under which Prefect keeps its result.
 
     Where the rows themselves are the result, it is their place; see `StoredRows`.
@@ -68,12 +72,22 @@ class StoredRows(WritableFileSystem):
 
     url: str = Field(description="The address of the store.")
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Its fsspec options."
+        default_factory=dict,
+        description="Its fsspec options.",
     )
 
-    def read_path(self, path: str, **_: bool) -> bytes:  # type: ignore[override]
+    def read_path(
+        self,
+        path: str,
+        **_: bool,
+    ) -> bytes:  # type: ignore[override]
         """The record of the task whose rows lie at a path. Raises `FileNotFoundError`."""
-        store = opened_store(StorageConfig(store=self.url, parameters=self.parameters))
+        store = opened_store(
+            StorageConfig(
+                store=self.url,
+                parameters=self.parameters,
+            )
+        )
         part = store.read_part(path)
         if part is None:
             raise FileNotFoundError(path)
@@ -82,20 +96,35 @@ class StoredRows(WritableFileSystem):
             storage_key=path,
             storage_block_id=self._block_document_id,
         )
-        return ResultRecord(result=part.to_json(), metadata=metadata).serialize()
+        return ResultRecord(
+            result=part.to_json(),
+            metadata=metadata,
+        ).serialize()
 
     async def aread_path(self, path: str) -> bytes:
         """`read_path`, for callers with an event loop."""
         return await asyncio.to_thread(self.read_path, path)
 
-    def write_path(self, path: str, content: bytes, **_: bool) -> None:  # type: ignore[override]
+    def write_path(
+        self,
+        path: str,
+        content: bytes,
+        **_: bool,
+    ) -> None:  # type: ignore[override]
         """Nothing: the task has published its rows."""
 
-    async def awrite_path(self, path: str, content: bytes) -> None:
+    async def awrite_path(
+        self,
+        path: str,
+        content: bytes,
+    ) -> None:
         """Nothing."""
 
 
-async def result_storage(storage: StorageConfig, store: RunStore) -> Path | StoredRows:
+async def result_storage(
+    storage: StorageConfig,
+    store: RunStore,
+) -> Path | StoredRows:
     """Where Prefect finds what tasks returned: files beside the rows; elsewhere than on
     disks, the rows themselves.
 
@@ -104,7 +133,10 @@ async def result_storage(storage: StorageConfig, store: RunStore) -> Path | Stor
     if store.local:
         return Path(store.locate("tasks")).absolute()
     url = storage.store if "${" in storage.store else store.url
-    block = StoredRows(url=url, parameters=storage.parameters)
+    block = StoredRows(
+        url=url,
+        parameters=storage.parameters,
+    )
     name = f"themis-{digest('block', [url, storage.parameters])}"
     await asyncio.wait_for(block.asave(name, overwrite=True), timeout=_SAVING_TIMEOUT_S)
     return block

@@ -52,7 +52,9 @@ async def close_lost(task_run_ids: Sequence[UUID]) -> None:
 
 
 async def close_left_behind(
-    flow_name: str, *, settled: timedelta = _LONG_SETTLED
+    flow_name: str,
+    *,
+    settled: timedelta = _LONG_SETTLED,
 ) -> None:
     """Set tasks to `Crashed` that are under way in flow runs which ended long ago: both
     were one killed process.
@@ -77,7 +79,10 @@ async def close_left_behind(
             await _close(client, left)
 
 
-async def _close(client: PrefectClient, task_runs: Sequence[TaskRun]) -> None:
+async def _close(
+    client: PrefectClient,
+    task_runs: Sequence[TaskRun],
+) -> None:
     for task_run in task_runs:
         if task_run.state is None or not task_run.state.is_final():
             await client.set_task_run_state(

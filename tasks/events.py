@@ -28,25 +28,45 @@ COMPLETED, FAILED, STOPPED = (
 )
 
 
-def announce_result(result: RunResult, message: str) -> None:
+def announce_result(
+    result: RunResult,
+    message: str,
+) -> None:
     """Say that a run came to its end."""
     failed = (
         result.status.value == "failed"
         or result.manifest.gate_outcome is GateOutcome.FAIL
     )
     event = FAILED if failed else COMPLETED
-    _announce(event, result.manifest.name, message, result)
-
-
-def announce_stop(error: Exception, name: str, result: RunResult | None) -> None:
-    """Say what stopped a run; one that bad input kept from beginning has no result."""
-    message = str(error) if isinstance(error, ThemisError) else describe(error)
     _announce(
-        STOPPED if isinstance(error, BudgetError) else FAILED, name, message, result
+        event,
+        result.manifest.name,
+        message,
+        result,
     )
 
 
-def _announce(event: str, name: str, message: str, result: RunResult | None) -> None:
+def announce_stop(
+    error: Exception,
+    name: str,
+    result: RunResult | None,
+) -> None:
+    """Say what stopped a run; one that bad input kept from beginning has no result."""
+    message = str(error) if isinstance(error, ThemisError) else describe(error)
+    _announce(
+        STOPPED if isinstance(error, BudgetError) else FAILED,
+        name,
+        message,
+        result,
+    )
+
+
+def _announce(
+    event: str,
+    name: str,
+    message: str,
+    result: RunResult | None,
+) -> None:
     payload: dict[str, Any] = {
         "experiment": name,
         "message": message,

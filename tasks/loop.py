@@ -32,9 +32,17 @@ class SharedLoop:
             set
         )  # for the loop's own thread alone
         self._closed: set[str] = set()
-        threading.Thread(target=self._serve, name="stages", daemon=True).start()
+        threading.Thread(
+            target=self._serve,
+            name="stages",
+            daemon=True,
+        ).start()
 
-    def run(self, group: str, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(
+        self,
+        group: str,
+        coroutine: Coroutine[Any, Any, T],
+    ) -> T:
         """Run a coroutine to its end and return what it returns.
 
         Where `cancel(group)` stops it, this raises `FatalError`, and only when the
@@ -43,7 +51,12 @@ class SharedLoop:
         """
         ended: Future[T] = Future()
         self._waiting[group].add(ended)
-        self._loop.call_soon_threadsafe(self._start, group, coroutine, ended)
+        self._loop.call_soon_threadsafe(
+            self._start,
+            group,
+            coroutine,
+            ended,
+        )
         try:
             return ended.result()
         finally:
@@ -81,7 +94,10 @@ class SharedLoop:
                 self._loop.run_forever()
 
     def _start(
-        self, group: str, coroutine: Coroutine[Any, Any, T], ended: Future[T]
+        self,
+        group: str,
+        coroutine: Coroutine[Any, Any, T],
+        ended: Future[T],
     ) -> None:
         task = self._loop.create_task(coroutine)
         self._running[group].add(task)
@@ -89,7 +105,12 @@ class SharedLoop:
         if group in self._closed:
             task.cancel()
 
-    def _settle(self, group: str, task: asyncio.Task[T], ended: Future[T]) -> None:
+    def _settle(
+        self,
+        group: str,
+        task: asyncio.Task[T],
+        ended: Future[T],
+    ) -> None:
         self._running[group].discard(task)
         if not self._running[group]:
             del self._running[group]

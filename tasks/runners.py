@@ -30,7 +30,9 @@ Runner = TaskRunner[Any]
 
 
 def task_runner(
-    name: str, workers: int | None, run_id: str
+    name: str,
+    workers: int | None,
+    run_id: str,
 ) -> AbstractContextManager[Runner]:
     """The task runner of this name for one run, with so many workers: by default 8
     threads, or a process for each core.
@@ -42,17 +44,26 @@ def task_runner(
     return _RUNNERS[name](workers_of(name, workers), run_id)
 
 
-def workers_of(name: str, workers: int | None) -> int:
+def workers_of(
+    name: str,
+    workers: int | None,
+) -> int:
     """How many shards a runner computes at once."""
     return workers or (THREADS if name == "threads" else available_cpus())
 
 
-def _threads(workers: int, _run_id: str) -> AbstractContextManager[Runner]:
+def _threads(
+    workers: int,
+    _run_id: str,
+) -> AbstractContextManager[Runner]:
     return ThreadPoolTaskRunner(max_workers=workers)
 
 
 @contextmanager
-def _processes(workers: int, _run_id: str) -> Iterator[Runner]:
+def _processes(
+    workers: int,
+    _run_id: str,
+) -> Iterator[Runner]:
     """Processes that end when this one closes its end of a pipe, or is killed, which
     closes it too.
     """
@@ -88,7 +99,10 @@ def _settings_for_threads() -> Iterator[None]:
 
 
 @contextmanager
-def _dask(workers: int, run_id: str) -> Iterator[Runner]:
+def _dask(
+    workers: int,
+    run_id: str,
+) -> Iterator[Runner]:
     """The cluster that Dask's own setting names (`DASK_SCHEDULER_ADDRESS`), else
     processes of this machine.
     """
@@ -109,7 +123,8 @@ def _dask(workers: int, run_id: str) -> Iterator[Runner]:
         "preload": "tasks.worker",
     }
     with DaskTaskRunner(
-        address=address, cluster_kwargs=None if address else local
+        address=address,
+        cluster_kwargs=None if address else local,
     ) as runner:
         try:
             yield runner
@@ -118,7 +133,10 @@ def _dask(workers: int, run_id: str) -> Iterator[Runner]:
                 runner.client.run(end_dask_tasks, run_id, on_error="ignore")
 
 
-def _ray(workers: int, _run_id: str) -> AbstractContextManager[Runner]:
+def _ray(
+    workers: int,
+    _run_id: str,
+) -> AbstractContextManager[Runner]:
     """The cluster that Ray's own setting names (`RAY_ADDRESS`), else processes of this
     machine.
     """

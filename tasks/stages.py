@@ -30,7 +30,9 @@ _OPTIONS: dict[str, Any] = {
 
 
 async def should_retry(
-    _task: Task[Any, Any], _task_run: TaskRun, state: State[Any]
+    _task: Task[Any, Any],
+    _task_run: TaskRun,
+    state: State[Any],
 ) -> bool:
     """Whether a failed shard is worth another try: only when a row failed for a reason
     that may pass.
@@ -39,7 +41,11 @@ async def should_retry(
     return error.transient if isinstance(error, ShardError) else is_transient(error)
 
 
-def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
+def compute(
+    work: dict[str, Any],
+    label: str,
+    cache_key: str,
+) -> dict[str, Any]:
     """The reference to a stage's table for a shard; `label` names the task, `cache_key`
     its result.
     """
@@ -52,11 +58,31 @@ def compute(work: dict[str, Any], label: str, cache_key: str) -> dict[str, Any]:
         raise
 
 
-generate = task(name="generate", retry_condition_fn=should_retry, **_OPTIONS)(compute)
-parse = task(name="parse", retry_condition_fn=should_retry, **_OPTIONS)(compute)
-judge = task(name="judge", retry_condition_fn=should_retry, **_OPTIONS)(compute)
-score = task(name="score", retry_condition_fn=should_retry, **_OPTIONS)(compute)
-reduce = task(name="reduce", retry_condition_fn=should_retry, **_OPTIONS)(compute)
+generate = task(
+    name="generate",
+    retry_condition_fn=should_retry,
+    **_OPTIONS,
+)(compute)
+parse = task(
+    name="parse",
+    retry_condition_fn=should_retry,
+    **_OPTIONS,
+)(compute)
+judge = task(
+    name="judge",
+    retry_condition_fn=should_retry,
+    **_OPTIONS,
+)(compute)
+score = task(
+    name="score",
+    retry_condition_fn=should_retry,
+    **_OPTIONS,
+)(compute)
+reduce = task(
+    name="reduce",
+    retry_condition_fn=should_retry,
+    **_OPTIONS,
+)(compute)
 
 #: The task of each stage, by the stage's name.
 STAGE_TASKS = {

@@ -73,7 +73,10 @@ def submitting(
         name: task.with_options(refresh_cache=True) for name, task in configured.items()
     }
 
-    async def submit(stage: Stage, shard: Shard) -> Part:
+    async def submit(
+        stage: Stage,
+        shard: Shard,
+    ) -> Part:
         known = await asyncio.to_thread(
             stage.row_set(run.store).shard, stage.shard_name(shard)
         )

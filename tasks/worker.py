@@ -92,11 +92,24 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
     run = _RUNS.get(run_id)
     check_going_on(run_id)
     if run is not None:
-        return _computed(run.pipeline, run.store, run.progress, work)
+        return _computed(
+            run.pipeline,
+            run.store,
+            run.progress,
+            work,
+        )
     pipeline, store = _rebuilt(run_id, work["experiment"], work["store"])
     progress = _tries(run_id, work["stage"], work["shard"]["index"])
     try:
-        return _with_counts(_computed(pipeline, store, progress, work), progress)
+        return _with_counts(
+            _computed(
+                pipeline,
+                store,
+                progress,
+                work,
+            ),
+            progress,
+        )
     except ShardError as error:
         error.part = _with_counts(error.part, progress)
         raise
@@ -112,17 +125,30 @@ def check_going_on(run_id: str) -> None:
 
 
 def _computed(
-    pipeline: Pipeline, store: RunStore, progress: Progress, work: Mapping[str, Any]
+    pipeline: Pipeline,
+    store: RunStore,
+    progress: Progress,
+    work: Mapping[str, Any],
 ) -> Part:
     stage, run_id = pipeline.stage(work["stage"]), work["run_id"]
     shard = Shard.from_json(work["shard"])
     with _global_limit(stage, run_id):
         return shared_loop().run(
-            run_id, run_stage(stage, shard, store, run_id=run_id, progress=progress)
+            run_id,
+            run_stage(
+                stage,
+                shard,
+                store,
+                run_id=run_id,
+                progress=progress,
+            ),
         )
 
 
-def begin_process(run_ends: Connection, threads: int) -> None:
+def begin_process(
+    run_ends: Connection,
+    threads: int,
+) -> None:
     """Prepare a process that one run has started; it leaves when the run's end of
     `run_ends` is closed.
 
@@ -139,7 +165,11 @@ def begin_process(run_ends: Connection, threads: int) -> None:
         time.sleep(_PATIENCE_S)
         os._exit(1)  # something holds on; what it has saved is safe
 
-    threading.Thread(target=leave, name="leave", daemon=True).start()
+    threading.Thread(
+        target=leave,
+        name="leave",
+        daemon=True,
+    ).start()
 
 
 def dask_setup(_worker: object) -> None:
@@ -149,7 +179,10 @@ def dask_setup(_worker: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-async def end_dask_tasks(run_id: str, dask_worker: Any = None) -> None:
+async def end_dask_tasks(
+    run_id: str,
+    dask_worker: Any = None,
+) -> None:
     """Stop what a run's tasks still do in a process of Dask's, and have them tell
     Prefect how they ended.
     """
@@ -161,7 +194,10 @@ async def end_dask_tasks(run_id: str, dask_worker: Any = None) -> None:
 
 
 @contextmanager
-def _global_limit(stage: Stage, run_id: str) -> Iterator[None]:
+def _global_limit(
+    stage: Stage,
+    run_id: str,
+) -> Iterator[None]:
     """A slot of the Prefect concurrency limit that a stage's generator names, which
     every process on a server shares.
 
@@ -179,7 +215,10 @@ def _global_limit(stage: Stage, run_id: str) -> Iterator[None]:
             try:
                 held.enter_context(
                     concurrency(
-                        name, occupy=1, strict=True, timeout_seconds=_PATIENCE_S
+                        name,
+                        occupy=1,
+                        strict=True,
+                        timeout_seconds=_PATIENCE_S,
                     )
                 )
                 break
@@ -197,7 +236,11 @@ def _global_limit(stage: Stage, run_id: str) -> Iterator[None]:
 _REBUILDING = threading.Lock()
 
 
-def _rebuilt(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunStore]:
+def _rebuilt(
+    run_id: str,
+    experiment: str,
+    store: str,
+) -> tuple[Pipeline, RunStore]:
     """The stages and the store of a run elsewhere; threads that ask at once get the
     same ones.
     """
@@ -206,7 +249,11 @@ def _rebuilt(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunSto
 
 
 @lru_cache(maxsize=2)
-def _rebuild(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunStore]:
+def _rebuild(
+    run_id: str,
+    experiment: str,
+    store: str,
+) -> tuple[Pipeline, RunStore]:
     del (
         run_id
     )  # a store knows only of files it has seen or written: the next run looks anew
@@ -217,7 +264,11 @@ def _rebuild(run_id: str, experiment: str, store: str) -> tuple[Pipeline, RunSto
 
 
 @lru_cache(maxsize=256)
-def _tries(run_id: str, stage: str, shard: int) -> Progress:
+def _tries(
+    run_id: str,
+    stage: str,
+    shard: int,
+) -> Progress:
     """What all tries of a task have counted; Prefect makes them in one process."""
     del run_id, stage, shard
     return Progress()
@@ -236,10 +287,17 @@ def opened_store(storage: StorageConfig) -> RunStore:
         return _STORES[url]
 
 
-def _with_counts(part: Part, progress: Progress) -> Part:
+def _with_counts(
+    part: Part,
+    progress: Progress,
+) -> Part:
     """A reference with the rows and tokens of all tries, for whoever follows the run."""
     counts = next(iter(progress.stages().values()), None)
     if counts is None:
         return part
     usage = None if counts.usage is None else counts.usage.model_dump()
-    return replace(part, computed=counts.computed, usage=usage)
+    return replace(
+        part,
+        computed=counts.computed,
+        usage=usage,
+    )

@@ -47,8 +47,9 @@ from themis_lib.errors import (
 )
 from themis_lib.experiment.evaluate import evaluate
 from themis_lib.experiment.experiment import Experiment
+from themis_lib.runs.case_results import CaseResult
 from themis_lib.runs.manifest import RunStatus
-from themis_lib.runs.results import CaseResult, RunResult, SummaryRow
+from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.storage.store import InMemoryRunStore, RunStore
 
 __all__ = [

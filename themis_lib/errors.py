@@ -90,7 +90,13 @@ class ShardError(ThemisError):
     rows, failures included.
     """
 
-    def __init__(self, message: str, *, part: Part, transient: bool) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        part: Part,
+        transient: bool,
+    ) -> None:
         super().__init__(message, part, transient)
         self.part = part
         self.transient = transient
@@ -105,8 +111,16 @@ class ShardError(ThemisError):
         return (_rebuild_shard_error, (self.args[0], self.part, self.transient))
 
 
-def _rebuild_shard_error(message: str, part: Part, transient: bool) -> ShardError:
-    return ShardError(message, part=part, transient=transient)
+def _rebuild_shard_error(
+    message: str,
+    part: Part,
+    transient: bool,
+) -> ShardError:
+    return ShardError(
+        message,
+        part=part,
+        transient=transient,
+    )
 
 
 #: Exceptions of the standard library that say the world was not ready, not that the
@@ -136,7 +150,10 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
+def nearest(
+    name: str,
+    choices: Iterable[str],
+) -> str:
     """A hint naming the closest valid choice, or all of them when none is close.
 
     >>> nearest("exact_mach", ["exact_match", "f1"])

@@ -164,7 +164,11 @@ def complexity(function: ast.AST) -> int:
     return ways
 
 
-def _function(node: ast.AST, path: Path, words: Counter[str]) -> Function:
+def _function(
+    node: ast.AST,
+    path: Path,
+    words: Counter[str],
+) -> Function:
     assert isinstance(node, _FUNCTIONS)
     lines = (node.end_lineno or node.lineno) - node.lineno + 1
     return Function(
@@ -209,10 +213,20 @@ def modules(paths: list[str]) -> Iterator[Path]:
 def main() -> int:
     """Print the figures, or the problems where `--check` is given."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("paths", nargs="*", default=list(SHIPPED))
-    parser.add_argument("--check", action="store_true", help="fail above the limits")
     parser.add_argument(
-        "--functions", action="store_true", help="list one-word and used-once names"
+        "paths",
+        nargs="*",
+        default=list(SHIPPED),
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="fail above the limits",
+    )
+    parser.add_argument(
+        "--functions",
+        action="store_true",
+        help="list one-word and used-once names",
     )
     options = parser.parse_args()
     shape = Shape()

@@ -6,4 +6,10 @@ from themis_lib.adapters.llama_cpp import Llama as llama  # noqa: N813
 from themis_lib.adapters.openai_api import OpenAI as openai  # noqa: N813
 from themis_lib.adapters.vllm_api import VLLM as vllm  # noqa: N811
 
-__all__ = ["langgraph", "llama", "llama_choice", "openai", "vllm"]
+__all__ = [
+    "langgraph",
+    "llama",
+    "llama_choice",
+    "openai",
+    "vllm",
+]

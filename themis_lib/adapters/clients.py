@@ -39,7 +39,10 @@ _CLIENTS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = (
 )
 
 
-async def client_for(address: Address, throttle: Throttle) -> Any:
+async def client_for(
+    address: Address,
+    throttle: Throttle,
+) -> Any:
     """The `openai.AsyncOpenAI` of this address under this throttle, on the running
     loop.
     """
@@ -53,7 +56,11 @@ async def client_for(address: Address, throttle: Throttle) -> Any:
     return clients[key][0]
 
 
-async def post(client: Any, api_mode: ApiMode, request: Mapping[str, Any]) -> Reply:
+async def post(
+    client: Any,
+    api_mode: ApiMode,
+    request: Mapping[str, Any],
+) -> Reply:
     """The reply to a request, as JSON.
 
     The SDK's `create` sends the same, but takes as long again to look through arguments
@@ -64,11 +71,19 @@ async def post(client: Any, api_mode: ApiMode, request: Mapping[str, Any]) -> Re
     body = {
         name: value for name, value in request.items() if name != "extra_body"
     } | request.get("extra_body", {})
-    response = await client.post(_PATHS[api_mode], cast_to=httpx2.Response, body=body)
+    response = await client.post(
+        _PATHS[api_mode],
+        cast_to=httpx2.Response,
+        body=body,
+    )
     return response.json(), response.headers, response.elapsed.total_seconds()
 
 
-async def create(client: Any, api_mode: ApiMode, request: Mapping[str, Any]) -> Reply:
+async def create(
+    client: Any,
+    api_mode: ApiMode,
+    request: Mapping[str, Any],
+) -> Reply:
     """The reply of a client of one's own, sync or async, as the object that its
     `create` returns.
     """
@@ -111,7 +126,9 @@ atexit.register(_close_at_exit)
 
 
 async def _lifetime(
-    client: Any, clients: _Clients, key: tuple[Address, Throttle]
+    client: Any,
+    clients: _Clients,
+    key: tuple[Address, Throttle],
 ) -> AsyncGenerator[None, None]:
     """Held open as long as its loop runs; a loop that shuts down closes its generators,
     and so the client.
@@ -123,7 +140,10 @@ async def _lifetime(
         await client.close()
 
 
-def _new_client(address: Address, throttle: Throttle) -> Any:
+def _new_client(
+    address: Address,
+    throttle: Throttle,
+) -> Any:
     import openai
 
     from themis_lib.adapters.transport import ThrottledClient

@@ -32,8 +32,14 @@ class Address:
     """Where requests go and with what: nothing here is ever stored or shown."""
 
     base_url: str = field(repr=False)
-    api_key: str = field(default="", repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    api_key: str = field(
+        default="",
+        repr=False,
+    )
+    headers: tuple[tuple[str, str], ...] = field(
+        default=(),
+        repr=False,
+    )
     timeout_s: float | None = None
     max_retries: int = 3
 
@@ -112,7 +118,11 @@ class Endpoint:
         _check_url(url, shown=public_url(self.given_url))
         _check_headers(key, headers)
         return Address(
-            url, key, tuple(sorted(headers.items())), self.timeout_s, self.max_retries
+            url,
+            key,
+            tuple(sorted(headers.items())),
+            self.timeout_s,
+            self.max_retries,
         )
 
     @cached_property
@@ -186,7 +196,11 @@ def _split(url: str) -> SplitResult:
         raise ComponentError(f"base_url: it is no address: {error}") from None
 
 
-def _check_url(url: str, *, shown: str) -> None:
+def _check_url(
+    url: str,
+    *,
+    shown: str,
+) -> None:
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ComponentError(
@@ -198,7 +212,10 @@ def _check_url(url: str, *, shown: str) -> None:
         raise ComponentError(f"base_url={shown!r}: {error}") from None
 
 
-def _check_headers(key: str, headers: Mapping[str, str]) -> None:
+def _check_headers(
+    key: str,
+    headers: Mapping[str, str],
+) -> None:
     for name in headers:
         if not _HEADER_NAME.fullmatch(name):
             raise ComponentError(f"headers: {name!r} is no name of a header")

@@ -15,10 +15,25 @@ from themis_lib.errors import (
 )
 
 #: 408 timeout, 409 conflict, 425 too early, 429 too many requests; and every 5xx.
-_TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
+_TRANSIENT_STATUSES = frozenset(
+    {
+        408,
+        409,
+        425,
+        429,
+    }
+)
 #: No account, no right, no such model or path: what every other request would be told
 #: as well.
-_FATAL_STATUSES = frozenset({401, 402, 403, 404, 405})
+_FATAL_STATUSES = frozenset(
+    {
+        401,
+        402,
+        403,
+        404,
+        405,
+    }
+)
 #: Codes of a 400 or 429 that speak of the settings or the account, not of this row.
 _FATAL_CODES = frozenset(
     {
@@ -70,7 +85,10 @@ def is_final(response: Any) -> bool:
     )
 
 
-def _from_status(status: int, error: Any) -> ThemisError:
+def _from_status(
+    status: int,
+    error: Any,
+) -> ThemisError:
     said = f"HTTP {status}: {_message(error)}"
     code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
     is_moderated = status == 403 and any(word in said.lower() for word in _MODERATION)

@@ -75,7 +75,10 @@ class LangGraph(Builtin):
     graph_id: str | None = None
     output_key: str | None = None
     input_builder: Any = None
-    config: dict[str, Any] | None = field(default=None, repr=False)
+    config: dict[str, Any] | None = field(
+        default=None,
+        repr=False,
+    )
     reads: Sequence[str] = ("input",)
 
     def check_settings(self) -> None:
@@ -116,7 +119,11 @@ class LangGraph(Builtin):
             else identity_of(self._build),
         }
 
-    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+    async def generate(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> GenerationResult:
         """The graph's answer, with a step of the trace for each node, tool and model
         call that ended.
         """
@@ -178,14 +185,29 @@ class LangGraph(Builtin):
         }
         return {**config, "configurable": {**config.get("configurable", {}), **added}}
 
-    async def _run(self, payload: Any, config: dict[str, Any]) -> GraphRun:
+    async def _run(
+        self,
+        payload: Any,
+        config: dict[str, Any],
+    ) -> GraphRun:
         graph, run = self._graph, GraphRun()
         if hasattr(graph, "astream_events"):
             await _follow(
-                _call(graph.astream_events, payload, config=config, version="v2"), run
+                _call(
+                    graph.astream_events,
+                    payload,
+                    config=config,
+                    version="v2",
+                ),
+                run,
             )
         elif not hasattr(graph, "ainvoke"):
-            await _run_in_thread(graph, payload, config, run)
+            await _run_in_thread(
+                graph,
+                payload,
+                config,
+                run,
+            )
         if not run.ended and hasattr(graph, "ainvoke"):
             run.end(await _call(graph.ainvoke, payload, config=config))
         if not run.ended:
@@ -235,7 +257,10 @@ def _name(graph: Any) -> str:
     return name if isinstance(name, str) else type(graph).__name__
 
 
-def _payload(case: Case, _: GenerateContext) -> Any:
+def _payload(
+    case: Case,
+    _: GenerateContext,
+) -> Any:
     value = copy.deepcopy(
         case.input
     )  # a node may change it, and other samples start from it
@@ -252,7 +277,10 @@ def _payload(case: Case, _: GenerateContext) -> Any:
     return {"messages": value} if is_conversation else {"input": value}
 
 
-async def _follow(events: Any, run: GraphRun) -> None:
+async def _follow(
+    events: Any,
+    run: GraphRun,
+) -> None:
     """Read a stream of events to its end; giving up on the way stops the graph."""
     async with contextlib.AsyncExitStack() as stack:
         if isinstance(events, AsyncGenerator):
@@ -262,7 +290,10 @@ async def _follow(events: Any, run: GraphRun) -> None:
 
 
 async def _run_in_thread(
-    graph: Any, payload: Any, config: dict[str, Any], run: GraphRun
+    graph: Any,
+    payload: Any,
+    config: dict[str, Any],
+    run: GraphRun,
 ) -> None:
     """Run a sync graph; when the caller gives up it stops after the step it is at."""
     given_up = threading.Event()
@@ -270,7 +301,10 @@ async def _run_in_thread(
     def work() -> None:
         if _streams(graph):
             for mode, chunk in _call(
-                graph.stream, payload, config=config, stream_mode=["updates", "values"]
+                graph.stream,
+                payload,
+                config=config,
+                stream_mode=["updates", "values"],
             ):
                 if given_up.is_set():
                     return
@@ -284,7 +318,11 @@ async def _run_in_thread(
         given_up.set()
 
 
-def _call(method: Callable[..., Any], payload: Any, **options: Any) -> Any:
+def _call(
+    method: Callable[..., Any],
+    payload: Any,
+    **options: Any,
+) -> Any:
     """A method of the graph with those of the options that it takes."""
     return method(
         payload,
@@ -292,7 +330,10 @@ def _call(method: Callable[..., Any], payload: Any, **options: Any) -> Any:
     )
 
 
-def _accepts(method: Callable[..., Any], name: str) -> bool:
+def _accepts(
+    method: Callable[..., Any],
+    name: str,
+) -> bool:
     try:
         parameters = inspect.signature(method).parameters
     except ValueError:  # a signature that cannot be read

@@ -27,7 +27,12 @@ from themis_lib.identity.digests import canonical_json, digest
 _LIBRARIES = re.compile(r"(?:langchain|langgraph|langsmith)\w*(?:\.|$)")
 #: Settings of a run that cannot change what it returns: who watches it, and how much it
 #: does at once.
-_RUNTIME = {"callbacks", "max_concurrency", "run_id", "run_name"}
+_RUNTIME = {
+    "callbacks",
+    "max_concurrency",
+    "run_id",
+    "run_name",
+}
 _STORES = ("STORE_ATTR", "DELETE_ATTR")
 
 
@@ -59,7 +64,10 @@ def identity_of(value: Any) -> Any:
     return _identity(value, ())
 
 
-def _graph(graph: Any, around: tuple[Any, ...]) -> dict[str, Any]:
+def _graph(
+    graph: Any,
+    around: tuple[Any, ...],
+) -> dict[str, Any]:
     around = (*around, graph)
     builder = getattr(graph, "builder", None)
     edges = {*getattr(builder, "edges", ()), *getattr(builder, "waiting_edges", ())}
@@ -106,11 +114,17 @@ def _is_graph(value: Any) -> bool:
     )
 
 
-def _digest(value: Any, around: tuple[Any, ...]) -> str:
+def _digest(
+    value: Any,
+    around: tuple[Any, ...],
+) -> str:
     return digest("graph", _identity(value, around))
 
 
-def _identity(value: Any, around: tuple[Any, ...]) -> Any:
+def _identity(
+    value: Any,
+    around: tuple[Any, ...],
+) -> Any:
     """The identity of a value inside the values around it, to which it may refer back."""
     for depth, outer in enumerate(around):
         if outer is value:
@@ -135,7 +149,10 @@ def _identity(value: Any, around: tuple[Any, ...]) -> Any:
     return _object(value, around)
 
 
-def _callable(value: Any, around: tuple[Any, ...]) -> Any:
+def _callable(
+    value: Any,
+    around: tuple[Any, ...],
+) -> Any:
     if isinstance(value, functools.partial):
         return {
             "partial": _identity([value.func, list(value.args), value.keywords], around)
@@ -161,7 +178,10 @@ def _callable(value: Any, around: tuple[Any, ...]) -> Any:
     return {**code, "holds": held} if held else code
 
 
-def _object(value: Any, around: tuple[Any, ...]) -> Any:
+def _object(
+    value: Any,
+    around: tuple[Any, ...],
+) -> Any:
     if _is_graph(value):
         return _graph(value, around)
     if isinstance(value, enum.Enum):

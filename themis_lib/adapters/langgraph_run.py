@@ -51,7 +51,10 @@ class GraphRun:
         """
         if not isinstance(event, Mapping):
             self._trace.append(
-                TraceStep(name=type(event).__name__, output=shown(event))
+                TraceStep(
+                    name=type(event).__name__,
+                    output=shown(event),
+                )
             )
             return
         data = event.get("data")
@@ -61,7 +64,11 @@ class GraphRun:
         else:
             self._add(event, str(event.get("event", "step")), data)
 
-    def see_chunk(self, mode: str, chunk: Any) -> None:
+    def see_chunk(
+        self,
+        mode: str,
+        chunk: Any,
+    ) -> None:
         """Take in what a sync stream yields: the updates of nodes, which are steps, and
         values, of which the last ends.
 
@@ -72,7 +79,11 @@ class GraphRun:
             self.end(chunk)
         elif mode == "updates" and isinstance(chunk, Mapping):
             self._trace += [
-                TraceStep(name=str(name), event="node", output=shown(one))
+                TraceStep(
+                    name=str(name),
+                    event="node",
+                    output=shown(one),
+                )
                 for name, one in chunk.items()
             ]
 
@@ -98,7 +109,11 @@ class GraphRun:
             usage=self._usage,
         )
 
-    def _see_langgraph(self, event: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    def _see_langgraph(
+        self,
+        event: Mapping[str, Any],
+        data: Mapping[str, Any],
+    ) -> None:
         kind, is_root = event.get("event", ""), event.get("parent_ids") == []
         if kind in _ENDS:
             self._add(event, _ENDS[kind], data)
@@ -113,7 +128,10 @@ class GraphRun:
             self.end(data.get("output"))
 
     def _add(
-        self, event: Mapping[str, Any], kind: str, data: Mapping[str, Any]
+        self,
+        event: Mapping[str, Any],
+        kind: str,
+        data: Mapping[str, Any],
     ) -> None:
         told = event.get("metadata") or {}
         facts = {
@@ -169,7 +187,10 @@ def _path(told: Mapping[str, Any]) -> str | None:
     return "/".join(names) if len(names) > 1 else None
 
 
-def _nested(value: Any, path: tuple[str, ...]) -> Any:
+def _nested(
+    value: Any,
+    path: tuple[str, ...],
+) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
@@ -192,7 +213,10 @@ def _check_interrupt(chunk: Any) -> None:
     raise RowError(f"{INTERRUPTED}: {said}")
 
 
-def _item(output: Any, key: str) -> Any:
+def _item(
+    output: Any,
+    key: str,
+) -> Any:
     fields = output if isinstance(output, Mapping) else as_json(output)
     if not isinstance(fields, Mapping):
         raise RowError(

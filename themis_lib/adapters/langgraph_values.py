@@ -55,7 +55,10 @@ def conversation_of(state: Any) -> list[Message] | None:
         return None
 
 
-def loaded_class(module: str, name: str) -> type:
+def loaded_class(
+    module: str,
+    name: str,
+) -> type:
     """A class of a package that is imported here only if the graph has done so; else
     one without instances.
     """
@@ -72,7 +75,9 @@ def _refused(value: Any) -> Any:
 
 
 def _json(
-    value: Any, unknown: Callable[[Any], Any], each: Callable[[Any], Any] | None = None
+    value: Any,
+    unknown: Callable[[Any], Any],
+    each: Callable[[Any], Any] | None = None,
 ) -> Any:
     each = each or (lambda item: _json(item, unknown))
     if isinstance(value, loaded_class("langchain_core.messages", "BaseMessage")):
@@ -93,7 +98,10 @@ def _json(
     return to_jsonable_python(value, fallback=unknown)
 
 
-def _message(message: Any, each: Callable[[Any], Any]) -> dict[str, Any]:
+def _message(
+    message: Any,
+    each: Callable[[Any], Any],
+) -> dict[str, Any]:
     """A LangChain message without its id and its response's metadata, which are another
     in every run.
     """
@@ -111,7 +119,10 @@ def _message(message: Any, each: Callable[[Any], Any]) -> dict[str, Any]:
     return turn
 
 
-def _tool_call(call: Mapping[str, Any], each: Callable[[Any], Any]) -> dict[str, Any]:
+def _tool_call(
+    call: Mapping[str, Any],
+    each: Callable[[Any], Any],
+) -> dict[str, Any]:
     arguments = canonical_json(each(call["args"]))
     return {
         "id": call.get("id"),

@@ -27,7 +27,13 @@ _LONGEST_PAUSE_S = 120.0
 #: The last replies that are looked at for how many were refused.
 _REPLIES = 20
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNIT_S = {
+    "ms": 0.001,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,11 @@ class Throttle:
         """How many requests may be in flight at present."""
         return int(self._width)
 
-    def observe(self, status: int, headers: Mapping[str, str]) -> None:
+    def observe(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+    ) -> None:
         """Take in what a reply says about the limits."""
         if status == 429:
             self._refusal(headers)
@@ -156,7 +166,10 @@ _THROTTLES: weakref.WeakKeyDictionary[
 _THROTTLES = weakref.WeakKeyDictionary()
 
 
-def throttle(provider: Hashable, limits: Limits) -> Throttle:
+def throttle(
+    provider: Hashable,
+    limits: Limits,
+) -> Throttle:
     """The throttle of a provider on the running loop; whoever asks the same provider
     under these limits shares it.
     """
@@ -195,7 +208,9 @@ def duration_s(text: str) -> float | None:
 
 
 def _wait_and_pace_s(
-    headers: Mapping[str, str], what: str, needed: float
+    headers: Mapping[str, str],
+    what: str,
+    needed: float,
 ) -> tuple[float, float]:
     """The seconds until `needed` of what is limited is there, and those until as much
     again is; 0 while there is more.

@@ -66,7 +66,11 @@ class LlamaChoice(LocalModel):
             "normalize": self.normalize,
         }
 
-    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+    async def generate(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> GenerationResult:
         """The likeliest choice, rated beside whatever else the engine is asked for at
         the time.
         """
@@ -90,7 +94,13 @@ class LlamaChoice(LocalModel):
         lengths = map(self._length, choices, tokens)
         scores = [total / length for total, length in zip(totals, lengths, strict=True)]
         best = choices[max(range(len(scores)), key=scores.__getitem__)]
-        kept = zip(choices, totals, scores, map(len, tokens), strict=True)
+        kept = zip(
+            choices,
+            totals,
+            scores,
+            map(len, tokens),
+            strict=True,
+        )
         return GenerationResult(
             final_output=best,
             finish_reason="stop",
@@ -106,7 +116,8 @@ class LlamaChoice(LocalModel):
                 )
             ],
             usage=TokenUsage(
-                input_tokens=len(prompt.tokens), output_tokens=sum(map(len, tokens))
+                input_tokens=len(prompt.tokens),
+                output_tokens=sum(map(len, tokens)),
             ),
             artifacts={
                 CHOICES: [dict(zip(_RATING, values, strict=True)) for values in kept]
@@ -126,7 +137,11 @@ class LlamaChoice(LocalModel):
         choices: list[str] = found  # type: ignore[assignment] # as `_problem` found
         return choices
 
-    def _length(self, choice: str, tokens: Sequence[int]) -> int:
+    def _length(
+        self,
+        choice: str,
+        tokens: Sequence[int],
+    ) -> int:
         """What the score of a choice is divided by."""
         return {
             "none": 1,

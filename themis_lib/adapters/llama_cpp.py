@@ -94,7 +94,11 @@ class Llama(LocalModel):
         """
         return replace(self, schema=schema)
 
-    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+    async def generate(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> GenerationResult:
         """The text, decoded beside whatever else is asked for at the time; giving it up
         frees its place.
         """
@@ -125,7 +129,11 @@ class Llama(LocalModel):
             response_format=self.response_format,
         )
 
-    def _request(self, prompt: PromptTokens, seed: int) -> Request:
+    def _request(
+        self,
+        prompt: PromptTokens,
+        seed: int,
+    ) -> Request:
         from themis_lib.engine.generation import Request
 
         return Request(
@@ -139,7 +147,10 @@ class Llama(LocalModel):
         )
 
     def _result(
-        self, messages: Messages, prompt: PromptTokens, generation: Generation
+        self,
+        messages: Messages,
+        prompt: PromptTokens,
+        generation: Generation,
     ) -> GenerationResult:
         said = [*messages, {"role": "assistant", "content": generation.text}]
         metadata = {"model": self._file.name, **dropped_metadata(prompt)}
@@ -147,9 +158,16 @@ class Llama(LocalModel):
             final_output=generation.text,
             finish_reason=generation.finish_reason,
             conversation=[Message(**message) for message in said],
-            trace=[TraceStep(name="llama", event="generation", metadata=metadata)],
+            trace=[
+                TraceStep(
+                    name="llama",
+                    event="generation",
+                    metadata=metadata,
+                )
+            ],
             usage=TokenUsage(
-                input_tokens=len(prompt.tokens), output_tokens=len(generation.tokens)
+                input_tokens=len(prompt.tokens),
+                output_tokens=len(generation.tokens),
             ),
             artifacts=None
             if self.logprobs is None

@@ -43,8 +43,14 @@ class LocalModel(Builtin):
     model_repo: str | None = None
     model_filename: str | None = None
     size: str | None = None
-    template: Template = field(default="auto", kw_only=True)
-    window: int | None = field(default=None, kw_only=True)
+    template: Template = field(
+        default="auto",
+        kw_only=True,
+    )
+    window: int | None = field(
+        default=None,
+        kw_only=True,
+    )
 
     def check(self) -> None:
         """Find and read the model. Raises `ModelError` where it or the build cannot be
@@ -94,7 +100,10 @@ class LocalModel(Builtin):
         )
 
     def _prompt(
-        self, engine: Engine, case: Case, ctx: GenerateContext
+        self,
+        engine: Engine,
+        case: Case,
+        ctx: GenerateContext,
     ) -> tuple[Messages, PromptTokens]:
         """A case under its prompt spec, as turns and as tokens. Raises `RowError` for
         what is no text.
@@ -106,7 +115,10 @@ class LocalModel(Builtin):
             )
         try:
             return messages, prompt_tokens(
-                engine.weights, messages, template=self.template, window=engine.window
+                engine.weights,
+                messages,
+                template=self.template,
+                window=engine.window,
             )
         except ModelError as error:
             raise RowError(str(error)) from error

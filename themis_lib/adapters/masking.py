@@ -30,7 +30,10 @@ class Mask:
     """
 
     def __init__(
-        self, secrets: Iterable[str] = (), *, words: Iterable[str] = ()
+        self,
+        secrets: Iterable[str] = (),
+        *,
+        words: Iterable[str] = (),
     ) -> None:
         #: Longest first, so that a secret that holds another goes as a whole.
         self.secrets = sorted(
@@ -61,7 +64,10 @@ class Mask:
         return any(secret in text for secret in self.secrets)
 
 
-def masked_fault(fault: Exception, mask: Mask) -> Exception:
+def masked_fault(
+    fault: Exception,
+    mask: Mask,
+) -> Exception:
     """A failure of the same kind without secrets in its message; the same one where
     there are none.
     """
@@ -80,7 +86,10 @@ def masked_fault(fault: Exception, mask: Mask) -> Exception:
     )
 
 
-def masked_result(result: GenerationResult, mask: Mask) -> GenerationResult:
+def masked_result(
+    result: GenerationResult,
+    mask: Mask,
+) -> GenerationResult:
     """A result without secrets in any of its texts; the same one where there are none."""
     if not mask.secrets:
         return result
@@ -90,7 +99,11 @@ def masked_result(result: GenerationResult, mask: Mask) -> GenerationResult:
 
 
 def secrets_in(
-    *, base_url: str, url: str, headers: Mapping[str, str], api_key: str
+    *,
+    base_url: str,
+    url: str,
+    headers: Mapping[str, str],
+    api_key: str,
 ) -> Iterator[str]:
     """The secrets of an address: its key, and what URL and headers say in a
     credential's place or by reference.

@@ -87,7 +87,13 @@ class OpenAI(Builtin):
     input_builder: Any = None
     reads: tuple[str, ...] | list[str] = ("input",)
     temperature: (
-        Annotated[float, Field(ge=0, allow_inf_nan=False)]
+        Annotated[
+            float,
+            Field(
+                ge=0,
+                allow_inf_nan=False,
+            ),
+        ]
         | Annotated[int, Field(ge=0)]
         | None
     ) = None
@@ -99,11 +105,29 @@ class OpenAI(Builtin):
     tools: list[dict[str, Any]] = field(default_factory=list)
     tool_choice: Any = None
     reasoning_effort: str | None = None
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    logprobs: (
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                le=20,
+            ),
+        ]
+        | None
+    ) = None
     extra_body: dict[str, Any] = field(default_factory=dict)
-    client: Any = field(default=None, repr=False)
-    api_key: str | None = field(default=None, repr=False)
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    client: Any = field(
+        default=None,
+        repr=False,
+    )
+    api_key: str | None = field(
+        default=None,
+        repr=False,
+    )
+    headers: dict[str, str] = field(
+        default_factory=dict,
+        repr=False,
+    )
     timeout_s: Annotated[float, Field(gt=0)] | Positive | None = None
     max_retries: Annotated[int, Field(ge=0)] = 3
     max_concurrency: Positive | None = None
@@ -186,7 +210,11 @@ class OpenAI(Builtin):
         """
         return int(_WAITING * self._limits.max_concurrency)
 
-    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+    async def generate(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> GenerationResult:
         """One request, and its reply as a result. Raises what `adapters.faults` makes
         of a failure.
         """
@@ -208,7 +236,9 @@ class OpenAI(Builtin):
         return masked_result(answer, self._endpoint.output_mask)
 
     async def _answer(
-        self, messages: list[dict[str, Any]], seed: int
+        self,
+        messages: list[dict[str, Any]],
+        seed: int,
     ) -> GenerationResult:
         is_chat = self.api_mode == "chat_completions"
         request = (chat_request if is_chat else responses_request)(
@@ -239,7 +269,11 @@ class OpenAI(Builtin):
         """
         return self._endpoint.public_url == OPENAI_URL and self.client is None
 
-    def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
+    def most_tokens(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> TokenUsage:
         """The tokens a request takes at most: no token is shorter than a byte, no
         answer longer than `max_tokens`.
 
@@ -249,13 +283,18 @@ class OpenAI(Builtin):
             [self._messages(case, ctx), self._structure.response_format, self.tools]
         )
         return TokenUsage(
-            input_tokens=len(sent.encode()), output_tokens=self.max_tokens or 0
+            input_tokens=len(sent.encode()),
+            output_tokens=self.max_tokens or 0,
         )
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
         return runtime.max_concurrency
 
-    def _messages(self, case: Case, ctx: GenerateContext) -> list[dict[str, Any]]:
+    def _messages(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> list[dict[str, Any]]:
         spec = ctx.prompt_spec
         if self.instructions is not None:
             spec = spec.model_copy(update={"instructions": self.instructions})
@@ -291,7 +330,11 @@ class OpenAI(Builtin):
             else "max_tokens",
         )
 
-    async def _send(self, request: dict[str, Any], throttle: Throttle) -> clients.Reply:
+    async def _send(
+        self,
+        request: dict[str, Any],
+        throttle: Throttle,
+    ) -> clients.Reply:
         if self.client is None:
             client = await clients.client_for(self._endpoint.address, throttle)
             return await clients.post(client, self.api_mode, request)

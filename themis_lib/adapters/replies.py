@@ -24,7 +24,10 @@ _HEADERS = (
 _PASSING = ("server_error", "rate_limit_exceeded", "vector_store_timeout")
 
 
-def chat_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
+def chat_result(
+    reply: Any,
+    headers: Mapping[str, str],
+) -> GenerationResult:
     """The result of a chat completion. Raises `TransientError` for a reply without a
     choice.
     """
@@ -52,7 +55,10 @@ def chat_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
     )
 
 
-def response_result(reply: Any, headers: Mapping[str, str]) -> GenerationResult:
+def response_result(
+    reply: Any,
+    headers: Mapping[str, str],
+) -> GenerationResult:
     """The result of a response. Raises `TransientError` for one that failed and may
     succeed, `RowError` if not.
     """
@@ -128,7 +134,11 @@ def _result(
         )
     ]
     steps += [
-        TraceStep(name=str(call["name"]), event="tool_call", input=call["arguments"])
+        TraceStep(
+            name=str(call["name"]),
+            event="tool_call",
+            input=call["arguments"],
+        )
         for call in calls
     ]
     return GenerationResult(
@@ -145,7 +155,10 @@ def _result(
     )
 
 
-def _error(refusal: str | None, finish_reason: str | None) -> str | None:
+def _error(
+    refusal: str | None,
+    finish_reason: str | None,
+) -> str | None:
     if refusal:
         return f"the model refused: {refusal}"
     return (
@@ -155,7 +168,10 @@ def _error(refusal: str | None, finish_reason: str | None) -> str | None:
     )
 
 
-def _finish_reason(reply: Any, calls: Sequence[Any]) -> str | None:
+def _finish_reason(
+    reply: Any,
+    calls: Sequence[Any],
+) -> str | None:
     status = _get(reply, "status")
     if status == "incomplete":
         reason = _get(_get(reply, "incomplete_details"), "reason")
@@ -178,7 +194,10 @@ def _usage(usage: Any) -> TokenUsage | None:
     )
 
 
-def _transport(reply: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+def _transport(
+    reply: Any,
+    headers: Mapping[str, str],
+) -> dict[str, Any]:
     named = {str(name).lower(): str(value) for name, value in headers.items()}
     kept = {
         name: value
@@ -229,12 +248,18 @@ def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 2**63 else None
 
 
-def _unreadable(reply: Any, what: str) -> str:
+def _unreadable(
+    reply: Any,
+    what: str,
+) -> str:
     told = _get(_get(reply, "error"), "message")
     return f"the provider's reply has {what}" + (f": {told}" if told else "")
 
 
-def _get(value: Any, *names: str) -> Any:
+def _get(
+    value: Any,
+    *names: str,
+) -> Any:
     """The first of these attributes or keys that is there and not null."""
     for name in names:
         found = (

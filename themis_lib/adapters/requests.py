@@ -31,7 +31,10 @@ class Asked:
     max_tokens_name: str = "max_completion_tokens"
 
 
-def chat_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[str, Any]:
+def chat_request(
+    messages: Sequence[dict[str, Any]],
+    asked: Asked,
+) -> dict[str, Any]:
     """The arguments of `chat.completions.create`; instructions are the system's
     message.
     """
@@ -56,7 +59,8 @@ def chat_request(messages: Sequence[dict[str, Any]], asked: Asked) -> dict[str, 
 
 
 def responses_request(
-    messages: Sequence[dict[str, Any]], asked: Asked
+    messages: Sequence[dict[str, Any]],
+    asked: Asked,
 ) -> dict[str, Any]:
     """The arguments of `responses.create`; a leading system message is its
     `instructions`.
@@ -101,7 +105,10 @@ def responses_request(
     )
 
 
-def estimated_tokens(request: dict[str, Any], max_tokens: int | None) -> float:
+def estimated_tokens(
+    request: dict[str, Any],
+    max_tokens: int | None,
+) -> float:
     """Roughly what a request will use: four characters a token, and the longest answer."""
     return len(str(request)) / 4 + (max_tokens or 0)
 

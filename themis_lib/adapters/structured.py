@@ -43,7 +43,10 @@ class Structure:
         return value
 
 
-def structure(schema: Any, response_format: dict[str, Any] | str | None) -> Structure:
+def structure(
+    schema: Any,
+    response_format: dict[str, Any] | str | None,
+) -> Structure:
     """The structure of a schema (JSON Schema, pydantic model or Python type) or of a
     response format.
 
@@ -83,7 +86,11 @@ def structure(schema: Any, response_format: dict[str, Any] | str | None) -> Stru
     return Structure(response_format, check=_schema_check(given) if given else None)
 
 
-def json_schema_format(schema: dict[str, Any], *, name: str) -> dict[str, Any]:
+def json_schema_format(
+    schema: dict[str, Any],
+    *,
+    name: str,
+) -> dict[str, Any]:
     """A response format that asks for a JSON Schema, strictly where the schema allows
     that.
     """
@@ -189,7 +196,10 @@ def _schema_check(schema: Any) -> Callable[[str, Any], None]:
         raise ComponentError(f"schema: it is no JSON Schema: {error.message}") from None
     validator = definition(schema)
 
-    def check(_: str, value: Any) -> None:
+    def check(
+        _: str,
+        value: Any,
+    ) -> None:
         for error in validator.iter_errors(value):
             raise ValueError(error.message)
 

@@ -24,21 +24,35 @@ class ThrottledClient(httpx2.AsyncClient):
     takes too long.
     """
 
-    def __init__(self, throttle: Throttle, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        throttle: Throttle,
+        *,
+        timeout_s: float,
+    ) -> None:
         options: dict[str, Any] = {
             "limits": httpx2.Limits(
-                max_connections=None, max_keepalive_connections=None
+                max_connections=None,
+                max_keepalive_connections=None,
             )
         }
         if not getproxies():
             options = {
                 "transport": _Pools(-(-throttle.most // _CONNECTIONS_EACH), **options)
             }
-        super().__init__(timeout=timeout_s, follow_redirects=True, **options)
+        super().__init__(
+            timeout=timeout_s,
+            follow_redirects=True,
+            **options,
+        )
         self._throttle = throttle
         self._timeout_s = timeout_s
 
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+    async def send(
+        self,
+        request: httpx2.Request,
+        **options: Any,
+    ) -> httpx2.Response:
         """The reply. Raises `httpx2.ReadTimeout` where the whole of it took too long,
         also if it came bit by bit.
         """
@@ -61,10 +75,18 @@ class ThrottledClient(httpx2.AsyncClient):
 class _Pools(httpx2.AsyncBaseTransport):
     """Several pools of connections, asked in turn."""
 
-    def __init__(self, count: int, **options: Any) -> None:
+    def __init__(
+        self,
+        count: int,
+        **options: Any,
+    ) -> None:
         context = httpx2.create_ssl_context()
         self._pools = [
-            httpx2.AsyncHTTPTransport(verify=context, **options) for _ in range(count)
+            httpx2.AsyncHTTPTransport(
+                verify=context,
+                **options,
+            )
+            for _ in range(count)
         ]
         self._next = cycle(self._pools)
 

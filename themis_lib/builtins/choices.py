@@ -13,7 +13,10 @@ from themis_lib.components.builtin import Builtin
 from themis_lib.errors import ComponentError
 
 
-def check_choices(component: Builtin, choices: str) -> None:
+def check_choices(
+    component: Builtin,
+    choices: str,
+) -> None:
     """Raises `ComponentError` unless `choices` are two or more different letters or
     digits.
     """
@@ -24,7 +27,10 @@ def check_choices(component: Builtin, choices: str) -> None:
         )
 
 
-def named_choice(text: str, choices: str) -> str | None:
+def named_choice(
+    text: str,
+    choices: str,
+) -> str | None:
     """The option that a text names as the answer, as it stands in `choices`; null where
     it names none or several.
     """
@@ -32,7 +38,10 @@ def named_choice(text: str, choices: str) -> str | None:
     return None if letter is None else choices[choices.upper().index(letter.upper())]
 
 
-def _named_letter(text: str, patterns: _ChoicePatterns) -> str | None:
+def _named_letter(
+    text: str,
+    patterns: _ChoicePatterns,
+) -> str | None:
     mentions = [
         found
         for found in _named(text, patterns.mention, patterns)
@@ -88,20 +97,29 @@ _REFUTED = re.compile(
 
 
 def _named(
-    text: str, pattern: re.Pattern[str], patterns: _ChoicePatterns
+    text: str,
+    pattern: re.Pattern[str],
+    patterns: _ChoicePatterns,
 ) -> list[re.Match[str]]:
     return [
         found for found in pattern.finditer(text) if _is_named(text, found, patterns)
     ]
 
 
-def _is_named(text: str, found: re.Match[str], patterns: _ChoicePatterns) -> bool:
+def _is_named(
+    text: str,
+    found: re.Match[str],
+    patterns: _ChoicePatterns,
+) -> bool:
     """Whether an option is named alone, and not as wrong."""
     end = found.end("letter")
     return not (patterns.beside.match(text, end) or _REFUTED.match(text, end))
 
 
-def _in_word(text: str, mention: re.Match[str]) -> bool:
+def _in_word(
+    text: str,
+    mention: re.Match[str],
+) -> bool:
     before = text[max(mention.start() - 1, 0) : mention.start()]
     return before.isalnum() or before in tuple("_'’")
 
@@ -124,7 +142,10 @@ _MARKERS = compile_markers(
 )
 
 
-def _marked_choice(text: str, patterns: _ChoicePatterns) -> list[re.Match[str]]:
+def _marked_choice(
+    text: str,
+    patterns: _ChoicePatterns,
+) -> list[re.Match[str]]:
     """The option behind the last marker that has one; empty where none has."""
     for _, end in marked(text, _MARKERS):
         found = patterns.marked.match(text, end)
@@ -140,7 +161,10 @@ _NEXT_WORD = re.compile(
 _ANY_WORD = re.compile(rf"{_CLOSING}[ \t]+\w")
 
 
-def _is_article(text: str, found: re.Match[str]) -> bool:
+def _is_article(
+    text: str,
+    found: re.Match[str],
+) -> bool:
     """Whether a letter is a word of the sentence: `the answer is a bit long`, `Answer:
     A person`.
     """
@@ -159,7 +183,10 @@ _PRAISE = re.compile(
 _JOINED = re.compile(r"\b(?i:nor|or|and|if|whether)\s+[*_(\[]*$")
 
 
-def _is_praised(text: str, mention: re.Match[str]) -> bool:
+def _is_praised(
+    text: str,
+    mention: re.Match[str],
+) -> bool:
     """`B is correct`, but not in `neither A nor B is correct`."""
     if not _PRAISE.match(text, mention.end()):
         return False
@@ -173,7 +200,10 @@ _CONCLUSION = re.compile(
 _END = re.compile(rf"{_CLOSING}[ \t]*(?:[.;!\n]|$)")
 
 
-def _is_concluded(text: str, mention: re.Match[str]) -> bool:
+def _is_concluded(
+    text: str,
+    mention: re.Match[str],
+) -> bool:
     """`so B.`, `I choose (B)`."""
     if not _END.match(text, mention.end()):
         return False

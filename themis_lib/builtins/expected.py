@@ -19,7 +19,10 @@ class ExpectedMetric(Builtin):
     reads: ClassVar[tuple[str, ...]] = ("value", "expected_output")
 
     def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> Score | ScoreError:
         """The score, or why there is none."""
         if parsed.value is None:
@@ -28,7 +31,11 @@ class ExpectedMetric(Builtin):
             return ScoreError(reason="the case has no expected output")
         return self._score(parsed.value, case.expected_output)
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         raise NotImplementedError
 
 

@@ -41,13 +41,19 @@ class DemoGenerator(Builtin):
     deterministic: ClassVar[bool] = True
     is_free: ClassVar[bool] = True
 
-    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+    def generate(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> GenerationResult:
         """The expected output, or else the input."""
         output = case.input if case.expected_output is None else case.expected_output
         return GenerationResult.model_construct(final_output=output)
 
     def generate_batch(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext]
+        self,
+        cases: Sequence[Case],
+        contexts: Sequence[GenerateContext],
     ) -> list[GenerationResult]:
         """The same for each case, in order."""
         return [
@@ -77,7 +83,10 @@ class ReplayGenerator(Builtin):
     case_id_column: str = "case_id"
     format: Literal["jsonl", "csv", "parquet"] | None = None
     sample_column: str | None = None
-    storage_options: dict[str, Any] = field(default_factory=dict, repr=False)
+    storage_options: dict[str, Any] = field(
+        default_factory=dict,
+        repr=False,
+    )
 
     def check_settings(self) -> None:
         """Raises `ComponentError` for a setting of another type and a file whose format
@@ -104,7 +113,11 @@ class ReplayGenerator(Builtin):
             "sample_column": self.sample_column,
         }
 
-    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+    def generate(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> GenerationResult:
         """The recorded output. Raises `RowError` where none is recorded for the case or
         the sample.
         """
@@ -121,7 +134,9 @@ class ReplayGenerator(Builtin):
         return GenerationResult.model_construct(final_output=output)
 
     def generate_batch(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext]
+        self,
+        cases: Sequence[Case],
+        contexts: Sequence[GenerateContext],
     ) -> list[GenerationResult | Exception]:
         """The same for each case, in order; a `RowError` stands where nothing is
         recorded.
@@ -132,7 +147,9 @@ class ReplayGenerator(Builtin):
         ]
 
     def _attempt(
-        self, case: Case, ctx: GenerateContext
+        self,
+        case: Case,
+        ctx: GenerateContext,
     ) -> GenerationResult | Exception:
         try:
             return self.generate(case, ctx)
@@ -196,7 +213,10 @@ class _Recording:
 _LOADING = threading.Lock()
 
 
-def _read_bytes(path: str, storage_options: Mapping[str, Any]) -> bytes:
+def _read_bytes(
+    path: str,
+    storage_options: Mapping[str, Any],
+) -> bytes:
     import fsspec
 
     try:
@@ -215,7 +235,11 @@ def _read_bytes(path: str, storage_options: Mapping[str, Any]) -> bytes:
 _Row: TypeAlias = tuple[str, Mapping[str, Any]]
 
 
-def _jsonl_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_Row]:
+def _jsonl_rows(
+    content: bytes,
+    path: str,
+    columns: Sequence[str],
+) -> Iterator[_Row]:
     for number, line in enumerate(io.BytesIO(content), start=1):
         place = f"{path}:{number}"
         if line.isspace():
@@ -239,7 +263,11 @@ def _jsonl_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_
 _LARGEST_CELL = 2**24
 
 
-def _csv_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_Row]:
+def _csv_rows(
+    content: bytes,
+    path: str,
+    columns: Sequence[str],
+) -> Iterator[_Row]:
     csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
     try:
         text = content.decode("utf-8-sig")
@@ -263,7 +291,11 @@ def _csv_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_Ro
         raise DatasetError(f"{path}:{reader.line_num}: not CSV: {error}") from None
 
 
-def _parquet_rows(content: bytes, path: str, columns: Sequence[str]) -> Iterator[_Row]:
+def _parquet_rows(
+    content: bytes,
+    path: str,
+    columns: Sequence[str],
+) -> Iterator[_Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -283,10 +315,19 @@ _READERS: Mapping[str, Callable[[bytes, str, Sequence[str]], Iterator[_Row]]] = 
     "csv": _csv_rows,
     "parquet": _parquet_rows,
 }
-_FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
 
 
-def _check_columns(columns: Iterable[str], known: Collection[str], place: str) -> None:
+def _check_columns(
+    columns: Iterable[str],
+    known: Collection[str],
+    place: str,
+) -> None:
     for name in columns:
         if name not in known:
             names = ", ".join(map(repr, known)) or "none"
@@ -299,7 +340,10 @@ def _check_columns(columns: Iterable[str], known: Collection[str], place: str) -
             raise DatasetError(f"{place}: two columns are called {name!r}")
 
 
-def _case_id(value: Any, place: str) -> str:
+def _case_id(
+    value: Any,
+    place: str,
+) -> str:
     if isinstance(value, str) and value:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -309,7 +353,10 @@ def _case_id(value: Any, place: str) -> str:
     )
 
 
-def _sample_index(value: Any, place: str) -> int:
+def _sample_index(
+    value: Any,
+    place: str,
+) -> int:
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
         return number

@@ -15,7 +15,11 @@ from themis_lib.errors import ComponentError
 Steps: TypeAlias = tuple[str | int, ...]
 
 
-def path_steps(path: str, *, where: str) -> Steps:
+def path_steps(
+    path: str,
+    *,
+    where: str,
+) -> Steps:
     """The steps of a path. Raises `ComponentError` naming the path and what is wrong in
     it.
     """
@@ -38,7 +42,10 @@ def path_steps(path: str, *, where: str) -> Steps:
     return tuple(steps)
 
 
-def value_at(document: Any, steps: Steps) -> Any:
+def value_at(
+    document: Any,
+    steps: Steps,
+) -> Any:
     """The value at a path. Raises `LookupError` where there is none."""
     for step in steps:
         if not isinstance(document, dict if isinstance(step, str) else list):
@@ -71,7 +78,11 @@ _PATH_STEP = re.compile(
 )
 
 
-def _step_value(step: re.Match[str], *, where: str) -> str | int:
+def _step_value(
+    step: re.Match[str],
+    *,
+    where: str,
+) -> str | int:
     if step["index"]:
         return int(step["index"])
     if step["key"] is None:

@@ -56,14 +56,20 @@ class _Vote:
     position_consistent: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(
+    frozen=True,
+    kw_only=True,
+)
 class _JudgeMetric(Builtin):
     """`judge` is a generator or a panel of them, else the experiment's `judge_models`;
     `instructions` takes the place of the built-in ones; `explain` asks for a reason
     before the verdict.
     """
 
-    judge: Any = field(default=None, repr=False)
+    judge: Any = field(
+        default=None,
+        repr=False,
+    )
     instructions: str | None = None
     explain: bool = True
 
@@ -82,7 +88,10 @@ class _JudgeMetric(Builtin):
         return [JudgeCall(self._request, self._prompt_spec, schema=self._form.schema)]
 
     def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> Score | ScoreError:
         """What the judges decide, with each one's vote in the details, or why they do
         not.
@@ -103,7 +112,10 @@ class _JudgeMetric(Builtin):
                 if len(votes) > 1
                 else ""
             )
-            return ScoreError(reason=counted + first, details=details)
+            return ScoreError(
+                reason=counted + first,
+                details=details,
+            )
         return self._decided(votes, details)
 
     @property
@@ -114,14 +126,21 @@ class _JudgeMetric(Builtin):
     def _form(self) -> VerdictForm:
         raise NotImplementedError
 
-    def _request(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> str:
+    def _request(
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
+    ) -> str:
         raise NotImplementedError
 
     def _value(self, verdict: dict[str, Any]) -> float:
         raise NotImplementedError
 
     def _decided(
-        self, votes: Sequence[_Vote], details: dict[str, Any]
+        self,
+        votes: Sequence[_Vote],
+        details: dict[str, Any],
     ) -> Score | ScoreError:
         raise NotImplementedError
 
@@ -144,7 +163,10 @@ class _JudgeMetric(Builtin):
         return _Vote(self._value(read), _reasons(read))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(
+    frozen=True,
+    kw_only=True,
+)
 class JudgeCorrectness(_JudgeMetric):
     """1 where a judge finds that the output says what the expected output says, else 0.
 
@@ -163,7 +185,12 @@ class JudgeCorrectness(_JudgeMetric):
     def _form(self) -> VerdictForm:
         return VerdictForm("verdict", ("correct", "incorrect"), self.explain)
 
-    def _request(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> str:
+    def _request(
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
+    ) -> str:
         if case.expected_output is None:
             raise RowError("the case has no expected output")
         return sections(
@@ -178,7 +205,9 @@ class JudgeCorrectness(_JudgeMetric):
         return float(verdict["verdict"] == "correct")
 
     def _decided(
-        self, votes: Sequence[_Vote], details: dict[str, Any]
+        self,
+        votes: Sequence[_Vote],
+        details: dict[str, Any],
     ) -> Score | ScoreError:
         value = _majority(votes)
         if value is None:
@@ -186,13 +215,20 @@ class JudgeCorrectness(_JudgeMetric):
                 sum(vote.value == side for vote in votes) for side in (1.0, 0.0)
             )
             reason = f"no majority among {len(votes)} judges: {right} say correct, {wrong} say incorrect"
-            return ScoreError(reason=reason, details=details)
+            return ScoreError(
+                reason=reason,
+                details=details,
+            )
         return Score(
-            value=value, details={**details, "agreement": _share(votes, value)}
+            value=value,
+            details={**details, "agreement": _share(votes, value)},
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(
+    frozen=True,
+    kw_only=True,
+)
 class JudgeRubric(_JudgeMetric):
     """A judge's grade by a rubric, from `low` to `high`, as a number from 0 to 1; the
     grade is in the details.
@@ -231,9 +267,10 @@ class JudgeRubric(_JudgeMetric):
 
     @property
     def _task(self) -> str:
-        return _RUBRIC.format(low=self.low, high=self.high) + (
-            f" {_EXPECTED}" if self.reference else ""
-        )
+        return _RUBRIC.format(
+            low=self.low,
+            high=self.high,
+        ) + (f" {_EXPECTED}" if self.reference else "")
 
     @property
     def _prompt_spec(self) -> PromptSpec:
@@ -248,7 +285,12 @@ class JudgeRubric(_JudgeMetric):
     def _form(self) -> VerdictForm:
         return VerdictForm("grade", tuple(range(self.low, self.high + 1)), self.explain)
 
-    def _request(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> str:
+    def _request(
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
+    ) -> str:
         expected = (
             {}
             if case.expected_output is None
@@ -259,15 +301,25 @@ class JudgeRubric(_JudgeMetric):
     def _value(self, verdict: dict[str, Any]) -> float:
         return float(verdict["grade"])
 
-    def _decided(self, votes: Sequence[_Vote], details: dict[str, Any]) -> Score:
+    def _decided(
+        self,
+        votes: Sequence[_Vote],
+        details: dict[str, Any],
+    ) -> Score:
         grade = statistics.median(
             vote.value for vote in votes if vote.value is not None
         )
         details = {**details, "grade": grade, "agreement": _share(votes, grade)}
-        return Score(value=(grade - self.low) / (self.high - self.low), details=details)
+        return Score(
+            value=(grade - self.low) / (self.high - self.low),
+            details=details,
+        )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(
+    frozen=True,
+    kw_only=True,
+)
 class JudgePairwise(_JudgeMetric):
     """1 where a judge finds the output better than the expected output, 0 where worse,
     0.5 where neither.
@@ -297,8 +349,18 @@ class JudgePairwise(_JudgeMetric):
         """The same question twice, once in each order."""
         schema = self._form.schema
         return [
-            JudgeCall(self._output_first, self._prompt_spec, "output_first", schema),
-            JudgeCall(self._output_second, self._prompt_spec, "output_second", schema),
+            JudgeCall(
+                self._output_first,
+                self._prompt_spec,
+                "output_first",
+                schema,
+            ),
+            JudgeCall(
+                self._output_second,
+                self._prompt_spec,
+                "output_second",
+                schema,
+            ),
         ]
 
     @property
@@ -309,7 +371,12 @@ class JudgePairwise(_JudgeMetric):
     def _form(self) -> VerdictForm:
         return VerdictForm("verdict", ("A", "B", "tie"), self.explain)
 
-    def _output_first(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> str:
+    def _output_first(
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
+    ) -> str:
         return sections(
             {
                 "input": case.input,
@@ -319,7 +386,10 @@ class JudgePairwise(_JudgeMetric):
         )
 
     def _output_second(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> str:
         return sections(
             {
@@ -356,7 +426,11 @@ class JudgePairwise(_JudgeMetric):
             consistent,
         )
 
-    def _decided(self, votes: Sequence[_Vote], details: dict[str, Any]) -> Score:
+    def _decided(
+        self,
+        votes: Sequence[_Vote],
+        details: dict[str, Any],
+    ) -> Score:
         value = _majority(votes)
         value = 0.5 if value is None else value
         consistent = all(vote.position_consistent for vote in votes)
@@ -365,7 +439,10 @@ class JudgePairwise(_JudgeMetric):
             "agreement": _share(votes, value),
             "position_consistent": consistent,
         }
-        return Score(value=value, details=details)
+        return Score(
+            value=value,
+            details=details,
+        )
 
 
 def _majority(votes: Sequence[_Vote]) -> float | None:
@@ -376,7 +453,10 @@ def _majority(votes: Sequence[_Vote]) -> float | None:
     )
 
 
-def _share(votes: Sequence[_Vote], value: float) -> float:
+def _share(
+    votes: Sequence[_Vote],
+    value: float,
+) -> float:
     return sum(vote.value == value for vote in votes) / len(votes)
 
 

@@ -36,7 +36,11 @@ class LibraryBuiltin(Builtin):
         return {**super().settings(), "libraries": versions}
 
 
-def installed_version(name: str, *, where: str) -> str:
+def installed_version(
+    name: str,
+    *,
+    where: str,
+) -> str:
     """The version of a package as installed. Raises `ComponentError` with the command
     that installs it.
     """

@@ -15,7 +15,11 @@ Markers: TypeAlias = Mapping[str, re.Pattern[str]]
 IS = r"[\"'*_`]*\s*(?:is|are|was|will be|would be|should be|must be|[-=]?>|→|:|=)"
 
 
-def compile_markers(patterns: Mapping[str, str], *, gap: str) -> Markers:
+def compile_markers(
+    patterns: Mapping[str, str],
+    *,
+    gap: str,
+) -> Markers:
     """The markers of every kind of answer and those in `patterns`; `gap` may stand
     between them and the answer.
     """
@@ -33,7 +37,10 @@ _OF_EVERY_ANSWER = {
 }
 
 
-def marked(text: str, markers: Markers) -> list[tuple[int, int]]:
+def marked(
+    text: str,
+    markers: Markers,
+) -> list[tuple[int, int]]:
     """Where markers begin and where what they mark begins, the last marker first."""
     found = []
     for literal, pattern in markers.items():
@@ -46,6 +53,9 @@ def marked(text: str, markers: Markers) -> list[tuple[int, int]]:
     return sorted(found, reverse=True)
 
 
-def _begins_line(text: str, position: int) -> bool:
+def _begins_line(
+    text: str,
+    position: int,
+) -> bool:
     _, newline, line = text[max(position - 8, 0) : position].rpartition("\n")
     return not line.strip(" \t*_>") and (newline == "\n" or position <= 8)

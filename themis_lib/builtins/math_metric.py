@@ -52,7 +52,13 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
 
     float_rounding: NonNegativeInt = 6
     strict: bool = True
-    max_cpu_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    max_cpu_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+        ),
+    ] = 10.0
 
     def score_batch(
         self,
@@ -63,12 +69,21 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
         """The score of each row, or why there is none; every core has a share of the
         rows.
         """
-        rows = list(zip(parsed, cases, contexts, strict=True))
+        rows = list(
+            zip(
+                parsed,
+                cases,
+                contexts,
+                strict=True,
+            )
+        )
         shares = asyncio.run(self._scores_of_shares(rows, available_cpus()))
         return [shares[at % len(shares)][at // len(shares)] for at in range(len(rows))]
 
     async def _scores_of_shares(
-        self, rows: Sequence[_Row], count: int
+        self,
+        rows: Sequence[_Row],
+        count: int,
     ) -> list[list[Score | ScoreError | Exception]]:
         shares = (in_thread(self._scores, rows[first::count]) for first in range(count))
         return list(await asyncio.gather(*shares))
@@ -82,7 +97,11 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
                 found.append(error)
         return found
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         accepted = [
             _delimited(item)
             for item in (expected if isinstance(expected, list) else [expected])

@@ -33,7 +33,11 @@ def main() -> None:
 
 
 def answer(
-    value: str, expected: list[str], float_rounding: int, strict: bool, cpu_s: float
+    value: str,
+    expected: list[str],
+    float_rounding: int,
+    strict: bool,
+    cpu_s: float,
 ) -> dict[str, Any]:
     """Whether the value is equal to one of the expected texts, and which sides hold no
     mathematics.
@@ -43,13 +47,22 @@ def answer(
     seed(0)
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
     try:
-        return _compared(value, expected, float_rounding=float_rounding, strict=strict)
+        return _compared(
+            value,
+            expected,
+            float_rounding=float_rounding,
+            strict=strict,
+        )
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _compared(
-    value: str, expected: list[str], *, float_rounding: int, strict: bool
+    value: str,
+    expected: list[str],
+    *,
+    float_rounding: int,
+    strict: bool,
 ) -> dict[str, Any]:
     from math_verify import verify
 
@@ -78,7 +91,10 @@ def _parsed(text: str) -> list[Any]:
     return list(parse(text, parsing_timeout=None))
 
 
-def _say(answers: TextIO, message: dict[str, Any]) -> None:
+def _say(
+    answers: TextIO,
+    message: dict[str, Any],
+) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
 

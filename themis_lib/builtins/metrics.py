@@ -25,7 +25,13 @@ from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError
 from themis_lib.identity.digests import canonical_json
 
-Tolerance: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Tolerance: TypeAlias = Annotated[
+    float,
+    Field(
+        ge=0,
+        allow_inf_nan=False,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,11 @@ class ExactMatch(ExpectedMetric):
     strip: bool = False
     ignore_case: bool = False
 
-    def _score(self, value: Any, expected: Any) -> Score:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score:
         left, right = self._comparable(value), self._comparable(expected)
         return Score(
             value=float(
@@ -85,7 +95,11 @@ class NumericMatch(ExpectedMetric):
     rel_tol: Tolerance | None = None
     percent: Percent = "number"
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         number, wanted = (
             read_number(side, percent=self.percent) for side in (value, expected)
         )
@@ -97,7 +111,11 @@ class NumericMatch(ExpectedMetric):
             return ScoreError(reason=f"the value is no number: {shown(value)}")
         return Score(value=float(number == wanted or self._is_close(number, wanted)))
 
-    def _is_close(self, number: float, wanted: float) -> bool:
+    def _is_close(
+        self,
+        number: float,
+        wanted: float,
+    ) -> bool:
         rel_tol = self.rel_tol
         if rel_tol is None:
             rel_tol = (
@@ -122,7 +140,11 @@ class Contains(ExpectedMetric):
 
     ignore_case: bool = False
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         accepted = [self._folded(text) for text in accepted_texts(expected)]
         if not accepted or "" in accepted:
             return ScoreError(reason="the expected output is empty")
@@ -167,14 +189,21 @@ class RegexMatch(ExpectedMetric):
         )
 
     def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> Score | ScoreError:
         """The score, or why there is none."""
         if self._compiled is None or parsed.value is None:
             return super().score(parsed, case, ctx)
         return self._match(self._compiled, parsed.value)
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         if not isinstance(expected, str):
             return ScoreError(
                 reason=f"the expected output is no pattern: {shown(expected)}"
@@ -185,7 +214,11 @@ class RegexMatch(ExpectedMetric):
             return ScoreError(reason=str(error))
         return self._match(pattern, value)
 
-    def _match(self, pattern: re.Pattern[str], value: Any) -> Score:
+    def _match(
+        self,
+        pattern: re.Pattern[str],
+        value: Any,
+    ) -> Score:
         text = as_text(value)
         return Score(
             value=float(
@@ -206,7 +239,11 @@ class F1(ExpectedMetric):
     component_id: ClassVar[str] = "builtin/f1"
     version: ClassVar[str] = "1"
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         accepted = accepted_texts(expected)
         if not accepted:
             return ScoreError(reason="the expected output is empty")
@@ -242,7 +279,11 @@ class ChoiceAccuracy(ExpectedMetric):
             rf"\s*\(?([{self.choices}])(?:\s*$|[).:]+(?:\s|$))", re.IGNORECASE
         )
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         wanted, option = self._option(expected), self._option(value)
         if wanted is None:
             return ScoreError(
@@ -292,7 +333,10 @@ def _squad_tokens(text: str) -> Counter[str]:
     return Counter(_ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def _token_f1(tokens: Counter[str], wanted: Counter[str]) -> float:
+def _token_f1(
+    tokens: Counter[str],
+    wanted: Counter[str],
+) -> float:
     if not tokens or not wanted:
         return float(tokens == wanted)
     return 2 * (tokens & wanted).total() / (tokens.total() + wanted.total())

@@ -13,7 +13,11 @@ from themis_lib.builtins.markers import IS, compile_markers, marked
 Percent: TypeAlias = Literal["number", "fraction"]
 
 
-def read_number(value: Any, *, percent: Percent = "number") -> int | float | None:
+def read_number(
+    value: Any,
+    *,
+    percent: Percent = "number",
+) -> int | float | None:
     r"""The number that a JSON number is or a text ends on; null where there is none.
 
     The number directly behind the last marker of an answer (`####`, `answer is`,
@@ -128,7 +132,10 @@ def _last_number(text: str) -> re.Match[str] | None:
 _ALPHABETS_END = "\u0590"
 
 
-def _stands_alone(text: str, start: int) -> bool:
+def _stands_alone(
+    text: str,
+    start: int,
+) -> bool:
     """Whether the digits at `start` are no part of a word, an index, an exponent, a
     date or a version.
     """
@@ -149,7 +156,10 @@ _CURRENCIES = "$€£¥₹"
 _MINUS = ("-", "−", "–")
 
 
-def _is_negative(text: str, start: int) -> bool:
+def _is_negative(
+    text: str,
+    start: int,
+) -> bool:
     """Whether the minus before the number at `start` is its sign: no subtraction,
     hyphen or bullet.
     """
@@ -170,7 +180,10 @@ _LONGEST = 4000
 
 
 def _number_value(
-    text: str, number: re.Match[str], *, percent: Percent
+    text: str,
+    number: re.Match[str],
+    *,
+    percent: Percent,
 ) -> int | float | None:
     if len(number[0]) > _LONGEST:
         return None
@@ -190,7 +203,10 @@ def _number_value(
     return _json_number(exact / 100 if is_percentage else exact)
 
 
-def _exact_value(number: re.Match[str], value: Fraction) -> Fraction | None:
+def _exact_value(
+    number: re.Match[str],
+    value: Fraction,
+) -> Fraction | None:
     """The value of a fraction or a number with an exponent; null where there is none
     that can be written.
     """

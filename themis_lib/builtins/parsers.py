@@ -32,7 +32,11 @@ class _Parser(Builtin):
     reads: ClassVar[tuple[str, ...]] = ("output",)
     format: ClassVar[str]
 
-    def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:
+    def parse(
+        self,
+        result: GenerationResult,
+        ctx: ParseContext,
+    ) -> ParsedOutput:
         """The answer, or why there is none."""
         if result.final_output is None:
             return self._missing("the output is null")
@@ -42,10 +46,16 @@ class _Parser(Builtin):
         raise NotImplementedError
 
     def _found(self, value: Any) -> ParsedOutput:
-        return ParsedOutput(value=value, format=self.format)
+        return ParsedOutput(
+            value=value,
+            format=self.format,
+        )
 
     def _missing(self, reason: str) -> ParsedOutput:
-        return ParsedOutput(format=self.format, error=reason)
+        return ParsedOutput(
+            format=self.format,
+            error=reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,9 @@ class Regex(_Parser):
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
         return compile_pattern(
-            self.pattern, where=self.component_id, ignore_case=self.ignore_case
+            self.pattern,
+            where=self.component_id,
+            ignore_case=self.ignore_case,
         )
 
     @cached_property
@@ -264,7 +276,10 @@ def as_text(value: Any) -> str:
 
 
 def compile_pattern(
-    pattern: str, *, where: str, ignore_case: bool = False
+    pattern: str,
+    *,
+    where: str,
+    ignore_case: bool = False,
 ) -> re.Pattern[str]:
     """The compiled pattern. Raises `ComponentError` naming the pattern and the position
     of what is wrong.

@@ -28,7 +28,9 @@ class _ScoreReducer(Builtin):
     reads: ClassVar[tuple[str, ...]] = ("score",)
 
     def reduce(
-        self, candidates: Sequence[Candidate], ctx: ReduceContext
+        self,
+        candidates: Sequence[Candidate],
+        ctx: ReduceContext,
     ) -> ReducedCandidate:
         """The chosen sample or the aggregate of those that have a score."""
         scored = [
@@ -51,7 +53,9 @@ class First(Builtin):
     reads: ClassVar[tuple[str, ...]] = ("value", "score")
 
     def reduce(
-        self, candidates: Sequence[Candidate], ctx: ReduceContext
+        self,
+        candidates: Sequence[Candidate],
+        ctx: ReduceContext,
     ) -> ReducedCandidate:
         """Sample 0, with its value and its score."""
         first = _in_order(candidates)[0]
@@ -75,7 +79,9 @@ class MajorityVote(Builtin):
     reads: ClassVar[tuple[str, ...]] = ("value", "score")
 
     def reduce(
-        self, candidates: Sequence[Candidate], ctx: ReduceContext
+        self,
+        candidates: Sequence[Candidate],
+        ctx: ReduceContext,
     ) -> ReducedCandidate:
         """The first sample that holds the winning value."""
         voters = [
@@ -144,7 +150,11 @@ class PassAtK(_ScoreReducer):
     def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
         n, c = len(scored), _passes(scored, self.threshold)
         return _estimate(
-            pass_at_k(n, c, self.k), n=n, c=c, name=f"pass@{self.k}", k=self.k
+            pass_at_k(n, c, self.k),
+            n=n,
+            c=c,
+            name=f"pass@{self.k}",
+            k=self.k,
         )
 
 
@@ -167,7 +177,13 @@ class AllPass(_ScoreReducer):
     def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
         n, c = len(scored), _passes(scored, self.threshold)
         k = n if self.k is None else self.k
-        return _estimate(all_pass(n, c, k), n=n, c=c, name=f"pass^{k}", k=k)
+        return _estimate(
+            all_pass(n, c, k),
+            n=n,
+            c=c,
+            name=f"pass^{k}",
+            k=k,
+        )
 
 
 def _in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -178,11 +194,17 @@ def _score(candidate: Candidate) -> float:
     return -math.inf if candidate.score is None else candidate.score
 
 
-def _passes(scored: Sequence[Candidate], threshold: float) -> int:
+def _passes(
+    scored: Sequence[Candidate],
+    threshold: float,
+) -> int:
     return sum(_score(candidate) >= threshold for candidate in scored)
 
 
-def _chosen(candidate: Candidate, **fields: Any) -> ReducedCandidate:
+def _chosen(
+    candidate: Candidate,
+    **fields: Any,
+) -> ReducedCandidate:
     return ReducedCandidate(
         score=candidate.score,
         sample_index=candidate.sample_index,
@@ -192,18 +214,28 @@ def _chosen(candidate: Candidate, **fields: Any) -> ReducedCandidate:
 
 
 def _estimate(
-    estimate: float | None, *, n: int, c: int, name: str, k: int
+    estimate: float | None,
+    *,
+    n: int,
+    c: int,
+    name: str,
+    k: int,
 ) -> ReducedCandidate:
     error = (
         None
         if estimate is not None
         else f"{name} needs {k} samples with a score; there are {n}"
     )
-    return ReducedCandidate(score=estimate, details={"n": n, "c": c}, error=error)
+    return ReducedCandidate(
+        score=estimate,
+        details={"n": n, "c": c},
+        error=error,
+    )
 
 
 def _without_score(
-    candidates: Sequence[Candidate], ctx: ReduceContext
+    candidates: Sequence[Candidate],
+    ctx: ReduceContext,
 ) -> ReducedCandidate:
     """A null with the first reason; without a metric, where no score is expected, there
     may be none.
@@ -212,4 +244,7 @@ def _without_score(
         candidate.error for candidate in _in_order(candidates) if candidate.error
     ]
     unexplained = None if ctx.metric_id is None else "no sample has a score"
-    return ReducedCandidate(score=None, error=reasons[0] if reasons else unexplained)
+    return ReducedCandidate(
+        score=None,
+        error=reasons[0] if reasons else unexplained,
+    )

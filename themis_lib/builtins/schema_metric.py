@@ -55,21 +55,32 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         return None if self.schema is None else _check_of(self.schema)
 
     def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> Score | ScoreError:
         """The score, or why there is none."""
         if self._check is None or parsed.value is None:
             return super().score(parsed, case, ctx)
         return self._verdict(self._check, parsed.value)
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         try:
             check = _check_of(expected)
         except ValueError as error:
             return ScoreError(reason=f"the expected output: {error}")
         return self._verdict(check, value)
 
-    def _verdict(self, check: Check, value: Any) -> Score | ScoreError:
+    def _verdict(
+        self,
+        check: Check,
+        value: Any,
+    ) -> Score | ScoreError:
         if isinstance(value, str) and self.read_text:
             try:
                 value = load_json(value)
@@ -84,7 +95,10 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
 
 def _invalid(problem: str) -> Score:
     cut = problem if len(problem) <= _SHOWN_CHARS else f"{problem[: _SHOWN_CHARS - 1]}…"
-    return Score(value=0.0, details={"reason": cut})
+    return Score(
+        value=0.0,
+        details={"reason": cut},
+    )
 
 
 def _check_of(schema: Any) -> Check:

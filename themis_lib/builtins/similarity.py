@@ -129,7 +129,10 @@ class SemanticSimilarity(Builtin):
         return vectors
 
 
-def _texts(value: Any, expected: Any) -> list[str] | ScoreError:
+def _texts(
+    value: Any,
+    expected: Any,
+) -> list[str] | ScoreError:
     """The text of a value and the accepted ones, or why there is nothing to compare."""
     if value is None:
         return ScoreError(reason="no answer")
@@ -153,10 +156,16 @@ def _best(vectors: Sequence[np.ndarray[Any, Any]]) -> Score | ScoreError:
         _dot(vectors[0], other) / math.sqrt(squares[0] * square)
         for other, square in pairs
     )
-    return Score(value=min(max(cosine, 0.0), 1.0), details={"cosine": cosine})
+    return Score(
+        value=min(max(cosine, 0.0), 1.0),
+        details={"cosine": cosine},
+    )
 
 
-def _dot(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float:
+def _dot(
+    left: np.ndarray[Any, Any],
+    right: np.ndarray[Any, Any],
+) -> float:
     """The scalar product, rounded once: the same on every machine, unlike that of
     NumPy.
     """

@@ -23,13 +23,21 @@ from themis_lib.core.models import Score, ScoreError
 class _TextMetric(ExpectedMetric):
     """A metric of a text against one or more references."""
 
-    def _score(self, value: Any, expected: Any) -> Score | ScoreError:
+    def _score(
+        self,
+        value: Any,
+        expected: Any,
+    ) -> Score | ScoreError:
         references = accepted_texts(expected)
         if not references or not all(map(str.strip, references)):
             return ScoreError(reason="the expected output is empty")
         return self._compare(as_text(value), references)
 
-    def _compare(self, text: str, references: Sequence[str]) -> Score:
+    def _compare(
+        self,
+        text: str,
+        references: Sequence[str],
+    ) -> Score:
         raise NotImplementedError
 
 
@@ -52,7 +60,11 @@ class Bleu(LibraryBuiltin, _TextMetric):
     smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
     smooth_value: NonNegativeFloat | None = None
 
-    def _compare(self, text: str, references: Sequence[str]) -> Score:
+    def _compare(
+        self,
+        text: str,
+        references: Sequence[str],
+    ) -> Score:
         from sacrebleu import sentence_bleu
 
         score = sentence_bleu(
@@ -100,7 +112,11 @@ class Chrf(LibraryBuiltin, _TextMetric):
             eps_smoothing=self.eps_smoothing,
         )
 
-    def _compare(self, text: str, references: Sequence[str]) -> Score:
+    def _compare(
+        self,
+        text: str,
+        references: Sequence[str],
+    ) -> Score:
         return Score(
             value=min(self._scorer.sentence_score(text, references).score / 100, 1.0)
         )
@@ -129,7 +145,11 @@ class Rouge(LibraryBuiltin, _TextMetric):
 
         return RougeScorer([self.which], use_stemmer=self.use_stemmer)
 
-    def _compare(self, text: str, references: Sequence[str]) -> Score:
+    def _compare(
+        self,
+        text: str,
+        references: Sequence[str],
+    ) -> Score:
         best = self._scorer.score_multi(references, text)[self.which]
         return Score(
             value=best.fmeasure,
@@ -157,7 +177,11 @@ class EditSimilarity(_TextMetric):
         super().check_settings()
         installed_version("rapidfuzz", where=self.component_id)
 
-    def _compare(self, text: str, references: Sequence[str]) -> Score:
+    def _compare(
+        self,
+        text: str,
+        references: Sequence[str],
+    ) -> Score:
         from rapidfuzz.distance.Levenshtein import normalized_similarity
 
         fold = str.casefold if self.ignore_case else str

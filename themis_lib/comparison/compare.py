@@ -63,7 +63,15 @@ def compare(
     """
     _check(baseline, candidates, delta)
     cluster_by = cluster_by or _cluster_column(candidates)
-    pairs = [_Pair(baseline, candidate, cluster_by, slices) for candidate in candidates]
+    pairs = [
+        _Pair(
+            baseline,
+            candidate,
+            cluster_by,
+            slices,
+        )
+        for candidate in candidates
+    ]
     found = [
         difference for pair in pairs for difference in pair.differences(delta, seed)
     ]
@@ -86,7 +94,9 @@ def compare(
 
 
 def _check(
-    baseline: RunResult, candidates: Sequence[RunResult], delta: float | None
+    baseline: RunResult,
+    candidates: Sequence[RunResult],
+    delta: float | None,
 ) -> None:
     if not candidates:
         raise ConfigError(
@@ -175,14 +185,26 @@ class _Pair:
         for dataset_id in dict.fromkeys(datasets.tolist()):
             own = np.flatnonzero(datasets == dataset_id)
             for metric_id in self.metric_ids:
-                yield _Group(dataset_id, ALL_CASES, metric_id, own)
+                yield _Group(
+                    dataset_id,
+                    ALL_CASES,
+                    metric_id,
+                    own,
+                )
                 for names in self._slices.values():
                     for name in np.unique(names[own]).tolist():
                         yield _Group(
-                            dataset_id, name, metric_id, own[names[own] == name]
+                            dataset_id,
+                            name,
+                            metric_id,
+                            own[names[own] == name],
                         )
 
-    def differences(self, delta: float | None, seed: int) -> Iterator[Difference]:
+    def differences(
+        self,
+        delta: float | None,
+        seed: int,
+    ) -> Iterator[Difference]:
         """The difference of each group, without what depends on the others."""
         for group in self.groups():
             lacking = [
@@ -192,7 +214,11 @@ class _Pair:
             rows = self._counted(group.members, *lacking)
             clusters = None if self._clusters is None else self._clusters[rows]
             both = [scores[rows] for scores in self.scores(group.metric_id)]
-            paired = paired_difference(*both, clusters=clusters, seed=seed)
+            paired = paired_difference(
+                *both,
+                clusters=clusters,
+                seed=seed,
+            )
             asked = (
                 delta if delta is not None else abs(paired.difference or 0.0) or None
             )
@@ -214,7 +240,10 @@ class _Pair:
                 delta=asked,
                 cases_needed=_cases_needed(paired, asked),
                 samples_needed=self._samples_needed(
-                    paired, asked, group.metric_id, rows
+                    paired,
+                    asked,
+                    group.metric_id,
+                    rows,
                 ),
             )
 
@@ -289,7 +318,10 @@ class _Pair:
         )
 
 
-def _common(before: ScoredCases, after: ScoredCases) -> list[str]:
+def _common(
+    before: ScoredCases,
+    after: ScoredCases,
+) -> list[str]:
     metric_ids = [metric_id for metric_id in before.scores if metric_id in after.scores]
     if not metric_ids:
         name = next(iter(after.scores))
@@ -315,7 +347,10 @@ def _detectable(paired: PairedDifference) -> float | None:
     return found or None
 
 
-def _cases_needed(paired: PairedDifference, delta: float | None) -> int | None:
+def _cases_needed(
+    paired: PairedDifference,
+    delta: float | None,
+) -> int | None:
     if not paired.standard_error or not delta:
         return None
     units = units_needed(delta, paired.standard_error * math.sqrt(paired.units))
@@ -326,14 +361,18 @@ def _cases_needed(paired: PairedDifference, delta: float | None) -> int | None:
 
 
 def _judged(
-    difference: Difference, p_adjusted: float | None, delta: float | None
+    difference: Difference,
+    p_adjusted: float | None,
+    delta: float | None,
 ) -> Difference:
     verdict = _verdict(difference, p_adjusted, delta)
     return difference.model_copy(update={"p_adjusted": p_adjusted, "verdict": verdict})
 
 
 def _verdict(
-    item: Difference, p_adjusted: float | None, delta: float | None
+    item: Difference,
+    p_adjusted: float | None,
+    delta: float | None,
 ) -> Verdict:
     if p_adjusted is not None and p_adjusted < _LEVEL and item.difference:
         return "better" if item.difference > 0 else "worse"

@@ -49,13 +49,21 @@ class Gate:
     place: str | None = None
     baseline: str | None = None
 
-    def is_for(self, dataset_id: str, slice_name: str) -> bool:
+    def is_for(
+        self,
+        dataset_id: str,
+        slice_name: str,
+    ) -> bool:
         """Whether this row of a summary is a place that the gate holds for."""
         if self.place in (None, dataset_id):
             return slice_name == ALL_CASES
         return slice_name == self.place
 
-    def outcome(self, low: float | None, high: float | None) -> GateOutcome:
+    def outcome(
+        self,
+        low: float | None,
+        high: float | None,
+    ) -> GateOutcome:
         """How an interval fares; without one the data cannot tell."""
         if low is None or high is None:
             return GateOutcome.UNDERPOWERED
@@ -78,7 +86,12 @@ def parse_gate(text: str) -> Gate:
                 f"gate {text!r}: a run is no worse by a margin of 0 or more"
             )
         return Gate(
-            text, found["metric"], ">=", -margin, found["place"], found["baseline"]
+            text,
+            found["metric"],
+            ">=",
+            -margin,
+            found["place"],
+            found["baseline"],
         )
     if found := _THRESHOLD.fullmatch(text):
         return Gate(

@@ -37,7 +37,10 @@ class ReadyGate:
 
 
 def ready_gates(
-    texts: Sequence[str], *, pipeline: Pipeline, store: RunStore
+    texts: Sequence[str],
+    *,
+    pipeline: Pipeline,
+    store: RunStore,
 ) -> list[ReadyGate]:
     """Gates for a run to come: every name in them checked, every baseline found, before
     anything is generated.
@@ -61,7 +64,10 @@ def ready_gates(
     return ready
 
 
-def check_baseline(gate: Gate, baseline: RunResult) -> None:
+def check_baseline(
+    gate: Gate,
+    baseline: RunResult,
+) -> None:
     """Refuse a run that a gate cannot compare with. Raises `ConfigError` where that run
     lacks the metric.
     """
@@ -82,7 +88,11 @@ def check_baseline(gate: Gate, baseline: RunResult) -> None:
         )
 
 
-def last_good(store: RunStore, experiment: str, metric_id: str) -> RunResult | None:
+def last_good(
+    store: RunStore,
+    experiment: str,
+    metric_id: str,
+) -> RunResult | None:
     """The latest run of an experiment that completed with this metric and passed its
     gates, if it had any.
     """
@@ -96,7 +106,11 @@ def last_good(store: RunStore, experiment: str, metric_id: str) -> RunResult | N
     return None
 
 
-def _baseline_of(gate: Gate, experiment: str, store: RunStore) -> RunResult | None:
+def _baseline_of(
+    gate: Gate,
+    experiment: str,
+    store: RunStore,
+) -> RunResult | None:
     if gate.baseline is None:
         return None
     if gate.baseline.lower() in (LAST_GOOD, BASELINE):
@@ -109,7 +123,10 @@ def _baseline_of(gate: Gate, experiment: str, store: RunStore) -> RunResult | No
     return found
 
 
-def _has_scores(manifest: Manifest, metric_id: str) -> bool:
+def _has_scores(
+    manifest: Manifest,
+    metric_id: str,
+) -> bool:
     """Whether a run has ended with scores under a metric."""
     ended = (
         manifest.status is not RunStatus.RUNNING and manifest.until_stage == "reduce"

@@ -21,7 +21,10 @@ _MEANING = {
 }
 
 
-def judged(result: RunResult, gates: Sequence[ReadyGate]) -> RunResult:
+def judged(
+    result: RunResult,
+    gates: Sequence[ReadyGate],
+) -> RunResult:
     """The run with its gates judged, and that on its record."""
     if not gates:
         return result
@@ -40,12 +43,18 @@ def not_judged(gates: Sequence[ReadyGate]) -> list[GateRecord]:
     ]
 
 
-def judge(result: RunResult, gates: Sequence[ReadyGate]) -> list[GateRecord]:
+def judge(
+    result: RunResult,
+    gates: Sequence[ReadyGate],
+) -> list[GateRecord]:
     """How each gate comes out for a run, a record for each place it holds for."""
     return [record for ready in gates for record in _records(result, ready)]
 
 
-def _records(result: RunResult, ready: ReadyGate) -> Iterator[GateRecord]:
+def _records(
+    result: RunResult,
+    ready: ReadyGate,
+) -> Iterator[GateRecord]:
     gate = ready.gate
     rows = [
         row
@@ -54,7 +63,12 @@ def _records(result: RunResult, ready: ReadyGate) -> Iterator[GateRecord]:
     ]
     places = [(row.dataset_id, row.slice) for row in rows]
     if ready.baseline is not None:
-        yield from _regressions(result, ready, ready.baseline, places)
+        yield from _regressions(
+            result,
+            ready,
+            ready.baseline,
+            places,
+        )
     elif not places:
         yield _nowhere(gate)
     elif gate.baseline is None:
@@ -62,7 +76,13 @@ def _records(result: RunResult, ready: ReadyGate) -> Iterator[GateRecord]:
     else:
         reason = f"no earlier run of {result.manifest.name!r} completed and passed its gates: nothing to compare"
         yield from (
-            _record(gate, place, GateOutcome.PASS, reason=reason) for place in places
+            _record(
+                gate,
+                place,
+                GateOutcome.PASS,
+                reason=reason,
+            )
+            for place in places
         )
 
 
@@ -72,7 +92,10 @@ def _nowhere(gate: Gate) -> GateRecord:
     )
 
 
-def _threshold(gate: Gate, row: SummaryRow) -> GateRecord:
+def _threshold(
+    gate: Gate,
+    row: SummaryRow,
+) -> GateRecord:
     outcome = gate.outcome(row.low, row.high)
     errors = f"; {row.errors:,} case(s) had no score" if row.errors else ""
     cases = row.n + (row.errors if row.error_policy == "zero" else 0)
@@ -100,12 +123,20 @@ def _regressions(
     )
     try:
         comparison = compare(
-            baseline, result, cluster_by=ready.cluster_by, slices=column
+            baseline,
+            result,
+            cluster_by=ready.cluster_by,
+            slices=column,
         )
     except InputError as error:
         places = summarised or [(gate.place or "", ALL_CASES)]
         yield from (
-            _record(gate, place, baseline=baseline, reason=str(error))
+            _record(
+                gate,
+                place,
+                baseline=baseline,
+                reason=str(error),
+            )
             for place in places
         )
         return
@@ -125,7 +156,12 @@ def _regressions(
             )
         else:
             reason = f"no case of run {baseline.run_id!r} is in this place"
-            yield _record(gate, place, baseline=baseline, reason=reason)
+            yield _record(
+                gate,
+                place,
+                baseline=baseline,
+                reason=reason,
+            )
     if not summarised and not found:
         yield _nowhere(gate)
 
@@ -143,7 +179,12 @@ def _regression(
     if is_complete and _is_same_computation(result, baseline, item):
         reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
         return _record(
-            gate, place, GateOutcome.PASS, numbers, baseline=baseline, reason=reason
+            gate,
+            place,
+            GateOutcome.PASS,
+            numbers,
+            baseline=baseline,
+            reason=reason,
         )
     outcome = gate.outcome(item.low, item.high)
     return _record(
@@ -157,7 +198,9 @@ def _regression(
 
 
 def _is_same_computation(
-    result: RunResult, baseline: RunResult, item: Difference
+    result: RunResult,
+    baseline: RunResult,
+    item: Difference,
 ) -> bool:
     same = result.manifest.experiment == baseline.manifest.experiment
     return (
@@ -168,7 +211,11 @@ def _is_same_computation(
     )
 
 
-def _compared(item: Difference, baseline: RunResult, outcome: GateOutcome) -> str:
+def _compared(
+    item: Difference,
+    baseline: RunResult,
+    outcome: GateOutcome,
+) -> str:
     parts = [
         f"difference {_shown(item.difference, item.low, item.high)} from run {baseline.run_id!r} on {item.n:,} "
         f"case(s): {_MEANING[outcome]}"
@@ -183,7 +230,11 @@ def _compared(item: Difference, baseline: RunResult, outcome: GateOutcome) -> st
     return "; ".join(parts)
 
 
-def _shown(estimate: float | None, low: float | None, high: float | None) -> str:
+def _shown(
+    estimate: float | None,
+    low: float | None,
+    high: float | None,
+) -> str:
     if estimate is None or low is None or high is None:
         return "unknown" if estimate is None else f"{estimate:.4f}"
     return f"{estimate:.4f} ({low:.4f} to {high:.4f})"

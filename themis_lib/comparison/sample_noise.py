@@ -30,7 +30,9 @@ class SampleNoise:
     counts: Floats
 
     def of(
-        self, rows: npt.NDArray[np.int64], scores: Floats
+        self,
+        rows: npt.NDArray[np.int64],
+        scores: Floats,
     ) -> tuple[float, float] | None:
         """The variance that one sample adds to the score of a case, on average over
         some cases, and the part of it that their samples leave; null where the scores
@@ -44,7 +46,10 @@ class SampleNoise:
         )
 
 
-def sample_noise(result: RunResult, cases: ScoredCases) -> dict[str, SampleNoise]:
+def sample_noise(
+    result: RunResult,
+    cases: ScoredCases,
+) -> dict[str, SampleNoise]:
     """The noise under each metric; nothing for a run of one sample a case, which does
     not show it.
     """
@@ -56,7 +61,14 @@ def sample_noise(result: RunResult, cases: ScoredCases) -> dict[str, SampleNoise
         .aggregate(
             [
                 ("score", "mean"),
-                ("score", "variance", pc.VarianceOptions(ddof=1, min_count=2)),
+                (
+                    "score",
+                    "variance",
+                    pc.VarianceOptions(
+                        ddof=1,
+                        min_count=2,
+                    ),
+                ),
                 ("score", "count"),
             ]
         )

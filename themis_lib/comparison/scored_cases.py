@@ -39,7 +39,11 @@ class ScoredCases:
     metadata: Sequence[Mapping[str, str]]
     scores: dict[str, Floats] = field(default_factory=dict)
 
-    def column(self, name: str, rows: npt.NDArray[np.int64]) -> list[str | None]:
+    def column(
+        self,
+        name: str,
+        rows: npt.NDArray[np.int64],
+    ) -> list[str | None]:
         """A metadata column of some cases; null for a case that lacks it. Raises
         `ConfigError` where all do.
         """
@@ -75,7 +79,13 @@ def scored_cases(result: RunResult) -> ScoredCases:
     try:
         table = result.table("cases")
         results = result.table(
-            "results", columns=["dataset_id", "case_id", "metric_id", "score"]
+            "results",
+            columns=[
+                "dataset_id",
+                "case_id",
+                "metric_id",
+                "score",
+            ],
         )
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
@@ -89,10 +99,21 @@ def scored_cases(result: RunResult) -> ScoredCases:
     dataset_ids, case_ids, inputs, expected = columns
     seen: defaultdict[tuple[str, str, str | None], int] = defaultdict(int)
     contents = []
-    for content in zip(dataset_ids, inputs, expected, strict=True):
+    for content in zip(
+        dataset_ids,
+        inputs,
+        expected,
+        strict=True,
+    ):
         contents.append((*content, seen[content]))
         seen[content] += 1
-    cases = ScoredCases(result.run_id, dataset_ids, case_ids, contents, metadata)
+    cases = ScoredCases(
+        result.run_id,
+        dataset_ids,
+        case_ids,
+        contents,
+        metadata,
+    )
     rows = {ids: row for row, ids in enumerate(zip(dataset_ids, case_ids, strict=True))}
     for dataset_id, case_id, metric_id, score in zip(
         *(column.to_pylist() for column in results), strict=True
@@ -120,7 +141,10 @@ def _why_none(result: RunResult) -> str:
     return result.manifest.error or "it has no metric"
 
 
-def matched(baseline: ScoredCases, candidate: ScoredCases) -> Matched:
+def matched(
+    baseline: ScoredCases,
+    candidate: ScoredCases,
+) -> Matched:
     """Match the cases of two runs by dataset, input and expected output, equal ones in
     their order.
 
@@ -155,7 +179,10 @@ def matched(baseline: ScoredCases, candidate: ScoredCases) -> Matched:
     return Matched(rows_before, rows_after, unmatched)
 
 
-def _left_over(cases: ScoredCases, known: set[int]) -> dict[str, list[str]]:
+def _left_over(
+    cases: ScoredCases,
+    known: set[int],
+) -> dict[str, list[str]]:
     names: defaultdict[str, list[str]] = defaultdict(list)
     for row, (dataset_id, case_id) in enumerate(
         zip(cases.dataset_ids, cases.case_ids, strict=True)
@@ -169,7 +196,10 @@ def _names(cases: ScoredCases) -> str:
     return " and ".join(map(repr, dict.fromkeys(cases.dataset_ids)))
 
 
-def slice_names(column: str, values: Sequence[str | None]) -> list[str]:
+def slice_names(
+    column: str,
+    values: Sequence[str | None],
+) -> list[str]:
     """The slice of each case over a metadata column, as summaries name it."""
     return [f"{column}={_NO_VALUE if value is None else value}" for value in values]
 

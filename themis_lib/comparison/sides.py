@@ -43,7 +43,10 @@ def _total(counts: Sequence[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def identity_differences(before: Manifest, after: Manifest) -> list[str]:
+def identity_differences(
+    before: Manifest,
+    after: Manifest,
+) -> list[str]:
     """The settings that differ between two runs, a line each: seeds, sizes of datasets,
     and the identity of stages.
     """

@@ -41,14 +41,39 @@ _RECORDS: Mapping[str, Callable[[Any, str], BuiltComponent]] = {
 
 
 @overload
-def build(kind: Literal["generator"], spec: Any, *, where: str) -> BuiltGenerator: ...
+def build(
+    kind: Literal["generator"],
+    spec: Any,
+    *,
+    where: str,
+) -> BuiltGenerator: ...
 @overload
-def build(kind: Literal["parser"], spec: Any, *, where: str) -> BuiltParser: ...
+def build(
+    kind: Literal["parser"],
+    spec: Any,
+    *,
+    where: str,
+) -> BuiltParser: ...
 @overload
-def build(kind: Literal["metric"], spec: Any, *, where: str) -> BuiltMetric: ...
+def build(
+    kind: Literal["metric"],
+    spec: Any,
+    *,
+    where: str,
+) -> BuiltMetric: ...
 @overload
-def build(kind: Literal["reducer"], spec: Any, *, where: str) -> BuiltReducer: ...
-def build(kind: str, spec: Any, *, where: str) -> BuiltComponent:
+def build(
+    kind: Literal["reducer"],
+    spec: Any,
+    *,
+    where: str,
+) -> BuiltReducer: ...
+def build(
+    kind: str,
+    spec: Any,
+    *,
+    where: str,
+) -> BuiltComponent:
     """Return the component that a configuration gives, checked, as a record of its kind.
 
     A configuration is an object, a name, or a name with parameters. Raise
@@ -57,7 +82,12 @@ def build(kind: str, spec: Any, *, where: str) -> BuiltComponent:
     """
     if isinstance(spec, str):
         factory = _find_factory(kind, spec, where=where)
-        component = _construct(factory, spec, {}, where=where)
+        component = _construct(
+            factory,
+            spec,
+            {},
+            where=where,
+        )
     elif isinstance(spec, Mapping):
         component = _build_from_mapping(kind, spec, where=where)
     else:
@@ -66,7 +96,10 @@ def build(kind: str, spec: Any, *, where: str) -> BuiltComponent:
     return _RECORDS[kind](component, component_name(spec, component))
 
 
-def component_name(spec: Any, component: Any) -> str:
+def component_name(
+    spec: Any,
+    component: Any,
+) -> str:
     """Return what a component is called in tables.
 
     The `id` of its configuration, else its component id.
@@ -76,12 +109,20 @@ def component_name(spec: Any, component: Any) -> str:
     return str(component.component_id).removeprefix("builtin/")
 
 
-def component_identity(kind: str, component: Any) -> dict[str, Any]:
+def component_identity(
+    kind: str,
+    component: Any,
+) -> dict[str, Any]:
     """Return the identity of a component that is not built yet; see `BuiltComponent`."""
     return _RECORDS[kind](component, component_name(None, component)).identity
 
 
-def _build_from_mapping(kind: str, spec: Mapping[str, Any], *, where: str) -> Any:
+def _build_from_mapping(
+    kind: str,
+    spec: Mapping[str, Any],
+    *,
+    where: str,
+) -> Any:
     if "use" not in spec:
         raise ComponentError(
             f"{where}: a {kind} needs `use`, the name of a component; got {dict(spec)!r}"
@@ -100,10 +141,20 @@ def _build_from_mapping(kind: str, spec: Mapping[str, Any], *, where: str) -> An
         if parameter not in own_references:
             resolvable[parameter] = value
     parameters.update(resolve_references(resolvable, where=where))
-    return _construct(factory, name, parameters, where=where)
+    return _construct(
+        factory,
+        name,
+        parameters,
+        where=where,
+    )
 
 
-def _find_factory(kind: str, name: str, *, where: str) -> Any:
+def _find_factory(
+    kind: str,
+    name: str,
+    *,
+    where: str,
+) -> Any:
     """Return the class, function or object that a name stands for."""
     known = _NAMED[kind]
     if name in known:
@@ -119,7 +170,10 @@ def _find_factory(kind: str, name: str, *, where: str) -> Any:
         raise ComponentError(f"{where}: {error}") from None
 
 
-def _nearest_component(name: str, known: Mapping[str, str]) -> str:
+def _nearest_component(
+    name: str,
+    known: Mapping[str, str],
+) -> str:
     """Return a hint: an adapter of a similar name, else the nearest built-in."""
     if "/" in name:
         return nearest(name, known)
@@ -130,7 +184,11 @@ def _nearest_component(name: str, known: Mapping[str, str]) -> str:
 
 
 def _construct(
-    factory: Any, name: str, parameters: Mapping[str, Any], *, where: str
+    factory: Any,
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    where: str,
 ) -> Any:
     if not isinstance(factory, type) and not inspect.isfunction(factory):
         if parameters:
@@ -139,7 +197,12 @@ def _construct(
                 f"got {sorted(parameters)}"
             )
         return factory
-    _check_parameters(factory, name, parameters, where=where)
+    _check_parameters(
+        factory,
+        name,
+        parameters,
+        where=where,
+    )
     try:
         return factory(**parameters)
     except ComponentError as error:
@@ -178,7 +241,12 @@ def _check_parameters(
             raise ComponentError(f"{where}: {name!r} needs the parameter {item.name!r}")
 
 
-def _check_protocol(kind: str, component: Any, *, where: str) -> None:
+def _check_protocol(
+    kind: str,
+    component: Any,
+    *,
+    where: str,
+) -> None:
     """Raise `ComponentError` if an object is not a component of its kind."""
     if isinstance(component, type):
         raise ComponentError(
@@ -214,7 +282,12 @@ def _check_protocol(kind: str, component: Any, *, where: str) -> None:
         ) from None
 
 
-def _check_reads(kind: str, component: Any, *, label: str) -> None:
+def _check_reads(
+    kind: str,
+    component: Any,
+    *,
+    label: str,
+) -> None:
     reads = getattr(component, "reads", ())
     if not isinstance(reads, (tuple, list)):
         # A text is the usual slip: `reads = ("input")` has no comma.
@@ -231,4 +304,9 @@ def _check_reads(kind: str, component: Any, *, label: str) -> None:
             )
 
 
-__all__ = ["build", "component_identity", "component_name", "reads_of"]
+__all__ = [
+    "build",
+    "component_identity",
+    "component_name",
+    "reads_of",
+]

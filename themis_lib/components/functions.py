@@ -71,7 +71,10 @@ class _FunctionComponent:
     """A component that is one function."""
 
     function: Callable[..., Any]
-    version: str = field(default="1", init=False)
+    version: str = field(
+        default="1",
+        init=False,
+    )
 
     @property
     def definition(self) -> Any:
@@ -127,7 +130,9 @@ class FunctionGenerator(_FunctionComponent):
     reads = ("input",)
 
     def generate(
-        self, case: Case, ctx: GenerateContext
+        self,
+        case: Case,
+        ctx: GenerateContext,
     ) -> GenerationResult | Awaitable[GenerationResult]:
         """Return the function's output for the rendered prompt."""
         output = self.function(render_prompt(ctx.prompt_spec, case.input))
@@ -142,7 +147,9 @@ class FunctionParser(_FunctionComponent):
     reads = ("output",)
 
     def parse(
-        self, result: GenerationResult, ctx: ParseContext
+        self,
+        result: GenerationResult,
+        ctx: ParseContext,
     ) -> ParsedOutput | Awaitable[ParsedOutput]:
         """Return the function's value for the output."""
         return _as_parsed(self.function(result.final_output))
@@ -154,7 +161,10 @@ class FunctionMetric(_FunctionComponent):
     reads = ("value", "expected_output")
 
     def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> Score | ScoreError | Awaitable[Score | ScoreError]:
         """Return the function's score for the value."""
         return _as_score(self.function(parsed.value, case.expected_output))
@@ -163,7 +173,11 @@ class FunctionMetric(_FunctionComponent):
 class AsyncFunctionParser(FunctionParser):
     """An async function from an output to a value."""
 
-    async def parse(self, result: GenerationResult, ctx: ParseContext) -> ParsedOutput:
+    async def parse(
+        self,
+        result: GenerationResult,
+        ctx: ParseContext,
+    ) -> ParsedOutput:
         """Return the function's value for the output."""
         return _as_parsed(await self.function(result.final_output))
 
@@ -172,7 +186,10 @@ class AsyncFunctionMetric(FunctionMetric):
     """An async function from a value and the expected output to a number or a bool."""
 
     async def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> Score | ScoreError:
         """Return the function's score for the value."""
         return _as_score(await self.function(parsed.value, case.expected_output))

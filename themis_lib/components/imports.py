@@ -12,7 +12,10 @@ from typing import Any
 from themis_lib.errors import ComponentError, describe, nearest
 
 
-def import_named(kind: str, name: str) -> Any:
+def import_named(
+    kind: str,
+    name: str,
+) -> Any:
     """The attribute of a module that `module:attribute` names; `kind` is what it stands
     for, in messages.
 
@@ -39,7 +42,10 @@ def import_named(kind: str, name: str) -> Any:
     return getattr(module, attribute)
 
 
-def reason(error: Exception, *plain: type[Exception]) -> str:
+def reason(
+    error: Exception,
+    *plain: type[Exception],
+) -> str:
     """An exception in a message: those that say it all by themselves without their
     type.
     """

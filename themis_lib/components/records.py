@@ -231,12 +231,18 @@ def is_component(value: object) -> bool:
     return hasattr(value, "component_id")
 
 
-def reads_of(kind: str, component: object) -> tuple[str, ...]:
+def reads_of(
+    kind: str,
+    component: object,
+) -> tuple[str, ...]:
     """Return the columns a component declares, or its kind's where it declares none."""
     return tuple(getattr(component, "reads", KINDS[kind].default_reads))
 
 
-def generator_record(component: Any, name: str) -> BuiltGenerator:
+def generator_record(
+    component: Any,
+    name: str,
+) -> BuiltGenerator:
     """Return the record of a generator."""
     model = getattr(component, "model", None)
     return BuiltGenerator(
@@ -260,7 +266,10 @@ def generator_record(component: Any, name: str) -> BuiltGenerator:
     )
 
 
-def parser_record(component: Any, name: str) -> BuiltParser:
+def parser_record(
+    component: Any,
+    name: str,
+) -> BuiltParser:
     """Return the record of a parser."""
     return BuiltParser(
         component=component,
@@ -270,7 +279,10 @@ def parser_record(component: Any, name: str) -> BuiltParser:
     )
 
 
-def metric_record(component: Any, name: str) -> BuiltMetric:
+def metric_record(
+    component: Any,
+    name: str,
+) -> BuiltMetric:
     """Return the record of a metric."""
     judge = getattr(component, "judge", None)
     if judge is not None and not isinstance(judge, (list, tuple)):
@@ -286,7 +298,10 @@ def metric_record(component: Any, name: str) -> BuiltMetric:
     )
 
 
-def reducer_record(component: Any, name: str) -> BuiltReducer:
+def reducer_record(
+    component: Any,
+    name: str,
+) -> BuiltReducer:
     """Return the record of a reducer."""
     k = getattr(component, "k", None)
     return BuiltReducer(
@@ -298,7 +313,10 @@ def reducer_record(component: Any, name: str) -> BuiltReducer:
     )
 
 
-def _method(component: object, name: str) -> Any:
+def _method(
+    component: object,
+    name: str,
+) -> Any:
     """Return a method of a component, or `None` where it has no such method."""
     method = getattr(component, name, None)
     return method if callable(method) else None

@@ -66,7 +66,11 @@ class LimitsTokens(Protocol):
 class BoundsUsage(Protocol):
     """A generator that knows the most tokens a call can take; a budget needs it."""
 
-    def most_tokens(self, case: Case, ctx: GenerateContext) -> TokenUsage:
+    def most_tokens(
+        self,
+        case: Case,
+        ctx: GenerateContext,
+    ) -> TokenUsage:
         """Return the most tokens that this call can be charged for."""
 
 

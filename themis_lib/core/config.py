@@ -144,7 +144,10 @@ class RuntimeConfig(FrozenModel):
     shard_size: PositiveInt | None = None
     workers: PositiveInt | None = None
     timeout_s: PositiveFloat | None = None
-    retries: int = Field(default=3, ge=0)
+    retries: int = Field(
+        default=3,
+        ge=0,
+    )
     retry_delay_s: PositiveFloat = 1.0
 
 

@@ -17,7 +17,10 @@ from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prompts import PromptSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class GenerateContext:
     """The circumstances of one candidate.
 
@@ -34,7 +37,10 @@ class GenerateContext:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class ParseContext:
     """What a parser may see beside the output: `case` holds the columns it declared in
     `reads`, the rest masked.
@@ -43,7 +49,10 @@ class ParseContext:
     case: Case
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class ScoreContext:
     """What a metric may see beside case and answer.
 
@@ -56,7 +65,10 @@ class ScoreContext:
     verdicts: tuple[GenerationResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class ReduceContext:
     """The metric that a case is reduced for; null in an experiment without metrics."""
 

@@ -55,7 +55,10 @@ class ExperimentSpec(FrozenModel):
                     "it as `module:attribute`, or with parameters as {use: module:attribute, …}"
                 )
         try:
-            return self.model_dump_json(exclude={"datasets"}, exclude_unset=True)
+            return self.model_dump_json(
+                exclude={"datasets"},
+                exclude_unset=True,
+            )
         except PydanticSerializationError as error:
             raise ComponentError(
                 f"name components as `module:attribute` to run them elsewhere: {error}"

@@ -11,7 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from themis_lib.errors import DatasetError
 
-Count = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[
+    int,
+    Field(
+        ge=0,
+        lt=2**63,
+    ),
+]
 
 
 class FrozenModel(BaseModel):
@@ -19,7 +25,10 @@ class FrozenModel(BaseModel):
     silence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+    )
 
 
 class Case(FrozenModel):
@@ -150,7 +159,16 @@ class ReducedCandidate(FrozenModel):
     """
 
     score: float | None
-    sample_index: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    sample_index: (
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                lt=2**31,
+            ),
+        ]
+        | None
+    ) = None
     value: Any = None
     details: dict[str, Any] | None = None
     error: str | None = None

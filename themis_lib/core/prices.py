@@ -44,22 +44,65 @@ class Price(FrozenModel):
 #: OpenAI's list prices, without batch or flex discounts, as published on this date.
 LIST_PRICES_DATE = "2025-08-07"
 LIST_PRICES: Mapping[str, Price] = {
-    "gpt-4.1": Price(input=2.0, cached_input=0.5, output=8.0),
-    "gpt-4.1-mini": Price(input=0.4, cached_input=0.1, output=1.6),
-    "gpt-4.1-nano": Price(input=0.1, cached_input=0.025, output=0.4),
-    "gpt-4o": Price(input=2.5, cached_input=1.25, output=10.0),
-    "gpt-4o-mini": Price(input=0.15, cached_input=0.075, output=0.6),
-    "gpt-5": Price(input=1.25, cached_input=0.125, output=10.0),
-    "gpt-5-mini": Price(input=0.25, cached_input=0.025, output=2.0),
-    "gpt-5-nano": Price(input=0.05, cached_input=0.005, output=0.4),
-    "o3": Price(input=2.0, cached_input=0.5, output=8.0),
-    "o4-mini": Price(input=1.1, cached_input=0.275, output=4.4),
+    "gpt-4.1": Price(
+        input=2.0,
+        cached_input=0.5,
+        output=8.0,
+    ),
+    "gpt-4.1-mini": Price(
+        input=0.4,
+        cached_input=0.1,
+        output=1.6,
+    ),
+    "gpt-4.1-nano": Price(
+        input=0.1,
+        cached_input=0.025,
+        output=0.4,
+    ),
+    "gpt-4o": Price(
+        input=2.5,
+        cached_input=1.25,
+        output=10.0,
+    ),
+    "gpt-4o-mini": Price(
+        input=0.15,
+        cached_input=0.075,
+        output=0.6,
+    ),
+    "gpt-5": Price(
+        input=1.25,
+        cached_input=0.125,
+        output=10.0,
+    ),
+    "gpt-5-mini": Price(
+        input=0.25,
+        cached_input=0.025,
+        output=2.0,
+    ),
+    "gpt-5-nano": Price(
+        input=0.05,
+        cached_input=0.005,
+        output=0.4,
+    ),
+    "o3": Price(
+        input=2.0,
+        cached_input=0.5,
+        output=8.0,
+    ),
+    "o4-mini": Price(
+        input=1.1,
+        cached_input=0.275,
+        output=4.4,
+    ),
 }
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 def price_of(
-    model: str | None, prices: Mapping[str, Price], *, at_list_price: bool
+    model: str | None,
+    prices: Mapping[str, Price],
+    *,
+    at_list_price: bool,
 ) -> Price | None:
     """Return the price of a model; `None` where nobody says.
 
@@ -76,7 +119,10 @@ def price_of(
     return price
 
 
-def added(first: TokenUsage, second: TokenUsage) -> TokenUsage:
+def added(
+    first: TokenUsage,
+    second: TokenUsage,
+) -> TokenUsage:
     """Return the sum of two counts; `None` where neither says."""
     counts = {}
     for name in TokenUsage.model_fields:

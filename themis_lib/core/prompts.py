@@ -36,7 +36,10 @@ def render_input(value: JsonValue) -> str:
     return value if isinstance(value, str) else canonical_json(value)
 
 
-def render_prompt(spec: PromptSpec | None, value: JsonValue) -> str:
+def render_prompt(
+    spec: PromptSpec | None,
+    value: JsonValue,
+) -> str:
     r"""The user's turn: prefix, blocks, input and suffix, with one blank line between
     the parts that are not empty.
 
@@ -57,7 +60,8 @@ def render_prompt(spec: PromptSpec | None, value: JsonValue) -> str:
 
 
 def render_conversation(
-    spec: PromptSpec | None, value: JsonValue
+    spec: PromptSpec | None,
+    value: JsonValue,
 ) -> list[dict[str, Any]]:
     r"""The messages to send: instructions as the system's, then the input as the user's
     turn, or as it is given.
@@ -89,11 +93,17 @@ def is_conversation(value: JsonValue) -> bool:
     )
 
 
-def _user_turn(spec: PromptSpec | None, value: JsonValue) -> dict[str, Any]:
+def _user_turn(
+    spec: PromptSpec | None,
+    value: JsonValue,
+) -> dict[str, Any]:
     return {"role": "user", "content": render_prompt(spec, value)}
 
 
-def _with_prompt(spec: PromptSpec | None, turns: Any) -> list[dict[str, Any]]:
+def _with_prompt(
+    spec: PromptSpec | None,
+    turns: Any,
+) -> list[dict[str, Any]]:
     at = max(
         (number for number, turn in enumerate(turns) if _is_user_text(turn)),
         default=None,

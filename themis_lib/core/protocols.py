@@ -90,7 +90,10 @@ class Generator(Component, Protocol):
     """
 
     def generate(
-        self, case: Case, ctx: GenerateContext, /
+        self,
+        case: Case,
+        ctx: GenerateContext,
+        /,
     ) -> GenerationResult | Awaitable[GenerationResult]:
         """The candidate for this case and `ctx.seed`."""
 
@@ -102,7 +105,10 @@ class BatchGenerator(Component, Protocol):
     """
 
     def generate_batch(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], /
+        self,
+        cases: Sequence[Case],
+        contexts: Sequence[GenerateContext],
+        /,
     ) -> (
         Sequence[GenerationResult | Exception]
         | Awaitable[Sequence[GenerationResult | Exception]]
@@ -115,7 +121,10 @@ class Parser(Component, Protocol):
     """Reads an answer out of a candidate's output."""
 
     def parse(
-        self, result: GenerationResult, ctx: ParseContext, /
+        self,
+        result: GenerationResult,
+        ctx: ParseContext,
+        /,
     ) -> ParsedOutput | Awaitable[ParsedOutput]:
         """The answer, or a `ParsedOutput` whose `error` says why there is none."""
 
@@ -127,7 +136,11 @@ class Metric(Component, Protocol):
     """
 
     def score(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext, /
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
+        /,
     ) -> Score | ScoreError | Awaitable[Score | ScoreError]:
         """The score, or a `ScoreError` whose `reason` says why there is none."""
 
@@ -156,7 +169,10 @@ class Reducer(Component, Protocol):
     """Turns the samples of one case into one candidate, for one metric."""
 
     def reduce(
-        self, candidates: Sequence[Candidate], ctx: ReduceContext, /
+        self,
+        candidates: Sequence[Candidate],
+        ctx: ReduceContext,
+        /,
     ) -> ReducedCandidate | Awaitable[ReducedCandidate]:
         """The chosen sample or the aggregate; `candidates` are ordered by sample."""
 

@@ -33,10 +33,22 @@ _TEXT_TOKEN = re.compile(
     r"_token$"
 )
 #: Words that gcsfs takes for its `token`: where to find a credential, none of them one.
-_TOKEN_SOURCES = frozenset({"anon", "browser", "cache", "cloud", "google_default"})
+_TOKEN_SOURCES = frozenset(
+    {
+        "anon",
+        "browser",
+        "cache",
+        "cloud",
+        "google_default",
+    }
+)
 
 
-def resolve_references(value: Any, *, where: str) -> Any:
+def resolve_references(
+    value: Any,
+    *,
+    where: str,
+) -> Any:
     """The value with every `${NAME}` in it replaced by that environment variable,
     through lists and mappings.
 
@@ -61,7 +73,11 @@ def resolve_references(value: Any, *, where: str) -> Any:
     return value
 
 
-def resolve_public(value: Any, *, where: str) -> Any:
+def resolve_public(
+    value: Any,
+    *,
+    where: str,
+) -> Any:
     """As `resolve_references`, but references to a variable whose name says that it
     holds a credential stay.
     """
@@ -87,7 +103,11 @@ def resolve_public(value: Any, *, where: str) -> Any:
     return value
 
 
-def referenced_values(spec: Any, *, only_credentials: bool = False) -> set[str]:
+def referenced_values(
+    spec: Any,
+    *,
+    only_credentials: bool = False,
+) -> set[str]:
     """What the references of a spec stand for; where asked for, only those that may be
     credentials by the name of the variable or of a key above them.
     """
@@ -97,7 +117,11 @@ def referenced_values(spec: Any, *, only_credentials: bool = False) -> set[str]:
     }
 
 
-def _referenced_names(spec: Any, *, wanted: bool) -> Iterator[str]:
+def _referenced_names(
+    spec: Any,
+    *,
+    wanted: bool,
+) -> Iterator[str]:
     if isinstance(spec, str):
         yield from (
             name
@@ -128,7 +152,11 @@ def may_be_credential(name: str) -> bool:
     return names_credential(name) or _snake_case(name).endswith("key")
 
 
-def refuse_literal_secrets(spec: Any, *, where: str) -> None:
+def refuse_literal_secrets(
+    spec: Any,
+    *,
+    where: str,
+) -> None:
     """Raise `ConfigError` when a mapping inside the spec holds a credential as it is
     and not as `${NAME}`.
 
@@ -149,7 +177,11 @@ def refuse_literal_secrets(spec: Any, *, where: str) -> None:
             refuse_literal_secrets(item, where=f"{where}[{at}]")
 
 
-def hide_values(text: str, *, spec: Any) -> str:
+def hide_values(
+    text: str,
+    *,
+    spec: Any,
+) -> str:
     """The text, as of an exception, in which the values of a spec's references are
     `${NAME}` again.
     """
@@ -165,7 +197,11 @@ def hide_values(text: str, *, spec: Any) -> str:
     return text
 
 
-def _variable(reference: re.Match[str], *, where: str) -> str:
+def _variable(
+    reference: re.Match[str],
+    *,
+    where: str,
+) -> str:
     name = reference[1]
     if name not in os.environ:
         raise ConfigError(f"{where}: the environment variable {name!r} is not set")

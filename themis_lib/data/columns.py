@@ -72,7 +72,11 @@ class CaseMapping:
     names.
     """
 
-    def __init__(self, dataset: DatasetFile | HubDataset, source: Source) -> None:
+    def __init__(
+        self,
+        dataset: DatasetFile | HubDataset,
+        source: Source,
+    ) -> None:
         mapped, known = dataset.columns, source.columns
         self._dataset_id = dataset.dataset_id
         self._blank_is_null = source.blank_is_null
@@ -102,7 +106,11 @@ class CaseMapping:
         #: The columns that cases and the filter are made from.
         self.columns = list(dict.fromkeys([*required, *optional]))
 
-    def case(self, row_number: int, row: Row) -> CaseTexts:
+    def case(
+        self,
+        row_number: int,
+        row: Row,
+    ) -> CaseTexts:
         """The case of one row. Raises `KeyError` for a column it lacks, `ValueError`
         for an unfit value.
         """
@@ -114,7 +122,11 @@ class CaseMapping:
             self._metadata_text(row),
         )
 
-    def _id(self, row_number: int, row: Row) -> str:
+    def _id(
+        self,
+        row_number: int,
+        row: Row,
+    ) -> str:
         if self._case_id is None:
             if "case_id" in row:
                 raise ValueError(
@@ -166,7 +178,10 @@ def id_text(value: Any) -> str:
     return text
 
 
-def no_column(name: str, columns: Iterable[str]) -> str:
+def no_column(
+    name: str,
+    columns: Iterable[str],
+) -> str:
     """The words for a column that is not there: the nearest one, and all there are."""
     known = ", ".join(map(repr, columns))
     return f"no column {name!r}{did_you_mean(name, columns)} (the columns are {known})"
@@ -175,12 +190,18 @@ def no_column(name: str, columns: Iterable[str]) -> str:
 _SHOWN_VALUES = 10
 
 
-def _same_json(left: Any, right: Any) -> bool:
+def _same_json(
+    left: Any,
+    right: Any,
+) -> bool:
     """Equality of JSON values: 1 is 1.0, but true is not 1."""
     return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
-def _id_source(dataset: DatasetFile | HubDataset, known: Sequence[str]) -> str | None:
+def _id_source(
+    dataset: DatasetFile | HubDataset,
+    known: Sequence[str],
+) -> str | None:
     source = dataset.columns.get("case_id", "case_id" if "case_id" in known else None)
     if isinstance(source, list):
         raise DatasetError(
@@ -191,7 +212,8 @@ def _id_source(dataset: DatasetFile | HubDataset, known: Sequence[str]) -> str |
 
 
 def _id_columns(
-    dataset: DatasetFile | HubDataset, source: str | None
+    dataset: DatasetFile | HubDataset,
+    source: str | None,
 ) -> list[str | None]:
     if source is None or not _is_pattern(source):
         return [source]
@@ -218,7 +240,10 @@ def _as_list(source: str | list[str] | None) -> list[str]:
     return [source] if isinstance(source, str) else source or []
 
 
-def _json_text(row: Row, source: str | list[str]) -> str:
+def _json_text(
+    row: Row,
+    source: str | list[str],
+) -> str:
     value = (
         row[source] if isinstance(source, str) else {name: row[name] for name in source}
     )

@@ -60,7 +60,11 @@ class Cut:
     first_rows: int = _FIRST_SHARD_ROWS
 
 
-def first_rows(store: RunStore, *, spread: bool) -> int:
+def first_rows(
+    store: RunStore,
+    *,
+    spread: bool,
+) -> int:
     """The rows of the first shards: few to `spread` them over processes, many in a
     store that is asked by requests.
     """
@@ -70,7 +74,9 @@ def first_rows(store: RunStore, *, spread: bool) -> int:
 
 
 def shards_of(
-    datasets: Sequence[AnyDataset], store: RunStore, cut: Cut
+    datasets: Sequence[AnyDataset],
+    store: RunStore,
+    cut: Cut,
 ) -> Iterator[Shard]:
     """The shards of all datasets in order, written to the store one at a time.
 
@@ -91,7 +97,10 @@ def shards_of(
         store.replace(name, json.dumps(shards).encode())
 
 
-def _record_name(datasets: Sequence[AnyDataset], cut: Cut) -> str | None:
+def _record_name(
+    datasets: Sequence[AnyDataset],
+    cut: Cut,
+) -> str | None:
     """Where the shards of these files are on record; null unless every dataset is a
     local file that can be read.
     """
@@ -102,7 +111,10 @@ def _record_name(datasets: Sequence[AnyDataset], cut: Cut) -> str | None:
         content = _file_digest(dataset)
         if content is None:
             return None  # cutting it says what is wrong
-        settings = dataset.model_dump(mode="json", exclude={"path", "storage_options"})
+        settings = dataset.model_dump(
+            mode="json",
+            exclude={"path", "storage_options"},
+        )
         contents.append([content, PurePath(dataset.path).suffixes, settings])
     return f"{_DIRECTORY}/{digest('cut', [CASES_VERSION, contents, asdict(cut)])}.json"
 
@@ -118,7 +130,10 @@ def _file_digest(dataset: DatasetFile) -> str | None:
         return None
 
 
-def _recorded_shards(store: RunStore, name: str) -> list[Shard] | None:
+def _recorded_shards(
+    store: RunStore,
+    name: str,
+) -> list[Shard] | None:
     try:
         shards = [
             Shard.from_json(shard) for shard in json.loads(store.read_bytes(name))
@@ -130,7 +145,10 @@ def _recorded_shards(store: RunStore, name: str) -> list[Shard] | None:
     )
 
 
-def _are_present(store: RunStore, paths: Sequence[str]) -> bool:
+def _are_present(
+    store: RunStore,
+    paths: Sequence[str],
+) -> bool:
     if len(paths) == 1:
         return (
             store.read_table(paths[0]) is not None
@@ -140,7 +158,9 @@ def _are_present(store: RunStore, paths: Sequence[str]) -> bool:
 
 
 def _cut_datasets(
-    datasets: Sequence[AnyDataset], store: RunStore, cut: Cut
+    datasets: Sequence[AnyDataset],
+    store: RunStore,
+    cut: Cut,
 ) -> Iterator[Shard]:
     index = 0
     ids = IdRegistry()
@@ -161,7 +181,10 @@ def _cut_datasets(
                 f"{_DIRECTORY}/{name}.parquet", table.combine_chunks()
             )
             yield Shard(
-                index=index, start=start, dataset_id=dataset.dataset_id, cases=part
+                index=index,
+                start=start,
+                dataset_id=dataset.dataset_id,
+                cases=part,
             )
             index, start = index + 1, start + table.num_rows
 
@@ -178,7 +201,10 @@ def _sizes(cut: Cut) -> Iterator[int]:
 
 
 def _cut(
-    tables: Iterable[pa.Table], sizes: Iterator[int], *, most_bytes: int
+    tables: Iterable[pa.Table],
+    sizes: Iterator[int],
+    *,
+    most_bytes: int,
 ) -> Iterator[pa.Table]:
     """Tables of the given sizes; where rows are large, of as many rows as fit into
     `most_bytes`.
@@ -200,7 +226,10 @@ def _cut(
         yield pa.concat_tables(held)
 
 
-def _rows_within(table: pa.Table, most_bytes: int) -> int:
+def _rows_within(
+    table: pa.Table,
+    most_bytes: int,
+) -> int:
     """How many of the first rows hold at most so many bytes of text; at least one."""
     lengths = sum(
         pc.fill_null(pc.binary_length(table[name].combine_chunks()), 0)
@@ -216,7 +245,12 @@ class _Occurrences:
     tell from it.
     """
 
-    def __init__(self, reads: Sequence[str], *, deterministic: bool) -> None:
+    def __init__(
+        self,
+        reads: Sequence[str],
+        *,
+        deterministic: bool,
+    ) -> None:
         self._reads = reads
         self._deterministic = deterministic
         self._seen: defaultdict[bytes, int] = defaultdict(int)

@@ -35,7 +35,11 @@ from themis_lib.storage.tables import CASES
 _SCHEMA = pa.schema([item for item in CASES if item.name != "occurrence"])
 
 
-def case_tables(dataset: AnyDataset, *, batch_rows: int = 4096) -> Iterator[pa.Table]:
+def case_tables(
+    dataset: AnyDataset,
+    *,
+    batch_rows: int = 4096,
+) -> Iterator[pa.Table]:
     """The cases in dataset order, as tables of `batch_rows` rows; only the last may
     have fewer.
 
@@ -63,7 +67,9 @@ class IdRegistry:
         self._runs: dict[str, list[npt.NDArray[np.int64]]] = {}
 
     def add_all(
-        self, dataset_id: str, case_ids: pa.Array[Any] | pa.ChunkedArray[Any]
+        self,
+        dataset_id: str,
+        case_ids: pa.Array[Any] | pa.ChunkedArray[Any],
     ) -> None:
         """Add the ids of some cases; raises `DatasetError` naming the first that its
         dataset already has.
@@ -128,7 +134,8 @@ def _held_cases(dataset: Dataset) -> Iterator[CaseTexts]:
 
 
 def _read_cases(
-    dataset: DatasetFile | HubDataset, source: Source
+    dataset: DatasetFile | HubDataset,
+    source: Source,
 ) -> Iterator[CaseTexts]:
     mapping = CaseMapping(dataset, source)
     row_filter = RowFilter(dataset.filter)
@@ -152,7 +159,10 @@ def _read_cases(
 
 
 def _sampled(
-    cases: Iterable[CaseTexts], size: int, *, seed: int
+    cases: Iterable[CaseTexts],
+    size: int,
+    *,
+    seed: int,
 ) -> Iterator[CaseTexts]:
     """The cases whose content has the smallest digests under a seed, in their order.
 

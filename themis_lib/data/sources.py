@@ -92,7 +92,10 @@ def opened(dataset: DatasetFile | HubDataset) -> Iterator[Source]:
         )
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
+def did_you_mean(
+    name: str,
+    choices: Iterable[str],
+) -> str:
     """A hint behind a message, naming the closest choice; empty where none is close."""
     close = difflib.get_close_matches(name, list(choices), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
@@ -122,7 +125,8 @@ _FORMATS = {
 
 
 def _reader(
-    dataset: DatasetFile, path: str
+    dataset: DatasetFile,
+    path: str,
 ) -> Callable[[io.BufferedReader, str], Source]:
     """What reads this file: by its format, else by its suffix, whatever it is
     compressed with.
@@ -142,7 +146,11 @@ def _reader(
     return _jsonl_source if file_format == "jsonl" else _parquet_source
 
 
-def _missing(error: FileNotFoundError, dataset: DatasetFile, path: str) -> DatasetError:
+def _missing(
+    error: FileNotFoundError,
+    dataset: DatasetFile,
+    path: str,
+) -> DatasetError:
     message = f"dataset {dataset.dataset_id!r}: no file {dataset.path!r}"
     if error.__cause__ is not None:  # what kept a remote filesystem from looking
         return DatasetError(f"{message} ({_reason(error.__cause__, dataset)})")
@@ -159,18 +167,23 @@ def _missing(error: FileNotFoundError, dataset: DatasetFile, path: str) -> Datas
 
 
 def _file_failure(
-    dataset: DatasetFile, error: Exception
+    dataset: DatasetFile,
+    error: Exception,
 ) -> DatasetError | TransientError:
     message = f"dataset {dataset.dataset_id!r}: {dataset.path!r} cannot be read: {_reason(error, dataset)}"
     return TransientError(message) if is_transient(error) else DatasetError(message)
 
 
-def _reason(error: BaseException, dataset: DatasetFile) -> str:
+def _reason(
+    error: BaseException,
+    dataset: DatasetFile,
+) -> str:
     return hide_values(describe(error), spec=[dataset.path, dataset.storage_options])
 
 
 def _guarded(
-    records: Iterator[Record], failure: Callable[[Exception], Exception]
+    records: Iterator[Record],
+    failure: Callable[[Exception], Exception],
 ) -> Iterator[Record]:
     try:
         yield from records
@@ -180,7 +193,10 @@ def _guarded(
         raise failure(error) from None
 
 
-def _jsonl_source(file: io.BufferedReader, path: str) -> Source:
+def _jsonl_source(
+    file: io.BufferedReader,
+    path: str,
+) -> Source:
     lines = _json_lines(_text_lines(file, path), path)
     first = next(lines, None)
     if first is None:
@@ -194,7 +210,10 @@ def _jsonl_source(file: io.BufferedReader, path: str) -> Source:
     )
 
 
-def _text_lines(file: Iterable[bytes], path: str) -> Iterator[str]:
+def _text_lines(
+    file: Iterable[bytes],
+    path: str,
+) -> Iterator[str]:
     for number, line in enumerate(file, start=1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -205,7 +224,10 @@ def _text_lines(file: Iterable[bytes], path: str) -> Iterator[str]:
         yield text
 
 
-def _json_lines(lines: Iterable[str], path: str) -> Iterator[Record]:
+def _json_lines(
+    lines: Iterable[str],
+    path: str,
+) -> Iterator[Record]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -229,7 +251,12 @@ def _json_lines(lines: Iterable[str], path: str) -> Iterator[Record]:
 _LARGEST_CELL = 2**24
 
 
-def _csv_source(file: io.BufferedReader, path: str, *, delimiter: str) -> Source:
+def _csv_source(
+    file: io.BufferedReader,
+    path: str,
+    *,
+    delimiter: str,
+) -> Source:
     csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_CELL))
     cells = _csv_cells(_text_lines(file, path), path, delimiter=delimiter)
     number, header = next(cells, (0, []))
@@ -246,10 +273,17 @@ def _csv_source(file: io.BufferedReader, path: str, *, delimiter: str) -> Source
 
 
 def _csv_cells(
-    lines: Iterable[str], path: str, *, delimiter: str
+    lines: Iterable[str],
+    path: str,
+    *,
+    delimiter: str,
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each behind the number of the line it begins on."""
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(
+        lines,
+        delimiter=delimiter,
+        strict=True,
+    )
     while True:
         number = reader.line_num + 1
         try:
@@ -263,7 +297,9 @@ def _csv_cells(
 
 
 def _csv_rows(
-    cells: Iterable[tuple[int, list[str]]], header: list[str], path: str
+    cells: Iterable[tuple[int, list[str]]],
+    header: list[str],
+    path: str,
 ) -> Iterator[Record]:
     for number, row in cells:
         if len(row) != len(header):
@@ -276,10 +312,17 @@ def _csv_rows(
 _READ_ROWS = 4096
 
 
-def _parquet_source(file: io.BufferedReader, path: str) -> Source:
+def _parquet_source(
+    file: io.BufferedReader,
+    path: str,
+) -> Source:
     # With `pre_buffer`, or without a buffer size, a whole row group would be read at
     # once.
-    parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_READ_BYTES)
+    parquet = pq.ParquetFile(
+        file,
+        pre_buffer=False,
+        buffer_size=_READ_BYTES,
+    )
     return Source(
         name=path,
         columns=_distinct(parquet.schema_arrow.names, path),
@@ -289,7 +332,10 @@ def _parquet_source(file: io.BufferedReader, path: str) -> Source:
     )
 
 
-def _parquet_rows(parquet: pq.ParquetFile, columns: Sequence[str]) -> Iterator[Record]:
+def _parquet_rows(
+    parquet: pq.ParquetFile,
+    columns: Sequence[str],
+) -> Iterator[Record]:
     start = 0
     for batch in parquet.iter_batches(_READ_ROWS, columns=list(columns)):
         values = [_python_values(batch.column(name)) for name in columns]
@@ -305,7 +351,10 @@ def _python_values(column: pa.Array[Any]) -> list[Any]:
     return values
 
 
-def _distinct(columns: list[str], where: str) -> list[str]:
+def _distinct(
+    columns: list[str],
+    where: str,
+) -> list[str]:
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
         raise DatasetError(f"{where}: two columns are called {repeated[0]!r}")
@@ -345,7 +394,11 @@ def _hub_source(dataset: HubDataset) -> Source:
     )
 
 
-def _hub_failure(dataset: HubDataset, name: str, error: Exception) -> DatasetError:
+def _hub_failure(
+    dataset: HubDataset,
+    name: str,
+    error: Exception,
+) -> DatasetError:
     return DatasetError(
         f"dataset {dataset.dataset_id!r}: {name!r} cannot be loaded: {describe(error)}"
     )

@@ -148,7 +148,10 @@ def build_name() -> str:
 
 def _processor() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        text = Path("/proc/cpuinfo").read_text(
+            encoding="utf-8",
+            errors="replace",
+        )
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
@@ -212,7 +215,11 @@ def _silence(module: ModuleType) -> None:
 
     last = 0
 
-    def keep(level: int, text: bytes | None, user_data: object) -> None:
+    def keep(
+        level: int,
+        text: bytes | None,
+        user_data: object,
+    ) -> None:
         nonlocal last
         last = last if level == _CONTINUES else level
         if last == _ERROR:
@@ -227,7 +234,10 @@ def _silence(module: ModuleType) -> None:
         module.llama_log_set(callback, ctypes.c_void_p(0))
 
 
-def _is_current(module: ModuleType, callback: Any) -> bool:
+def _is_current(
+    module: ModuleType,
+    callback: Any,
+) -> bool:
     current, user_data = module.llama_log_callback(), ctypes.c_void_p()
     module.llama_log_get(ctypes.byref(current), ctypes.byref(user_data))
     return (

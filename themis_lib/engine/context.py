@@ -38,7 +38,12 @@ class Context:
     """
 
     def __init__(
-        self, weights: Weights, *, slots: int, length: int, threads: int
+        self,
+        weights: Weights,
+        *,
+        slots: int,
+        length: int,
+        threads: int,
     ) -> None:
         self._llama = llama = weights.llama
         self.slots, self.n_vocab = slots, weights.n_vocab
@@ -81,28 +86,63 @@ class Context:
         """
         count, outputs = len(tokens), int(wanted)
         self._batch.fill(
-            tokens, range(start, start + count), [slot] * count, count - outputs
+            tokens,
+            range(start, start + count),
+            [slot] * count,
+            count - outputs,
         )
         return self._decode(count, outputs)
 
     def decode(
-        self, slots: Sequence[int], tokens: Sequence[int], positions: Sequence[int]
+        self,
+        slots: Sequence[int],
+        tokens: Sequence[int],
+        positions: Sequence[int],
     ) -> Logits:
         """Add one token to each of these slots, in one call; a row of logits each, in
         the same order.
         """
         count = len(slots)
-        self._batch.fill(tokens, positions, slots, 0)
+        self._batch.fill(
+            tokens,
+            positions,
+            slots,
+            0,
+        )
         return self._decode(count, count)
 
-    def copy(self, source: int, target: int) -> None:
+    def copy(
+        self,
+        source: int,
+        target: int,
+    ) -> None:
         """Let one slot hold what another holds."""
-        self._llama.llama_memory_seq_rm(self._memory, target, -1, -1)
-        self._llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        self._llama.llama_memory_seq_rm(
+            self._memory,
+            target,
+            -1,
+            -1,
+        )
+        self._llama.llama_memory_seq_cp(
+            self._memory,
+            source,
+            target,
+            -1,
+            -1,
+        )
 
-    def trim(self, slot: int, length: int) -> None:
+    def trim(
+        self,
+        slot: int,
+        length: int,
+    ) -> None:
         """Forget what a slot holds from position `length` on."""
-        self._llama.llama_memory_seq_rm(self._memory, slot, length, -1)
+        self._llama.llama_memory_seq_rm(
+            self._memory,
+            slot,
+            length,
+            -1,
+        )
 
     def use_threads(self, threads: int) -> None:
         """Compute with this many threads from now on."""
@@ -112,7 +152,11 @@ class Context:
         """Give the memory back."""
         self._free()
 
-    def _decode(self, count: int, outputs: int) -> Logits:
+    def _decode(
+        self,
+        count: int,
+        outputs: int,
+    ) -> Logits:
         clear_log()
         status = self._llama.llama_decode(self._context, self._batch.first(count))
         if status != 0:

@@ -66,7 +66,9 @@ class Engine:
             raise
 
     def submit(
-        self, request: Request, on_token: OnToken | None = None
+        self,
+        request: Request,
+        on_token: OnToken | None = None,
     ) -> Future[Generation]:
         """Begin a text. Cancel the future to give it up; the engine then drops it
         before the next token.
@@ -79,13 +81,18 @@ class Engine:
         if request.max_tokens < 1:
             raise ModelError(f"max_tokens={request.max_tokens}: ask for at least one")
         sequence = LiveSequence(
-            request, self.weights, room=self.room(request.prompt), on_token=on_token
+            request,
+            self.weights,
+            room=self.room(request.prompt),
+            on_token=on_token,
         )
         self._put(sequence)
         return sequence.future
 
     def rate(
-        self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]
+        self,
+        prompt: Sequence[int],
+        continuations: Sequence[Sequence[int]],
     ) -> Future[list[list[float]]]:
         """The natural logarithm of the probability of each token of each continuation
         of a prompt.

@@ -42,7 +42,11 @@ _ABANDONED: list[Engine] = []
 _LOADING = threading.RLock()
 
 
-def engine_for(file: ModelFile, *, window: int | None = None) -> Engine:
+def engine_for(
+    file: ModelFile,
+    *,
+    window: int | None = None,
+) -> Engine:
     """The engine of a model file, loaded at the first call. Threads may ask at once.
 
     `window` is the tokens of a prompt and its text together: by default what the model
@@ -60,7 +64,11 @@ def engine_for(file: ModelFile, *, window: int | None = None) -> Engine:
         return engine
 
 
-def loaded_engine(file: ModelFile, *, window: int | None = None) -> Engine | None:
+def loaded_engine(
+    file: ModelFile,
+    *,
+    window: int | None = None,
+) -> Engine | None:
     """The engine that `engine_for` has loaded, without waiting for one that it is
     loading.
     """
@@ -72,7 +80,11 @@ def loaded_engine(file: ModelFile, *, window: int | None = None) -> Engine | Non
     )
 
 
-def engine_identity(file: ModelFile, *, window: int | None = None) -> dict[str, Any]:
+def engine_identity(
+    file: ModelFile,
+    *,
+    window: int | None = None,
+) -> dict[str, Any]:
     """What decides the bits beside the model file: the version of llama.cpp's binding,
     how it computes, the window.
 
@@ -98,7 +110,10 @@ def close_engines() -> None:
         engine.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class _Known:
     """What is remembered of a model under this build."""
 
@@ -106,7 +121,10 @@ class _Known:
     invariance: Invariance
 
 
-def _load(file: ModelFile, length: int) -> Engine:
+def _load(
+    file: ModelFile,
+    length: int,
+) -> Engine:
     invariance = _known(file).invariance
     weights = _weights(file)
     _say_what_is_lost(file, invariance)
@@ -145,7 +163,11 @@ def _weights(file: ModelFile) -> Weights:
         return weights
 
 
-def _checked_window(file: ModelFile, trained_context: int, window: int | None) -> int:
+def _checked_window(
+    file: ModelFile,
+    trained_context: int,
+    window: int | None,
+) -> int:
     if window is None:
         return min(trained_context, LONGEST_WINDOW)
     if not SHORTEST_WINDOW <= window <= trained_context:
@@ -201,7 +223,10 @@ def _threads(file: ModelFile) -> int:
     return 1 if _is_small(file) else available_cpus()
 
 
-def _say_what_is_lost(file: ModelFile, found: Invariance) -> None:
+def _say_what_is_lost(
+    file: ModelFile,
+    found: Invariance,
+) -> None:
     if found.decode == "alone":
         warnings.warn(
             f"{file.name}: this build gives other bits to texts decoded together, so they are decoded one by one",

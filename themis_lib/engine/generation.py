@@ -11,7 +11,10 @@ from themis_lib.engine.constraints.constraint import Constraint
 from themis_lib.engine.sampling import Sampling
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Request:
     """A text to generate: at most `max_tokens` after the tokens of `prompt`, ended by
     any of the `stops`.
@@ -31,7 +34,10 @@ class Request:
     ignore_eos: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Likely:
     """A token that might have come, and the natural logarithm of the model's
     probability for it.
@@ -42,7 +48,10 @@ class Likely:
     logprob: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Token:
     """One generated token, and the text that it made certain: often its own, sometimes
     none, sometimes more.
@@ -56,7 +65,10 @@ class Token:
     likely: tuple[Likely, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Generation:
     """A finished text. `finish_reason` is "stop" where the model, a stop string or a
     constraint ended it.

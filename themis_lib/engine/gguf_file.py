@@ -58,14 +58,30 @@ def check_gguf(path: Path) -> None:
         )
 
 
-def file_problem(path: Path, what: str, fix: str) -> ModelError:
+def file_problem(
+    path: Path,
+    what: str,
+    fix: str,
+) -> ModelError:
     """An error that names the file, what is wrong with it and the fix."""
     return ModelError(f"the model file {str(path)!r} {what}: {fix}")
 
 
 #: Bytes of GGUF's scalar types, by their number; 8 is a text and 9 an array (ggml,
 #: docs/gguf.md).
-_SCALARS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+_SCALARS = {
+    0: 1,
+    1: 1,
+    2: 2,
+    3: 2,
+    4: 4,
+    5: 4,
+    6: 4,
+    7: 1,
+    10: 8,
+    11: 8,
+    12: 8,
+}
 _TEXT, _ARRAY = 8, 9
 #: Elements and bytes of a block, by the number of the tensor type (ggml.c,
 #: `type_traits`).
@@ -90,7 +106,10 @@ class _Header:
     parts: int
 
 
-def _read_header(file: BinaryIO, path: Path) -> _Header:
+def _read_header(
+    file: BinaryIO,
+    path: Path,
+) -> _Header:
     size = os.fstat(file.fileno()).st_size
     if size == 0:
         raise file_problem(path, "is empty", "download or copy it again")
@@ -137,7 +156,11 @@ class _Reader:
     the file cannot hold.
     """
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        size: int,
+    ) -> None:
         self._file = file
         self._size = size
         self._at = 4
@@ -179,7 +202,11 @@ class _Reader:
             end = max(end, self.number("Q") + math.ceil(elements / block) * width)
         return end
 
-    def _skip_value(self, kind: int, depth: int = 0) -> None:
+    def _skip_value(
+        self,
+        kind: int,
+        depth: int = 0,
+    ) -> None:
         if kind == _TEXT:
             self._skip(self.number("Q"))
         elif kind == _ARRAY and depth < 4:
@@ -208,7 +235,11 @@ class _Reader:
         self._file.seek(width, os.SEEK_CUR)
         self._at += width
 
-    def _require(self, count: int, width: int) -> None:
+    def _require(
+        self,
+        count: int,
+        width: int,
+    ) -> None:
         if count * width > self._size - self._at:
             raise EOFError
 

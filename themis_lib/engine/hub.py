@@ -53,7 +53,10 @@ def fetched(remote: HubModel) -> Path:
     return Path(_hub(remote, huggingface_hub.hf_hub_download))
 
 
-def _hub(remote: HubModel, call: Callable[..., Any]) -> Any:
+def _hub(
+    remote: HubModel,
+    call: Callable[..., Any],
+) -> Any:
     try:
         return call(remote.repo, remote.filename, revision=remote.revision)
     except Exception as error:  # the library raises whatever its HTTP client raises
@@ -88,7 +91,9 @@ def _silence(endpoint: str) -> str:
 
     def ask() -> None:
         request = urllib.request.Request(
-            endpoint, method="HEAD", headers={"User-Agent": "themis-flows"}
+            endpoint,
+            method="HEAD",
+            headers={"User-Agent": "themis-flows"},
         )
         try:
             urllib.request.build_opener(_NoRedirect).open(
@@ -105,7 +110,11 @@ def _silence(endpoint: str) -> str:
 
     # A thread, because no timeout covers the name lookup, nor a server that answers
     # byte by byte.
-    thread = threading.Thread(target=ask, name="themis-hub", daemon=True)
+    thread = threading.Thread(
+        target=ask,
+        name="themis-hub",
+        daemon=True,
+    )
     thread.start()
     thread.join(REACH_S)
     problem = problems[0] if problems else f"no answer within {REACH_S:g} s"

@@ -44,7 +44,10 @@ _PATIENCE_S = 1800.0
 _STEPS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Invariance:
     """What leaves the bits of a sequence alone.
 
@@ -64,16 +67,29 @@ class Invariance:
     numerics: str
 
 
-def measure(weights: Weights, *, threads: int) -> Invariance:
+def measure(
+    weights: Weights,
+    *,
+    threads: int,
+) -> Invariance:
     """Compare ways of computing eight short sequences, in a context of its own."""
-    context = Context(weights, slots=WIDEST, length=_CONTEXT, threads=threads)
+    context = Context(
+        weights,
+        slots=WIDEST,
+        length=_CONTEXT,
+        threads=threads,
+    )
     try:
         return _Probe(context, weights.n_vocab, threads).invariance()
     finally:
         context.close()
 
 
-def measure_isolated(path: Path, *, threads: int) -> tuple[int, Invariance]:
+def measure_isolated(
+    path: Path,
+    *,
+    threads: int,
+) -> tuple[int, Invariance]:
     """The context a model was trained on, and `measure`, found out in a process of its
     own.
 
@@ -96,7 +112,10 @@ def measure_isolated(path: Path, *, threads: int) -> tuple[int, Invariance]:
     return int(said["trained_context"]), Invariance(**said["invariance"])
 
 
-def print_measured(path: str, threads: int) -> None:
+def print_measured(
+    path: str,
+    threads: int,
+) -> None:
     """Print what `measure_isolated` reads, as one line of JSON."""
     try:
         weights = Weights(Path(path))
@@ -114,7 +133,12 @@ class _Probe:
     against these.
     """
 
-    def __init__(self, context: Context, n_vocab: int, threads: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        n_vocab: int,
+        threads: int,
+    ) -> None:
         self._context = context
         self._threads = threads
         random = np.random.Generator(np.random.Philox(key=0))
@@ -138,7 +162,14 @@ class _Probe:
         )
         seen = (*self._whole, *(together if decode == "fixed" else self._alone))
         numerics = hashlib.sha256(b"".join(row.tobytes() for row in seen)).hexdigest()
-        return Invariance(decode, width, cut_at, shortest, threads_matter, numerics)
+        return Invariance(
+            decode,
+            width,
+            cut_at,
+            shortest,
+            threads_matter,
+            numerics,
+        )
 
     def _threads_matter(self) -> bool:
         slot = _CUT_PROMPTS[0]
@@ -176,7 +207,12 @@ class _Probe:
             for slot, row in zip(slots, self._together(slots), strict=True)
         )
 
-    def _together(self, slots: Sequence[int], *, shift: int = 0) -> list[Logits]:
+    def _together(
+        self,
+        slots: Sequence[int],
+        *,
+        shift: int = 0,
+    ) -> list[Logits]:
         """What the prompts in these slots give when they are decoded at once."""
         lengths = [len(self._prompts[slot - shift]) for slot in slots]
         steps = [
@@ -189,7 +225,11 @@ class _Probe:
             self._context.trim(slot, length)
         return list(np.stack(steps, axis=1))
 
-    def _cuts_do_not_matter(self, cut_at: int, shortest: int) -> bool:
+    def _cuts_do_not_matter(
+        self,
+        cut_at: int,
+        shortest: int,
+    ) -> bool:
         """Whether a prompt gives the same when it is cut, or continued from a copied
         beginning.
         """
@@ -200,7 +240,10 @@ class _Probe:
         )
 
     def _cut_prompts(
-        self, prompt: Sequence[int], cut_at: int, shortest: int
+        self,
+        prompt: Sequence[int],
+        cut_at: int,
+        shortest: int,
     ) -> Iterator[Logits]:
         places = [
             place
@@ -213,7 +256,10 @@ class _Probe:
                 yield self._continued(prompt, place)
 
     def _prefilled(
-        self, slot: int, prompt: Sequence[int], cuts: Iterable[int]
+        self,
+        slot: int,
+        prompt: Sequence[int],
+        cuts: Iterable[int],
     ) -> Logits:
         """The logits after a prompt that is cut at these places."""
         self._context.trim(slot, 0)
@@ -222,7 +268,11 @@ class _Probe:
             logits = self._context.prefill(slot, prompt[start:stop], start)
         return logits.copy()
 
-    def _continued(self, prompt: Sequence[int], place: int) -> Logits:
+    def _continued(
+        self,
+        prompt: Sequence[int],
+        place: int,
+    ) -> Logits:
         """The logits after a prompt whose beginning is copied from another slot that
         holds more.
         """
@@ -235,7 +285,10 @@ class _Probe:
         return self._context.prefill(target, prompt[place:], place).copy()
 
 
-def _apart(places: Sequence[int], distance: int) -> list[int]:
+def _apart(
+    places: Sequence[int],
+    distance: int,
+) -> list[int]:
     """As many of the places as lie at least this far from each other."""
     chosen: list[int] = []
     for place in places:
@@ -244,5 +297,8 @@ def _apart(places: Sequence[int], distance: int) -> list[int]:
     return chosen
 
 
-def _same(one: Logits, other: Logits) -> bool:
+def _same(
+    one: Logits,
+    other: Logits,
+) -> bool:
     return one.tobytes() == other.tobytes()

@@ -20,12 +20,20 @@ class IsolatedError(Exception):
     empty.
     """
 
-    def __init__(self, reason: str, crash: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        crash: str = "",
+    ) -> None:
         super().__init__(reason)
         self.crash = crash
 
 
-def run_isolated(program: str, *, timeout_s: float) -> str:
+def run_isolated(
+    program: str,
+    *,
+    timeout_s: float,
+) -> str:
     """What a program prints. Raises `IsolatedError` where it crashes, fails, or takes
     longer than `timeout_s` seconds.
 

@@ -101,7 +101,10 @@ def _listed(named: Mapping[str, object]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in named.items())
 
 
-def _chosen(model: str, setting: str) -> ModelFile:
+def _chosen(
+    model: str,
+    setting: str,
+) -> ModelFile:
     if model in MODELS:
         return _registered(model)
     path = Path(model).expanduser()
@@ -172,7 +175,10 @@ class _Version:
 _SEEN: dict[tuple[Path, _Version], str] = {}
 
 
-def _checked(name: str, path: Path) -> ModelFile:
+def _checked(
+    name: str,
+    path: Path,
+) -> ModelFile:
     """The file with its digest; checked and read once per process, and read once per
     machine.
     """
@@ -193,7 +199,10 @@ def _checked(name: str, path: Path) -> ModelFile:
     return ModelFile(name, path, digest)
 
 
-def _digest(path: Path, version: _Version) -> str:
+def _digest(
+    path: Path,
+    version: _Version,
+) -> str:
     key, stamp = os.fsencode(path).decode("utf-8", "backslashreplace"), vars(version)
     known = recall("model-digest", key)
     if known is not None and known.get("version") == stamp:

@@ -43,7 +43,10 @@ def cache_folder() -> Path:
         ) from None
 
 
-def recall(kind: str, key: str) -> dict[str, Any] | None:
+def recall(
+    kind: str,
+    key: str,
+) -> dict[str, Any] | None:
     """The fact remembered under a key; None if there is none, or if it is damaged or
     cannot be read.
     """
@@ -57,7 +60,11 @@ def recall(kind: str, key: str) -> dict[str, Any] | None:
     return fact if record == _record(kind, key, fact) else None
 
 
-def remember(kind: str, key: str, fact: Mapping[str, Any]) -> None:
+def remember(
+    kind: str,
+    key: str,
+    fact: Mapping[str, Any],
+) -> None:
     """Keep a fact, a JSON object, under a key, in place of an earlier one; where
     nothing can be written, forget it.
     """
@@ -66,20 +73,36 @@ def remember(kind: str, key: str, fact: Mapping[str, Any]) -> None:
         _write(_fact_file(kind, key), content)
 
 
-def _record(kind: str, key: str, fact: dict[str, Any]) -> dict[str, Any]:
+def _record(
+    kind: str,
+    key: str,
+    fact: dict[str, Any],
+) -> dict[str, Any]:
     return {"key": key, "fact": fact, "digest": digest(f"fact/{kind}", [key, fact])}
 
 
-def _fact_file(kind: str, key: str) -> Path:
+def _fact_file(
+    kind: str,
+    key: str,
+) -> Path:
     return cache_folder() / "facts" / kind / digest(f"fact/{kind}", key)
 
 
-def _write(file: Path, content: bytes) -> None:
+def _write(
+    file: Path,
+    content: bytes,
+) -> None:
     """Write a whole file at once, so that another process reads the old content or the
     new.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
+    file.parent.mkdir(
+        parents=True,
+        exist_ok=True,
+    )
+    with tempfile.NamedTemporaryFile(
+        dir=file.parent,
+        delete=False,
+    ) as temporary:
         try:
             temporary.write(content)
             temporary.close()

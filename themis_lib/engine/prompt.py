@@ -22,14 +22,23 @@ Template = Literal["auto", "chat", "raw"]
 
 #: What templates print as today's date: the text must not change with the calendar.
 TEMPLATE_DATE = datetime.date(2024, 1, 1)
-_ENGLISH = {"%a": "Mon", "%A": "Monday", "%b": "Jan", "%B": "January", "%p": "AM"}
+_ENGLISH = {
+    "%a": "Mon",
+    "%A": "Monday",
+    "%b": "Jan",
+    "%B": "January",
+    "%p": "AM",
+}
 
 #: Tokens kept free for the text: this many, or half of a small window. Independent of
 #: the length asked for, so that a shorter text is a beginning of a longer one.
 ROOM_FOR_TEXT = 512
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class PromptTokens:
     """A prompt as tokens; `dropped` counts those left out of its middle to fit the
     window.
@@ -56,16 +65,27 @@ def prompt_tokens(
         text = _rendered(weights, messages)
         begins = weights.specials["bos_token"]
         add_special = not (begins and text.startswith(begins))
-        tokens = weights.tokenize(text, add_special=add_special, parse_special=True)
+        tokens = weights.tokenize(
+            text,
+            add_special=add_special,
+            parse_special=True,
+        )
     else:
         text = "\n\n".join(
             message["content"] for message in messages if message["content"]
         )
-        tokens = weights.tokenize(text, add_special=True, parse_special=False)
+        tokens = weights.tokenize(
+            text,
+            add_special=True,
+            parse_special=False,
+        )
     return fit(tokens or [weights.first_token], window)
 
 
-def fit(tokens: Sequence[int], window: int) -> PromptTokens:
+def fit(
+    tokens: Sequence[int],
+    window: int,
+) -> PromptTokens:
     """Tokens that leave room for a text: where they are too many, their head and their
     tail, half of each.
 
@@ -80,7 +100,10 @@ def fit(tokens: Sequence[int], window: int) -> PromptTokens:
     return PromptTokens((*tokens[:head], *tokens[head + dropped :]), dropped)
 
 
-def uses_chat_template(weights: Weights, template: Template) -> bool:
+def uses_chat_template(
+    weights: Weights,
+    template: Template,
+) -> bool:
     """Whether prompts go through a chat template. Raises `ModelError` for `chat` where
     the model has none.
     """
@@ -91,12 +114,17 @@ def uses_chat_template(weights: Weights, template: Template) -> bool:
     return template != "raw" and bool(weights.chat_template)
 
 
-def _rendered(weights: Weights, messages: Sequence[Mapping[str, Any]]) -> str:
+def _rendered(
+    weights: Weights,
+    messages: Sequence[Mapping[str, Any]],
+) -> str:
     try:
         template = _compiled(weights.chat_template)
         return str(
             template.render(
-                messages=messages, add_generation_prompt=True, **weights.specials
+                messages=messages,
+                add_generation_prompt=True,
+                **weights.specials,
             )
         )
     except Exception as error:  # noqa: BLE001 - a template is a program of whoever made the model
@@ -124,11 +152,15 @@ def _compiled(source: str) -> Any:
         raise TemplateError(message)
 
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.loopcontrols"],
     )
     environment.globals["raise_exception"] = refuse
     environment.globals["strftime_now"] = _fixed_date
     environment.filters["tojson"] = lambda value, **options: json.dumps(
-        value, ensure_ascii=False, **options
+        value,
+        ensure_ascii=False,
+        **options,
     )
     return environment.from_string(source)

@@ -19,7 +19,9 @@ class Rating(Pending[list[list[float]]]):
     """
 
     def __init__(
-        self, prompt: Sequence[int], continuations: Sequence[Sequence[int]]
+        self,
+        prompt: Sequence[int],
+        continuations: Sequence[Sequence[int]],
     ) -> None:
         super().__init__()
         self.prompt = tuple(prompt)
@@ -61,7 +63,11 @@ class Continuation:
     concerns the whole rating.
     """
 
-    def __init__(self, rating: Rating, tokens: Sequence[int]) -> None:
+    def __init__(
+        self,
+        rating: Rating,
+        tokens: Sequence[int],
+    ) -> None:
         self.logprobs: list[float] = []
         self._rating = rating
         self.tokens = list(tokens)
@@ -86,7 +92,11 @@ class Continuation:
         """The token rated last."""
         return self.tokens[len(self.logprobs) - 1]
 
-    def advance(self, logits: Row, likeliest: int) -> bool:
+    def advance(
+        self,
+        logits: Row,
+        likeliest: int,
+    ) -> bool:
         """Rate the next token; whether it was the last."""
         token = self.tokens[len(self.logprobs)]
         self.logprobs.append(float(log_probabilities(logits, np.array([token]))[0]))

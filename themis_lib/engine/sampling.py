@@ -33,7 +33,10 @@ _RANGES: dict[str, tuple[float, float]] = {
 _SORTED_FIRST = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Sampling:
     """The settings of a draw. Temperature 0 takes the most likely token; then only the
     penalty matters.
@@ -53,7 +56,14 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, (lowest, highest) in _RANGES.items():
             object.__setattr__(
-                self, name, _checked(name, getattr(self, name), lowest, highest)
+                self,
+                name,
+                _checked(
+                    name,
+                    getattr(self, name),
+                    lowest,
+                    highest,
+                ),
             )
         if self.top_p == 0:
             raise ConfigError(
@@ -95,7 +105,11 @@ class Draws:
         return (self._drawn[place] >> 11) * 2.0**-53
 
 
-def pick(logits: Row, sampling: Sampling, draw: float) -> int:
+def pick(
+    logits: Row,
+    sampling: Sampling,
+    draw: float,
+) -> int:
     """The token that `draw`, uniform in [0, 1), selects; ties go to the smaller token
     id.
 
@@ -122,16 +136,27 @@ def exp_digest() -> str:
     ]
 
 
-def penalized(logits: Row, seen: Collection[int], penalty: float) -> Row:
+def penalized(
+    logits: Row,
+    seen: Collection[int],
+    penalty: float,
+) -> Row:
     """The logits with those of tokens seen before made less likely (or more, below 1)."""
     result = logits.copy()
-    places = np.fromiter(seen, dtype=np.int64, count=len(seen))
+    places = np.fromiter(
+        seen,
+        dtype=np.int64,
+        count=len(seen),
+    )
     values = result[places]
     result[places] = np.where(values > 0, values / penalty, values * penalty)
     return result
 
 
-def log_probabilities(logits: Row, tokens: Row) -> Row:
+def log_probabilities(
+    logits: Row,
+    tokens: Row,
+) -> Row:
     """Natural logarithms of the model's own probabilities of some tokens, before any
     setting is applied.
     """
@@ -141,7 +166,10 @@ def log_probabilities(logits: Row, tokens: Row) -> Row:
     return np.asarray(shifted[tokens] - np.log(np.exp(shifted).sum()))
 
 
-def most_likely(logits: Row, count: int) -> Row:
+def most_likely(
+    logits: Row,
+    count: int,
+) -> Row:
     """The `count` most likely tokens, the likeliest first; ties go to the smaller token
     id.
     """
@@ -153,7 +181,10 @@ def most_likely(logits: Row, count: int) -> Row:
     return tokens[np.argsort(-logits[tokens], kind="stable")][:count]
 
 
-def _weights(logits: Row, sampling: Sampling) -> tuple[Row, Row]:
+def _weights(
+    logits: Row,
+    sampling: Sampling,
+) -> tuple[Row, Row]:
     """The tokens that the cuts leave and their unnormalised probabilities."""
     tokens = (
         most_likely(logits, sampling.top_k)
@@ -176,7 +207,10 @@ def _weights(logits: Row, sampling: Sampling) -> tuple[Row, Row]:
     return tokens, weights
 
 
-def _nucleus(weights: Row, top_p: float) -> Row:
+def _nucleus(
+    weights: Row,
+    top_p: float,
+) -> Row:
     """The fewest of the likeliest places whose weights reach `top_p` of the whole."""
     enough = top_p * weights.sum()
     for count in (_SORTED_FIRST, len(weights)):
@@ -187,7 +221,12 @@ def _nucleus(weights: Row, top_p: float) -> Row:
     return order[: int(np.searchsorted(reached, enough)) + 1]
 
 
-def _checked(name: str, value: Any, lowest: float, highest: float) -> float:
+def _checked(
+    name: str,
+    value: Any,
+    lowest: float,
+    highest: float,
+) -> float:
     """A setting as Python's own number."""
     whole = name == "top_k"
     if isinstance(value, bool) or not isinstance(

@@ -35,7 +35,12 @@ class LiveSequence(Pending[Generation]):
     """
 
     def __init__(
-        self, request: Request, weights: Weights, *, room: int, on_token: OnToken | None
+        self,
+        request: Request,
+        weights: Weights,
+        *,
+        room: int,
+        on_token: OnToken | None,
     ) -> None:
         super().__init__()
         self.request = request
@@ -70,7 +75,11 @@ class LiveSequence(Pending[Generation]):
         """The token chosen last."""
         return self._tokens[-1].token
 
-    def advance(self, logits: Row, likeliest: int) -> bool:
+    def advance(
+        self,
+        logits: Row,
+        likeliest: int,
+    ) -> bool:
         """Choose the next token; whether the text is finished. `likeliest` is the place
         of the largest logit.
         """
@@ -93,7 +102,11 @@ class LiveSequence(Pending[Generation]):
             return True
         return False
 
-    def _choose(self, logits: Row, likeliest: int) -> int:
+    def _choose(
+        self,
+        logits: Row,
+        likeliest: int,
+    ) -> int:
         sampling = self.request.sampling
         draw = self._draws.at(len(self._tokens)) if sampling.temperature else 0.0
         if sampling.repetition_penalty != 1:
@@ -115,7 +128,12 @@ class LiveSequence(Pending[Generation]):
         self._seen.add(token)
         return token
 
-    def _add(self, token: int, text: str, logits: Row) -> None:
+    def _add(
+        self,
+        token: int,
+        text: str,
+        logits: Row,
+    ) -> None:
         count = self.request.top_logprobs
         if count is None:
             added = Token(token, text)
@@ -128,8 +146,18 @@ class LiveSequence(Pending[Generation]):
                 self._weights.piece(one).decode("utf-8", "replace")
                 for one in likely.tolist()
             ]
-            beside = zip(likely.tolist(), pieces, others, strict=True)
-            added = Token(token, text, chosen, tuple(Likely(*one) for one in beside))
+            beside = zip(
+                likely.tolist(),
+                pieces,
+                others,
+                strict=True,
+            )
+            added = Token(
+                token,
+                text,
+                chosen,
+                tuple(Likely(*one) for one in beside),
+            )
         self._tokens.append(added)
         if self._on_token is not None:
             self._on_token(added)

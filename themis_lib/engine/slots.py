@@ -22,7 +22,11 @@ class Slots:
     have other bits.
     """
 
-    def __init__(self, context: Context, invariance: Invariance) -> None:
+    def __init__(
+        self,
+        context: Context,
+        invariance: Invariance,
+    ) -> None:
         self._context = context
         self._invariance = invariance
         self._held = [np.empty(0, dtype=np.int32) for _ in range(context.slots)]
@@ -39,7 +43,10 @@ class Slots:
             self._hold(slot, np.empty(0, dtype=np.int32), 0)
 
     def place(
-        self, prompt: Sequence[int], free: Collection[int], wanted: Callable[[], bool]
+        self,
+        prompt: Sequence[int],
+        free: Collection[int],
+        wanted: Callable[[], bool],
     ) -> tuple[int, Logits | None]:
         """Put a prompt into one of the free slots; that slot, and the row of logits
         after the prompt.
@@ -52,7 +59,11 @@ class Slots:
         self._touch(slot)
         return slot, self._prefill(slot, tokens, wanted)
 
-    def place_again(self, source: int, free: Collection[int]) -> int:
+    def place_again(
+        self,
+        source: int,
+        free: Collection[int],
+    ) -> int:
         """A free slot with the whole prompt that `source` holds: one that has it
         already, or else a copy.
         """
@@ -67,7 +78,11 @@ class Slots:
         self._touch(slot)
         return slot
 
-    def _prepare(self, tokens: Tokens, free: Collection[int]) -> int:
+    def _prepare(
+        self,
+        tokens: Tokens,
+        free: Collection[int],
+    ) -> int:
         """Choose a free slot and leave in it the longest beginning of the prompt that
         any slot holds.
         """
@@ -91,25 +106,42 @@ class Slots:
         self._clock += 1
         self._used[slot] = self._clock
 
-    def _hold(self, slot: int, tokens: Tokens, length: int) -> None:
+    def _hold(
+        self,
+        slot: int,
+        tokens: Tokens,
+        length: int,
+    ) -> None:
         self._context.trim(slot, length)
         self._held[slot] = tokens[:length]
 
     def _prefill(
-        self, slot: int, tokens: Tokens, wanted: Callable[[], bool]
+        self,
+        slot: int,
+        tokens: Tokens,
+        wanted: Callable[[], bool],
     ) -> Logits | None:
         start = len(self._held[slot])
         while wanted():
             stop = self._cut_after(start, len(tokens))
             last = stop == len(tokens)
-            logits = self._context.prefill(slot, tokens[start:stop], start, wanted=last)
+            logits = self._context.prefill(
+                slot,
+                tokens[start:stop],
+                start,
+                wanted=last,
+            )
             self._held[slot] = tokens[:stop]
             if last:
                 return logits
             start = stop
         return None
 
-    def _cut_after(self, start: int, length: int) -> int:
+    def _cut_after(
+        self,
+        start: int,
+        length: int,
+    ) -> int:
         """Where a call that begins at `start` ends, so that what is left for the next
         is long enough.
         """
@@ -118,7 +150,11 @@ class Slots:
             stop -= max(self._invariance.cut_at, 1)
         return stop
 
-    def _shared(self, slot: int, tokens: Tokens) -> int:
+    def _shared(
+        self,
+        slot: int,
+        tokens: Tokens,
+    ) -> int:
         """How many tokens of a prompt a slot holds, cut where the bits do not depend on
         it.
         """

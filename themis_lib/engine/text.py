@@ -50,7 +50,10 @@ class TextStream:
         return rest
 
 
-def _overlap(text: str, stop: str) -> int:
+def _overlap(
+    text: str,
+    stop: str,
+) -> int:
     """The length of the longest end of `text` that begins `stop`."""
     for length in range(min(len(stop) - 1, len(text)), 0, -1):
         if stop.startswith(text[-length:]):

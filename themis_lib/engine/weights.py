@@ -131,7 +131,11 @@ class Weights:
         )
 
     def tokenize(
-        self, text: str, *, add_special: bool, parse_special: bool
+        self,
+        text: str,
+        *,
+        add_special: bool,
+        parse_special: bool,
     ) -> list[int]:
         """The tokens of a text; lone surrogates become question marks, as no vocabulary
         has them.
@@ -141,7 +145,13 @@ class Weights:
         while True:
             tokens = (ctypes.c_int32 * room)()
             count = self.llama.llama_tokenize(
-                self.vocab, data, len(data), tokens, room, add_special, parse_special
+                self.vocab,
+                data,
+                len(data),
+                tokens,
+                room,
+                add_special,
+                parse_special,
             )
             if count >= 0:
                 return tokens[:count]
@@ -154,11 +164,23 @@ class Weights:
         Where the text begins with a line break it is cut like a text of its own, since
         line breaks may be one token.
         """
-        before = self.tokenize("\n", add_special=False, parse_special=False)
-        both = self.tokenize(f"\n{text}", add_special=False, parse_special=False)
+        before = self.tokenize(
+            "\n",
+            add_special=False,
+            parse_special=False,
+        )
+        both = self.tokenize(
+            f"\n{text}",
+            add_special=False,
+            parse_special=False,
+        )
         if both[: len(before)] == before:
             return both[len(before) :]
-        return self.tokenize(text, add_special=False, parse_special=False)
+        return self.tokenize(
+            text,
+            add_special=False,
+            parse_special=False,
+        )
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; none for control tokens."""
@@ -172,12 +194,22 @@ class Weights:
             piece = self._pieces.setdefault(token, piece)
         return piece
 
-    def _read_piece(self, token: int, *, special: bool) -> bytes:
+    def _read_piece(
+        self,
+        token: int,
+        *,
+        special: bool,
+    ) -> bytes:
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
             count = self.llama.llama_token_to_piece(
-                self.vocab, token, buffer, room, 0, special
+                self.vocab,
+                token,
+                buffer,
+                room,
+                0,
+                special,
             )
             if count >= 0:
                 return buffer.raw[:count]
@@ -189,7 +221,10 @@ class Weights:
         while True:
             buffer = ctypes.create_string_buffer(room)
             count = self.llama.llama_model_meta_val_str(
-                self.model, key.encode(), buffer, room
+                self.model,
+                key.encode(),
+                buffer,
+                room,
             )
             if count < 0:
                 return None

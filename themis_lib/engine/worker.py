@@ -34,7 +34,12 @@ class Worker:
         threads: int,
     ) -> None:
         self._path = weights.path
-        self._context = Context(weights, slots=slots, length=window, threads=threads)
+        self._context = Context(
+            weights,
+            slots=slots,
+            length=window,
+            threads=threads,
+        )
         self._slots = Slots(self._context, invariance)
         self._width = min(invariance.width, slots)
         self._fixed = invariance.decode == "fixed"
@@ -45,7 +50,9 @@ class Worker:
         )  # each with a slot that holds its prompt
         self._closing = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, name=f"llama {weights.path.name}", daemon=True
+            target=self._run,
+            name=f"llama {weights.path.name}",
+            daemon=True,
         )
         self._thread.start()
 
@@ -106,7 +113,11 @@ class Worker:
         elif not _finished_by(work, logits[0], int(logits[0].argmax())):
             self._active[slot] = work
 
-    def _follow(self, source: int, continuation: Continuation) -> None:
+    def _follow(
+        self,
+        source: int,
+        continuation: Continuation,
+    ) -> None:
         """Decode a continuation behind its prompt. These go first, so that their prompt
         is still in its slot.
         """
@@ -137,7 +148,10 @@ class Worker:
         ]
         logits = self._context.decode(slots, tokens, places)
         for slot, row, likeliest in zip(
-            slots, logits, logits.argmax(axis=1).tolist(), strict=True
+            slots,
+            logits,
+            logits.argmax(axis=1).tolist(),
+            strict=True,
         ):
             if slot in idle or _finished_by(self._active[slot], row, likeliest):
                 self._release(slot)
@@ -161,7 +175,10 @@ class Worker:
         self._slots.forget()
 
 
-def _begun(rating: Rating, logits: Row) -> list[Continuation]:
+def _begun(
+    rating: Rating,
+    logits: Row,
+) -> list[Continuation]:
     """The continuations that must be decoded; none where the rating failed, which
     concerns that one alone.
     """
@@ -173,7 +190,9 @@ def _begun(rating: Rating, logits: Row) -> list[Continuation]:
 
 
 def _finished_by(
-    sequence: LiveSequence | Continuation, logits: Row, likeliest: int
+    sequence: LiveSequence | Continuation,
+    logits: Row,
+    likeliest: int,
 ) -> bool:
     """Whether a text is finished by its next token; what goes wrong within one concerns
     whoever asked for it alone.

@@ -90,7 +90,10 @@ def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
     if isinstance(data, (Dataset, DatasetFile, HubDataset)):
         return data
     if isinstance(data, (str, PathLike)):
-        return DatasetFile(dataset_id="data", path=str(data))
+        return DatasetFile(
+            dataset_id="data",
+            path=str(data),
+        )
     cases = []
     for index, item in enumerate(data):
         if isinstance(item, Case):
@@ -102,10 +105,16 @@ def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
                 f"data: item {index} is {type(item).__name__}; "
                 "give cases or mappings with an `input`"
             )
-    return Dataset(dataset_id="data", cases=cases)
+    return Dataset(
+        dataset_id="data",
+        cases=cases,
+    )
 
 
-def _case_from_mapping(item: Mapping[str, Any], index: int) -> Case:
+def _case_from_mapping(
+    item: Mapping[str, Any],
+    index: int,
+) -> Case:
     try:
         return Case(**{"case_id": f"data-{index:04d}", **item})
     except ValidationError as error:

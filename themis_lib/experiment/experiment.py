@@ -88,7 +88,10 @@ class Experiment(ExperimentSpec):
             )
 
     def run(
-        self, store: RunStore | None = None, *, until_stage: str = "reduce"
+        self,
+        store: RunStore | None = None,
+        *,
+        until_stage: str = "reduce",
     ) -> RunResult:
         """Run in this process: compute what the store lacks, and return the result.
 
@@ -105,7 +108,10 @@ class Experiment(ExperimentSpec):
         )
 
     async def run_async(
-        self, store: RunStore | None = None, *, until_stage: str = "reduce"
+        self,
+        store: RunStore | None = None,
+        *,
+        until_stage: str = "reduce",
     ) -> RunResult:
         """`run` for callers that have an event loop."""
         pipeline = self.compile(until_stage=until_stage)
@@ -115,17 +121,27 @@ class Experiment(ExperimentSpec):
             return run.finish()
 
 
-def _limited(dataset: AnyDataset, limit: int) -> AnyDataset:
+def _limited(
+    dataset: AnyDataset,
+    limit: int,
+) -> AnyDataset:
     if isinstance(dataset, Dataset):
         return dataset.model_copy(update={"cases": dataset.cases[:limit]})
     return dataset.model_copy(update={"limit": min(limit, dataset.limit or limit)})
 
 
 async def _run_stages(run: Run) -> None:
-    async def run_here(stage: Stage, shard: Shard) -> Part:
+    async def run_here(
+        stage: Stage,
+        shard: Shard,
+    ) -> Part:
         try:
             part = await run_stage(
-                stage, shard, run.store, run_id=run.run_id, progress=run.progress
+                stage,
+                shard,
+                run.store,
+                run_id=run.run_id,
+                progress=run.progress,
             )
         except ShardError as error:
             part = error.part

@@ -15,7 +15,11 @@ M = TypeVar("M", bound=BaseModel)
 _UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset"}
 
 
-def load_spec(path: str | Path, *, overrides: Iterable[str] = ()) -> dict[str, Any]:
+def load_spec(
+    path: str | Path,
+    *,
+    overrides: Iterable[str] = (),
+) -> dict[str, Any]:
     """The content of an experiment file with overrides
     (`generation.prompt_spec.prefix=…`) applied.
     """
@@ -36,7 +40,11 @@ def load_spec(path: str | Path, *, overrides: Iterable[str] = ()) -> dict[str, A
     return spec
 
 
-def parse_yaml(text: str, *, where: str) -> Any:
+def parse_yaml(
+    text: str,
+    *,
+    where: str,
+) -> Any:
     """The value of a YAML text. Raises `ConfigError` with file and line."""
     import yaml
 
@@ -52,7 +60,10 @@ def parse_yaml(text: str, *, where: str) -> Any:
         raise ConfigError(f"{place}: not YAML: {problem}") from None
 
 
-def apply_override(spec: dict[str, Any], override: str) -> None:
+def apply_override(
+    spec: dict[str, Any],
+    override: str,
+) -> None:
     """Set one value by its dotted path; list items by number (`datasets.0.limit=10`)."""
     path, equals, text = override.partition("=")
     if not equals or not path.strip():
@@ -70,7 +81,11 @@ def apply_override(spec: dict[str, Any], override: str) -> None:
     )
 
 
-def _index(target: Any, part: str, override: str) -> Any:
+def _index(
+    target: Any,
+    part: str,
+    override: str,
+) -> Any:
     if not isinstance(target, list):
         return part
     if not re.fullmatch(r"\d+", part) or int(part) >= len(target):
@@ -80,7 +95,12 @@ def _index(target: Any, part: str, override: str) -> Any:
     return int(part)
 
 
-def experiment_from_spec(model: type[M], spec: Mapping[str, Any], *, where: str) -> M:
+def experiment_from_spec(
+    model: type[M],
+    spec: Mapping[str, Any],
+    *,
+    where: str,
+) -> M:
     """A model from plain data. Raises `ConfigError` with one line for the first thing
     that is wrong.
     """
@@ -92,7 +112,10 @@ def experiment_from_spec(model: type[M], spec: Mapping[str, Any], *, where: str)
         raise ConfigError(f"{where}: {_explain(model, error)}") from None
 
 
-def _explain(model: type[BaseModel], error: ValidationError) -> str:
+def _explain(
+    model: type[BaseModel],
+    error: ValidationError,
+) -> str:
     problems = sorted(
         error.errors(),
         key=lambda item: (item["type"] != "extra_forbidden", -len(item["loc"])),
@@ -152,7 +175,11 @@ def _meant(problems: list[Any]) -> Any:
     }
 
 
-def _fields_of(problems: list[Any], kind: str, depth: int) -> set[str]:
+def _fields_of(
+    problems: list[Any],
+    kind: str,
+    depth: int,
+) -> set[str]:
     """The fields of a union's member, which stand at one depth, that have a problem of
     one kind.
     """
@@ -185,7 +212,10 @@ def _place(loc: tuple[int | str, ...]) -> str:
     return text
 
 
-def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+def _fields_at(
+    model: type[BaseModel],
+    loc: tuple[int | str, ...],
+) -> list[str]:
     current: Any = model
     for part in loc:
         member = [

@@ -39,7 +39,11 @@ class CaseRows:
             if stage not in ID_OF or row[ID_OF[stage]] == rest.removesuffix("]")
         ]
 
-    def columns_read(self, record: StageRecord, row: Row) -> dict[str, str]:
+    def columns_read(
+        self,
+        record: StageRecord,
+        row: Row,
+    ) -> dict[str, str]:
         """What the key of a row covers, as JSON text; for a judge, what the request was
         made of, which no table holds.
 
@@ -72,7 +76,11 @@ class CaseRows:
         columns = self._columns(metric["reads"], row)
         return {**columns, **self._verdicts(row)} if stage == "score" else columns
 
-    def _columns(self, reads: Sequence[str], row: Row) -> dict[str, str]:
+    def _columns(
+        self,
+        reads: Sequence[str],
+        row: Row,
+    ) -> dict[str, str]:
         case = self.tables["cases"][0]
         held: dict[str, Any] = {name: case[name] for name in CASE_COLUMNS}
         held["metadata"] = canonical_json(
@@ -94,7 +102,10 @@ class CaseRows:
         }
 
     def _occurrence(
-        self, record: StageRecord, row: Row, columns: Mapping[str, str]
+        self,
+        record: StageRecord,
+        row: Row,
+        columns: Mapping[str, str],
     ) -> dict[str, str]:
         texts = list(columns.values())
         at = (
@@ -124,7 +135,11 @@ class CaseRows:
         texts = [said[judge_id] for judge_id in judges if judge_id in said]
         return {"verdicts": f"[{','.join(texts)}]"} if texts else {}
 
-    def _candidates(self, record: StageRecord, row: Row) -> dict[str, str]:
+    def _candidates(
+        self,
+        record: StageRecord,
+        row: Row,
+    ) -> dict[str, str]:
         """The samples as `[[value, score, error], …]`, the value where the reducer
         reads it.
         """
@@ -142,7 +157,12 @@ class CaseRows:
         texts = [
             f"[{answer['value'] if reads_value and answer['value'] else 'null'},"
             f"{'null' if score is None else repr(score)},{canonical_json(item['error'])}]"
-            for answer, score, item in zip(answers, scores, judged, strict=True)
+            for answer, score, item in zip(
+                answers,
+                scores,
+                judged,
+                strict=True,
+            )
         ]
         return {
             "metric_id": canonical_json(metric_id),
@@ -150,7 +170,11 @@ class CaseRows:
         }
 
 
-def case_rows(run: RunResult, dataset_id: str, case_id: str) -> CaseRows:
+def case_rows(
+    run: RunResult,
+    dataset_id: str,
+    case_id: str,
+) -> CaseRows:
     """The rows of a case in a run. Raises what pyarrow does where a table cannot be
     read.
     """

@@ -71,7 +71,11 @@ class Origins:
         ]
         self._unreadable: set[str] = set()
 
-    def of(self, record: StageRecord, rows: Sequence[Row]) -> list[Origin]:
+    def of(
+        self,
+        record: StageRecord,
+        rows: Sequence[Row],
+    ) -> list[Origin]:
         """The origin of each row of one stage, by `key` and `error`."""
         keys = pa.array([row["key"] for row in rows], KEY.type).drop_null().unique()
         stored = _stored(
@@ -79,12 +83,21 @@ class Origins:
         )
         first = self._first_runs(record, rows, keys) if record.cached else {}
         return [
-            self._origin(record, row, stored.get(row["key"]), first.get(row["key"]))
+            self._origin(
+                record,
+                row,
+                stored.get(row["key"]),
+                first.get(row["key"]),
+            )
             for row in rows
         ]
 
     def _origin(
-        self, record: StageRecord, row: Row, stored: _Stored | None, first: str | None
+        self,
+        record: StageRecord,
+        row: Row,
+        stored: _Stored | None,
+        first: str | None,
     ) -> Origin:
         if row["key"] is None:
             return Origin("skipped", "an earlier stage has no row to read", None)
@@ -108,7 +121,10 @@ class Origins:
         return Origin(name, reason, self._store.uri(stored.file.path))
 
     def _found(
-        self, record: StageRecord, stored: _Stored | None, first: str | None
+        self,
+        record: StageRecord,
+        stored: _Stored | None,
+        first: str | None,
     ) -> tuple[OriginName, str]:
         if not record.cached:
             return "computed", "this run computed every row of the stage"
@@ -154,7 +170,10 @@ class Origins:
         ]
 
     def _first_runs(
-        self, record: StageRecord, rows: Iterable[Row], keys: pa.Array
+        self,
+        record: StageRecord,
+        rows: Iterable[Row],
+        keys: pa.Array,
     ) -> dict[bytes, str]:
         """The earliest run before this one that has a row of each key; one that failed
         there does not count.
@@ -181,7 +200,11 @@ class Origins:
                     first.setdefault(row["key"], manifest.run_id)
         return first
 
-    def _incomplete(self, record: StageRecord, key: bytes) -> str | None:
+    def _incomplete(
+        self,
+        record: StageRecord,
+        key: bytes,
+    ) -> str | None:
         """The file of a shard with failed rows that the run left beside its tables."""
         stage = record.stage.partition("[")[0]
         directory = f"runs/{self._run.run_id}/incomplete"
@@ -194,14 +217,21 @@ class Origins:
         return next(map(self._store.uri, holding), None)
 
 
-def _same_stages(manifest: Manifest, record: StageRecord) -> list[StageRecord]:
+def _same_stages(
+    manifest: Manifest,
+    record: StageRecord,
+) -> list[StageRecord]:
     """The stages of a run that are the same computation, under whatever name."""
     return [
         other for other in manifest.stages if other.fingerprint == record.fingerprint
     ]
 
 
-def _stored(store: RunStore, directory: str, keys: pa.Array) -> dict[bytes, _Stored]:
+def _stored(
+    store: RunStore,
+    directory: str,
+    keys: pa.Array,
+) -> dict[bytes, _Stored]:
     """The oldest file that holds each key, and the error that it has there."""
     found: dict[bytes, _Stored] = {}
     for file in sorted(
@@ -226,5 +256,8 @@ def _seconds(time: str | None) -> float:
     return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
-def _holds(keys: pa.Array | None, key: bytes) -> bool:
+def _holds(
+    keys: pa.Array | None,
+    key: bytes,
+) -> bool:
     return keys is not None and pc.index(keys, pa.scalar(key, KEY.type)).as_py() >= 0

@@ -52,7 +52,10 @@ class StagePlan:
     lacks_price: bool = False
 
 
-def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
+def plan_run(
+    pipeline: Pipeline,
+    store: RunStore,
+) -> list[StagePlan]:
     """What each stage would find and what it would compute, with the reason why rows
     would miss.
     """
@@ -63,11 +66,22 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
             rows = pipeline.rows_in(stage, shard)
             if not readable:
                 counts[stage.label].add_unknown(
-                    rows, _expected_length(pipeline, stage, shard, store)
+                    rows,
+                    _expected_length(
+                        pipeline,
+                        stage,
+                        shard,
+                        store,
+                    ),
                 )
                 continue
             found, missing, length = asyncio.run(_look_up(stage, shard, store))
-            counts[stage.label].add(rows, found, missing, length)
+            counts[stage.label].add(
+                rows,
+                found,
+                missing,
+                length,
+            )
             if found == rows:
                 shard = _next(stage, shard, store)
     nearest = _nearest_run(pipeline, store)
@@ -78,7 +92,12 @@ def plan_run(pipeline: Pipeline, store: RunStore) -> list[StagePlan]:
             count.cached,
             count.missing,
             count.unknown,
-            reasons=_reasons(pipeline, stage, nearest, count),
+            reasons=_reasons(
+                pipeline,
+                stage,
+                nearest,
+                count,
+            ),
             usage=usage,
             cost=_cost(stage, usage),
             calls_model=stage.calls_model,
@@ -99,18 +118,32 @@ class _Counts:
         0.0  # of what the rows to compute ask; null where nothing tells
     )
 
-    def add(self, rows: int, cached: int, missing: int, length: float) -> None:
+    def add(
+        self,
+        rows: int,
+        cached: int,
+        missing: int,
+        length: float,
+    ) -> None:
         self.rows += rows
         self.cached += cached
         self.missing += missing
         self._ask(missing, length)
 
-    def add_unknown(self, rows: int, length: float | None) -> None:
+    def add_unknown(
+        self,
+        rows: int,
+        length: float | None,
+    ) -> None:
         self.rows += rows
         self.unknown += rows
         self._ask(rows, length)
 
-    def _ask(self, rows: int, length: float | None) -> None:
+    def _ask(
+        self,
+        rows: int,
+        length: float | None,
+    ) -> None:
         self.characters = (
             None
             if self.characters is None or length is None
@@ -119,7 +152,9 @@ class _Counts:
 
 
 async def _look_up(
-    stage: Stage, shard: Shard, store: RunStore
+    stage: Stage,
+    shard: Shard,
+    store: RunStore,
 ) -> tuple[int, int, float]:
     """Rows found, rows missing, and the mean length of what the rows of their shard
     ask.
@@ -140,7 +175,13 @@ async def _look_up(
                 len(missing),
                 _mean_length(rows, _asked_columns(stage)),
             )
-        await run_stage(stage, shard, store, run_id="plan", progress=Progress())
+        await run_stage(
+            stage,
+            shard,
+            store,
+            run_id="plan",
+            progress=Progress(),
+        )
     part = row_set.shard(stage.shard_name(shard))
     return (part.rows if part else 0), 0, 0.0
 
@@ -154,7 +195,11 @@ def _asked_columns(stage: Stage) -> Sequence[str]:
     return WHOLE_CASE if isinstance(stage, GenerateStage) else ()
 
 
-def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard:
+def _next(
+    stage: Stage,
+    shard: Shard,
+    store: RunStore,
+) -> Shard:
     """The shard with this stage's table, where it has one."""
     part = stage.row_set(store).shard(stage.shard_name(shard))
     if part is None:
@@ -172,7 +217,10 @@ def _next(stage: Stage, shard: Shard, store: RunStore) -> Shard:
 
 
 def _expected_length(
-    pipeline: Pipeline, stage: Stage, shard: Shard, store: RunStore
+    pipeline: Pipeline,
+    stage: Stage,
+    shard: Shard,
+    store: RunStore,
 ) -> float | None:
     """The characters that a judge will be asked about an answer that is not there yet,
     with the longest there may be; null where the generator sets no `max_tokens`.
@@ -191,7 +239,10 @@ def _expected_length(
     return None if longest is None else of_case + longest * _CHARS_PER_TOKEN
 
 
-def _mean_length(rows: pa.Table, names: Sequence[str]) -> float:
+def _mean_length(
+    rows: pa.Table,
+    names: Sequence[str],
+) -> float:
     """The mean length of these columns' texts together; columns that were not read are
     left out.
     """
@@ -202,7 +253,9 @@ def _mean_length(rows: pa.Table, names: Sequence[str]) -> float:
 
 
 def _estimate(
-    stage: Stage, count: _Counts, nearest: Manifest | None
+    stage: Stage,
+    count: _Counts,
+    nearest: Manifest | None,
 ) -> TokenUsage | None:
     """The tokens of the rows of a stage that calls a model, missing and unknown ones;
     null where nothing tells.
@@ -230,15 +283,24 @@ def _estimate(
         return None
     instructions = len(stage.prompt_spec.model_dump_json(exclude_defaults=True))
     inputs = (count.characters + wanted * instructions) / _CHARS_PER_TOKEN
-    return TokenUsage(input_tokens=round(inputs), output_tokens=wanted * longest)
+    return TokenUsage(
+        input_tokens=round(inputs),
+        output_tokens=wanted * longest,
+    )
 
 
-def _cost(stage: Stage, usage: TokenUsage | None) -> float | None:
+def _cost(
+    stage: Stage,
+    usage: TokenUsage | None,
+) -> float | None:
     price = stage.price
     return None if usage is None or price is None else price.cost(usage)
 
 
-def _nearest_run(pipeline: Pipeline, store: RunStore) -> Manifest | None:
+def _nearest_run(
+    pipeline: Pipeline,
+    store: RunStore,
+) -> Manifest | None:
     """The run that shares most stages with this one; of equals the latest."""
     fingerprints = {stage.fingerprint for stage in pipeline.stages}
 
@@ -246,11 +308,18 @@ def _nearest_run(pipeline: Pipeline, store: RunStore) -> Manifest | None:
         shared = sum(record.fingerprint in fingerprints for record in manifest.stages)
         return manifest.name == pipeline.experiment.name, shared, manifest.run_id
 
-    return max(manifests(store), key=likeness, default=None)
+    return max(
+        manifests(store),
+        key=likeness,
+        default=None,
+    )
 
 
 def _reasons(
-    pipeline: Pipeline, stage: Stage, nearest: Manifest | None, counts: _Counts
+    pipeline: Pipeline,
+    stage: Stage,
+    nearest: Manifest | None,
+    counts: _Counts,
 ) -> tuple[str, ...]:
     if counts.cached == counts.rows:
         return ()
@@ -275,7 +344,11 @@ def _reasons(
     return tuple(f"since run {nearest.run_id}: {line}" for line in lines)
 
 
-def differences(before: Any, after: Any, path: str = "") -> list[str]:
+def differences(
+    before: Any,
+    after: Any,
+    path: str = "",
+) -> list[str]:
     """The settings that differ between two identities, one line each.
 
     >>> differences({"prompt_spec": {"prefix": "a"}}, {"prompt_spec": {"prefix": "b"}})

@@ -113,7 +113,11 @@ def explain(
         ) from None
 
 
-def _dataset_of(run: RunResult, case_id: str, dataset_id: str | None) -> str:
+def _dataset_of(
+    run: RunResult,
+    case_id: str,
+    dataset_id: str | None,
+) -> str:
     """The dataset that is asked for, or the only one that has the case."""
     datasets = run.manifest.datasets
     if dataset_id is not None and dataset_id not in datasets:
@@ -121,7 +125,9 @@ def _dataset_of(run: RunResult, case_id: str, dataset_id: str | None) -> str:
             f"run {run.run_id!r} has no dataset {dataset_id!r}; {nearest(dataset_id, datasets)}"
         )
     table = run.table(
-        "cases", columns=["dataset_id"], where=pc.field("case_id") == case_id
+        "cases",
+        columns=["dataset_id"],
+        where=pc.field("case_id") == case_id,
     )
     found: list[str] = table["dataset_id"].to_pylist()
     wanted = [name for name in found if dataset_id in (None, name)]
@@ -143,14 +149,21 @@ def _dataset_of(run: RunResult, case_id: str, dataset_id: str | None) -> str:
     )
 
 
-def _nearest_cases(case_id: str, names: list[str]) -> str:
+def _nearest_cases(
+    case_id: str,
+    names: list[str],
+) -> str:
     close = difflib.get_close_matches(case_id, names, n=_NEAREST)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
     return f"its {len(names):,} cases are named like {', '.join(map(repr, names[:_NEAREST]))}"
 
 
-def _explained(run: RunResult, rows: CaseRows, sample_index: int | None) -> Explanation:
+def _explained(
+    run: RunResult,
+    rows: CaseRows,
+    sample_index: int | None,
+) -> Explanation:
     origins = Origins(run)
     earlier = [
         other for other in reversed(origins.earlier) if other.name == run.manifest.name
@@ -170,7 +183,12 @@ def _explained(run: RunResult, rows: CaseRows, sample_index: int | None) -> Expl
                 key=row["key"].hex() if row["key"] else None,
                 equal_rows=counts[row["key"]],
                 origin=origin,
-                changes=_column_changes(rows, before, record, row),
+                changes=_column_changes(
+                    rows,
+                    before,
+                    record,
+                    row,
+                ),
                 value=_value(record, row),
                 error=row["error"],
             )
@@ -178,7 +196,11 @@ def _explained(run: RunResult, rows: CaseRows, sample_index: int | None) -> Expl
         ]
         stages.append(
             StageExplanation(
-                record.stage, record.fingerprint, since, changes, tuple(explained)
+                record.stage,
+                record.fingerprint,
+                since,
+                changes,
+                tuple(explained),
             )
         )
     return Explanation(
@@ -191,7 +213,9 @@ def _explained(run: RunResult, rows: CaseRows, sample_index: int | None) -> Expl
 
 
 def _rows_asked_for(
-    rows: CaseRows, record: StageRecord, sample_index: int | None
+    rows: CaseRows,
+    record: StageRecord,
+    sample_index: int | None,
 ) -> list[Row]:
     """The rows of one sample of the case or of all; those that samples are reduced to
     in any case.
@@ -216,7 +240,9 @@ def _is_reduced(record: StageRecord) -> bool:
 
 
 def _rows_before(
-    run: RunResult, earlier: Iterable[Manifest], case: Row
+    run: RunResult,
+    earlier: Iterable[Manifest],
+    case: Row,
 ) -> CaseRows | None:
     """The case in the nearest of earlier runs that has it and can be read."""
     for manifest in earlier:
@@ -231,7 +257,9 @@ def _rows_before(
 
 
 def _equal_rows(
-    run: RunResult, record: StageRecord, rows: Iterable[Row]
+    run: RunResult,
+    record: StageRecord,
+    rows: Iterable[Row],
 ) -> Counter[bytes | None]:
     """How many rows of one stage have each of the keys; 0 for a row without one."""
     keys = pa.array([row["key"] for row in rows if row["key"]], KEY.type)
@@ -241,7 +269,8 @@ def _equal_rows(
 
 
 def _identity_changes(
-    record: StageRecord, earlier: Iterable[Manifest]
+    record: StageRecord,
+    earlier: Iterable[Manifest],
 ) -> tuple[str | None, tuple[str, ...]]:
     """The nearest of earlier runs in which a stage had another fingerprint, and what
     differs.
@@ -257,7 +286,10 @@ def _identity_changes(
 
 
 def _column_changes(
-    rows: CaseRows, before: CaseRows | None, record: StageRecord, row: Row
+    rows: CaseRows,
+    before: CaseRows | None,
+    record: StageRecord,
+    row: Row,
 ) -> tuple[str, ...]:
     """What a row reads now and did not read in the run before."""
     other = (
@@ -296,7 +328,10 @@ def _column_changes(
     return tuple(lines)
 
 
-def _value(record: StageRecord, row: Row) -> str | None:
+def _value(
+    record: StageRecord,
+    row: Row,
+) -> str | None:
     """What the stage made of the row, as JSON text."""
     value = row[_VALUE_OF[record.stage.partition("[")[0]]]
     return canonical_json(value) if isinstance(value, float) else value

@@ -85,13 +85,19 @@ def is_plain(value: Any) -> bool:
     )
 
 
-def _is_stored(name: str, stored: set[str]) -> bool:
+def _is_stored(
+    name: str,
+    stored: set[str],
+) -> bool:
     where, _, attribute = name.rpartition(" ")
     return bool(where) and attribute in stored
 
 
 def _named(
-    item: Definition, functions: list[FunctionType], *, module: str
+    item: Definition,
+    functions: list[FunctionType],
+    *,
+    module: str,
 ) -> Iterator[tuple[str, Any]]:
     """What a definition names: its bases and attributes, its functions' globals and
     captured values.
@@ -137,7 +143,10 @@ def _stored(code: CodeType) -> Iterator[str]:
     )
 
 
-def _code(code: CodeType, doc: str | None) -> list[Any]:
+def _code(
+    code: CodeType,
+    doc: str | None,
+) -> list[Any]:
     constants = [
         _constant(constant)
         for constant in code.co_consts

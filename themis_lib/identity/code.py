@@ -41,7 +41,11 @@ def code_digest(definition: Definition) -> str:
     return _code_digest(definition, enclosing=())
 
 
-def _code_digest(definition: Definition, *, enclosing: tuple[Any, ...]) -> str:
+def _code_digest(
+    definition: Definition,
+    *,
+    enclosing: tuple[Any, ...],
+) -> str:
     try:
         module_tree = _parsed(_module_source(sys.modules.get(definition.__module__)))
         tree = _tree_of(definition, module_tree)
@@ -82,7 +86,10 @@ def _parsed(source: str) -> ast.Module:
     return ast.parse(source)
 
 
-def _tree_of(definition: Definition, module_tree: ast.Module) -> ast.AST:
+def _tree_of(
+    definition: Definition,
+    module_tree: ast.Module,
+) -> ast.AST:
     if definition.__name__ == "<lambda>":
         inspect.getsource(definition)  # raises where there is no source
         return _lambda_in(module_tree, definition)
@@ -101,7 +108,10 @@ def _tree_of(definition: Definition, module_tree: ast.Module) -> ast.AST:
 
 
 def _named_in_module(
-    tree: ast.AST, bindings: dict[str, list[ast.AST]], *, but: str
+    tree: ast.AST,
+    bindings: dict[str, list[ast.AST]],
+    *,
+    but: str,
 ) -> list[str]:
     """The statements that bind what a tree names, what those name, and so on."""
     texts: list[str] = []
@@ -130,7 +140,8 @@ def _bindings(module: ast.Module) -> dict[str, list[ast.AST]]:
 
 
 def _statements(
-    body: list[ast.stmt], headers: tuple[ast.expr, ...]
+    body: list[ast.stmt],
+    headers: tuple[ast.expr, ...],
 ) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
     for statement in body:
         if isinstance(statement, (ast.If, ast.For, ast.While, ast.Try, ast.With)):
@@ -208,7 +219,10 @@ class _DocstringRemover(ast.NodeTransformer):
         return None if is_text else node
 
 
-def _lambda_in(module: ast.Module, function: Definition) -> ast.Lambda:
+def _lambda_in(
+    module: ast.Module,
+    function: Definition,
+) -> ast.Lambda:
     """The expression of a lambda, which may share its line with others. Raises
     `OSError` when it is gone.
     """
@@ -234,7 +248,9 @@ def _start(node: ast.expr) -> tuple[int, int]:
 
 
 def _captured(
-    definition: Definition, tree: ast.AST, enclosing: tuple[Any, ...]
+    definition: Definition,
+    tree: ast.AST,
+    enclosing: tuple[Any, ...],
 ) -> dict[str, Any]:
     """What the functions of a definition close over and their defaults, unless the code
     rebinds them.

@@ -81,7 +81,10 @@ def load_json_or_null(text: str | None) -> Any:
     return None if text is None else load_json(text)
 
 
-def digest(kind: str, value: Any) -> str:
+def digest(
+    kind: str,
+    value: Any,
+) -> str:
     """The name of a JSON value of one kind: 32 hexadecimal digits.
 
     >>> digest("case", {"input": "2+2"}) == digest("prompt", {"input": "2+2"})
@@ -90,12 +93,18 @@ def digest(kind: str, value: Any) -> str:
     return bytes_digest(kind, canonical_json(value).encode())
 
 
-def bytes_digest(kind: str, content: bytes) -> str:
+def bytes_digest(
+    kind: str,
+    content: bytes,
+) -> str:
     """The digest of content given as bytes."""
     return hashlib.sha256(kind.encode() + b":" + content).hexdigest()[: 2 * KEY_BYTES]
 
 
-def row_keys(fingerprint: str, rows: Iterable[Iterable[str | None]]) -> list[bytes]:
+def row_keys(
+    fingerprint: str,
+    rows: Iterable[Iterable[str | None]],
+) -> list[bytes]:
     """The key of each row under a stage: 16 bytes that cover the fingerprint and every
     column read.
 

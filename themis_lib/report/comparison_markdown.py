@@ -52,7 +52,10 @@ def comparison_markdown(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _part(title: str, lines: Sequence[str]) -> list[str]:
+def _part(
+    title: str,
+    lines: Sequence[str],
+) -> list[str]:
     return [f"## {title}", _listed(lines)] if lines else []
 
 

@@ -31,7 +31,10 @@ _ESCAPES = str.maketrans(
 )
 
 
-def csv_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def csv_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+) -> str:
     """A table as CSV (RFC 4180, but for its line ends): numbers with every digit,
     nothing where there is no value.
 
@@ -44,7 +47,9 @@ def csv_table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def latex_table(
-    headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    caption: str,
 ) -> str:
     r"""A table as LaTeX, which needs the package `booktabs`; cells are text, whatever
     characters they hold.

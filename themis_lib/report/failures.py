@@ -27,7 +27,11 @@ class Failures:
     count: int
 
 
-def failed_rows(result: RunResult, *, limit: int) -> Failures:
+def failed_rows(
+    result: RunResult,
+    *,
+    limit: int,
+) -> Failures:
     """The rows that failed in a stage of their own; what only passes on an earlier
     stage's error is not repeated.
     """
@@ -67,7 +71,10 @@ def failure_lines(failures: Failures) -> list[str]:
     ]
 
 
-def _own_errors(result: RunResult, name: str) -> pa.Table:
+def _own_errors(
+    result: RunResult,
+    name: str,
+) -> pa.Table:
     ids = [
         column
         for column in RUN_TABLES[name].names
@@ -77,7 +84,10 @@ def _own_errors(result: RunResult, name: str) -> pa.Table:
     return table.filter(pc.and_(table["key"].is_valid(), table["error"].is_valid()))
 
 
-def _cells(stage: str, row: dict[str, Any]) -> tuple[str, str, str, str, str]:
+def _cells(
+    stage: str,
+    row: dict[str, Any],
+) -> tuple[str, str, str, str, str]:
     part = ":".join(row[name] for name in ("metric_id", "judge_id") if row.get(name))
     label = f"{stage}[{part}]" if part else stage
     sample = row.get("sample_index")

@@ -102,7 +102,10 @@ def unreadable_runs(store: RunStore) -> list[str]:
     )
 
 
-def series_of(runs: Iterable[PastRun], metric_id: str) -> list[Series]:
+def series_of(
+    runs: Iterable[PastRun],
+    metric_id: str,
+) -> list[Series]:
     """How a metric went, a series for each dataset.
 
     Raises `InputError` for a metric that none of the runs has, and where runs of
@@ -134,7 +137,11 @@ def series_of(runs: Iterable[PastRun], metric_id: str) -> list[Series]:
     ]
 
 
-def ticks_over(rows: Sequence[SummaryRow], *, most: int) -> list[float]:
+def ticks_over(
+    rows: Sequence[SummaryRow],
+    *,
+    most: int,
+) -> list[float]:
     """Round numbers, at most so many, that enclose the means and intervals of some
     rows; two at least.
     """
@@ -157,7 +164,10 @@ def ticks_over(rows: Sequence[SummaryRow], *, most: int) -> list[float]:
     return [round(step * at, 12) + 0.0 for at in range(first, last + 1)]
 
 
-def _scores(store: RunStore, manifest: Manifest) -> tuple[SummaryRow, ...]:
+def _scores(
+    store: RunStore,
+    manifest: Manifest,
+) -> tuple[SummaryRow, ...]:
     try:
         rows = RunResult(store, manifest.run_id, manifest).summary
     except (pa.ArrowException, OSError):

@@ -41,7 +41,10 @@ class _Plot:
     ways: Sequence[tuple[_Mark, _Mark]]
 
 
-def history_html(runs: Sequence[PastRun], metric_id: str | None = None) -> str:
+def history_html(
+    runs: Sequence[PastRun],
+    metric_id: str | None = None,
+) -> str:
     """A self-contained page of some runs, with a plot of one metric, or of each that
     they have.
 
@@ -103,4 +106,9 @@ def _plot(series: Series) -> _Plot:
         for before, mark in pairwise(marks)
         if before.y is not None and mark.y is not None
     ]
-    return _Plot(series, [(tick, 100 - axis.at(tick)) for tick in ticks], marks, ways)
+    return _Plot(
+        series,
+        [(tick, 100 - axis.at(tick)) for tick in ticks],
+        marks,
+        ways,
+    )

@@ -13,7 +13,11 @@ _WIDEST_STEP = 6
 _LEAST_WIDTH = 3
 
 
-def history_plot(series: Series, *, width: int) -> list[str]:
+def history_plot(
+    series: Series,
+    *,
+    width: int,
+) -> list[str]:
     """The plot as lines, a dot for each mean, a bar for its interval, oldest run to the
     left.
 
@@ -36,7 +40,13 @@ def history_plot(series: Series, *, width: int) -> list[str]:
     grid = [[" "] * (columns[-1] + 2) for _ in range(height)]
     for bar in (True, False):  # dots over bars
         for row, column in zip(rows, columns, strict=True):
-            _draw(grid, row, column, ticks, bar=bar)
+            _draw(
+                grid,
+                row,
+                column,
+                ticks,
+                bar=bar,
+            )
     lines = []
     for at, cells in enumerate(grid):
         level, rest = divmod(height - 1 - at, per_tick)
@@ -46,7 +56,10 @@ def history_plot(series: Series, *, width: int) -> list[str]:
     return lines + _below(series, columns, margin)
 
 
-def _columns(count: int, width: int) -> list[int]:
+def _columns(
+    count: int,
+    width: int,
+) -> list[int]:
     """The column of each run; several runs to a column where there are too many."""
     step = min(_WIDEST_STEP, (width - 2) // count)
     if step:
@@ -75,7 +88,11 @@ def _draw(
         grid[line(row.mean)][column] = "●"
 
 
-def _below(series: Series, columns: Sequence[int], margin: int) -> list[str]:
+def _below(
+    series: Series,
+    columns: Sequence[int],
+    margin: int,
+) -> list[str]:
     """The arrows, and when the first and the last run started."""
     marks = [" "] * (columns[-1] + 1)
     for (run, _), column in zip(series.points, columns, strict=True):

@@ -202,7 +202,9 @@ def _check_tables(result: RunResult) -> None:
 
 
 def _panel(
-    metric_id: str, rows: list[SummaryRow], scores: Mapping[str, ScoreArray]
+    metric_id: str,
+    rows: list[SummaryRow],
+    scores: Mapping[str, ScoreArray],
 ) -> MetricPanel:
     marks = [
         value
@@ -215,7 +217,13 @@ def _panel(
         DatasetScores(dataset_id, bins.count(values), int(np.isnan(values).sum()))
         for dataset_id, values in scores.items()
     ]
-    return MetricPanel(metric_id, axis_over(marks), rows, bins, datasets)
+    return MetricPanel(
+        metric_id,
+        axis_over(marks),
+        rows,
+        bins,
+        datasets,
+    )
 
 
 def _scores(result: RunResult) -> dict[str, dict[str, ScoreArray]]:

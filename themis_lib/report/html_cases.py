@@ -54,10 +54,18 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "results": ("metric_id", "reducer", "score", "sample_index", "details", "error"),
 }
 #: Columns whose text is JSON; a string in them is shown as what it says.
-_JSON_COLUMNS = {"input", "expected_output", "output", "value"}
+_JSON_COLUMNS = {
+    "input",
+    "expected_output",
+    "output",
+    "value",
+}
 
 
-def spread(count: int, most: int) -> Positions:
+def spread(
+    count: int,
+    most: int,
+) -> Positions:
     """Positions of at most so many of the items, evenly over all of them.
 
     >>> spread(10, 5).tolist(), spread(3, 5).tolist()
@@ -66,7 +74,10 @@ def spread(count: int, most: int) -> Positions:
     return np.arange(count) if count <= most else np.arange(most) * count // most
 
 
-def read_tables(result: RunResult, positions: Positions) -> dict[str, pa.Table]:
+def read_tables(
+    result: RunResult,
+    positions: Positions,
+) -> dict[str, pa.Table]:
     """The rows of the chosen cases in every table of a run, a shard in memory at a
     time; empty if the run stopped.
 
@@ -100,7 +111,8 @@ def read_tables(result: RunResult, positions: Positions) -> dict[str, pa.Table]:
 
 
 def pack(
-    tables: Mapping[str, Mapping[str, pa.Table]], facts: Mapping[str, Any]
+    tables: Mapping[str, Mapping[str, pa.Table]],
+    facts: Mapping[str, Any],
 ) -> tuple[str, int]:
     """Facts and the cases of runs by name, as compressed JSON in base64; and the length
     at which texts are cut.
@@ -116,7 +128,10 @@ def pack(
     return base64.b64encode(packed).decode(), cut
 
 
-def case_columns(tables: Mapping[str, pa.Table], cut: int) -> dict[str, Any]:
+def case_columns(
+    tables: Mapping[str, pa.Table],
+    cut: int,
+) -> dict[str, Any]:
     """The tables of a run as columns of JSON, with texts cut."""
     cases = tables["cases"]
     return {
@@ -131,7 +146,8 @@ def case_columns(tables: Mapping[str, pa.Table], cut: int) -> dict[str, Any]:
 
 
 def _shards(
-    cases: RunTableFile | None, positions: Positions
+    cases: RunTableFile | None,
+    positions: Positions,
 ) -> Iterator[tuple[Positions, int]]:
     """For each shard the chosen cases, counted from its first, and how many cases it
     has.
@@ -169,7 +185,11 @@ def _chosen_rows(
     return tables
 
 
-def _by_part(table: pa.Table, name: str, cut: int) -> dict[str, Any]:
+def _by_part(
+    table: pa.Table,
+    name: str,
+    cut: int,
+) -> dict[str, Any]:
     """The columns of each metric or judge; a run without metrics reduces to the name
     `""`.
     """
@@ -180,7 +200,10 @@ def _by_part(table: pa.Table, name: str, cut: int) -> dict[str, Any]:
     }
 
 
-def _columns(table: pa.Table, cut: int) -> dict[str, list[Any]]:
+def _columns(
+    table: pa.Table,
+    cut: int,
+) -> dict[str, list[Any]]:
     return {
         name: _values(table[name], name, cut)
         for name in table.column_names
@@ -188,7 +211,11 @@ def _columns(table: pa.Table, cut: int) -> dict[str, list[Any]]:
     }
 
 
-def _answers(answers: pa.Table, outputs: pa.Table, cut: int) -> dict[str, list[Any]]:
+def _answers(
+    answers: pa.Table,
+    outputs: pa.Table,
+    cut: int,
+) -> dict[str, list[Any]]:
     columns = _columns(answers, cut)
     if "value" in columns:
         same = pc.fill_null(
@@ -201,7 +228,11 @@ def _answers(answers: pa.Table, outputs: pa.Table, cut: int) -> dict[str, list[A
     return columns
 
 
-def _values(column: pa.ChunkedArray, name: str, cut: int) -> list[Any]:
+def _values(
+    column: pa.ChunkedArray,
+    name: str,
+    cut: int,
+) -> list[Any]:
     if not pa.types.is_string(column.type):
         return column.to_pylist()  # type: ignore[no-any-return]
     longest = pc.max(pc.utf8_length(column)).as_py()
@@ -225,7 +256,10 @@ def _read_json(texts: list[str | None]) -> list[Any]:
     ]
 
 
-def _shortened(text: Any, cut: int) -> Any:
+def _shortened(
+    text: Any,
+    cut: int,
+) -> Any:
     whole = text["t"] if isinstance(text, dict) else text
     if whole is None or len(whole) <= cut:
         return text
@@ -236,7 +270,10 @@ def _shortened(text: Any, cut: int) -> Any:
     }
 
 
-def _metadata(column: pa.ChunkedArray, cut: int) -> dict[str, list[Any]]:
+def _metadata(
+    column: pa.ChunkedArray,
+    cut: int,
+) -> dict[str, list[Any]]:
     """A column for each name, in the order in which names first appear."""
     maps = column.combine_chunks()
     items = range(maps.offsets[0].as_py(), maps.offsets[-1].as_py())

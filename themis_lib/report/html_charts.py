@@ -69,7 +69,11 @@ class Bins:
         ]
 
 
-def axis_over(values: Iterable[float], *, around: float | None = None) -> Axis:
+def axis_over(
+    values: Iterable[float],
+    *,
+    around: float | None = None,
+) -> Axis:
     """The axis for these values: from 0 to 1 where they lie there, else between round
     numbers.
 
@@ -131,7 +135,11 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def _axis(low: float, high: float, step: float) -> Axis:
+def _axis(
+    low: float,
+    high: float,
+    step: float,
+) -> Axis:
     count = round((high - low) / step)
     ticks: Sequence[float] = [
         round(low + step * index, 12) + 0.0 for index in range(count + 1)

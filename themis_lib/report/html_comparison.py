@@ -36,7 +36,10 @@ class DifferencePanel:
     rows: list[Difference]
 
 
-def comparison_html(comparison: Comparison, runs: Sequence[RunResult]) -> str:
+def comparison_html(
+    comparison: Comparison,
+    runs: Sequence[RunResult],
+) -> str:
     """The page of a comparison; `runs` are those of `comparison.runs`, in its order.
 
     The same comparison gives the same page: its dates are those of the runs.
@@ -69,7 +72,13 @@ def comparison_html(comparison: Comparison, runs: Sequence[RunResult]) -> str:
             for run in runs
         ],
         "flips": [
-            _flip(flip, comparison.baseline.run_id, rows, places) for flip in chosen
+            _flip(
+                flip,
+                comparison.baseline.run_id,
+                rows,
+                places,
+            )
+            for flip in chosen
         ],
     }
     data, cut = pack(tables, facts)
@@ -126,7 +135,11 @@ def _panels(differences: Sequence[Difference]) -> list[DifferencePanel]:
     return panels
 
 
-def _keys(flips: Iterable[Flip], run_id: str, baseline_id: str) -> set[CaseKey]:
+def _keys(
+    flips: Iterable[Flip],
+    run_id: str,
+    baseline_id: str,
+) -> set[CaseKey]:
     """The cases of a run that flipped."""
     if run_id == baseline_id:
         return {(flip.dataset_id, flip.case_id) for flip in flips}
@@ -137,7 +150,10 @@ def _keys(flips: Iterable[Flip], run_id: str, baseline_id: str) -> set[CaseKey]:
     }
 
 
-def _rows_of(keys: set[CaseKey], run: RunResult) -> dict[CaseKey, int]:
+def _rows_of(
+    keys: set[CaseKey],
+    run: RunResult,
+) -> dict[CaseKey, int]:
     """Where these cases stand in the tables of a run."""
     cases = run.table("cases", columns=["dataset_id", "case_id"])
     every = zip(

@@ -27,14 +27,21 @@ _POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src d
 
 
 def render_page(
-    template: str, *, scripts: Sequence[str], data: str, **context: Any
+    template: str,
+    *,
+    scripts: Sequence[str],
+    data: str,
+    **context: Any,
 ) -> str:
     """The page that a template makes; `data` is what `html_cases.pack` gives to its
     scripts.
     """
     style = _source("page.css")
     script = "(() => {\n" + "\n".join(map(_source, scripts)) + "})();\n"
-    policy = _POLICY.format(script=_digest(script), style=_digest(style))
+    policy = _POLICY.format(
+        script=_digest(script),
+        style=_digest(style),
+    )
     return (
         _environment()
         .get_template(template)
@@ -117,7 +124,11 @@ def moment(text: str | None) -> str:
 
 def indented(value: Any) -> str:
     """A value as JSON with indents."""
-    return json.dumps(json.loads(canonical_json(value)), indent=2, ensure_ascii=False)
+    return json.dumps(
+        json.loads(canonical_json(value)),
+        indent=2,
+        ensure_ascii=False,
+    )
 
 
 def _format(value: float) -> str:

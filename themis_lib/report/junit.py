@@ -18,7 +18,10 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ELEMENTS = {GateOutcome.FAIL: "failure", GateOutcome.UNDERPOWERED: "error"}
 
 
-def check_junit(file: Path | None, gates: Sequence[str] | None) -> None:
+def check_junit(
+    file: Path | None,
+    gates: Sequence[str] | None,
+) -> None:
     """Refuse a file that could not be written, or that nothing would be written to.
     Raises `ConfigError`.
     """
@@ -38,10 +41,21 @@ def junit_xml(gates: Mapping[str, Sequence[GateRecord]]) -> str:
     for name, records in gates.items():
         _add_suite(root, name, records)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return (
+        ET.tostring(
+            root,
+            encoding="unicode",
+            xml_declaration=True,
+        )
+        + "\n"
+    )
 
 
-def _add_suite(root: ET.Element, name: str, records: Sequence[GateRecord]) -> None:
+def _add_suite(
+    root: ET.Element,
+    name: str,
+    records: Sequence[GateRecord],
+) -> None:
     outcomes = Counter(record.outcome for record in records)
     suite = ET.SubElement(
         root,
@@ -58,7 +72,10 @@ def _add_suite(root: ET.Element, name: str, records: Sequence[GateRecord]) -> No
             else f"{record.dataset_id} {record.slice}"
         )
         case = ET.SubElement(
-            suite, "testcase", classname=_text(place), name=_text(record.gate)
+            suite,
+            "testcase",
+            classname=_text(place),
+            name=_text(record.gate),
         )
         if record.outcome in _ELEMENTS:
             verdict = ET.SubElement(

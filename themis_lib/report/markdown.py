@@ -76,7 +76,11 @@ def left_out(manifest: Manifest) -> str:
     )
 
 
-def dollars(amount: float, *, leaves_out: Sequence[str] = ()) -> str:
+def dollars(
+    amount: float,
+    *,
+    leaves_out: Sequence[str] = (),
+) -> str:
     """An amount with as many digits as say something, at least that where it leaves out
     stages without a price.
 
@@ -287,7 +291,10 @@ def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
     return found
 
 
-def _is_new(reason: str, known: set[str]) -> bool:
+def _is_new(
+    reason: str,
+    known: set[str],
+) -> bool:
     """Whether no earlier stage gave this reason: what a reducer found no score for, it
     was told why.
     """
@@ -304,7 +311,10 @@ STAGE_OF = dict(
 )
 
 
-def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+) -> str:
     """A Markdown table; cells are text, whatever characters they hold.
 
     >>> print(markdown_table(("a", "b"), [("1", "x|y")]))
@@ -335,12 +345,19 @@ def short(text: str) -> str:
     return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
 
 
-def _interval(low: float | None, high: float | None, digits: int = 4) -> str:
+def _interval(
+    low: float | None,
+    high: float | None,
+    digits: int = 4,
+) -> str:
     return (
         "—" if low is None or high is None else f"{low:.{digits}f} – {high:.{digits}f}"
     )
 
 
-def fixed(value: float | None, digits: int = 4) -> str:
+def fixed(
+    value: float | None,
+    digits: int = 4,
+) -> str:
     """A number with so many digits behind the point; an em dash for none."""
     return "—" if value is None else f"{value:.{digits}f}"

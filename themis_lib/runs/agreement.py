@@ -1,6 +1,4 @@
-"""How far metrics agree with people: reduced scores against a column of the cases'
-metadata.
-"""
+"""How far metrics agree with people: scores against labels in the cases' metadata."""
 
 from __future__ import annotations
 
@@ -20,13 +18,15 @@ from themis_lib.stats.agreement import cohens_kappa
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 
+#: How often each pair of a score and a label occurs, `None` where either is missing.
+PairCounts = Counter[tuple[str | None, str | None]]
+
 
 class AgreementRecord(FrozenModel):
-    """One metric against one column of labels on one dataset; see
-    `stats.agreement.Agreement`.
+    """One metric against one column of labels on one dataset.
 
-    `n` counts the cases with both; `errors` those with a label and no score,
-    `unlabelled` those without a label.
+    `n` counts the cases with both, `errors` those with a label and no score,
+    `unlabelled` those without a label. See `stats.agreement.Agreement`.
     """
 
     dataset_id: str
@@ -42,19 +42,24 @@ class AgreementRecord(FrozenModel):
 
 
 class Labels:
-    """Scores and labels of a run, collected shard by shard."""
+    """Scores and labels of a run, collected shard by shard.
+
+    `labels` maps metrics to the metadata columns that hold people's labels.
+    """
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = dict(labels)
-        self._pairs: defaultdict[
-            tuple[str, str], Counter[tuple[str | None, str | None]]
-        ] = defaultdict(Counter)
+        self._pairs: defaultdict[tuple[str, str], PairCounts] = defaultdict(Counter)
 
     def add(
-        self, cases: pa.Table, results: pa.Table, metric_ids: Sequence[str]
+        self,
+        cases: pa.Table,
+        results: pa.Table,
+        metric_ids: Sequence[str],
     ) -> None:
-        """Take the results of a shard: one row for each case and metric, cases in the
-        order of `cases`.
+        """Take the results of a shard.
+
+        One row for each case and metric, cases in the order of `cases`.
         """
         if not self._labels:
             return
@@ -63,45 +68,41 @@ class Labels:
         dataset_id = cases["dataset_id"][0].as_py()
         for metric_id, name in self._labels.items():
             of_metric = scores[metric_ids.index(metric_id) :: len(metric_ids)]
-            labels = [_category(values.get(name)) for values in metadata]
-            self._pairs[dataset_id, metric_id].update(
-                zip(map(_category, of_metric), labels, strict=True)
-            )
+            for score, values in zip(of_metric, metadata, strict=True):
+                pair = _as_category(score), _as_category(values.get(name))
+                self._pairs[dataset_id, metric_id][pair] += 1
 
     def records(self) -> list[AgreementRecord]:
-        """The agreement of each metric with its labels, on each dataset."""
-        return [
-            self._record(dataset_id, metric_id, counts)
-            for (dataset_id, metric_id), counts in self._pairs.items()
-        ]
-
-    def _record(
-        self,
-        dataset_id: str,
-        metric_id: str,
-        counts: Counter[tuple[str | None, str | None]],
-    ) -> AgreementRecord:
-        both = {
-            (score, label): count
-            for (score, label), count in counts.items()
-            if score and label
-        }
-        return AgreementRecord(
-            dataset_id=dataset_id,
-            metric_id=metric_id,
-            label=self._labels[metric_id],
-            errors=sum(
-                count for (score, label), count in counts.items() if label and not score
-            ),
-            unlabelled=sum(count for (_, label), count in counts.items() if not label),
-            **asdict(cohens_kappa(both)),
-        )
+        """Return the agreement of each metric with its labels, on each dataset."""
+        records = []
+        for (dataset_id, metric_id), counts in self._pairs.items():
+            both: dict[tuple[str, str], int] = {}
+            errors = unlabelled = 0
+            for (score, label), count in counts.items():
+                if label is None:
+                    unlabelled += count
+                elif score is None:
+                    errors += count
+                else:
+                    both[score, label] = count
+            record = AgreementRecord(
+                dataset_id=dataset_id,
+                metric_id=metric_id,
+                label=self._labels[metric_id],
+                errors=errors,
+                unlabelled=unlabelled,
+                **asdict(cohens_kappa(both)),
+            )
+            records.append(record)
+        return records
 
 
 def check_labels(
-    labels: Mapping[str, str], shards: Sequence[Shard], store: RunStore
+    labels: Mapping[str, str],
+    shards: Sequence[Shard],
+    store: RunStore,
 ) -> None:
-    """Refuse labels that no case has, or that no score can equal. Raises `ConfigError`."""
+    """Raise `ConfigError` for labels that no case has, or that no score can equal."""
     if not labels:
         return
     known: set[str] = set()
@@ -115,18 +116,22 @@ def check_labels(
         if name not in known:
             hint = nearest(name, known) if known else "no case has any"
             raise ConfigError(
-                f"evaluation.agreement.{metric_id}: no case has metadata {name!r}; {hint}"
+                f"evaluation.agreement.{metric_id}: no case has metadata {name!r}; "
+                f"{hint}"
             )
 
 
-def _check_label(name: str, value: Any) -> None:
+def _check_label(
+    name: str,
+    value: Any,
+) -> None:
     if value is not None and not isinstance(value, (bool, int, float)):
         raise ConfigError(
-            f"evaluation.agreement: metadata {name!r} holds {value!r:.60}, which no score equals; label with numbers, "
-            "or with true and false"
+            f"evaluation.agreement: metadata {name!r} holds {value!r:.60}, which no "
+            "score equals; label with numbers, or with true and false"
         )
 
 
-def _category(value: Any) -> str | None:
-    """A score or label as a text that equal numbers share; true is 1."""
+def _as_category(value: Any) -> str | None:
+    """Return a score or label as a text that equal numbers share; true is 1."""
     return None if value is None else canonical_json(float(value))

@@ -28,7 +28,9 @@ _SEED_LIMIT = 2**63
 
 
 def compile_experiment(
-    experiment: ExperimentSpec, *, until_stage: str = "reduce"
+    experiment: ExperimentSpec,
+    *,
+    until_stage: str = "reduce",
 ) -> Pipeline:
     """Build and check every component of an experiment, and make its stages.
 
@@ -72,7 +74,11 @@ def compile_experiment(
         parse=ParseStage(parsers, **common),
         judges=tuple(every_judge),
         scores=_score_stages(metrics, judges, common),
-        reduce=ReduceStage(reducer, metric_ids=list(metrics), **common),
+        reduce=ReduceStage(
+            reducer,
+            metric_ids=list(metrics),
+            **common,
+        ),
         seeds=seeds,
         until_stage=cast(StageName, until_stage),
     )
@@ -101,7 +107,10 @@ def seeds_of(experiment: ExperimentSpec) -> tuple[int, ...]:
     return seeds
 
 
-def derived_seed(base_seed: int, sample_index: int) -> int:
+def derived_seed(
+    base_seed: int,
+    sample_index: int,
+) -> int:
     """Return a 31-bit seed that depends on the base seed and the sample alone.
 
     >>> derived_seed(0, 0), derived_seed(0, 1)
@@ -124,7 +133,11 @@ def _check_datasets(experiment: ExperimentSpec) -> None:
 
 
 def _refuse_equal_names(
-    names: Iterable[str], *, what: str, where: str, fix: str
+    names: Iterable[str],
+    *,
+    what: str,
+    where: str,
+    fix: str,
 ) -> None:
     for name, count in Counter(names).items():
         if count > 1:
@@ -134,7 +147,9 @@ def _refuse_equal_names(
 
 
 def _generate_stage(
-    experiment: ExperimentSpec, seeds: tuple[int, ...], budget: Budget
+    experiment: ExperimentSpec,
+    seeds: tuple[int, ...],
+    budget: Budget,
 ) -> GenerateStage:
     generation = experiment.generation
     generator: BuiltGenerator = build(
@@ -170,7 +185,11 @@ def _build_metrics(specs: Sequence[Any]) -> dict[str, BuiltMetric]:
     return {metric.name: metric for metric in metrics}
 
 
-def _build_reducer(spec: Any, *, samples: int) -> BuiltReducer:
+def _build_reducer(
+    spec: Any,
+    *,
+    samples: int,
+) -> BuiltReducer:
     reducer = build("reducer", spec, where="generation.reducer")
     if reducer.k is not None and reducer.k > samples:
         raise ConfigError(
@@ -189,5 +208,12 @@ def _score_stages(
     stages = []
     for metric_id, metric in metrics.items():
         labels = [stage.label for stage in judges.get(metric_id, ())]
-        stages.append(ScoreStage(metric_id, metric, judges=labels, **common))
+        stages.append(
+            ScoreStage(
+                metric_id,
+                metric,
+                judges=labels,
+                **common,
+            )
+        )
     return tuple(stages)

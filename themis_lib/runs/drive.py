@@ -14,7 +14,11 @@ from themis_lib.storage.shard import Shard
 
 
 async def run_shards(
-    run: Run, run_stage: RunStage, *, window: int, spread: bool = False
+    run: Run,
+    run_stage: RunStage,
+    *,
+    window: int,
+    spread: bool = False,
 ) -> None:
     """Evaluate every shard, at most `window` at once, and add each to the run in turn.
 
@@ -46,7 +50,10 @@ async def run_shards(
         await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-def _cut_data(run: Run, spread: bool) -> list[Shard]:
+def _cut_data(
+    run: Run,
+    spread: bool,
+) -> list[Shard]:
     """Return all shards, before the first is evaluated.
 
     So a bad line at the end of a dataset is found before money is spent.

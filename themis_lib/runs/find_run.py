@@ -1,6 +1,4 @@
-"""Runs by the names people give them: an id, the beginning of one, `last`, or the name
-of an experiment.
-"""
+"""Runs by the names people give them: an id or its beginning, `last`, an experiment."""
 
 from __future__ import annotations
 
@@ -14,15 +12,19 @@ from themis_lib.storage.store import RunStore
 LAST = "last"
 
 
-def find_run(store: RunStore, text: str) -> RunResult:
-    """The run that `text` names: its id, the beginning of an id that no other run
-    shares, `last` for the latest run of the store that has ended, or an experiment's
-    name for the latest of its runs that has ended.
+def find_run(
+    store: RunStore,
+    text: str,
+) -> RunResult:
+    """Return the run that `text` names.
 
-    Raises `StoreError` that says what there is.
+    In this order: its id; the beginning of an id that no other run shares; `last` or
+    an experiment's name, for the latest run (of that name) that has ended. Raise
+    `StoreError` with what there is to choose from.
     """
-    run_ids = store.list("runs")
-    begun = [run_id for run_id in run_ids if run_id.startswith(text)] if text else []
+    begun = []
+    if text:
+        begun = [run_id for run_id in store.list("runs") if run_id.startswith(text)]
     if text in begun:
         return RunResult(store, text)
     if len(begun) == 1:
@@ -30,27 +32,28 @@ def find_run(store: RunStore, text: str) -> RunResult:
     known = in_time(manifests(store))
     if not known:
         raise StoreError(
-            f"store {store.url!r} has no runs; `python -m flows.run EXPERIMENT.yaml` makes one"
+            f"store {store.url!r} has no runs; "
+            "`python -m flows.run EXPERIMENT.yaml` makes one"
         )
-    ended = [
-        run
-        for run in known
-        if run.status is not RunStatus.RUNNING and text in (LAST, run.name)
-    ]
+    named = [run for run in known if text in (LAST, run.name)]
+    ended = [run for run in named if run.status is not RunStatus.RUNNING]
     if ended:
         return RunResult(store, ended[-1].run_id, ended[-1])
     if begun:
         raise StoreError(
-            f"run {text!r}: {len(begun)} runs begin so ({first_few(sorted(begun))}); write more of the id"
+            f"run {text!r}: {len(begun)} runs begin so ({first_few(sorted(begun))}); "
+            "write more of the id"
         )
-    if text == LAST or any(run.name == text for run in known):
+    if named:
         raise StoreError(f"run {text!r}: none has ended yet in store {store.url!r}")
-    hint = nearest(
-        text, [LAST, *{run.name for run in known}, *(run.run_id for run in known)]
+    choices = [LAST]
+    for run in known:
+        choices += [run.name, run.run_id]
+    raise StoreError(
+        f"store {store.url!r} has no run {text!r}; {nearest(text, set(choices))}"
     )
-    raise StoreError(f"store {store.url!r} has no run {text!r}; {hint}")
 
 
 def in_time(runs: Sequence[Manifest]) -> list[Manifest]:
-    """Runs in the order in which they started."""
+    """Return runs in the order in which they started."""
     return sorted(runs, key=lambda run: (run.started_at, run.run_id))

@@ -71,7 +71,9 @@ def parts_by_directory(files: Iterable[File]) -> dict[str, list[File]]:
 
 
 def holdings(
-    store: RunStore, files: Iterable[File], runs: Iterable[Manifest]
+    store: RunStore,
+    files: Iterable[File],
+    runs: Iterable[Manifest],
 ) -> list[Holding]:
     """What there is by stage and fingerprint; counts rows in the footers of the files."""
     referring: defaultdict[str, list[str]] = defaultdict(list)
@@ -105,7 +107,10 @@ def has_tables(manifest: Manifest) -> bool:
 
 
 def rows_of(
-    run: RunResult, record: StageRecord, *, where: pc.Expression | None = None
+    run: RunResult,
+    record: StageRecord,
+    *,
+    where: pc.Expression | None = None,
 ) -> pa.Table:
     """`key` and `error` of a run's rows of one stage, or those `where` something holds,
     from the run's own tables.
@@ -114,7 +119,11 @@ def rows_of(
     if stage in ID_OF:
         of_stage = pc.field(ID_OF[stage]) == rest.removesuffix("]")
         where = of_stage if where is None else of_stage & where
-    return run.table(TABLE_OF[stage], columns=["key", "error"], where=where)
+    return run.table(
+        TABLE_OF[stage],
+        columns=["key", "error"],
+        where=where,
+    )
 
 
 def joined_keys(keys: Iterable[pa.Array | pa.ChunkedArray]) -> pa.Array:
@@ -128,7 +137,8 @@ def joined_keys(keys: Iterable[pa.Array | pa.ChunkedArray]) -> pa.Array:
 
 
 def references(
-    store: RunStore, runs: Iterable[Manifest]
+    store: RunStore,
+    runs: Iterable[Manifest],
 ) -> tuple[dict[str, pa.Array], set[str]]:
     """The keys that ended runs have in each directory, and the directories of which
     other runs may have any row.

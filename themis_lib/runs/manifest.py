@@ -30,7 +30,10 @@ MANIFEST_NAME = "manifest.json"
 
 
 class RunStatus(StrEnum):
-    """How a run stands. Partial failure: some rows carry an error in place of a value."""
+    """How a run ended, or that it is in flight.
+
+    Partial failure: some rows have an error in place of a value.
+    """
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -39,11 +42,11 @@ class RunStatus(StrEnum):
 
 
 class StageRecord(FrozenModel):
-    """One stage of a run: its identity and its rows; see `StageProgress`. `errors`
-    counts the rows without a value.
+    """One stage of a run: its identity and its rows.
 
+    The counts are those of `StageProgress`; `errors` counts the rows without a value.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
-    run computed; `price` is what they were charged at. `is_paid`: its calls may cost
+    run computed; `price` is what they were charged at. If `is_paid`, its calls may cost
     money.
     """
 
@@ -63,12 +66,12 @@ class StageRecord(FrozenModel):
 
     @property
     def lacks_price(self) -> bool:
-        """Whether its tokens may cost money, and nobody said how much."""
+        """Whether its tokens may cost money and nobody said how much."""
         return self.is_paid and self.usage is not None and self.price is None
 
     @property
     def cost(self) -> float | None:
-        """The dollars that all rows took, whoever paid; null without a price."""
+        """The dollars for all rows, whoever paid them; `None` without a price."""
         return None if self.price is None else self.price.cost(self.usage)
 
     @property
@@ -78,9 +81,7 @@ class StageRecord(FrozenModel):
 
 
 class GateOutcome(StrEnum):
-    """How a gate ended: the whole interval on the right side, on the wrong side, or on
-    both.
-    """
+    """How a gate ended: its interval is on the right side, the wrong side, or both."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -88,11 +89,10 @@ class GateOutcome(StrEnum):
 
 
 class GateRecord(FrozenModel):
-    """One gate on one dataset or slice: what it asked, the estimate it went by with its
-    interval, and what came out.
+    """One gate on one dataset or slice: what it asked, and the estimate it was decided by.
 
-    `baseline` is the id of the run it was compared with; `estimate` then is the
-    difference from it.
+    If `baseline`, the id of another run, is set, `estimate` is the difference from it.
+    `low` and `high` are the ends of the interval.
     """
 
     gate: str
@@ -108,8 +108,9 @@ class GateRecord(FrozenModel):
 
 
 class Manifest(FrozenModel):
-    """The record of one run. `datasets` counts their cases; `cases` says where in the
-    store these lie.
+    """The record of one run.
+
+    `datasets` counts the cases of each; `cases` has the paths of their parts.
     """
 
     run_id: str
@@ -132,64 +133,79 @@ class Manifest(FrozenModel):
 
     @property
     def cost(self) -> float | None:
-        """The dollars that all rows of the run took, whoever paid; null where no model
-        has a price.
+        """The dollars for all rows of the run, whoever paid them.
 
-        Those of the stages in `unpriced` are left out.
+        `None` if no model has a price. The stages in `unpriced` are left out.
         """
-        return _sum([record.cost for record in self.stages])
+        return _sum_known([record.cost for record in self.stages])
 
     @property
     def cost_paid(self) -> float | None:
-        """The dollars that this run paid; the rest of `cost` the store has saved."""
-        return _sum([record.cost_paid for record in self.stages])
+        """The dollars that this run paid; the store saved the rest of `cost`."""
+        return _sum_known([record.cost_paid for record in self.stages])
 
     @property
     def cost_saved(self) -> float | None:
         """The dollars that the store has saved this run."""
         if self.cost is None or self.cost_paid is None:
             return None
+        # Prices may have changed since the rows were paid for.
         return max(self.cost - self.cost_paid, 0.0)
 
     @property
     def unpriced(self) -> list[str]:
-        """The stages that `cost` and `cost_paid` leave out, since nobody said what
-        their tokens cost.
-        """
+        """The stages that `cost` leaves out: nobody said what their tokens cost."""
         return [record.stage for record in self.stages if record.lacks_price]
 
     @property
     def gate_outcome(self) -> GateOutcome | None:
-        """The worst outcome of its gates; null for a run without gates."""
+        """The worst outcome of its gates; `None` without gates."""
         return worst_outcome(self.gates)
 
 
 def worst_outcome(gates: Sequence[GateRecord]) -> GateOutcome | None:
-    """Fail before underpowered before pass; null without gates."""
+    """Return the worst outcome (fail > underpowered > pass), or `None` without gates."""
     outcomes = {record.outcome for record in gates}
-    by_weight = (GateOutcome.FAIL, GateOutcome.UNDERPOWERED, GateOutcome.PASS)
-    return next((outcome for outcome in by_weight if outcome in outcomes), None)
+    for outcome in (GateOutcome.FAIL, GateOutcome.UNDERPOWERED, GateOutcome.PASS):
+        if outcome in outcomes:
+            return outcome
+    return None
 
 
-def _sum(costs: list[float | None]) -> float | None:
+def _sum_known(costs: list[float | None]) -> float | None:
+    """Return the sum of the costs that are known; `None` if none is."""
     known = [cost for cost in costs if cost is not None]
     return sum(known) if known else None
 
 
 def new_run_id() -> str:
-    """A name for a run that sorts by time: `20261121-093000-4f1a2b`."""
+    """Return a new run id; ids sort by time: `20261121-093000-4f1a2b`."""
+    # Random digits, since two machines may start a run in the same second.
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def now() -> str:
-    """The time in UTC, as manifests write it: fine enough to say which of two short
-    runs came first.
+    """Return the time in UTC as manifests have it, to the millisecond.
+
+    Fine enough to tell which of two short runs came first.
     """
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:
-    """The record of a run that has just begun."""
+def start_manifest(
+    pipeline: Pipeline,
+    run_id: str,
+) -> Manifest:
+    """Return the record of a run that has just begun."""
+    stages = []
+    for stage in pipeline.stages:
+        record = StageRecord(
+            stage=stage.label,
+            fingerprint=stage.fingerprint,
+            identity=stage.identity,
+            is_paid=stage.is_paid,
+        )
+        stages.append(record)
     return Manifest(
         run_id=run_id,
         name=pipeline.experiment.name,
@@ -199,32 +215,32 @@ def start_manifest(pipeline: Pipeline, run_id: str) -> Manifest:
         seeds=list(pipeline.seeds),
         until_stage=pipeline.until_stage,
         statistics=pipeline.experiment.evaluation.statistics,
-        stages=[
-            StageRecord(
-                stage=stage.label,
-                fingerprint=stage.fingerprint,
-                identity=stage.identity,
-                is_paid=stage.is_paid,
-            )
-            for stage in pipeline.stages
-        ],
+        stages=stages,
         versions={
-            "themis-flows": _version("themis-flows"),
+            "themis-flows": _installed_version("themis-flows"),
             "python": platform.python_version(),
         },
     )
 
 
-def write_manifest(store: RunStore, manifest: Manifest) -> None:
-    """Write the record of a run, over an earlier one."""
-    content = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+def write_manifest(
+    store: RunStore,
+    manifest: Manifest,
+) -> None:
+    """Write the record of a run over an earlier one."""
+    content = json.dumps(
+        manifest.model_dump(mode="json"),
+        indent=2,
+        ensure_ascii=False,
+    )
     store.replace(f"runs/{manifest.run_id}/{MANIFEST_NAME}", content.encode())
 
 
-def read_manifest(store: RunStore, run_id: str) -> Manifest:
-    """The record of a run. Raises `StoreError` where the store has none of this id, or
-    one that cannot be read.
-    """
+def read_manifest(
+    store: RunStore,
+    run_id: str,
+) -> Manifest:
+    """Return the record of a run. Raise `StoreError` if it is missing or damaged."""
     path = f"runs/{run_id}/{MANIFEST_NAME}"
     try:
         return parse_manifest(store.read_bytes(path))
@@ -237,13 +253,14 @@ def read_manifest(store: RunStore, run_id: str) -> Manifest:
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """The record that a file holds. Raises `ValueError` where it holds none."""
+    """Return the record in a file. Raise `ValueError` if there is none in it."""
     return Manifest.model_validate(json.loads(content))
 
 
 def manifests(store: RunStore) -> list[Manifest]:
-    """The records of all runs of a store, oldest first; a directory without a readable
-    record is left out.
+    """Return the records of all runs of a store, oldest first.
+
+    A folder without a readable record is left out.
     """
     found = []
     for run_id in sorted(store.list("runs")):
@@ -254,8 +271,8 @@ def manifests(store: RunStore) -> list[Manifest]:
     return found
 
 
-def _version(distribution: str) -> str:
+def _installed_version(distribution: str) -> str:
     try:
         return version(distribution)
     except PackageNotFoundError:
-        return "source"
+        return "source"  # run from a checkout that is not installed

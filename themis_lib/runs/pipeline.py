@@ -75,7 +75,11 @@ class Pipeline:
         """Return the stage of this label."""
         return next(stage for stage in self.stages if stage.label == label)
 
-    def rows_in(self, stage: Stage, shard: Shard) -> int:
+    def rows_in(
+        self,
+        stage: Stage,
+        shard: Shard,
+    ) -> int:
         """Return how many rows a stage has for a shard."""
         per_case = self.samples
         if stage is self.reduce:
@@ -92,7 +96,12 @@ class Pipeline:
         for dataset in self.experiment.datasets:
             next(case_tables(dataset), None)
 
-    def shards(self, store: RunStore, *, spread: bool = False) -> Iterator[Shard]:
+    def shards(
+        self,
+        store: RunStore,
+        *,
+        spread: bool = False,
+    ) -> Iterator[Shard]:
         """Yield the data of the experiment in shards.
 
         The shards are smaller if they are `spread` over processes. Raise
@@ -108,7 +117,11 @@ class Pipeline:
         )
         return shards_of(self.experiment.datasets, store, cut)
 
-    async def evaluate_shard(self, shard: Shard, run_stage: RunStage) -> Shard:
+    async def evaluate_shard(
+        self,
+        shard: Shard,
+        run_stage: RunStage,
+    ) -> Shard:
         """Generate, parse, judge, score and reduce one shard."""
         shard = replace(shard, outputs=await run_stage(self.generate, shard))
         if self._runs("parse"):
@@ -123,7 +136,11 @@ class Pipeline:
             shard = replace(shard, results=await run_stage(self.reduce, shard))
         return shard
 
-    def is_readable(self, stage: Stage, shard: Shard) -> bool:
+    def is_readable(
+        self,
+        stage: Stage,
+        shard: Shard,
+    ) -> bool:
         """Return whether the tables that a stage reads are in a shard."""
         if stage is self.generate:
             return True
@@ -141,7 +158,11 @@ class Pipeline:
         """Return whether a stage is not after the last one to run."""
         return STAGES.index(name) <= STAGES.index(self.until_stage)
 
-    async def _judge(self, shard: Shard, run_stage: RunStage) -> dict[str, Part]:
+    async def _judge(
+        self,
+        shard: Shard,
+        run_stage: RunStage,
+    ) -> dict[str, Part]:
         """Return the verdicts by stage.
 
         Stages that are one computation take turns, so that a question is asked once.

@@ -19,7 +19,11 @@ _FORMER_NAMES: Mapping[str, Mapping[str, str]] = {"scores": {"score": "value"}}
 class RunTableFile:
     """One table of a run, open for reading; a row group for each shard and part."""
 
-    def __init__(self, name: str, file: IO[bytes]) -> None:
+    def __init__(
+        self,
+        name: str,
+        file: IO[bytes],
+    ) -> None:
         self.name = name
         self._source = file
         self._file = pq.ParquetFile(file)
@@ -52,11 +56,17 @@ class RunTableFile:
         if where is None:
             return self._file.read(columns=stored).rename_columns(names)
         self._source.seek(0)
-        table = pq.read_table(self._source, columns=stored, filters=where)
+        table = pq.read_table(
+            self._source,
+            columns=stored,
+            filters=where,
+        )
         return table.rename_columns(names)
 
     def read_groups(
-        self, groups: Sequence[int], columns: Sequence[str] | None = None
+        self,
+        groups: Sequence[int],
+        columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """Read some row groups."""
         names = list(columns or self._stored_names)
@@ -70,7 +80,11 @@ class RunTableFile:
         self._source.close()
 
 
-def open_run_table(store: RunStore, run_id: str, name: str) -> RunTableFile | None:
+def open_run_table(
+    store: RunStore,
+    run_id: str,
+    name: str,
+) -> RunTableFile | None:
     """Open a table of a run by its name in `RUN_TABLES`; `None` where there is none."""
     try:
         return RunTableFile(name, store.open(f"runs/{run_id}/{name}.parquet"))

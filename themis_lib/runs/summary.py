@@ -1,9 +1,7 @@
-"""The summary: one row for each dataset, slice and metric, with the errors counted
-beside the mean.
+"""The summary: one row for each dataset, slice and metric, errors beside the mean.
 
 Its rows are cached like any stage's, under the settings of the statistics and the
-digest of what they summarise in sorted order, so that the order of the cases does not
-matter.
+digest of the scores in sorted order: the order of the cases does not matter.
 """
 
 from __future__ import annotations
@@ -31,24 +29,28 @@ from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY, SUMMARY, table_of
 
-_STATISTICS = [
-    item for item in SUMMARY if item.name not in ("dataset_id", "slice", "metric_id")
-]
+_ID_NAMES = ("dataset_id", "slice", "metric_id")
+_STATISTICS = [item for item in SUMMARY if item.name not in _ID_NAMES]
 _SCHEMA = pa.schema(_STATISTICS)
+#: Increased when the same scores would be summarised in another way.
 _VERSION = "2"
+#: The slice of all cases of a dataset.
 ALL_CASES = "all"
-#: The cluster of a case that shares its own with no other.
+#: The cluster of a case without a label: it shares its cluster with no other.
 _ALONE = -1
 
+#: A dataset, a slice and a metric.
 Group = tuple[str, str, str]
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class CaseScores:
-    """What a row of the summary is made of, in one order for the same cases: scores,
-    NaN for a case without one; the cluster of each case, -1 for one of its own; and,
-    for several samples, the `sample_moments` of each case.
+    """What a row of the summary is computed from, sorted, so that order cannot matter.
+
+    `scores` has NaN for a case without one. `clusters` has the cluster of each case, -1
+    for a case that is alone in its own. `moments` has, for several samples, the
+    `sample_moments` of each case.
     """
 
     scores: Floats
@@ -58,20 +60,17 @@ class CaseScores:
     @property
     def content(self) -> str:
         """The digest of all of it."""
-        arrays = [array for array in (self.clusters, self.moments) if array is not None]
-        names = [
-            bytes_digest("scores", array.astype("<f8").tobytes())
-            for array in (self.scores, *arrays)
-        ]
-        return digest(
-            "case_scores", [self.clusters is not None, self.moments is not None, *names]
-        )
+        names = []
+        for array in (self.scores, self.clusters, self.moments):
+            if array is not None:
+                content = array.astype("<f8").tobytes()
+                names.append(bytes_digest("scores", content))
+        present = [self.clusters is not None, self.moments is not None]
+        return digest("case_scores", [*present, *names])
 
 
 class GroupedScores:
-    """GroupedScores of a run, collected shard by shard and grouped by dataset, slice and
-    metric.
-    """
+    """The scores of a run, collected shard by shard, by dataset, slice and metric."""
 
     def __init__(self, evaluation: EvaluationConfig) -> None:
         self._slices = tuple(dict.fromkeys(evaluation.slices))
@@ -79,11 +78,15 @@ class GroupedScores:
         self._datasets: defaultdict[str, _DatasetScores] = defaultdict(_DatasetScores)
 
     def add(
-        self, cases: pa.Table, results: pa.Table, samples: Mapping[str, pa.Table]
+        self,
+        cases: pa.Table,
+        results: pa.Table,
+        samples: Mapping[str, pa.Table],
     ) -> None:
-        """Take a shard: the results, a row for each case and metric, cases in the order
-        of `cases`; and the scores of the samples for each metric, metrics in the order
-        of the results.
+        """Take a shard.
+
+        `results` has a row for each case and metric, cases in the order of `cases`.
+        `samples` has the scores of the samples by metric, in the order of the results.
         """
         dataset = self._datasets[cases["dataset_id"][0].as_py()]
         scores = results["score"].to_numpy().reshape(cases.num_rows, len(samples))
@@ -92,130 +95,125 @@ class GroupedScores:
             if table.num_rows > cases.num_rows:
                 values = table["value"].to_numpy().reshape(cases.num_rows, -1)
                 dataset.moments[metric_id].append(sample_moments(values))
-        names = (
-            self._slices
-            if self._cluster_by is None
-            else (*self._slices, self._cluster_by)
-        )
-        metadata = (
-            [load_json(text) for text in cases["metadata"].to_pylist()] if names else []
-        )
-        for name in self._slices:
-            for row, values in enumerate(metadata, start=dataset.cases):
-                dataset.members[f"{name}={metadata_text(values.get(name))}"].append(row)
-        if self._cluster_by is not None:
-            dataset.labels += [
-                _label(values.get(self._cluster_by)) for values in metadata
-            ]
+        if self._slices or self._cluster_by is not None:
+            # Metadata is parsed only if anything is grouped by it.
+            metadata = [load_json(text) for text in cases["metadata"].to_pylist()]
+            self._add_metadata(dataset, metadata)
         dataset.cases += cases.num_rows
 
+    def _add_metadata(
+        self,
+        dataset: _DatasetScores,
+        metadata: Sequence[Mapping[str, Any]],
+    ) -> None:
+        for name in self._slices:
+            for row, values in enumerate(metadata, start=dataset.cases):
+                value = metadata_text(values.get(name))
+                dataset.members[f"{name}={value}"].append(row)
+        if self._cluster_by is not None:
+            for values in metadata:
+                label = values.get(self._cluster_by)
+                dataset.labels.append(None if label is None else metadata_text(label))
+
     def groups(self) -> dict[Group, CaseScores]:
-        """The scores of each group; slices stand behind their dataset's whole, in the
-        order of their names.
+        """Return the scores of each group.
+
+        All cases of a dataset come first, then its slices by name.
         """
-        return {
-            (dataset_id, name, metric_id): scores
-            for dataset_id, dataset in self._datasets.items()
-            for name, metric_id, scores in dataset.groups(
-                clustered=self._cluster_by is not None
-            )
-        }
+        is_clustered = self._cluster_by is not None
+        groups = {}
+        for dataset_id, dataset in self._datasets.items():
+            for name, metric_id, scores in dataset.groups(is_clustered=is_clustered):
+                groups[dataset_id, name, metric_id] = scores
+        return groups
+
+
+def _lists() -> defaultdict[str, list[Any]]:
+    return defaultdict(list)
 
 
 @dataclass
 class _DatasetScores:
-    """The scores of one dataset, a list item for each shard; `members` are the rows of
-    each slice.
+    """The scores of one dataset, a list item for each shard.
+
+    `members` has the rows of each slice.
     """
 
     cases: int = 0
-    scores: defaultdict[str, list[Floats]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    moments: defaultdict[str, list[Floats]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    members: defaultdict[str, list[int]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    scores: defaultdict[str, list[Floats]] = field(default_factory=_lists)
+    moments: defaultdict[str, list[Floats]] = field(default_factory=_lists)
+    members: defaultdict[str, list[int]] = field(default_factory=_lists)
     labels: list[str | None] = field(default_factory=list)
 
-    def groups(self, *, clustered: bool) -> Iterable[tuple[str, str, CaseScores]]:
-        """Slice, metric and scores, by metric."""
-        rows_of: dict[str, Any] = {
-            ALL_CASES: slice(None),
-            **dict(sorted(self.members.items())),
-        }
-        clusters = _codes(self.labels) if clustered else None
+    def groups(self, *, is_clustered: bool) -> Iterable[tuple[str, str, CaseScores]]:
+        """Yield slice, metric and scores, metric by metric."""
+        rows_of: dict[str, Any] = {ALL_CASES: slice(None)}
+        rows_of.update(sorted(self.members.items()))
+        clusters = _number_labels(self.labels) if is_clustered else None
         for metric_id, parts in self.scores.items():
             scores = np.concatenate(parts)
-            moments = (
-                np.concatenate(self.moments[metric_id])
-                if metric_id in self.moments
-                else None
-            )
+            moments = None
+            if metric_id in self.moments:
+                moments = np.concatenate(self.moments[metric_id])
             for name, rows in rows_of.items():
-                in_slice = [
-                    array if array is None else array[rows]
-                    for array in (clusters, moments)
-                ]
-                yield name, metric_id, _ordered(scores[rows], *in_slice)
+                in_slice = _sorted_scores(
+                    scores[rows],
+                    None if clusters is None else clusters[rows],
+                    None if moments is None else moments[rows],
+                )
+                yield name, metric_id, in_slice
 
 
-def _label(value: Any) -> str | None:
-    return None if value is None else metadata_text(value)
+def _number_labels(labels: Sequence[str | None]) -> Integers:
+    """Return a number for each label, in the order of their names."""
+    known = sorted({label for label in labels if label is not None})
+    number_of = {label: number for number, label in enumerate(known)}
+    numbers = []
+    for label in labels:
+        numbers.append(_ALONE if label is None else number_of[label])
+    return np.array(numbers, dtype=np.int64)
 
 
-def _codes(labels: Sequence[str | None]) -> Integers:
-    """A number for each label, in the order of their names."""
-    code = {
-        label: number
-        for number, label in enumerate(
-            sorted({label for label in labels if label is not None})
-        )
-    }
-    return np.array(
-        [_ALONE if label is None else code[label] for label in labels], dtype=np.int64
-    )
-
-
-def _ordered(
-    scores: Floats, clusters: Integers | None, moments: Floats | None
+def _sorted_scores(
+    scores: Floats,
+    clusters: Integers | None,
+    moments: Floats | None,
 ) -> CaseScores:
-    """The scores by cluster and value, the clusters numbered without gaps, and the
-    moments by value.
+    """Return scores sorted by cluster and value, and moments by value.
+
+    Clusters are numbered without gaps, so that a slice does not depend on the others.
     """
-    if clusters is not None:
+    if clusters is None:
+        scores = np.sort(scores)
+    else:
         order = np.lexsort((scores, clusters))
         scores, clusters = scores[order], clusters[order]
-        shared = clusters != _ALONE
-        clusters[shared] = np.unique(clusters[shared], return_inverse=True)[1]
-    else:
-        scores = np.sort(scores)
-    return CaseScores(
-        scores, clusters, None if moments is None else moments[np.lexsort(moments.T)]
-    )
+        is_shared = clusters != _ALONE
+        numbers = np.unique(clusters[is_shared], return_inverse=True)[1]
+        clusters[is_shared] = numbers
+    if moments is not None:
+        moments = moments[np.lexsort(moments.T)]
+    return CaseScores(scores, clusters, moments)
 
 
 def check_columns(
-    evaluation: EvaluationConfig, shards: Sequence[Shard], store: RunStore
+    evaluation: EvaluationConfig,
+    shards: Sequence[Shard],
+    store: RunStore,
 ) -> None:
-    """Refuse slices and clusters by a metadata column that no case has. Raises
-    `ConfigError`.
-    """
-    cluster_by = evaluation.statistics.cluster_by
+    """Raise `ConfigError` for a slice or cluster by metadata that no case has."""
     missing = dict.fromkeys(evaluation.slices, "evaluation.slices")
+    cluster_by = evaluation.statistics.cluster_by
     if cluster_by is not None:
         missing.setdefault(cluster_by, "evaluation.statistics.cluster_by")
     known: set[str] = set()
     for shard in shards:
         if not missing:
-            return
+            return  # found all: the rest of the data need not be read
         for text in pc.unique(read(store, shard.cases)["metadata"]).to_pylist():
             known.update(load_json(text))
-        missing = {
-            name: setting for name, setting in missing.items() if name not in known
-        }
+        for name in known & missing.keys():
+            del missing[name]
     if missing:
         name = min(missing)
         hint = nearest(name, known) if known else "no case has any"
@@ -223,52 +221,58 @@ def check_columns(
 
 
 def summarise(
-    groups: Mapping[Group, CaseScores], statistics: StatisticsConfig, store: RunStore
+    groups: Mapping[Group, CaseScores],
+    statistics: StatisticsConfig,
+    store: RunStore,
 ) -> tuple[pa.Table, int]:
-    """The summary table, and how many of its rows had to be computed."""
-    fingerprint = digest(
-        "stage/summary", {"version": _VERSION, **statistics.model_dump()}
+    """Return the summary table, and how many of its rows had to be computed."""
+    settings = {"version": _VERSION, **statistics.model_dump()}
+    fingerprint = digest("stage/summary", settings)
+    row_set = open_rows(
+        store,
+        "summary",
+        fingerprint,
+        _SCHEMA,
     )
-    row_set = open_rows(store, "summary", fingerprint, _SCHEMA)
     row_set.refresh()
-    keys = [
-        bytes.fromhex(digest("summary", [fingerprint, group.content]))[:KEY_BYTES]
-        for group in groups.values()
-    ]
-    known = set(row_set.find(pa.array(keys, KEY.type))[0].tolist())
-    members = list(groups.values())
-    missing = {
-        key: position for position, key in enumerate(keys) if position not in known
-    }
-    computed = [
-        {"key": key, **_statistics(members[position], statistics)}
-        for key, position in missing.items()
-    ]
+    keys = []
+    for group in groups.values():
+        name = digest("summary", [fingerprint, group.content])
+        keys.append(bytes.fromhex(name)[:KEY_BYTES])
+    key_column = pa.array(keys, KEY.type)
+    known = set(row_set.find(key_column)[0].tolist())
+    computed: dict[bytes, dict[str, Any]] = {}
+    for position, (key, group) in enumerate(zip(keys, groups.values(), strict=True)):
+        # Slices with the same scores share one row.
+        if position not in known and key not in computed:
+            computed[key] = {"key": key, **_compute_statistics(group, statistics)}
     if computed:
-        row_set.save(table_of(computed, row_set.schema))
-    _, rows = row_set.find(pa.array(keys, KEY.type))
-    ids = pa.table(
+        row_set.save(table_of(computed.values(), row_set.schema))
+    _, rows = row_set.find(key_column)
+    table = pa.table(
         {
-            name: pa.array([group[at] for group in groups], pa.string())
-            for at, name in enumerate(SUMMARY.names[:3])
+            name: pa.array([group[position] for group in groups], pa.string())
+            for position, name in enumerate(_ID_NAMES)
         }
     )
     for item in _STATISTICS:
-        ids = ids.append_column(item, rows[item.name])
-    return ids.cast(SUMMARY), len(computed)
+        table = table.append_column(item, rows[item.name])
+    return table.cast(SUMMARY), len(computed)
 
 
 def lacks_scores(summary: pa.Table) -> bool:
-    """Whether a case is without a score where the policy is that none may be."""
-    refused = pc.and_(
-        pc.equal(summary["error_policy"], "fail"), pc.greater(summary["errors"], 0)
-    )
-    return bool(pc.any(refused).as_py())
+    """Return whether a case has no score although the error policy is `fail`."""
+    is_refused = pc.equal(summary["error_policy"], "fail")
+    has_errors = pc.greater(summary["errors"], 0)
+    return bool(pc.any(pc.and_(is_refused, has_errors)).as_py())
 
 
-def _statistics(group: CaseScores, statistics: StatisticsConfig) -> dict[str, Any]:
+def _compute_statistics(
+    group: CaseScores,
+    statistics: StatisticsConfig,
+) -> dict[str, Any]:
     errors = int(np.isnan(group.scores).sum())
-    interval = _interval(group, errors, statistics)
+    interval = _compute_interval(group, errors, statistics)
     split = None if group.moments is None else variance_split(group.moments)
     return {
         "n": len(group.scores) - errors,
@@ -280,22 +284,34 @@ def _statistics(group: CaseScores, statistics: StatisticsConfig) -> dict[str, An
         "high": interval.high,
         "interval_method": interval.method,
         "clusters": interval.clusters,
-        "between_variance": split and split.between,
-        "within_variance": split and split.within,
+        "between_variance": None if split is None else split.between,
+        "within_variance": None if split is None else split.within,
     }
 
 
-def _interval(group: CaseScores, errors: int, statistics: StatisticsConfig) -> Interval:
+def _compute_interval(
+    group: CaseScores,
+    errors: int,
+    statistics: StatisticsConfig,
+) -> Interval:
     if statistics.errors == "fail" and errors:
-        return Interval(None, None, None, None, None)
-    missing = np.isnan(group.scores)
-    kept = ~missing | (statistics.errors == "zero")
+        return Interval(
+            None,
+            None,
+            None,
+            None,
+            None,
+        )
+    is_missing = np.isnan(group.scores)
+    is_counted = ~is_missing | (statistics.errors == "zero")
     clusters = None
     if group.clusters is not None:
-        alone = group.clusters == _ALONE
-        clusters = np.where(alone, -1 - np.arange(len(alone)), group.clusters)[kept]
+        # A case that is alone gets a cluster number of its own, below all others.
+        is_alone = group.clusters == _ALONE
+        own_numbers = -1 - np.arange(len(is_alone))
+        clusters = np.where(is_alone, own_numbers, group.clusters)[is_counted]
     return mean_interval(
-        np.where(missing, 0.0, group.scores)[kept],
+        np.where(is_missing, 0.0, group.scores)[is_counted],
         method=statistics.interval,
         clusters=clusters,
         resamples=statistics.resamples,

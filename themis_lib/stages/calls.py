@@ -66,7 +66,10 @@ class OutcomeSink:
         return failure_outcome(error, unknown_is_fact=self.unknown_is_fact)
 
 
-def limiter(name: str, limit: int) -> asyncio.Semaphore:
+def limiter(
+    name: str,
+    limit: int,
+) -> asyncio.Semaphore:
     """Return the limiter of this name on the running loop.
 
     Every shard of the process shares it.
@@ -75,7 +78,11 @@ def limiter(name: str, limit: int) -> asyncio.Semaphore:
     return limiters.setdefault(f"{name}/{limit}", asyncio.Semaphore(limit))
 
 
-def failure_outcome(error: Exception, *, unknown_is_fact: bool) -> RowOutcome:
+def failure_outcome(
+    error: Exception,
+    *,
+    unknown_is_fact: bool,
+) -> RowOutcome:
     """Return what an exception from a component means for its row.
 
     Re-raise a `FatalError`: no other row could succeed either.
@@ -145,7 +152,12 @@ async def call_async(
 
 
 async def call_batches(
-    call: BatchCall, count: int, *, emit: Emit, limit: asyncio.Semaphore, size: int
+    call: BatchCall,
+    count: int,
+    *,
+    emit: Emit,
+    limit: asyncio.Semaphore,
+    size: int,
 ) -> None:
     """Await `call` for all positions below `count`, `size` at a time.
 
@@ -166,7 +178,10 @@ async def call_batches(
     await run_together(call_one(positions) for positions in chunks(count, size))
 
 
-def within(call: AsyncCall, timeout_s: float | None) -> AsyncCall:
+def within(
+    call: AsyncCall,
+    timeout_s: float | None,
+) -> AsyncCall:
     """Wrap a call so that it is given up after so many seconds; `None` sets no limit."""
 
     async def call_within(at: Any) -> Any:
@@ -177,7 +192,9 @@ def within(call: AsyncCall, timeout_s: float | None) -> AsyncCall:
 
 
 async def call_batch(
-    function: Callable[..., Any], columns: Sequence[Sequence[Any]], positions: range
+    function: Callable[..., Any],
+    columns: Sequence[Sequence[Any]],
+    positions: range,
 ) -> list[Any]:
     """Return what a component's function of many rows returns for these.
 
@@ -209,7 +226,10 @@ def threaded(call: Call) -> AsyncCall:
     return call_in_thread
 
 
-async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+async def in_thread(
+    function: Callable[..., Any],
+    *arguments: Any,
+) -> Any:
     """Return what a blocking function returns.
 
     Each call has its own daemon thread, not one of a pool: a call that hangs past a
@@ -218,7 +238,10 @@ async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
 
-    def settle(value: Any, error: BaseException | None) -> None:
+    def settle(
+        value: Any,
+        error: BaseException | None,
+    ) -> None:
         if future.cancelled():
             return
         if error is None:
@@ -240,14 +263,25 @@ async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
             loop.call_soon_threadsafe(settle, value, error)
 
     run_in_context = contextvars.copy_context().run
-    threading.Thread(target=run_in_context, args=(run,), daemon=True).start()
+    threading.Thread(
+        target=run_in_context,
+        args=(run,),
+        daemon=True,
+    ).start()
     return await future
 
 
-async def call_in_slices(call: Call, count: int, sink: OutcomeSink) -> None:
+async def call_in_slices(
+    call: Call,
+    count: int,
+    sink: OutcomeSink,
+) -> None:
     """Call a quick function for every i below `count`, off the loop, slice by slice."""
 
-    def slice_outcomes(start: int, stop: int) -> list[tuple[int, RowOutcome]]:
+    def slice_outcomes(
+        start: int,
+        stop: int,
+    ) -> list[tuple[int, RowOutcome]]:
         outcomes: list[tuple[int, RowOutcome]] = []
         for position in range(start, stop):
             try:
@@ -275,7 +309,10 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def chunks(count: int, size: int) -> Iterator[range]:
+def chunks(
+    count: int,
+    size: int,
+) -> Iterator[range]:
     """Yield the positions below `count`, `size` at a time."""
     for start in range(0, count, size):
         yield range(start, min(start + size, count))

@@ -79,10 +79,18 @@ class Collector:
             failures.append({"key": key, "error": describe(error)})
         return pa.concat_tables([*self._tables, table_of(failures, self._schema)])
 
-    def counted(self, part: Part, *, cached: int) -> Part:
+    def counted(
+        self,
+        part: Part,
+        *,
+        cached: int,
+    ) -> Part:
         """Return a reference with the counts of this call."""
         return replace(
-            part, computed=self.computed, cached=cached, failed=len(self.failures)
+            part,
+            computed=self.computed,
+            cached=cached,
+            failed=len(self.failures),
         )
 
     def summary(self, shard: Shard) -> str:

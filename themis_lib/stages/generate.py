@@ -114,11 +114,20 @@ class GenerateStage(Stage):
             "seeds": list(self.seeds),
         }
 
-    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
+    def rows(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> pa.Table:
         samples = len(self.seeds)
         cases = shard.cases.rows
         names = (*case_columns(self.generator_reads), "occurrence")
-        columns = sample_rows(shard, store, samples, names)
+        columns = sample_rows(
+            shard,
+            store,
+            samples,
+            names,
+        )
         seeds = np.array(self.seeds, dtype=np.int64)
         columns["seed"] = pa.array(np.tile(seeds, cases))
         earlier_cases = columns["occurrence"].to_numpy()
@@ -127,7 +136,9 @@ class GenerateStage(Stage):
         return pa.table(columns)
 
     def _count_occurrences(
-        self, earlier_cases: np.ndarray[Any, Any], cases: int
+        self,
+        earlier_cases: np.ndarray[Any, Any],
+        cases: int,
     ) -> pa.Array:
         """Count the earlier rows of the dataset with the same case content and seed."""
         if self.deterministic:
@@ -141,7 +152,12 @@ class GenerateStage(Stage):
         of_earlier_cases = earlier_cases * np.tile(same_seed, cases)
         return pa.array(of_earlier_cases + np.tile(earlier_samples, cases))
 
-    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+    async def compute(
+        self,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
         cases = visible_cases(rows, self.generator_reads)
         contexts = self._contexts(rows, cases, run_id)
         if self.generator.generate_batch is not None:
@@ -150,7 +166,10 @@ class GenerateStage(Stage):
             await self._compute_singly(cases, contexts, emit)
 
     async def _compute_singly(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit
+        self,
+        cases: Sequence[Case],
+        contexts: Sequence[GenerateContext],
+        emit: Emit,
     ) -> None:
         generator = self.generator
         assert generator.generate is not None  # `build` refuses one with neither
@@ -169,11 +188,19 @@ class GenerateStage(Stage):
         if self._budget and self.price:
             price = self.price
 
-            def cost(_position: int, result_and_latency: tuple[Any, float]) -> float:
+            def cost(
+                _position: int,
+                result_and_latency: tuple[Any, float],
+            ) -> float:
                 return price.cost(_usage_of(result_and_latency[0]))
 
             most = self._most_cost(cases, contexts, price)
-            call = paid_call(call, self._budget, most=most, cost=cost)
+            call = paid_call(
+                call,
+                self._budget,
+                most=most,
+                cost=cost,
+            )
 
         def to_record(result_and_latency: tuple[Any, float]) -> Any:
             return output_record(*result_and_latency)
@@ -187,7 +214,10 @@ class GenerateStage(Stage):
         )
 
     async def _compute_batches(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], emit: Emit
+        self,
+        cases: Sequence[Case],
+        contexts: Sequence[GenerateContext],
+        emit: Emit,
     ) -> None:
         assert self.generator.generate_batch is not None
         size = self._runtime.batch_size
@@ -201,7 +231,10 @@ class GenerateStage(Stage):
             def most(positions: range) -> float:
                 return sum(map(most_of_row, positions))
 
-            def cost(positions: range, results: Sequence[Any]) -> float:
+            def cost(
+                positions: range,
+                results: Sequence[Any],
+            ) -> float:
                 costs = []
                 for position, result in zip(positions, results, strict=True):
                     if not isinstance(result, Exception):
@@ -211,7 +244,12 @@ class GenerateStage(Stage):
                         costs.append(most_of_row(position))
                 return sum(costs)
 
-            generate = paid_call(generate, self._budget, most=most, cost=cost)
+            generate = paid_call(
+                generate,
+                self._budget,
+                most=most,
+                cost=cost,
+            )
 
         async def outcomes(positions: range) -> list[RowOutcome]:
             return [_batch_outcome(result) for result in await generate(positions)]
@@ -225,7 +263,10 @@ class GenerateStage(Stage):
         )
 
     def _most_cost(
-        self, cases: Sequence[Case], contexts: Sequence[GenerateContext], price: Price
+        self,
+        cases: Sequence[Case],
+        contexts: Sequence[GenerateContext],
+        price: Price,
     ) -> Callable[[int], float]:
         """Return a function from a row to the most dollars it can cost.
 
@@ -241,7 +282,10 @@ class GenerateStage(Stage):
         return most
 
     def _contexts(
-        self, rows: pa.Table, cases: Sequence[Case], run_id: str
+        self,
+        rows: pa.Table,
+        cases: Sequence[Case],
+        run_id: str,
     ) -> list[GenerateContext]:
         indices: list[int | None] = [None] * rows.num_rows
         if "sample_index" in self.generator_reads:
@@ -270,7 +314,10 @@ class GenerateStage(Stage):
 
 
 def check_instructions(
-    generator: BuiltGenerator, prompt_spec: PromptSpec, *, where: str
+    generator: BuiltGenerator,
+    prompt_spec: PromptSpec,
+    *,
+    where: str,
 ) -> None:
     """Raise `ConfigError` if a generator and its prompt spec have different instructions.
 
@@ -337,7 +384,10 @@ def _timed_function(
     A plain function may return an awaitable; then an awaitable of both is returned.
     """
 
-    async def await_and_time(result: Awaitable[Any], began: float) -> tuple[Any, float]:
+    async def await_and_time(
+        result: Awaitable[Any],
+        began: float,
+    ) -> tuple[Any, float]:
         return await result, time.perf_counter() - began
 
     def call_and_time(position: int) -> Any:

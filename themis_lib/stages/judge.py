@@ -134,8 +134,19 @@ class JudgeStage(GenerateStage):
             **answer_digests(shard, read, self._samples),
         }
 
-    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        judged = pa.table(answer_rows(shard, store, self.metric_reads, self._samples))
+    def rows(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> pa.Table:
+        judged = pa.table(
+            answer_rows(
+                shard,
+                store,
+                self.metric_reads,
+                self._samples,
+            )
+        )
         requests, errors = self._build_requests(judged)
         count = judged.num_rows
         seeds = np.full(count, self.seeds[0], dtype=np.int64)
@@ -152,7 +163,12 @@ class JudgeStage(GenerateStage):
             }
         )
 
-    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+    async def compute(
+        self,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
         try:
             await super().compute(rows, run_id, emit)
         except BudgetError:
@@ -184,7 +200,10 @@ class JudgeStage(GenerateStage):
         return requests, errors
 
     def _build_request(
-        self, parsed: ParsedOutput, case: Case, ctx: ScoreContext
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
     ) -> tuple[str | None, str | None]:
         try:
             return canonical_json(self._call.request(parsed, case, ctx)), None
@@ -229,9 +248,21 @@ def judge_stages(
                 f"{where} asks a judge and has none; give it a `judge`, "
                 "or set evaluation.judge_models"
             )
-        judges = _build_judges(metric_id, metric, panel, settings.seeds, where=where)
+        judges = _build_judges(
+            metric_id,
+            metric,
+            panel,
+            settings.seeds,
+            where=where,
+        )
         stages[metric_id] = [
-            JudgeStage(judge, metric_id, metric, settings) for judge in judges
+            JudgeStage(
+                judge,
+                metric_id,
+                metric,
+                settings,
+            )
+            for judge in judges
         ]
     every_stage = [stage for of_metric in stages.values() for stage in of_metric]
     _check_names([stage.judge_id for stage in every_stage], where="evaluation.metrics")
@@ -271,7 +302,11 @@ def _build_judges(
     return judges
 
 
-def _build_panel(specs: Sequence[Any], *, where: str) -> dict[str, BuiltGenerator]:
+def _build_panel(
+    specs: Sequence[Any],
+    *,
+    where: str,
+) -> dict[str, BuiltGenerator]:
     """Build the judges of a panel, by name."""
     judges = []
     for index, spec in enumerate(specs):
@@ -291,7 +326,11 @@ def _count_draws(panel: Mapping[str, BuiltGenerator]) -> dict[str, int]:
     return draws
 
 
-def _check_names(names: Sequence[str], *, where: str) -> None:
+def _check_names(
+    names: Sequence[str],
+    *,
+    where: str,
+) -> None:
     for name, count in Counter(names).items():
         if count > 1:
             raise ConfigError(
@@ -301,7 +340,10 @@ def _check_names(names: Sequence[str], *, where: str) -> None:
 
 
 def _hold_to_schema(
-    judge: BuiltGenerator, call: JudgeCall, *, where: str
+    judge: BuiltGenerator,
+    call: JudgeCall,
+    *,
+    where: str,
 ) -> tuple[BuiltGenerator, PromptSpec]:
     """Return a judge and its prompt spec such that verdicts keep to the call's schema.
 

@@ -13,7 +13,10 @@ from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json, load_json_or_null
 
 
-def output_record(result: Any, latency_s: float | None) -> Mapping[str, Any]:
+def output_record(
+    result: Any,
+    latency_s: float | None,
+) -> Mapping[str, Any]:
     """Return a result as a row of the outputs table, without its key.
 
     `latency_s` is the measured time, used if the generator reports none. Raise
@@ -29,7 +32,10 @@ def output_record(result: Any, latency_s: float | None) -> Mapping[str, Any]:
         raise RowError(f"the generator's result cannot be kept: {error}") from None
 
 
-def _record_of(result: GenerationResult, latency_s: float | None) -> dict[str, Any]:
+def _record_of(
+    result: GenerationResult,
+    latency_s: float | None,
+) -> dict[str, Any]:
     latency = latency_s if result.latency_s is None else result.latency_s
     row: dict[str, Any] = {
         "output": None,
@@ -56,7 +62,10 @@ def _record_of(result: GenerationResult, latency_s: float | None) -> dict[str, A
     return row
 
 
-def visible_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResult]:
+def visible_results(
+    rows: pa.Table,
+    reads: Sequence[str],
+) -> list[GenerationResult]:
     """Return the result of each row as its component may see it.
 
     Only the columns in `reads` are filled in, so that a key cannot miss an input.
@@ -75,7 +84,10 @@ def visible_results(rows: pa.Table, reads: Sequence[str]) -> list[GenerationResu
     return results
 
 
-def result_of(row: Mapping[str, Any], **fields: Any) -> GenerationResult:
+def result_of(
+    row: Mapping[str, Any],
+    **fields: Any,
+) -> GenerationResult:
     """Return a row of the outputs table as the result it was made from.
 
     `fields` are set on the result as they are.

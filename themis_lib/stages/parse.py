@@ -53,7 +53,11 @@ class ParseStage(Stage):
     schema = ANSWERS
 
     def __init__(
-        self, parsers: Sequence[BuiltParser], *, samples: int, runtime: RuntimeConfig
+        self,
+        parsers: Sequence[BuiltParser],
+        *,
+        samples: int,
+        runtime: RuntimeConfig,
     ) -> None:
         self.parsers = tuple(parsers)
         self._samples = samples
@@ -80,16 +84,30 @@ class ParseStage(Stage):
             "samples": self._samples if of_case else None,
         }
 
-    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
+    def rows(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> pa.Table:
         outputs = read(store, shard.outputs)
-        columns = sample_rows(shard, store, self._samples, case_columns(self.reads))
+        columns = sample_rows(
+            shard,
+            store,
+            self._samples,
+            case_columns(self.reads),
+        )
         for name in self.reads:
             if name in OUTPUT_COLUMNS:
                 columns[name] = outputs[name].combine_chunks()
         columns["error"] = carried_errors(outputs, "generate")
         return pa.table(columns)
 
-    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+    async def compute(
+        self,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
         views = []
         for parser in self.parsers:
             cases = visible_cases(rows, parser.reads)

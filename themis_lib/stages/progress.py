@@ -44,14 +44,21 @@ class Progress:
         self._stages: dict[str, StageProgress] = {}
         self._lock = threading.Lock()
 
-    def expect(self, stage: str, rows: int) -> None:
+    def expect(
+        self,
+        stage: str,
+        rows: int,
+    ) -> None:
         """Announce rows of a stage."""
         with self._lock:
             item = self._stages.get(stage, StageProgress())
             self._stages[stage] = replace(item, total=item.total + rows)
 
     def advance(
-        self, stage: str, computed: int, usage: TokenUsage | None = None
+        self,
+        stage: str,
+        computed: int,
+        usage: TokenUsage | None = None,
     ) -> None:
         """Count rows that were just computed, and the tokens they took."""
         with self._lock:
@@ -64,12 +71,20 @@ class Progress:
                 usage=usage or item.usage,
             )
 
-    def advance_by(self, stage: str, part: Part) -> None:
+    def advance_by(
+        self,
+        stage: str,
+        part: Part,
+    ) -> None:
         """Count the rows and tokens of a shard that another process has computed."""
         usage = None if part.usage is None else TokenUsage(**part.usage)
         self.advance(stage, part.computed, usage)
 
-    def finish(self, stage: str, part: Part) -> None:
+    def finish(
+        self,
+        stage: str,
+        part: Part,
+    ) -> None:
         """Count the rows of a complete shard; computed ones were counted as they came."""
         with self._lock:
             item = self._stages.get(stage, StageProgress())

@@ -24,7 +24,10 @@ HIDDEN_CASE_ID = "case_id-not-in-reads"
 _ID_COLUMNS = ("dataset_id", "case_id")
 
 
-def read(store: RunStore, part: Part | None) -> pa.Table:
+def read(
+    store: RunStore,
+    part: Part | None,
+) -> pa.Table:
     """Return the table behind a reference. Raise `StoreError` if it is gone."""
     table = None if part is None else store.read_table(part.path)
     if table is None:
@@ -36,7 +39,10 @@ def read(store: RunStore, part: Part | None) -> pa.Table:
 
 
 def sample_rows(
-    shard: Shard, store: RunStore, samples: int, columns: Iterable[str]
+    shard: Shard,
+    store: RunStore,
+    samples: int,
+    columns: Iterable[str],
 ) -> dict[str, pa.Array]:
     """Return ids and case columns, one row for each case and sample.
 
@@ -52,14 +58,20 @@ def sample_rows(
     return rows
 
 
-def column_digests_of(part: Part | None, columns: Iterable[str]) -> dict[str, str]:
+def column_digests_of(
+    part: Part | None,
+    columns: Iterable[str],
+) -> dict[str, str]:
     """Return the digests of a part's columns, by name; none without a part."""
     if part is None:
         return {}
     return {name: part.columns[name] for name in columns}
 
 
-def carried_errors(table: pa.Table, stage: str) -> pa.Array:
+def carried_errors(
+    table: pa.Table,
+    stage: str,
+) -> pa.Array:
     """Return the errors of a stage's rows as later stages carry them.
 
     The name of the stage goes in front. A row without a key carries the error of an
@@ -76,7 +88,11 @@ def carried_errors(table: pa.Table, stage: str) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def answer_digests(shard: Shard, reads: Sequence[str], samples: int) -> dict[str, Any]:
+def answer_digests(
+    shard: Shard,
+    reads: Sequence[str],
+    samples: int,
+) -> dict[str, Any]:
     """Return the digests of what `answer_rows` reads."""
     answers = [name for name in reads if name in ANSWER_COLUMNS]
     outputs = [name for name in reads if name in OUTPUT_COLUMNS]
@@ -94,14 +110,22 @@ def answer_digests(shard: Shard, reads: Sequence[str], samples: int) -> dict[str
 
 
 def answer_rows(
-    shard: Shard, store: RunStore, reads: Sequence[str], samples: int
+    shard: Shard,
+    store: RunStore,
+    reads: Sequence[str],
+    samples: int,
 ) -> dict[str, pa.Array]:
     """Return what a metric reads, by column: ids, case, output, answer, and `error`.
 
     A metric that reads only the output needs no answer: its rows carry the errors of
     generate, not those of parse.
     """
-    columns = sample_rows(shard, store, samples, case_columns(reads))
+    columns = sample_rows(
+        shard,
+        store,
+        samples,
+        case_columns(reads),
+    )
     answers = [name for name in reads if name in ANSWER_COLUMNS]
     outputs = [name for name in reads if name in OUTPUT_COLUMNS]
     for part, names in ((shard.answers, answers), (shard.outputs, outputs)):
@@ -122,11 +146,19 @@ def parsed_outputs(rows: pa.Table) -> list[ParsedOutput]:
     formats = _column_or_nulls(rows, "format")
     parsed = []
     for value, name in zip(values, formats, strict=True):
-        parsed.append(ParsedOutput(value=load_json_or_null(value), format=name))
+        parsed.append(
+            ParsedOutput(
+                value=load_json_or_null(value),
+                format=name,
+            )
+        )
     return parsed
 
 
-def visible_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
+def visible_cases(
+    rows: pa.Table,
+    reads: Sequence[str],
+) -> list[Case]:
     """Return the case of each row as its component may see it.
 
     The columns it declares are filled in, the rest hidden.
@@ -153,7 +185,10 @@ def visible_cases(rows: pa.Table, reads: Sequence[str]) -> list[Case]:
     return cases
 
 
-def _column_or_nulls(rows: pa.Table, name: str) -> list[Any]:
+def _column_or_nulls(
+    rows: pa.Table,
+    name: str,
+) -> list[Any]:
     """Return a column's values; as many times `None` where there is no such column."""
     if name in rows.column_names:
         return rows[name].to_pylist()  # type: ignore[no-any-return]

@@ -71,7 +71,11 @@ class ReduceStage(Stage):
             "samples": self._samples,
         }
 
-    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
+    def rows(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> pa.Table:
         cases = read(store, shard.cases)
         metric_ids = list(self.metric_ids) * cases.num_rows
         repeat = pa.array(np.repeat(np.arange(cases.num_rows), len(self.metric_ids)))
@@ -90,12 +94,19 @@ class ReduceStage(Stage):
             }
         )
 
-    def _reduced_part(self, shard: Shard, metric_id: str | None) -> Part | None:
+    def _reduced_part(
+        self,
+        shard: Shard,
+        metric_id: str | None,
+    ) -> Part | None:
         """Return the part whose samples are reduced: without metrics, the answers."""
         return shard.answers if metric_id is None else shard.scores[metric_id]
 
     def _candidate_texts(
-        self, shard: Shard, store: RunStore, metric_id: str | None
+        self,
+        shard: Shard,
+        store: RunStore,
+        metric_id: str | None,
     ) -> list[str]:
         """Return the samples of each case as JSON: `[[value, score, error], …]`."""
         count = shard.cases.rows * self._samples
@@ -109,7 +120,12 @@ class ReduceStage(Stage):
         errors = reduced["error"].to_pylist()
         # Written by hand: values are JSON already, and a float's `repr` is exact.
         texts = []
-        for value, score, error in zip(values, scores, errors, strict=True):
+        for value, score, error in zip(
+            values,
+            scores,
+            errors,
+            strict=True,
+        ):
             score_text = "null" if score is None else repr(score)
             error_text = "null" if error is None else canonical_json(error)
             texts.append(f"[{value or 'null'},{score_text},{error_text}]")
@@ -119,7 +135,12 @@ class ReduceStage(Stage):
             cases.append("[" + ",".join(samples) + "]")
         return cases
 
-    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+    async def compute(
+        self,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
         metric_ids = rows["metric_id"].to_pylist()
         texts = rows["candidates"].to_pylist()
         reduce = self.reducer.reduce
@@ -161,7 +182,11 @@ def _load_candidates(text: str) -> list[Candidate]:
     return candidates
 
 
-def _result_record(reduced: Any, text: str, metric_id: str | None) -> dict[str, Any]:
+def _result_record(
+    reduced: Any,
+    text: str,
+    metric_id: str | None,
+) -> dict[str, Any]:
     """Return what a reducer returned as a row of the results table.
 
     `text` holds the samples that it was given. Raise `RowError` if it is no result.
@@ -194,7 +219,10 @@ def _result_record(reduced: Any, text: str, metric_id: str | None) -> dict[str, 
         raise RowError(f"the reducer's result cannot be kept: {problem}") from None
 
 
-def _count_unscored(samples: Sequence[Sequence[Any]], metric_id: str | None) -> int:
+def _count_unscored(
+    samples: Sequence[Sequence[Any]],
+    metric_id: str | None,
+) -> int:
     """Count the samples without a score; without metrics, those with an error."""
     unscored = 0
     for _value, score, error in samples:

@@ -26,7 +26,12 @@ _FLUSH_S = 1.0
 
 
 async def run_stage(
-    stage: Stage, shard: Shard, store: RunStore, *, run_id: str, progress: Progress
+    stage: Stage,
+    shard: Shard,
+    store: RunStore,
+    *,
+    run_id: str,
+    progress: Progress,
 ) -> Part:
     """Compute what is missing of a shard and return the reference to its table.
 
@@ -54,14 +59,24 @@ async def run_stage(
         if len(missing):
             async with _flush_regularly(collector.journal):
                 await stage.compute(rows.take(missing), run_id, collector.emit)
-        table = _assemble_table(stage, rows, keys, known_rows, collector)
+        table = _assemble_table(
+            stage,
+            rows,
+            keys,
+            known_rows,
+            collector,
+        )
         if collector.failures:
             # Failures belong to this run alone: its folder, not the cache, has them.
             path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
             written = store.replace_part(path, table)
             part = collector.counted(written, cached=len(known))
             message = collector.summary(shard)
-            raise ShardError(message, part=part, transient=collector.transient)
+            raise ShardError(
+                message,
+                part=part,
+                transient=collector.transient,
+            )
         part = row_set.publish(name, table)
     except BaseException:
         # Also on Ctrl-C: what succeeded is there for the next try.
@@ -89,7 +104,10 @@ async def _flush_regularly(journal: Journal) -> AsyncIterator[None]:
         await asyncio.gather(flushing, return_exceptions=True)
 
 
-def _missing_positions(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
+def _missing_positions(
+    keys: pa.Array,
+    known: np.ndarray[Any, Any],
+) -> pa.Array:
     """Return the positions of the rows to compute.
 
     These have a key that is not known. Each key is computed once, at its first row.
@@ -106,7 +124,11 @@ def _missing_positions(keys: pa.Array, known: np.ndarray[Any, Any]) -> pa.Array:
 
 
 def _assemble_table(
-    stage: Stage, rows: pa.Table, keys: pa.Array, known: pa.Table, collector: Collector
+    stage: Stage,
+    rows: pa.Table,
+    keys: pa.Array,
+    known: pa.Table,
+    collector: Collector,
 ) -> pa.Table:
     """Return the table of a shard in the order of its input rows.
 

@@ -98,8 +98,17 @@ class ScoreStage(Stage):
             columns["verdicts"] = verdicts
         return columns
 
-    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
-        columns = answer_rows(shard, store, self.metric.reads, self._samples)
+    def rows(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> pa.Table:
+        columns = answer_rows(
+            shard,
+            store,
+            self.metric.reads,
+            self._samples,
+        )
         if self.judges:
             by_judge = []
             for label in self.judges:
@@ -108,16 +117,31 @@ class ScoreStage(Stage):
             columns["verdicts"] = pa.array(texts)
         return pa.table(columns)
 
-    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+    async def compute(
+        self,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
         cases = visible_cases(rows, self.metric.reads)
         parsed = parsed_outputs(rows)
         results = visible_results(rows, self.metric.reads)
         contexts = list(map(ScoreContext, results, self._verdicts_of(rows)))
         # With judges each row may lack its verdicts, so that batches do not fit.
         if self.metric.score_batch is not None and not self.judges:
-            await self._compute_batches(parsed, cases, contexts, emit)
+            await self._compute_batches(
+                parsed,
+                cases,
+                contexts,
+                emit,
+            )
         else:
-            await self._compute_singly(parsed, cases, contexts, emit)
+            await self._compute_singly(
+                parsed,
+                cases,
+                contexts,
+                emit,
+            )
 
     async def _compute_singly(
         self,
@@ -189,7 +213,12 @@ class ScoreStage(Stage):
         for text in rows["verdicts"].to_pylist():
             of_row = []
             for output, error in load_json(text):
-                of_row.append(GenerationResult(final_output=output, error=error))
+                of_row.append(
+                    GenerationResult(
+                        final_output=output,
+                        error=error,
+                    )
+                )
             verdicts.append(tuple(of_row))
         return verdicts
 

@@ -89,14 +89,23 @@ class Stage(ABC):
         """
 
     @abstractmethod
-    def rows(self, shard: Shard, store: RunStore) -> pa.Table:
+    def rows(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> pa.Table:
         """Return the rows to compute: the columns read, the ids, and `error`.
 
         `error` is set where an earlier stage left nothing to read.
         """
 
     @abstractmethod
-    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+    async def compute(
+        self,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
         """Compute rows and emit their outcomes by position as they finish.
 
         An exception as outcome is a failure of this run: it is not cached.
@@ -134,10 +143,18 @@ class Stage(ABC):
 
     def row_set(self, store: RunStore) -> RowSet:
         """Return the rows of this stage in a store."""
-        return open_rows(store, self.name, self.fingerprint, self.schema)
+        return open_rows(
+            store,
+            self.name,
+            self.fingerprint,
+            self.schema,
+        )
 
 
-def _canonical_texts(rows: pa.Table, name: str) -> list[str | None]:
+def _canonical_texts(
+    rows: pa.Table,
+    name: str,
+) -> list[str | None]:
     """Return a column as canonical JSON texts, `None` where there is no value."""
     values = rows[name].to_pylist()
     if name in _JSON_COLUMNS:

@@ -45,19 +45,38 @@ def cohens_kappa(counts: Mapping[tuple[str, str], int]) -> Agreement:
     )
     n = int(table.sum())
     if not n:
-        return Agreement(0, None, None, None, None)
+        return Agreement(
+            0,
+            None,
+            None,
+            None,
+            None,
+        )
     observed = float(np.trace(table)) / n
     if len(categories) == 1:
-        return Agreement(n, observed, None, None, None)
+        return Agreement(
+            n,
+            observed,
+            None,
+            None,
+            None,
+        )
     from statsmodels.stats.inter_rater import cohens_kappa as kappa_of
 
     with np.errstate(
-        invalid="ignore", divide="ignore"
+        invalid="ignore",
+        divide="ignore",
     ):  # its test against zero, which is not asked for
         result = kappa_of(table)
     kappa = float(result.kappa)
     if result.var_kappa < _NO_VARIANCE:
-        return Agreement(n, observed, kappa, None, None)
+        return Agreement(
+            n,
+            observed,
+            kappa,
+            None,
+            None,
+        )
     return Agreement(
         n,
         observed,

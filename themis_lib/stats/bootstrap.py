@@ -51,20 +51,33 @@ def bootstrap_interval(
     deviations = totals - mean * sizes
     if np.abs(deviations).max() <= ROUNDING * np.abs(totals).max():
         return None
-    means = _resampled_means(totals, sizes, resamples, np.random.default_rng(seed))
+    means = _resampled_means(
+        totals,
+        sizes,
+        resamples,
+        np.random.default_rng(seed),
+    )
     influence = deviations / (
         sizes.sum() - sizes
     )  # by how much the mean falls when one is left out: the jackknife
     rounding = ROUNDING * float(np.abs(totals / sizes).max())
     shares = _bca_shares(
-        means, mean, rounding, influence - influence.mean(), confidence
+        means,
+        mean,
+        rounding,
+        influence - influence.mean(),
+        confidence,
     )
     low, high = np.quantile(means, shares)
     return float(low), float(high)
 
 
 def _bca_shares(
-    means: Floats, mean: float, rounding: float, influence: Floats, confidence: float
+    means: Floats,
+    mean: float,
+    rounding: float,
+    influence: Floats,
+    confidence: float,
 ) -> Floats:
     """The shares of resampled means below the interval's ends: Efron and Tibshirani
     1993, equations 14.9 to 14.15.
@@ -83,7 +96,10 @@ def _bca_shares(
 
 
 def _resampled_means(
-    totals: Floats, sizes: Floats, resamples: int, random: np.random.Generator
+    totals: Floats,
+    sizes: Floats,
+    resamples: int,
+    random: np.random.Generator,
 ) -> Floats:
     if (sizes != sizes[0]).any():
         sums, counts = _sums_by_draws((totals, sizes), resamples, random)
@@ -100,7 +116,9 @@ def _resampled_means(
 
 
 def _sums_by_draws(
-    columns: tuple[Floats, ...], resamples: int, random: np.random.Generator
+    columns: tuple[Floats, ...],
+    resamples: int,
+    random: np.random.Generator,
 ) -> tuple[Floats, ...]:
     """The sums of each column over rows drawn with replacement."""
     rows = len(columns[0])
@@ -114,7 +132,9 @@ def _sums_by_draws(
 
 
 def _sums_by_cells(
-    values: Floats, resamples: int, random: np.random.Generator
+    values: Floats,
+    resamples: int,
+    random: np.random.Generator,
 ) -> Floats:
     """The sums of values drawn with replacement, from how often each cell of equal
     values is drawn.

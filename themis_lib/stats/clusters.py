@@ -15,7 +15,10 @@ Floats = npt.NDArray[np.float64]
 ROUNDING = 1e-12
 
 
-def cluster_totals(scores: Floats, clusters: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+def cluster_totals(
+    scores: Floats,
+    clusters: npt.NDArray[Any],
+) -> tuple[Floats, Floats]:
     """The sum and the size of each cluster; the same to the last bit in whatever order
     the scores come.
     """
@@ -26,7 +29,10 @@ def cluster_totals(scores: Floats, clusters: npt.NDArray[Any]) -> tuple[Floats, 
     return np.add.reduceat(scores[order], starts), sizes.astype(np.float64)
 
 
-def clustered_error(scores: Floats, clusters: npt.NDArray[Any]) -> float | None:
+def clustered_error(
+    scores: Floats,
+    clusters: npt.NDArray[Any],
+) -> float | None:
     """The cluster-robust standard error of a mean, with the correction G/(G-1); null
     for fewer than two clusters.
 

@@ -67,7 +67,14 @@ def mean_interval(
         )
     count = None if clusters is None else len(np.unique(clusters))
     if not len(scores):
-        return Interval(None, None, None, None, None, count)
+        return Interval(
+            None,
+            None,
+            None,
+            None,
+            None,
+            count,
+        )
     mean = math.fsum(scores) / len(scores)
     error = (
         _standard_error(scores, mean)
@@ -85,7 +92,13 @@ def mean_interval(
             confidence=confidence,
         )
     elif chosen == "t":
-        ends = _t_interval(scores, mean, error, independent, confidence)
+        ends = _t_interval(
+            scores,
+            mean,
+            error,
+            independent,
+            confidence,
+        )
     elif _are_01(scores):
         ends = wilson_interval(
             round(mean * independent), independent, confidence=confidence
@@ -93,14 +106,28 @@ def mean_interval(
     else:
         ends = None
     if ends is None:
-        return Interval(mean, error, None, None, None, count)
+        return Interval(
+            mean,
+            error,
+            None,
+            None,
+            None,
+            count,
+        )
     return Interval(
-        mean, error, *ends, chosen if count is None else f"cluster {chosen}", count
+        mean,
+        error,
+        *ends,
+        chosen if count is None else f"cluster {chosen}",
+        count,
     )
 
 
 def wilson_interval(
-    successes: int, trials: int, *, confidence: float = 0.95
+    successes: int,
+    trials: int,
+    *,
+    confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Wilson's score interval for a proportion (Wilson 1927, equation 5); `trials` is
     at least 1.
@@ -122,7 +149,10 @@ def wilson_interval(
     return low, 1.0 if successes == trials else centre + reach
 
 
-def _chosen(scores: Floats, clusters: npt.NDArray[Any] | None) -> Method:
+def _chosen(
+    scores: Floats,
+    clusters: npt.NDArray[Any] | None,
+) -> Method:
     """Wilson's for scores of 0 and 1. Clusters rule it out, unless all scores are
     alike: then there is no error to take the clusters into account by, and each cluster
     counts as one trial, as if its scores were bound to be alike.
@@ -138,7 +168,10 @@ def _are_01(scores: Floats) -> bool:
     return bool(np.isin(scores, (0.0, 1.0)).all())
 
 
-def _standard_error(scores: Floats, mean: float) -> float | None:
+def _standard_error(
+    scores: Floats,
+    mean: float,
+) -> float | None:
     if len(scores) < 2:
         return None
     return math.sqrt(math.fsum((scores - mean) ** 2) / (len(scores) - 1) / len(scores))

@@ -74,7 +74,20 @@ def paired_difference(
     improved, worsened = int((differences > 0).sum()), int((differences < 0).sum())
     if not n:
         return PairedDifference(
-            0, 0, None, None, None, None, None, None, None, None, None, 0, 0, 0
+            0,
+            0,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            0,
+            0,
+            0,
         )
     groups = np.arange(n) if clusters is None else clusters
     error, (sums, _) = (
@@ -93,8 +106,17 @@ def paired_difference(
         )
         test, p_value = "McNemar, exact", mcnemar_exact(improved, worsened)
     else:
-        interval = _interval(baseline, candidate, error, units)
-        test, p_value = sign_flip(sums, resamples=resamples, seed=seed)
+        interval = _interval(
+            baseline,
+            candidate,
+            error,
+            units,
+        )
+        test, p_value = sign_flip(
+            sums,
+            resamples=resamples,
+            seed=seed,
+        )
     low, high, method = interval
     if method and clusters is not None:
         method = f"cluster {method}"
@@ -116,7 +138,10 @@ def paired_difference(
     )
 
 
-def mcnemar_exact(improved: int, worsened: int) -> float:
+def mcnemar_exact(
+    improved: int,
+    worsened: int,
+) -> float:
     """The two-sided p-value that as many pairs rise as fall (McNemar 1947, in its exact
     binomial form).
 
@@ -130,7 +155,10 @@ def mcnemar_exact(improved: int, worsened: int) -> float:
 
 
 def sign_flip(
-    sums: Floats, *, resamples: int = 9_999, seed: int = 0
+    sums: Floats,
+    *,
+    resamples: int = 9_999,
+    seed: int = 0,
 ) -> tuple[str, float]:
     """The name and the two-sided p-value of a permutation test: how often the total of
     `sums`, one for each independent unit, is as far from 0 when the sign of each is a
@@ -151,14 +179,21 @@ def sign_flip(
         return "sign flips, exact", float(
             (np.abs(signs @ np.repeat(sizes, counts)) >= observed).mean()
         )
-    totals = _drawn_totals(sizes, counts, resamples, np.random.default_rng(seed))
+    totals = _drawn_totals(
+        sizes,
+        counts,
+        resamples,
+        np.random.default_rng(seed),
+    )
     return "sign flips, drawn", float(
         (1 + (np.abs(totals) >= observed).sum()) / (1 + resamples)
     )
 
 
 def bonett_price_interval(
-    improved: int, worsened: int, pairs: int
+    improved: int,
+    worsened: int,
+    pairs: int,
 ) -> tuple[float, float]:
     """An interval for the difference of two proportions from the same `pairs` (Bonett
     and Price 2012, equation 5).
@@ -179,7 +214,10 @@ def bonett_price_interval(
 
 
 def _interval(
-    baseline: Floats, candidate: Floats, error: float | None, units: int
+    baseline: Floats,
+    candidate: Floats,
+    error: float | None,
+    units: int,
 ) -> Bounds:
     """Student's t over the units; where they do not vary, what is known of differences
     that lie within ± 1.
@@ -224,12 +262,19 @@ def _drawn_totals(
         bits = np.frombuffer(
             random.bytes(drawn * -(-len(alone) // 8)), np.uint8
         ).reshape(drawn, -1)
-        signs = np.unpackbits(bits, axis=1, count=len(alone))
+        signs = np.unpackbits(
+            bits,
+            axis=1,
+            count=len(alone),
+        )
         totals[start : start + drawn] += 2 * (signs @ alone) - alone.sum()
     return totals
 
 
-def _blocks(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+def _blocks(
+    rows: int,
+    columns: int,
+) -> Iterator[tuple[int, int]]:
     """Where each block of rows starts, and how many it has."""
     most = max(1, _BLOCK // max(columns, 1))
     return ((start, min(most, rows - start)) for start in range(0, rows, most))

@@ -7,7 +7,11 @@ from __future__ import annotations
 import math
 
 
-def pass_at_k(n: int, c: int, k: int) -> float | None:
+def pass_at_k(
+    n: int,
+    c: int,
+    k: int,
+) -> float | None:
     """The unbiased estimate of pass@k from n samples of which c pass; null for n < k
     (Chen et al. 2021).
 
@@ -21,7 +25,11 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
     return 1.0 - math.prod(1.0 - k / size for size in range(n - c + 1, n + 1))
 
 
-def all_pass(n: int, c: int, k: int) -> float | None:
+def all_pass(
+    n: int,
+    c: int,
+    k: int,
+) -> float | None:
     """The unbiased estimate of pass^k from n samples of which c pass; null for n < k
     (Yao et al. 2024).
 

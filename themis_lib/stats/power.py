@@ -20,7 +20,10 @@ FEWEST_UNITS = 6
 _MANY = 100_000
 
 
-def detectable_difference(standard_error: float, units: int) -> float | None:
+def detectable_difference(
+    standard_error: float,
+    units: int,
+) -> float | None:
     """The smallest true difference that a test finds with the power of 80 %, given its
     standard error over so many independent units (pairs, or clusters of them); null for
     fewer than `FEWEST_UNITS`.
@@ -35,7 +38,10 @@ def detectable_difference(standard_error: float, units: int) -> float | None:
     return None if units < FEWEST_UNITS else _noncentrality(units) * standard_error
 
 
-def units_needed(difference: float, deviation: float) -> int | None:
+def units_needed(
+    difference: float,
+    deviation: float,
+) -> int | None:
     """How many independent units (pairs) it takes to find a true difference with the
     power of 80 %, where their differences deviate so from their mean; null for a
     difference of 0.

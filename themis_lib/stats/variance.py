@@ -30,7 +30,10 @@ def sample_moments(scores: Floats) -> Floats:
     ordered = np.sort(scores, axis=1)  # NaN last
     present = ~np.isnan(ordered)
     counts = present.sum(axis=1).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(
+        invalid="ignore",
+        divide="ignore",
+    ):
         means = np.where(
             counts > 0, np.where(present, ordered, 0.0).sum(axis=1) / counts, np.nan
         )
@@ -55,11 +58,20 @@ def variance_split(moments: Floats) -> VarianceSplit:
     counts, means, variances = moments[moments[:, 0] > 0].T
     repeated = variances[counts > 1]
     if not len(repeated):
-        return VarianceSplit(between=None, within=None)
+        return VarianceSplit(
+            between=None,
+            within=None,
+        )
     within = math.fsum(repeated) / len(repeated)
     if len(means) < 2:
-        return VarianceSplit(between=None, within=within)
+        return VarianceSplit(
+            between=None,
+            within=within,
+        )
     centre = math.fsum(means) / len(means)
     of_means = math.fsum((means - centre) ** 2) / (len(means) - 1)
     by_samples = within * math.fsum(1 / counts) / len(counts)
-    return VarianceSplit(between=max(of_means - by_samples, 0.0), within=within)
+    return VarianceSplit(
+        between=max(of_means - by_samples, 0.0),
+        within=within,
+    )

@@ -31,7 +31,10 @@ TEXT_VERSION = 1
 _SLICE_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Model:
     """A model file, and what beside it decides the text."""
 
@@ -39,7 +42,10 @@ class Model:
     identity: Mapping[str, Any] = field(hash=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Question:
     """A prompt and everything that can change its text. Without a model the fallback
     answers.
@@ -73,7 +79,10 @@ class Question:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Answer:
     """A finished text, and how it came about."""
 
@@ -108,7 +117,11 @@ def choose_model(**chosen: str | None) -> Model | None:
         return None
 
 
-def answers(questions: Sequence[Question], *, top_logprobs: int | None) -> list[Answer]:
+def answers(
+    questions: Sequence[Question],
+    *,
+    top_logprobs: int | None,
+) -> list[Answer]:
     """The answers, in order; what several ask alike is generated once. An interrupt
     gives up what is not finished.
     """
@@ -124,7 +137,10 @@ def answers(questions: Sequence[Question], *, top_logprobs: int | None) -> list[
                     begun[question] = _begin(question, top_logprobs)
         for question, running in begun.items():
             found[question] = _kept(
-                question, running, _result(running.future), top_logprobs
+                question,
+                running,
+                _result(running.future),
+                top_logprobs,
             )
     finally:
         for question, running in begun.items():
@@ -133,11 +149,20 @@ def answers(questions: Sequence[Question], *, top_logprobs: int | None) -> list[
                 and question not in found
                 and running.future.exception() is None
             ):
-                _kept(question, running, running.future.result(), top_logprobs)
+                _kept(
+                    question,
+                    running,
+                    running.future.result(),
+                    top_logprobs,
+                )
     return [found[question] for question in questions]
 
 
-def stream(question: Question, *, top_logprobs: int | None) -> Iterator[Token]:
+def stream(
+    question: Question,
+    *,
+    top_logprobs: int | None,
+) -> Iterator[Token]:
     """The tokens of an answer as they come. One that is left early is given up, and not
     kept.
     """
@@ -150,12 +175,20 @@ def stream(question: Question, *, top_logprobs: int | None) -> Iterator[Token]:
     try:
         while (token := _next(tokens)) is not None:
             yield token
-        _kept(question, running, _result(running.future), top_logprobs)
+        _kept(
+            question,
+            running,
+            _result(running.future),
+            top_logprobs,
+        )
     finally:
         running.future.cancel()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class _Begun:
     future: Future[Generation]
     prompt_tokens: int
@@ -171,7 +204,10 @@ def _begin(
     engine = engine_for(question.model.file)
     messages = [{"role": "user", "content": question.prompt}]
     prompt = prompt_tokens(
-        engine.weights, messages, template="auto", window=engine.window
+        engine.weights,
+        messages,
+        template="auto",
+        window=engine.window,
     )
     request = Request(
         prompt=prompt.tokens,
@@ -205,9 +241,17 @@ def _next(tokens: queue.SimpleQueue[Token | None]) -> Token | None:
             return tokens.get(timeout=_SLICE_S)
 
 
-def _known(question: Question, top_logprobs: int | None) -> Answer | None:
+def _known(
+    question: Question,
+    top_logprobs: int | None,
+) -> Answer | None:
     if question.model is None:
-        return Answer(_fallback(question), 0, 0, "fallback")
+        return Answer(
+            _fallback(question),
+            0,
+            0,
+            "fallback",
+        )
     entry = text_cache().get(question.key)
     return None if entry is None else _from_entry(entry, top_logprobs)
 
@@ -219,7 +263,10 @@ def _kept(
     top_logprobs: int | None,
 ) -> Answer:
     answer = Answer(
-        generation, running.prompt_tokens, running.dropped_prompt_tokens, "engine"
+        generation,
+        running.prompt_tokens,
+        running.dropped_prompt_tokens,
+        "engine",
     )
     text_cache().put(question.key, _entry(answer, top_logprobs))
     return answer
@@ -237,7 +284,10 @@ def _fallback(question: Question) -> Generation:
         choices = question.constraint.source["value"]
     longest = question.max_new_tokens
     pieces = fallback_pieces(
-        question.prompt, seed=question.seed, max_new_tokens=longest + 1, choices=choices
+        question.prompt,
+        seed=question.seed,
+        max_new_tokens=longest + 1,
+        choices=choices,
     )
     stream = TextStream(() if choices else (question.stop,))
     tokens = []
@@ -252,7 +302,10 @@ def _fallback(question: Question) -> Generation:
     return Generation(tuple(tokens), "stop")
 
 
-def _entry(answer: Answer, top_logprobs: int | None) -> dict[str, Any]:
+def _entry(
+    answer: Answer,
+    top_logprobs: int | None,
+) -> dict[str, Any]:
     """An answer as JSON: tokens, not words, so that a stream from the cache has the
     same items.
     """
@@ -273,7 +326,10 @@ def _entry(answer: Answer, top_logprobs: int | None) -> dict[str, Any]:
     }
 
 
-def _from_entry(entry: Mapping[str, Any], top_logprobs: int | None) -> Answer | None:
+def _from_entry(
+    entry: Mapping[str, Any],
+    top_logprobs: int | None,
+) -> Answer | None:
     """An answer from its entry; None where it lacks the log-probabilities asked for or
     is of another form.
     """
@@ -283,7 +339,12 @@ def _from_entry(entry: Mapping[str, Any], top_logprobs: int | None) -> Answer | 
         ):
             return None
         tokens = tuple(
-            Token(token, str(text), None, ())
+            Token(
+                token,
+                str(text),
+                None,
+                (),
+            )
             if top_logprobs is None
             else Token(
                 token,
@@ -295,7 +356,10 @@ def _from_entry(entry: Mapping[str, Any], top_logprobs: int | None) -> Answer | 
         )
         generation = Generation(tokens, entry["finish_reason"])
         return Answer(
-            generation, entry["prompt_tokens"], entry["dropped_prompt_tokens"], "cache"
+            generation,
+            entry["prompt_tokens"],
+            entry["dropped_prompt_tokens"],
+            "cache",
         )
     except (KeyError, TypeError, ValueError):
         return None

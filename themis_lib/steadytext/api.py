@@ -55,7 +55,11 @@ class Text(str):
     __slots__ = ("metadata",)
     metadata: Mapping[str, Any]
 
-    def __new__(cls, text: str, metadata: Mapping[str, Any]) -> Text:
+    def __new__(
+        cls,
+        text: str,
+        metadata: Mapping[str, Any],
+    ) -> Text:
         self = super().__new__(cls, text)
         self.metadata = metadata
         return self
@@ -160,7 +164,10 @@ def generate_batch(
         )
         return _without_logprobs(written) if return_logprobs else written
     constrained = constraint(
-        schema=schema, regex=regex, choices=choices, response_format=response_format
+        schema=schema,
+        regex=regex,
+        choices=choices,
+        response_format=response_format,
     )
     longest = _length(max_new_tokens)
     checked = [
@@ -169,10 +176,21 @@ def generate_batch(
     ]
     stop = _text("eos_string", eos_string)
     chosen = choose_model(
-        model=model, model_repo=model_repo, model_filename=model_filename, size=size
+        model=model,
+        model_repo=model_repo,
+        model_filename=model_filename,
+        size=size,
     )
     questions = [
-        Question(prompt, chosen, one, sampling, longest, stop, constrained)
+        Question(
+            prompt,
+            chosen,
+            one,
+            sampling,
+            longest,
+            stop,
+            constrained,
+        )
         for prompt, one, sampling in checked
     ]
     found = answers(questions, top_logprobs=TOP_LOGPROBS if return_logprobs else None)
@@ -211,7 +229,14 @@ def generate_iter(
     remote = remote_model(model, unsafe_mode=unsafe_mode)
     if remote is not None:
         longest, stop = _length(max_new_tokens), _text("eos_string", eos_string)
-        written = _remote_batch(remote, [prompt], seed, temperature, longest, stop)
+        written = _remote_batch(
+            remote,
+            [prompt],
+            seed,
+            temperature,
+            longest,
+            stop,
+        )
         return iter(_without_logprobs(written)) if include_logprobs else iter(written)
     checked, sampling = _drawing(seed, temperature)
     prompt, stop, longest = (
@@ -220,9 +245,20 @@ def generate_iter(
         _length(max_new_tokens),
     )
     chosen = choose_model(
-        model=model, model_repo=model_repo, model_filename=model_filename, size=size
+        model=model,
+        model_repo=model_repo,
+        model_filename=model_filename,
+        size=size,
     )
-    question = Question(prompt, chosen, checked, sampling, longest, stop, None)
+    question = Question(
+        prompt,
+        chosen,
+        checked,
+        sampling,
+        longest,
+        stop,
+        None,
+    )
     if include_logprobs:
         return (
             (token.text, _token_logprobs(token))
@@ -241,22 +277,37 @@ def preload_models(
     text need not wait for it.
     """
     chosen = choose_model(
-        model=model, model_repo=model_repo, model_filename=model_filename, size=size
+        model=model,
+        model_repo=model_repo,
+        model_filename=model_filename,
+        size=size,
     )
     if chosen is not None:
         engine_for(chosen.file)
 
 
-def _drawing(seed: Any, temperature: float) -> tuple[int, Sampling]:
+def _drawing(
+    seed: Any,
+    temperature: float,
+) -> tuple[int, Sampling]:
     """A seed and how it draws. The default seed at temperature 0 draws nothing."""
     seed = check_seed(seed)
-    asked = Sampling(temperature=temperature, top_p=TOP_P)
+    asked = Sampling(
+        temperature=temperature,
+        top_p=TOP_P,
+    )
     if asked.temperature == 0 and seed != DEFAULT_SEED:
-        return seed, Sampling(temperature=VARIATION_TEMPERATURE, top_p=TOP_P)
+        return seed, Sampling(
+            temperature=VARIATION_TEMPERATURE,
+            top_p=TOP_P,
+        )
     return (seed, asked) if asked.temperature else (DEFAULT_SEED, Sampling())
 
 
-def _pairs(prompts: Sequence[str], seed: Any) -> list[tuple[str, Any]]:
+def _pairs(
+    prompts: Sequence[str],
+    seed: Any,
+) -> list[tuple[str, Any]]:
     if isinstance(seed, Sequence) and not isinstance(seed, str):
         if len(seed) != len(prompts):
             raise ConfigError(
@@ -266,7 +317,10 @@ def _pairs(prompts: Sequence[str], seed: Any) -> list[tuple[str, Any]]:
     return [(prompt, seed) for prompt in prompts]
 
 
-def _text(name: str, value: Any) -> str:
+def _text(
+    name: str,
+    value: Any,
+) -> str:
     if not isinstance(value, str):
         raise ConfigError(
             f"{name}={value!r:.60} is a {type(value).__name__}; write a text"
@@ -314,7 +368,12 @@ def _remote_batch(
         **asked,
     )
     return [
-        _remote_text(remote, one, text, temperature)
+        _remote_text(
+            remote,
+            one,
+            text,
+            temperature,
+        )
         for (_, one), text in zip(pairs, found, strict=True)
     ]
 
@@ -324,7 +383,10 @@ def _without_logprobs(texts: list[Text]) -> list[tuple[Text, Logprobs | None]]:
 
 
 def _remote_text(
-    remote: RemoteModel, seed: int, text: RemoteText, temperature: float
+    remote: RemoteModel,
+    seed: int,
+    text: RemoteText,
+    temperature: float,
 ) -> Text:
     metadata = {
         "model": f"{remote.provider}:{remote.name}",
@@ -340,7 +402,11 @@ def _remote_text(
     return Text(text.text, metadata)
 
 
-def _as_text(question: Question, answer: Answer, temperature: float) -> Text:
+def _as_text(
+    question: Question,
+    answer: Answer,
+    temperature: float,
+) -> Text:
     metadata = {
         "model": question.model.file.name if question.model else None,
         "seed": question.seed,

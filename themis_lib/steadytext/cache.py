@@ -49,7 +49,15 @@ _DATABASE = "cache.db"  # diskcache's name for it
 _CHECKSUM_BYTES = 16
 #: SQLite's primary result codes for content that is not what it should be: ERROR,
 #: CORRUPT, MISMATCH, FORMAT, NOTADB.
-_DAMAGE_CODES = frozenset({1, 11, 20, 24, 26})
+_DAMAGE_CODES = frozenset(
+    {
+        1,
+        11,
+        20,
+        24,
+        26,
+    }
+)
 _SWITCH = {
     "": True,
     "on": True,
@@ -78,7 +86,12 @@ class TextCache:
     miss, told once by a `RuntimeWarning`.
     """
 
-    def __init__(self, folder: Path, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        size_limit: int = DEFAULT_SIZE_LIMIT,
+    ) -> None:
         self.folder = folder
         self.size_limit = size_limit
         self._store: Any = None
@@ -97,7 +110,11 @@ class TextCache:
         data = self._attempt(lambda store: store.get(key))
         return None if data is None else _decoded(key, data)
 
-    def put(self, key: str, entry: Mapping[str, Any]) -> None:
+    def put(
+        self,
+        key: str,
+        entry: Mapping[str, Any],
+    ) -> None:
         """Keep a JSON object under a key, in place of an earlier one, and evict what
         then is too much.
 
@@ -148,11 +165,16 @@ class TextCache:
         import diskcache
 
         diskcache.EVICTION_POLICY["frecency"] = _frecency()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(
+            parents=True,
+            exist_ok=True,
+        )
         self._opened = self._present()
         # diskcache would wait a minute for a lock that another process holds.
         connect = sqlite3.connect(
-            self.folder / _DATABASE, timeout=BUSY_S, isolation_level=None
+            self.folder / _DATABASE,
+            timeout=BUSY_S,
+            isolation_level=None,
         )
         with contextlib.closing(connect) as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -207,7 +229,11 @@ class TextCache:
         except OSError as refusal:
             return self._rest(f"{error}; it cannot be set aside: {refusal}", math.inf)
 
-    def _rest(self, reason: str, seconds: float) -> str:
+    def _rest(
+        self,
+        reason: str,
+        seconds: float,
+    ) -> str:
         self._resumes_at = time.monotonic() + seconds
         return f"the generation cache in {self.folder} is not used for now: {reason}"
 
@@ -257,17 +283,27 @@ def _size_limit() -> int:
     return int(limit) if _SWITCH[switch] else 0
 
 
-def _encoded(key: str, entry: Mapping[str, Any]) -> bytes:
+def _encoded(
+    key: str,
+    entry: Mapping[str, Any],
+) -> bytes:
     """Checksum, one byte for the form, and canonical JSON, compressed where that is
     shorter.
     """
-    text = json.dumps(dict(entry), sort_keys=True, separators=(",", ":")).encode()
+    text = json.dumps(
+        dict(entry),
+        sort_keys=True,
+        separators=(",", ":"),
+    ).encode()
     packed = zlib.compress(text)
     payload = b"z" + packed if len(packed) < len(text) else b"j" + text
     return _checksum(key, payload) + payload
 
 
-def _decoded(key: str, data: bytes) -> dict[str, Any] | None:
+def _decoded(
+    key: str,
+    data: bytes,
+) -> dict[str, Any] | None:
     checksum, payload = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
     if checksum != _checksum(key, payload):
         return None
@@ -280,7 +316,10 @@ def _decoded(key: str, data: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _checksum(key: str, payload: bytes) -> bytes:
+def _checksum(
+    key: str,
+    payload: bytes,
+) -> bytes:
     name = key.encode("utf-8", "surrogatepass")
     content = b"themis/generation/1\n%d\n%b%b" % (len(name), name, payload)
     return hashlib.blake2b(content, digest_size=_CHECKSUM_BYTES).digest()
@@ -309,7 +348,12 @@ def _json_disk() -> type[Any]:
         what it finds.
         """
 
-        def __init__(self, directory: str, min_file_size: int = 0, **_: object) -> None:
+        def __init__(
+            self,
+            directory: str,
+            min_file_size: int = 0,
+            **_: object,
+        ) -> None:
             super().__init__(directory, min_file_size=min_file_size)
 
         def put(self, key: object) -> tuple[str, bool]:
@@ -317,14 +361,27 @@ def _json_disk() -> type[Any]:
                 raise TypeError(f"the key of a generation is a text, not {key!r}")
             return key.encode("utf-8", "backslashreplace").decode(), True
 
-        def get(self, key: object, raw: object) -> object:
+        def get(
+            self,
+            key: object,
+            raw: object,
+        ) -> object:
             return key if isinstance(key, str) else None
 
-        def store(self, value: bytes, read: bool, key: object = None) -> Any:
+        def store(
+            self,
+            value: bytes,
+            read: bool,
+            key: object = None,
+        ) -> Any:
             return super().store(bytes(value), False, key=key)
 
         def fetch(
-            self, mode: int, filename: str | None, value: object, read: bool
+            self,
+            mode: int,
+            filename: str | None,
+            value: object,
+            read: bool,
         ) -> bytes | None:
             if mode == MODE_RAW:
                 return value if isinstance(value, bytes) else None

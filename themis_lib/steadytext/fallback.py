@@ -36,7 +36,11 @@ _LINKS = "Later,Meanwhile,In the end,At times,Even so,Now and then,Afterwards,In
 
 
 def fallback_pieces(
-    prompt: str, *, seed: int, max_new_tokens: int, choices: Sequence[str] | None = None
+    prompt: str,
+    *,
+    seed: int,
+    max_new_tokens: int,
+    choices: Sequence[str] | None = None,
 ) -> list[str]:
     """The pieces of a text that depends on nothing but its arguments; joined, they are
     the text.
@@ -62,7 +66,11 @@ def fallback_pieces(
     ]
 
 
-def _sentence(draws: Iterator[int], *, opening: bool) -> str:
+def _sentence(
+    draws: Iterator[int],
+    *,
+    opening: bool,
+) -> str:
     subject, verb, thing, ending = (
         _pick(draws, words) for words in (_SUBJECTS, _VERBS, _OBJECTS, _ENDINGS)
     )
@@ -73,12 +81,18 @@ def _sentence(draws: Iterator[int], *, opening: bool) -> str:
     return f"{link}, {body}"
 
 
-def _pick(draws: Iterator[int], phrases: str) -> str:
+def _pick(
+    draws: Iterator[int],
+    phrases: str,
+) -> str:
     options = phrases.split(",")
     return options[next(draws) % len(options)]
 
 
-def _draws(prompt: str, seed: int) -> Iterator[int]:
+def _draws(
+    prompt: str,
+    seed: int,
+) -> Iterator[int]:
     """64-bit numbers, each the BLAKE2b of its position under a key made of the prompt
     and the seed.
     """
@@ -87,7 +101,9 @@ def _draws(prompt: str, seed: int) -> Iterator[int]:
     for position in itertools.count():
         yield int.from_bytes(
             hashlib.blake2b(
-                position.to_bytes(8, "little"), key=key, digest_size=8
+                position.to_bytes(8, "little"),
+                key=key,
+                digest_size=8,
             ).digest(),
             "little",
         )

@@ -51,7 +51,11 @@ class RemoteText:
     cached: bool = False
 
 
-def remote_model(model: Any, *, unsafe_mode: bool) -> RemoteModel | None:
+def remote_model(
+    model: Any,
+    *,
+    unsafe_mode: bool,
+) -> RemoteModel | None:
     """The remote model that `provider:name` means; null for a local one.
 
     Raises `ConfigError` for what names no model, and for a remote one without
@@ -104,7 +108,9 @@ def remote_texts(
     given = {name: value for name, value in settings.items() if value is not None}
     try:
         generator = getattr(adapters, remote.provider)(
-            remote.name, api_mode="chat_completions", **given
+            remote.name,
+            api_mode="chat_completions",
+            **given,
         )
         generator.check()
     except ComponentError as error:
@@ -136,7 +142,10 @@ def remote_texts(
     return [text for key in keys if (text := found[key])]
 
 
-def _one_field(regex: str | None, choices: Sequence[str] | None) -> dict[str, Any]:
+def _one_field(
+    regex: str | None,
+    choices: Sequence[str] | None,
+) -> dict[str, Any]:
     held = (
         {"enum": list(choices)}
         if choices is not None
@@ -152,7 +161,9 @@ def _one_field(regex: str | None, choices: Sequence[str] | None) -> dict[str, An
 
 
 def _kept_to(
-    text: RemoteText, regex: str | None, choices: Sequence[str] | None
+    text: RemoteText,
+    regex: str | None,
+    choices: Sequence[str] | None,
 ) -> RemoteText:
     """The text without the object around it. Raises `ModelError` where it is not what
     was asked for.
@@ -170,12 +181,23 @@ def _kept_to(
 
 
 async def _generated(
-    generator: Any, asked: Sequence[tuple[str, int]]
+    generator: Any,
+    asked: Sequence[tuple[str, int]],
 ) -> list[GenerationResult | BaseException]:
     calls = [
         generator.generate(
-            Case(case_id="", input=prompt),
-            GenerateContext("", "", "", seed, None, PromptSpec()),
+            Case(
+                case_id="",
+                input=prompt,
+            ),
+            GenerateContext(
+                "",
+                "",
+                "",
+                seed,
+                None,
+                PromptSpec(),
+            ),
         )
         for prompt, seed in asked
     ]
@@ -194,7 +216,10 @@ def _run(coroutine: Any) -> Any:
         except BaseException as error:  # noqa: BLE001 - handed over to the caller
             outcome.append((None, error))
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(
+        target=run,
+        daemon=True,
+    )
     thread.start()
     thread.join()
     value, error = outcome[0]
@@ -204,7 +229,8 @@ def _run(coroutine: Any) -> Any:
 
 
 def _as_text(
-    remote: RemoteModel, result: GenerationResult | BaseException
+    remote: RemoteModel,
+    result: GenerationResult | BaseException,
 ) -> RemoteText:
     if isinstance(result, BaseException):
         raise result
@@ -233,6 +259,9 @@ def _entry(text: RemoteText) -> dict[str, Any]:
 
 def _from_entry(entry: Any) -> RemoteText | None:
     try:
-        return RemoteText(**entry, cached=True)
+        return RemoteText(
+            **entry,
+            cached=True,
+        )
     except TypeError:
         return None

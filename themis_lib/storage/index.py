@@ -24,7 +24,11 @@ class KeyIndex:
     def __init__(self) -> None:
         self._runs: list[tuple[Prefixes, Locators]] = []
 
-    def add(self, keys: pa.Array, locators: Locators) -> None:
+    def add(
+        self,
+        keys: pa.Array,
+        locators: Locators,
+    ) -> None:
         """Add keys, `binary(16)` or null; null keys are left out."""
         prefixes, known = _prefixes(keys)
         run = _sorted_run(prefixes[known], locators[known])
@@ -60,7 +64,10 @@ def _prefixes(keys: pa.Array) -> tuple[Prefixes, npt.NDArray[np.bool_]]:
     return data[::2], known
 
 
-def _sorted_run(prefixes: Prefixes, locators: Locators) -> tuple[Prefixes, Locators]:
+def _sorted_run(
+    prefixes: Prefixes,
+    locators: Locators,
+) -> tuple[Prefixes, Locators]:
     order = np.argsort(prefixes, kind="stable")
     prefixes, locators = prefixes[order], locators[order]
     first = np.ones(len(prefixes), dtype=bool)

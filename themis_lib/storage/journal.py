@@ -65,7 +65,12 @@ class Journal(ABC):
 class LocalJournal(Journal):
     """A locked file of JSON lines, created with its first row."""
 
-    def __init__(self, directory: str, *, interval_s: float) -> None:
+    def __init__(
+        self,
+        directory: str,
+        *,
+        interval_s: float,
+    ) -> None:
         super().__init__(interval_s=interval_s)
         self._path = Path(directory) / f"{uuid.uuid4().hex}{JOURNAL_SUFFIX}"
         self._file: int | None = None
@@ -112,7 +117,12 @@ class LooseRows(Protocol):
 class PartJournal(Journal):
     """A part for each interval, where files cannot be appended to."""
 
-    def __init__(self, rows: LooseRows, *, interval_s: float) -> None:
+    def __init__(
+        self,
+        rows: LooseRows,
+        *,
+        interval_s: float,
+    ) -> None:
         super().__init__(interval_s=max(interval_s, _REMOTE_INTERVAL_S))
         self._rows = rows
         self._paths: list[str] = []
@@ -133,7 +143,10 @@ def _create_locked(path: Path) -> int:
     """A new file that bears its name only once it is locked, so that no reader takes it
     for an orphan.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(
+        parents=True,
+        exist_ok=True,
+    )
     unnamed = path.with_suffix(".new")
     file = os.open(unnamed, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
     lock(file, fcntl.LOCK_EX)
@@ -141,7 +154,12 @@ def _create_locked(path: Path) -> int:
     return file
 
 
-def recover(path: str, schema: pa.Schema, *, save: Callable[[pa.Table], str]) -> bool:
+def recover(
+    path: str,
+    schema: pa.Schema,
+    *,
+    save: Callable[[pa.Table], str],
+) -> bool:
     """Turn the journal of a process that died into a part; one whose writer lives is
     left alone.
 

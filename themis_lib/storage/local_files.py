@@ -13,10 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 #: What a filesystem without locks answers; some network folders have none.
-_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_WITHOUT_LOCKS = {
+    errno.ENOLCK,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+}
 
 
-def create_file(target: Path, content: bytes) -> bool:
+def create_file(
+    target: Path,
+    content: bytes,
+) -> bool:
     """Write a file unless there is one, whole or not at all; returns whether this call
     wrote it.
     """
@@ -36,7 +44,10 @@ def create_file(target: Path, content: bytes) -> bool:
     return True
 
 
-def replace_file(target: Path, content: bytes) -> None:
+def replace_file(
+    target: Path,
+    content: bytes,
+) -> None:
     """Write a file, whole or not at all, over whatever is there."""
     temporary = _temporary(target)
     temporary.write_bytes(content)
@@ -47,7 +58,10 @@ def has_locks(folder: Path) -> bool:
     """Whether the filesystem of a folder, which is made if it is not there, can lock
     files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(
+        parents=True,
+        exist_ok=True,
+    )
     probe = folder / f".lock-{uuid.uuid4().hex}"
     try:
         with probe.open("wb") as file:
@@ -56,7 +70,10 @@ def has_locks(folder: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def lock(file: int, how: int) -> bool:
+def lock(
+    file: int,
+    how: int,
+) -> bool:
     """Lock an open file, as `flock` does; false where the filesystem has no locks.
 
     Raises `BlockingIOError` when it is locked and `how` says not to wait.
@@ -75,12 +92,18 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file, which is made if it is not there; where there are no
     locks, hold none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(
+        parents=True,
+        exist_ok=True,
+    )
     with path.open("w") as file:
         lock(file.fileno(), fcntl.LOCK_EX)
         yield
 
 
 def _temporary(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(
+        parents=True,
+        exist_ok=True,
+    )
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")

@@ -48,7 +48,12 @@ class RowSet:
     progress.
     """
 
-    def __init__(self, store: RunStore, directory: str, schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        directory: str,
+        schema: pa.Schema,
+    ) -> None:
         self.directory = directory
         self.schema = pa.schema([KEY, *schema])
         self._store = store
@@ -107,7 +112,11 @@ class RowSet:
         order = np.argsort(where, kind="stable")
         return where[order], pa.concat_tables(tables).take(pa.array(order))
 
-    def publish(self, name: str, table: pa.Table) -> Part:
+    def publish(
+        self,
+        name: str,
+        table: pa.Table,
+    ) -> Part:
         """Write a complete shard. Rows that somebody else wrote first take the place of
         this table's.
         """
@@ -222,7 +231,10 @@ class RowSet:
 
 
 def open_rows(
-    store: RunStore, stage: str, fingerprint: str, schema: pa.Schema
+    store: RunStore,
+    stage: str,
+    fingerprint: str,
+    schema: pa.Schema,
 ) -> RowSet:
     """Return the rows of one stage under one fingerprint; the same object for the life
     of the store.
@@ -231,7 +243,11 @@ def open_rows(
     return store.attached(directory, lambda: RowSet(store, directory, schema))
 
 
-def _replaced(table: pa.Table, positions: Positions, rows: pa.Table) -> pa.Table:
+def _replaced(
+    table: pa.Table,
+    positions: Positions,
+    rows: pa.Table,
+) -> pa.Table:
     if not len(positions):
         return table
     choice = np.arange(table.num_rows)

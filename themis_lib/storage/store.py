@@ -63,7 +63,9 @@ class RunStore:
     """
 
     def __init__(
-        self, url: str, storage_options: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.url = url
         options = {
@@ -72,7 +74,9 @@ class RunStore:
         }
         try:
             self.fs, self.root = fsspec.core.url_to_fs(
-                url, use_listings_cache=False, **options
+                url,
+                use_listings_cache=False,
+                **options,
             )
         except (ValueError, ImportError, TypeError) as error:
             raise StoreError(f"store {url!r}: {error}") from None
@@ -88,7 +92,11 @@ class RunStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
-    def attached(self, name: str, make: Callable[[], T]) -> T:
+    def attached(
+        self,
+        name: str,
+        make: Callable[[], T],
+    ) -> T:
         """Return what `make` made the first time this name was asked for: one object
         for the life of the store.
         """
@@ -199,7 +207,11 @@ class RunStore:
         """
         self._held = dict(contents)
 
-    def create(self, path: str, content: bytes) -> bool:
+    def create(
+        self,
+        path: str,
+        content: bytes,
+    ) -> bool:
         """Write a file unless there is one; returns whether this call wrote it."""
         target = self.locate(path)
         if self.local:
@@ -217,7 +229,11 @@ class RunStore:
             raise
         return True
 
-    def replace(self, path: str, content: bytes) -> None:
+    def replace(
+        self,
+        path: str,
+        content: bytes,
+    ) -> None:
         """Write a file, whole or not at all, over whatever is there."""
         target = self.locate(path)
         if not self.local:
@@ -233,7 +249,11 @@ class RunStore:
         self._held.pop(path, None)
         self._forget(path)
 
-    def create_part(self, path: str, table: pa.Table) -> Part:
+    def create_part(
+        self,
+        path: str,
+        table: pa.Table,
+    ) -> Part:
         """Write an immutable table and return its reference; where there is one
         already, that one's reference.
         """
@@ -247,7 +267,11 @@ class RunStore:
         self._remember(path, table)
         return part
 
-    def keep_part(self, path: str, table: pa.Table) -> Part:
+    def keep_part(
+        self,
+        path: str,
+        table: pa.Table,
+    ) -> Part:
         """Write a table whose path is named by its content, unless it is there."""
         table, part = _described(path, table)
         if not self.local or not self.exists(
@@ -257,7 +281,11 @@ class RunStore:
         self._remember(path, table)
         return part
 
-    def replace_part(self, path: str, table: pa.Table) -> Part:
+    def replace_part(
+        self,
+        path: str,
+        table: pa.Table,
+    ) -> Part:
         """Write a table over whatever is there and return its reference."""
         table, part = _described(path, table)
         self.replace(path, parquet_bytes(table))
@@ -309,7 +337,11 @@ class RunStore:
         except (FileNotFoundError, pa.ArrowException):
             return 0
 
-    def set_aside(self, path: str, reason: Exception) -> None:
+    def set_aside(
+        self,
+        path: str,
+        reason: Exception,
+    ) -> None:
         """Keep a file that cannot be read out of the way, under the same name with
         `.damaged` after it.
         """
@@ -323,20 +355,30 @@ class RunStore:
         self._forget(path)
 
     def _parse(
-        self, path: str, source: Any, *, columns: Sequence[str] | None = None
+        self,
+        path: str,
+        source: Any,
+        *,
+        columns: Sequence[str] | None = None,
     ) -> pa.Table | None:
         """The table in an open file; null where its content is damaged. A failure to
         open it is not damage.
         """
         try:
             return pq.read_table(
-                source, columns=columns, page_checksum_verification=True
+                source,
+                columns=columns,
+                page_checksum_verification=True,
             )
         except (pa.ArrowException, OSError) as error:
             self.set_aside(path, error)
             return None
 
-    def _remember(self, path: str, table: pa.Table) -> None:
+    def _remember(
+        self,
+        path: str,
+        table: pa.Table,
+    ) -> None:
         with self._lock:
             self._forget(path)
             self._tables[path] = table
@@ -358,7 +400,10 @@ class InMemoryRunStore(RunStore):
         super().__init__(f"memory://themis-{uuid.uuid4().hex}")
 
 
-def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> RunStore:
+def open_store(
+    url: str,
+    storage_options: Mapping[str, Any] | None = None,
+) -> RunStore:
     """The store a configuration names: `memory`, a folder or an fsspec URL."""
     if url == "memory":
         return InMemoryRunStore()
@@ -367,15 +412,27 @@ def open_store(url: str, storage_options: Mapping[str, Any] | None = None) -> Ru
     )
 
 
-def _described(path: str, table: pa.Table) -> tuple[pa.Table, Part]:
+def _described(
+    path: str,
+    table: pa.Table,
+) -> tuple[pa.Table, Part]:
     columns = column_digests(table)
     described = table.replace_schema_metadata({COLUMNS: json.dumps(columns).encode()})
     return described, _reference(path, table, columns)
 
 
-def _reference(path: str, table: pa.Table, columns: Mapping[str, str]) -> Part:
+def _reference(
+    path: str,
+    table: pa.Table,
+    columns: Mapping[str, str],
+) -> Part:
     skipped = table["key"].null_count if "key" in table.column_names else 0
-    return Part(path=path, rows=table.num_rows, columns=columns, skipped=skipped)
+    return Part(
+        path=path,
+        rows=table.num_rows,
+        columns=columns,
+        skipped=skipped,
+    )
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -383,7 +440,11 @@ def parquet_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     plain = [name for name in table.column_names if name not in ("key", "latency_s")]
     pq.write_table(
-        table, sink, compression="zstd", use_dictionary=plain, write_page_checksum=True
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=plain,
+        write_page_checksum=True,
     )
     return bytes(sink.getvalue().to_pybytes())
 

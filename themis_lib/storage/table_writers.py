@@ -25,13 +25,21 @@ class TableWriters:
     Where to read them back takes requests, a copy of small ones stays at hand.
     """
 
-    def __init__(self, store: RunStore, directory: str) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        directory: str,
+    ) -> None:
         self._store = store
         self._directory = directory
         self._suffix = f".{uuid.uuid4().hex}.tmp" if store.local else ""
         self._open: dict[str, tuple[_CopyingFile, pq.ParquetWriter]] = {}
 
-    def write(self, name: str, table: pa.Table) -> None:
+    def write(
+        self,
+        name: str,
+        table: pa.Table,
+    ) -> None:
         """Add the rows of a shard to a table."""
         if name not in self._open:
             path = self._path(name) + self._suffix
@@ -46,7 +54,10 @@ class TableWriters:
                 if column not in ("key", "latency_s")
             ]
             writer = pq.ParquetWriter(
-                file, RUN_TABLES[name], compression="zstd", use_dictionary=plain
+                file,
+                RUN_TABLES[name],
+                compression="zstd",
+                use_dictionary=plain,
             )
             self._open[name] = (file, writer)
         self._open[name][1].write_table(table, row_group_size=max(table.num_rows, 1))
@@ -88,7 +99,12 @@ class TableWriters:
 class _CopyingFile(io.RawIOBase):
     """A file being written, with a copy of its content as long as that is small."""
 
-    def __init__(self, file: Any, *, keep: bool) -> None:
+    def __init__(
+        self,
+        file: Any,
+        *,
+        keep: bool,
+    ) -> None:
         self._file: Any = file
         self._copy: io.BytesIO | None = io.BytesIO() if keep else None
 

@@ -107,7 +107,14 @@ RUN_TABLES: dict[str, pa.Schema] = {
             ("metadata", pa.map_(pa.string(), pa.string())),
         ]
     ),
-    "outputs": pa.schema([*_SAMPLE_IDS, KEY, ("seed", pa.int64()), *OUTPUTS]),
+    "outputs": pa.schema(
+        [
+            *_SAMPLE_IDS,
+            KEY,
+            ("seed", pa.int64()),
+            *OUTPUTS,
+        ]
+    ),
     "answers": pa.schema([*_SAMPLE_IDS, KEY, *ANSWERS]),
     "verdicts": pa.schema(
         [
@@ -174,7 +181,10 @@ def _text_bytes(array: pa.Array) -> memoryview:
     return memoryview(data)[bounds[0] : bounds[1]]
 
 
-def empty_rows(schema: pa.Schema, errors: pa.Array) -> pa.Table:
+def empty_rows(
+    schema: pa.Schema,
+    errors: pa.Array,
+) -> pa.Table:
     """Rows that hold nothing but the reason why."""
     nulls = [
         pa.nulls(len(errors), item.type) for item in schema if item.name != "error"
@@ -182,7 +192,10 @@ def empty_rows(schema: pa.Schema, errors: pa.Array) -> pa.Table:
     return pa.table([*nulls, errors], schema=schema)
 
 
-def table_of(records: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+def table_of(
+    records: Iterable[Mapping[str, Any]],
+    schema: pa.Schema,
+) -> pa.Table:
     """Records as a table; a column that a record leaves out is null."""
     rows = list(records)
     return pa.table(

@@ -59,7 +59,9 @@ def check(store: RunStore) -> Iterator[Problem]:
 
 
 def _check_part(
-    store: RunStore, part: File, keys: list[pa.ChunkedArray]
+    store: RunStore,
+    part: File,
+    keys: list[pa.ChunkedArray],
 ) -> Iterator[Problem]:
     """The problem of a part, if it has one; the keys of one that can be read are added
     to the others.
@@ -96,7 +98,9 @@ def _run_ids(files: Iterable[File]) -> list[str]:
 
 
 def _check_run(
-    store: RunStore, run_id: str, held: dict[str, pa.Array]
+    store: RunStore,
+    run_id: str,
+    held: dict[str, pa.Array],
 ) -> Iterator[Problem]:
     path = f"runs/{run_id}/{MANIFEST_NAME}"
     try:
@@ -117,7 +121,9 @@ def _check_run(
 
 
 def _check_tables(
-    store: RunStore, manifest: Manifest, held: dict[str, pa.Array]
+    store: RunStore,
+    manifest: Manifest,
+    held: dict[str, pa.Array],
 ) -> Iterator[Problem]:
     run = RunResult(store, manifest.run_id, manifest)
     damaged = set()
@@ -140,7 +146,9 @@ def _check_tables(
 
 
 def _check_rows(
-    run: RunResult, record: StageRecord, held: pa.Array | None
+    run: RunResult,
+    record: StageRecord,
+    held: pa.Array | None,
 ) -> Iterator[Problem]:
     """Whether a run's table has all rows of a stage, and the store each of them by its
     key.

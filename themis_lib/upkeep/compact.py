@@ -35,7 +35,10 @@ def compact(store: RunStore) -> Iterator[Compaction]:
                 yield _compact(store, f"rows/{stage}/{fingerprint}")
 
 
-def _compact(store: RunStore, directory: str) -> Compaction:
+def _compact(
+    store: RunStore,
+    directory: str,
+) -> Compaction:
     row_set = RowSet(store, directory, pa.schema([]))
     before = row_set.names()
     held: set[bytes] = set()
@@ -65,7 +68,12 @@ def _compact(store: RunStore, directory: str) -> Compaction:
         )
     for name in set(before) - set(kept):
         store.remove(f"{directory}/{name}")
-    return Compaction(directory, len(before), len(kept), len(held - {None}))
+    return Compaction(
+        directory,
+        len(before),
+        len(kept),
+        len(held - {None}),
+    )
 
 
 def _merged(pieces: list[pa.Table]) -> pa.Table | None:

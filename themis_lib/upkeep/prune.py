@@ -47,7 +47,11 @@ class Unused:
         return sum(file.bytes for file in self.files)
 
 
-def unused(store: RunStore, *, older_than_s: float) -> list[Unused]:
+def unused(
+    store: RunStore,
+    *,
+    older_than_s: float,
+) -> list[Unused]:
     """What can be removed, none of it written in the last `older_than_s` seconds.
 
     Raises `StoreError` where the record of a run cannot be read, since its rows could
@@ -60,10 +64,21 @@ def unused(store: RunStore, *, older_than_s: float) -> list[Unused]:
         [*_unused_rows(store, files, runs), *_unused_cases(files, runs)], limit
     )
     gone = {file.path for item in rows for file in item.files}
-    return rows + _older(_left_behind(store, files, runs, gone), limit)
+    return rows + _older(
+        _left_behind(
+            store,
+            files,
+            runs,
+            gone,
+        ),
+        limit,
+    )
 
 
-def _older(items: Iterable[Unused], limit: float) -> list[Unused]:
+def _older(
+    items: Iterable[Unused],
+    limit: float,
+) -> list[Unused]:
     old = [
         replace(item, files=tuple(file for file in item.files if file.written < limit))
         for item in items
@@ -72,7 +87,10 @@ def _older(items: Iterable[Unused], limit: float) -> list[Unused]:
 
 
 def remove(
-    store: RunStore, items: Iterable[Unused], *, known: Iterable[str]
+    store: RunStore,
+    items: Iterable[Unused],
+    *,
+    known: Iterable[str],
 ) -> Iterator[Unused]:
     """Remove files, but for those that a run which has begun since may need; `known`
     names the runs there were before.
@@ -93,7 +111,10 @@ def remove(
         yield item
 
 
-def _needed_by(store: RunStore, run_id: str) -> set[str]:
+def _needed_by(
+    store: RunStore,
+    run_id: str,
+) -> set[str]:
     try:
         manifest = parse_manifest(store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}"))
     except (FileNotFoundError, ValueError):
@@ -101,7 +122,10 @@ def _needed_by(store: RunStore, run_id: str) -> set[str]:
     return {CASES_DIRECTORY, f"runs/{run_id}", *directories_of(manifest).values()}
 
 
-def _runs(store: RunStore, files: Iterable[File]) -> list[Manifest]:
+def _runs(
+    store: RunStore,
+    files: Iterable[File],
+) -> list[Manifest]:
     runs = []
     for file in files:
         path = PurePosixPath(file.path)
@@ -116,7 +140,9 @@ def _runs(store: RunStore, files: Iterable[File]) -> list[Manifest]:
 
 
 def _unused_rows(
-    store: RunStore, files: Iterable[File], runs: list[Manifest]
+    store: RunStore,
+    files: Iterable[File],
+    runs: list[Manifest],
 ) -> Iterator[Unused]:
     try:
         keys, whole = references(store, runs)
@@ -140,7 +166,11 @@ def _unused_rows(
             yield Unused(directory, "no run has any of these rows", dead)
 
 
-def _is_needed(store: RunStore, part: File, referred: pa.Array) -> bool:
+def _is_needed(
+    store: RunStore,
+    part: File,
+    referred: pa.Array,
+) -> bool:
     """Whether a run has a row of a part; one that cannot be read stays, for `check` to
     report.
     """
@@ -150,7 +180,10 @@ def _is_needed(store: RunStore, part: File, referred: pa.Array) -> bool:
     )
 
 
-def _unused_cases(files: Iterable[File], runs: Iterable[Manifest]) -> Iterator[Unused]:
+def _unused_cases(
+    files: Iterable[File],
+    runs: Iterable[Manifest],
+) -> Iterator[Unused]:
     """Cases that no run has; they are read from their datasets again when they are
     needed.
     """
@@ -171,7 +204,10 @@ def _unused_cases(files: Iterable[File], runs: Iterable[Manifest]) -> Iterator[U
 
 
 def _left_behind(
-    store: RunStore, files: Iterable[File], runs: Iterable[Manifest], gone: set[str]
+    store: RunStore,
+    files: Iterable[File],
+    runs: Iterable[Manifest],
+    gone: set[str],
 ) -> Iterator[Unused]:
     running = {
         manifest.run_id for manifest in runs if manifest.status is RunStatus.RUNNING
@@ -198,7 +234,10 @@ def _left_behind(
         yield Unused(directory, why, tuple(dead))
 
 
-def _result_path(store: RunStore, file: File) -> str | None:
+def _result_path(
+    store: RunStore,
+    file: File,
+) -> str | None:
     """Where the rows lie that a task's result refers to; null where it cannot be read."""
     try:
         return str(

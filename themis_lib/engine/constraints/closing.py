@@ -60,7 +60,11 @@ class Closing:
     it never changes.
     """
 
-    def __init__(self, constraint: Constraint, tokenizer: LLTokenizer) -> None:
+    def __init__(
+        self,
+        constraint: Constraint,
+        tokenizer: LLTokenizer,
+    ) -> None:
         self._constraint = constraint
         self._tokenizer = tokenizer
         self._end = tokenizer.eos_tokens[0]
@@ -79,7 +83,11 @@ class Closing:
             inside=_OUTSIDE if self._constraint.kind == "json_schema" else None
         )
 
-    def after(self, place: Place, token: int) -> Place:
+    def after(
+        self,
+        place: Place,
+        token: int,
+    ) -> Place:
         """Where a text stands after one more token."""
         kind = self._constraint.kind
         if kind == "regex":
@@ -114,18 +122,31 @@ class Closing:
         if matcher.is_accepting():
             return []
         if self._constraint.kind == "choices":
-            return self._shortest_choice(matcher, place, limit, most_states)
+            return self._shortest_choice(
+                matcher,
+                place,
+                limit,
+                most_states,
+            )
         plan = self._straight(matcher, place, limit)
         return plan if plan is not None else self._searched(matcher, limit, most_states)
 
-    def completes(self, matcher: LLMatcher, plan: Sequence[int]) -> bool:
+    def completes(
+        self,
+        matcher: LLMatcher,
+        plan: Sequence[int],
+    ) -> bool:
         """Whether these tokens may come next and the text may end after them."""
         if not plan:
             return bool(matcher.is_accepting())
         return bool(matcher.validate_tokens([*plan, self._end]) == len(plan) + 1)
 
     def _shortest_choice(
-        self, matcher: LLMatcher, place: Place, limit: int, most_states: int
+        self,
+        matcher: LLMatcher,
+        place: Place,
+        limit: int,
+        most_states: int,
     ) -> list[int] | None:
         best: list[int] | None = None
         for text in self._choices:
@@ -143,7 +164,10 @@ class Closing:
         return best if best is not None else self._searched(matcher, limit, most_states)
 
     def _straight(
-        self, matcher: LLMatcher, place: Place, limit: int
+        self,
+        matcher: LLMatcher,
+        place: Place,
+        limit: int,
     ) -> list[int] | None:
         """Always take the first byte that helps: short where nothing but structure is
         missing, and quick.
@@ -175,13 +199,19 @@ class Closing:
         return None
 
     def _within(
-        self, limit: int, matcher: LLMatcher, plan: list[int]
+        self,
+        limit: int,
+        matcher: LLMatcher,
+        plan: list[int],
     ) -> list[int] | None:
         merged = self._merged(matcher, plan, self._tokenizer.decode_bytes(plan))
         return merged if merged is not None and len(merged) <= limit else None
 
     def _searched(
-        self, matcher: LLMatcher, limit: int, most_states: int
+        self,
+        matcher: LLMatcher,
+        limit: int,
+        most_states: int,
     ) -> list[int] | None:
         """The fewest single bytes first; states of one length that allow the same are
         taken for one.
@@ -230,7 +260,11 @@ class Closing:
                 heapq.heappush(states, (length + 1, serial, state, following, trail))
         return None
 
-    def _forced(self, matcher: LLMatcher, most: int) -> list[int]:
+    def _forced(
+        self,
+        matcher: LLMatcher,
+        most: int,
+    ) -> list[int]:
         """What has to come next, in single bytes where they are tokens."""
         forced = matcher.compute_ff_bytes()[:most]
         if self._bytes.keys() >= set(forced):
@@ -243,7 +277,11 @@ class Closing:
             if matcher.validate_tokens(hint) == len(hint):
                 yield hint
 
-    def _allowed(self, mask: bytes, order: bytes) -> Iterator[int]:
+    def _allowed(
+        self,
+        mask: bytes,
+        order: bytes,
+    ) -> Iterator[int]:
         """The single bytes a mask allows, in this order; where none is a token, the
         shortest tokens it allows.
         """
@@ -257,14 +295,20 @@ class Closing:
             yield from sorted(map(int, np.flatnonzero(bits)), key=self._length)[:64]
 
     @staticmethod
-    def _allows(mask: bytes, token: int | None) -> bool:
+    def _allows(
+        mask: bytes,
+        token: int | None,
+    ) -> bool:
         return token is not None and bool(mask[token >> 3] >> (token & 7) & 1)
 
     def _length(self, token: int) -> tuple[int, int]:
         return len(self._tokenizer.decode_bytes([token])), token
 
     def _merged(
-        self, matcher: LLMatcher, plan: list[int] | None, text: bytes
+        self,
+        matcher: LLMatcher,
+        plan: list[int] | None,
+        text: bytes,
     ) -> list[int] | None:
         """The same text in fewer tokens, where the tokenizer has such and the matcher
         takes them.
@@ -314,7 +358,10 @@ _FORMAT_EXAMPLES = {
 _MOST_HINTS = 24
 
 
-def _hints(constraint: Constraint, byte_tokens: dict[int, int]) -> list[list[int]]:
+def _hints(
+    constraint: Constraint,
+    byte_tokens: dict[int, int],
+) -> list[list[int]]:
     """The ends of texts that a pattern of the constraint matches, in bytes: what may
     complete any of its texts.
     """
@@ -364,7 +411,10 @@ def _schema_examples(node: Any) -> Iterator[str]:
             yield from _schema_examples(value)
 
 
-def _advanced(place: Place, piece: bytes) -> Place:
+def _advanced(
+    place: Place,
+    piece: bytes,
+) -> Place:
     """Where a JSON text stands after these bytes.
 
     >>> _advanced(Place(inside=0), b'{"a')

@@ -23,7 +23,10 @@ from themis_lib.errors import ConfigError, nearest
 Kind = Literal["json_schema", "regex", "choices"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True,
+    slots=True,
+)
 class Constraint:
     """What a text must satisfy; `grammar` is what llguidance decodes, `source` the JSON
     value to digest.
@@ -94,11 +97,21 @@ def _of_response_format(response_format: Mapping[str, Any]) -> Constraint | None
         return _of_schema(argument, {"type": "object"})
     if kind != "json_schema":
         hint = nearest(str(kind), ["text", "json_object", "json_schema"])
-        refuse(argument, response_format, f"has the unknown type {kind!r}", hint)
+        refuse(
+            argument,
+            response_format,
+            f"has the unknown type {kind!r}",
+            hint,
+        )
     holder = response_format.get("json_schema", response_format)
     if not isinstance(holder, Mapping) or "schema" not in holder:
         fix = 'write {"type": "json_schema", "json_schema": {"name": …, "schema": {…}}}'
-        refuse(argument, response_format, "has no schema", fix)
+        refuse(
+            argument,
+            response_format,
+            "has no schema",
+            fix,
+        )
     return _of_schema(argument, holder["schema"])
 
 
@@ -113,27 +126,60 @@ def _of_choices(choices: Sequence[str]) -> Constraint:
     seen: set[str] = set()
     for index, choice in enumerate(choices):
         if not isinstance(choice, str):
-            refuse(f"choices[{index}]", choice, "is not a text", "write it in quotes")
+            refuse(
+                f"choices[{index}]",
+                choice,
+                "is not a text",
+                "write it in quotes",
+            )
         check_encodable(f"choices[{index}]", choice)
         if choice in seen:
-            refuse(f"choices[{index}]", choice, "is there twice", "remove one of them")
+            refuse(
+                f"choices[{index}]",
+                choice,
+                "is there twice",
+                "remove one of them",
+            )
         seen.add(choice)
     pattern = "|".join("".join(map(written, choice)) for choice in choices)
-    return _checked("choices", "choices", list(choices), _lark(f"(?:{pattern})"))
+    return _checked(
+        "choices",
+        "choices",
+        list(choices),
+        _lark(f"(?:{pattern})"),
+    )
 
 
 def _of_regex(regex: str) -> Constraint:
     if not isinstance(regex, str):
-        refuse("regex", regex, "is not a text", "write the pattern in quotes")
-    return _checked("regex", "regex", regex, _lark(f"(?:{translated(regex).text})"))
+        refuse(
+            "regex",
+            regex,
+            "is not a text",
+            "write the pattern in quotes",
+        )
+    return _checked(
+        "regex",
+        "regex",
+        regex,
+        _lark(f"(?:{translated(regex).text})"),
+    )
 
 
-def _of_schema(argument: str, schema: Any) -> Constraint:
+def _of_schema(
+    argument: str,
+    schema: Any,
+) -> Constraint:
     plain = _as_json_schema(argument, schema)
     text = _dumped(argument, plain)
     narrowed = Narrowing(argument, json.loads(text)).schema()
     if narrowed is False:
-        refuse(argument, schema, "allows no text at all", "allow something")
+        refuse(
+            argument,
+            schema,
+            "allows no text at all",
+            "allow something",
+        )
     root = {} if narrowed is True else narrowed
     # Without \u every character of a JSON string has one spelling, so that a listed key
     # cannot return in disguise.
@@ -145,10 +191,20 @@ def _of_schema(argument: str, schema: Any) -> Constraint:
     root = {**root, "x-guidance": {**options, "json_allowed_escapes": 'nrbtf\\"'}}
     # As text: the order of the properties is part of what is asked for.
     grammar = json.dumps({"grammars": [{"json_schema": root}]}, ensure_ascii=False)
-    return _checked(argument, "json_schema", text, grammar)
+    return _checked(
+        argument,
+        "json_schema",
+        text,
+        grammar,
+    )
 
 
-def _checked(argument: str, kind: Kind, asked: Any, grammar: str) -> Constraint:
+def _checked(
+    argument: str,
+    kind: Kind,
+    asked: Any,
+    grammar: str,
+) -> Constraint:
     try:
         llguidance = importlib.import_module("llguidance")
     except ImportError:
@@ -163,14 +219,21 @@ def _checked(argument: str, kind: Kind, asked: Any, grammar: str) -> Constraint:
             f"cannot be decoded: {shortened(problems[0], 200)}",
             "correct or simplify it",
         )
-    return Constraint(kind=kind, grammar=grammar, source={"kind": kind, "value": asked})
+    return Constraint(
+        kind=kind,
+        grammar=grammar,
+        source={"kind": kind, "value": asked},
+    )
 
 
 def _lark(pattern: str) -> str:
     return json.dumps({"grammars": [{"lark_grammar": f"start: /{pattern}/"}]})
 
 
-def _as_json_schema(argument: str, schema: Any) -> Any:
+def _as_json_schema(
+    argument: str,
+    schema: Any,
+) -> Any:
     if isinstance(schema, Mapping | bool):
         return schema
     if isinstance(schema, str):
@@ -189,16 +252,30 @@ def _as_json_schema(argument: str, schema: Any) -> Any:
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
         fix = "give a JSON Schema, a pydantic model or a type"
         refuse(
-            argument, schema, f"has no JSON Schema: {str(error).splitlines()[0]}", fix
+            argument,
+            schema,
+            f"has no JSON Schema: {str(error).splitlines()[0]}",
+            fix,
         )
 
 
-def _dumped(argument: str, schema: Any) -> str:
+def _dumped(
+    argument: str,
+    schema: Any,
+) -> str:
     try:
         text = json.dumps(
-            schema, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+            schema,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
         )
     except (TypeError, ValueError, RecursionError) as error:
-        refuse(argument, schema, f"is not JSON: {error}", "use JSON values only")
+        refuse(
+            argument,
+            schema,
+            f"is not JSON: {error}",
+            "use JSON values only",
+        )
     check_encodable(argument, text)
     return text

@@ -34,7 +34,11 @@ class Guide:
     """
 
     def __init__(
-        self, constraint: Constraint, tokenizer: LLTokenizer, *, max_tokens: int
+        self,
+        constraint: Constraint,
+        tokenizer: LLTokenizer,
+        *,
+        max_tokens: int,
     ) -> None:
         beginning = _beginning(constraint, tokenizer)
         self._closing = beginning.closing
@@ -70,7 +74,9 @@ class Guide:
         else:
             bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
             allowed = np.unpackbits(
-                bits, count=self._vocabulary_size, bitorder="little"
+                bits,
+                count=self._vocabulary_size,
+                bitorder="little",
             ).view(np.bool_)
             _check(self._matcher)
         allowed[list(self._ends)] = self._ended or self._matcher.is_accepting()
@@ -104,11 +110,21 @@ class Guide:
         self._take(token, place, plan)
         return token
 
-    def _take(self, token: int, place: Place, plan: list[int] | None) -> None:
+    def _take(
+        self,
+        token: int,
+        place: Place,
+        plan: list[int] | None,
+    ) -> None:
         self._matcher.consume_token(token)
         self._place, self._plan, self._left = place, plan, self._left - 1
 
-    def _plan_after(self, token: int, place: Place, left: int) -> list[int] | None:
+    def _plan_after(
+        self,
+        token: int,
+        place: Place,
+        left: int,
+    ) -> list[int] | None:
         """A completion of at most `left` tokens after this one, None where none was
         found.
         """
@@ -122,7 +138,12 @@ class Guide:
             if len(rest) <= left and self._closing.completes(following, rest):
                 return rest
         most_states = MOST_STATES if self._plan is None else FEW_STATES
-        plan = self._closing.shortest(following, place, left, most_states=most_states)
+        plan = self._closing.shortest(
+            following,
+            place,
+            left,
+            most_states=most_states,
+        )
         return plan if plan is not None and len(plan) <= left else None
 
     def _next_of_plan(self) -> int:
@@ -157,7 +178,10 @@ class _Beginning(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _beginning(constraint: Constraint, tokenizer: LLTokenizer) -> _Beginning:
+def _beginning(
+    constraint: Constraint,
+    tokenizer: LLTokenizer,
+) -> _Beginning:
     import llguidance
 
     matcher = llguidance.LLMatcher(tokenizer, constraint.grammar, log_level=0)
@@ -169,7 +193,9 @@ def _beginning(constraint: Constraint, tokenizer: LLTokenizer) -> _Beginning:
 
 @functools.lru_cache(maxsize=256)
 def _plan(
-    constraint: Constraint, tokenizer: LLTokenizer, max_tokens: int
+    constraint: Constraint,
+    tokenizer: LLTokenizer,
+    max_tokens: int,
 ) -> tuple[int, ...]:
     """A completion of the empty text; raises `ConfigError` where none fits."""
     beginning = _beginning(constraint, tokenizer)
@@ -178,7 +204,12 @@ def _plan(
     matcher, closing = beginning.matcher.deep_copy(), beginning.closing
     plan = closing.shortest(matcher, closing.start(), max_tokens)
     if plan is None:
-        plan = closing.shortest(matcher, closing.start(), _MOST_TOKENS, most_states=0)
+        plan = closing.shortest(
+            matcher,
+            closing.start(),
+            _MOST_TOKENS,
+            most_states=0,
+        )
     asked = shortened(repr(constraint.source["value"]), 80)
     if plan is None:
         raise ConfigError(

@@ -26,7 +26,10 @@ class Translated(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def translated(
-    pattern: str, *, argument: str = "regex", search: bool = False
+    pattern: str,
+    *,
+    argument: str = "regex",
+    search: bool = False,
 ) -> Translated:
     """Python's `pattern` in Rust's syntax: the same texts, with `\\d` and `\\s`
     narrowed to ASCII.
@@ -40,11 +43,21 @@ def translated(
         parser = importlib.import_module("re._parser")
         tree = parser.parse(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        refuse(argument, pattern, f"is not a regular expression: {error}", "correct it")
+        refuse(
+            argument,
+            pattern,
+            f"is not a regular expression: {error}",
+            "correct it",
+        )
     try:
         check_encodable(argument, pattern)
         edge: _Edge = "open" if search else "anchored"
-        piece = _sequence(list(tree), tree.state.flags, edge, edge)
+        piece = _sequence(
+            list(tree),
+            tree.state.flags,
+            edge,
+            edge,
+        )
     except _UntranslatableError as error:
         refuse(
             argument,
@@ -53,7 +66,12 @@ def translated(
             "write it without",
         )
     if piece is None:
-        refuse(argument, pattern, "matches nothing", "allow something")
+        refuse(
+            argument,
+            pattern,
+            "matches nothing",
+            "allow something",
+        )
     return piece
 
 
@@ -65,8 +83,18 @@ _Edge = Literal["inside", "anchored", "open"]
 _Ranges = tuple[tuple[int, int], ...]
 _Items = Sequence[tuple[Any, Any]]
 
-_ANYTHING = Translated("(?s:.*)", 0, 3, ("",))
-_EMPTY = Translated("", 0, 0, ("",))
+_ANYTHING = Translated(
+    "(?s:.*)",
+    0,
+    3,
+    ("",),
+)
+_EMPTY = Translated(
+    "",
+    0,
+    0,
+    ("",),
+)
 _STARTS = frozenset({"AT_BEGINNING", "AT_BEGINNING_STRING"})
 _ENDS = frozenset({"AT_END", "AT_END_STRING"})
 _MOST_EXAMPLES = 8
@@ -88,7 +116,12 @@ _NAMES = {
 }
 
 
-def _sequence(items: _Items, flags: int, head: _Edge, tail: _Edge) -> Translated | None:
+def _sequence(
+    items: _Items,
+    flags: int,
+    head: _Edge,
+    tail: _Edge,
+) -> Translated | None:
     """The items one after another, None where they match nothing; an open edge may have
     any text before or after.
     """
@@ -103,26 +136,58 @@ def _sequence(items: _Items, flags: int, head: _Edge, tail: _Edge) -> Translated
     for index in range(first, last):
         before = head if index == first else "inside"
         after = tail if index == last - 1 else "inside"
-        pieces.append(_item(items[index], flags, before, after))
+        pieces.append(
+            _item(
+                items[index],
+                flags,
+                before,
+                after,
+            )
+        )
     return _joined(pieces)
 
 
 def _item(
-    item: tuple[Any, Any], flags: int, head: _Edge, tail: _Edge
+    item: tuple[Any, Any],
+    flags: int,
+    head: _Edge,
+    tail: _Edge,
 ) -> Translated | None:
     operation, argument = str(item[0]), item[1]
     if operation == "BRANCH":
         return _either(
-            [_sequence(list(option), flags, head, tail) for option in argument[1]]
+            [
+                _sequence(
+                    list(option),
+                    flags,
+                    head,
+                    tail,
+                )
+                for option in argument[1]
+            ]
         )
     if operation == "SUBPATTERN":
         _, added, removed, inner = argument
-        return _grouped(_sequence(list(inner), (flags | added) & ~removed, head, tail))
+        return _grouped(
+            _sequence(
+                list(inner),
+                (flags | added) & ~removed,
+                head,
+                tail,
+            )
+        )
     if operation in _REPEATS:
         piece = _repeated(
             argument[0],
             argument[1],
-            _grouped(_sequence(list(argument[2]), flags, "inside", "inside")),
+            _grouped(
+                _sequence(
+                    list(argument[2]),
+                    flags,
+                    "inside",
+                    "inside",
+                )
+            ),
         )
     elif operation in _NAMES or operation == "AT":
         raise _UntranslatableError(
@@ -151,7 +216,12 @@ def _joined(pieces: list[Translated | None]) -> Translated | None:
         examples.extend(other + rest for other in piece.examples[1:])
         farthest = max(joined.farthest, piece.farthest + joined.shortest)
         text, shortest = piece.text + joined.text, piece.shortest + joined.shortest
-        joined = Translated(text, shortest, farthest, tuple(examples[:_MOST_EXAMPLES]))
+        joined = Translated(
+            text,
+            shortest,
+            farthest,
+            tuple(examples[:_MOST_EXAMPLES]),
+        )
     return joined
 
 
@@ -176,7 +246,11 @@ def _grouped(piece: Translated | None) -> Translated | None:
     return piece and piece._replace(text=f"(?:{piece.text})")
 
 
-def _repeated(least: int, most: Any, piece: Translated | None) -> Translated | None:
+def _repeated(
+    least: int,
+    most: Any,
+    piece: Translated | None,
+) -> Translated | None:
     bounded = int(most) < int(importlib.import_module("re._constants").MAXREPEAT)
     if bounded and most == 0:
         return _EMPTY
@@ -191,7 +265,12 @@ def _repeated(least: int, most: Any, piece: Translated | None) -> Translated | N
     once = piece.examples[0] * max(least - 1, 0)
     examples = tuple(example + once for example in piece.examples)
     examples = examples if least else ("", *examples[: _MOST_EXAMPLES - 1])
-    return Translated(text, least * piece.shortest, farthest, examples)
+    return Translated(
+        text,
+        least * piece.shortest,
+        farthest,
+        examples,
+    )
 
 
 def _characters(ranges: _Ranges) -> Translated | None:
@@ -226,7 +305,11 @@ def written(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _class_of(operation: str, argument: Any, flags: int) -> _Ranges:
+def _class_of(
+    operation: str,
+    argument: Any,
+    flags: int,
+) -> _Ranges:
     if operation == "ANY":
         return _complement(() if flags & re.DOTALL else ((10, 10),))
     if operation in ("LITERAL", "NOT_LITERAL"):
@@ -244,7 +327,11 @@ def _class_of(operation: str, argument: Any, flags: int) -> _Ranges:
 
 
 @functools.cache
-def _category(name: str, ascii_only: bool, narrowed: bool) -> _Ranges:
+def _category(
+    name: str,
+    ascii_only: bool,
+    narrowed: bool,
+) -> _Ranges:
     """The characters of `\\d`, `\\s`, `\\w` or their opposites; narrowed, digits and
     spaces are ASCII's.
     """
@@ -264,7 +351,10 @@ def _category(name: str, ascii_only: bool, narrowed: bool) -> _Ranges:
     return _complement(found) if "NOT" in name else found
 
 
-def _with_cases(ranges: _Ranges, flags: int) -> _Ranges:
+def _with_cases(
+    ranges: _Ranges,
+    flags: int,
+) -> _Ranges:
     """The ranges with what Python takes for the same letters when it ignores case."""
     if not flags & re.IGNORECASE:
         return ranges

@@ -7,7 +7,10 @@ from typing import Any, NoReturn
 from themis_lib.errors import ConfigError
 
 
-def check_encodable(argument: str, text: str) -> None:
+def check_encodable(
+    argument: str,
+    text: str,
+) -> None:
     """Refuse half a surrogate pair, which no vocabulary has."""
     try:
         text.encode()
@@ -20,14 +23,22 @@ def check_encodable(argument: str, text: str) -> None:
         )
 
 
-def refuse(argument: str, value: Any, problem: str, fix: str) -> NoReturn:
+def refuse(
+    argument: str,
+    value: Any,
+    problem: str,
+    fix: str,
+) -> NoReturn:
     """Raise `ConfigError`: the argument, its value in short, what is wrong with it, and
     the fix.
     """
     raise ConfigError(f"{argument}: {shortened(repr(value), 80)} {problem}; {fix}")
 
 
-def shortened(text: str, size: int) -> str:
+def shortened(
+    text: str,
+    size: int,
+) -> str:
     """A text as one line of at most `size` characters, for a message."""
     line = " ".join(text.split())
     return line if len(line) <= size else line[: size - 1] + "…"

@@ -40,7 +40,14 @@ def reserve_of(constraint: Constraint) -> Reserve | None:
 
 
 _LITERALS = frozenset({"type", "const", "enum"})
-_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+_BOUNDS = frozenset(
+    {
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+    }
+)
 _ASIDE = frozenset({"$defs", "definitions", "x-guidance"})
 _TYPES = ("null", "boolean", "number", "string", "array", "object")
 
@@ -105,7 +112,11 @@ class _Sizes:
             for name in ([types] if isinstance(types, str) else types)
         )
 
-    def _literal_size(self, node: dict[str, Any], keys: set[str]) -> float:
+    def _literal_size(
+        self,
+        node: dict[str, Any],
+        keys: set[str],
+    ) -> float:
         if not keys <= _LITERALS or ("const" in keys and "enum" in keys):
             raise _UnknownError
         values = [node["const"]] if "const" in keys else node["enum"]
@@ -117,7 +128,11 @@ class _Sizes:
         self._note(leaf=max(sizes))
         return float(max(sizes))
 
-    def _type_size(self, name: str, node: dict[str, Any]) -> float:
+    def _type_size(
+        self,
+        name: str,
+        node: dict[str, Any],
+    ) -> float:
         if name in ("null", "boolean"):
             self._note(leaf=5)
             return 5
@@ -184,10 +199,18 @@ class _Sizes:
         return 2 + sum(required)
 
     def _anything(self) -> float:
-        self._note(leaf=8, level=16)
+        self._note(
+            leaf=8,
+            level=16,
+        )
         return 1
 
-    def _note(self, *, leaf: float = 0, level: float = 0) -> None:
+    def _note(
+        self,
+        *,
+        leaf: float = 0,
+        level: float = 0,
+    ) -> None:
         self._leaf, self._level = max(self._leaf, leaf), max(self._level, level)
 
 

@@ -36,8 +36,22 @@ _KEPT = frozenset(
     ]
 )
 _ONE_SCHEMA = frozenset({"items", "additionalProperties"})
-_SCHEMA_LISTS = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
-_SCHEMA_MAPS = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_SCHEMA_LISTS = frozenset(
+    {
+        "anyOf",
+        "allOf",
+        "oneOf",
+        "prefixItems",
+    }
+)
+_SCHEMA_MAPS = frozenset(
+    {
+        "properties",
+        "patternProperties",
+        "$defs",
+        "definitions",
+    }
+)
 _ANNOTATIONS = frozenset(
     [
         "$schema",
@@ -77,14 +91,35 @@ _REFUSED = {
     "contentSchema": "remove it, nothing checks it",
 }
 _COUNTS = frozenset(
-    {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"}
+    {
+        "minItems",
+        "maxItems",
+        "minLength",
+        "maxLength",
+        "minProperties",
+        "maxProperties",
+    }
 )
 _NUMBERS = frozenset(
-    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+    {
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+    }
 )
 _COMPOSERS = frozenset({"anyOf", "oneOf", "$ref"})
 _TYPES = frozenset(
-    {"null", "boolean", "number", "integer", "string", "array", "object"}
+    {
+        "null",
+        "boolean",
+        "number",
+        "integer",
+        "string",
+        "array",
+        "object",
+    }
 )
 
 _YEAR = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9][0-9]|[0-9][1-9][0-9]{2}|[1-9][0-9]{3})"
@@ -102,7 +137,16 @@ _CALENDAR = {
     "date-time": f"^{_DATE}T{_TIME}$",
 }
 _FORMATS = frozenset(
-    {*_CALENDAR, "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid"}
+    {
+        *_CALENDAR,
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uuid",
+    }
 )
 
 #: The integers a double holds exactly; llguidance computes with doubles.
@@ -117,7 +161,11 @@ class Narrowing:
     has no such form.
     """
 
-    def __init__(self, argument: str, root: Any) -> None:
+    def __init__(
+        self,
+        argument: str,
+        root: Any,
+    ) -> None:
         self._argument = argument
         self._root = root
         self._closed = not _composes_objects(root)
@@ -125,11 +173,20 @@ class Narrowing:
     def schema(self) -> Any:
         return self._narrowed(self._root, "#")
 
-    def _narrowed(self, node: Any, place: str) -> Any:
+    def _narrowed(
+        self,
+        node: Any,
+        place: str,
+    ) -> Any:
         if isinstance(node, bool):
             return node
         if not isinstance(node, dict):
-            self._refuse(place, node, "is no schema", "write a mapping")
+            self._refuse(
+                place,
+                node,
+                "is no schema",
+                "write a mapping",
+            )
         kept: dict[str, Any] = {}
         for keyword, value in node.items():
             if keyword in _KEPT:
@@ -139,29 +196,59 @@ class Narrowing:
             elif keyword not in _ANNOTATIONS and not keyword.startswith("x-"):
                 self._refuse_keyword(keyword, value, place)
         for rule in _RULES:
-            rule(self, kept, node, place)
+            rule(
+                self,
+                kept,
+                node,
+                place,
+            )
         return kept
 
-    def _below(self, keyword: str, value: Any, place: str) -> Any:
+    def _below(
+        self,
+        keyword: str,
+        value: Any,
+        place: str,
+    ) -> Any:
         if keyword in _ONE_SCHEMA:
             if isinstance(value, list):
-                self._refuse(place, value, "is a list", "write prefixItems")
+                self._refuse(
+                    place,
+                    value,
+                    "is a list",
+                    "write prefixItems",
+                )
             return self._narrowed(value, place)
         if keyword in _SCHEMA_LISTS:
             if not isinstance(value, list):
-                self._refuse(place, value, "is not a list", "write a list of schemas")
+                self._refuse(
+                    place,
+                    value,
+                    "is not a list",
+                    "write a list of schemas",
+                )
             return [
                 self._narrowed(item, f"{place}/{index}")
                 for index, item in enumerate(value)
             ]
         if not isinstance(value, dict):
-            self._refuse(place, value, "is not a mapping", "write a mapping of schemas")
+            self._refuse(
+                place,
+                value,
+                "is not a mapping",
+                "write a mapping of schemas",
+            )
         return {
             name: self._narrowed(item, f"{place}/{name}")
             for name, item in value.items()
         }
 
-    def _refuse_keyword(self, keyword: str, value: Any, place: str) -> NoReturn:
+    def _refuse_keyword(
+        self,
+        keyword: str,
+        value: Any,
+        place: str,
+    ) -> NoReturn:
         if keyword in _REFUSED:
             self._refuse(
                 f"{place}/{keyword}",
@@ -172,12 +259,33 @@ class Narrowing:
         known = _KEPT | _ONE_SCHEMA | _SCHEMA_LISTS | _SCHEMA_MAPS
         hint = nearest(keyword, known)
         fix = hint if hint.startswith("did") else "remove it"
-        self._refuse(f"{place}/{keyword}", value, "is no keyword of JSON Schema", fix)
+        self._refuse(
+            f"{place}/{keyword}",
+            value,
+            "is no keyword of JSON Schema",
+            fix,
+        )
 
-    def _refuse(self, place: str, value: Any, problem: str, fix: str) -> NoReturn:
-        refuse(f"{self._argument} at {place}", value, problem, fix)
+    def _refuse(
+        self,
+        place: str,
+        value: Any,
+        problem: str,
+        fix: str,
+    ) -> NoReturn:
+        refuse(
+            f"{self._argument} at {place}",
+            value,
+            problem,
+            fix,
+        )
 
-    def _reference(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _reference(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         if "$ref" in kept and self._resolved(node) is None:
             self._refuse(
                 f"{place}/$ref",
@@ -186,12 +294,20 @@ class Narrowing:
                 "write #/$defs/<name>",
             )
 
-    def _values(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _values(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         for keyword in _COUNTS & kept.keys():
             value = kept[keyword]
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
                 self._refuse(
-                    f"{place}/{keyword}", value, "is no count", "write 0 or more"
+                    f"{place}/{keyword}",
+                    value,
+                    "is no count",
+                    "write 0 or more",
                 )
         for keyword in _NUMBERS & kept.keys():
             if not isinstance(kept[keyword], int | float) or isinstance(
@@ -206,10 +322,18 @@ class Narrowing:
         for keyword in ("required", "enum"):
             if not isinstance(kept.get(keyword, []), list):
                 self._refuse(
-                    f"{place}/{keyword}", kept[keyword], "is not a list", "write a list"
+                    f"{place}/{keyword}",
+                    kept[keyword],
+                    "is not a list",
+                    "write a list",
                 )
 
-    def _types(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _types(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         types = kept.get("type", [])
         for name in types if isinstance(types, list) else [types]:
             if name not in _TYPES:
@@ -220,7 +344,12 @@ class Narrowing:
                     nearest(str(name), _TYPES),
                 )
 
-    def _literals(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _literals(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         for keyword in (
             "const",
             "enum",
@@ -232,7 +361,11 @@ class Narrowing:
             for leaf in _leaves(kept.get(keyword)):
                 self._check_leaf(leaf, f"{place}/{keyword}")
 
-    def _check_leaf(self, leaf: Any, place: str) -> None:
+    def _check_leaf(
+        self,
+        leaf: Any,
+        place: str,
+    ) -> None:
         if isinstance(leaf, int | float) and abs(leaf) > _EXACT:
             self._refuse(
                 place,
@@ -257,7 +390,12 @@ class Narrowing:
                 "remove it",
             )
 
-    def _bounds(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _bounds(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         """Make exclusive bounds of fractions inclusive: 4.99999999999999999 is below 5
         and reads as 5.
         """
@@ -270,7 +408,12 @@ class Narrowing:
             other = kept.get(side.lower(), inside)
             kept[side.lower()] = max(inside, other) if sign > 0 else min(inside, other)
 
-    def _multiple(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _multiple(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         factor = kept.get("multipleOf")
         if factor is None:
             return
@@ -289,7 +432,12 @@ class Narrowing:
                 {"integer" if name == "number" else name for name in names}
             )
 
-    def _text(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _text(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         if "pattern" in kept:
             kept["pattern"] = self._pattern(kept["pattern"], f"{place}/pattern")
         name = kept.get("format")
@@ -304,18 +452,35 @@ class Narrowing:
             )
         if "pattern" in kept:
             self._refuse(
-                f"{place}/format", name, "has a pattern beside it", "keep one of them"
+                f"{place}/format",
+                name,
+                "has a pattern beside it",
+                "keep one of them",
             )
         if name in _CALENDAR:
             del kept["format"]
             kept["pattern"] = self._pattern(_CALENDAR[name], place)
 
-    def _pattern(self, pattern: Any, place: str) -> str:
+    def _pattern(
+        self,
+        pattern: Any,
+        place: str,
+    ) -> str:
         if not isinstance(pattern, str):
-            self._refuse(place, pattern, "is not a text", "write the pattern in quotes")
+            self._refuse(
+                place,
+                pattern,
+                "is not a text",
+                "write the pattern in quotes",
+            )
         return f"^{translated(pattern, argument=f'{self._argument} at {place}', search=True).text}$"
 
-    def _pattern_properties(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _pattern_properties(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         patterns = kept.get("patternProperties")
         if patterns is None:
             return
@@ -337,7 +502,12 @@ class Narrowing:
         }
         kept["additionalProperties"] = False
 
-    def _counts(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _counts(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         if kept.pop("uniqueItems", False) and kept.get("maxItems", 2) > 1:
             self._refuse(
                 f"{place}/uniqueItems",
@@ -357,7 +527,12 @@ class Narrowing:
                 "list the keys as required",
             )
 
-    def _alternatives(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _alternatives(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         options = kept.pop("oneOf", None)
         if options is None:
             return
@@ -366,15 +541,26 @@ class Narrowing:
             if not all(self._disjoint(option, other) for other in asked[index + 1 :]):
                 fix = "write anyOf, or give each a required property with its own const"
                 self._refuse(
-                    f"{place}/oneOf", asked, "has options that may hold together", fix
+                    f"{place}/oneOf",
+                    asked,
+                    "has options that may hold together",
+                    fix,
                 )
         if "anyOf" in kept:
             self._refuse(
-                f"{place}/oneOf", asked, "stands beside anyOf", "keep one of them"
+                f"{place}/oneOf",
+                asked,
+                "stands beside anyOf",
+                "keep one of them",
             )
         kept["anyOf"] = options
 
-    def _closing(self, kept: dict[str, Any], node: Any, place: str) -> None:
+    def _closing(
+        self,
+        kept: dict[str, Any],
+        node: Any,
+        place: str,
+    ) -> None:
         about_others = {
             "additionalProperties",
             "patternProperties",
@@ -386,7 +572,12 @@ class Narrowing:
             if set(required) <= kept["properties"].keys():
                 kept["additionalProperties"] = False
 
-    def _disjoint(self, one: Any, other: Any, depth: int = 0) -> bool:
+    def _disjoint(
+        self,
+        one: Any,
+        other: Any,
+        depth: int = 0,
+    ) -> bool:
         """Whether no value satisfies both, as far as types, constants and required
         properties tell.
         """
@@ -417,7 +608,10 @@ class Narrowing:
         return None
 
 
-def pointed(root: Any, pointer: Any) -> Any:
+def pointed(
+    root: Any,
+    pointer: Any,
+) -> Any:
     """What a local JSON pointer such as `#/$defs/node` leads to through mappings, None
     where it leads nowhere.
     """
@@ -433,7 +627,18 @@ def pointed(root: Any, pointer: Any) -> Any:
 
 
 #: In this order: the later ones read what the earlier ones left.
-_RULES: tuple[Callable[[Narrowing, dict[str, Any], Any, str], None], ...] = (
+_RULES: tuple[
+    Callable[
+        [
+            Narrowing,
+            dict[str, Any],
+            Any,
+            str,
+        ],
+        None,
+    ],
+    ...,
+] = (
     Narrowing._reference,
     Narrowing._values,
     Narrowing._types,
@@ -458,14 +663,22 @@ def _composes_objects(node: Any) -> bool:
         return False
     beside = node.keys() & (
         _COMPOSERS
-        | {"properties", "required", "additionalProperties", "patternProperties"}
+        | {
+            "properties",
+            "required",
+            "additionalProperties",
+            "patternProperties",
+        }
     )
     if "allOf" in node or (beside & _COMPOSERS and len(beside) > 1):
         return True
     return any(_composes_objects(value) for value in node.values())
 
 
-def _just_inside(bound: float, sign: int) -> float:
+def _just_inside(
+    bound: float,
+    sign: int,
+) -> float:
     """The number next to an exclusive bound that is surely exact, upwards for a sign of
     1.
 

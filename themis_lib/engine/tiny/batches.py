@@ -65,7 +65,10 @@ class Batch:
         ]
 
 
-def batches(tokenizer: Tokenizer, seed: int) -> Iterator[list[Batch]]:
+def batches(
+    tokenizer: Tokenizer,
+    seed: int,
+) -> Iterator[list[Batch]]:
     """For each step, a batch of short rows, and one of long rows whenever as much has
     come up in the stream.
 
@@ -90,7 +93,10 @@ def batches(tokenizer: Tokenizer, seed: int) -> Iterator[list[Batch]]:
             yield [short.take(SHORT_ROWS), *longer]
 
 
-def documents(tokenizer: Tokenizer, seed: int) -> Iterator[Document]:
+def documents(
+    tokenizer: Tokenizer,
+    seed: int,
+) -> Iterator[Document]:
     """The training examples as documents; about one in twelve is a conversation of
     several turns.
     """
@@ -112,10 +118,22 @@ def documents(tokenizer: Tokenizer, seed: int) -> Iterator[Document]:
                 (Turn(turn.prompt, turn.answer) for turn in turns), example.instructions
             )
         ).ids
-        yield Document(ids[:LONG], _answer_weights(ids, turns, assistant, end)[:LONG])
+        yield Document(
+            ids[:LONG],
+            _answer_weights(
+                ids,
+                turns,
+                assistant,
+                end,
+            )[:LONG],
+        )
 
 
-def _rehearsal(tokenizer: Tokenizer, rng: Random, distinct: int) -> Batch:
+def _rehearsal(
+    tokenizer: Tokenizer,
+    rng: Random,
+    distinct: int,
+) -> Batch:
     begin, assistant, end = (
         tokenizer.token_to_id(token) for token in (BEGIN, ASSISTANT, END)
     )
@@ -124,12 +142,21 @@ def _rehearsal(tokenizer: Tokenizer, rng: Random, distinct: int) -> Batch:
         drawn = [
             len(CONTROLS) + rng.randrange(distinct) for _ in range(rng.randint(3, 16))
         ]
-        ids = [begin, *drawn, assistant, *drawn, end]
+        ids = [
+            begin,
+            *drawn,
+            assistant,
+            *drawn,
+            end,
+        ]
         packer.add(Document(ids, [0.0] * (len(drawn) + 2) + [1.0] * (len(drawn) + 1)))
     return packer.take(SHORT_ROWS)
 
 
-def _followups(stream: Iterator[Example], count: int) -> list[Example]:
+def _followups(
+    stream: Iterator[Example],
+    count: int,
+) -> list[Example]:
     found: list[Example] = []
     while len(found) < count:
         example = next(stream)
@@ -139,7 +166,10 @@ def _followups(stream: Iterator[Example], count: int) -> list[Example]:
 
 
 def _answer_weights(
-    ids: list[int], turns: Iterable[Example], assistant: int, end: int
+    ids: list[int],
+    turns: Iterable[Example],
+    assistant: int,
+    end: int,
 ) -> list[float]:
     each = iter([_OPEN_WEIGHT if turn.group == "open" else 1.0 for turn in turns])
     weights, weight = [], 0.0

@@ -109,15 +109,27 @@ def plain_examples(seed: int) -> Iterator[Example]:
         problem = _drawn(rng, group)
         if problem.work and rng.random() < _SHOWN[group]:
             yield Example(
-                group, problem.phrasings[0], problem.work, SHOW_WORK, problem.content
+                group,
+                problem.phrasings[0],
+                problem.work,
+                SHOW_WORK,
+                problem.content,
             )
         else:
             yield Example(
-                group, problem.phrasings[0], problem.answer, None, problem.content
+                group,
+                problem.phrasings[0],
+                problem.answer,
+                None,
+                problem.content,
             )
 
 
-def examination(group: str, count: int, seed: int = 0) -> list[Example]:
+def examination(
+    group: str,
+    count: int,
+    seed: int = 0,
+) -> list[Example]:
     """`count` different held-out problems of `group`, each in its first phrasing and
     without instructions.
     """
@@ -127,7 +139,13 @@ def examination(group: str, count: int, seed: int = 0) -> list[Example]:
         problem = _drawn(rng, group, kept_back=True)
         found.setdefault(
             problem.content,
-            Example(group, problem.phrasings[0], problem.answer, None, problem.content),
+            Example(
+                group,
+                problem.phrasings[0],
+                problem.answer,
+                None,
+                problem.content,
+            ),
         )
     return list(found.values())
 
@@ -156,21 +174,38 @@ def _group(rng: Random) -> str:
     return rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
 
 
-def _open(rng: Random, group: str, instructions: str | None) -> Example:
+def _open(
+    rng: Random,
+    group: str,
+    instructions: str | None,
+) -> Example:
     if group == "raw":
         return Example("raw", "", plain_text(rng))
     request, answer = open_request(rng)
-    return Example("open", request, answer, instructions)
+    return Example(
+        "open",
+        request,
+        answer,
+        instructions,
+    )
 
 
-def _drawn(rng: Random, group: str, *, kept_back: bool = False) -> Problem:
+def _drawn(
+    rng: Random,
+    group: str,
+    *,
+    kept_back: bool = False,
+) -> Problem:
     while True:
         problem = GROUPS[group](rng)
         if held_out(problem.content) == kept_back:
             return problem
 
 
-def _direct(rng: Random, group: str) -> Example:
+def _direct(
+    rng: Random,
+    group: str,
+) -> Example:
     problem = _drawn(rng, group)
     if rng.random() < 0.04:
         return Example(
@@ -181,25 +216,45 @@ def _direct(rng: Random, group: str) -> Example:
             problem.content,
         )
     return Example(
-        group, _asked(rng, problem), problem.answer, _instructions(rng), problem.content
+        group,
+        _asked(rng, problem),
+        problem.answer,
+        _instructions(rng),
+        problem.content,
     )
 
 
-def _worked(rng: Random, group: str) -> Example:
+def _worked(
+    rng: Random,
+    group: str,
+) -> Example:
     problem = _drawn(rng, group)
     answer = problem.work or f"A: {problem.answer}"
     prompt, drawn = _asked(rng, problem), rng.random()
     if drawn < 0.2:
         return Example(
-            group, f"{prompt} {SHOW_WORK}", answer, _instructions(rng), problem.content
+            group,
+            f"{prompt} {SHOW_WORK}",
+            answer,
+            _instructions(rng),
+            problem.content,
         )
     instructions = (
         SHOW_WORK if drawn < 0.7 else f"{rng.choice(_INSTRUCTIONS[1:4])} {SHOW_WORK}"
     )
-    return Example(group, prompt, answer, instructions, problem.content)
+    return Example(
+        group,
+        prompt,
+        answer,
+        instructions,
+        problem.content,
+    )
 
 
-def _asked(rng: Random, problem: Problem) -> str:
+def _asked(
+    rng: Random,
+    problem: Problem,
+) -> str:
     prompt = (
         problem.phrasings[0] if rng.random() < 0.5 else rng.choice(problem.phrasings)
     )
@@ -210,7 +265,10 @@ def _instructions(rng: Random) -> str | None:
     return rng.choice(_INSTRUCTIONS) if rng.random() < 0.2 else None
 
 
-def _few_shot(rng: Random, problem: Problem) -> str:
+def _few_shot(
+    rng: Random,
+    problem: Problem,
+) -> str:
     style = rng.randrange(len(problem.phrasings))
     shown = [_drawn(rng, problem.group) for _ in range(rng.randint(1, 4))]
     solved = "\n".join(

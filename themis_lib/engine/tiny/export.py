@@ -35,7 +35,11 @@ _BLOCK_NAMES = {
 }
 
 
-def export(model: TinyLlama, tokenizer: Tokenizer, path: Path) -> None:
+def export(
+    model: TinyLlama,
+    tokenizer: Tokenizer,
+    path: Path,
+) -> None:
     """Write the model to `path`, its matrices as Q8_0 and its norms as 32-bit floats.
 
     The file appears whole or not at all. It holds no output matrix: llama.cpp then uses
@@ -54,7 +58,10 @@ def export(model: TinyLlama, tokenizer: Tokenizer, path: Path) -> None:
     partial.replace(path)
 
 
-def _describe(writer: GGUFWriter, shape: Shape) -> None:
+def _describe(
+    writer: GGUFWriter,
+    shape: Shape,
+) -> None:
     writer.add_name("steadytext-tiny")
     writer.add_description(
         "A small chat model trained from scratch on synthetic tasks and template English."
@@ -74,7 +81,10 @@ def _describe(writer: GGUFWriter, shape: Shape) -> None:
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
 
-def _add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
+def _add_tokenizer(
+    writer: GGUFWriter,
+    tokenizer: Tokenizer,
+) -> None:
     tokens = vocabulary(tokenizer)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(SPLIT_NAME)
@@ -95,7 +105,11 @@ def _add_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_chat_template(CHAT_TEMPLATE)
 
 
-def _add_tensor(writer: GGUFWriter, name: str, parameter: Tensor) -> None:
+def _add_tensor(
+    writer: GGUFWriter,
+    name: str,
+    parameter: Tensor,
+) -> None:
     values = parameter.detach().float().numpy().astype(np.float32)
     if values.ndim == 1:
         writer.add_tensor(name, values)

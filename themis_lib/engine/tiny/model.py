@@ -34,20 +34,34 @@ class Shape:
         return self.width // self.heads
 
 
-def rotations(shape: Shape, length: int) -> Tensor:
+def rotations(
+    shape: Shape,
+    length: int,
+) -> Tensor:
     """The rotary angles of `length` positions as cosines and sines, shape (2, length,
     head_width / 2).
 
     Su et al. (2021), RoFormer, eq. 15.
     """
-    half = torch.arange(0, shape.head_width, 2, dtype=torch.float32) / shape.head_width
+    half = (
+        torch.arange(
+            0,
+            shape.head_width,
+            2,
+            dtype=torch.float32,
+        )
+        / shape.head_width
+    )
     angles = torch.outer(
         torch.arange(length, dtype=torch.float32), shape.rope_base**-half
     )
     return torch.stack((angles.cos(), angles.sin()))
 
 
-def rotated(heads: Tensor, turn: Tensor) -> Tensor:
+def rotated(
+    heads: Tensor,
+    turn: Tensor,
+) -> Tensor:
     """`heads` (batch, heads, length, head_width) with each pair (2i, 2i + 1) turned by
     its position's angle.
 
@@ -86,10 +100,22 @@ class Attention(nn.Module):
             k[head, :, 0] = 1.0
             q[head, :, 0], q[head, :, 1] = turns[0, distance], -turns[1, distance]
 
-    def forward(self, hidden: Tensor, mask: Tensor, turn: Tensor) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        turn: Tensor,
+    ) -> Tensor:
         batch, length, width = hidden.shape
         q, k, v = (
-            linear(hidden).view(batch, length, self.shape.heads, -1).transpose(1, 2)
+            linear(hidden)
+            .view(
+                batch,
+                length,
+                self.shape.heads,
+                -1,
+            )
+            .transpose(1, 2)
             for linear in (self.q, self.k, self.v)
         )
         # Written out: on short rows, the CPU's fused attention takes several times as
@@ -115,7 +141,12 @@ class Block(nn.Module):
         self.up = nn.Linear(shape.width, shape.hidden, bias=False)
         self.down = nn.Linear(shape.hidden, shape.width, bias=False)
 
-    def forward(self, hidden: Tensor, mask: Tensor, turn: Tensor) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        turn: Tensor,
+    ) -> Tensor:
         hidden = hidden + self.attention(self.attention_norm(hidden), mask, turn)
         normed = self.network_norm(hidden)
         return hidden + self.down(functional.silu(self.gate(normed)) * self.up(normed))
@@ -133,7 +164,11 @@ class TinyLlama(nn.Module):
         self.register_buffer("turns", rotations(shape, shape.context), persistent=False)
         self._initialise()
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+    ) -> Tensor:
         """The last hidden states (batch, length, width); `mask` (batch, 1, length,
         length) is true where one sees.
         """

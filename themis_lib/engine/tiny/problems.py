@@ -51,7 +51,10 @@ def number_in_words(number: int) -> str:
     return f"{UNITS[hundreds]} hundred" + (f" {words}" if rest else "")
 
 
-def written_addition(first: int, second: int) -> str:
+def written_addition(
+    first: int,
+    second: int,
+) -> str:
     """The sum worked out digit by digit from the right, ending with a line `A: <sum>`.
 
     Each line begins with what is left of the numbers, so that the next digits always
@@ -101,7 +104,10 @@ def subtract(rng: Random) -> Problem:
         f"How much is {large} minus {small}?",
     )
     return Problem(
-        "subtract", f"subtract {large} {small}", phrasings, str(large - small)
+        "subtract",
+        f"subtract {large} {small}",
+        phrasings,
+        str(large - small),
     )
 
 
@@ -119,7 +125,12 @@ def multiply(rng: Random) -> Problem:
         f"How much is {first} times {second}?",
     )
     low, high = sorted((first, second))
-    return Problem("multiply", f"multiply {low} {high}", phrasings, str(first * second))
+    return Problem(
+        "multiply",
+        f"multiply {low} {high}",
+        phrasings,
+        str(first * second),
+    )
 
 
 def words(rng: Random) -> Problem:
@@ -141,7 +152,10 @@ def words(rng: Random) -> Problem:
         f"{asked.capitalize()} is what number?",
     )
     return Problem(
-        "words", f"words {name} {small} {large}", phrasings, number_in_words(answer)
+        "words",
+        f"words {name} {small} {large}",
+        phrasings,
+        number_in_words(answer),
     )
 
 
@@ -162,7 +176,12 @@ def copy(rng: Random) -> Problem:
         f"Copy this text: {text}",
         f"Say exactly: {text}",
     )
-    return Problem("copy", f"copy {text}", phrasings, text)
+    return Problem(
+        "copy",
+        f"copy {text}",
+        phrasings,
+        text,
+    )
 
 
 def reverse(rng: Random) -> Problem:
@@ -174,7 +193,12 @@ def reverse(rng: Random) -> Problem:
         f'Reverse: "{word}"',
         f'What is "{word}" backwards?',
     )
-    return Problem("reverse", f"reverse {word}", phrasings, word[::-1])
+    return Problem(
+        "reverse",
+        f"reverse {word}",
+        phrasings,
+        word[::-1],
+    )
 
 
 def choose(rng: Random) -> Problem:
@@ -193,7 +217,12 @@ def choose(rng: Random) -> Problem:
         f"Choose the right option. {question}\n{listed}",
     )
     content = f"choose {question} {' '.join(sorted(options))}"
-    return Problem("choose", content, phrasings, "ABCD"[options.index(right)])
+    return Problem(
+        "choose",
+        content,
+        phrasings,
+        "ABCD"[options.index(right)],
+    )
 
 
 def as_json(rng: Random) -> Problem:
@@ -216,7 +245,12 @@ def as_json(rng: Random) -> Problem:
         f"Give this as JSON: {listed}.",
         f"Convert to JSON: {listed}",
     )
-    return Problem("json", f"json {listed}", phrasings, json.dumps(fields))
+    return Problem(
+        "json",
+        f"json {listed}",
+        phrasings,
+        json.dumps(fields),
+    )
 
 
 def made_up_word(rng: Random) -> str:
@@ -241,11 +275,18 @@ GROUPS: dict[str, Callable[[Random], Problem]] = {
 }
 
 
-def _number(rng: Random, length: int) -> int:
+def _number(
+    rng: Random,
+    length: int,
+) -> int:
     return rng.randrange(10 ** (length - 1), 10**length)
 
 
-def _addition(group: str, first: int, second: int) -> Problem:
+def _addition(
+    group: str,
+    first: int,
+    second: int,
+) -> Problem:
     phrasings = (
         f"What is {first} + {second}?",
         f"Add {first} and {second}.",
@@ -256,7 +297,11 @@ def _addition(group: str, first: int, second: int) -> Problem:
     low, high = sorted((first, second))
     content = f"{group} {low} {high}"
     return Problem(
-        group, content, phrasings, str(first + second), written_addition(first, second)
+        group,
+        content,
+        phrasings,
+        str(first + second),
+        written_addition(first, second),
     )
 
 

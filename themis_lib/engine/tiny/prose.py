@@ -221,7 +221,11 @@ _REQUESTS = {
 }
 
 
-def sentence(rng: Random, template: str, topic: str = "") -> str:
+def sentence(
+    rng: Random,
+    template: str,
+    topic: str = "",
+) -> str:
     """`template` with every slot filled, its articles agreeing and its first letter a
     capital.
     """
@@ -233,7 +237,11 @@ def sentence(rng: Random, template: str, topic: str = "") -> str:
     return text[:1].upper() + text[1:]
 
 
-def passage(rng: Random, kind: str, topic: str = "") -> str:
+def passage(
+    rng: Random,
+    kind: str,
+    topic: str = "",
+) -> str:
     """From 4 to 11 sentences of simple English, opened as suits `kind` and now and then
     naming `topic`.
     """
@@ -280,7 +288,10 @@ def plain_text(rng: Random) -> str:
     return passage(rng, rng.choice(("story", "story", "any")))
 
 
-def _answered(rng: Random, request: str) -> tuple[str, str]:
+def _answered(
+    rng: Random,
+    request: str,
+) -> tuple[str, str]:
     """`request` with a passage that mostly begins by quoting its first words."""
     quoted = " ".join(request.split()[:4])
     return request, passage(

@@ -28,7 +28,10 @@ def accuracies(
     """
     return {
         group: _share_right(
-            model, tokenizer, examination(group, count, _SEED), instructions
+            model,
+            tokenizer,
+            examination(group, count, _SEED),
+            instructions,
         )
         for group in groups
     }
@@ -49,7 +52,11 @@ def answers(
     )
     with torch.no_grad():
         lengths = _continued(
-            model, ids, torch.tensor([len(tokens) for tokens in asked]), most, end
+            model,
+            ids,
+            torch.tensor([len(tokens) for tokens in asked]),
+            most,
+            end,
         )
     return [
         tokenizer.decode(ids[row, len(tokens) : lengths[row]].tolist())
@@ -58,7 +65,11 @@ def answers(
 
 
 def _continued(
-    model: TinyLlama, ids: Tensor, lengths: Tensor, most: int, end: int
+    model: TinyLlama,
+    ids: Tensor,
+    lengths: Tensor,
+    most: int,
+    end: int,
 ) -> Tensor:
     """Write the likeliest continuations into `ids`, each until `end`; the length of
     every row then.
@@ -85,7 +96,11 @@ def _share_right(
 ) -> float:
     most = 200 if instructions == SHOW_WORK else 40
     given = answers(
-        model, tokenizer, [example.prompt for example in asked], instructions, most
+        model,
+        tokenizer,
+        [example.prompt for example in asked],
+        instructions,
+        most,
     )
     right = [
         answer.splitlines()[-1:] == [f"A: {example.answer}"]

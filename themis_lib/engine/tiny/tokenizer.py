@@ -49,7 +49,10 @@ def learned_tokenizer(texts: Iterable[str]) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(SPLIT), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            pre_tokenizers.ByteLevel(
+                add_prefix_space=False,
+                use_regex=False,
+            ),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
@@ -63,7 +66,10 @@ def learned_tokenizer(texts: Iterable[str]) -> Tokenizer:
     return tokenizer
 
 
-def rendered(turns: Iterable[Turn], instructions: str | None = None) -> str:
+def rendered(
+    turns: Iterable[Turn],
+    instructions: str | None = None,
+) -> str:
     """The conversation as `CHAT_TEMPLATE` writes it.
 
     >>> rendered([Turn("2 + 2 =", "4")], "Be brief.")
@@ -75,7 +81,10 @@ def rendered(turns: Iterable[Turn], instructions: str | None = None) -> str:
     )
 
 
-def opened(prompt: str, instructions: str | None = None) -> str:
+def opened(
+    prompt: str,
+    instructions: str | None = None,
+) -> str:
     """The conversation up to where the model's answer begins."""
     return rendered([Turn(prompt, "")], instructions).removesuffix(END)
 

@@ -39,7 +39,11 @@ _RATE = 2e-3
 _WARMUP = 100
 
 
-def trained(steps: int, seed: int, out: Path) -> tuple[TinyLlama, Tokenizer]:
+def trained(
+    steps: int,
+    seed: int,
+    out: Path,
+) -> tuple[TinyLlama, Tokenizer]:
     """A model trained for `steps` steps, and its tokenizer.
 
     Prints a line every 200 steps, and every 1000 writes the model as it stands to
@@ -49,7 +53,11 @@ def trained(steps: int, seed: int, out: Path) -> tuple[TinyLlama, Tokenizer]:
     tokenizer = trained_tokenizer(seed)
     model = TinyLlama(Shape(VOCABULARY))
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+        model.parameters(),
+        lr=_RATE,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step, steps)
@@ -107,17 +115,31 @@ def main(
     print(
         f"{out}: {out.stat().st_size:,} bytes, {sum(p.numel() for p in model.parameters()):,} parameters"
     )
-    print_scores(accuracies(model, tokenizer, list(GROUPS), examined))
+    print_scores(
+        accuracies(
+            model,
+            tokenizer,
+            list(GROUPS),
+            examined,
+        )
+    )
     print_scores(
         {
             "add_long, worked": accuracies(
-                model, tokenizer, ["add_long"], examined, SHOW_WORK
+                model,
+                tokenizer,
+                ["add_long"],
+                examined,
+                SHOW_WORK,
             )["add_long"]
         }
     )
 
 
-def _rate(step: int, steps: int) -> float:
+def _rate(
+    step: int,
+    steps: int,
+) -> float:
     """The share of the full learning rate: a rise, a plateau, and a straight fall over
     the second half.
     """
@@ -125,7 +147,9 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _step(
-    model: TinyLlama, step_batches: list[Batch], optimizer: torch.optim.Optimizer
+    model: TinyLlama,
+    step_batches: list[Batch],
+    optimizer: torch.optim.Optimizer,
 ) -> float:
     weight = sum(float(batch.weights.sum()) for batch in step_batches)
     total = 0.0
@@ -139,7 +163,10 @@ def _step(
     return total
 
 
-def _weighted_loss(model: TinyLlama, batch: Batch) -> Tensor:
+def _weighted_loss(
+    model: TinyLlama,
+    batch: Batch,
+) -> Tensor:
     targets, weights = batch.ids[:, 1:].flatten(), batch.weights[:, 1:].flatten()
     learned = _rounded(weights.nonzero().flatten(), len(weights))
     with torch.autocast("cpu", torch.bfloat16):
@@ -149,7 +176,10 @@ def _weighted_loss(model: TinyLlama, batch: Batch) -> Tensor:
     return (losses * weights[learned])[: int((weights > 0).sum())].sum()
 
 
-def _rounded(places: Tensor, most: int) -> Tensor:
+def _rounded(
+    places: Tensor,
+    most: int,
+) -> Tensor:
     """`places` and as many more as make a multiple of 256: ever new sizes would fill
     the memory with fragments.
     """
