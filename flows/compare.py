@@ -155,17 +155,17 @@ def main(
             delta=delta,
         )
         outcomes = {run.run_id: judge(run, gates) for run, gates in ready}
-        _print(comparison, outcomes, console)
-        _write(markdown, lambda: comparison_markdown(comparison))
-        _write(
+        _print_comparison(comparison, outcomes, console)
+        _write_file(markdown, lambda: comparison_markdown(comparison))
+        _write_file(
             csv,
             lambda: csv_table(
-                tuple(Difference.model_fields), map(_values, comparison.differences)
+                tuple(Difference.model_fields), map(_row_values, comparison.differences)
             ),
         )
-        _write(latex, lambda: latex_table(*_latex_parts(comparison)))
-        _write(html, lambda: _page(comparison, [baseline, *candidates]))
-        _write(
+        _write_file(latex, lambda: latex_table(*_latex_parts(comparison)))
+        _write_file(html, lambda: _comparison_page(comparison, [baseline, *candidates]))
+        _write_file(
             junit,
             lambda: junit_xml(
                 {side.run_id: outcomes[side.run_id] for side in comparison.runs[1:]}
@@ -245,7 +245,7 @@ def _baseline_of(
     return found
 
 
-def _print(
+def _print_comparison(
     comparison: Comparison,
     gates: Mapping[str, Sequence[GateRecord]],
     console: Console,
@@ -253,17 +253,19 @@ def _print(
     console.print(
         Text.assemble(
             (comparison.baseline.name, "bold"),
-            f"  {verdict_line(comparison)} on {_on(comparison)}",
+            f"  {verdict_line(comparison)} on {_place_text(comparison)}",
         )
     )
-    console.print(_sides(comparison))
+    console.print(_sides_table(comparison))
     differences = comparison.differences
     _print_table(
-        _table(comparison, DIFFERENCE_HEADINGS, map(difference_cells, differences)),
+        _make_table(
+            comparison, DIFFERENCE_HEADINGS, map(difference_cells, differences)
+        ),
         console,
     )
     _print_table(
-        _table(comparison, TEST_HEADINGS, map(test_cells, differences)), console
+        _make_table(comparison, TEST_HEADINGS, map(test_cells, differences)), console
     )
     _print_lines("tests", method_lines(comparison), console)
     _print_lines("power", power_lines(comparison), console)
@@ -274,7 +276,9 @@ def _print(
     if comparison.flips:
         _print_lines("flips", [flips_line(comparison)], console)
         _print_table(
-            _table(comparison, FLIP_HEADINGS, map(flip_cells, shown_flips(comparison))),
+            _make_table(
+                comparison, FLIP_HEADINGS, map(flip_cells, shown_flips(comparison))
+            ),
             console,
         )
     for run_id, records in gates.items():
@@ -311,7 +315,7 @@ def _print_table(
     )
 
 
-def _sides(comparison: Comparison) -> Table:
+def _sides_table(comparison: Comparison) -> Table:
     """The runs side by side, a column each; lines that say nothing are left out."""
     name, *lines = zip(SIDE_HEADINGS, *map(side_cells, comparison.runs), strict=True)
     table = Table(
@@ -331,12 +335,12 @@ def _sides(comparison: Comparison) -> Table:
     return table
 
 
-def _table(
+def _make_table(
     comparison: Comparison,
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
 ) -> Table:
-    headings, rows = _informative(comparison, headings, list(rows))
+    headings, rows = _informative_columns(comparison, headings, list(rows))
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -355,7 +359,7 @@ def _table(
     return table
 
 
-def _informative(
+def _informative_columns(
     comparison: Comparison,
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -392,21 +396,21 @@ def _latex_parts(comparison: Comparison) -> tuple[list[str], list[list[str]], st
         (*difference_cells(item), test_cells(item)[n], test_cells(item)[p])
         for item in comparison.differences
     ]
-    caption = f"Paired differences from run {comparison.baseline.run_id} on {_on(comparison)}."
-    return *_informative(comparison, headings, rows), caption
+    caption = f"Paired differences from run {comparison.baseline.run_id} on {_place_text(comparison)}."
+    return *_informative_columns(comparison, headings, rows), caption
 
 
-def _on(comparison: Comparison) -> str:
+def _place_text(comparison: Comparison) -> str:
     metric_ids = {item.metric_id for item in comparison.differences}
     datasets = dict.fromkeys(item.dataset_id for item in comparison.differences)
     return ", ".join([*datasets, *(metric_ids if len(metric_ids) == 1 else ())])
 
 
-def _values(item: Difference) -> list[str | int | float | None]:
+def _row_values(item: Difference) -> list[str | int | float | None]:
     return list(item.model_dump().values())
 
 
-def _page(
+def _comparison_page(
     comparison: Comparison,
     runs: Sequence[RunResult],
 ) -> str:
@@ -415,7 +419,7 @@ def _page(
     return comparison_html(comparison, runs)
 
 
-def _write(
+def _write_file(
     file: Path | None,
     content: Callable[[], str],
 ) -> None:

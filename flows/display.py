@@ -339,13 +339,14 @@ def print_plan(
             )
         if item.usage:
             console.print(
-                Text(f"{item.stage}: {_estimate(item, item.usage)}"), soft_wrap=True
+                Text(f"{item.stage}: {_estimate_text(item, item.usage)}"),
+                soft_wrap=True,
             )
     if all(item.cached == item.rows for item in plans):
         console.print("every row is in the store; a run computes nothing")
 
 
-def _estimate(
+def _estimate_text(
     item: StagePlan,
     usage: TokenUsage,
 ) -> str:

@@ -88,7 +88,7 @@ async def run_to_end(
             )
             flow_run_id = state.state_details.flow_run_id
             if runs and flow_run_id:
-                await _recorded(
+                await _wait_until_recorded(
                     flow_run_id,
                     ended_tasks(runs[-1].run_id),
                     within_s=_RECORDING_TIMEOUT_S,
@@ -97,7 +97,7 @@ async def run_to_end(
     except asyncio.CancelledError:  # a Ctrl-C
         if flow_run_ids:
             with contextlib.suppress(httpx.HTTPError), temporary_settings(settings):
-                await _recorded(
+                await _wait_until_recorded(
                     flow_run_ids[-1],
                     ended_tasks(runs[-1].run_id),
                     within_s=_STOPPING_TIMEOUT_S,
@@ -148,7 +148,7 @@ def _one_certificate() -> Path:
     return path
 
 
-async def _recorded(
+async def _wait_until_recorded(
     flow_run_id: UUID,
     tasks: int,
     *,

@@ -44,7 +44,7 @@ def opened(
     store = open_store(
         *StorageConfig(
             store=url,
-            parameters=_parameters(options or []),
+            parameters=_parse_options(options or []),
         ).resolved()
     )
     if not store.list("rows") and not store.list("runs"):
@@ -87,7 +87,7 @@ def write_text(
         ) from None
 
 
-def _parameters(options: list[str]) -> dict[str, Any]:
+def _parse_options(options: list[str]) -> dict[str, Any]:
     """Options as an experiment file would have them: `--option anon=true` is a boolean."""
     pairs = [option.partition("=") for option in options]
     for name, equals, _ in pairs:

@@ -34,7 +34,7 @@ def ended(result: RunResult) -> State[Any]:
         "status": result.status.value,
         "location": result.location,
     }
-    message = _message(result)
+    message = _state_message(result)
     announce_result(result, message)
     if result.status is RunStatus.FAILED:
         return Failed(
@@ -82,10 +82,10 @@ def stopped(
     )
 
 
-def _message(result: RunResult) -> str:
+def _state_message(result: RunResult) -> str:
     """Scores, cost and place in one line."""
     scores = [
-        f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} ({_share(row.n, row.n + row.errors)} cases)"
+        f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} ({_share_text(row.n, row.n + row.errors)} cases)"
         for row in result.summary
         if row.slice == ALL_CASES and row.mean is not None
     ]
@@ -104,7 +104,7 @@ def _message(result: RunResult) -> str:
     return "; ".join([*parts, f"tables in {result.location}"])
 
 
-def _share(
+def _share_text(
     part: int,
     whole: int,
 ) -> str:

@@ -62,15 +62,15 @@ def report(
     with one_line_errors():
         result = find_run(opened(store, option), run)
         if output is not None:
-            write_text(output, _text(result, form))
+            write_text(output, _report_text(result, form))
             typer.echo(output)
         elif form == "html":
             typer.echo(write_report(result))
         else:
-            typer.echo(_text(result, form), nl=False)
+            typer.echo(_report_text(result, form), nl=False)
 
 
-def _text(
+def _report_text(
     result: RunResult,
     form: _Format,
 ) -> str:

@@ -131,16 +131,18 @@ def run(
         }
         code = _run_flow(parameters, console, junit)
     except InputError as error:
-        _complain(str(error))
+        _print_error(str(error))
         code = exit_codes.BAD_INPUT
     except BudgetError as error:
-        _complain(str(error))
+        _print_error(str(error))
         code = exit_codes.OUT_OF_BUDGET
     except ThemisError as error:
-        _complain(str(error))
+        _print_error(str(error))
         code = exit_codes.FAILED
     except KeyboardInterrupt:
-        _complain(f"stopped; every finished row is saved. Go on with: {_command()}")
+        _print_error(
+            f"stopped; every finished row is saved. Go on with: {_typed_command()}"
+        )
         code = exit_codes.INTERRUPTED
     raise typer.Exit(code)
 
@@ -155,7 +157,7 @@ def _run_flow(
     began = time.monotonic()
     follower = Follower()
     with showing(follower, console):
-        api_url = _connect()
+        api_url = _connect_server()
         from flows.local import ServerGoneError, run_to_end
 
         _look_for_garbage()
@@ -168,7 +170,7 @@ def _run_flow(
                 )
             )
         except ServerGoneError as error:
-            _complain(str(error))
+            _print_error(str(error))
             os._exit(
                 exit_codes.FAILED
             )  # Prefect would try for minutes more to tell the server
@@ -179,14 +181,14 @@ def _run_flow(
         console,
         seconds=time.monotonic() - began,
         page=page,
-        command=_command(),
+        command=_typed_command(),
     )
     if junit:
         write_text(junit, junit_xml({result.manifest.name: result.manifest.gates}))
     return exit_codes.run_code(result)
 
 
-def _connect() -> str:
+def _connect_server() -> str:
     """The API address to use, set for this process before Prefect is imported."""
     for name, value in _CLIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -218,12 +220,12 @@ def _look_for_garbage() -> None:
     gc.enable()
 
 
-def _command() -> str:
+def _typed_command() -> str:
     arguments = [argument for argument in sys.argv[1:] if argument != "--plan"]
     return "python -m flows.run " + shlex.join(arguments)
 
 
-def _complain(message: str) -> None:
+def _print_error(message: str) -> None:
     Console(stderr=True).print(
         Text.assemble(("error: ", "bold red"), message), soft_wrap=True
     )

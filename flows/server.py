@@ -59,8 +59,8 @@ def ensure_server() -> str:
     """The API address of the local server, started if it is not there. Raises
     `ThemisError` if it will not start.
     """
-    with _starting():
-        return running_server() or _start()
+    with _start_lock():
+        return running_server() or _start_server()
 
 
 def stop_server() -> bool:
@@ -81,14 +81,14 @@ def stop_server() -> bool:
     return True
 
 
-def _start() -> str:
+def _start_server() -> str:
     """Start the server. Where another one takes the port meanwhile, the second try
     finds it taken.
     """
     for _ in range(2):
         port = _free_port()
         api_url = f"http://127.0.0.1:{port}/api"
-        process = _launch(port, api_url)
+        process = _launch_server(port, api_url)
         _record_path().write_text(
             json.dumps({"pid": str(process.pid), "api_url": api_url})
         )
@@ -104,7 +104,7 @@ def _start() -> str:
     )
 
 
-def _launch(
+def _launch_server(
     port: int,
     api_url: str,
 ) -> subprocess.Popen[bytes]:
@@ -223,7 +223,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _starting() -> Iterator[None]:
+def _start_lock() -> Iterator[None]:
     """One process at a time: two runs that start together share one server."""
     prefect_home().mkdir(
         parents=True,

@@ -155,14 +155,14 @@ def prune(
             console.print(Text(text), soft_wrap=True)
         for run in runs:
             if run.status is RunStatus.RUNNING:
-                console.print(Text(_kept(run)), soft_wrap=True)
+                console.print(Text(_kept_message(run)), soft_wrap=True)
         total = decimal(sum(item.bytes for item in found))
         console.print(
             f"{total} removed" if yes else f"{total} could be removed; --yes removes it"
         )
 
 
-def _kept(run: Manifest) -> str:
+def _kept_message(run: Manifest) -> str:
     return (
         f"every row of run {run.run_id} is kept, which is under way since {run.started_at}; "
         "remove its folder if it is not"

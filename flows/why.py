@@ -161,7 +161,7 @@ def _row_lines(
     cells += [("error", row.error)] if row.error is not None else []
     for (heading, text), shown in zip(cells, _shown_headings(cells), strict=True):
         style = {"error": "red", "changed": "yellow"}.get(heading, "")
-        line = Text.assemble((f"    {shown:<9}", "dim"), (_printable(text), style))
+        line = Text.assemble((f"    {shown:<9}", "dim"), (_as_printable(text), style))
         line.truncate(width, overflow="ellipsis")
         yield line
     if row.key is not None:
@@ -180,7 +180,7 @@ def _shown_headings(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
         before = heading
 
 
-def _printable(text: str) -> str:
+def _as_printable(text: str) -> str:
     """Text in one line, without characters that a terminal would obey."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in text

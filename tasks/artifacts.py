@@ -94,7 +94,7 @@ async def live_progress(run: Run) -> AsyncIterator[None]:
     with _shown_if_possible():
         artifact = await acreate_progress_artifact(
             progress=0.0,
-            key=_key("progress", run.pipeline.experiment.name),
+            key=_artifact_key("progress", run.pipeline.experiment.name),
             description=f"Run `{run.run_id}`",
         )
 
@@ -181,7 +181,7 @@ async def publish_report(result: RunResult) -> None:
         if rows:
             await acreate_table_artifact(
                 rows,
-                key=_key("summary", name),
+                key=_artifact_key("summary", name),
                 description=f"Scores of run `{result.run_id}`",
             )
         if failures.count:
@@ -190,19 +190,19 @@ async def publish_report(result: RunResult) -> None:
                     dict(zip(FAILURE_HEADINGS, row, strict=True))
                     for row in failures.rows
                 ],
-                key=_key("failed-rows", name),
+                key=_artifact_key("failed-rows", name),
                 description=_failures_text(failures, result),
             )
         if html:
             await acreate_link_artifact(
                 html if "://" in html else Path(html).absolute().as_uri(),
                 link_text=html,
-                key=_key("html", name),
+                key=_artifact_key("html", name),
                 description=f"Report of run `{result.run_id}` with every case, to open in a browser: `{html}`",
             )
         await acreate_markdown_artifact(
             report,
-            key=_key("report", name),
+            key=_artifact_key("report", name),
             description=f"Report of run `{result.run_id}`",
         )
 
@@ -230,7 +230,7 @@ def _failures_text(
     return f"{failures.count:,} failed row(s) of run `{result.run_id}`{shown}. All of them: `{result.location}/*.parquet`"
 
 
-def _key(
+def _artifact_key(
     kind: str,
     name: str,
 ) -> str:

@@ -76,11 +76,11 @@ class StoredRows(WritableFileSystem):
         description="Its fsspec options.",
     )
 
-    def read_path(
+    def read_path(  # type: ignore[override]
         self,
         path: str,
         **_: bool,
-    ) -> bytes:  # type: ignore[override]
+    ) -> bytes:
         """The record of the task whose rows lie at a path. Raises `FileNotFoundError`."""
         store = opened_store(
             StorageConfig(
@@ -105,12 +105,12 @@ class StoredRows(WritableFileSystem):
         """`read_path`, for callers with an event loop."""
         return await asyncio.to_thread(self.read_path, path)
 
-    def write_path(
+    def write_path(  # type: ignore[override]
         self,
         path: str,
         content: bytes,
         **_: bool,
-    ) -> None:  # type: ignore[override]
+    ) -> None:
         """Nothing: the task has published its rows."""
 
     async def awrite_path(

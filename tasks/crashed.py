@@ -47,7 +47,9 @@ async def close_lost(task_run_ids: Sequence[UUID]) -> None:
         deadline = time.monotonic() + _SETTLING_S
         async with get_client() as client:
             while time.monotonic() < deadline:
-                await _close(client, await client.read_task_runs(task_run_filter=lost))
+                await _close_task_runs(
+                    client, await client.read_task_runs(task_run_filter=lost)
+                )
                 await asyncio.sleep(0.2)
 
 
@@ -76,10 +78,10 @@ async def close_left_behind(
                 flow_run_filter=ended,
                 task_run_filter=under_way,
             )
-            await _close(client, left)
+            await _close_task_runs(client, left)
 
 
-async def _close(
+async def _close_task_runs(
     client: PrefectClient,
     task_runs: Sequence[TaskRun],
 ) -> None:

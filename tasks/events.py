@@ -38,7 +38,7 @@ def announce_result(
         or result.manifest.gate_outcome is GateOutcome.FAIL
     )
     event = FAILED if failed else COMPLETED
-    _announce(
+    _emit_event(
         event,
         result.manifest.name,
         message,
@@ -53,7 +53,7 @@ def announce_stop(
 ) -> None:
     """Say what stopped a run; one that bad input kept from beginning has no result."""
     message = str(error) if isinstance(error, ThemisError) else describe(error)
-    _announce(
+    _emit_event(
         STOPPED if isinstance(error, BudgetError) else FAILED,
         name,
         message,
@@ -61,7 +61,7 @@ def announce_stop(
     )
 
 
-def _announce(
+def _emit_event(
     event: str,
     name: str,
     message: str,
@@ -70,7 +70,7 @@ def _announce(
     payload: dict[str, Any] = {
         "experiment": name,
         "message": message,
-        **(_facts(result) if result else {}),
+        **(_result_facts(result) if result else {}),
     }
     resource = {
         "prefect.resource.id": f"themis.experiment.{artifact_name(name)}",
@@ -79,7 +79,7 @@ def _announce(
     emit_event(event, resource, payload=payload)
 
 
-def _facts(result: RunResult) -> dict[str, Any]:
+def _result_facts(result: RunResult) -> dict[str, Any]:
     return {
         "run_id": result.run_id,
         "status": result.status.value,

@@ -33,7 +33,7 @@ class SharedLoop:
         )  # for the loop's own thread alone
         self._closed: set[str] = set()
         threading.Thread(
-            target=self._serve,
+            target=self._serve_loop,
             name="stages",
             daemon=True,
         ).start()
@@ -52,7 +52,7 @@ class SharedLoop:
         ended: Future[T] = Future()
         self._waiting[group].add(ended)
         self._loop.call_soon_threadsafe(
-            self._start,
+            self._start_task,
             group,
             coroutine,
             ended,
@@ -87,13 +87,13 @@ class SharedLoop:
         for group in list(self._waiting):
             self.cancel(group)
 
-    def _serve(self) -> None:
+    def _serve_loop(self) -> None:
         """Run the loop; it goes on for the others where a component says `sys.exit()`."""
         while True:
             with suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
 
-    def _start(
+    def _start_task(
         self,
         group: str,
         coroutine: Coroutine[Any, Any, T],
@@ -101,11 +101,11 @@ class SharedLoop:
     ) -> None:
         task = self._loop.create_task(coroutine)
         self._running[group].add(task)
-        task.add_done_callback(lambda _: self._settle(group, task, ended))
+        task.add_done_callback(lambda _: self._settle_future(group, task, ended))
         if group in self._closed:
             task.cancel()
 
-    def _settle(
+    def _settle_future(
         self,
         group: str,
         task: asyncio.Task[T],

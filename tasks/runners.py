@@ -52,7 +52,7 @@ def workers_of(
     return workers or (THREADS if name == "threads" else available_cpus())
 
 
-def _threads(
+def _thread_runner(
     workers: int,
     _run_id: str,
 ) -> AbstractContextManager[Runner]:
@@ -60,7 +60,7 @@ def _threads(
 
 
 @contextmanager
-def _processes(
+def _process_runner(
     workers: int,
     _run_id: str,
 ) -> Iterator[Runner]:
@@ -99,7 +99,7 @@ def _settings_for_threads() -> Iterator[None]:
 
 
 @contextmanager
-def _dask(
+def _dask_runner(
     workers: int,
     run_id: str,
 ) -> Iterator[Runner]:
@@ -133,7 +133,7 @@ def _dask(
                 runner.client.run(end_dask_tasks, run_id, on_error="ignore")
 
 
-def _ray(
+def _ray_runner(
     workers: int,
     _run_id: str,
 ) -> AbstractContextManager[Runner]:
@@ -152,10 +152,10 @@ def _ray(
 
 
 _RUNNERS: dict[str, Callable[[int, str], AbstractContextManager[Runner]]] = {
-    "threads": _threads,
-    "processes": _processes,
-    "dask": _dask,
-    "ray": _ray,
+    "threads": _thread_runner,
+    "processes": _process_runner,
+    "dask": _dask_runner,
+    "ray": _ray_runner,
 }
 assert tuple(_RUNNERS) == get_args(RunnerName)
 

@@ -90,7 +90,7 @@ def submitting(
         else:
             future = runner.submit(fresh[stage.name], parameters)
         _SUBMITTED[run.run_id].append(future)
-        part = await _part(future)
+        part = await _await_part(future)
         if elsewhere and not known:
             run.progress.advance_by(stage.label, part)
         run.progress.finish(stage.label, part)
@@ -132,7 +132,7 @@ def _is_lost(future: PrefectFuture[Any]) -> bool:
     return isinstance(wrapped.exception(), BrokenExecutor)
 
 
-async def _part(future: PrefectFuture[Any]) -> Part:
+async def _await_part(future: PrefectFuture[Any]) -> Part:
     """The reference to a shard's table; where rows failed for good, the table that says
     so.
     """
@@ -150,7 +150,7 @@ async def _final_state(future: PrefectFuture[Any]) -> State[Any]:
     say.
     """
     try:
-        await _finished(future)
+        await _await_end(future)
         state = future.state
     except BrokenExecutor as error:
         raise LostWorkerError(describe(error)) from None
@@ -159,7 +159,7 @@ async def _final_state(future: PrefectFuture[Any]) -> State[Any]:
     return state
 
 
-async def _finished(future: PrefectFuture[Any]) -> None:
+async def _await_end(future: PrefectFuture[Any]) -> None:
     """Wait for a task to end without holding a thread while it runs."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()

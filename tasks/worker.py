@@ -92,17 +92,17 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
     run = _RUNS.get(run_id)
     check_going_on(run_id)
     if run is not None:
-        return _computed(
+        return _run_work(
             run.pipeline,
             run.store,
             run.progress,
             work,
         )
-    pipeline, store = _rebuilt(run_id, work["experiment"], work["store"])
-    progress = _tries(run_id, work["stage"], work["shard"]["index"])
+    pipeline, store = _rebuild_once(run_id, work["experiment"], work["store"])
+    progress = _tries_progress(run_id, work["stage"], work["shard"]["index"])
     try:
         return _with_counts(
-            _computed(
+            _run_work(
                 pipeline,
                 store,
                 progress,
@@ -124,7 +124,7 @@ def check_going_on(run_id: str) -> None:
     shared_loop().check_open(run_id)
 
 
-def _computed(
+def _run_work(
     pipeline: Pipeline,
     store: RunStore,
     progress: Progress,
@@ -236,7 +236,7 @@ def _global_limit(
 _REBUILDING = threading.Lock()
 
 
-def _rebuilt(
+def _rebuild_once(
     run_id: str,
     experiment: str,
     store: str,
@@ -245,11 +245,11 @@ def _rebuilt(
     same ones.
     """
     with _REBUILDING:
-        return _rebuild(run_id, experiment, store)
+        return _rebuild_run(run_id, experiment, store)
 
 
 @lru_cache(maxsize=2)
-def _rebuild(
+def _rebuild_run(
     run_id: str,
     experiment: str,
     store: str,
@@ -264,7 +264,7 @@ def _rebuild(
 
 
 @lru_cache(maxsize=256)
-def _tries(
+def _tries_progress(
     run_id: str,
     stage: str,
     shard: int,

@@ -954,7 +954,7 @@ def test_refusals_of_an_injected_client_are_heeded(server: ProviderServer) -> No
         ) as client:
             generator = openai("gpt", client=client, max_concurrency=4)
             result = await questions(generator, 30).run_async()
-            return result, generator._throttle().width
+            return result, generator._get_throttle().width
 
     result, width = asyncio.run(run())
 

@@ -34,8 +34,8 @@ def test_changed_behaviour_without_a_new_version_is_caught():
     """
 
     class Careless(Number):
-        def _parse(self, output: Any) -> ParsedOutput:
-            return super()._parse("19" if output == "#### 18" else output)
+        def _parse_output(self, output: Any) -> ParsedOutput:
+            return super()._parse_output("19" if output == "#### 18" else output)
 
     components = [Careless(), Careless(percent="fraction")]
     behaviour = [golden.behaviour("parser", component) for component in components]

@@ -137,7 +137,7 @@ def test_cells_keep_mean_and_variance() -> None:
     """No part of the scores' variance is lost between the cells and within them."""
     scores = skewed(5, 50_000)
 
-    means, variances, counts = bootstrap._cells(scores)
+    means, variances, counts = bootstrap._cell_moments(scores)
 
     shares = counts / len(scores)
     assert scores.mean() == pytest.approx((shares * means).sum())

@@ -50,7 +50,7 @@ async def client_for(
     key = (address, throttle)
     if key not in clients:
         client = _new_client(address, throttle)
-        lifetime = _lifetime(client, clients, key)
+        lifetime = _hold_client_open(client, clients, key)
         clients[key] = (client, lifetime)
         await anext(lifetime)
     return clients[key][0]
@@ -125,7 +125,7 @@ def _close_at_exit() -> None:
 atexit.register(_close_at_exit)
 
 
-async def _lifetime(
+async def _hold_client_open(
     client: Any,
     clients: _Clients,
     key: tuple[Address, Throttle],

@@ -88,7 +88,7 @@ class Endpoint:
         """
         plain = [
             (name, value)
-            for name, value in parse_qsl(_split(self.given_url).query)
+            for name, value in parse_qsl(_split_url(self.given_url).query)
             if not may_be_credential(name)
             and "${" not in value
             and (is_word(value) or name.endswith("version"))
@@ -161,7 +161,7 @@ def public_url(url: str) -> str:
     >>> public_url("https://me:secret@host:8000/v1/?key=1")
     'https://host:8000/v1'
     """
-    parts = _split(url)
+    parts = _split_url(url)
     return urlunsplit(
         (parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")
     )
@@ -171,7 +171,7 @@ def refuse_literals(base_url: str) -> None:
     """Raises `ConfigError` for a credential that stands in the address as it is and not
     as `${NAME}`.
     """
-    parts = _split(base_url)
+    parts = _split_url(base_url)
     alone = (
         "" if parts.password else parts.username or ""
     )  # a name without a password is a key itself
@@ -189,7 +189,7 @@ def refuse_literals(base_url: str) -> None:
             )
 
 
-def _split(url: str) -> SplitResult:
+def _split_url(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError as error:
@@ -201,7 +201,7 @@ def _check_url(
     *,
     shown: str,
 ) -> None:
-    parts = _split(url)
+    parts = _split_url(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ComponentError(
             f"base_url={shown!r}: write an address such as 'http://localhost:8000/v1'"

@@ -74,7 +74,7 @@ def translated(error: Exception) -> Exception:
         "APITimeoutError",
         "APIResponseValidationError",
     ):
-        return TransientError(_lost(error))
+        return TransientError(_lost_connection_message(error))
     return error
 
 
@@ -89,7 +89,7 @@ def _from_status(
     status: int,
     error: Any,
 ) -> ThemisError:
-    said = f"HTTP {status}: {_message(error)}"
+    said = f"HTTP {status}: {_error_message(error)}"
     code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
     is_moderated = status == 403 and any(word in said.lower() for word in _MODERATION)
     if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
@@ -110,7 +110,7 @@ _ADVICE = {
 }
 
 
-def _message(error: Any) -> str:
+def _error_message(error: Any) -> str:
     body = getattr(error, "body", None)
     if isinstance(body, dict):
         told = body.get("message") or body.get("error") or body.get("detail")
@@ -119,7 +119,7 @@ def _message(error: Any) -> str:
     return " ".join(str(getattr(error, "message", error)).split())[:_MESSAGE_CHARS]
 
 
-def _lost(error: Exception) -> str:
+def _lost_connection_message(error: Exception) -> str:
     url = getattr(getattr(error, "request", None), "url", None)
     host = (
         f" {url.host}:{url.port}"

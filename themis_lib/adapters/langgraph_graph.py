@@ -93,8 +93,8 @@ class LangGraph(Builtin):
         """Import and look at graph and input builder. Raises `ComponentError` where
         either cannot be used.
         """
-        _ = self._build
-        known = getattr(self._graph, "output_channels", None)
+        _ = self._input_builder
+        known = getattr(self._resolved_graph, "output_channels", None)
         if (
             self.output_key is not None
             and isinstance(known, (list, tuple))
@@ -108,7 +108,7 @@ class LangGraph(Builtin):
     def settings(self) -> dict[str, Any]:
         """What is run, by structure and code, and how its input and answer are made."""
         return {
-            "graph_id": self.graph_id or _name(self._graph),
+            "graph_id": self.graph_id or _graph_name(self._resolved_graph),
             "graph": self._graph_identity,
             "output_key": self.output_key,
             "config": config_identity(
@@ -116,7 +116,7 @@ class LangGraph(Builtin):
             ),
             "input_builder": None
             if self.input_builder is None
-            else identity_of(self._build),
+            else identity_of(self._input_builder),
         }
 
     async def generate(
@@ -127,13 +127,13 @@ class LangGraph(Builtin):
         """The graph's answer, with a step of the trace for each node, tool and model
         call that ended.
         """
-        payload = self._build(case, ctx)
-        mask = self._mask  # from the first log line on
+        payload = self._input_builder(case, ctx)
+        mask = self._credentials_mask  # from the first log line on
         try:
-            run = await self._run(payload, self._config(ctx))
+            run = await self._run_graph(payload, self._run_config(ctx))
             return masked_result(run.result(self.output_key), mask.for_outputs)
         except Exception as error:
-            failure = _failure(error)
+            failure = _row_failure(error)
             if mask.secrets:  # which what caused it may hold as well
                 raise masked_fault(failure, mask) from None
             if failure is error:
@@ -141,7 +141,7 @@ class LangGraph(Builtin):
             raise failure from error
 
     @cached_property
-    def _graph(self) -> Any:
+    def _resolved_graph(self) -> Any:
         return _graph_of(
             import_named("graph", self.graph)
             if isinstance(self.graph, str)
@@ -150,13 +150,13 @@ class LangGraph(Builtin):
 
     @cached_property
     def _graph_identity(self) -> Any:
-        return graph_identity(self._graph)
+        return graph_identity(self._resolved_graph)
 
     @cached_property
-    def _build(self) -> Callable[[Case, GenerateContext], Any]:
+    def _input_builder(self) -> Callable[[Case, GenerateContext], Any]:
         build = self.input_builder
         if build is None:
-            return _payload
+            return _default_payload
         if isinstance(build, str):
             build = import_named("input_builder", build)
         if not callable(build) or inspect.iscoroutinefunction(build):
@@ -166,7 +166,7 @@ class LangGraph(Builtin):
         return build  # type: ignore[no-any-return]
 
     @cached_property
-    def _mask(self) -> Mask:
+    def _credentials_mask(self) -> Mask:
         """Takes the credentials of `config` out of results and errors, and from here on
         out of log lines.
         """
@@ -176,7 +176,7 @@ class LangGraph(Builtin):
             mask_logs(mask)
         return mask
 
-    def _config(self, ctx: GenerateContext) -> dict[str, Any]:
+    def _run_config(self, ctx: GenerateContext) -> dict[str, Any]:
         config = resolve_references(self.config or {}, where="config")
         added = {
             "seed": ctx.seed,
@@ -185,15 +185,15 @@ class LangGraph(Builtin):
         }
         return {**config, "configurable": {**config.get("configurable", {}), **added}}
 
-    async def _run(
+    async def _run_graph(
         self,
         payload: Any,
         config: dict[str, Any],
     ) -> GraphRun:
-        graph, run = self._graph, GraphRun()
+        graph, run = self._resolved_graph, GraphRun()
         if hasattr(graph, "astream_events"):
-            await _follow(
-                _call(
+            await _follow_events(
+                _call_method(
                     graph.astream_events,
                     payload,
                     config=config,
@@ -209,7 +209,7 @@ class LangGraph(Builtin):
                 run,
             )
         if not run.ended and hasattr(graph, "ainvoke"):
-            run.end(await _call(graph.ainvoke, payload, config=config))
+            run.end(await _call_method(graph.ainvoke, payload, config=config))
         if not run.ended:
             raise RowError("the graph ended without a final output")
         return run
@@ -233,7 +233,7 @@ def _graph_of(graph: Any) -> Any:
         raise ComponentError(
             f"graph {graph.__name__!r} is a class; give an instance of it"
         )
-    if not _streams(graph) and not any(
+    if not _can_stream(graph) and not any(
         callable(getattr(graph, method, None)) for method in _METHODS
     ):
         fix = (
@@ -247,17 +247,17 @@ def _graph_of(graph: Any) -> Any:
     return graph
 
 
-def _streams(graph: Any) -> bool:
+def _can_stream(graph: Any) -> bool:
     """Whether a sync graph can stream what its nodes did and its final output as well."""
-    return hasattr(graph, "stream") and _accepts(graph.stream, "stream_mode")
+    return hasattr(graph, "stream") and _accepts_argument(graph.stream, "stream_mode")
 
 
-def _name(graph: Any) -> str:
+def _graph_name(graph: Any) -> str:
     name = getattr(graph, "name", None)
     return name if isinstance(name, str) else type(graph).__name__
 
 
-def _payload(
+def _default_payload(
     case: Case,
     _: GenerateContext,
 ) -> Any:
@@ -277,7 +277,7 @@ def _payload(
     return {"messages": value} if is_conversation else {"input": value}
 
 
-async def _follow(
+async def _follow_events(
     events: Any,
     run: GraphRun,
 ) -> None:
@@ -299,8 +299,8 @@ async def _run_in_thread(
     given_up = threading.Event()
 
     def work() -> None:
-        if _streams(graph):
-            for mode, chunk in _call(
+        if _can_stream(graph):
+            for mode, chunk in _call_method(
                 graph.stream,
                 payload,
                 config=config,
@@ -310,7 +310,7 @@ async def _run_in_thread(
                     return
                 run.see_chunk(mode, chunk)
         if not run.ended and hasattr(graph, "invoke"):
-            run.end(_call(graph.invoke, payload, config=config))
+            run.end(_call_method(graph.invoke, payload, config=config))
 
     try:
         await in_thread(work)
@@ -318,7 +318,7 @@ async def _run_in_thread(
         given_up.set()
 
 
-def _call(
+def _call_method(
     method: Callable[..., Any],
     payload: Any,
     **options: Any,
@@ -326,11 +326,15 @@ def _call(
     """A method of the graph with those of the options that it takes."""
     return method(
         payload,
-        **{name: value for name, value in options.items() if _accepts(method, name)},
+        **{
+            name: value
+            for name, value in options.items()
+            if _accepts_argument(method, name)
+        },
     )
 
 
-def _accepts(
+def _accepts_argument(
     method: Callable[..., Any],
     name: str,
 ) -> bool:
@@ -343,7 +347,7 @@ def _accepts(
     )
 
 
-def _failure(error: Exception) -> Exception:
+def _row_failure(error: Exception) -> Exception:
     """What an exception of the graph means for its row: a fact, or itself."""
     if isinstance(error, loaded_class("langgraph.errors", "GraphRecursionError")):
         return RowError(str(error).partition("\n")[0])

@@ -40,7 +40,11 @@ def graph_identity(graph: Any) -> dict[str, Any]:
     """A compiled graph by its nodes, edges, branches and channels; any other object by
     its class and settings.
     """
-    return _graph(graph, ()) if _is_graph(graph) else {"object": _digest(graph, ())}
+    return (
+        _graph_identity(graph, ())
+        if _is_graph(graph)
+        else {"object": _identity_digest(graph, ())}
+    )
 
 
 def config_identity(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def config_identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     known = {name: item for name, item in config.items() if name not in _RUNTIME}
     configurable = {
-        name: _digest(item, ())
+        name: _identity_digest(item, ())
         for name, item in known.pop("configurable", {}).items()
         if not may_be_credential(name)
     }
@@ -61,10 +65,10 @@ def config_identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def identity_of(value: Any) -> Any:
     """What says what a function or an object computes, as JSON."""
-    return _identity(value, ())
+    return _value_identity(value, ())
 
 
-def _graph(
+def _graph_identity(
     graph: Any,
     around: tuple[Any, ...],
 ) -> dict[str, Any]:
@@ -73,21 +77,25 @@ def _graph(
     edges = {*getattr(builder, "edges", ()), *getattr(builder, "waiting_edges", ())}
     return {
         "nodes": {
-            name: _graph(node.bound, around)
+            name: _graph_identity(node.bound, around)
             if _is_graph(node.bound)
-            else _digest(node.bound, around)
+            else _identity_digest(node.bound, around)
             for name, node in graph.nodes.items()
         },
         "edges": sorted(([start, end] for start, end in edges), key=canonical_json),
         "branches": {
-            source: {name: _digest(branch, around) for name, branch in branches.items()}
+            source: {
+                name: _identity_digest(branch, around)
+                for name, branch in branches.items()
+            }
             for source, branches in getattr(builder, "branches", {}).items()
         },
-        "state": _digest(
-            [getattr(builder, "state_schema", None), *_channels(graph)], around
+        "state": _identity_digest(
+            [getattr(builder, "state_schema", None), *_channel_identities(graph)],
+            around,
         ),
         "settings": {
-            name: _identity(getattr(graph, name, None), around)
+            name: _value_identity(getattr(graph, name, None), around)
             for name in (
                 "input_channels",
                 "output_channels",
@@ -99,7 +107,7 @@ def _graph(
     }
 
 
-def _channels(graph: Any) -> Iterator[list[Any]]:
+def _channel_identities(graph: Any) -> Iterator[list[Any]]:
     """The state's values and how updates of each are joined, without LangGraph's own
     wires between the nodes.
     """
@@ -114,14 +122,14 @@ def _is_graph(value: Any) -> bool:
     )
 
 
-def _digest(
+def _identity_digest(
     value: Any,
     around: tuple[Any, ...],
 ) -> str:
-    return digest("graph", _identity(value, around))
+    return digest("graph", _value_identity(value, around))
 
 
-def _identity(
+def _value_identity(
     value: Any,
     around: tuple[Any, ...],
 ) -> Any:
@@ -134,31 +142,35 @@ def _identity(
     around = (*around, value)
     if isinstance(value, Mapping):
         return {
-            str(key): _identity(item, around)
+            str(key): _value_identity(item, around)
             for key, item in value.items()
             if not may_be_credential(str(key))
         }
     if isinstance(value, (list, tuple)):
-        return [_identity(item, around) for item in value]
+        return [_value_identity(item, around) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted((_identity(item, around) for item in value), key=canonical_json)
+        return sorted(
+            (_value_identity(item, around) for item in value), key=canonical_json
+        )
     if isinstance(
         value, (type, FunctionType, BuiltinFunctionType, MethodType, functools.partial)
     ):
-        return _callable(value, around)
-    return _object(value, around)
+        return _callable_identity(value, around)
+    return _object_identity(value, around)
 
 
-def _callable(
+def _callable_identity(
     value: Any,
     around: tuple[Any, ...],
 ) -> Any:
     if isinstance(value, functools.partial):
         return {
-            "partial": _identity([value.func, list(value.args), value.keywords], around)
+            "partial": _value_identity(
+                [value.func, list(value.args), value.keywords], around
+            )
         }
     if isinstance(value, MethodType):
-        return {"method": value.__name__, "of": _identity(value.__self__, around)}
+        return {"method": value.__name__, "of": _value_identity(value.__self__, around)}
     name = f"{value.__module__}:{value.__qualname__}"
     if isinstance(value, BuiltinFunctionType) or value.__module__ == "builtins":
         return {"name": name}
@@ -170,7 +182,7 @@ def _callable(
     if isinstance(value, type):
         return code
     held = {
-        name: _identity(item, around)
+        name: _value_identity(item, around)
         for name, item in captured(value)
         if not is_plain(item)
         and not isinstance(item, (FunctionType, type))  # those the code digest covers
@@ -178,45 +190,45 @@ def _callable(
     return {**code, "holds": held} if held else code
 
 
-def _object(
+def _object_identity(
     value: Any,
     around: tuple[Any, ...],
 ) -> Any:
     if _is_graph(value):
-        return _graph(value, around)
+        return _graph_identity(value, around)
     if isinstance(value, enum.Enum):
-        return {"class": _callable(type(value), around), "member": value.name}
+        return {"class": _callable_identity(type(value), around), "member": value.name}
     if isinstance(value, re.Pattern):
         return {"pattern": value.pattern, "flags": value.flags}
     return {
-        "class": _callable(type(value), around),
+        "class": _callable_identity(type(value), around),
         "settings": {
-            name: _identity(item, around)
-            for name, item in _settings(value)
+            name: _value_identity(item, around)
+            for name, item in _object_settings(value)
             if not may_be_credential(name)
         },
     }
 
 
-def _settings(value: Any) -> Iterator[tuple[str, Any]]:
+def _object_settings(value: Any) -> Iterator[tuple[str, Any]]:
     """What an object was made with, by name: its fields, or attributes that only
     `__init__` sets; no credentials.
 
     Of attributes that are no declared fields, only plain values and what can be run:
     the rest may be what a run left behind.
     """
-    declared = _fields(value)
+    declared = _field_names(value)
     names = [*getattr(value, "__dict__", ())] if declared is None else declared
     changing = frozenset() if isinstance(value, BaseModel) else _set_later(type(value))
     for name in names:
         item = getattr(value, name, None)
         if name in changing or isinstance(item, (SecretStr, SecretBytes)):
             continue
-        if declared is not None or is_plain(item) or _runs(item):
+        if declared is not None or is_plain(item) or _is_runnable(item):
             yield name, item
 
 
-def _fields(value: Any) -> list[str] | None:
+def _field_names(value: Any) -> list[str] | None:
     if isinstance(value, BaseModel):
         return list(type(value).model_fields)
     return (
@@ -226,16 +238,16 @@ def _fields(value: Any) -> list[str] | None:
     )
 
 
-def _runs(value: Any) -> bool:
+def _is_runnable(value: Any) -> bool:
     """Whether a value is something that a graph can run, or holds nothing else."""
     if isinstance(value, (list, tuple)):
-        return bool(value) and all(map(_runs, value))
+        return bool(value) and all(map(_is_runnable, value))
     if isinstance(value, dict):
-        return bool(value) and all(map(_runs, value.values()))
+        return bool(value) and all(map(_is_runnable, value.values()))
     is_function = isinstance(
         value, (FunctionType, BuiltinFunctionType, MethodType, functools.partial)
     )
-    return is_function or hasattr(value, "invoke") or _fields(value) is not None
+    return is_function or hasattr(value, "invoke") or _field_names(value) is not None
 
 
 def _set_later(definition: type) -> frozenset[str]:

@@ -62,7 +62,7 @@ class GraphRun:
         if "run_id" in event:
             self._see_langgraph(event, data)
         else:
-            self._add(event, str(event.get("event", "step")), data)
+            self._add_step(event, str(event.get("event", "step")), data)
 
     def see_chunk(
         self,
@@ -98,7 +98,9 @@ class GraphRun:
         """
         try:
             output = as_json(
-                self._output if output_key is None else _item(self._output, output_key)
+                self._output
+                if output_key is None
+                else _output_item(self._output, output_key)
             )
         except ValueError as error:
             raise RowError(f"the graph's output cannot be kept: {error}") from None
@@ -116,18 +118,18 @@ class GraphRun:
     ) -> None:
         kind, is_root = event.get("event", ""), event.get("parent_ids") == []
         if kind in _ENDS:
-            self._add(event, _ENDS[kind], data)
-            self._count(getattr(data.get("output"), "usage_metadata", None))
+            self._add_step(event, _ENDS[kind], data)
+            self._count_usage(getattr(data.get("output"), "usage_metadata", None))
         elif kind == "on_custom_event":
-            self._add(event, "custom", {"output": event.get("data")})
+            self._add_step(event, "custom", {"output": event.get("data")})
         elif kind == "on_chain_end" and _is_node(event):
-            self._add(event, "node", data)
+            self._add_step(event, "node", data)
         elif kind == "on_chain_stream" and is_root:
             _check_interrupt(data.get("chunk"))
         if kind.endswith("_end") and is_root:
             self.end(data.get("output"))
 
-    def _add(
+    def _add_step(
         self,
         event: Mapping[str, Any],
         kind: str,
@@ -136,7 +138,7 @@ class GraphRun:
         told = event.get("metadata") or {}
         facts = {
             "step": told.get("langgraph_step"),
-            "path": _path(told),
+            "path": _node_path(told),
             "model": told.get("ls_model_name"),
         }
         self._trace.append(
@@ -151,11 +153,11 @@ class GraphRun:
             )
         )
 
-    def _count(self, usage: Any) -> None:
+    def _count_usage(self, usage: Any) -> None:
         if not isinstance(usage, Mapping):
             return
         before = (self._usage or TokenUsage()).model_dump()
-        counts = {name: _nested(usage, path) for name, path in _COUNTS.items()}
+        counts = {name: _nested_value(usage, path) for name, path in _COUNTS.items()}
         self._usage = TokenUsage(
             **{
                 name: n if before[name] is None else before[name] + (n or 0)
@@ -176,7 +178,7 @@ def _is_node(event: Mapping[str, Any]) -> bool:
     )
 
 
-def _path(told: Mapping[str, Any]) -> str | None:
+def _node_path(told: Mapping[str, Any]) -> str | None:
     """The nodes around a step and its own, outermost first, where it is a subgraph's;
     without the ids of their runs.
     """
@@ -187,7 +189,7 @@ def _path(told: Mapping[str, Any]) -> str | None:
     return "/".join(names) if len(names) > 1 else None
 
 
-def _nested(
+def _nested_value(
     value: Any,
     path: tuple[str, ...],
 ) -> Any:
@@ -213,7 +215,7 @@ def _check_interrupt(chunk: Any) -> None:
     raise RowError(f"{INTERRUPTED}: {said}")
 
 
-def _item(
+def _output_item(
     output: Any,
     key: str,
 ) -> Any:

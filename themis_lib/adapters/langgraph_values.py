@@ -24,7 +24,7 @@ def as_json(value: Any) -> Any:
     type.
     """
     try:
-        return _json(value, _refused)
+        return _to_json(value, _refuse_value)
     except PydanticSerializationError as error:
         raise ValueError(str(error)) from None
 
@@ -37,7 +37,7 @@ def shown(value: Any) -> Any:
     """
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return _json(value, lambda unknown: f"<{type(unknown).__name__}>", each=shown)
+    return _to_json(value, lambda unknown: f"<{type(unknown).__name__}>", each=shown)
 
 
 def conversation_of(state: Any) -> list[Message] | None:
@@ -50,7 +50,7 @@ def conversation_of(state: Any) -> list[Message] | None:
     if not isinstance(turns, (list, tuple)) or not turns:
         return None
     try:
-        return [_turn(one) for one in shown(turns)]
+        return [_message_turn(one) for one in shown(turns)]
     except ValueError:  # something else that goes by the name of messages
         return None
 
@@ -70,18 +70,18 @@ class _Nothing:
     """The class of no object."""
 
 
-def _refused(value: Any) -> Any:
+def _refuse_value(value: Any) -> Any:
     raise ValueError(f"{type(value).__name__} is not JSON")
 
 
-def _json(
+def _to_json(
     value: Any,
     unknown: Callable[[Any], Any],
     each: Callable[[Any], Any] | None = None,
 ) -> Any:
-    each = each or (lambda item: _json(item, unknown))
+    each = each or (lambda item: _to_json(item, unknown))
     if isinstance(value, loaded_class("langchain_core.messages", "BaseMessage")):
-        return _message(value, each)
+        return _message_json(value, each)
     if isinstance(value, Mapping):
         return {str(key): each(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -98,7 +98,7 @@ def _json(
     return to_jsonable_python(value, fallback=unknown)
 
 
-def _message(
+def _message_json(
     message: Any,
     each: Callable[[Any], Any],
 ) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _tool_call(
     }
 
 
-def _turn(message: Any) -> Message:
+def _message_turn(message: Any) -> Message:
     known = message if isinstance(message, dict) else {}
     return Message.model_validate(
         {name: item for name, item in known.items() if name in Message.model_fields}

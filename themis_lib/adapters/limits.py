@@ -62,8 +62,8 @@ class Throttle:
         self.most = limits.max_concurrency
         self._width = float(limits.max_concurrency)
         self._slots = anyio.CapacityLimiter(limits.max_concurrency)
-        self._requests = _bucket(limits.requests_per_minute)
-        self._tokens = _bucket(limits.tokens_per_minute)
+        self._requests = _make_bucket(limits.requests_per_minute)
+        self._tokens = _make_bucket(limits.tokens_per_minute)
         self._tokens_each = 0.0
         self._observed = 0
         self._resume_at = 0.0
@@ -74,7 +74,7 @@ class Throttle:
     async def __aenter__(self) -> Throttle:
         await self._slots.acquire()
         try:
-            await self._admitted()
+            await self._wait_for_buckets()
         except BaseException:
             self._slots.release()
             raise
@@ -100,7 +100,7 @@ class Throttle:
     ) -> None:
         """Take in what a reply says about the limits."""
         if status == 429:
-            self._refusal(headers)
+            self._note_refusal(headers)
         else:
             self._refused.append(False)
         if status < 400:
@@ -110,7 +110,7 @@ class Throttle:
                 _wait_and_pace_s(headers, "tokens", self._tokens_each),
             )
             wait_s, self._pace_s = map(max, zip(*waits, strict=True))
-            self._pause(wait_s)
+            self._pause_for(wait_s)
 
     def expect_tokens(self, tokens: float) -> None:
         """Take a request to use so many tokens, until the first reply has said how many
@@ -126,20 +126,20 @@ class Throttle:
         self._observed += 1
         self._tokens_each += (tokens - self._tokens_each) / self._observed
 
-    def _refusal(self, headers: Mapping[str, str]) -> None:
+    def _note_refusal(self, headers: Mapping[str, str]) -> None:
         if self._obeyed_at > asyncio.get_running_loop().time():
             return  # sent before everybody was told to wait
         self._refused.append(True)
         if sum(self._refused) > _REPLIES // 2:
             self._refused.clear()
             self._set_width(self._width / 2)
-            self._pause(retry_after_s(headers) or 1.0)
+            self._pause_for(retry_after_s(headers) or 1.0)
             self._obeyed_at = self._resume_at
 
-    async def _admitted(self) -> None:
+    async def _wait_for_buckets(self) -> None:
         while (wait_s := self._wait_s()) > 0:
             await asyncio.sleep(wait_s)
-        self._pause(
+        self._pause_for(
             self._pace_s
         )  # whoever comes next waits for what comes back after this one
         if self._requests:
@@ -150,7 +150,7 @@ class Throttle:
     def _wait_s(self) -> float:
         return self._resume_at - asyncio.get_running_loop().time()
 
-    def _pause(self, seconds: float) -> None:
+    def _pause_for(self, seconds: float) -> None:
         if seconds > 0:
             until = asyncio.get_running_loop().time() + min(seconds, _LONGEST_PAUSE_S)
             self._resume_at = max(self._resume_at, until)
@@ -183,10 +183,10 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     >>> retry_after_s({"retry-after": "2"})
     2.0
     """
-    if milliseconds := _number(headers.get("retry-after-ms")):
+    if milliseconds := _parse_number(headers.get("retry-after-ms")):
         return milliseconds / 1000
     text = headers.get("retry-after")
-    seconds = _number(text)
+    seconds = _parse_number(text)
     if seconds is not None or not text:
         return seconds
     try:
@@ -204,7 +204,7 @@ def duration_s(text: str) -> float | None:
     parts = _DURATION.findall(text)
     if parts and "".join(f"{amount}{unit}" for amount, unit in parts) == text:
         return sum(float(amount) * _UNIT_S[unit] for amount, unit in parts)
-    return _number(text)
+    return _parse_number(text)
 
 
 def _wait_and_pace_s(
@@ -219,7 +219,7 @@ def _wait_and_pace_s(
     there sooner.
     """
     limit, remaining = (
-        _number(headers.get(f"x-ratelimit-{name}-{what}"))
+        _parse_number(headers.get(f"x-ratelimit-{name}-{what}"))
         for name in ("limit", "remaining")
     )
     reset_s = duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
@@ -231,7 +231,7 @@ def _wait_and_pace_s(
     return (needed - remaining) * each_s, needed * each_s
 
 
-def _bucket(per_minute: float | None) -> AsyncLimiter | None:
+def _make_bucket(per_minute: float | None) -> AsyncLimiter | None:
     """Holds a minute's allowance; one of less than a request a minute holds one
     request.
     """
@@ -247,7 +247,7 @@ def _bucket(per_minute: float | None) -> AsyncLimiter | None:
     return AsyncLimiter(held, _MINUTE_S * held / per_minute)
 
 
-def _number(text: Any) -> float | None:
+def _parse_number(text: Any) -> float | None:
     try:
         return max(float(text), 0.0)
     except (TypeError, ValueError):

@@ -49,7 +49,7 @@ class LlamaChoice(LocalModel):
     def check_settings(self) -> None:
         """Raises `ComponentError` or `ConfigError` for a setting that cannot be used."""
         super().check_settings()
-        if self.choices is not None and (problem := _problem(self.choices)):
+        if self.choices is not None and (problem := _choices_problem(self.choices)):
             raise ConfigError(f"choices: {problem}")
 
     @property
@@ -75,8 +75,8 @@ class LlamaChoice(LocalModel):
         the time.
         """
         choices = self._choices_of(case)
-        engine = await self._engine()
-        messages, prompt = self._prompt(engine, case, ctx)
+        engine = await self._get_engine()
+        messages, prompt = self._make_prompt(engine, case, ctx)
         texts = [f"{self.delimiter}{choice}" for choice in choices]
         tokens = [engine.weights.tokenize_behind(text) for text in texts]
         if max(map(len, tokens)) > engine.room(prompt.tokens):
@@ -91,7 +91,7 @@ class LlamaChoice(LocalModel):
         totals = [
             math.fsum(logprobs) for logprobs in rated
         ]  # the same on every version of Python
-        lengths = map(self._length, choices, tokens)
+        lengths = map(self._choice_length, choices, tokens)
         scores = [total / length for total, length in zip(totals, lengths, strict=True)]
         best = choices[max(range(len(scores)), key=scores.__getitem__)]
         kept = zip(
@@ -112,7 +112,10 @@ class LlamaChoice(LocalModel):
                 TraceStep(
                     name="llama",
                     event="rating",
-                    metadata={"model": self._file.name, **dropped_metadata(prompt)},
+                    metadata={
+                        "model": self._model_file.name,
+                        **dropped_metadata(prompt),
+                    },
                 )
             ],
             usage=TokenUsage(
@@ -132,12 +135,12 @@ class LlamaChoice(LocalModel):
             raise RowError(
                 f"the case has no metadata.{CHOICES}; give it a list of texts, or set `choices` for all"
             )
-        if problem := _problem(found):
+        if problem := _choices_problem(found):
             raise RowError(f"metadata.{CHOICES}: {problem}")
-        choices: list[str] = found  # type: ignore[assignment] # as `_problem` found
+        choices: list[str] = found  # type: ignore[assignment] # as `_choices_problem` found
         return choices
 
-    def _length(
+    def _choice_length(
         self,
         choice: str,
         tokens: Sequence[int],
@@ -154,7 +157,7 @@ class LlamaChoice(LocalModel):
 _RATING = ("text", "logprob", "score", "tokens")
 
 
-def _problem(choices: Any) -> str | None:
+def _choices_problem(choices: Any) -> str | None:
     """What is wrong with a list of choices, if anything."""
     if not isinstance(choices, list | tuple) or not all(
         isinstance(choice, str) and choice for choice in choices

@@ -61,8 +61,8 @@ class Llama(LocalModel):
         satisfy.
         """
         super().check_settings()
-        _ = self._sampling
-        _ = self._constraint
+        _ = self._sampling_for
+        _ = self._output_constraint
         if "" in self.stop:
             raise ConfigError(
                 "stop holds an empty text, which ends everything; remove it"
@@ -78,10 +78,10 @@ class Llama(LocalModel):
 
     def settings(self) -> dict[str, Any]:
         """Model, engine and template, and what is asked of them."""
-        asked = self._constraint
+        asked = self._output_constraint
         return {
             **super().settings(),
-            "sampling": asdict(self._sampling),
+            "sampling": asdict(self._sampling_for),
             "max_tokens": self.max_tokens,
             "stop": list(self.stop),
             "constraint": asked and asked.identity,
@@ -102,16 +102,16 @@ class Llama(LocalModel):
         """The text, decoded beside whatever else is asked for at the time; giving it up
         frees its place.
         """
-        engine = await self._engine()
-        messages, prompt = self._prompt(engine, case, ctx)
+        engine = await self._get_engine()
+        messages, prompt = self._make_prompt(engine, case, ctx)
         try:
-            future = engine.submit(self._request(prompt, ctx.seed))
+            future = engine.submit(self._make_request(prompt, ctx.seed))
         except InputError as error:  # the settings cannot be met, whatever the case
             raise FatalError(str(error)) from error
-        return self._result(messages, prompt, await asyncio.wrap_future(future))
+        return self._make_result(messages, prompt, await asyncio.wrap_future(future))
 
     @cached_property
-    def _sampling(self) -> Sampling:
+    def _sampling_for(self) -> Sampling:
         return Sampling(
             self.temperature,
             self.top_k,
@@ -121,7 +121,7 @@ class Llama(LocalModel):
         )
 
     @cached_property
-    def _constraint(self) -> Constraint | None:
+    def _output_constraint(self) -> Constraint | None:
         return constraint(
             schema=self.schema,
             regex=self.regex,
@@ -129,7 +129,7 @@ class Llama(LocalModel):
             response_format=self.response_format,
         )
 
-    def _request(
+    def _make_request(
         self,
         prompt: PromptTokens,
         seed: int,
@@ -140,20 +140,20 @@ class Llama(LocalModel):
             prompt=prompt.tokens,
             max_tokens=self.max_tokens,
             seed=check_seed(seed),
-            sampling=self._sampling,
+            sampling=self._sampling_for,
             stops=tuple(self.stop),
-            constraint=self._constraint,
+            constraint=self._output_constraint,
             top_logprobs=self.logprobs,
         )
 
-    def _result(
+    def _make_result(
         self,
         messages: Messages,
         prompt: PromptTokens,
         generation: Generation,
     ) -> GenerationResult:
         said = [*messages, {"role": "assistant", "content": generation.text}]
-        metadata = {"model": self._file.name, **dropped_metadata(prompt)}
+        metadata = {"model": self._model_file.name, **dropped_metadata(prompt)}
         return GenerationResult(
             final_output=generation.text,
             finish_reason=generation.finish_reason,
@@ -171,11 +171,11 @@ class Llama(LocalModel):
             ),
             artifacts=None
             if self.logprobs is None
-            else {"logprobs": [_logprob(one) for one in generation.tokens]},
+            else {"logprobs": [_logprob_json(one) for one in generation.tokens]},
         )
 
 
-def _logprob(token: Token) -> dict[str, Any]:
+def _logprob_json(token: Token) -> dict[str, Any]:
     likely = [[one.token, one.text, one.logprob] for one in token.likely]
     return {
         "token": token.token,

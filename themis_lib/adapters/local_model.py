@@ -64,30 +64,30 @@ class LocalModel(Builtin):
         """
         from themis_lib.engine.engines import engine_identity
 
-        file = self._file
+        file = self._model_file
         return {
             "model": file.digest,
             "engine": engine_identity(file, window=self.window),
             "template": self.template,
         }
 
-    async def _engine(self) -> Engine:
+    async def _get_engine(self) -> Engine:
         from themis_lib.engine.engines import loaded_engine
 
-        return loaded_engine(self._file, window=self.window) or await in_thread(
-            self._load
+        return loaded_engine(self._model_file, window=self.window) or await in_thread(
+            self._load_engine
         )
 
-    def _load(self) -> Engine:
+    def _load_engine(self) -> Engine:
         from themis_lib.engine.engines import engine_for
 
         try:
-            return engine_for(self._file, window=self.window)
+            return engine_for(self._model_file, window=self.window)
         except InputError as error:
             raise FatalError(str(error)) from error
 
     @cached_property
-    def _file(self) -> ModelFile:
+    def _model_file(self) -> ModelFile:
         from themis_lib.engine.build import load_llama_cpp
         from themis_lib.engine.models import find_model
 
@@ -99,7 +99,7 @@ class LocalModel(Builtin):
             size=self.size,
         )
 
-    def _prompt(
+    def _make_prompt(
         self,
         engine: Engine,
         case: Case,

@@ -37,7 +37,7 @@ class Mask:
     ) -> None:
         #: Longest first, so that a secret that holds another goes as a whole.
         self.secrets = sorted(
-            {form for text in secrets for form in _forms(text)},
+            {form for text in secrets for form in _secret_forms(text)},
             key=lambda text: (-len(text), text),
         )
         self._words = set(words)
@@ -136,7 +136,7 @@ def secrets_in(
             yield value
 
 
-def _forms(secret: str) -> Iterator[str]:
+def _secret_forms(secret: str) -> Iterator[str]:
     """A secret as it is, in a URL and in JSON."""
     for text in (
         secret,

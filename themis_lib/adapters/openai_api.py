@@ -153,7 +153,7 @@ class OpenAI(Builtin):
         refuse_literals(self.base_url or "")
         for name in _SET_ELSEWHERE.keys() & self.extra_body.keys():
             raise ComponentError(f"extra_body.{name}: {_SET_ELSEWHERE[name]}")
-        _ = self._builder, self._structure
+        _ = self._input_builder, self._output_structure
 
     def check(self) -> None:
         """Find the credential and the SDK. Raises `ComponentError` or `ConfigError`
@@ -161,25 +161,25 @@ class OpenAI(Builtin):
         """
         if self.client is None:
             clients.check_sdk()
-            _ = self._endpoint.address
+            _ = self._provider_endpoint.address
 
     def settings(self) -> dict[str, Any]:
         """What decides the answers; the address without anything secret, and the code
         of `input_builder`.
         """
-        builder = self._builder
+        builder = self._input_builder
         return {
             "model": self.model,
             "api_mode": self.api_mode,
-            "base_url": self._endpoint.identity_url,
+            "base_url": self._provider_endpoint.identity_url,
             "instructions": self.instructions,
             "input_builder": builder and code_digest(builder),
             "temperature": self.temperature,
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
-            "stop": self._stop,
-            "response_format": self._structure.response_format,
-            "schema_code": self._structure.code,
+            "stop": self._stop_strings,
+            "response_format": self._output_structure.response_format,
+            "schema_code": self._output_structure.code,
             "tools": resolve_public(self.tools, where="tools"),
             "tool_choice": resolve_public(self.tool_choice, where="tool_choice"),
             "reasoning_effort": self.reasoning_effort,
@@ -208,7 +208,7 @@ class OpenAI(Builtin):
         """How many rows may be under way: more than requests in flight, since some wait
         for their turn.
         """
-        return int(_WAITING * self._limits.max_concurrency)
+        return int(_WAITING * self._request_limits.max_concurrency)
 
     async def generate(
         self,
@@ -218,37 +218,39 @@ class OpenAI(Builtin):
         """One request, and its reply as a result. Raises what `adapters.faults` makes
         of a failure.
         """
-        _ = self._endpoint.mask  # from the first log line on
-        messages = self._messages(case, ctx)
+        _ = self._provider_endpoint.mask  # from the first log line on
+        messages = self._make_messages(case, ctx)
         try:
-            said = [Message(**_message(turn)) for turn in messages]
+            said = [Message(**_conversation_message(turn)) for turn in messages]
         except ValidationError as error:
             raise RowError(
                 f"the conversation has a turn that is none: {error.errors()[0]['msg']}"
             ) from None
         try:
-            result = await self._answer(messages, ctx.seed)
+            result = await self._ask_provider(messages, ctx.seed)
         except Exception as error:  # noqa: BLE001 - whatever a client raises
-            raise masked_fault(translated(error), self._endpoint.mask) from None
-        answer = self._checked(result).model_copy(
+            raise masked_fault(
+                translated(error), self._provider_endpoint.mask
+            ) from None
+        answer = self._check_output(result).model_copy(
             update={"conversation": [*said, *(result.conversation or [])]}
         )
-        return masked_result(answer, self._endpoint.output_mask)
+        return masked_result(answer, self._provider_endpoint.output_mask)
 
-    async def _answer(
+    async def _ask_provider(
         self,
         messages: list[dict[str, Any]],
         seed: int,
     ) -> GenerationResult:
         is_chat = self.api_mode == "chat_completions"
         request = (chat_request if is_chat else responses_request)(
-            messages, self._asked(seed)
+            messages, self._request_settings(seed)
         )
-        throttle = self._throttle()
+        throttle = self._get_throttle()
         if self.tokens_per_minute:
             throttle.expect_tokens(estimated_tokens(request, self.max_tokens))
         try:
-            reply, headers, latency_s = await self._send(request, throttle)
+            reply, headers, latency_s = await self._send_request(request, throttle)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise TransientError(f"the provider's reply is not JSON: {error}") from None
         try:
@@ -267,7 +269,7 @@ class OpenAI(Builtin):
         """Whether OpenAI itself is asked, at whose list prices a model costs what it
         does where no price is given.
         """
-        return self._endpoint.public_url == OPENAI_URL and self.client is None
+        return self._provider_endpoint.public_url == OPENAI_URL and self.client is None
 
     def most_tokens(
         self,
@@ -280,7 +282,11 @@ class OpenAI(Builtin):
         Without `max_tokens` nothing says; a run with a budget asks for it.
         """
         sent = canonical_json(
-            [self._messages(case, ctx), self._structure.response_format, self.tools]
+            [
+                self._make_messages(case, ctx),
+                self._output_structure.response_format,
+                self.tools,
+            ]
         )
         return TokenUsage(
             input_tokens=len(sent.encode()),
@@ -290,7 +296,7 @@ class OpenAI(Builtin):
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
         return runtime.max_concurrency
 
-    def _messages(
+    def _make_messages(
         self,
         case: Case,
         ctx: GenerateContext,
@@ -298,9 +304,9 @@ class OpenAI(Builtin):
         spec = ctx.prompt_spec
         if self.instructions is not None:
             spec = spec.model_copy(update={"instructions": self.instructions})
-        if self._builder is None:
+        if self._input_builder is None:
             return render_conversation(spec, case.input)
-        built = self._builder(case, replace(ctx, prompt_spec=spec))
+        built = self._input_builder(case, replace(ctx, prompt_spec=spec))
         system = (
             [{"role": "system", "content": spec.instructions}]
             if spec.instructions
@@ -313,30 +319,30 @@ class OpenAI(Builtin):
         )
         return [*system, *turns]
 
-    def _asked(self, seed: int) -> Asked:
+    def _request_settings(self, seed: int) -> Asked:
         return Asked(
             model=self.model,
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_tokens,
-            stop=self._stop,
+            stop=self._stop_strings,
             seed=seed,
-            response_format=self._structure.response_format,
+            response_format=self._output_structure.response_format,
             reasoning_effort=self.reasoning_effort,
             logprobs=self.logprobs,
-            **self._resolved,
+            **self._resolve_settings,
             max_tokens_name="max_completion_tokens"
-            if self._endpoint.public_url == OPENAI_URL
+            if self._provider_endpoint.public_url == OPENAI_URL
             else "max_tokens",
         )
 
-    async def _send(
+    async def _send_request(
         self,
         request: dict[str, Any],
         throttle: Throttle,
     ) -> clients.Reply:
         if self.client is None:
-            client = await clients.client_for(self._endpoint.address, throttle)
+            client = await clients.client_for(self._provider_endpoint.address, throttle)
             return await clients.post(client, self.api_mode, request)
         async with throttle:
             try:
@@ -353,16 +359,23 @@ class OpenAI(Builtin):
             throttle.observe(200, reply[1])
             return reply
 
-    def _throttle(self) -> Throttle:
-        asked = id(self.client) if self.client is not None else self._endpoint.address
-        return throttle((self._endpoint.public_url, self.model, asked), self._limits)
+    def _get_throttle(self) -> Throttle:
+        asked = (
+            id(self.client)
+            if self.client is not None
+            else self._provider_endpoint.address
+        )
+        return throttle(
+            (self._provider_endpoint.public_url, self.model, asked),
+            self._request_limits,
+        )
 
     @cached_property
-    def _limits(self) -> Limits:
+    def _request_limits(self) -> Limits:
         most = self.max_concurrency or self._default_concurrency(RuntimeConfig())
         return Limits(most, self.requests_per_minute, self.tokens_per_minute)
 
-    def _checked(self, result: GenerationResult) -> GenerationResult:
+    def _check_output(self, result: GenerationResult) -> GenerationResult:
         """The result with its text read as JSON where JSON was asked for; what does not
         fit is the row's error.
         """
@@ -370,14 +383,16 @@ class OpenAI(Builtin):
             return result
         try:
             return result.model_copy(
-                update={"final_output": self._structure.read(result.final_output)}
+                update={
+                    "final_output": self._output_structure.read(result.final_output)
+                }
             )
         except ValueError as error:
             reason = f"the output is not the JSON that was asked for: {' '.join(str(error).split())[:500]}"
             return result.model_copy(update={"error": reason})
 
     @cached_property
-    def _resolved(self) -> dict[str, Any]:
+    def _resolve_settings(self) -> dict[str, Any]:
         """The settings that are sent as they are, with their references resolved."""
         given = {
             "tools": self.tools,
@@ -389,11 +404,11 @@ class OpenAI(Builtin):
         }
 
     @cached_property
-    def _stop(self) -> list[str]:
+    def _stop_strings(self) -> list[str]:
         return [self.stop] if isinstance(self.stop, str) else list(self.stop)
 
     @cached_property
-    def _builder(self) -> Any:
+    def _input_builder(self) -> Any:
         given = self.input_builder
         builder = (
             import_named("input_builder", given) if isinstance(given, str) else given
@@ -407,11 +422,11 @@ class OpenAI(Builtin):
         return builder
 
     @cached_property
-    def _structure(self) -> Structure:
+    def _output_structure(self) -> Structure:
         return structure(self.schema, self.response_format)
 
     @cached_property
-    def _endpoint(self) -> Endpoint:
+    def _provider_endpoint(self) -> Endpoint:
         return Endpoint(
             base_url=self.base_url,
             api_key=self.api_key,
@@ -448,7 +463,7 @@ def _as_text(built: Any) -> str:
         ) from None
 
 
-def _message(turn: Mapping[str, Any]) -> dict[str, Any]:
+def _conversation_message(turn: Mapping[str, Any]) -> dict[str, Any]:
     """A message as it was sent, in the columns of a conversation."""
     known = {
         name: turn[name]

@@ -31,27 +31,27 @@ def chat_result(
     """The result of a chat completion. Raises `TransientError` for a reply without a
     choice.
     """
-    choices = _get(reply, "choices")
+    choices = _first_present(reply, "choices")
     if not _is_list(choices) or not choices:
-        raise TransientError(_unreadable(reply, "no choices"))
+        raise TransientError(_unreadable_reply(reply, "no choices"))
     choice = choices[0]
-    message = _get(choice, "message")
+    message = _first_present(choice, "message")
     if not isinstance(message, Mapping) and not hasattr(message, "content"):
-        raise TransientError(_unreadable(reply, "a choice without a message"))
+        raise TransientError(_unreadable_reply(reply, "a choice without a message"))
     calls = [
-        _called(_get(call, "function", "custom"))
-        for call in _get(message, "tool_calls") or ()
+        _tool_call_json(_first_present(call, "function", "custom"))
+        for call in _first_present(message, "tool_calls") or ()
     ]
-    logprobs = _get(choice, "logprobs")
-    return _result(
+    logprobs = _first_present(choice, "logprobs")
+    return _make_result(
         reply,
         headers,
-        text=_text(_get(message, "content")),
-        refusal=_get(message, "refusal"),
+        text=_content_text(_first_present(message, "content")),
+        refusal=_first_present(message, "refusal"),
         calls=calls,
-        finish_reason=_get(choice, "finish_reason"),
-        reasoning=_get(message, "reasoning_content", "reasoning"),
-        logprobs=_plain(_get(logprobs, "content")) if logprobs else None,
+        finish_reason=_first_present(choice, "finish_reason"),
+        reasoning=_first_present(message, "reasoning_content", "reasoning"),
+        logprobs=_plain_json(_first_present(logprobs, "content")) if logprobs else None,
     )
 
 
@@ -62,47 +62,54 @@ def response_result(
     """The result of a response. Raises `TransientError` for one that failed and may
     succeed, `RowError` if not.
     """
-    failed = _get(reply, "error")
+    failed = _first_present(reply, "error")
     if failed:
-        said = f"{_get(failed, 'code')}: {_get(failed, 'message')}"
-        raise (TransientError if _get(failed, "code") in _PASSING else RowError)(said)
-    items = _get(reply, "output") or ()
-    if not _is_list(items) or (not items and _get(reply, "output_text") is None):
-        raise TransientError(_unreadable(reply, "no output"))
+        said = f"{_first_present(failed, 'code')}: {_first_present(failed, 'message')}"
+        raise (
+            TransientError if _first_present(failed, "code") in _PASSING else RowError
+        )(said)
+    items = _first_present(reply, "output") or ()
+    if not _is_list(items) or (
+        not items and _first_present(reply, "output_text") is None
+    ):
+        raise TransientError(_unreadable_reply(reply, "no output"))
     parts = [
         part
         for item in items
-        if _get(item, "type") == "message"
-        for part in _get(item, "content") or ()
+        if _first_present(item, "type") == "message"
+        for part in _first_present(item, "content") or ()
     ]
     refusals = [
-        str(_get(part, "refusal")) for part in parts if _get(part, "type") == "refusal"
+        str(_first_present(part, "refusal"))
+        for part in parts
+        if _first_present(part, "type") == "refusal"
     ]
     calls = [
-        _called(item)
+        _tool_call_json(item)
         for item in items
-        if _get(item, "type") in ("function_call", "custom_tool_call")
+        if _first_present(item, "type") in ("function_call", "custom_tool_call")
     ]
     thoughts = [
         part
         for item in items
-        if _get(item, "type") == "reasoning"
-        for part in _get(item, "summary") or ()
+        if _first_present(item, "type") == "reasoning"
+        for part in _first_present(item, "summary") or ()
     ]
-    logprobs = [one for part in parts for one in _get(part, "logprobs") or ()]
-    return _result(
+    logprobs = [one for part in parts for one in _first_present(part, "logprobs") or ()]
+    return _make_result(
         reply,
         headers,
-        text=_get(reply, "output_text") or _joined(parts),
+        text=_first_present(reply, "output_text") or _join_texts(parts),
         refusal=" ".join(refusals) or None,
         calls=calls,
         finish_reason=_finish_reason(reply, calls),
-        reasoning="\n".join(str(_get(part, "text")) for part in thoughts) or None,
-        logprobs=_plain(logprobs) or None,
+        reasoning="\n".join(str(_first_present(part, "text")) for part in thoughts)
+        or None,
+        logprobs=_plain_json(logprobs) or None,
     )
 
 
-def _result(
+def _make_result(
     reply: Any,
     headers: Mapping[str, str],
     *,
@@ -119,8 +126,8 @@ def _result(
         tool_calls=[{"function": call} for call in calls] or None,
     )
     artifacts = {
-        "model": _get(reply, "model"),
-        "system_fingerprint": _get(reply, "system_fingerprint"),
+        "model": _first_present(reply, "model"),
+        "system_fingerprint": _first_present(reply, "system_fingerprint"),
         "refusal": refusal,
         "reasoning": reasoning,
         "logprobs": logprobs,
@@ -149,13 +156,13 @@ def _result(
         artifacts={
             name: value for name, value in artifacts.items() if value is not None
         },
-        transport=_transport(reply, headers),
-        usage=_usage(_get(reply, "usage")),
-        error=_error(refusal, finish_reason),
+        transport=_transport_facts(reply, headers),
+        usage=_token_usage(_first_present(reply, "usage")),
+        error=_refusal_error(refusal, finish_reason),
     )
 
 
-def _error(
+def _refusal_error(
     refusal: str | None,
     finish_reason: str | None,
 ) -> str | None:
@@ -172,29 +179,35 @@ def _finish_reason(
     reply: Any,
     calls: Sequence[Any],
 ) -> str | None:
-    status = _get(reply, "status")
+    status = _first_present(reply, "status")
     if status == "incomplete":
-        reason = _get(_get(reply, "incomplete_details"), "reason")
+        reason = _first_present(_first_present(reply, "incomplete_details"), "reason")
         return "length" if reason == "max_output_tokens" else reason
     if status == "completed":
         return "tool_calls" if calls else "stop"
     return str(status) if status else None
 
 
-def _usage(usage: Any) -> TokenUsage | None:
+def _token_usage(usage: Any) -> TokenUsage | None:
     if usage is None:
         return None
-    inputs = _get(usage, "prompt_tokens_details", "input_tokens_details")
-    outputs = _get(usage, "completion_tokens_details", "output_tokens_details")
+    inputs = _first_present(usage, "prompt_tokens_details", "input_tokens_details")
+    outputs = _first_present(
+        usage, "completion_tokens_details", "output_tokens_details"
+    )
     return TokenUsage(
-        input_tokens=_count(_get(usage, "prompt_tokens", "input_tokens")),
-        output_tokens=_count(_get(usage, "completion_tokens", "output_tokens")),
-        cached_tokens=_count(_get(inputs, "cached_tokens")),
-        reasoning_tokens=_count(_get(outputs, "reasoning_tokens")),
+        input_tokens=_token_count(
+            _first_present(usage, "prompt_tokens", "input_tokens")
+        ),
+        output_tokens=_token_count(
+            _first_present(usage, "completion_tokens", "output_tokens")
+        ),
+        cached_tokens=_token_count(_first_present(inputs, "cached_tokens")),
+        reasoning_tokens=_token_count(_first_present(outputs, "reasoning_tokens")),
     )
 
 
-def _transport(
+def _transport_facts(
     reply: Any,
     headers: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -205,38 +218,40 @@ def _transport(
         if name.startswith("x-ratelimit-") or name in _HEADERS
     }
     facts = {
-        "response_id": _get(reply, "id"),
-        "request_id": named.get("x-request-id") or _get(reply, "_request_id"),
-        "created": _get(reply, "created", "created_at"),
+        "response_id": _first_present(reply, "id"),
+        "request_id": named.get("x-request-id") or _first_present(reply, "_request_id"),
+        "created": _first_present(reply, "created", "created_at"),
         "headers": kept or None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _called(call: Any) -> dict[str, Any]:
+def _tool_call_json(call: Any) -> dict[str, Any]:
     """A tool call by name and arguments: JSON where they are, else text as the model
     wrote it.
     """
-    arguments = _get(call, "arguments", "input")
+    arguments = _first_present(call, "arguments", "input")
     with contextlib.suppress(TypeError, ValueError):
         arguments = json.loads(arguments)
-    return {"name": _get(call, "name"), "arguments": arguments}
+    return {"name": _first_present(call, "name"), "arguments": arguments}
 
 
-def _text(content: Any) -> str | None:
+def _content_text(content: Any) -> str | None:
     """Text as it is, or the texts of a list of parts."""
-    return content if content is None or isinstance(content, str) else _joined(content)
+    return (
+        content if content is None or isinstance(content, str) else _join_texts(content)
+    )
 
 
-def _joined(parts: Any) -> str | None:
-    texts = [_get(part, "text") for part in parts]
+def _join_texts(parts: Any) -> str | None:
+    texts = [_first_present(part, "text") for part in parts]
     return "".join(text for text in texts if isinstance(text, str)) or None
 
 
-def _plain(value: Any) -> Any:
+def _plain_json(value: Any) -> Any:
     """Models of the SDK as plain JSON."""
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain_json(item) for item in value]
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
@@ -244,19 +259,19 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
-def _count(value: Any) -> int | None:
+def _token_count(value: Any) -> int | None:
     return value if isinstance(value, int) and 0 <= value < 2**63 else None
 
 
-def _unreadable(
+def _unreadable_reply(
     reply: Any,
     what: str,
 ) -> str:
-    told = _get(_get(reply, "error"), "message")
+    told = _first_present(_first_present(reply, "error"), "message")
     return f"the provider's reply has {what}" + (f": {told}" if told else "")
 
 
-def _get(
+def _first_present(
     value: Any,
     *names: str,
 ) -> Any:

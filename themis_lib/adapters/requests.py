@@ -38,7 +38,7 @@ def chat_request(
     """The arguments of `chat.completions.create`; instructions are the system's
     message.
     """
-    return _given(
+    return _given_arguments(
         {
             "model": asked.model,
             "messages": list(messages),
@@ -80,7 +80,7 @@ def responses_request(
         and turns[0].get("role") == "user"
         and isinstance(turns[0].get("content"), str)
     )
-    return _given(
+    return _given_arguments(
         {
             "model": asked.model,
             "input": turns[0]["content"] if alone else turns,
@@ -90,7 +90,7 @@ def responses_request(
             "max_output_tokens": asked.max_tokens,
             "text": None
             if asked.response_format is None
-            else {"format": _flat(asked.response_format)},
+            else {"format": _flat_format(asked.response_format)},
             "tools": list(asked.tools) or None,
             "tool_choice": asked.tool_choice,
             "reasoning": None
@@ -113,7 +113,7 @@ def estimated_tokens(
     return len(str(request)) / 4 + (max_tokens or 0)
 
 
-def _flat(response_format: dict[str, Any]) -> dict[str, Any]:
+def _flat_format(response_format: dict[str, Any]) -> dict[str, Any]:
     """A Chat Completions format as the Responses API writes it."""
     inner = response_format.get("json_schema")
     return (
@@ -121,5 +121,5 @@ def _flat(response_format: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+def _given_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}

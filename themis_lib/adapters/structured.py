@@ -117,7 +117,7 @@ def allows_strict(schema: Any) -> bool:
             schema.get("required", ())
         ):
             return False
-    return all(map(allows_strict, _subschemas(schema)))
+    return all(map(allows_strict, _iter_subschemas(schema)))
 
 
 def strict(schema: Any) -> Any:
@@ -147,7 +147,7 @@ def strict(schema: Any) -> Any:
 _NAMED_SCHEMAS = ("properties", "$defs", "definitions")
 
 
-def _subschemas(schema: Any) -> Iterator[Any]:
+def _iter_subschemas(schema: Any) -> Iterator[Any]:
     if isinstance(schema, list):
         yield from schema
     elif isinstance(schema, dict):

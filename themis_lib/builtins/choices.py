@@ -44,7 +44,7 @@ def _named_letter(
 ) -> str | None:
     mentions = [
         found
-        for found in _named(text, patterns.mention, patterns)
+        for found in _named_options(text, patterns.mention, patterns)
         if not _in_word(text, found)
     ]
     named = [
@@ -55,7 +55,9 @@ def _named_letter(
     if named:
         return max(named, key=lambda found: found.start("letter"))["letter"]
     for pattern in (patterns.label, patterns.bold):
-        letters = {found["letter"].upper() for found in _named(text, pattern, patterns)}
+        letters = {
+            found["letter"].upper() for found in _named_options(text, pattern, patterns)
+        }
         if letters:
             return letters.pop() if len(letters) == 1 else None
     return None
@@ -96,7 +98,7 @@ _REFUTED = re.compile(
 )
 
 
-def _named(
+def _named_options(
     text: str,
     pattern: re.Pattern[str],
     patterns: _ChoicePatterns,

@@ -29,9 +29,9 @@ class ExpectedMetric(Builtin):
             return ScoreError(reason="no answer")
         if case.expected_output is None:
             return ScoreError(reason="the case has no expected output")
-        return self._score(parsed.value, case.expected_output)
+        return self._score_value(parsed.value, case.expected_output)
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,

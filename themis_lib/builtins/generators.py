@@ -93,21 +93,21 @@ class ReplayGenerator(Builtin):
         cannot be told.
         """
         super().check_settings()
-        _ = self._format
+        _ = self._recording_format
 
     def check(self) -> None:
         """Read the file. Raises `DatasetError`, naming the file, the line and the
         column that is wrong.
         """
-        _ = self._recording
+        _ = self._get_recording
 
     def settings(self) -> dict[str, Any]:
         """The digest of the file and the columns read; where the file lies does not
         matter.
         """
         return {
-            "sha256": self._recording.sha256,
-            "format": self._format,
+            "sha256": self._get_recording.sha256,
+            "format": self._recording_format,
             "column": self.column,
             "case_id_column": self.case_id_column,
             "sample_column": self.sample_column,
@@ -121,7 +121,7 @@ class ReplayGenerator(Builtin):
         """The recorded output. Raises `RowError` where none is recorded for the case or
         the sample.
         """
-        samples = self._recording.outputs.get(case.case_id)
+        samples = self._get_recording.outputs.get(case.case_id)
         if samples is None:
             raise RowError(f"no output is recorded for case {case.case_id!r}")
         if ctx.sample_index is None or ctx.sample_index not in samples:
@@ -142,11 +142,11 @@ class ReplayGenerator(Builtin):
         recorded.
         """
         return [
-            self._attempt(case, context)
+            self._try_generate(case, context)
             for case, context in zip(cases, contexts, strict=True)
         ]
 
-    def _attempt(
+    def _try_generate(
         self,
         case: Case,
         ctx: GenerateContext,
@@ -157,7 +157,7 @@ class ReplayGenerator(Builtin):
             return error
 
     @property
-    def _format(self) -> str:
+    def _recording_format(self) -> str:
         suffix = PurePosixPath(self.path.partition("::")[0]).suffix.lower()
         found = self.format or _FORMATS.get(suffix)
         if found is None:
@@ -168,15 +168,15 @@ class ReplayGenerator(Builtin):
         return found
 
     @property
-    def _recording(self) -> _Recording:
+    def _get_recording(self) -> _Recording:
         recording = self.__dict__.get("_loaded")
         if recording is None:
             with _LOADING:
-                recording = self.__dict__.get("_loaded") or self._load()
+                recording = self.__dict__.get("_loaded") or self._load_recording()
                 object.__setattr__(self, "_loaded", recording)
         return recording
 
-    def _load(self) -> _Recording:
+    def _load_recording(self) -> _Recording:
         content = _read_bytes(self.path, self.storage_options)
         columns = [
             self.case_id_column,
@@ -184,7 +184,7 @@ class ReplayGenerator(Builtin):
             *([self.sample_column] if self.sample_column else []),
         ]
         outputs: dict[str, dict[int, Any]] = {}
-        for place, row in _READERS[self._format](content, self.path, columns):
+        for place, row in _READERS[self._recording_format](content, self.path, columns):
             samples = outputs.setdefault(_case_id(row[self.case_id_column], place), {})
             sample = (
                 _sample_index(row[self.sample_column], place)

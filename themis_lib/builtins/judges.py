@@ -85,7 +85,11 @@ class _JudgeMetric(Builtin):
 
     def judge_calls(self) -> Sequence[JudgeCall]:
         """The one question about each answer."""
-        return [JudgeCall(self._request, self._prompt_spec, schema=self._form.schema)]
+        return [
+            JudgeCall(
+                self._request_text, self._prompt_spec, schema=self._verdict_form.schema
+            )
+        ]
 
     def score(
         self,
@@ -98,7 +102,7 @@ class _JudgeMetric(Builtin):
         """
         width = len(self.judge_calls())
         votes = [
-            self._vote(ctx.verdicts[at : at + width])
+            self._count_vote(ctx.verdicts[at : at + width])
             for at in range(0, len(ctx.verdicts), width)
         ]
         details: dict[str, Any] = {"votes": [vote.value for vote in votes]}
@@ -116,17 +120,17 @@ class _JudgeMetric(Builtin):
                 reason=counted + first,
                 details=details,
             )
-        return self._decided(votes, details)
+        return self._decide_score(votes, details)
 
     @property
-    def _task(self) -> str:
+    def _task_text(self) -> str:
         raise NotImplementedError
 
     @property
-    def _form(self) -> VerdictForm:
+    def _verdict_form(self) -> VerdictForm:
         raise NotImplementedError
 
-    def _request(
+    def _request_text(
         self,
         parsed: ParsedOutput,
         case: Case,
@@ -134,10 +138,10 @@ class _JudgeMetric(Builtin):
     ) -> str:
         raise NotImplementedError
 
-    def _value(self, verdict: dict[str, Any]) -> float:
+    def _verdict_value(self, verdict: dict[str, Any]) -> float:
         raise NotImplementedError
 
-    def _decided(
+    def _decide_score(
         self,
         votes: Sequence[_Vote],
         details: dict[str, Any],
@@ -147,20 +151,20 @@ class _JudgeMetric(Builtin):
     @property
     def _prompt_spec(self) -> PromptSpec:
         return PromptSpec(
-            instructions=f"{self.instructions or self._task}\n\n{DATA_NOTICE}",
-            suffix=self._form.told,
+            instructions=f"{self.instructions or self._task_text}\n\n{DATA_NOTICE}",
+            suffix=self._verdict_form.told,
         )
 
-    def _vote(self, verdicts: Sequence[GenerationResult]) -> _Vote:
+    def _count_vote(self, verdicts: Sequence[GenerationResult]) -> _Vote:
         """The vote in one judge's verdicts."""
         (verdict,) = verdicts
         if verdict.error:
             return _Vote(error=verdict.error)
         try:
-            read = self._form.read(verdict.final_output)
+            read = self._verdict_form.read(verdict.final_output)
         except ValueError as error:
             return _Vote(error=str(error))
-        return _Vote(self._value(read), _reasons(read))
+        return _Vote(self._verdict_value(read), _verdict_reasons(read))
 
 
 @dataclass(
@@ -178,14 +182,14 @@ class JudgeCorrectness(_JudgeMetric):
     reads: ClassVar[tuple[str, ...]] = ("value", "input", "expected_output")
 
     @property
-    def _task(self) -> str:
+    def _task_text(self) -> str:
         return _CORRECTNESS
 
     @cached_property
-    def _form(self) -> VerdictForm:
+    def _verdict_form(self) -> VerdictForm:
         return VerdictForm("verdict", ("correct", "incorrect"), self.explain)
 
-    def _request(
+    def _request_text(
         self,
         parsed: ParsedOutput,
         case: Case,
@@ -201,15 +205,15 @@ class JudgeCorrectness(_JudgeMetric):
             }
         )
 
-    def _value(self, verdict: dict[str, Any]) -> float:
+    def _verdict_value(self, verdict: dict[str, Any]) -> float:
         return float(verdict["verdict"] == "correct")
 
-    def _decided(
+    def _decide_score(
         self,
         votes: Sequence[_Vote],
         details: dict[str, Any],
     ) -> Score | ScoreError:
-        value = _majority(votes)
+        value = _majority_value(votes)
         if value is None:
             right, wrong = (
                 sum(vote.value == side for vote in votes) for side in (1.0, 0.0)
@@ -221,7 +225,7 @@ class JudgeCorrectness(_JudgeMetric):
             )
         return Score(
             value=value,
-            details={**details, "agreement": _share(votes, value)},
+            details={**details, "agreement": _share_of_votes(votes, value)},
         )
 
 
@@ -266,7 +270,7 @@ class JudgeRubric(_JudgeMetric):
         return ("value", "input", *(("expected_output",) if self.reference else ()))
 
     @property
-    def _task(self) -> str:
+    def _task_text(self) -> str:
         return _RUBRIC.format(
             low=self.low,
             high=self.high,
@@ -282,10 +286,10 @@ class JudgeRubric(_JudgeMetric):
         )
 
     @cached_property
-    def _form(self) -> VerdictForm:
+    def _verdict_form(self) -> VerdictForm:
         return VerdictForm("grade", tuple(range(self.low, self.high + 1)), self.explain)
 
-    def _request(
+    def _request_text(
         self,
         parsed: ParsedOutput,
         case: Case,
@@ -298,10 +302,10 @@ class JudgeRubric(_JudgeMetric):
         )
         return sections({"input": case.input, **expected, "output": parsed.value})
 
-    def _value(self, verdict: dict[str, Any]) -> float:
+    def _verdict_value(self, verdict: dict[str, Any]) -> float:
         return float(verdict["grade"])
 
-    def _decided(
+    def _decide_score(
         self,
         votes: Sequence[_Vote],
         details: dict[str, Any],
@@ -309,7 +313,11 @@ class JudgeRubric(_JudgeMetric):
         grade = statistics.median(
             vote.value for vote in votes if vote.value is not None
         )
-        details = {**details, "grade": grade, "agreement": _share(votes, grade)}
+        details = {
+            **details,
+            "grade": grade,
+            "agreement": _share_of_votes(votes, grade),
+        }
         return Score(
             value=(grade - self.low) / (self.high - self.low),
             details=details,
@@ -347,7 +355,7 @@ class JudgePairwise(_JudgeMetric):
 
     def judge_calls(self) -> Sequence[JudgeCall]:
         """The same question twice, once in each order."""
-        schema = self._form.schema
+        schema = self._verdict_form.schema
         return [
             JudgeCall(
                 self._output_first,
@@ -364,11 +372,11 @@ class JudgePairwise(_JudgeMetric):
         ]
 
     @property
-    def _task(self) -> str:
+    def _task_text(self) -> str:
         return _PAIRWISE
 
     @cached_property
-    def _form(self) -> VerdictForm:
+    def _verdict_form(self) -> VerdictForm:
         return VerdictForm("verdict", ("A", "B", "tie"), self.explain)
 
     def _output_first(
@@ -381,7 +389,7 @@ class JudgePairwise(_JudgeMetric):
             {
                 "input": case.input,
                 "answer A": parsed.value,
-                "answer B": self._other(case),
+                "answer B": self._other_output(case),
             }
         )
 
@@ -394,12 +402,12 @@ class JudgePairwise(_JudgeMetric):
         return sections(
             {
                 "input": case.input,
-                "answer A": self._other(case),
+                "answer A": self._other_output(case),
                 "answer B": parsed.value,
             }
         )
 
-    def _other(self, case: Case) -> Any:
+    def _other_output(self, case: Case) -> Any:
         if self.against is None:
             if case.expected_output is None:
                 raise RowError("the case has no expected output")
@@ -408,12 +416,12 @@ class JudgePairwise(_JudgeMetric):
             raise RowError(f"the case has no metadata {self.against!r}")
         return case.metadata[self.against]
 
-    def _value(self, verdict: dict[str, Any]) -> float:
+    def _verdict_value(self, verdict: dict[str, Any]) -> float:
         return {"A": 1.0, "B": 0.0, "tie": 0.5}[verdict["verdict"]]
 
-    def _vote(self, verdicts: Sequence[GenerationResult]) -> _Vote:
+    def _count_vote(self, verdicts: Sequence[GenerationResult]) -> _Vote:
         first, second = (
-            super(JudgePairwise, self)._vote([verdict]) for verdict in verdicts
+            super(JudgePairwise, self)._count_vote([verdict]) for verdict in verdicts
         )
         error = first.error or second.error
         if error or first.value is None or second.value is None:
@@ -426,17 +434,17 @@ class JudgePairwise(_JudgeMetric):
             consistent,
         )
 
-    def _decided(
+    def _decide_score(
         self,
         votes: Sequence[_Vote],
         details: dict[str, Any],
     ) -> Score:
-        value = _majority(votes)
+        value = _majority_value(votes)
         value = 0.5 if value is None else value
         consistent = all(vote.position_consistent for vote in votes)
         details = {
             **details,
-            "agreement": _share(votes, value),
+            "agreement": _share_of_votes(votes, value),
             "position_consistent": consistent,
         }
         return Score(
@@ -445,7 +453,7 @@ class JudgePairwise(_JudgeMetric):
         )
 
 
-def _majority(votes: Sequence[_Vote]) -> float | None:
+def _majority_value(votes: Sequence[_Vote]) -> float | None:
     """The value that more than half of all votes have."""
     counts = Counter(vote.value for vote in votes if vote.value is not None)
     return next(
@@ -453,14 +461,14 @@ def _majority(votes: Sequence[_Vote]) -> float | None:
     )
 
 
-def _share(
+def _share_of_votes(
     votes: Sequence[_Vote],
     value: float,
 ) -> float:
     return sum(vote.value == value for vote in votes) / len(votes)
 
 
-def _reasons(verdict: dict[str, Any]) -> tuple[str, ...]:
+def _verdict_reasons(verdict: dict[str, Any]) -> tuple[str, ...]:
     """The reason in a verdict, at the length that was asked for, as text that can be
     stored.
     """

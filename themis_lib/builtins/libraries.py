@@ -44,7 +44,7 @@ def installed_version(
     """The version of a package as installed. Raises `ComponentError` with the command
     that installs it.
     """
-    found = _version(name)
+    found = _find_version(name)
     if found is None:
         raise ComponentError(
             f"{where}: {name} is not installed: pip install 'themis-flows[metrics]'"
@@ -53,7 +53,7 @@ def installed_version(
 
 
 @cache
-def _version(name: str) -> str | None:
+def _find_version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:

@@ -85,10 +85,12 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
         rows: Sequence[_Row],
         count: int,
     ) -> list[list[Score | ScoreError | Exception]]:
-        shares = (in_thread(self._scores, rows[first::count]) for first in range(count))
+        shares = (
+            in_thread(self._score_rows, rows[first::count]) for first in range(count)
+        )
         return list(await asyncio.gather(*shares))
 
-    def _scores(self, rows: Sequence[_Row]) -> list[Score | ScoreError | Exception]:
+    def _score_rows(self, rows: Sequence[_Row]) -> list[Score | ScoreError | Exception]:
         found: list[Score | ScoreError | Exception] = []
         for row in rows:
             try:
@@ -97,19 +99,19 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
                 found.append(error)
         return found
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
     ) -> Score | ScoreError:
         accepted = [
-            _delimited(item)
+            _delimit_math(item)
             for item in (expected if isinstance(expected, list) else [expected])
         ]
         if not accepted:
             return ScoreError(reason="the expected output is empty")
         answer = compare(
-            value=_delimited(value),
+            value=_delimit_math(value),
             expected=accepted,
             float_rounding=self.float_rounding,
             strict=self.strict,
@@ -128,11 +130,11 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
         return Score(value=float(answer["equal"]))
 
 
-def _delimited(value: Any) -> str:
+def _delimit_math(value: Any) -> str:
     r"""A text in which math-verify finds the mathematics: alone in `$…$`, unless it
     says itself where it stands.
 
-    >>> _delimited(r"\sqrt{3}"), _delimited("The answer is 3"), _delimited(1e30)
+    >>> _delimit_math(r"\sqrt{3}"), _delimit_math("The answer is 3"), _delimit_math(1e30)
     ('$\\sqrt{3}$', 'The answer is 3', '$1000000000000000000000000000000$')
     """
     if isinstance(value, float):

@@ -52,8 +52,8 @@ class _Worker:
             encoding="utf-8",
             start_new_session=True,
         )
-        self.end = weakref.finalize(self, _end, self._process)
-        ready = self._read()
+        self.end = weakref.finalize(self, _end_process, self._process)
+        ready = self._read_answer()
         if ready is None or ready["error"]:
             said = (
                 ready["error"]
@@ -71,7 +71,7 @@ class _Worker:
         try:
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
-            answer = self._read()
+            answer = self._read_answer()
         except BrokenPipeError:
             answer = None
         if answer is None:
@@ -83,13 +83,13 @@ class _Worker:
                 )
         return answer
 
-    def _read(self) -> dict[str, Any] | None:
+    def _read_answer(self) -> dict[str, Any] | None:
         assert self._process.stdout
         line = self._process.stdout.readline()
         return json.loads(line) if line else None
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end_process(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.wait()
     for pipe in (process.stdin, process.stdout):

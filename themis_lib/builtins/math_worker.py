@@ -25,11 +25,11 @@ def main() -> None:
     try:
         import math_verify  # noqa: F401
     except Exception as error:  # noqa: BLE001 - whatever it is, the other process must hear of it
-        _say(answers, {"error": f"{type(error).__name__}: {error}"})
+        _send_message(answers, {"error": f"{type(error).__name__}: {error}"})
         return
-    _say(answers, {"error": None})
+    _send_message(answers, {"error": None})
     for line in sys.stdin:
-        _say(answers, answer(**json.loads(line)))
+        _send_message(answers, answer(**json.loads(line)))
 
 
 def answer(
@@ -47,7 +47,7 @@ def answer(
     seed(0)
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
     try:
-        return _compared(
+        return _compare_expressions(
             value,
             expected,
             float_rounding=float_rounding,
@@ -57,7 +57,7 @@ def answer(
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _compared(
+def _compare_expressions(
     value: str,
     expected: list[str],
     *,
@@ -66,10 +66,10 @@ def _compared(
 ) -> dict[str, Any]:
     from math_verify import verify
 
-    golds = [_parsed(text) for text in expected]
+    golds = [_parse_expressions(text) for text in expected]
     if not all(golds):
         return {"unreadable": "expected", "equal": None}
-    answers = _parsed(value)
+    answers = _parse_expressions(value)
     if not answers:
         return {"unreadable": "value", "equal": None}
     settings: dict[str, Any] = {
@@ -84,14 +84,14 @@ def _compared(
 
 
 @lru_cache(maxsize=1024)
-def _parsed(text: str) -> list[Any]:
+def _parse_expressions(text: str) -> list[Any]:
     """The expressions in a text; samples of a case share what is expected of them."""
     from math_verify import parse
 
     return list(parse(text, parsing_timeout=None))
 
 
-def _say(
+def _send_message(
     answers: TextIO,
     message: dict[str, Any],
 ) -> None:

@@ -48,12 +48,12 @@ class ExactMatch(ExpectedMetric):
     strip: bool = False
     ignore_case: bool = False
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
     ) -> Score:
-        left, right = self._comparable(value), self._comparable(expected)
+        left, right = self._as_comparable(value), self._as_comparable(expected)
         return Score(
             value=float(
                 left == right
@@ -62,14 +62,14 @@ class ExactMatch(ExpectedMetric):
             )
         )
 
-    def _comparable(self, value: Any) -> Any:
+    def _as_comparable(self, value: Any) -> Any:
         if isinstance(value, str):
             value = value.strip() if self.strip else value
             return value.casefold() if self.ignore_case else value
         if isinstance(value, list):
-            return [self._comparable(item) for item in value]
+            return [self._as_comparable(item) for item in value]
         if isinstance(value, dict):
-            return {key: self._comparable(item) for key, item in value.items()}
+            return {key: self._as_comparable(item) for key, item in value.items()}
         return value
 
 
@@ -95,7 +95,7 @@ class NumericMatch(ExpectedMetric):
     rel_tol: Tolerance | None = None
     percent: Percent = "number"
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
@@ -140,18 +140,18 @@ class Contains(ExpectedMetric):
 
     ignore_case: bool = False
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
     ) -> Score | ScoreError:
-        accepted = [self._folded(text) for text in accepted_texts(expected)]
+        accepted = [self._fold_case(text) for text in accepted_texts(expected)]
         if not accepted or "" in accepted:
             return ScoreError(reason="the expected output is empty")
-        text = self._folded(as_text(value))
+        text = self._fold_case(as_text(value))
         return Score(value=float(any(wanted in text for wanted in accepted)))
 
-    def _folded(self, text: str) -> str:
+    def _fold_case(self, text: str) -> str:
         return text.casefold() if self.ignore_case else text
 
 
@@ -173,7 +173,7 @@ class RegexMatch(ExpectedMetric):
     def check_settings(self) -> None:
         """Raises `ComponentError` for a setting of another type or a malformed pattern."""
         super().check_settings()
-        _ = self._compiled
+        _ = self._compiled_pattern
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -181,7 +181,7 @@ class RegexMatch(ExpectedMetric):
         return ("value", "expected_output") if self.pattern is None else ("value",)
 
     @cached_property
-    def _compiled(self) -> re.Pattern[str] | None:
+    def _compiled_pattern(self) -> re.Pattern[str] | None:
         return (
             None
             if self.pattern is None
@@ -195,11 +195,11 @@ class RegexMatch(ExpectedMetric):
         ctx: ScoreContext,
     ) -> Score | ScoreError:
         """The score, or why there is none."""
-        if self._compiled is None or parsed.value is None:
+        if self._compiled_pattern is None or parsed.value is None:
             return super().score(parsed, case, ctx)
-        return self._match(self._compiled, parsed.value)
+        return self._match_value(self._compiled_pattern, parsed.value)
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
@@ -212,9 +212,9 @@ class RegexMatch(ExpectedMetric):
             pattern = compile_pattern(expected, where="the expected output")
         except ComponentError as error:
             return ScoreError(reason=str(error))
-        return self._match(pattern, value)
+        return self._match_value(pattern, value)
 
-    def _match(
+    def _match_value(
         self,
         pattern: re.Pattern[str],
         value: Any,
@@ -239,7 +239,7 @@ class F1(ExpectedMetric):
     component_id: ClassVar[str] = "builtin/f1"
     version: ClassVar[str] = "1"
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
@@ -274,17 +274,17 @@ class ChoiceAccuracy(ExpectedMetric):
         check_choices(self, self.choices)
 
     @cached_property
-    def _label(self) -> re.Pattern[str]:
+    def _label_pattern(self) -> re.Pattern[str]:
         return re.compile(
             rf"\s*\(?([{self.choices}])(?:\s*$|[).:]+(?:\s|$))", re.IGNORECASE
         )
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
     ) -> Score | ScoreError:
-        wanted, option = self._option(expected), self._option(value)
+        wanted, option = self._find_option(expected), self._find_option(value)
         if wanted is None:
             return ScoreError(
                 reason=f"the expected output names none of {self.choices!r}: {shown(expected)}"
@@ -295,13 +295,13 @@ class ChoiceAccuracy(ExpectedMetric):
             )
         return Score(value=float(option == wanted))
 
-    def _option(self, value: Any) -> str | None:
+    def _find_option(self, value: Any) -> str | None:
         choices = self.choices.upper()
         if isinstance(value, int) and not isinstance(value, bool):
             if choices.isdigit():
                 return str(value) if str(value) in choices else None
             return choices[value] if 0 <= value < len(choices) else None
-        match = self._label.match(value) if isinstance(value, str) else None
+        match = self._label_pattern.match(value) if isinstance(value, str) else None
         return match[1].upper() if match else None
 
 

@@ -39,19 +39,19 @@ class _Parser(Builtin):
     ) -> ParsedOutput:
         """The answer, or why there is none."""
         if result.final_output is None:
-            return self._missing("the output is null")
-        return self._parse(result.final_output)
+            return self._missing_value("the output is null")
+        return self._parse_output(result.final_output)
 
-    def _parse(self, output: Any) -> ParsedOutput:
+    def _parse_output(self, output: Any) -> ParsedOutput:
         raise NotImplementedError
 
-    def _found(self, value: Any) -> ParsedOutput:
+    def _found_value(self, value: Any) -> ParsedOutput:
         return ParsedOutput(
             value=value,
             format=self.format,
         )
 
-    def _missing(self, reason: str) -> ParsedOutput:
+    def _missing_value(self, reason: str) -> ParsedOutput:
         return ParsedOutput(
             format=self.format,
             error=reason,
@@ -66,8 +66,8 @@ class JsonIdentity(_Parser):
     version: ClassVar[str] = "1"
     format: ClassVar[str] = "json"
 
-    def _parse(self, output: Any) -> ParsedOutput:
-        return self._found(output)
+    def _parse_output(self, output: Any) -> ParsedOutput:
+        return self._found_value(output)
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,13 @@ class Text(_Parser):
     version: ClassVar[str] = "1"
     format: ClassVar[str] = "text"
 
-    def _parse(self, output: Any) -> ParsedOutput:
+    def _parse_output(self, output: Any) -> ParsedOutput:
         text = as_text(output).strip()
-        return self._found(text) if text else self._missing("the output is blank")
+        return (
+            self._found_value(text)
+            if text
+            else self._missing_value("the output is blank")
+        )
 
 
 @dataclass(frozen=True)
@@ -108,19 +112,22 @@ class Regex(_Parser):
         super().check_settings()
         where, groups = (
             f"{self.component_id}: pattern {self.pattern!r}",
-            self._compiled.groups,
+            self._compiled_pattern.groups,
         )
         if isinstance(self.group, int) and not 0 <= self.group <= groups:
             raise ComponentError(
                 f"{where} has no group {self.group}; the last is {groups}"
             )
-        if isinstance(self.group, str) and self.group not in self._compiled.groupindex:
+        if (
+            isinstance(self.group, str)
+            and self.group not in self._compiled_pattern.groupindex
+        ):
             raise ComponentError(
-                f"{where} has no group {self.group!r}; {nearest(self.group, self._compiled.groupindex)}"
+                f"{where} has no group {self.group!r}; {nearest(self.group, self._compiled_pattern.groupindex)}"
             )
 
     @cached_property
-    def _compiled(self) -> re.Pattern[str]:
+    def _compiled_pattern(self) -> re.Pattern[str]:
         return compile_pattern(
             self.pattern,
             where=self.component_id,
@@ -130,19 +137,19 @@ class Regex(_Parser):
     @cached_property
     def _answer_group(self) -> int | str:
         if self.group is None:
-            return 1 if self._compiled.groups else 0
+            return 1 if self._compiled_pattern.groups else 0
         return self.group
 
-    def _parse(self, output: Any) -> ParsedOutput:
-        matches = self._compiled.finditer(as_text(output))
-        match = next(matches, None) if self.which == "first" else _last(matches)
+    def _parse_output(self, output: Any) -> ParsedOutput:
+        matches = self._compiled_pattern.finditer(as_text(output))
+        match = next(matches, None) if self.which == "first" else _last_match(matches)
         if match is None:
-            return self._missing("the pattern matches nothing in the output")
+            return self._missing_value("the pattern matches nothing in the output")
         value = match[self._answer_group]
         return (
-            self._missing("the group is not part of the match")
+            self._missing_value("the group is not part of the match")
             if value is None
-            else self._found(value)
+            else self._found_value(value)
         )
 
 
@@ -158,12 +165,12 @@ class Number(_Parser):
 
     percent: Percent = "number"
 
-    def _parse(self, output: Any) -> ParsedOutput:
+    def _parse_output(self, output: Any) -> ParsedOutput:
         number = read_number(output, percent=self.percent)
         return (
-            self._missing("no number in the output")
+            self._missing_value("no number in the output")
             if number is None
-            else self._found(number)
+            else self._found_value(number)
         )
 
 
@@ -190,12 +197,12 @@ class ChoiceLetter(_Parser):
         super().check_settings()
         check_choices(self, self.choices)
 
-    def _parse(self, output: Any) -> ParsedOutput:
+    def _parse_output(self, output: Any) -> ParsedOutput:
         choice = named_choice(output, self.choices) if isinstance(output, str) else None
         return (
-            self._missing("no option is named as the answer")
+            self._missing_value("no option is named as the answer")
             if choice is None
-            else self._found(choice)
+            else self._found_value(choice)
         )
 
 
@@ -212,15 +219,15 @@ class MathAnswer(_Parser):
     version: ClassVar[str] = "1"
     format: ClassVar[str] = "latex"
 
-    def _parse(self, output: Any) -> ParsedOutput:
+    def _parse_output(self, output: Any) -> ParsedOutput:
         content = last_box(output) if isinstance(output, str) else None
         if content is None:
-            return self._missing(r"no \boxed{…} in the output")
+            return self._missing_value(r"no \boxed{…} in the output")
         answer = trimmed_math(content)
         return (
-            self._found(answer)
+            self._found_value(answer)
             if answer
-            else self._missing(r"the last \boxed{…} is empty")
+            else self._missing_value(r"the last \boxed{…} is empty")
         )
 
 
@@ -243,17 +250,17 @@ class JsonPath(_Parser):
     def check_settings(self) -> None:
         """Raises `ComponentError` for a malformed path."""
         super().check_settings()
-        _ = self._steps
+        _ = self._path_steps
 
     @cached_property
-    def _steps(self) -> Steps:
+    def _path_steps(self) -> Steps:
         return path_steps(self.path, where=self.component_id)
 
-    def _parse(self, output: Any) -> ParsedOutput:
+    def _parse_output(self, output: Any) -> ParsedOutput:
         reason = "no JSON document in the output"
         for document in documents(output) if isinstance(output, str) else [output]:
             try:
-                value = value_at(document, self._steps)
+                value = value_at(document, self._path_steps)
                 canonical_json(value)
             except LookupError:
                 reason = f"nothing at {self.path!r} in the output"
@@ -261,9 +268,9 @@ class JsonPath(_Parser):
                 reason = f"the value at {self.path!r} is not JSON"
             else:
                 if value is not None:
-                    return self._found(value)
-                return self._missing(f"null at {self.path!r} in the output")
-        return self._missing(reason)
+                    return self._found_value(value)
+                return self._missing_value(f"null at {self.path!r} in the output")
+        return self._missing_value(reason)
 
 
 def as_text(value: Any) -> str:
@@ -295,5 +302,5 @@ def compile_pattern(
         raise ComponentError(f"{where}: pattern {pattern!r}: {error}") from None
 
 
-def _last(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
+def _last_match(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
     return next(iter(deque(matches, maxlen=1)), None)

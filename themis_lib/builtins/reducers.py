@@ -38,9 +38,11 @@ class _ScoreReducer(Builtin):
             for candidate in _in_order(candidates)
             if candidate.score is not None
         ]
-        return self._reduce(scored) if scored else _without_score(candidates, ctx)
+        return (
+            self._reduce_scored(scored) if scored else _without_score(candidates, ctx)
+        )
 
-    def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
+    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
         raise NotImplementedError
 
 
@@ -60,8 +62,8 @@ class First(Builtin):
         """Sample 0, with its value and its score."""
         first = _in_order(candidates)[0]
         if first.score is None:
-            return _chosen(first, error=_without_score([first], ctx).error)
-        return _chosen(first)
+            return _chosen_candidate(first, error=_without_score([first], ctx).error)
+        return _chosen_candidate(first)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class MajorityVote(Builtin):
         ballots = [same_key(voter.value) for voter in voters]
         ballot, votes = Counter(ballots).most_common(1)[0]
         winner = voters[ballots.index(ballot)]
-        return _chosen(winner, details={"votes": votes, "of": len(voters)})
+        return _chosen_candidate(winner, details={"votes": votes, "of": len(voters)})
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,10 @@ class BestOfN(_ScoreReducer):
 
     higher_is_better: bool = True
 
-    def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        return _chosen((max if self.higher_is_better else min)(scored, key=_score))
+    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
+        return _chosen_candidate(
+            (max if self.higher_is_better else min)(scored, key=_score_value)
+        )
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,10 @@ class Mean(_ScoreReducer):
     component_id: ClassVar[str] = "builtin/mean"
     version: ClassVar[str] = "1"
 
-    def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        return ReducedCandidate(score=math.fsum(map(_score, scored)) / len(scored))
+    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
+        return ReducedCandidate(
+            score=math.fsum(map(_score_value, scored)) / len(scored)
+        )
 
 
 @dataclass(frozen=True)
@@ -128,8 +134,8 @@ class Max(_ScoreReducer):
     component_id: ClassVar[str] = "builtin/max"
     version: ClassVar[str] = "1"
 
-    def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        return _chosen(max(scored, key=_score))
+    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
+        return _chosen_candidate(max(scored, key=_score_value))
 
 
 @dataclass(frozen=True)
@@ -147,9 +153,9 @@ class PassAtK(_ScoreReducer):
     k: PositiveInt
     threshold: Annotated[float, Field(allow_inf_nan=False)] = 1.0
 
-    def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        n, c = len(scored), _passes(scored, self.threshold)
-        return _estimate(
+    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
+        n, c = len(scored), _count_passes(scored, self.threshold)
+        return _estimate_result(
             pass_at_k(n, c, self.k),
             n=n,
             c=c,
@@ -174,10 +180,10 @@ class AllPass(_ScoreReducer):
     k: PositiveInt | None = None
     threshold: Annotated[float, Field(allow_inf_nan=False)] = 1.0
 
-    def _reduce(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        n, c = len(scored), _passes(scored, self.threshold)
+    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
+        n, c = len(scored), _count_passes(scored, self.threshold)
         k = n if self.k is None else self.k
-        return _estimate(
+        return _estimate_result(
             all_pass(n, c, k),
             n=n,
             c=c,
@@ -190,18 +196,18 @@ def _in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda candidate: candidate.sample_index)
 
 
-def _score(candidate: Candidate) -> float:
+def _score_value(candidate: Candidate) -> float:
     return -math.inf if candidate.score is None else candidate.score
 
 
-def _passes(
+def _count_passes(
     scored: Sequence[Candidate],
     threshold: float,
 ) -> int:
-    return sum(_score(candidate) >= threshold for candidate in scored)
+    return sum(_score_value(candidate) >= threshold for candidate in scored)
 
 
-def _chosen(
+def _chosen_candidate(
     candidate: Candidate,
     **fields: Any,
 ) -> ReducedCandidate:
@@ -213,7 +219,7 @@ def _chosen(
     )
 
 
-def _estimate(
+def _estimate_result(
     estimate: float | None,
     *,
     n: int,

@@ -41,7 +41,7 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         """Raises `ComponentError` for a setting of another type and a malformed schema."""
         super().check_settings()
         try:
-            _ = self._check
+            _ = self._schema_check
         except ValueError as error:
             raise ComponentError(f"{self.component_id}: schema: {error}") from None
 
@@ -51,7 +51,7 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         return ("value", "expected_output") if self.schema is None else ("value",)
 
     @cached_property
-    def _check(self) -> Check | None:
+    def _schema_check(self) -> Check | None:
         return None if self.schema is None else _check_of(self.schema)
 
     def score(
@@ -61,11 +61,11 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         ctx: ScoreContext,
     ) -> Score | ScoreError:
         """The score, or why there is none."""
-        if self._check is None or parsed.value is None:
+        if self._schema_check is None or parsed.value is None:
             return super().score(parsed, case, ctx)
-        return self._verdict(self._check, parsed.value)
+        return self._check_value(self._schema_check, parsed.value)
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
@@ -74,9 +74,9 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
             check = _check_of(expected)
         except ValueError as error:
             return ScoreError(reason=f"the expected output: {error}")
-        return self._verdict(check, value)
+        return self._check_value(check, value)
 
-    def _verdict(
+    def _check_value(
         self,
         check: Check,
         value: Any,
@@ -85,15 +85,15 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
             try:
                 value = load_json(value)
             except (ValueError, RecursionError):
-                return _invalid("the text is no JSON document")
+                return _invalid_score("the text is no JSON document")
         try:
             problem = check(value)
         except ValueError as error:
             return ScoreError(reason=str(error))
-        return Score(value=1.0) if problem is None else _invalid(problem)
+        return Score(value=1.0) if problem is None else _invalid_score(problem)
 
 
-def _invalid(problem: str) -> Score:
+def _invalid_score(problem: str) -> Score:
     cut = problem if len(problem) <= _SHOWN_CHARS else f"{problem[: _SHOWN_CHARS - 1]}…"
     return Score(
         value=0.0,

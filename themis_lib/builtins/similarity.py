@@ -48,12 +48,12 @@ class SemanticSimilarity(Builtin):
         identity cannot be told.
         """
         super().check_settings()
-        if not callable(self._function):
+        if not callable(self._embed_function):
             raise ComponentError(
                 f"{self.component_id}: embed={self.embed!r} is no function"
             )
-        if not isinstance(self._function, FunctionType) and not hasattr(
-            self._function, "fingerprint"
+        if not isinstance(self._embed_function, FunctionType) and not hasattr(
+            self._embed_function, "fingerprint"
         ):
             raise ComponentError(
                 f"{self.component_id}: embed={self.embed!r} is no plain function; wrap it in one, or give it a method "
@@ -62,7 +62,7 @@ class SemanticSimilarity(Builtin):
 
     def settings(self) -> dict[str, Any]:
         """The name of the function, its code, and what an object says of itself."""
-        function = self._function
+        function = self._embed_function
         if isinstance(function, FunctionType):
             name, said, code = (
                 f"{function.__module__}:{function.__qualname__}",
@@ -86,32 +86,34 @@ class SemanticSimilarity(Builtin):
     ) -> list[Score | ScoreError]:
         """The score of each row, or why there is none."""
         rows = [
-            _texts(answer.value, case.expected_output)
+            _texts_to_compare(answer.value, case.expected_output)
             for answer, case in zip(parsed, cases, strict=True)
         ]
         texts = list(
             dict.fromkeys(text for row in rows if isinstance(row, list) for text in row)
         )
         vectors = (
-            dict(zip(texts, await self._embedded(texts), strict=True)) if texts else {}
+            dict(zip(texts, await self._embed_texts(texts), strict=True))
+            if texts
+            else {}
         )
         return [
             row
             if isinstance(row, ScoreError)
-            else _best([vectors[text] for text in row])
+            else _best_score([vectors[text] for text in row])
             for row in rows
         ]
 
     @cached_property
-    def _function(self) -> Any:
+    def _embed_function(self) -> Any:
         return (
             import_named("embed", self.embed)
             if isinstance(self.embed, str)
             else self.embed
         )
 
-    async def _embedded(self, texts: list[str]) -> np.ndarray[Any, Any]:
-        function = self._function
+    async def _embed_texts(self, texts: list[str]) -> np.ndarray[Any, Any]:
+        function = self._embed_function
         is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             type(function).__call__
         )
@@ -129,7 +131,7 @@ class SemanticSimilarity(Builtin):
         return vectors
 
 
-def _texts(
+def _texts_to_compare(
     value: Any,
     expected: Any,
 ) -> list[str] | ScoreError:
@@ -146,14 +148,14 @@ def _texts(
     )
 
 
-def _best(vectors: Sequence[np.ndarray[Any, Any]]) -> Score | ScoreError:
+def _best_score(vectors: Sequence[np.ndarray[Any, Any]]) -> Score | ScoreError:
     """The score of the first vector against the others."""
-    squares = [_dot(vector, vector) for vector in vectors]
+    squares = [_dot_product(vector, vector) for vector in vectors]
     if not all(0 < square < math.inf for square in squares):
         return ScoreError(reason="an embedding is zero or not finite")
     pairs = zip(vectors[1:], squares[1:], strict=True)
     cosine = max(
-        _dot(vectors[0], other) / math.sqrt(squares[0] * square)
+        _dot_product(vectors[0], other) / math.sqrt(squares[0] * square)
         for other, square in pairs
     )
     return Score(
@@ -162,7 +164,7 @@ def _best(vectors: Sequence[np.ndarray[Any, Any]]) -> Score | ScoreError:
     )
 
 
-def _dot(
+def _dot_product(
     left: np.ndarray[Any, Any],
     right: np.ndarray[Any, Any],
 ) -> float:

@@ -23,7 +23,7 @@ from themis_lib.core.models import Score, ScoreError
 class _TextMetric(ExpectedMetric):
     """A metric of a text against one or more references."""
 
-    def _score(
+    def _score_value(
         self,
         value: Any,
         expected: Any,
@@ -31,9 +31,9 @@ class _TextMetric(ExpectedMetric):
         references = accepted_texts(expected)
         if not references or not all(map(str.strip, references)):
             return ScoreError(reason="the expected output is empty")
-        return self._compare(as_text(value), references)
+        return self._compare_texts(as_text(value), references)
 
-    def _compare(
+    def _compare_texts(
         self,
         text: str,
         references: Sequence[str],
@@ -60,7 +60,7 @@ class Bleu(LibraryBuiltin, _TextMetric):
     smooth_method: Literal["exp", "floor", "add-k", "none"] = "exp"
     smooth_value: NonNegativeFloat | None = None
 
-    def _compare(
+    def _compare_texts(
         self,
         text: str,
         references: Sequence[str],
@@ -100,7 +100,7 @@ class Chrf(LibraryBuiltin, _TextMetric):
     eps_smoothing: bool = False
 
     @cached_property
-    def _scorer(self) -> Any:
+    def _library_scorer(self) -> Any:
         from sacrebleu.metrics.chrf import CHRF
 
         return CHRF(
@@ -112,13 +112,15 @@ class Chrf(LibraryBuiltin, _TextMetric):
             eps_smoothing=self.eps_smoothing,
         )
 
-    def _compare(
+    def _compare_texts(
         self,
         text: str,
         references: Sequence[str],
     ) -> Score:
         return Score(
-            value=min(self._scorer.sentence_score(text, references).score / 100, 1.0)
+            value=min(
+                self._library_scorer.sentence_score(text, references).score / 100, 1.0
+            )
         )
 
 
@@ -140,17 +142,17 @@ class Rouge(LibraryBuiltin, _TextMetric):
     use_stemmer: bool = False
 
     @cached_property
-    def _scorer(self) -> Any:
+    def _library_scorer(self) -> Any:
         from rouge_score.rouge_scorer import RougeScorer
 
         return RougeScorer([self.which], use_stemmer=self.use_stemmer)
 
-    def _compare(
+    def _compare_texts(
         self,
         text: str,
         references: Sequence[str],
     ) -> Score:
-        best = self._scorer.score_multi(references, text)[self.which]
+        best = self._library_scorer.score_multi(references, text)[self.which]
         return Score(
             value=best.fmeasure,
             details={"precision": best.precision, "recall": best.recall},
@@ -177,7 +179,7 @@ class EditSimilarity(_TextMetric):
         super().check_settings()
         installed_version("rapidfuzz", where=self.component_id)
 
-    def _compare(
+    def _compare_texts(
         self,
         text: str,
         references: Sequence[str],

@@ -103,7 +103,7 @@ class VerdictForm:
                 for choice in self.choices
             ):
                 return verdict
-        raise ValueError(f"unreadable verdict: {_beginning(output)}")
+        raise ValueError(f"unreadable verdict: {_beginning_of(output)}")
 
 
 def _json_of(output: Any) -> Any:
@@ -126,6 +126,6 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _beginning(output: Any) -> str:
+def _beginning_of(output: Any) -> str:
     text = json.dumps(as_text(output), ensure_ascii=False)
     return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"

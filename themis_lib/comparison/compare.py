@@ -61,7 +61,7 @@ def compare(
     Raises `ConfigError` for runs without scores, cases or metrics in common, or a
     column that no case has.
     """
-    _check(baseline, candidates, delta)
+    _check_arguments(baseline, candidates, delta)
     cluster_by = cluster_by or _cluster_column(candidates)
     pairs = [
         _Pair(
@@ -79,7 +79,7 @@ def compare(
     return Comparison(
         runs=[run_side(run) for run in (baseline, *candidates)],
         differences=[
-            _judged(difference, p, delta)
+            _judge_difference(difference, p, delta)
             for difference, p in zip(found, adjusted, strict=True)
         ],
         flips=[flip for pair in pairs for flip in pair.flips()],
@@ -93,7 +93,7 @@ def compare(
     )
 
 
-def _check(
+def _check_arguments(
     baseline: RunResult,
     candidates: Sequence[RunResult],
     delta: float | None,
@@ -142,7 +142,7 @@ class _Pair:
     ) -> None:
         self.before, self.after = scored_cases(baseline), scored_cases(candidate)
         self.cases: Matched = matched(self.before, self.after)
-        self.metric_ids = _common(self.before, self.after)
+        self.metric_ids = _common_metrics(self.before, self.after)
         self._noise = (
             sample_noise(baseline, self.before),
             sample_noise(candidate, self.after),
@@ -211,7 +211,7 @@ class _Pair:
                 np.isnan(scores[group.members])
                 for scores in self._found[group.metric_id]
             ]
-            rows = self._counted(group.members, *lacking)
+            rows = self._counted_rows(group.members, *lacking)
             clusters = None if self._clusters is None else self._clusters[rows]
             both = [scores[rows] for scores in self.scores(group.metric_id)]
             paired = paired_difference(
@@ -236,7 +236,7 @@ class _Pair:
                 error_policy=self._errors,
                 p_adjusted=None,
                 verdict="cannot tell",
-                detectable=_detectable(paired),
+                detectable=_detectable_difference(paired),
                 delta=asked,
                 cases_needed=_cases_needed(paired, asked),
                 samples_needed=self._samples_needed(
@@ -247,7 +247,7 @@ class _Pair:
                 ),
             )
 
-    def _counted(
+    def _counted_rows(
         self,
         rows: npt.NDArray[np.int64],
         no_before: npt.NDArray[np.bool_],
@@ -318,7 +318,7 @@ class _Pair:
         )
 
 
-def _common(
+def _common_metrics(
     before: ScoredCases,
     after: ScoredCases,
 ) -> list[str]:
@@ -336,7 +336,7 @@ def _is_sign_test(paired: PairedDifference) -> bool:
     return paired.interval_method == BONETT_PRICE
 
 
-def _detectable(paired: PairedDifference) -> float | None:
+def _detectable_difference(paired: PairedDifference) -> float | None:
     if paired.standard_error is None:
         return None
     found = detectable_difference(paired.standard_error, paired.units)
@@ -360,16 +360,16 @@ def _cases_needed(
     )
 
 
-def _judged(
+def _judge_difference(
     difference: Difference,
     p_adjusted: float | None,
     delta: float | None,
 ) -> Difference:
-    verdict = _verdict(difference, p_adjusted, delta)
+    verdict = _find_verdict(difference, p_adjusted, delta)
     return difference.model_copy(update={"p_adjusted": p_adjusted, "verdict": verdict})
 
 
-def _verdict(
+def _find_verdict(
     item: Difference,
     p_adjusted: float | None,
     delta: float | None,

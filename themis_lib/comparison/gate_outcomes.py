@@ -36,7 +36,7 @@ def judged(
 def not_judged(gates: Sequence[ReadyGate]) -> list[GateRecord]:
     """The records of gates of a run that has yet to end."""
     return [
-        _record(
+        _make_record(
             ready.gate, (ready.gate.place or "", ALL_CASES), reason="it was not judged"
         )
         for ready in gates
@@ -48,10 +48,10 @@ def judge(
     gates: Sequence[ReadyGate],
 ) -> list[GateRecord]:
     """How each gate comes out for a run, a record for each place it holds for."""
-    return [record for ready in gates for record in _records(result, ready)]
+    return [record for ready in gates for record in _gate_records(result, ready)]
 
 
-def _records(
+def _gate_records(
     result: RunResult,
     ready: ReadyGate,
 ) -> Iterator[GateRecord]:
@@ -63,20 +63,20 @@ def _records(
     ]
     places = [(row.dataset_id, row.slice) for row in rows]
     if ready.baseline is not None:
-        yield from _regressions(
+        yield from _regression_records(
             result,
             ready,
             ready.baseline,
             places,
         )
     elif not places:
-        yield _nowhere(gate)
+        yield _missing_record(gate)
     elif gate.baseline is None:
-        yield from (_threshold(gate, row) for row in rows)
+        yield from (_threshold_record(gate, row) for row in rows)
     else:
         reason = f"no earlier run of {result.manifest.name!r} completed and passed its gates: nothing to compare"
         yield from (
-            _record(
+            _make_record(
                 gate,
                 place,
                 GateOutcome.PASS,
@@ -86,21 +86,21 @@ def _records(
         )
 
 
-def _nowhere(gate: Gate) -> GateRecord:
-    return _record(
+def _missing_record(gate: Gate) -> GateRecord:
+    return _make_record(
         gate, (gate.place or "", ALL_CASES), reason="no case is in this place"
     )
 
 
-def _threshold(
+def _threshold_record(
     gate: Gate,
     row: SummaryRow,
 ) -> GateRecord:
     outcome = gate.outcome(row.low, row.high)
     errors = f"; {row.errors:,} case(s) had no score" if row.errors else ""
     cases = row.n + (row.errors if row.error_policy == "zero" else 0)
-    reason = f"mean {_shown(row.mean, row.low, row.high)} on {cases:,} case(s): {_MEANING[outcome]}{errors}"
-    return _record(
+    reason = f"mean {_shown_interval(row.mean, row.low, row.high)} on {cases:,} case(s): {_MEANING[outcome]}{errors}"
+    return _make_record(
         gate,
         (row.dataset_id, row.slice),
         outcome,
@@ -109,7 +109,7 @@ def _threshold(
     )
 
 
-def _regressions(
+def _regression_records(
     result: RunResult,
     ready: ReadyGate,
     baseline: RunResult,
@@ -131,7 +131,7 @@ def _regressions(
     except InputError as error:
         places = summarised or [(gate.place or "", ALL_CASES)]
         yield from (
-            _record(
+            _make_record(
                 gate,
                 place,
                 baseline=baseline,
@@ -147,7 +147,7 @@ def _regressions(
     }
     for place in dict.fromkeys([*summarised, *found]):
         if place in found:
-            yield _regression(
+            yield _regression_record(
                 result,
                 gate,
                 baseline,
@@ -156,17 +156,17 @@ def _regressions(
             )
         else:
             reason = f"no case of run {baseline.run_id!r} is in this place"
-            yield _record(
+            yield _make_record(
                 gate,
                 place,
                 baseline=baseline,
                 reason=reason,
             )
     if not summarised and not found:
-        yield _nowhere(gate)
+        yield _missing_record(gate)
 
 
-def _regression(
+def _regression_record(
     result: RunResult,
     gate: Gate,
     baseline: RunResult,
@@ -178,7 +178,7 @@ def _regression(
     numbers = item.difference, item.low, item.high
     if is_complete and _is_same_computation(result, baseline, item):
         reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
-        return _record(
+        return _make_record(
             gate,
             place,
             GateOutcome.PASS,
@@ -187,13 +187,13 @@ def _regression(
             reason=reason,
         )
     outcome = gate.outcome(item.low, item.high)
-    return _record(
+    return _make_record(
         gate,
         place,
         outcome,
         numbers,
         baseline=baseline,
-        reason=_compared(item, baseline, outcome),
+        reason=_comparison_reason(item, baseline, outcome),
     )
 
 
@@ -211,13 +211,13 @@ def _is_same_computation(
     )
 
 
-def _compared(
+def _comparison_reason(
     item: Difference,
     baseline: RunResult,
     outcome: GateOutcome,
 ) -> str:
     parts = [
-        f"difference {_shown(item.difference, item.low, item.high)} from run {baseline.run_id!r} on {item.n:,} "
+        f"difference {_shown_interval(item.difference, item.low, item.high)} from run {baseline.run_id!r} on {item.n:,} "
         f"case(s): {_MEANING[outcome]}"
     ]
     if outcome is GateOutcome.UNDERPOWERED and item.detectable is not None:
@@ -230,7 +230,7 @@ def _compared(
     return "; ".join(parts)
 
 
-def _shown(
+def _shown_interval(
     estimate: float | None,
     low: float | None,
     high: float | None,
@@ -240,7 +240,7 @@ def _shown(
     return f"{estimate:.4f} ({low:.4f} to {high:.4f})"
 
 
-def _record(
+def _make_record(
     gate: Gate,
     place: _Place,
     outcome: GateOutcome = GateOutcome.UNDERPOWERED,

@@ -47,7 +47,7 @@ class ScoredCases:
         """A metadata column of some cases; null for a case that lacks it. Raises
         `ConfigError` where all do.
         """
-        values = [_value(self.metadata[row].get(name)) for row in rows]
+        values = [_text_or_none(self.metadata[row].get(name)) for row in rows]
         if all(value is None for value in values):
             known = sorted({column for row in rows for column in self.metadata[row]})
             hint = nearest(name, known) if known else "no case has any"
@@ -68,7 +68,7 @@ class Matched:
     unmatched: list[Unmatched]
 
 
-def _value(text: str | None) -> str | None:
+def _text_or_none(text: str | None) -> str | None:
     return None if text == _NO_VALUE else text
 
 
@@ -159,7 +159,7 @@ def matched(
     if not pairs:
         raise ConfigError(
             f"runs {baseline.run_id!r} and {candidate.run_id!r} have no case in common, of datasets "
-            f"{_names(baseline)} and {_names(candidate)}; cases are the same if dataset, input and expected output are"
+            f"{_dataset_names(baseline)} and {_dataset_names(candidate)}; cases are the same if dataset, input and expected output are"
         )
     partners = [set(side) for side in zip(*pairs, strict=True)]
     only = [
@@ -192,7 +192,7 @@ def _left_over(
     return names
 
 
-def _names(cases: ScoredCases) -> str:
+def _dataset_names(cases: ScoredCases) -> str:
     return " and ".join(map(repr, dict.fromkeys(cases.dataset_ids)))
 
 

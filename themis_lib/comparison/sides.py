@@ -30,15 +30,15 @@ def run_side(result: RunResult) -> RunSide:
         cost=result.manifest.cost,
         cost_paid=result.manifest.cost_paid,
         unpriced=result.manifest.unpriced,
-        input_tokens=_total([item.input_tokens for item in usage]),
-        output_tokens=_total([item.output_tokens for item in usage]),
+        input_tokens=_sum_known([item.input_tokens for item in usage]),
+        output_tokens=_sum_known([item.output_tokens for item in usage]),
         latency_mean_s=pc.mean(latencies).as_py(),
         latency_p50_s=p50,
         latency_p95_s=p95,
     )
 
 
-def _total(counts: Sequence[int | None]) -> int | None:
+def _sum_known(counts: Sequence[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
 
@@ -53,9 +53,9 @@ def identity_differences(
     return [
         *differences(before.seeds, after.seeds, "seeds"),
         *differences(before.datasets, after.datasets, "datasets"),
-        *differences(_identities(before), _identities(after)),
+        *differences(_stage_identities(before), _stage_identities(after)),
     ]
 
 
-def _identities(manifest: Manifest) -> dict[str, Any]:
+def _stage_identities(manifest: Manifest) -> dict[str, Any]:
     return {record.stage: record.identity for record in manifest.stages}

@@ -82,7 +82,7 @@ def build(
     """
     if isinstance(spec, str):
         factory = _find_factory(kind, spec, where=where)
-        component = _construct(
+        component = _construct_component(
             factory,
             spec,
             {},
@@ -141,7 +141,7 @@ def _build_from_mapping(
         if parameter not in own_references:
             resolvable[parameter] = value
     parameters.update(resolve_references(resolvable, where=where))
-    return _construct(
+    return _construct_component(
         factory,
         name,
         parameters,
@@ -183,7 +183,7 @@ def _nearest_component(
     return nearest(f"builtin/{name}", known)
 
 
-def _construct(
+def _construct_component(
     factory: Any,
     name: str,
     parameters: Mapping[str, Any],

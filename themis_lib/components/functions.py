@@ -79,7 +79,7 @@ class _FunctionComponent:
     @property
     def definition(self) -> Any:
         """What the code digest is taken of: a function, or the class of a callable."""
-        return _unwrap(self.function)[0]
+        return _unwrap_callable(self.function)[0]
 
     @property
     def component_id(self) -> str:
@@ -92,7 +92,7 @@ class _FunctionComponent:
         Its code is digested beside it. Raise `ComponentError` for bound values that are
         not JSON.
         """
-        definition, bound = _unwrap(self.function)
+        definition, bound = _unwrap_callable(self.function)
         module = getattr(definition, "__module__", "builtins")
         name = f"{module}:{getattr(definition, '__qualname__', '')}"
         try:
@@ -104,7 +104,7 @@ class _FunctionComponent:
             ) from None
 
 
-def _unwrap(function: Any) -> tuple[Any, list[Any]]:
+def _unwrap_callable(function: Any) -> tuple[Any, list[Any]]:
     """Return the function or class behind a callable, and the values it is bound to.
 
     These are the arguments of partials and the state of an object.

@@ -249,14 +249,14 @@ def generator_record(
         component=component,
         name=name,
         reads=reads_of("generator", component),
-        generate=_method(component, "generate"),
-        generate_batch=_method(component, "generate_batch"),
+        generate=_method_or_none(component, "generate"),
+        generate_batch=_method_or_none(component, "generate_batch"),
         deterministic=bool(getattr(component, "deterministic", False)),
         is_free=bool(getattr(component, "is_free", False)),
         model=None if model is None else str(model),
         instructions=getattr(component, "instructions", None),
         at_list_price=bool(getattr(component, "at_list_price", False)),
-        most_tokens=_method(component, "most_tokens"),
+        most_tokens=_method_or_none(component, "most_tokens"),
         has_token_limit=hasattr(component, "max_tokens"),
         max_tokens=getattr(component, "max_tokens", None),
         global_limit=getattr(component, "global_limit", None),
@@ -291,9 +291,9 @@ def metric_record(
         component=component,
         name=name,
         reads=reads_of("metric", component),
-        score=_method(component, "score"),
-        score_batch=_method(component, "score_batch"),
-        judge_calls=_method(component, "judge_calls"),
+        score=_method_or_none(component, "score"),
+        score_batch=_method_or_none(component, "score_batch"),
+        judge_calls=_method_or_none(component, "judge_calls"),
         judges=None if judge is None else tuple(judge),
     )
 
@@ -313,7 +313,7 @@ def reducer_record(
     )
 
 
-def _method(
+def _method_or_none(
     component: object,
     name: str,
 ) -> Any:

@@ -46,7 +46,7 @@ class ExperimentSpec(FrozenModel):
         Raises `ComponentError` when a component is a live object, which has no name to
         travel by.
         """
-        for where, component in self._components():
+        for where, component in self._iter_components():
             if not isinstance(
                 component, (str, Mapping)
             ):  # pydantic would write the fields of a dataclass
@@ -64,7 +64,7 @@ class ExperimentSpec(FrozenModel):
                 f"name components as `module:attribute` to run them elsewhere: {error}"
             ) from None
 
-    def _components(self) -> Iterator[tuple[str, Any]]:
+    def _iter_components(self) -> Iterator[tuple[str, Any]]:
         yield "generation.generator", self.generation.generator
         yield "generation.reducer", self.generation.reducer
         for name in ("parsers", "metrics", "judge_models"):

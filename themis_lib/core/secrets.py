@@ -57,7 +57,7 @@ def resolve_references(
     variable and the place below `where`, when one is not set.
     """
     if isinstance(value, str):
-        return _REFERENCE.sub(partial(_variable, where=where), value)
+        return _REFERENCE.sub(partial(_read_variable, where=where), value)
     if isinstance(value, Mapping):
         if "use" in value:
             return value
@@ -86,7 +86,7 @@ def resolve_public(
             lambda reference: (
                 reference[0]
                 if may_be_credential(reference[1])
-                else _variable(reference, where=where)
+                else _read_variable(reference, where=where)
             ),
             value,
         )
@@ -166,7 +166,7 @@ def refuse_literal_secrets(
     """
     if isinstance(spec, Mapping):
         for key, item in spec.items():
-            if names_credential(str(key)) and any(map(is_literal, _texts(item))):
+            if names_credential(str(key)) and any(map(is_literal, _texts_in(item))):
                 raise ConfigError(
                     f"{where}.{key} holds a credential as it is; put it into an environment variable and "
                     f"write '${{{_snake_case(str(key)).upper()}}}'"
@@ -197,7 +197,7 @@ def hide_values(
     return text
 
 
-def _variable(
+def _read_variable(
     reference: re.Match[str],
     *,
     where: str,
@@ -224,7 +224,7 @@ def _snake_case(key: str) -> str:
     )
 
 
-def _texts(value: Any) -> list[str]:
+def _texts_in(value: Any) -> list[str]:
     items = value if isinstance(value, (list, tuple)) else [value]
     return [item for item in items if isinstance(item, str)]
 

@@ -114,7 +114,7 @@ class CaseMapping:
         """The case of one row. Raises `KeyError` for a column it lacks, `ValueError`
         for an unfit value.
         """
-        case_id = self._id(row_number, row)
+        case_id = self._row_id(row_number, row)
         return (
             case_id,
             _json_text(row, self._input),
@@ -122,7 +122,7 @@ class CaseMapping:
             self._metadata_text(row),
         )
 
-    def _id(
+    def _row_id(
         self,
         row_number: int,
         row: Row,

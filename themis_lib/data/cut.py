@@ -167,9 +167,9 @@ def _cut_datasets(
     occurrences = _Occurrences(case_columns(cut.reads), deterministic=cut.deterministic)
     for dataset in datasets:
         start = 0
-        for table in _cut(
+        for table in _cut_tables(
             case_tables(dataset),
-            _sizes(cut),
+            _shard_sizes(cut),
             most_bytes=_LARGEST_SHARD_BYTES // cut.samples,
         ):
             ids.add_all(dataset.dataset_id, table["case_id"])
@@ -189,7 +189,7 @@ def _cut_datasets(
             index, start = index + 1, start + table.num_rows
 
 
-def _sizes(cut: Cut) -> Iterator[int]:
+def _shard_sizes(cut: Cut) -> Iterator[int]:
     """Cases in each shard. Sizes depend on the position alone, so that a dataset that
     grows keeps its shards.
     """
@@ -200,7 +200,7 @@ def _sizes(cut: Cut) -> Iterator[int]:
         size = min(2 * size, _LARGEST_SHARD_ROWS)
 
 
-def _cut(
+def _cut_tables(
     tables: Iterable[pa.Table],
     sizes: Iterator[int],
     *,

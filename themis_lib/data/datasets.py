@@ -49,7 +49,7 @@ def case_tables(
     malformed line, a value JSON cannot say, no cases at all; and `TransientError` where
     reading again might help. Whether ids are unique is for `IdRegistry` to check.
     """
-    cases = _cases(dataset)
+    cases = _iter_cases(dataset)
     while batch := list(islice(cases, batch_rows)):
         dataset_ids = pa.repeat(pa.scalar(dataset.dataset_id, pa.string()), len(batch))
         columns = [pa.array(values, pa.string()) for values in zip(*batch, strict=True)]
@@ -97,7 +97,7 @@ class IdRegistry:
             runs.append(run)
 
 
-def _cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
+def _iter_cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
     if isinstance(dataset, Dataset):
         yield from _held_cases(dataset)
         return
@@ -110,7 +110,7 @@ def _cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
     with opened(dataset) as source:
         cases = _read_cases(dataset, source)
         if dataset.sample is not None:
-            cases = _sampled(cases, dataset.sample, seed=dataset.seed)
+            cases = _sample_cases(cases, dataset.sample, seed=dataset.seed)
         yield from islice(cases, dataset.limit)
 
 
@@ -158,7 +158,7 @@ def _read_cases(
         raise DatasetError(f"dataset {dataset.dataset_id!r}: {source.name}: {reason}")
 
 
-def _sampled(
+def _sample_cases(
     cases: Iterable[CaseTexts],
     size: int,
     *,

@@ -68,8 +68,8 @@ def opened(dataset: DatasetFile | HubDataset) -> Iterator[Source]:
     if isinstance(dataset, HubDataset):
         yield _hub_source(dataset)
         return
-    path, options = _resolved(dataset)
-    read = _reader(dataset, path)
+    path, options = _resolve_source(dataset)
+    read = _find_reader(dataset, path)
     failure = partial(_file_failure, dataset)
     with ExitStack() as stack:
         try:
@@ -84,11 +84,12 @@ def opened(dataset: DatasetFile | HubDataset) -> Iterator[Source]:
         except DatasetError:
             raise
         except FileNotFoundError as error:
-            raise _missing(error, dataset, path) from None
+            raise _missing_file(error, dataset, path) from None
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise failure(error) from None
         yield replace(
-            source, records=lambda columns: _guarded(source.records(columns), failure)
+            source,
+            records=lambda columns: _guard_records(source.records(columns), failure),
         )
 
 
@@ -104,7 +105,7 @@ def did_you_mean(
 _READ_BYTES = 2**20
 
 
-def _resolved(dataset: DatasetFile) -> tuple[str, dict[str, Any]]:
+def _resolve_source(dataset: DatasetFile) -> tuple[str, dict[str, Any]]:
     try:
         refuse_literal_secrets(dataset.storage_options, where="storage_options")
         path = resolve_references(dataset.path, where="path")
@@ -124,7 +125,7 @@ _FORMATS = {
 }
 
 
-def _reader(
+def _find_reader(
     dataset: DatasetFile,
     path: str,
 ) -> Callable[[io.BufferedReader, str], Source]:
@@ -146,14 +147,14 @@ def _reader(
     return _jsonl_source if file_format == "jsonl" else _parquet_source
 
 
-def _missing(
+def _missing_file(
     error: FileNotFoundError,
     dataset: DatasetFile,
     path: str,
 ) -> DatasetError:
     message = f"dataset {dataset.dataset_id!r}: no file {dataset.path!r}"
     if error.__cause__ is not None:  # what kept a remote filesystem from looking
-        return DatasetError(f"{message} ({_reason(error.__cause__, dataset)})")
+        return DatasetError(f"{message} ({_failure_reason(error.__cause__, dataset)})")
     if "::" in path or ("://" in path and not path.startswith("file://")):
         return DatasetError(message)
     file = Path(path.removeprefix("file://")).expanduser()
@@ -170,18 +171,18 @@ def _file_failure(
     dataset: DatasetFile,
     error: Exception,
 ) -> DatasetError | TransientError:
-    message = f"dataset {dataset.dataset_id!r}: {dataset.path!r} cannot be read: {_reason(error, dataset)}"
+    message = f"dataset {dataset.dataset_id!r}: {dataset.path!r} cannot be read: {_failure_reason(error, dataset)}"
     return TransientError(message) if is_transient(error) else DatasetError(message)
 
 
-def _reason(
+def _failure_reason(
     error: BaseException,
     dataset: DatasetFile,
 ) -> str:
     return hide_values(describe(error), spec=[dataset.path, dataset.storage_options])
 
 
-def _guarded(
+def _guard_records(
     records: Iterator[Record],
     failure: Callable[[Exception], Exception],
 ) -> Iterator[Record]:
@@ -264,7 +265,7 @@ def _csv_source(
         raise DatasetError(f"{path}: there are no rows")
     return Source(
         name=path,
-        columns=_distinct(header, f"{path}:{number}"),
+        columns=_check_distinct(header, f"{path}:{number}"),
         records=lambda _: _csv_rows(cells, header, path),
         head=f"{path}:{number}",
         place=lambda line: f"{path}:{line}",
@@ -325,7 +326,7 @@ def _parquet_source(
     )
     return Source(
         name=path,
-        columns=_distinct(parquet.schema_arrow.names, path),
+        columns=_check_distinct(parquet.schema_arrow.names, path),
         records=lambda columns: _parquet_rows(parquet, columns),
         head=path,
         place=lambda row: f"{path}: row {row}",
@@ -351,7 +352,7 @@ def _python_values(column: pa.Array[Any]) -> list[Any]:
     return values
 
 
-def _distinct(
+def _check_distinct(
     columns: list[str],
     where: str,
 ) -> list[str]:
@@ -386,7 +387,7 @@ def _hub_source(dataset: HubDataset) -> Source:
     return Source(
         name=name,
         columns=rows.column_names,
-        records=lambda columns: _guarded(
+        records=lambda columns: _guard_records(
             enumerate(rows.select_columns(list(columns))), failure
         ),
         head=name,

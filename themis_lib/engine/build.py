@@ -58,7 +58,7 @@ def load_llama_cpp() -> ModuleType:
         return loaded
     check_build()
     module = importlib.import_module("llama_cpp")
-    _silence(module)
+    _silence_log(module)
     return module
 
 
@@ -83,7 +83,7 @@ def shared_libraries() -> list[Path]:
     """The libraries of the installed build, sorted; raises `ModelError` if it is not
     installed.
     """
-    package = Path(str(_spec().origin)).parent
+    package = Path(str(_module_spec().origin)).parent
     folder = Path(os.environ.get("LLAMA_CPP_LIB_PATH") or package / "lib")
     return sorted(
         file
@@ -104,15 +104,15 @@ def check_build(*, timeout_s: float = PROBE_TIMEOUT_S) -> None:
         if recall("build-works", name) is not None:
             return
         check_gguf(TINY)
-        reason = _probe(timeout_s)
+        reason = _probe_build(timeout_s)
         if not reason:
-            remember("build-works", name, {"version": _version()})
+            remember("build-works", name, {"version": _installed_version()})
             return
         _FAILURES[name] = reason
     raise ModelError(_FAILURES[name])
 
 
-def _spec() -> ModuleSpec:
+def _module_spec() -> ModuleSpec:
     try:
         spec = importlib.util.find_spec("llama_cpp")
     except (
@@ -125,7 +125,7 @@ def _spec() -> ModuleSpec:
     return spec
 
 
-def _version() -> str:
+def _installed_version() -> str:
     try:
         return importlib.metadata.version("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:
@@ -140,13 +140,13 @@ def build_name() -> str:
     """
     files = [
         (str(file), file.stat())
-        for file in (Path(str(_spec().origin)), *shared_libraries())
+        for file in (Path(str(_module_spec().origin)), *shared_libraries())
     ]
     stamps = [[path, found.st_size, found.st_mtime_ns] for path, found in files]
-    return digest("build", [stamps, _processor(), platform.release()])
+    return digest("build", [stamps, _processor_name(), platform.release()])
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
         text = Path("/proc/cpuinfo").read_text(
             encoding="utf-8",
@@ -178,7 +178,7 @@ print("works")
 """
 
 
-def _probe(timeout_s: float) -> str:
+def _probe_build(timeout_s: float) -> str:
     """Why the build cannot be used, or the empty text."""
     if not sys.executable:  # Python within another program: there is nothing to start
         return ""
@@ -188,15 +188,17 @@ def _probe(timeout_s: float) -> str:
         )
     except IsolatedError as error:
         if error.crash:
-            return f"this build of llama-cpp-python crashes on this processor ({error.crash}); {_rebuild()}"
-        return f"this build of llama-cpp-python does not work ({error}); {_rebuild()}"
+            return f"this build of llama-cpp-python crashes on this processor ({error.crash}); {_rebuild_hint()}"
+        return (
+            f"this build of llama-cpp-python does not work ({error}); {_rebuild_hint()}"
+        )
     if "works" not in said:
-        return f"this build of llama-cpp-python does not work; {_rebuild()}"
+        return f"this build of llama-cpp-python does not work; {_rebuild_hint()}"
     return ""
 
 
-def _rebuild() -> str:
-    version = _version()
+def _rebuild_hint() -> str:
+    version = _installed_version()
     package = f"llama-cpp-python=={version}" if version else "llama-cpp-python"
     return (
         f"rebuild it portably: {PORTABLE} pip install --force-reinstall --no-cache-dir "
@@ -204,7 +206,7 @@ def _rebuild() -> str:
     )
 
 
-def _silence(module: ModuleType) -> None:
+def _silence_log(module: ModuleType) -> None:
     """Take over the log from llama-cpp-python's own callback, which prints; leave one
     that someone else set.
     """

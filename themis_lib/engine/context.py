@@ -91,7 +91,7 @@ class Context:
             [slot] * count,
             count - outputs,
         )
-        return self._decode(count, outputs)
+        return self._decode_batch(count, outputs)
 
     def decode(
         self,
@@ -109,7 +109,7 @@ class Context:
             slots,
             0,
         )
-        return self._decode(count, count)
+        return self._decode_batch(count, count)
 
     def copy(
         self,
@@ -152,7 +152,7 @@ class Context:
         """Give the memory back."""
         self._free()
 
-    def _decode(
+    def _decode_batch(
         self,
         count: int,
         outputs: int,

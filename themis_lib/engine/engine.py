@@ -77,7 +77,7 @@ class Engine:
         prompt that is empty, leaves no room in the window, or has tokens that the
         vocabulary lacks.
         """
-        self._check(request.prompt)
+        self._check_prompt(request.prompt)
         if request.max_tokens < 1:
             raise ModelError(f"max_tokens={request.max_tokens}: ask for at least one")
         sequence = LiveSequence(
@@ -86,7 +86,7 @@ class Engine:
             room=self.room(request.prompt),
             on_token=on_token,
         )
-        self._put(sequence)
+        self._put_work(sequence)
         return sequence.future
 
     def rate(
@@ -104,7 +104,7 @@ class Engine:
         where the prompt is empty, does not fit the window together with a continuation,
         or has tokens that the vocabulary lacks.
         """
-        self._check(prompt)
+        self._check_prompt(prompt)
         for continuation in continuations:
             self._check_tokens(continuation)
         room, longest = self.room(prompt), max(map(len, continuations), default=0)
@@ -113,7 +113,7 @@ class Engine:
                 f"a continuation of {longest} tokens; a prompt of {len(prompt)} leaves room for {room} in this window"
             )
         rating = Rating(prompt, continuations)
-        self._put(rating)
+        self._put_work(rating)
         return rating.future
 
     def room(self, prompt: Sequence[int]) -> int:
@@ -137,9 +137,9 @@ class Engine:
         while not self._inbox.empty():
             work = self._inbox.get()
             if work is not None:
-                work.fail(self._gone())
+                work.fail(self._closed_error())
 
-    def _check(self, prompt: Sequence[int]) -> None:
+    def _check_prompt(self, prompt: Sequence[int]) -> None:
         if not 1 <= len(prompt) < self.window:
             raise ModelError(
                 f"a prompt of {len(prompt)} tokens; this engine takes 1 to {self.window - 1}"
@@ -152,13 +152,13 @@ class Engine:
                 f"tokens from {min(tokens)} to {max(tokens)}; the vocabulary has {self.weights.n_vocab}"
             )
 
-    def _put(self, work: Work) -> None:
+    def _put_work(self, work: Work) -> None:
         with self._submitting:
             if (
                 self._closed or os.getpid() != self._process
             ):  # a fork has no threads of its parent's
-                raise self._gone()
+                raise self._closed_error()
             self._inbox.put(work)
 
-    def _gone(self) -> ModelError:
+    def _closed_error(self) -> ModelError:
         return ModelError(f"{self.weights.path}: the engine was closed")

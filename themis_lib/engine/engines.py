@@ -57,10 +57,10 @@ def engine_for(
     if engine is not None:
         return engine
     with _LOADING:
-        length = _checked_window(file, _known(file).trained_context, window)
+        length = _checked_window(file, _get_facts(file).trained_context, window)
         engine = _ENGINES.get((file.digest, length))
         if engine is None:
-            engine = _ENGINES[file.digest, length] = _load(file, length)
+            engine = _ENGINES[file.digest, length] = _load_engine(file, length)
         return engine
 
 
@@ -90,7 +90,7 @@ def engine_identity(
 
     Known without loading the model once this build has loaded it on this machine.
     """
-    known = _known(file)
+    known = _get_facts(file)
     return {
         "llama_cpp": build_version(),
         "numerics": known.invariance.numerics,
@@ -121,12 +121,12 @@ class _Known:
     invariance: Invariance
 
 
-def _load(
+def _load_engine(
     file: ModelFile,
     length: int,
 ) -> Engine:
-    invariance = _known(file).invariance
-    weights = _weights(file)
+    invariance = _get_facts(file).invariance
+    weights = _load_weights(file)
     _say_what_is_lost(file, invariance)
     small = _is_small(file)
     workers = min(cpus_to_use(), MOST_WORKERS) if small else 1
@@ -155,7 +155,7 @@ def _is_small(file: ModelFile) -> bool:
     return file.path.stat().st_size < _WORTH_THREADS
 
 
-def _weights(file: ModelFile) -> Weights:
+def _load_weights(file: ModelFile) -> Weights:
     with _LOADING:
         weights = _WEIGHTS.get(file.digest)
         if weights is None:
@@ -177,31 +177,33 @@ def _checked_window(
     return window
 
 
-def _known(file: ModelFile) -> _Known:
+def _get_facts(file: ModelFile) -> _Known:
     """Found out once on a machine, and once in a process where nothing can be kept."""
     known = _KNOWN.get(file.digest)
     if known is not None:
         return known
     with _LOADING:
         if file.digest not in _KNOWN:
-            _KNOWN[file.digest] = _recalled(file) or _measured(file)
+            _KNOWN[file.digest] = _recall_facts(file) or _measure_facts(file)
         return _KNOWN[file.digest]
 
 
-def _measured(file: ModelFile) -> _Known:
+def _measure_facts(file: ModelFile) -> _Known:
     """Compare ways of computing, and remember what was found."""
     load_llama_cpp()
-    trained_context, invariance = measure_isolated(file.path, threads=_threads(file))
+    trained_context, invariance = measure_isolated(
+        file.path, threads=_measuring_threads(file)
+    )
     remember(
         _FACT,
-        _key(file),
+        _facts_key(file),
         {"trained_context": trained_context, "invariance": asdict(invariance)},
     )
     return _Known(trained_context, invariance)
 
 
-def _recalled(file: ModelFile) -> _Known | None:
-    fact = recall(_FACT, _key(file))
+def _recall_facts(file: ModelFile) -> _Known | None:
+    fact = recall(_FACT, _facts_key(file))
     try:
         return (
             None
@@ -212,11 +214,11 @@ def _recalled(file: ModelFile) -> _Known | None:
         return None
 
 
-def _key(file: ModelFile) -> str:
-    return f"{MEASURE_VERSION} {file.digest} {build_name()} {_threads(file)}"
+def _facts_key(file: ModelFile) -> str:
+    return f"{MEASURE_VERSION} {file.digest} {build_name()} {_measuring_threads(file)}"
 
 
-def _threads(file: ModelFile) -> int:
+def _measuring_threads(file: ModelFile) -> int:
     """The threads to measure with: those of the machine, whatever this process's share
     of them.
     """

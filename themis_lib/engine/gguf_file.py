@@ -175,10 +175,10 @@ class _Reader:
 
     def settings(self, count: int) -> dict[str, int]:
         """The integers among the key-value pairs."""
-        self._require(count, 13)
+        self._require_bytes(count, 13)
         found: dict[str, int] = {}
         for _ in range(count):
-            key = self._text()
+            key = self._read_text()
             kind = self.number("I")
             if kind in (2, 4):
                 found[key] = self.number("H" if kind == 2 else "I")
@@ -190,10 +190,10 @@ class _Reader:
         """Where the last tensor ends, counted from the beginning of the data."""
         if count == 0:
             raise ValueError("it holds no tensor")
-        self._require(count, 24)
+        self._require_bytes(count, 24)
         end = 0
         for _ in range(count):
-            self._text()
+            self._read_text()
             dimensions = self.number("I")
             if dimensions > 4:
                 raise ValueError(f"a tensor of {dimensions} dimensions")
@@ -208,34 +208,34 @@ class _Reader:
         depth: int = 0,
     ) -> None:
         if kind == _TEXT:
-            self._skip(self.number("Q"))
+            self._skip_bytes(self.number("Q"))
         elif kind == _ARRAY and depth < 4:
             inner, count = self.number("I"), self.number("Q")
             if inner in _SCALARS:
-                self._skip(count * _SCALARS[inner])
+                self._skip_bytes(count * _SCALARS[inner])
                 return
-            self._require(count, 8)
+            self._require_bytes(count, 8)
             for _ in range(count):
                 self._skip_value(inner, depth + 1)
         elif kind in _SCALARS:
-            self._skip(_SCALARS[kind])
+            self._skip_bytes(_SCALARS[kind])
         else:
             raise ValueError(f"a value of type {kind}")
 
-    def _text(self) -> str:
+    def _read_text(self) -> str:
         length = self.number("Q")
         if length > 0xFFFF:
             raise ValueError(f"a name of {length:,} bytes")
-        self._require(length, 1)
+        self._require_bytes(length, 1)
         self._at += length
         return self._file.read(length).decode("utf-8", "replace")
 
-    def _skip(self, width: int) -> None:
-        self._require(width, 1)
+    def _skip_bytes(self, width: int) -> None:
+        self._require_bytes(width, 1)
         self._file.seek(width, os.SEEK_CUR)
         self._at += width
 
-    def _require(
+    def _require_bytes(
         self,
         count: int,
         width: int,

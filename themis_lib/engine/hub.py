@@ -43,17 +43,19 @@ def fetched(remote: HubModel) -> Path:
         raise ModelError(
             f"{remote} needs the package huggingface_hub: {INSTALL}, or give the path of a .gguf file"
         ) from None
-    found = _hub(remote, huggingface_hub.try_to_load_from_cache)
+    found = _call_hub(remote, huggingface_hub.try_to_load_from_cache)
     if isinstance(found, str):
         return Path(found)
-    if refusal := _offline() or _silence(huggingface_hub.constants.ENDPOINT):
+    if refusal := _offline_setting() or _silent_hub_reason(
+        huggingface_hub.constants.ENDPOINT
+    ):
         raise ModelError(
             f"{remote} is not on this machine and cannot be fetched: {refusal}"
         )
-    return Path(_hub(remote, huggingface_hub.hf_hub_download))
+    return Path(_call_hub(remote, huggingface_hub.hf_hub_download))
 
 
-def _hub(
+def _call_hub(
     remote: HubModel,
     call: Callable[..., Any],
 ) -> Any:
@@ -66,7 +68,7 @@ def _hub(
         ) from error
 
 
-def _offline() -> str:
+def _offline_setting() -> str:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").lower() in {
@@ -80,7 +82,7 @@ def _offline() -> str:
 
 
 @functools.cache
-def _silence(endpoint: str) -> str:
+def _silent_hub_reason(endpoint: str) -> str:
     """Why a hub is taken to be out of reach, empty if it answers; found out once per
     process, within `REACH_S`.
 

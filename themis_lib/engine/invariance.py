@@ -151,12 +151,12 @@ class _Probe:
         threads_matter = self._threads_matter()
         self._context.use_threads(1 if threads_matter else self._threads)
         self._whole = [
-            self._prefilled(slot, prompt, ())
+            self._prefill_with_cuts(slot, prompt, ())
             for slot, prompt in enumerate(self._prompts)
         ]
-        self._alone = [self._together([index])[0] for index in range(WIDEST)]
-        together = self._together(range(WIDEST))
-        decode, width = self._decoding(together)
+        self._alone = [self._decode_together([index])[0] for index in range(WIDEST)]
+        together = self._decode_together(range(WIDEST))
+        decode, width = self._find_decoding(together)
         cut_at, shortest = next(
             (cut for cut in _CUTS if self._cuts_do_not_matter(*cut)), (0, 0)
         )
@@ -176,11 +176,13 @@ class _Probe:
         seen = []
         for threads in (1, self._threads):
             self._context.use_threads(threads)
-            seen.append(self._prefilled(slot, self._prompts[slot], ()).tobytes())
-            seen.append(self._together([slot])[0].tobytes())
+            seen.append(
+                self._prefill_with_cuts(slot, self._prompts[slot], ()).tobytes()
+            )
+            seen.append(self._decode_together([slot])[0].tobytes())
         return seen[:2] != seen[2:]
 
-    def _decoding(
+    def _find_decoding(
         self, together: Sequence[Logits]
     ) -> tuple[Literal["equal", "fixed", "alone"], int]:
         width = 1
@@ -189,10 +191,10 @@ class _Probe:
         if width >= _WIDE_ENOUGH:
             return "equal", width
         for slot in range(WIDEST):
-            self._prefilled(slot, self._prompts[slot - 3], ())
-        turned = self._together(range(WIDEST), shift=3)
+            self._prefill_with_cuts(slot, self._prompts[slot - 3], ())
+        turned = self._decode_together(range(WIDEST), shift=3)
         fixed = all(
-            _same(row, turned[(index + 3) % WIDEST])
+            _same_bits(row, turned[(index + 3) % WIDEST])
             for index, row in enumerate(together)
         )
         return ("fixed", WIDEST) if fixed else ("alone", 1)
@@ -202,12 +204,12 @@ class _Probe:
         gives alone.
         """
         return all(
-            _same(row, self._alone[slot])
+            _same_bits(row, self._alone[slot])
             for slots in (range(width), range(WIDEST - width, WIDEST))
-            for slot, row in zip(slots, self._together(slots), strict=True)
+            for slot, row in zip(slots, self._decode_together(slots), strict=True)
         )
 
-    def _together(
+    def _decode_together(
         self,
         slots: Sequence[int],
         *,
@@ -234,7 +236,7 @@ class _Probe:
         beginning.
         """
         return all(
-            _same(found, self._whole[index])
+            _same_bits(found, self._whole[index])
             for index in _CUT_PROMPTS
             for found in self._cut_prompts(self._prompts[index], cut_at, shortest)
         )
@@ -251,11 +253,11 @@ class _Probe:
             if place >= shortest
         ]
         if places:
-            yield self._prefilled(1, prompt, _apart(places, shortest))
+            yield self._prefill_with_cuts(1, prompt, _places_apart(places, shortest))
             for place in {places[0], places[-1]}:
-                yield self._continued(prompt, place)
+                yield self._continue_from_copy(prompt, place)
 
-    def _prefilled(
+    def _prefill_with_cuts(
         self,
         slot: int,
         prompt: Sequence[int],
@@ -268,7 +270,7 @@ class _Probe:
             logits = self._context.prefill(slot, prompt[start:stop], start)
         return logits.copy()
 
-    def _continued(
+    def _continue_from_copy(
         self,
         prompt: Sequence[int],
         place: int,
@@ -277,7 +279,7 @@ class _Probe:
         holds more.
         """
         source, target = 5, 2
-        self._prefilled(
+        self._prefill_with_cuts(
             source, [*prompt[:place], *reversed(prompt)][: _CONTEXT - 1], ()
         )
         self._context.copy(source, target)
@@ -285,7 +287,7 @@ class _Probe:
         return self._context.prefill(target, prompt[place:], place).copy()
 
 
-def _apart(
+def _places_apart(
     places: Sequence[int],
     distance: int,
 ) -> list[int]:
@@ -297,7 +299,7 @@ def _apart(
     return chosen
 
 
-def _same(
+def _same_bits(
     one: Logits,
     other: Logits,
 ) -> bool:

@@ -81,67 +81,67 @@ def find_model(
             )
     if (model_repo is None) != (model_filename is None):
         raise ModelError(
-            f"model_repo and model_filename go together, got {_listed(named)}: give both"
+            f"model_repo and model_filename go together, got {_list_settings(named)}: give both"
         )
     if len(named) - (model_repo is not None) > 1:
         raise ModelError(
-            f"more than one model is chosen by {_listed(named)}: keep one of them"
+            f"more than one model is chosen by {_list_settings(named)}: keep one of them"
         )
     if model_repo is not None and model_filename is not None:
         remote = HubModel(model_repo, model_filename)
-        return _checked(str(remote), fetched(remote))
+        return _check_file(str(remote), fetched(remote))
     if size is not None:
         if size not in SIZES:
             raise ModelError(f"size={size!r} is unknown: {nearest(size, SIZES)}")
-        return _registered(size)
-    return _default() if model is None else _chosen(os.fspath(model), "model")
+        return _find_registered(size)
+    return _find_default() if model is None else _find_chosen(os.fspath(model), "model")
 
 
-def _listed(named: Mapping[str, object]) -> str:
+def _list_settings(named: Mapping[str, object]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in named.items())
 
 
-def _chosen(
+def _find_chosen(
     model: str,
     setting: str,
 ) -> ModelFile:
     if model in MODELS:
-        return _registered(model)
+        return _find_registered(model)
     path = Path(model).expanduser()
     if path.suffix.lower() == ".gguf" or (model and path.exists()):
-        return _checked(path.name, path)
+        return _check_file(path.name, path)
     raise ModelError(
         f"{setting}={model!r} is no model of the registry: {nearest(model, MODELS)}; "
         "a model can also be given as the path of a .gguf file, or as model_repo and model_filename"
     )
 
 
-def _registered(name: str) -> ModelFile:
+def _find_registered(name: str) -> ModelFile:
     entry = MODELS[name]
-    return _checked(name, entry if isinstance(entry, Path) else fetched(entry))
+    return _check_file(name, entry if isinstance(entry, Path) else fetched(entry))
 
 
-def _default() -> ModelFile:
+def _find_default() -> ModelFile:
     if model := os.environ.get("THEMIS_MODEL"):
-        return _chosen(model, "THEMIS_MODEL")
-    return _undecided()
+        return _find_chosen(model, "THEMIS_MODEL")
+    return _decide_default()
 
 
 #: What stands for no choice, under the key None, once it is known.
 _DECIDED: dict[None, ModelFile] = {}
 
 
-def _undecided() -> ModelFile:
+def _decide_default() -> ModelFile:
     """`small` or `tiny`: decided once, so that a process does not change its model in
     the middle.
     """
     if None in _DECIDED:
         return _DECIDED[None]
     try:
-        return _DECIDED.setdefault(None, _registered("small"))
+        return _DECIDED.setdefault(None, _find_registered("small"))
     except ModelError as error:
         reason = str(error)
-    tiny = _registered("tiny")
+    tiny = _find_registered("tiny")
     if _DECIDED.setdefault(None, tiny) is tiny:
         warnings.warn(
             f"no model was chosen, and 'small' cannot be used ({reason}); the bundled model 'tiny' stands in for it. "
@@ -175,7 +175,7 @@ class _Version:
 _SEEN: dict[tuple[Path, _Version], str] = {}
 
 
-def _checked(
+def _check_file(
     name: str,
     path: Path,
 ) -> ModelFile:
@@ -188,7 +188,7 @@ def _checked(
         digest = _SEEN.get((path, version))
         if digest is None:
             check_gguf(path)
-            digest = _digest(path, version)
+            digest = _file_digest(path, version)
             if version.settled():
                 _SEEN[path, version] = digest
     except OSError as error:
@@ -199,7 +199,7 @@ def _checked(
     return ModelFile(name, path, digest)
 
 
-def _digest(
+def _file_digest(
     path: Path,
     version: _Version,
 ) -> str:

@@ -57,7 +57,7 @@ def recall(
     if not isinstance(record, dict) or not isinstance(record.get("fact"), dict):
         return None
     fact: dict[str, Any] = record["fact"]
-    return fact if record == _record(kind, key, fact) else None
+    return fact if record == _fact_record(kind, key, fact) else None
 
 
 def remember(
@@ -68,12 +68,12 @@ def remember(
     """Keep a fact, a JSON object, under a key, in place of an earlier one; where
     nothing can be written, forget it.
     """
-    content = canonical_json(_record(kind, key, dict(fact))).encode()
+    content = canonical_json(_fact_record(kind, key, dict(fact))).encode()
     with contextlib.suppress(OSError):
-        _write(_fact_file(kind, key), content)
+        _write_whole(_fact_file(kind, key), content)
 
 
-def _record(
+def _fact_record(
     kind: str,
     key: str,
     fact: dict[str, Any],
@@ -88,7 +88,7 @@ def _fact_file(
     return cache_folder() / "facts" / kind / digest(f"fact/{kind}", key)
 
 
-def _write(
+def _write_whole(
     file: Path,
     content: bytes,
 ) -> None:

@@ -62,7 +62,7 @@ def prompt_tokens(
     refuses the conversation.
     """
     if uses_chat_template(weights, template):
-        text = _rendered(weights, messages)
+        text = _render_template(weights, messages)
         begins = weights.specials["bos_token"]
         add_special = not (begins and text.startswith(begins))
         tokens = weights.tokenize(
@@ -114,12 +114,12 @@ def uses_chat_template(
     return template != "raw" and bool(weights.chat_template)
 
 
-def _rendered(
+def _render_template(
     weights: Weights,
     messages: Sequence[Mapping[str, Any]],
 ) -> str:
     try:
-        template = _compiled(weights.chat_template)
+        template = _compile_template(weights.chat_template)
         return str(
             template.render(
                 messages=messages,
@@ -141,7 +141,7 @@ def _fixed_date(form: str) -> str:
 
 
 @cache
-def _compiled(source: str) -> Any:
+def _compile_template(source: str) -> Any:
     """A template as the Hugging Face convention compiles it, without access to anything
     around it.
     """

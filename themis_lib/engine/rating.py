@@ -45,16 +45,16 @@ class Rating(Pending[list[list[float]]]):
         longer = [one for one in self._continuations if not one.finished]
         self._unfinished = len(longer)
         if not longer:
-            self._settle()
+            self._settle_if_done()
         return longer
 
     def finish_one(self) -> None:
         """Give the ratings to whoever asked, if this was the last one missing."""
         self._unfinished -= 1
         if not self._unfinished:
-            self._settle()
+            self._settle_if_done()
 
-    def _settle(self) -> None:
+    def _settle_if_done(self) -> None:
         self.settle([one.logprobs for one in self._continuations])
 
 

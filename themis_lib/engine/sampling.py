@@ -58,7 +58,7 @@ class Sampling:
             object.__setattr__(
                 self,
                 name,
-                _checked(
+                _checked_number(
                     name,
                     getattr(self, name),
                     lowest,
@@ -117,7 +117,7 @@ def pick(
     """
     if sampling.temperature == 0:
         return int(logits.argmax())
-    tokens, weights = _weights(logits, sampling)
+    tokens, weights = _cut_weights(logits, sampling)
     cumulative = np.cumsum(weights)
     place = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
     if place == len(tokens):  # the product was rounded up to the whole
@@ -181,7 +181,7 @@ def most_likely(
     return tokens[np.argsort(-logits[tokens], kind="stable")][:count]
 
 
-def _weights(
+def _cut_weights(
     logits: Row,
     sampling: Sampling,
 ) -> tuple[Row, Row]:
@@ -199,7 +199,7 @@ def _weights(
         scaled /= sampling.temperature
     weights = np.exp(scaled)
     if sampling.top_p < 1:
-        kept = _nucleus(weights, sampling.top_p)
+        kept = _nucleus_places(weights, sampling.top_p)
         tokens, weights = tokens[kept], weights[kept]
     if sampling.min_p > 0:
         kept = np.flatnonzero(weights >= sampling.min_p * weights.max())
@@ -207,7 +207,7 @@ def _weights(
     return tokens, weights
 
 
-def _nucleus(
+def _nucleus_places(
     weights: Row,
     top_p: float,
 ) -> Row:
@@ -221,7 +221,7 @@ def _nucleus(
     return order[: int(np.searchsorted(reached, enough)) + 1]
 
 
-def _checked(
+def _checked_number(
     name: str,
     value: Any,
     lowest: float,

@@ -83,7 +83,7 @@ class LiveSequence(Pending[Generation]):
         """Choose the next token; whether the text is finished. `likeliest` is the place
         of the largest logit.
         """
-        token = self._choose(logits, likeliest)
+        token = self._choose_token(logits, likeliest)
         ended = token in self._weights.end_tokens
         text = (
             self._stream.end()
@@ -96,13 +96,13 @@ class LiveSequence(Pending[Generation]):
         )
         if not ended and (complete or (cut and self._guide is not None)):
             text += self._stream.end()
-        self._add(token, text, logits)
+        self._add_token(token, text, logits)
         if ended or complete or self._stream.stopped or cut:
             self.settle(Generation(tuple(self._tokens), "length" if cut else "stop"))
             return True
         return False
 
-    def _choose(
+    def _choose_token(
         self,
         logits: Row,
         likeliest: int,
@@ -128,7 +128,7 @@ class LiveSequence(Pending[Generation]):
         self._seen.add(token)
         return token
 
-    def _add(
+    def _add_token(
         self,
         token: int,
         text: str,

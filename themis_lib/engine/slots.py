@@ -40,7 +40,7 @@ class Slots:
     def forget(self) -> None:
         """Empty every slot."""
         for slot in range(self._context.slots):
-            self._hold(slot, np.empty(0, dtype=np.int32), 0)
+            self._note_held(slot, np.empty(0, dtype=np.int32), 0)
 
     def place(
         self,
@@ -55,9 +55,9 @@ class Slots:
         no logits if not.
         """
         tokens = np.asarray(prompt, dtype=np.int32)
-        slot = self._prepare(tokens, free)
-        self._touch(slot)
-        return slot, self._prefill(slot, tokens, wanted)
+        slot = self._prepare_slot(tokens, free)
+        self._mark_used(slot)
+        return slot, self._prefill_slot(slot, tokens, wanted)
 
     def place_again(
         self,
@@ -74,11 +74,11 @@ class Slots:
         if slot is None:
             slot = min(free, key=lambda one: self._used[one])
             self._context.copy(source, slot)
-            self._hold(slot, tokens, len(tokens))
-        self._touch(slot)
+            self._note_held(slot, tokens, len(tokens))
+        self._mark_used(slot)
         return slot
 
-    def _prepare(
+    def _prepare_slot(
         self,
         tokens: Tokens,
         free: Collection[int],
@@ -86,7 +86,9 @@ class Slots:
         """Choose a free slot and leave in it the longest beginning of the prompt that
         any slot holds.
         """
-        shared = [self._shared(slot, tokens) for slot in range(self._context.slots)]
+        shared = [
+            self._shared_length(slot, tokens) for slot in range(self._context.slots)
+        ]
         best = max(range(len(shared)), key=lambda slot: (shared[slot], slot in free))
         nearest = max(free, key=lambda slot: (shared[slot], -self._used[slot]))
         if shared[best] < shared[nearest] + _WORTH_A_COPY:
@@ -95,18 +97,18 @@ class Slots:
                 if shared[nearest]
                 else min(free, key=lambda one: self._used[one])
             )
-            self._hold(slot, tokens, shared[slot])
+            self._note_held(slot, tokens, shared[slot])
             return slot
         slot = min(free, key=lambda one: self._used[one])
         self._context.copy(best, slot)
-        self._hold(slot, tokens, shared[best])
+        self._note_held(slot, tokens, shared[best])
         return slot
 
-    def _touch(self, slot: int) -> None:
+    def _mark_used(self, slot: int) -> None:
         self._clock += 1
         self._used[slot] = self._clock
 
-    def _hold(
+    def _note_held(
         self,
         slot: int,
         tokens: Tokens,
@@ -115,7 +117,7 @@ class Slots:
         self._context.trim(slot, length)
         self._held[slot] = tokens[:length]
 
-    def _prefill(
+    def _prefill_slot(
         self,
         slot: int,
         tokens: Tokens,
@@ -150,7 +152,7 @@ class Slots:
             stop -= max(self._invariance.cut_at, 1)
         return stop
 
-    def _shared(
+    def _shared_length(
         self,
         slot: int,
         tokens: Tokens,

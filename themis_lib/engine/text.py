@@ -35,7 +35,7 @@ class TextStream:
             self.stopped = True
             self._waiting = ""
             return text[: min(found)]
-        held = max(_overlap(text, stop) for stop in self._stops)
+        held = max(_overlap_length(text, stop) for stop in self._stops)
         self._waiting = text[len(text) - held :]
         return text[: len(text) - held]
 
@@ -50,7 +50,7 @@ class TextStream:
         return rest
 
 
-def _overlap(
+def _overlap_length(
     text: str,
     stop: str,
 ) -> int:

@@ -118,9 +118,9 @@ class Weights:
     @cached_property
     def specials(self) -> dict[str, str]:
         """The texts of `bos_token` and `eos_token`; empty where there is none."""
-        return {f"{name}_token": self._special(name) for name in ("bos", "eos")}
+        return {f"{name}_token": self._special_text(name) for name in ("bos", "eos")}
 
-    def _special(self, name: str) -> str:
+    def _special_text(self, name: str) -> str:
         token = int(getattr(self.llama, f"llama_vocab_{name}")(self.vocab))
         return (
             ""

@@ -50,7 +50,7 @@ class Worker:
         )  # each with a slot that holds its prompt
         self._closing = threading.Event()
         self._thread = threading.Thread(
-            target=self._run,
+            target=self._run_loop,
             name=f"llama {weights.path.name}",
             daemon=True,
         )
@@ -67,16 +67,16 @@ class Worker:
         self._thread.join()
         self._context.close()
 
-    def _run(self) -> None:
+    def _run_loop(self) -> None:
         while not self._closing.is_set():
             try:
-                self._admit()
-                self._step()
+                self._admit_waiting()
+                self._take_step()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next call must be served
                 self._give_up(error)
-        self._give_up(self._gone())
+        self._give_up(self._closed_error())
 
-    def _admit(self) -> None:
+    def _admit_waiting(self) -> None:
         """Begin what is waiting while slots are free; with nothing to do, wait for it.
 
         The continuations of a rating that has begun go before everything else, the rest
@@ -84,7 +84,7 @@ class Worker:
         """
         while len(self._active) < self._width and not self._closing.is_set():
             if self._following:
-                self._follow(*self._following[0])
+                self._follow_continuation(*self._following[0])
                 self._following.popleft()
                 continue
             try:
@@ -94,26 +94,29 @@ class Worker:
             if work is None or work.future.cancelled():
                 continue
             try:
-                self._begin(work)
+                self._begin_work(work)
             except Exception as error:
                 work.fail(error)
                 raise  # what the slots hold is uncertain
 
-    def _begin(self, work: Work) -> None:
+    def _begin_work(self, work: Work) -> None:
         def wanted() -> bool:
             return not (work.future.cancelled() or self._closing.is_set())
 
-        slot, logits = self._slots.place(work.prompt, self._free(), wanted)
+        slot, logits = self._slots.place(work.prompt, self._free_slots(), wanted)
         if logits is None:
-            work.fail(self._gone())  # which a text that was given up takes no notice of
+            work.fail(
+                self._closed_error()
+            )  # which a text that was given up takes no notice of
         elif isinstance(work, Rating):
             self._following.extend(
-                (slot, continuation) for continuation in _begun(work, logits[0])
+                (slot, continuation)
+                for continuation in _begun_continuations(work, logits[0])
             )
         elif not _finished_by(work, logits[0], int(logits[0].argmax())):
             self._active[slot] = work
 
-    def _follow(
+    def _follow_continuation(
         self,
         source: int,
         continuation: Continuation,
@@ -122,20 +125,22 @@ class Worker:
         is still in its slot.
         """
         if not continuation.future.done():
-            self._active[self._slots.place_again(source, self._free())] = continuation
+            self._active[self._slots.place_again(source, self._free_slots())] = (
+                continuation
+            )
 
-    def _free(self) -> list[int]:
+    def _free_slots(self) -> list[int]:
         return [slot for slot in range(self._width) if slot not in self._active]
 
-    def _step(self) -> None:
+    def _take_step(self) -> None:
         """One more token for every text that is still wanted."""
         for slot in [
             slot for slot, sequence in self._active.items() if sequence.future.done()
         ]:
-            self._release(slot)
+            self._release_slot(slot)
         if not self._active:
             return
-        idle = self._free() if self._fixed else []
+        idle = self._free_slots() if self._fixed else []
         slots = sorted([*self._active, *idle])
         places = [
             self._active[slot].position
@@ -154,14 +159,14 @@ class Worker:
             strict=True,
         ):
             if slot in idle or _finished_by(self._active[slot], row, likeliest):
-                self._release(slot)
+                self._release_slot(slot)
 
-    def _release(self, slot: int) -> None:
+    def _release_slot(self, slot: int) -> None:
         """Let a slot be free again, with the prompt it holds."""
         self._active.pop(slot, None)
         self._context.trim(slot, self._slots.held(slot))
 
-    def _gone(self) -> ModelError:
+    def _closed_error(self) -> ModelError:
         return ModelError(f"{self._path}: the engine was closed")
 
     def _give_up(self, error: Exception) -> None:
@@ -175,7 +180,7 @@ class Worker:
         self._slots.forget()
 
 
-def _begun(
+def _begun_continuations(
     rating: Rating,
     logits: Row,
 ) -> list[Continuation]:

@@ -55,7 +55,11 @@ class Experiment(ExperimentSpec):
         if limit < 1:
             raise ConfigError(f"limit {limit}: give at least one case")
         return self.model_copy(
-            update={"datasets": [_limited(dataset, limit) for dataset in self.datasets]}
+            update={
+                "datasets": [
+                    _limit_dataset(dataset, limit) for dataset in self.datasets
+                ]
+            }
         )
 
     def compile(self, *, until_stage: str = "reduce") -> Pipeline:
@@ -121,7 +125,7 @@ class Experiment(ExperimentSpec):
             return run.finish()
 
 
-def _limited(
+def _limit_dataset(
     dataset: AnyDataset,
     limit: int,
 ) -> AnyDataset:

@@ -71,17 +71,17 @@ def apply_override(
     target: Any = spec
     *parents, last = path.strip().split(".")
     for part in parents:
-        at = _index(target, part, override)
+        at = _item_index(target, part, override)
         held = target[at] if isinstance(target, list) else target.get(at)
         if not isinstance(held, (dict, list)):
             target[at] = {"use": held} if isinstance(held, str) else {}
         target = target[at]
-    target[_index(target, last, override)] = parse_yaml(
+    target[_item_index(target, last, override)] = parse_yaml(
         text, where=f"override {override!r}"
     )
 
 
-def _index(
+def _item_index(
     target: Any,
     part: str,
     override: str,
@@ -109,10 +109,10 @@ def experiment_from_spec(
     except InputError:
         raise
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(model, error)}") from None
+        raise ConfigError(f"{where}: {_explain_error(model, error)}") from None
 
 
-def _explain(
+def _explain_error(
     model: type[BaseModel],
     error: ValidationError,
 ) -> str:
@@ -121,8 +121,8 @@ def _explain(
         key=lambda item: (item["type"] != "extra_forbidden", -len(item["loc"])),
     )
     outside = [problem for problem in problems if _union_at(problem["loc"]) is None]
-    first = outside[0] if outside else _meant(problems)
-    place = _place(first["loc"])
+    first = outside[0] if outside else _likely_problem(problems)
+    place = _place_text(first["loc"])
     if isinstance(first.get("ctx", {}).get("error"), InputError):
         return str(first["ctx"]["error"])
     if first["type"] == "extra_forbidden":
@@ -135,7 +135,7 @@ def _explain(
     )
 
 
-def _meant(problems: list[Any]) -> Any:
+def _likely_problem(problems: list[Any]) -> Any:
     """Of the problems of the first union that fits no member, the one to tell.
 
     It is a problem of the member whose own field is there (`path` makes a
@@ -146,9 +146,9 @@ def _meant(problems: list[Any]) -> Any:
     members: dict[str, list[Any]] = {}
     for problem in problems:
         if problem["loc"][: len(union)] == union:
-            members.setdefault(_member(problem["loc"][len(union)]) or "", []).append(
-                problem
-            )
+            members.setdefault(
+                _union_member(problem["loc"][len(union)]) or "", []
+            ).append(problem)
     lacking = {
         name: _fields_of(found, "missing", len(union))
         for name, found in members.items()
@@ -191,10 +191,10 @@ def _fields_of(
 
 
 def _union_at(loc: tuple[int | str, ...]) -> int | None:
-    return next((at for at, part in enumerate(loc) if _member(part)), None)
+    return next((at for at, part in enumerate(loc) if _union_member(part)), None)
 
 
-def _member(part: int | str) -> str | None:
+def _union_member(part: int | str) -> str | None:
     """The member of a union that a part of a location names: `Dataset`, or
     `function-after[…, Dataset]`.
     """
@@ -202,12 +202,12 @@ def _member(part: int | str) -> str | None:
     return name if name in _UNION_MEMBERS else None
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
+def _place_text(loc: tuple[int | str, ...]) -> str:
     text = ""
     for part in loc:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif not _member(part):
+        elif not _union_member(part):
             text += f".{part}" if text else part
     return text
 
@@ -219,7 +219,7 @@ def _fields_at(
     current: Any = model
     for part in loc:
         member = [
-            item for item in _models_in(current) if item.__name__ == _member(part)
+            item for item in _models_in(current) if item.__name__ == _union_member(part)
         ]
         if member:
             current = member[0]

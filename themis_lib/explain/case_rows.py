@@ -52,9 +52,9 @@ class CaseRows:
         """
         stage = record.stage.partition("[")[0]
         if stage == "reduce":
-            return self._candidates(record, row)
+            return self._candidate_columns(record, row)
         if stage == "parse":
-            return self._columns(
+            return self._read_columns(
                 [
                     name
                     for parser in record.identity["parsers"]
@@ -63,20 +63,20 @@ class CaseRows:
                 row,
             )
         if stage == "generate":
-            columns = self._columns(
+            columns = self._read_columns(
                 [*record.identity["generator"]["reads"], "seed"], row
             )
-            return {**columns, **self._occurrence(record, row, columns)}
+            return {**columns, **self._occurrence_column(record, row, columns)}
         label = f"score[{row['metric_id']}]"
         metric = next(
             other.identity["metric"]
             for other in self.manifest.stages
             if other.stage == label
         )
-        columns = self._columns(metric["reads"], row)
-        return {**columns, **self._verdicts(row)} if stage == "score" else columns
+        columns = self._read_columns(metric["reads"], row)
+        return {**columns, **self._verdict_column(row)} if stage == "score" else columns
 
-    def _columns(
+    def _read_columns(
         self,
         reads: Sequence[str],
         row: Row,
@@ -101,7 +101,7 @@ class CaseRows:
             for name in reads
         }
 
-    def _occurrence(
+    def _occurrence_column(
         self,
         record: StageRecord,
         row: Row,
@@ -116,7 +116,7 @@ class CaseRows:
         found = next(at, None)
         return {} if found is None else {"occurrence": str(found)}
 
-    def _verdicts(self, row: Row) -> dict[str, str]:
+    def _verdict_column(self, row: Row) -> dict[str, str]:
         """What each judge of a metric said, as `[[output, error], …]`; nothing where it
         asks none.
         """
@@ -135,7 +135,7 @@ class CaseRows:
         texts = [said[judge_id] for judge_id in judges if judge_id in said]
         return {"verdicts": f"[{','.join(texts)}]"} if texts else {}
 
-    def _candidates(
+    def _candidate_columns(
         self,
         record: StageRecord,
         row: Row,

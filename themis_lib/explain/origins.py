@@ -78,12 +78,12 @@ class Origins:
     ) -> list[Origin]:
         """The origin of each row of one stage, by `key` and `error`."""
         keys = pa.array([row["key"] for row in rows], KEY.type).drop_null().unique()
-        stored = _stored(
+        stored = _find_stored(
             self._store, directories_of(self._run.manifest)[record.stage], keys
         )
         first = self._first_runs(record, rows, keys) if record.cached else {}
         return [
-            self._origin(
+            self._make_origin(
                 record,
                 row,
                 stored.get(row["key"]),
@@ -92,7 +92,7 @@ class Origins:
             for row in rows
         ]
 
-    def _origin(
+    def _make_origin(
         self,
         record: StageRecord,
         row: Row,
@@ -109,9 +109,9 @@ class Origins:
             return Origin(
                 "failed",
                 "it is not kept; the next run tries it again",
-                self._incomplete(record, row["key"]),
+                self._incomplete_file(record, row["key"]),
             )
-        name, reason = self._found(record, stored, first)
+        name, reason = self._find_origin(record, stored, first)
         if stored is None:
             return Origin(
                 name,
@@ -120,7 +120,7 @@ class Origins:
             )
         return Origin(name, reason, self._store.uri(stored.file.path))
 
-    def _found(
+    def _find_origin(
         self,
         record: StageRecord,
         stored: _Stored | None,
@@ -129,7 +129,7 @@ class Origins:
         if not record.cached:
             return "computed", "this run computed every row of the stage"
         began, ended = map(
-            _seconds, (self._run.manifest.started_at, self._run.manifest.finished_at)
+            _as_seconds, (self._run.manifest.started_at, self._run.manifest.finished_at)
         )
         written = stored.file.written if stored else None
         is_rewritten = (
@@ -141,7 +141,7 @@ class Origins:
             return "cached", "this run computed no row of the stage"
         if written is not None and written < began - _CLOCK_S:
             return "cached", "its file is older than this run"
-        unsure = [other.run_id for other in self._rivals(record)]
+        unsure = [other.run_id for other in self._rival_runs(record)]
         if unsure:
             return "not known", f"computed in this run or in {', '.join(unsure)}"
         if first is not None:
@@ -151,7 +151,7 @@ class Origins:
             )
         return "computed", "no earlier run had it"
 
-    def _rivals(self, record: StageRecord) -> list[Manifest]:
+    def _rival_runs(self, record: StageRecord) -> list[Manifest]:
         """Runs that may have computed a row and cannot be asked for it: they were
         stopped, or ran meanwhile.
         """
@@ -200,7 +200,7 @@ class Origins:
                     first.setdefault(row["key"], manifest.run_id)
         return first
 
-    def _incomplete(
+    def _incomplete_file(
         self,
         record: StageRecord,
         key: bytes,
@@ -213,7 +213,9 @@ class Origins:
             for name in self._store.list(directory)
             if name.startswith(f"{stage}-")
         ]
-        holding = (path for path in paths if _holds(self._store.read_keys(path), key))
+        holding = (
+            path for path in paths if _contains_key(self._store.read_keys(path), key)
+        )
         return next(map(self._store.uri, holding), None)
 
 
@@ -227,7 +229,7 @@ def _same_stages(
     ]
 
 
-def _stored(
+def _find_stored(
     store: RunStore,
     directory: str,
     keys: pa.Array,
@@ -252,11 +254,11 @@ def _stored(
     return found
 
 
-def _seconds(time: str | None) -> float:
+def _as_seconds(time: str | None) -> float:
     return datetime.fromisoformat(time).timestamp() if time else 0.0
 
 
-def _holds(
+def _contains_key(
     keys: pa.Array | None,
     key: bytes,
 ) -> bool:

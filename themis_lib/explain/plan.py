@@ -83,7 +83,7 @@ def plan_run(
                 length,
             )
             if found == rows:
-                shard = _next(stage, shard, store)
+                shard = _next_shard(stage, shard, store)
     nearest = _nearest_run(pipeline, store)
     return [
         StagePlan(
@@ -92,19 +92,19 @@ def plan_run(
             count.cached,
             count.missing,
             count.unknown,
-            reasons=_reasons(
+            reasons=_plan_reasons(
                 pipeline,
                 stage,
                 nearest,
                 count,
             ),
             usage=usage,
-            cost=_cost(stage, usage),
+            cost=_usage_cost(stage, usage),
             calls_model=stage.calls_model,
             lacks_price=stage.is_paid and stage.price is None,
         )
         for stage, count in zip(pipeline.stages, counts.values(), strict=True)
-        for usage in [_estimate(stage, count, nearest)]
+        for usage in [_estimate_usage(stage, count, nearest)]
     ]
 
 
@@ -128,7 +128,7 @@ class _Counts:
         self.rows += rows
         self.cached += cached
         self.missing += missing
-        self._ask(missing, length)
+        self._count_requests(missing, length)
 
     def add_unknown(
         self,
@@ -137,9 +137,9 @@ class _Counts:
     ) -> None:
         self.rows += rows
         self.unknown += rows
-        self._ask(rows, length)
+        self._count_requests(rows, length)
 
-    def _ask(
+    def _count_requests(
         self,
         rows: int,
         length: float | None,
@@ -195,7 +195,7 @@ def _asked_columns(stage: Stage) -> Sequence[str]:
     return WHOLE_CASE if isinstance(stage, GenerateStage) else ()
 
 
-def _next(
+def _next_shard(
     stage: Stage,
     shard: Shard,
     store: RunStore,
@@ -252,7 +252,7 @@ def _mean_length(
     )
 
 
-def _estimate(
+def _estimate_usage(
     stage: Stage,
     count: _Counts,
     nearest: Manifest | None,
@@ -289,7 +289,7 @@ def _estimate(
     )
 
 
-def _cost(
+def _usage_cost(
     stage: Stage,
     usage: TokenUsage | None,
 ) -> float | None:
@@ -315,7 +315,7 @@ def _nearest_run(
     )
 
 
-def _reasons(
+def _plan_reasons(
     pipeline: Pipeline,
     stage: Stage,
     nearest: Manifest | None,
@@ -373,9 +373,13 @@ def differences(
             for index, (old, new) in enumerate(zip(before, after, strict=True))
             for line in differences(old, new, f"{path}[{index}]")
         ]
-    return [] if before == after else [f"{path}: {_short(before)} → {_short(after)}"]
+    return (
+        []
+        if before == after
+        else [f"{path}: {_short_value(before)} → {_short_value(after)}"]
+    )
 
 
-def _short(value: Any) -> str:
+def _short_value(value: Any) -> str:
     text = canonical_json(value)
     return text if len(text) <= _VALUE_CHARS else text[: _VALUE_CHARS - 1] + "…"

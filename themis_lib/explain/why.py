@@ -105,7 +105,7 @@ def explain(
     try:
         dataset = _dataset_of(run, case_id, dataset_id)
         rows = case_rows(run, dataset, case_id)
-        return _explained(run, rows, sample_index)
+        return _explain_rows(run, rows, sample_index)
     except (pa.ArrowException, OSError) as error:
         problem = " ".join(str(error).split())
         raise StoreError(
@@ -159,7 +159,7 @@ def _nearest_cases(
     return f"its {len(names):,} cases are named like {', '.join(map(repr, names[:_NEAREST]))}"
 
 
-def _explained(
+def _explain_rows(
     run: RunResult,
     rows: CaseRows,
     sample_index: int | None,
@@ -189,7 +189,7 @@ def _explained(
                     record,
                     row,
                 ),
-                value=_value(record, row),
+                value=_row_value(record, row),
                 error=row["error"],
             )
             for row, origin in zip(found, origins.of(record, found), strict=True)
@@ -328,7 +328,7 @@ def _column_changes(
     return tuple(lines)
 
 
-def _value(
+def _row_value(
     record: StageRecord,
     row: Row,
 ) -> str | None:

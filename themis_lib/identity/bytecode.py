@@ -35,13 +35,16 @@ def bytecode_of(definition: Definition) -> list[Any]:
             continue
         functions = list(functions_of(item))
         found[name] = [
-            _code(function.__code__, function.__doc__) for function in functions
+            _code_identity(function.__code__, function.__doc__)
+            for function in functions
         ]
         for function in functions:
             stored |= {
-                name for code in _codes(function.__code__) for name in _stored(code)
+                name
+                for code in _nested_codes(function.__code__)
+                for name in _stored_names(code)
             }
-        queue.extend(_named(item, functions, module=definition.__module__))
+        queue.extend(_named_values(item, functions, module=definition.__module__))
     return sorted(
         [name, what] for name, what in found.items() if not _is_stored(name, stored)
     )
@@ -93,7 +96,7 @@ def _is_stored(
     return bool(where) and attribute in stored
 
 
-def _named(
+def _named_values(
     item: Definition,
     functions: list[FunctionType],
     *,
@@ -115,7 +118,9 @@ def _named(
             (f"{function.__qualname__} {name}", value)
             for name, value in captured(function)
         ]
-        names = {name for code in _codes(function.__code__) for name in code.co_names}
+        names = {
+            name for code in _nested_codes(function.__code__) for name in code.co_names
+        }
         values += [
             (f"global {name}", function.__globals__[name])
             for name in sorted(names & function.__globals__.keys())
@@ -129,38 +134,38 @@ def _named(
             yield value.__qualname__, value
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def _nested_codes(code: CodeType) -> Iterator[CodeType]:
     """A code object and those nested in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant)
+            yield from _nested_codes(constant)
 
 
-def _stored(code: CodeType) -> Iterator[str]:
+def _stored_names(code: CodeType) -> Iterator[str]:
     return (
         step.argval for step in dis.get_instructions(code) if step.opname in _STORES
     )
 
 
-def _code(
+def _code_identity(
     code: CodeType,
     doc: str | None,
 ) -> list[Any]:
     constants = [
-        _constant(constant)
+        _constant_identity(constant)
         for constant in code.co_consts
         if not (doc and constant == doc)
     ]
     return [code.co_code.hex(), list(code.co_names), constants]
 
 
-def _constant(constant: Any) -> Any:
+def _constant_identity(constant: Any) -> Any:
     if isinstance(constant, CodeType):
-        return _code(constant, None)
+        return _code_identity(constant, None)
     if isinstance(
         constant, (frozenset, tuple)
     ):  # a set's order differs from process to process
-        items = [_constant(item) for item in constant]
+        items = [_constant_identity(item) for item in constant]
         return sorted(items, key=repr) if isinstance(constant, frozenset) else items
     return repr(constant)

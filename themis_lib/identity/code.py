@@ -47,13 +47,22 @@ def _code_digest(
     enclosing: tuple[Any, ...],
 ) -> str:
     try:
-        module_tree = _parsed(_module_source(sys.modules.get(definition.__module__)))
+        module_tree = _parse_source(
+            _module_source(sys.modules.get(definition.__module__))
+        )
         tree = _tree_of(definition, module_tree)
     except (OSError, TypeError, SyntaxError):
         return digest("bytecode", bytecode_of(definition))
-    named = _named_in_module(tree, _bindings(module_tree), but=definition.__name__)
+    named = _named_in_module(
+        tree, _module_bindings(module_tree), but=definition.__name__
+    )
     return digest(
-        "code", [_text(tree), sorted(named), _captured(definition, tree, enclosing)]
+        "code",
+        [
+            _tree_text(tree),
+            sorted(named),
+            _captured_values(definition, tree, enclosing),
+        ],
     )
 
 
@@ -73,7 +82,7 @@ def _module_source(module: ModuleType | None) -> str:
     return text
 
 
-def _parsed(source: str) -> ast.Module:
+def _parse_source(source: str) -> ast.Module:
     """The tree of a source.
 
     Threads that parse at the same time share a counter in Python before 3.11.8, and
@@ -104,7 +113,7 @@ def _tree_of(
         ]
     if len(nodes) == 1:
         return nodes[0]
-    return _parsed(textwrap.dedent(inspect.getsource(definition)))
+    return _parse_source(textwrap.dedent(inspect.getsource(definition)))
 
 
 def _named_in_module(
@@ -116,45 +125,45 @@ def _named_in_module(
     """The statements that bind what a tree names, what those name, and so on."""
     texts: list[str] = []
     seen = {but}
-    queue = sorted(_names(tree) & bindings.keys())
+    queue = sorted(_loaded_names(tree) & bindings.keys())
     while queue:
         name = queue.pop(0)
         if name in seen:
             continue
         seen.add(name)
         for statement in bindings[name]:
-            texts.append(f"{name}: {_text(statement)}")
-            queue.extend(sorted(_names(statement) & bindings.keys() - seen))
+            texts.append(f"{name}: {_tree_text(statement)}")
+            queue.extend(sorted(_loaded_names(statement) & bindings.keys() - seen))
     return texts
 
 
-def _bindings(module: ast.Module) -> dict[str, list[ast.AST]]:
+def _module_bindings(module: ast.Module) -> dict[str, list[ast.AST]]:
     """The statements at module level that bind or fill each name, with the headers of
     their blocks.
     """
     bound: dict[str, list[ast.AST]] = {}
-    for statement, headers in _statements(module.body, ()):
+    for statement, headers in _iter_statements(module.body, ()):
         for name in dict.fromkeys(_bound_names(statement)):
             bound.setdefault(name, []).extend([statement, *headers])
     return bound
 
 
-def _statements(
+def _iter_statements(
     body: list[ast.stmt],
     headers: tuple[ast.expr, ...],
 ) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
     for statement in body:
         if isinstance(statement, (ast.If, ast.For, ast.While, ast.Try, ast.With)):
-            inner = (*headers, *_header(statement))
+            inner = (*headers, *_block_header(statement))
             for block in ("body", "orelse", "finalbody"):
-                yield from _statements(getattr(statement, block, []), inner)
+                yield from _iter_statements(getattr(statement, block, []), inner)
             for handler in getattr(statement, "handlers", []):
-                yield from _statements(handler.body, inner)
+                yield from _iter_statements(handler.body, inner)
         else:
             yield statement, headers
 
 
-def _header(statement: ast.stmt) -> list[ast.expr]:
+def _block_header(statement: ast.stmt) -> list[ast.expr]:
     """What decides whether, how often and with what a block runs."""
     if isinstance(statement, (ast.If, ast.While)):
         return [statement.test]
@@ -196,13 +205,13 @@ def _root_name(node: ast.AST) -> str | None:
     return node.id if isinstance(node, ast.Name) else None
 
 
-def _names(tree: ast.AST) -> set[str]:
+def _loaded_names(tree: ast.AST) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-def _text(tree: ast.AST) -> str:
+def _tree_text(tree: ast.AST) -> str:
     """The source of a tree without docstrings, comments and layout."""
-    return ast.unparse(_DocstringRemover().visit(_parsed(ast.unparse(tree))))
+    return ast.unparse(_DocstringRemover().visit(_parse_source(ast.unparse(tree))))
 
 
 class _DocstringRemover(ast.NodeTransformer):
@@ -235,19 +244,19 @@ def _lambda_in(
         if isinstance(node, ast.Lambda)
         and first
         and last
-        and _start(node.body) <= first
+        and _start_position(node.body) <= first
         and last <= (node.body.end_lineno, node.body.end_col_offset)
     ]
     if not around:
         raise OSError("the lambda is not in the source of its module")
-    return max(around, key=_start)
+    return max(around, key=_start_position)
 
 
-def _start(node: ast.expr) -> tuple[int, int]:
+def _start_position(node: ast.expr) -> tuple[int, int]:
     return node.lineno, node.col_offset
 
 
-def _captured(
+def _captured_values(
     definition: Definition,
     tree: ast.AST,
     enclosing: tuple[Any, ...],

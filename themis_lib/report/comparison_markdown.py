@@ -38,10 +38,10 @@ def comparison_markdown(comparison: Comparison) -> str:
         ),
         "## Tests and power",
         markdown_table(TEST_HEADINGS, map(test_cells, comparison.differences)),
-        _listed(method_lines(comparison)),
-        _listed(power_lines(comparison)),
-        *_part("What differs", list(identity_lines(comparison))),
-        *_part(
+        _list_lines(method_lines(comparison)),
+        _list_lines(power_lines(comparison)),
+        *_section("What differs", list(identity_lines(comparison))),
+        *_section(
             "Cases in one run only",
             [unmatched_line(item) for item in comparison.unmatched],
         ),
@@ -52,14 +52,14 @@ def comparison_markdown(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _part(
+def _section(
     title: str,
     lines: Sequence[str],
 ) -> list[str]:
-    return [f"## {title}", _listed(lines)] if lines else []
+    return [f"## {title}", _list_lines(lines)] if lines else []
 
 
-def _listed(lines: Sequence[str] | Iterator[str]) -> str:
+def _list_lines(lines: Sequence[str] | Iterator[str]) -> str:
     """Lines as a list; what is in them is text."""
     return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
@@ -143,8 +143,8 @@ def difference_cells(item: Difference) -> tuple[str, ...]:
         item.metric_id,
         fixed(item.baseline_mean),
         fixed(item.candidate_mean),
-        _signed(item.difference),
-        _interval(item),
+        _signed_number(item.difference),
+        _interval_text(item),
         item.verdict,
     )
 
@@ -272,12 +272,12 @@ def unmatched_line(item: Unmatched) -> str:
     """How many cases only one run has, and which."""
     sides = (("baseline", item.only_in_baseline), (item.run_id, item.only_in_candidate))
     parts = [
-        f"{len(ids):,} only in {name} ({_names(ids)})" for name, ids in sides if ids
+        f"{len(ids):,} only in {name} ({_name_some(ids)})" for name, ids in sides if ids
     ]
     return f"{item.dataset_id}: {', '.join(parts)}"
 
 
-def _names(ids: Sequence[str]) -> str:
+def _name_some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_NAMES]) + (", …" if len(ids) > _NAMES else "")
 
 
@@ -322,11 +322,11 @@ def shown_flips(comparison: Comparison) -> list[Flip]:
     return widest[0][:_FLIPS_EACH_WAY] + widest[1][:_FLIPS_EACH_WAY]
 
 
-def _signed(value: float | None) -> str:
+def _signed_number(value: float | None) -> str:
     return "—" if value is None else f"{value:+.4f}"
 
 
-def _interval(item: Difference) -> str:
+def _interval_text(item: Difference) -> str:
     return (
         "—"
         if item.low is None or item.high is None

@@ -78,7 +78,7 @@ def latex_table(
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escaped(caption)}}}",
+            rf"\caption{{{_escape_latex(caption)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             _latex_line(headings),
@@ -100,10 +100,10 @@ def _csv_line(cells: Sequence[Cell]) -> str:
 
 
 def _latex_line(cells: Sequence[str]) -> str:
-    return " & ".join(map(_escaped, cells)) + r" \\"
+    return " & ".join(map(_escape_latex, cells)) + r" \\"
 
 
-def _escaped(text: str) -> str:
+def _escape_latex(text: str) -> str:
     return " ".join(text.split()).translate(_ESCAPES)
 
 

@@ -51,7 +51,8 @@ def failed_rows(
         cases.update(found)
         count += table.num_rows
         rows += [
-            _cells(stage, row) for row in table.slice(0, limit - len(rows)).to_pylist()
+            _failure_cells(stage, row)
+            for row in table.slice(0, limit - len(rows)).to_pylist()
         ]
     return Failures(rows, count)
 
@@ -84,7 +85,7 @@ def _own_errors(
     return table.filter(pc.and_(table["key"].is_valid(), table["error"].is_valid()))
 
 
-def _cells(
+def _failure_cells(
     stage: str,
     row: dict[str, Any],
 ) -> tuple[str, str, str, str, str]:

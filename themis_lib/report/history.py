@@ -84,7 +84,7 @@ def past_runs(
             found.append(
                 PastRun(
                     manifest,
-                    _scores(store, manifest),
+                    _scores_of_run(store, manifest),
                     before.run_id if before else None,
                     tuple(changes),
                 )
@@ -164,7 +164,7 @@ def ticks_over(
     return [round(step * at, 12) + 0.0 for at in range(first, last + 1)]
 
 
-def _scores(
+def _scores_of_run(
     store: RunStore,
     manifest: Manifest,
 ) -> tuple[SummaryRow, ...]:

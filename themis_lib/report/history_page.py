@@ -70,7 +70,7 @@ def history_html(
         scripts=(),
         data="",
         name=runs[0].manifest.name,
-        plots=list(map(_plot, plotted)),
+        plots=list(map(_make_plot, plotted)),
         runs=list(zip(runs, costs, strict=True))[::-1],
     )
 
@@ -82,7 +82,7 @@ def _paid_and_saved(manifest: Manifest) -> tuple[str, str] | None:
     return dollars(paid, leaves_out=unpriced), dollars(saved, leaves_out=unpriced)
 
 
-def _plot(series: Series) -> _Plot:
+def _make_plot(series: Series) -> _Plot:
     ticks = ticks_over([row for _, row in series.points], most=_MOST_TICKS)
     axis = Axis(ticks[0], ticks[-1], tuple(ticks))
     count = len(series.points)

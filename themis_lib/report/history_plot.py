@@ -34,13 +34,13 @@ def history_plot(
     )
     labels = [f"{tick:.{digits}f}" for tick in ticks]
     margin = max(map(len, labels)) + 2
-    columns = _columns(len(rows), max(width - margin, _LEAST_WIDTH))
+    columns = _run_columns(len(rows), max(width - margin, _LEAST_WIDTH))
     per_tick = max(_ROWS // (len(ticks) - 1), 1)
     height = per_tick * (len(ticks) - 1) + 1
     grid = [[" "] * (columns[-1] + 2) for _ in range(height)]
     for bar in (True, False):  # dots over bars
         for row, column in zip(rows, columns, strict=True):
-            _draw(
+            _draw_mark(
                 grid,
                 row,
                 column,
@@ -53,10 +53,10 @@ def history_plot(
         label = f"{labels[level]} ┤" if rest == 0 else "│"
         lines.append(f"{label:>{margin}}" + "".join(cells).rstrip())
     lines.append(f"{'└':>{margin}}" + "─" * (columns[-1] + 2))
-    return lines + _below(series, columns, margin)
+    return lines + _lines_below(series, columns, margin)
 
 
-def _columns(
+def _run_columns(
     count: int,
     width: int,
 ) -> list[int]:
@@ -67,7 +67,7 @@ def _columns(
     return [1 + at * (width - 2) // count for at in range(count)]
 
 
-def _draw(
+def _draw_mark(
     grid: list[list[str]],
     row: SummaryRow,
     column: int,
@@ -88,7 +88,7 @@ def _draw(
         grid[line(row.mean)][column] = "●"
 
 
-def _below(
+def _lines_below(
     series: Series,
     columns: Sequence[int],
     margin: int,

@@ -109,7 +109,7 @@ def report_html(result: RunResult) -> str:
         failures=failed_rows(result, limit=_MOST_FAILURES),
         failure_headings=FAILURE_HEADINGS,
         reasons=commonest_errors(result),
-        latency=_latency(result),
+        latency=_latency_quantiles(result),
         dollars=dollars,
         all_cases=ALL_CASES,
         is_running=result.status is RunStatus.RUNNING,
@@ -136,9 +136,9 @@ def write_report(result: RunResult) -> str:
 
 def metric_panels(result: RunResult) -> list[MetricPanel]:
     """A panel for each metric, in the order of the summary."""
-    scores = _scores(result)
+    scores = _scores_by_metric(result)
     return [
-        _panel(
+        _metric_panel(
             metric_id,
             [row for row in result.summary if row.metric_id == metric_id],
             scores[metric_id],
@@ -201,7 +201,7 @@ def _check_tables(result: RunResult) -> None:
             )
 
 
-def _panel(
+def _metric_panel(
     metric_id: str,
     rows: list[SummaryRow],
     scores: Mapping[str, ScoreArray],
@@ -226,7 +226,7 @@ def _panel(
     )
 
 
-def _scores(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
+def _scores_by_metric(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
     """The scores of all cases by metric and dataset; NaN for a case without one."""
     table = result.table("results", columns=["dataset_id", "metric_id", "score"])
     found: dict[str, dict[str, ScoreArray]] = {}
@@ -241,7 +241,7 @@ def _scores(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
     return found
 
 
-def _latency(result: RunResult) -> Sequence[float] | None:
+def _latency_quantiles(result: RunResult) -> Sequence[float] | None:
     """The median and the 95th percentile of the seconds a call took; null where none
     was timed.
     """

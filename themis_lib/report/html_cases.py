@@ -93,7 +93,9 @@ def read_tables(
             file = open_run_table(result.store, result.run_id, name)
             if file is not None:
                 files[name] = opened.enter_context(contextlib.closing(file))
-        for shard, (chosen, cases) in enumerate(_shards(files.get("cases"), positions)):
+        for shard, (chosen, cases) in enumerate(
+            _iter_shards(files.get("cases"), positions)
+        ):
             for name, file in files.items():
                 shards = len(files["cases"].group_sizes)
                 parts[name] += _chosen_rows(
@@ -135,17 +137,17 @@ def case_columns(
     """The tables of a run as columns of JSON, with texts cut."""
     cases = tables["cases"]
     return {
-        "cases": _columns(cases.drop_columns("metadata"), cut),
-        "metadata": _metadata(cases["metadata"], cut),
-        "outputs": _columns(tables["outputs"], cut),
-        "answers": _answers(tables["answers"], tables["outputs"], cut),
+        "cases": _table_columns(cases.drop_columns("metadata"), cut),
+        "metadata": _metadata_columns(cases["metadata"], cut),
+        "outputs": _table_columns(tables["outputs"], cut),
+        "answers": _answer_columns(tables["answers"], tables["outputs"], cut),
         "verdicts": _by_part(tables["verdicts"], "judge_id", cut),
         "scores": _by_part(tables["scores"], "metric_id", cut),
         "results": _by_part(tables["results"], "metric_id", cut),
     }
 
 
-def _shards(
+def _iter_shards(
     cases: RunTableFile | None,
     positions: Positions,
 ) -> Iterator[tuple[Positions, int]]:
@@ -195,28 +197,30 @@ def _by_part(
     """
     names = pc.fill_null(table[name], "")
     return {
-        part: _columns(table.filter(pc.equal(names, part)).drop_columns(name), cut)
+        part: _table_columns(
+            table.filter(pc.equal(names, part)).drop_columns(name), cut
+        )
         for part in pc.unique(names).to_pylist()
     }
 
 
-def _columns(
+def _table_columns(
     table: pa.Table,
     cut: int,
 ) -> dict[str, list[Any]]:
     return {
-        name: _values(table[name], name, cut)
+        name: _column_values(table[name], name, cut)
         for name in table.column_names
         if table[name].null_count < table.num_rows
     }
 
 
-def _answers(
+def _answer_columns(
     answers: pa.Table,
     outputs: pa.Table,
     cut: int,
 ) -> dict[str, list[Any]]:
-    columns = _columns(answers, cut)
+    columns = _table_columns(answers, cut)
     if "value" in columns:
         same = pc.fill_null(
             pc.equal(answers["value"], outputs["output"]), False
@@ -228,7 +232,7 @@ def _answers(
     return columns
 
 
-def _values(
+def _column_values(
     column: pa.ChunkedArray,
     name: str,
     cut: int,
@@ -239,7 +243,7 @@ def _values(
     texts = (
         _read_json(column.to_pylist()) if name in _JSON_COLUMNS else column.to_pylist()
     )
-    return texts if longest <= cut else [_shortened(text, cut) for text in texts]
+    return texts if longest <= cut else [_shorten_text(text, cut) for text in texts]
 
 
 def _read_json(texts: list[str | None]) -> list[Any]:
@@ -256,7 +260,7 @@ def _read_json(texts: list[str | None]) -> list[Any]:
     ]
 
 
-def _shortened(
+def _shorten_text(
     text: Any,
     cut: int,
 ) -> Any:
@@ -270,7 +274,7 @@ def _shortened(
     }
 
 
-def _metadata(
+def _metadata_columns(
     column: pa.ChunkedArray,
     cut: int,
 ) -> dict[str, list[Any]]:
@@ -281,7 +285,7 @@ def _metadata(
     names, texts = maps.keys.to_pylist(), maps.items.to_pylist()
     columns: dict[str, list[Any]] = {}
     for row, item in zip(rows.tolist(), items, strict=True):
-        columns.setdefault(names[item], [None] * len(maps))[row] = _shortened(
+        columns.setdefault(names[item], [None] * len(maps))[row] = _shorten_text(
             texts[item], cut
         )
     return columns

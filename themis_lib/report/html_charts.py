@@ -89,13 +89,13 @@ def axis_over(
         reach = max([abs(value - around) for value in known], default=0.0) or 1.0
         step = _round_step(reach / 3)
         steps = math.ceil(reach / step - 1e-9)
-        return _axis(around - steps * step, around + steps * step, step)
+        return _make_axis(around - steps * step, around + steps * step, step)
     low, high = min(known, default=0.0), max(known, default=1.0)
     if low >= 0 and high <= 1:
-        return _axis(0.0, 1.0, 0.25)
+        return _make_axis(0.0, 1.0, 0.25)
     step = _round_step(((high - low) or abs(high) or 1.0) / (_TICKS - 1))
     first, last = math.floor(low / step), math.ceil(high / step)
-    return _axis(first * step, max(last, first + 1) * step, step)
+    return _make_axis(first * step, max(last, first + 1) * step, step)
 
 
 def bins_of(scores: ScoreArray) -> Bins:
@@ -135,7 +135,7 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def _axis(
+def _make_axis(
     low: float,
     high: float,
     step: float,

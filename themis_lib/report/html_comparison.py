@@ -47,7 +47,9 @@ def comparison_html(
     labels = run_labels(comparison.runs)
     chosen = [comparison.flips[at] for at in spread(len(comparison.flips), MOST_FLIPS)]
     rows = {
-        run.run_id: _rows_of(_keys(chosen, run.run_id, comparison.baseline.run_id), run)
+        run.run_id: _rows_of(
+            _flipped_keys(chosen, run.run_id, comparison.baseline.run_id), run
+        )
         for run in runs
     }
     tables = {
@@ -72,7 +74,7 @@ def comparison_html(
             for run in runs
         ],
         "flips": [
-            _flip(
+            _flip_record(
                 flip,
                 comparison.baseline.run_id,
                 rows,
@@ -90,7 +92,7 @@ def comparison_html(
         is_cut=cut < CUTS[0],
         comparison=comparison,
         labels=labels,
-        panels=_panels(comparison.differences),
+        panels=_make_panels(comparison.differences),
         shown=len(chosen),
         dollars=dollars,
         all_cases=ALL_CASES,
@@ -121,7 +123,7 @@ _TONES = {
 }
 
 
-def _panels(differences: Sequence[Difference]) -> list[DifferencePanel]:
+def _make_panels(differences: Sequence[Difference]) -> list[DifferencePanel]:
     panels = []
     for metric_id in dict.fromkeys(row.metric_id for row in differences):
         rows = [row for row in differences if row.metric_id == metric_id]
@@ -135,7 +137,7 @@ def _panels(differences: Sequence[Difference]) -> list[DifferencePanel]:
     return panels
 
 
-def _keys(
+def _flipped_keys(
     flips: Iterable[Flip],
     run_id: str,
     baseline_id: str,
@@ -157,16 +159,16 @@ def _rows_of(
     """Where these cases stand in the tables of a run."""
     cases = run.table("cases", columns=["dataset_id", "case_id"])
     every = zip(
-        *(_texts(cases[name]) for name in ("dataset_id", "case_id")), strict=True
+        *(_column_texts(cases[name]) for name in ("dataset_id", "case_id")), strict=True
     )
     return {key: row for row, key in enumerate(every) if key in keys}
 
 
-def _texts(column: pa.ChunkedArray) -> list[str]:
+def _column_texts(column: pa.ChunkedArray) -> list[str]:
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
-def _flip(
+def _flip_record(
     flip: Flip,
     baseline_id: str,
     rows: Mapping[str, Mapping[CaseKey, int]],

@@ -36,14 +36,14 @@ def render_page(
     """The page that a template makes; `data` is what `html_cases.pack` gives to its
     scripts.
     """
-    style = _source("page.css")
-    script = "(() => {\n" + "\n".join(map(_source, scripts)) + "})();\n"
+    style = _read_source("page.css")
+    script = "(() => {\n" + "\n".join(map(_read_source, scripts)) + "})();\n"
     policy = _POLICY.format(
-        script=_digest(script),
-        style=_digest(style),
+        script=_csp_digest(script),
+        style=_csp_digest(style),
     )
     return (
-        _environment()
+        _make_environment()
         .get_template(template)
         .render(
             style=Markup(style),
@@ -61,7 +61,7 @@ def score(value: float | None) -> str:
     >>> score(0.65555), score(1234.5678), score(0.000012), score(None)
     ('0.656', '1,234.6', '1.2e-05', '—')
     """
-    return "—" if value is None else f"{value:,{_format(value)}}"
+    return "—" if value is None else f"{value:,{_format_number(value)}}"
 
 
 def signed(value: float | None) -> str:
@@ -75,7 +75,7 @@ def signed(value: float | None) -> str:
         if value is None
         else "0.000"
         if value == 0
-        else f"{value:+,{_format(value)}}".replace("-", "−")
+        else f"{value:+,{_format_number(value)}}".replace("-", "−")
     )
 
 
@@ -131,19 +131,19 @@ def indented(value: Any) -> str:
     )
 
 
-def _format(value: float) -> str:
+def _format_number(value: float) -> str:
     """Digits behind the point; two that count for a number that would be shown as zero."""
     if 0 < abs(value) < 0.0005:
         return ".2g"
     return ".3f" if abs(value) < 100 else ".1f"
 
 
-def _thousands(value: int | None) -> str:
+def _format_thousands(value: int | None) -> str:
     return "—" if value is None else f"{value:,}"
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _make_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -153,16 +153,16 @@ def _environment() -> jinja2.Environment:
     )
     filters = (score, signed, p_value, seconds, moment, indented, number)
     environment.filters.update({function.__name__: function for function in filters})
-    environment.filters["thousands"] = _thousands
+    environment.filters["thousands"] = _format_thousands
     return environment
 
 
 @cache
-def _source(name: str) -> str:
+def _read_source(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def _csp_digest(text: str) -> str:
     return (
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
     )

@@ -60,7 +60,7 @@ def _add_suite(
     suite = ET.SubElement(
         root,
         "testsuite",
-        name=_text(name),
+        name=_xml_text(name),
         tests=str(len(records)),
         failures=str(outcomes[GateOutcome.FAIL]),
         errors=str(outcomes[GateOutcome.UNDERPOWERED]),
@@ -74,20 +74,20 @@ def _add_suite(
         case = ET.SubElement(
             suite,
             "testcase",
-            classname=_text(place),
-            name=_text(record.gate),
+            classname=_xml_text(place),
+            name=_xml_text(record.gate),
         )
         if record.outcome in _ELEMENTS:
             verdict = ET.SubElement(
                 case,
                 _ELEMENTS[record.outcome],
                 type=record.outcome.value,
-                message=_text(record.reason),
+                message=_xml_text(record.reason),
             )
-            verdict.text = _text(record.reason)
+            verdict.text = _xml_text(record.reason)
         else:
-            ET.SubElement(case, "system-out").text = _text(record.reason)
+            ET.SubElement(case, "system-out").text = _xml_text(record.reason)
 
 
-def _text(text: str) -> str:
+def _xml_text(text: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

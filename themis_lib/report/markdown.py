@@ -57,7 +57,10 @@ def cost_line(result: RunResult) -> str | None:
     records = [record for record in result.manifest.stages if record.usage]
     if not records:
         return None
-    parts = [f"{record.stage}: {_price(record)}{_tokens(record)}" for record in records]
+    parts = [
+        f"{record.stage}: {_price_text(record)}{_tokens_text(record)}"
+        for record in records
+    ]
     paid, saved = result.manifest.cost_paid, result.manifest.cost_saved
     if paid is not None and saved is not None:
         parts.insert(
@@ -95,13 +98,13 @@ def dollars(
     )
 
 
-def _price(record: StageRecord) -> str:
+def _price_text(record: StageRecord) -> str:
     if record.cost is None or record.cost_paid is None:
         return "price not known, " if record.lacks_price else ""
     return f"{dollars(record.cost_paid)} of {dollars(record.cost)}, "
 
 
-def _tokens(record: StageRecord) -> str:
+def _tokens_text(record: StageRecord) -> str:
     computed, every = (
         record.usage_computed or TokenUsage(),
         record.usage or TokenUsage(),
@@ -201,7 +204,7 @@ def summary_cells(row: SummaryRow) -> tuple[str, ...]:
         f"{row.errors:,}",
         fixed(row.mean),
         fixed(row.standard_error),
-        _interval(row.low, row.high),
+        _interval_text(row.low, row.high),
         row.interval_method or "—",
         "—" if row.clusters is None else f"{row.clusters:,}",
         fixed(row.between_variance),
@@ -259,7 +262,7 @@ def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
         f"{record.unlabelled:,}",
         fixed(record.observed, 3),
         fixed(record.kappa, 3),
-        _interval(record.low, record.high, 3),
+        _interval_text(record.low, record.high, 3),
     )
 
 
@@ -325,12 +328,12 @@ def markdown_table(
     lines = [
         headings,
         ["---"] * len(headings),
-        *([_cell(text) for text in row] for row in rows),
+        *([_escape_cell(text) for text in row] for row in rows),
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     escaped = (
         text.replace("\\", "\\\\")
         .replace("|", "\\|")
@@ -345,7 +348,7 @@ def short(text: str) -> str:
     return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
 
 
-def _interval(
+def _interval_text(
     low: float | None,
     high: float | None,
     digits: int = 4,

@@ -47,11 +47,11 @@ class Pipeline:
     def stages(self) -> list[Stage]:
         """The stages that will run, in order."""
         stages: list[Stage] = [self.generate]
-        if self._runs("parse"):
+        if self._is_included("parse"):
             stages.append(self.parse)
-        if self._runs("score"):
+        if self._is_included("score"):
             stages += [*self.judges, *self.scores]
-        if self._runs("reduce"):
+        if self._is_included("reduce"):
             stages.append(self.reduce)
         return stages
 
@@ -124,15 +124,15 @@ class Pipeline:
     ) -> Shard:
         """Generate, parse, judge, score and reduce one shard."""
         shard = replace(shard, outputs=await run_stage(self.generate, shard))
-        if self._runs("parse"):
+        if self._is_included("parse"):
             shard = replace(shard, answers=await run_stage(self.parse, shard))
-        if self._runs("score"):
-            shard = replace(shard, verdicts=await self._judge(shard, run_stage))
+        if self._is_included("score"):
+            shard = replace(shard, verdicts=await self._run_judges(shard, run_stage))
             running = [run_stage(stage, shard) for stage in self.scores]
             parts = await asyncio.gather(*running)
             metric_ids = [stage.metric_id for stage in self.scores]
             shard = replace(shard, scores=dict(zip(metric_ids, parts, strict=True)))
-        if self._runs("reduce"):
+        if self._is_included("reduce"):
             shard = replace(shard, results=await run_stage(self.reduce, shard))
         return shard
 
@@ -154,11 +154,11 @@ class Pipeline:
             return all(score.metric_id in shard.scores for score in self.scores)
         return True
 
-    def _runs(self, name: StageName) -> bool:
+    def _is_included(self, name: StageName) -> bool:
         """Return whether a stage is not after the last one to run."""
         return STAGES.index(name) <= STAGES.index(self.until_stage)
 
-    async def _judge(
+    async def _run_judges(
         self,
         shard: Shard,
         run_stage: RunStage,

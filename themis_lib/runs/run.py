@@ -93,7 +93,7 @@ class Run:
         reason = describe(error) if isinstance(error, Exception) else "interrupted"
         # The first error is the one to tell, not that the record cannot be written.
         with contextlib.suppress(Exception):
-            self._close(RunStatus.FAILED, error=reason)
+            self._write_closing(RunStatus.FAILED, error=reason)
 
     def expect(self, shard: Shard) -> None:
         """Announce a shard, so that progress knows how much there is to do."""
@@ -148,8 +148,8 @@ class Run:
         table, computed = summarise(self._scores.groups(), statistics, self.store)
         self._tables.write("summary", table)
         self._tables.close()
-        status = RunStatus.FAILED if lacks_scores(table) else self._status()
-        self._close(status, summary_computed=computed)
+        status = RunStatus.FAILED if lacks_scores(table) else self._final_status()
+        self._write_closing(status, summary_computed=computed)
         self.result = RunResult(self.store, self.run_id, self._manifest)
         return self.result
 
@@ -228,7 +228,7 @@ class Run:
         ]
         self._tables.write(name, pa.table(arrays, schema=schema))
 
-    def _status(self) -> RunStatus:
+    def _final_status(self) -> RunStatus:
         """Return how the run ended: failed if its last stage has no row without error."""
         counts = self.progress.stages()
         last = self.pipeline.stages[-1].name
@@ -243,7 +243,7 @@ class Run:
             return RunStatus.PARTIAL_FAILURE
         return RunStatus.COMPLETED
 
-    def _close(
+    def _write_closing(
         self,
         status: RunStatus,
         *,

@@ -128,7 +128,7 @@ class GroupedScores:
         return groups
 
 
-def _lists() -> defaultdict[str, list[Any]]:
+def _new_lists() -> defaultdict[str, list[Any]]:
     return defaultdict(list)
 
 
@@ -140,9 +140,9 @@ class _DatasetScores:
     """
 
     cases: int = 0
-    scores: defaultdict[str, list[Floats]] = field(default_factory=_lists)
-    moments: defaultdict[str, list[Floats]] = field(default_factory=_lists)
-    members: defaultdict[str, list[int]] = field(default_factory=_lists)
+    scores: defaultdict[str, list[Floats]] = field(default_factory=_new_lists)
+    moments: defaultdict[str, list[Floats]] = field(default_factory=_new_lists)
+    members: defaultdict[str, list[int]] = field(default_factory=_new_lists)
     labels: list[str | None] = field(default_factory=list)
 
     def groups(self, *, is_clustered: bool) -> Iterable[tuple[str, str, CaseScores]]:

@@ -60,7 +60,9 @@ class Collector:
                 self.failures[key] = outcome
                 self._failed_cases.append(self._case_ids[position].as_py())
                 continue
-            record = {name: _storable(value) for name, value in outcome.items()}
+            record = {
+                name: _escape_surrogates(value) for name, value in outcome.items()
+            }
             record["key"] = key
             records.append(record)
         # First to the journal: a row that is counted must survive a crash.
@@ -120,7 +122,7 @@ def _sum_usage(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
     return TokenUsage(**totals) if totals else None
 
 
-def _storable(value: Any) -> Any:
+def _escape_surrogates(value: Any) -> Any:
     """Return a value with lone surrogates, which no file can hold, as escapes."""
     if not isinstance(value, str) or value.isascii():
         return value

@@ -159,7 +159,7 @@ class GenerateStage(Stage):
         emit: Emit,
     ) -> None:
         cases = visible_cases(rows, self.generator_reads)
-        contexts = self._contexts(rows, cases, run_id)
+        contexts = self._make_contexts(rows, cases, run_id)
         if self.generator.generate_batch is not None:
             await self._compute_batches(cases, contexts, emit)
         else:
@@ -281,7 +281,7 @@ class GenerateStage(Stage):
 
         return most
 
-    def _contexts(
+    def _make_contexts(
         self,
         rows: pa.Table,
         cases: Sequence[Case],

@@ -144,7 +144,7 @@ def _sums_by_cells(
     of its variance. That is for sums of so many draws, each deviating so little, that
     no resampled mean could tell.
     """
-    means, variances, counts = _cells(values)
+    means, variances, counts = _cell_moments(values)
     sums = np.empty(resamples)
     for start in range(0, resamples, _RESAMPLES_AT_ONCE):
         size = min(_RESAMPLES_AT_ONCE, resamples - start)
@@ -156,7 +156,7 @@ def _sums_by_cells(
     return sums
 
 
-def _cells(values: Floats) -> tuple[Floats, Floats, Floats]:
+def _cell_moments(values: Floats) -> tuple[Floats, Floats, Floats]:
     """The mean, the variance and the number of the values in each cell."""
     distinct, cell = np.unique(values, return_inverse=True)
     if len(distinct) > _CELLS:

@@ -81,7 +81,7 @@ def mean_interval(
         if clusters is None
         else clustered_error(scores, clusters)
     )
-    chosen = _chosen(scores, clusters) if method == "auto" else method
+    chosen = _choose_method(scores, clusters) if method == "auto" else method
     independent = len(scores) if count is None else count
     if chosen == "bootstrap":
         ends = bootstrap_interval(
@@ -149,7 +149,7 @@ def wilson_interval(
     return low, 1.0 if successes == trials else centre + reach
 
 
-def _chosen(
+def _choose_method(
     scores: Floats,
     clusters: npt.NDArray[Any] | None,
 ) -> Method:

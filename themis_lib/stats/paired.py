@@ -106,7 +106,7 @@ def paired_difference(
         )
         test, p_value = "McNemar, exact", mcnemar_exact(improved, worsened)
     else:
-        interval = _interval(
+        interval = _t_interval(
             baseline,
             candidate,
             error,
@@ -213,7 +213,7 @@ def bonett_price_interval(
     return max(up - down - reach, -1.0), min(up - down + reach, 1.0)
 
 
-def _interval(
+def _t_interval(
     baseline: Floats,
     candidate: Floats,
     error: float | None,
@@ -255,10 +255,10 @@ def _drawn_totals(
     plus matters.
     """
     shared, alone, totals = counts > 1, sizes[counts == 1], np.empty(resamples)
-    for start, drawn in _blocks(resamples, int(shared.sum())):
+    for start, drawn in _iter_blocks(resamples, int(shared.sum())):
         plus = random.binomial(counts[shared], 0.5, size=(drawn, int(shared.sum())))
         totals[start : start + drawn] = (2 * plus - counts[shared]) @ sizes[shared]
-    for start, drawn in _blocks(resamples, len(alone)) if len(alone) else ():
+    for start, drawn in _iter_blocks(resamples, len(alone)) if len(alone) else ():
         bits = np.frombuffer(
             random.bytes(drawn * -(-len(alone) // 8)), np.uint8
         ).reshape(drawn, -1)
@@ -271,7 +271,7 @@ def _drawn_totals(
     return totals
 
 
-def _blocks(
+def _iter_blocks(
     rows: int,
     columns: int,
 ) -> Iterator[tuple[int, int]]:

@@ -35,7 +35,7 @@ def detectable_difference(
     >>> round(detectable_difference(0.01, 1000), 5)
     0.02804
     """
-    return None if units < FEWEST_UNITS else _noncentrality(units) * standard_error
+    return None if units < FEWEST_UNITS else _noncentrality_for(units) * standard_error
 
 
 def units_needed(
@@ -52,8 +52,8 @@ def units_needed(
     if not difference:
         return None
     effect = abs(difference) / deviation if deviation else math.inf
-    units = max(FEWEST_UNITS, math.ceil((_noncentrality(_MANY) / effect) ** 2))
-    while _noncentrality(units) > effect * math.sqrt(units):
+    units = max(FEWEST_UNITS, math.ceil((_noncentrality_for(_MANY) / effect) ** 2))
+    while _noncentrality_for(units) > effect * math.sqrt(units):
         units += 1
     return units
 
@@ -80,13 +80,13 @@ def samples_needed(
     """
     if units < FEWEST_UNITS:
         return None
-    bearable = (difference / _noncentrality(units)) ** 2 - max(
+    bearable = (difference / _noncentrality_for(units)) ** 2 - max(
         error_variance - sampling_part, 0.0
     )
     return max(1, math.ceil(one_sample / bearable)) if bearable > 0 else None
 
 
-def _noncentrality(units: int) -> float:
+def _noncentrality_for(units: int) -> float:
     from scipy.special import nctdtrinc, ndtri, stdtrit
 
     if units >= _MANY:

@@ -130,16 +130,16 @@ def answers(
     try:
         for question in questions:
             if question not in found and question not in begun:
-                known = _known(question, top_logprobs)
+                known = _cached_answer(question, top_logprobs)
                 if known is not None:
                     found[question] = known
                 else:
-                    begun[question] = _begin(question, top_logprobs)
+                    begun[question] = _begin_generation(question, top_logprobs)
         for question, running in begun.items():
-            found[question] = _kept(
+            found[question] = _keep_answer(
                 question,
                 running,
-                _result(running.future),
+                _wait_for_result(running.future),
                 top_logprobs,
             )
     finally:
@@ -149,7 +149,7 @@ def answers(
                 and question not in found
                 and running.future.exception() is None
             ):
-                _kept(
+                _keep_answer(
                     question,
                     running,
                     running.future.result(),
@@ -166,19 +166,19 @@ def stream(
     """The tokens of an answer as they come. One that is left early is given up, and not
     kept.
     """
-    known = _known(question, top_logprobs)
+    known = _cached_answer(question, top_logprobs)
     if known is not None:
         yield from known.generation.tokens
         return
     tokens: queue.SimpleQueue[Token | None] = queue.SimpleQueue()
-    running = _begin(question, top_logprobs, tokens)
+    running = _begin_generation(question, top_logprobs, tokens)
     try:
-        while (token := _next(tokens)) is not None:
+        while (token := _next_token(tokens)) is not None:
             yield token
-        _kept(
+        _keep_answer(
             question,
             running,
-            _result(running.future),
+            _wait_for_result(running.future),
             top_logprobs,
         )
     finally:
@@ -195,7 +195,7 @@ class _Begun:
     dropped_prompt_tokens: int
 
 
-def _begin(
+def _begin_generation(
     question: Question,
     top_logprobs: int | None,
     tokens: queue.SimpleQueue[Token | None] | None = None,
@@ -226,7 +226,7 @@ def _begin(
     return _Begun(future, len(prompt.tokens), prompt.dropped)
 
 
-def _result(future: Future[Generation]) -> Generation:
+def _wait_for_result(future: Future[Generation]) -> Generation:
     """Waits in slices: an interrupt that comes just as a longer wait begins would be
     noticed at its end.
     """
@@ -235,19 +235,19 @@ def _result(future: Future[Generation]) -> Generation:
     return future.result()
 
 
-def _next(tokens: queue.SimpleQueue[Token | None]) -> Token | None:
+def _next_token(tokens: queue.SimpleQueue[Token | None]) -> Token | None:
     while True:
         with contextlib.suppress(queue.Empty):
             return tokens.get(timeout=_SLICE_S)
 
 
-def _known(
+def _cached_answer(
     question: Question,
     top_logprobs: int | None,
 ) -> Answer | None:
     if question.model is None:
         return Answer(
-            _fallback(question),
+            _fallback_generation(question),
             0,
             0,
             "fallback",
@@ -256,7 +256,7 @@ def _known(
     return None if entry is None else _from_entry(entry, top_logprobs)
 
 
-def _kept(
+def _keep_answer(
     question: Question,
     running: _Begun,
     generation: Generation,
@@ -268,11 +268,11 @@ def _kept(
         running.dropped_prompt_tokens,
         "engine",
     )
-    text_cache().put(question.key, _entry(answer, top_logprobs))
+    text_cache().put(question.key, _answer_entry(answer, top_logprobs))
     return answer
 
 
-def _fallback(question: Question) -> Generation:
+def _fallback_generation(question: Question) -> Generation:
     """Raises `ModelError` for a constraint that takes a model to meet."""
     choices = None
     if question.constraint is not None:
@@ -302,7 +302,7 @@ def _fallback(question: Question) -> Generation:
     return Generation(tuple(tokens), "stop")
 
 
-def _entry(
+def _answer_entry(
     answer: Answer,
     top_logprobs: int | None,
 ) -> dict[str, Any]:

@@ -155,8 +155,8 @@ def generate_batch(
             prompts,
             seed,
             temperature,
-            _length(max_new_tokens),
-            _text("eos_string", eos_string),
+            _checked_length(max_new_tokens),
+            _checked_text("eos_string", eos_string),
             schema=schema,
             regex=regex,
             choices=choices,
@@ -169,12 +169,12 @@ def generate_batch(
         choices=choices,
         response_format=response_format,
     )
-    longest = _length(max_new_tokens)
+    longest = _checked_length(max_new_tokens)
     checked = [
-        (_text("prompt", prompt), *_drawing(one, temperature))
-        for prompt, one in _pairs(prompts, seed)
+        (_checked_text("prompt", prompt), *_seed_and_sampling(one, temperature))
+        for prompt, one in _prompt_seed_pairs(prompts, seed)
     ]
-    stop = _text("eos_string", eos_string)
+    stop = _checked_text("eos_string", eos_string)
     chosen = choose_model(
         model=model,
         model_repo=model_repo,
@@ -201,7 +201,8 @@ def generate_batch(
     if not return_logprobs:
         return texts
     return [
-        (text, _logprobs(answer)) for text, answer in zip(texts, found, strict=True)
+        (text, _answer_logprobs(answer))
+        for text, answer in zip(texts, found, strict=True)
     ]
 
 
@@ -228,7 +229,10 @@ def generate_iter(
     """
     remote = remote_model(model, unsafe_mode=unsafe_mode)
     if remote is not None:
-        longest, stop = _length(max_new_tokens), _text("eos_string", eos_string)
+        longest, stop = (
+            _checked_length(max_new_tokens),
+            _checked_text("eos_string", eos_string),
+        )
         written = _remote_batch(
             remote,
             [prompt],
@@ -238,11 +242,11 @@ def generate_iter(
             stop,
         )
         return iter(_without_logprobs(written)) if include_logprobs else iter(written)
-    checked, sampling = _drawing(seed, temperature)
+    checked, sampling = _seed_and_sampling(seed, temperature)
     prompt, stop, longest = (
-        _text("prompt", prompt),
-        _text("eos_string", eos_string),
-        _length(max_new_tokens),
+        _checked_text("prompt", prompt),
+        _checked_text("eos_string", eos_string),
+        _checked_length(max_new_tokens),
     )
     chosen = choose_model(
         model=model,
@@ -286,7 +290,7 @@ def preload_models(
         engine_for(chosen.file)
 
 
-def _drawing(
+def _seed_and_sampling(
     seed: Any,
     temperature: float,
 ) -> tuple[int, Sampling]:
@@ -304,7 +308,7 @@ def _drawing(
     return (seed, asked) if asked.temperature else (DEFAULT_SEED, Sampling())
 
 
-def _pairs(
+def _prompt_seed_pairs(
     prompts: Sequence[str],
     seed: Any,
 ) -> list[tuple[str, Any]]:
@@ -317,7 +321,7 @@ def _pairs(
     return [(prompt, seed) for prompt in prompts]
 
 
-def _text(
+def _checked_text(
     name: str,
     value: Any,
 ) -> str:
@@ -330,7 +334,7 @@ def _text(
     ).decode()  # half a surrogate pair is in no vocabulary
 
 
-def _length(max_new_tokens: Any) -> int:
+def _checked_length(max_new_tokens: Any) -> int:
     if max_new_tokens is None:
         return DEFAULT_MAX_NEW_TOKENS
     whole = isinstance(max_new_tokens, (int, np.integer)) and not isinstance(
@@ -355,8 +359,8 @@ def _remote_batch(
     """The texts of a remote model."""
     constraint(**asked)
     pairs = [
-        (_text("prompt", prompt), check_seed(one))
-        for prompt, one in _pairs(prompts, seed)
+        (_checked_text("prompt", prompt), check_seed(one))
+        for prompt, one in _prompt_seed_pairs(prompts, seed)
     ]
     found = remote_texts(
         remote,
@@ -421,14 +425,14 @@ def _as_text(
     return Text(answer.generation.text, metadata)
 
 
-def _logprobs(answer: Answer) -> Logprobs | None:
+def _answer_logprobs(answer: Answer) -> Logprobs | None:
     if answer.source == "fallback":
         return None
     tokens = answer.generation.tokens
     return {
         "tokens": [token.text for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [_likely(token) for token in tokens],
+        "top_logprobs": [_likely_tokens(token) for token in tokens],
     }
 
 
@@ -438,11 +442,11 @@ def _token_logprobs(token: Token) -> Logprobs | None:
     return {
         "token_id": token.token,
         "logprob": token.logprob,
-        "top_logprobs": _likely(token),
+        "top_logprobs": _likely_tokens(token),
     }
 
 
-def _likely(token: Token) -> list[dict[str, Any]]:
+def _likely_tokens(token: Token) -> list[dict[str, Any]]:
     return [
         {"token_id": one.token, "token": one.text, "logprob": one.logprob}
         for one in token.likely

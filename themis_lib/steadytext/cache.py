@@ -107,8 +107,8 @@ class TextCache:
         """The entry under a key, and a use of it; None if there is none, or none that
         is whole.
         """
-        data = self._attempt(lambda store: store.get(key))
-        return None if data is None else _decoded(key, data)
+        data = self._try_operation(lambda store: store.get(key))
+        return None if data is None else _decode_entry(key, data)
 
     def put(
         self,
@@ -121,7 +121,7 @@ class TextCache:
         Keys of objects are strings, tuples come back as lists; floats come back bit for
         bit, infinities included. Raises `TypeError` for what JSON cannot hold.
         """
-        data = _encoded(key, entry)
+        data = _encode_entry(key, entry)
         if len(data) * _LARGEST_SHARE > self.size_limit:
             return
 
@@ -129,7 +129,7 @@ class TextCache:
             store.set(key, data)
             store.cull()
 
-        self._attempt(keep)
+        self._try_operation(keep)
 
     def close(self) -> None:
         """Close this thread's connection; the next call opens it again."""
@@ -138,7 +138,7 @@ class TextCache:
                 self._store.close()
                 self._store = None
 
-    def _attempt(self, operation: Callable[[Any], _Result]) -> _Result | None:
+    def _try_operation(self, operation: Callable[[Any], _Result]) -> _Result | None:
         """What the operation returns, or None where the cache cannot be used."""
         with _LOCK:
             if self.size_limit <= 0 or time.monotonic() < self._resumes_at:
@@ -146,30 +146,32 @@ class TextCache:
             try:
                 # Another process may have set the database aside, or someone deleted
                 # it.
-                if self._store is None or self._opened != self._present():
-                    self._open()
+                if self._store is None or self._opened != self._folder_identity():
+                    self._open_store()
                 return operation(self._store)
             except ImportError:
-                trouble = self._rest(f"diskcache is not installed: {INSTALL}", math.inf)
+                trouble = self._rest_for(
+                    f"diskcache is not installed: {INSTALL}", math.inf
+                )
             except _disk_errors() as error:
-                trouble = self._recover(error)
+                trouble = self._recover_from(error)
             except BaseException:
                 self._store = None  # an interrupted transaction would keep every other process waiting
                 raise
         # Outside the lock: a warning may run the caller's code, or be raised.
-        self._warn(trouble)
+        self._warn_once(trouble)
         return None
 
-    def _open(self) -> None:
+    def _open_store(self) -> None:
         self._store = None
         import diskcache
 
-        diskcache.EVICTION_POLICY["frecency"] = _frecency()
+        diskcache.EVICTION_POLICY["frecency"] = _frecency_policy()
         self.folder.mkdir(
             parents=True,
             exist_ok=True,
         )
-        self._opened = self._present()
+        self._opened = self._folder_identity()
         # diskcache would wait a minute for a lock that another process holds.
         connect = sqlite3.connect(
             self.folder / _DATABASE,
@@ -179,7 +181,7 @@ class TextCache:
         with contextlib.closing(connect) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
-        self._opened = self._present()
+        self._opened = self._folder_identity()
         try:
             self._store = diskcache.Cache(
                 str(self.folder),
@@ -199,14 +201,14 @@ class TextCache:
                 f"its settings are not those of a cache: {error}"
             ) from error
 
-    def _present(self) -> tuple[int, int] | None:
+    def _folder_identity(self) -> tuple[int, int] | None:
         try:
             found = (self.folder / _DATABASE).stat()
         except OSError:
             return None
         return found.st_dev, found.st_ino
 
-    def _recover(self, error: Exception) -> str:
+    def _recover_from(self, error: Exception) -> str:
         # An error without a code comes from above SQLite: a text that is none, in one
         # entry or in what opening reads.
         code = getattr(error, "sqlite_errorcode", None)
@@ -221,15 +223,17 @@ class TextCache:
             not isinstance(error, sqlite3.Error)
             or (code or 1) & 0xFF not in _DAMAGE_CODES
         ):
-            return self._rest(
+            return self._rest_for(
                 str(error) or f"waited {BUSY_S:g} s for another process", REST_S
             )
         try:
             return self._set_aside(error)
         except OSError as refusal:
-            return self._rest(f"{error}; it cannot be set aside: {refusal}", math.inf)
+            return self._rest_for(
+                f"{error}; it cannot be set aside: {refusal}", math.inf
+            )
 
-    def _rest(
+    def _rest_for(
         self,
         reason: str,
         seconds: float,
@@ -242,12 +246,12 @@ class TextCache:
         another process was faster.
         """
         aside = self.folder.with_name(f"{self.folder.name}.damaged")
-        if self._opened == self._present():
+        if self._opened == self._folder_identity():
             shutil.rmtree(aside, ignore_errors=True)
             self.folder.replace(aside)
         return f"the generation cache in {self.folder} was damaged ({error}); it starts anew, the old one is in {aside}"
 
-    def _warn(self, trouble: str) -> None:
+    def _warn_once(self, trouble: str) -> None:
         if trouble and not self._warned:
             self._warned = True
             warnings.warn(trouble, RuntimeWarning, stacklevel=4)
@@ -283,7 +287,7 @@ def _size_limit() -> int:
     return int(limit) if _SWITCH[switch] else 0
 
 
-def _encoded(
+def _encode_entry(
     key: str,
     entry: Mapping[str, Any],
 ) -> bytes:
@@ -297,15 +301,15 @@ def _encoded(
     ).encode()
     packed = zlib.compress(text)
     payload = b"z" + packed if len(packed) < len(text) else b"j" + text
-    return _checksum(key, payload) + payload
+    return _entry_checksum(key, payload) + payload
 
 
-def _decoded(
+def _decode_entry(
     key: str,
     data: bytes,
 ) -> dict[str, Any] | None:
     checksum, payload = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
-    if checksum != _checksum(key, payload):
+    if checksum != _entry_checksum(key, payload):
         return None
     try:
         entry = json.loads(
@@ -316,7 +320,7 @@ def _decoded(
     return entry if isinstance(entry, dict) else None
 
 
-def _checksum(
+def _entry_checksum(
     key: str,
     payload: bytes,
 ) -> bytes:
@@ -325,7 +329,7 @@ def _checksum(
     return hashlib.blake2b(content, digest_size=_CHECKSUM_BYTES).digest()
 
 
-def _frecency() -> dict[str, str]:
+def _frecency_policy() -> dict[str, str]:
     """diskcache's description of the policy; `access_time` holds the time of the last
     use plus the credit then.
     """

@@ -53,35 +53,35 @@ def fallback_pieces(
     >>> fallback_pieces("Hello", seed=42, max_new_tokens=6, choices=["yes", "no"])
     ['no']
     """
-    draws = _draws(prompt, seed)
+    draws = _draw_numbers(prompt, seed)
     if choices:
         return [choices[next(draws) % len(choices)]]
     wanted = MIN_WORDS + next(draws) % (MAX_WORDS - MIN_WORDS - 20)
     words: list[str] = []
     while len(words) < wanted:
-        words += _sentence(draws, opening=not words).split(" ")
+        words += _make_sentence(draws, opening=not words).split(" ")
     return [
         word if index == 0 else f" {word}"
         for index, word in enumerate(words[:max_new_tokens])
     ]
 
 
-def _sentence(
+def _make_sentence(
     draws: Iterator[int],
     *,
     opening: bool,
 ) -> str:
     subject, verb, thing, ending = (
-        _pick(draws, words) for words in (_SUBJECTS, _VERBS, _OBJECTS, _ENDINGS)
+        _pick_phrase(draws, words) for words in (_SUBJECTS, _VERBS, _OBJECTS, _ENDINGS)
     )
-    link = _pick(draws, _LINKS)
+    link = _pick_phrase(draws, _LINKS)
     body = f"{subject} {verb} {thing} {ending}."
     if opening or next(draws) % 3:
         return body[0].upper() + body[1:]
     return f"{link}, {body}"
 
 
-def _pick(
+def _pick_phrase(
     draws: Iterator[int],
     phrases: str,
 ) -> str:
@@ -89,7 +89,7 @@ def _pick(
     return options[next(draws) % len(options)]
 
 
-def _draws(
+def _draw_numbers(
     prompt: str,
     seed: int,
 ) -> Iterator[int]:

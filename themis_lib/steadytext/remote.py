@@ -124,7 +124,9 @@ def remote_texts(
     asked = dict(zip(keys, zip(prompts, seeds, strict=True), strict=True))
     missing = [key for key in asked if found[key] is None]
     results = (
-        _run(_generated(generator, [asked[key] for key in missing])) if missing else []
+        _run_coroutine(_generate_all(generator, [asked[key] for key in missing]))
+        if missing
+        else []
     )
     failures: list[BaseException] = []
     for key, result in zip(missing, results, strict=True):
@@ -135,7 +137,7 @@ def remote_texts(
             continue
         found[key] = written
         text_cache().put(
-            key, _entry(written)
+            key, _text_entry(written)
         )  # also beside one that failed: it is paid for
     if failures:
         raise failures[0]
@@ -180,7 +182,7 @@ def _kept_to(
     return replace(text, text=inner)
 
 
-async def _generated(
+async def _generate_all(
     generator: Any,
     asked: Sequence[tuple[str, int]],
 ) -> list[GenerationResult | BaseException]:
@@ -204,7 +206,7 @@ async def _generated(
     return list(await asyncio.gather(*calls, return_exceptions=True))
 
 
-def _run(coroutine: Any) -> Any:
+def _run_coroutine(coroutine: Any) -> Any:
     """What a coroutine returns, run on a loop of its own: the caller may have one
     running.
     """
@@ -248,7 +250,7 @@ def _as_text(
     )
 
 
-def _entry(text: RemoteText) -> dict[str, Any]:
+def _text_entry(text: RemoteText) -> dict[str, Any]:
     return {
         "text": text.text,
         "finish_reason": text.finish_reason,

@@ -30,7 +30,7 @@ class KeyIndex:
         locators: Locators,
     ) -> None:
         """Add keys, `binary(16)` or null; null keys are left out."""
-        prefixes, known = _prefixes(keys)
+        prefixes, known = _key_prefixes(keys)
         run = _sorted_run(prefixes[known], locators[known])
         while self._runs and len(self._runs[-1][0]) <= len(run[0]):
             older = self._runs.pop()
@@ -42,7 +42,7 @@ class KeyIndex:
 
     def find(self, keys: pa.Array) -> Locators:
         """The locator of each key, -1 where there is none."""
-        prefixes, known = _prefixes(keys)
+        prefixes, known = _key_prefixes(keys)
         located = np.full(len(prefixes), -1, dtype=np.int64)
         for run_prefixes, run_locators in reversed(self._runs):
             at = np.minimum(
@@ -55,7 +55,7 @@ class KeyIndex:
         return located
 
 
-def _prefixes(keys: pa.Array) -> tuple[Prefixes, npt.NDArray[np.bool_]]:
+def _key_prefixes(keys: pa.Array) -> tuple[Prefixes, npt.NDArray[np.bool_]]:
     known = keys.is_valid().to_numpy(zero_copy_only=False)
     filled = keys.fill_null(b"\0" * KEY_BYTES)
     data = np.frombuffer(filled.buffers()[1], dtype=np.uint64)[

@@ -46,12 +46,12 @@ class Journal(ABC):
     def flush(self) -> None:
         """Make every row appended so far safe."""
         if self._pending:
-            self._write(self._pending)
+            self._write_records(self._pending)
             self._pending = []
         self._flushed_at = time.monotonic()
 
     @abstractmethod
-    def _write(self, records: Sequence[Mapping[str, Any]]) -> None: ...
+    def _write_records(self, records: Sequence[Mapping[str, Any]]) -> None: ...
 
     @abstractmethod
     def close(self) -> None:
@@ -75,7 +75,7 @@ class LocalJournal(Journal):
         self._path = Path(directory) / f"{uuid.uuid4().hex}{JOURNAL_SUFFIX}"
         self._file: int | None = None
 
-    def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+    def _write_records(self, records: Sequence[Mapping[str, Any]]) -> None:
         if self._file is None:
             self._file = _create_locked(self._path)
         lines = [
@@ -127,7 +127,7 @@ class PartJournal(Journal):
         self._rows = rows
         self._paths: list[str] = []
 
-    def _write(self, records: Sequence[Mapping[str, Any]]) -> None:
+    def _write_records(self, records: Sequence[Mapping[str, Any]]) -> None:
         self._paths.append(self._rows.write_loose(table_of(records, self._rows.schema)))
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ def recover(
             return False  # of a machine that has locks here
         records = [
             record
-            for record in map(_record, Path(path).read_bytes().split(b"\n"))
+            for record in map(_parse_record, Path(path).read_bytes().split(b"\n"))
             if record
         ]
         if records:
@@ -187,7 +187,7 @@ def recover(
         os.close(file)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def _parse_record(line: bytes) -> dict[str, Any] | None:
     """A row of a journal; null for a last line that was cut off."""
     try:
         record = orjson.loads(line)

@@ -30,7 +30,7 @@ def create_file(
     """
     if target.exists():
         return False
-    temporary = _temporary(target)
+    temporary = _temporary_path(target)
     temporary.write_bytes(content)
     try:
         os.link(temporary, target)
@@ -49,7 +49,7 @@ def replace_file(
     content: bytes,
 ) -> None:
     """Write a file, whole or not at all, over whatever is there."""
-    temporary = _temporary(target)
+    temporary = _temporary_path(target)
     temporary.write_bytes(content)
     temporary.replace(target)
 
@@ -101,7 +101,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _temporary(target: Path) -> Path:
+def _temporary_path(target: Path) -> Path:
     target.parent.mkdir(
         parents=True,
         exist_ok=True,

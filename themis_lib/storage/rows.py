@@ -101,7 +101,7 @@ class RowSet:
             wanted = np.flatnonzero((located >> 32) == number)
             table = self._store.read_table(paths[number])
             if table is None:
-                self._forget(paths[number])
+                self._forget_file(paths[number])
                 return self.find(keys)
             found = table.select(self.schema.names).replace_schema_metadata(None)
             found = found.take(pa.array(located[wanted] & 0xFFFFFFFF))
@@ -120,11 +120,11 @@ class RowSet:
         """Write a complete shard. Rows that somebody else wrote first take the place of
         this table's.
         """
-        with self._publishing():
+        with self._publish_lock():
             self.refresh()
             positions, rows = self.find(table["key"].combine_chunks())
             part = self._store.create_part(
-                self.path(name), _replaced(table, positions, rows)
+                self.path(name), _replace_known(table, positions, rows)
             )
             if not self._store.local:
                 self.learn([part.path])  # at once: the next listing may be a while away
@@ -166,7 +166,9 @@ class RowSet:
             self._listed_at = time.monotonic()
             listing = self._store.list(self.directory)
             recovered = [
-                self._recover(name) for name in listing if name.endswith(JOURNAL_SUFFIX)
+                self._recover_journal(name)
+                for name in listing
+                if name.endswith(JOURNAL_SUFFIX)
             ]
             if any(recovered):
                 listing = self._store.list(self.directory)
@@ -193,7 +195,7 @@ class RowSet:
             self.refresh()
             return list(self._names)
 
-    def _recover(self, name: str) -> bool:
+    def _recover_journal(self, name: str) -> bool:
         path = self._store.locate(f"{self.directory}/{name}")
         return self._store.local and recover(path, self.schema, save=self.write_loose)
 
@@ -210,7 +212,7 @@ class RowSet:
             self._paths.append(path)
             self._names[name] = True
 
-    def _forget(self, path: str) -> None:
+    def _forget_file(self, path: str) -> None:
         """Start the index anew without a file that is gone."""
         with self._lock:
             self._index, self._paths = KeyIndex(), []
@@ -221,7 +223,7 @@ class RowSet:
             }
 
     @contextlib.contextmanager
-    def _publishing(self) -> Iterator[None]:
+    def _publish_lock(self) -> Iterator[None]:
         with self._lock:
             if not self._store.local:
                 yield
@@ -243,7 +245,7 @@ def open_rows(
     return store.attached(directory, lambda: RowSet(store, directory, schema))
 
 
-def _replaced(
+def _replace_known(
     table: pa.Table,
     positions: Positions,
     rows: pa.Table,

@@ -170,7 +170,7 @@ class RunStore:
         named = [
             (entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in entries
         ]
-        return dict(sorted(named, key=lambda item: (_written(item[1]), item[0])))
+        return dict(sorted(named, key=lambda item: (_time_written(item[1]), item[0])))
 
     def files(self, directory: str = "") -> Sequence[File]:
         """Every file below a directory, in the order of their paths; few requests,
@@ -181,7 +181,7 @@ class RunStore:
         with self._files:
             found = self.fs.find(below, detail=True)
         files = [
-            File(name.removeprefix(root), int(entry["size"]), _written(entry))
+            File(name.removeprefix(root), int(entry["size"]), _time_written(entry))
             for name, entry in found.items()
         ]
         return sorted(files, key=lambda file: file.path)
@@ -247,7 +247,7 @@ class RunStore:
         with contextlib.suppress(FileNotFoundError), self._files:
             self.fs.rm_file(self.locate(path))
         self._held.pop(path, None)
-        self._forget(path)
+        self._forget_table(path)
 
     def create_part(
         self,
@@ -257,14 +257,14 @@ class RunStore:
         """Write an immutable table and return its reference; where there is one
         already, that one's reference.
         """
-        table, part = _described(path, table)
+        table, part = _describe_table(path, table)
         while not self.create(path, parquet_bytes(table)):
             written = self.read_part(path)
             if written is not None:
                 return (
                     written  # else the file in the way was damaged and is now set aside
                 )
-        self._remember(path, table)
+        self._remember_table(path, table)
         return part
 
     def keep_part(
@@ -273,12 +273,12 @@ class RunStore:
         table: pa.Table,
     ) -> Part:
         """Write a table whose path is named by its content, unless it is there."""
-        table, part = _described(path, table)
+        table, part = _describe_table(path, table)
         if not self.local or not self.exists(
             path
         ):  # elsewhere to ask costs more than to try
             self.create(path, parquet_bytes(table))
-        self._remember(path, table)
+        self._remember_table(path, table)
         return part
 
     def replace_part(
@@ -287,9 +287,9 @@ class RunStore:
         table: pa.Table,
     ) -> Part:
         """Write a table over whatever is there and return its reference."""
-        table, part = _described(path, table)
+        table, part = _describe_table(path, table)
         self.replace(path, parquet_bytes(table))
-        self._remember(path, table)
+        self._remember_table(path, table)
         return part
 
     def read_part(self, path: str) -> Part | None:
@@ -300,7 +300,7 @@ class RunStore:
         if table is None:
             return None
         columns = json.loads((table.schema.metadata or {}).get(COLUMNS, b"{}"))
-        return _reference(path, table, columns)
+        return _part_of(path, table, columns)
 
     def read_table(self, path: str) -> pa.Table | None:
         """The table at a path; null where it is gone, or damaged and now set aside."""
@@ -312,9 +312,9 @@ class RunStore:
             content = self.read_bytes(path)
         except FileNotFoundError:
             return None
-        table = self._parse(path, pa.BufferReader(content))
+        table = self._parse_table(path, pa.BufferReader(content))
         if table is not None:
-            self._remember(path, table)
+            self._remember_table(path, table)
         return table
 
     def read_keys(self, path: str) -> pa.Array | None:
@@ -324,7 +324,7 @@ class RunStore:
         else:
             try:
                 with pa.OSFile(self.locate(path), "rb") as file:
-                    table = self._parse(path, file, columns=["key"])
+                    table = self._parse_table(path, file, columns=["key"])
             except FileNotFoundError:
                 return None
         return None if table is None else table["key"].combine_chunks()
@@ -352,9 +352,9 @@ class RunStore:
         )
         with contextlib.suppress(FileNotFoundError):
             self.fs.mv(self.locate(path), self.locate(f"{path}.damaged"))
-        self._forget(path)
+        self._forget_table(path)
 
-    def _parse(
+    def _parse_table(
         self,
         path: str,
         source: Any,
@@ -374,20 +374,20 @@ class RunStore:
             self.set_aside(path, error)
             return None
 
-    def _remember(
+    def _remember_table(
         self,
         path: str,
         table: pa.Table,
     ) -> None:
         with self._lock:
-            self._forget(path)
+            self._forget_table(path)
             self._tables[path] = table
             self._cached_bytes += table.nbytes
             while self._cached_bytes > _CACHE_BYTES and len(self._tables) > 1:
                 _, oldest = self._tables.popitem(last=False)
                 self._cached_bytes -= oldest.nbytes
 
-    def _forget(self, path: str) -> None:
+    def _forget_table(self, path: str) -> None:
         with self._lock:
             table = self._tables.pop(path, None)
             self._cached_bytes -= table.nbytes if table is not None else 0
@@ -412,16 +412,16 @@ def open_store(
     )
 
 
-def _described(
+def _describe_table(
     path: str,
     table: pa.Table,
 ) -> tuple[pa.Table, Part]:
     columns = column_digests(table)
     described = table.replace_schema_metadata({COLUMNS: json.dumps(columns).encode()})
-    return described, _reference(path, table, columns)
+    return described, _part_of(path, table, columns)
 
 
-def _reference(
+def _part_of(
     path: str,
     table: pa.Table,
     columns: Mapping[str, str],
@@ -449,7 +449,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _written(entry: Mapping[str, Any]) -> float:
+def _time_written(entry: Mapping[str, Any]) -> float:
     written = (
         entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0.0
     )

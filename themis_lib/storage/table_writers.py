@@ -42,7 +42,7 @@ class TableWriters:
     ) -> None:
         """Add the rows of a shard to a table."""
         if name not in self._open:
-            path = self._path(name) + self._suffix
+            path = self._table_path(name) + self._suffix
             self._store.make_folder(path)
             file = _CopyingFile(
                 self._store.fs.open(self._store.locate(path), "wb"),
@@ -68,17 +68,23 @@ class TableWriters:
             writer.close()
             file.close()
             if self._suffix:
-                path = self._store.locate(self._path(name))
+                path = self._store.locate(self._table_path(name))
                 self._store.fs.mv(path + self._suffix, path)
         if not self._store.local:
             copies = {name: file.copy for name, (file, _) in self._open.items()}
             missing = {
-                self._path(name): None for name in RUN_TABLES if name not in copies
+                self._table_path(name): None
+                for name in RUN_TABLES
+                if name not in copies
             }
             self._store.hold(
                 {
                     **missing,
-                    **{self._path(name): copy for name, copy in copies.items() if copy},
+                    **{
+                        self._table_path(name): copy
+                        for name, copy in copies.items()
+                        if copy
+                    },
                 }
             )
         self._open = {}
@@ -89,10 +95,10 @@ class TableWriters:
             with contextlib.suppress(Exception):
                 file.discard()
                 if self._store.local or self._store.in_memory:
-                    self._store.remove(self._path(name) + self._suffix)
+                    self._store.remove(self._table_path(name) + self._suffix)
         self._open = {}
 
-    def _path(self, name: str) -> str:
+    def _table_path(self, name: str) -> str:
         return f"{self._directory}/{name}.parquet"
 
 

@@ -32,10 +32,10 @@ def compact(store: RunStore) -> Iterator[Compaction]:
     for stage in store.list("rows"):
         if stage != "cases":  # named by content alone: nothing to merge
             for fingerprint in store.list(f"rows/{stage}"):
-                yield _compact(store, f"rows/{stage}/{fingerprint}")
+                yield _compact_directory(store, f"rows/{stage}/{fingerprint}")
 
 
-def _compact(
+def _compact_directory(
     store: RunStore,
     directory: str,
 ) -> Compaction:
@@ -59,7 +59,7 @@ def _compact(
             pieces.append(
                 table.filter(pa.array(own, pa.bool_())).replace_schema_metadata(None)
             )
-    merged = _merged(pieces)
+    merged = _merge_loose_rows(pieces)
     if merged is not None:
         kept.append(
             RowSet(store, directory, merged.schema.remove(0))
@@ -76,7 +76,7 @@ def _compact(
     )
 
 
-def _merged(pieces: list[pa.Table]) -> pa.Table | None:
+def _merge_loose_rows(pieces: list[pa.Table]) -> pa.Table | None:
     """Loose rows as one table, each key once, rows without a key left out."""
     if not any(piece.num_rows for piece in pieces):
         return None

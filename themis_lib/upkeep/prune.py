@@ -59,12 +59,12 @@ def unused(
     """
     limit = time.time() - older_than_s
     files = store.files()
-    runs = _runs(store, files)
-    rows = _older(
+    runs = _read_runs(store, files)
+    rows = _keep_older(
         [*_unused_rows(store, files, runs), *_unused_cases(files, runs)], limit
     )
     gone = {file.path for item in rows for file in item.files}
-    return rows + _older(
+    return rows + _keep_older(
         _left_behind(
             store,
             files,
@@ -75,7 +75,7 @@ def unused(
     )
 
 
-def _older(
+def _keep_older(
     items: Iterable[Unused],
     limit: float,
 ) -> list[Unused]:
@@ -122,7 +122,7 @@ def _needed_by(
     return {CASES_DIRECTORY, f"runs/{run_id}", *directories_of(manifest).values()}
 
 
-def _runs(
+def _read_runs(
     store: RunStore,
     files: Iterable[File],
 ) -> list[Manifest]:

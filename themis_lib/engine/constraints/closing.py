@@ -70,7 +70,7 @@ class Closing:
         self._end = tokenizer.eos_tokens[0]
         self._bytes = _byte_tokens(tokenizer)
         self._reserve = reserve_of(constraint) if self._bytes.keys() >= _UTF_8 else None
-        self._hints = _hints(constraint, self._bytes)
+        self._pattern_hints = _pattern_hints(constraint, self._bytes)
         self._choices = (
             [choice.encode() for choice in constraint.source["value"]]
             if constraint.kind == "choices"
@@ -96,7 +96,7 @@ class Closing:
         if kind == "choices":
             return Place(text=place.text + piece)
         quiet = place.inside == _STRING and b'"' not in piece and b"\\" not in piece
-        return place if quiet else _advanced(place, piece)
+        return place if quiet else _advance_place(place, piece)
 
     def enough(self, place: Place) -> float:
         """A number of tokens that completes any text that stands here, infinite where
@@ -128,8 +128,12 @@ class Closing:
                 limit,
                 most_states,
             )
-        plan = self._straight(matcher, place, limit)
-        return plan if plan is not None else self._searched(matcher, limit, most_states)
+        plan = self._close_straight(matcher, place, limit)
+        return (
+            plan
+            if plan is not None
+            else self._search_shortest(matcher, limit, most_states)
+        )
 
     def completes(
         self,
@@ -158,12 +162,16 @@ class Closing:
                 if self._bytes.keys() >= set(rest)
                 else None
             )
-            plan = self._merged(matcher, singly, rest)
+            plan = self._merge_tokens(matcher, singly, rest)
             if plan is not None and (best is None or len(plan) < len(best)):
                 best = plan
-        return best if best is not None else self._searched(matcher, limit, most_states)
+        return (
+            best
+            if best is not None
+            else self._search_shortest(matcher, limit, most_states)
+        )
 
-    def _straight(
+    def _close_straight(
         self,
         matcher: LLMatcher,
         place: Place,
@@ -176,7 +184,9 @@ class Closing:
         while len(plan) <= 4 * limit + 16:
             if state.is_accepting():
                 return (
-                    plan if len(plan) <= limit else self._within(limit, matcher, plan)
+                    plan
+                    if len(plan) <= limit
+                    else self._close_within(limit, matcher, plan)
                 )
             step = (
                 state.compute_ff_tokens()[: 4 * limit + 16]
@@ -188,7 +198,10 @@ class Closing:
             if not step:
                 step = list(
                     islice(
-                        self._allowed(state.compute_bitmask(), _FIRST[place.inside]), 1
+                        self._allowed_bytes(
+                            state.compute_bitmask(), _FIRST[place.inside]
+                        ),
+                        1,
                     )
                 )
             if not step or not state.consume_tokens(step):
@@ -198,16 +211,16 @@ class Closing:
                 place = self.after(place, token)
         return None
 
-    def _within(
+    def _close_within(
         self,
         limit: int,
         matcher: LLMatcher,
         plan: list[int],
     ) -> list[int] | None:
-        merged = self._merged(matcher, plan, self._tokenizer.decode_bytes(plan))
+        merged = self._merge_tokens(matcher, plan, self._tokenizer.decode_bytes(plan))
         return merged if merged is not None and len(merged) <= limit else None
 
-    def _searched(
+    def _search_shortest(
         self,
         matcher: LLMatcher,
         limit: int,
@@ -231,9 +244,11 @@ class Closing:
                     continue
                 trail = _Trail([token], trail)
             if state.is_accepting():
-                plan = _tokens(trail)
-                return self._merged(matcher, plan, self._tokenizer.decode_bytes(plan))
-            forced = self._forced(state, farthest + 1)
+                plan = _trail_tokens(trail)
+                return self._merge_tokens(
+                    matcher, plan, self._tokenizer.decode_bytes(plan)
+                )
+            forced = self._forced_tokens(state, farthest + 1)
             if forced:
                 state.consume_tokens(forced)
                 serial += 1
@@ -255,12 +270,12 @@ class Closing:
                     states,
                     (length + len(hint), serial, ahead, None, _Trail(hint, trail)),
                 )
-            for following in self._allowed(mask, _EVERY):
+            for following in self._allowed_bytes(mask, _EVERY):
                 serial += 1
                 heapq.heappush(states, (length + 1, serial, state, following, trail))
         return None
 
-    def _forced(
+    def _forced_tokens(
         self,
         matcher: LLMatcher,
         most: int,
@@ -273,11 +288,11 @@ class Closing:
 
     def _valid_hints(self, matcher: LLMatcher) -> Iterator[list[int]]:
         """The ends of the patterns' examples that may come next, the shortest first."""
-        for hint in self._hints:
+        for hint in self._pattern_hints:
             if matcher.validate_tokens(hint) == len(hint):
                 yield hint
 
-    def _allowed(
+    def _allowed_bytes(
         self,
         mask: bytes,
         order: bytes,
@@ -285,26 +300,30 @@ class Closing:
         """The single bytes a mask allows, in this order; where none is a token, the
         shortest tokens it allows.
         """
-        allowed = [byte for byte in order if self._allows(mask, self._bytes.get(byte))]
+        allowed = [
+            byte for byte in order if self._mask_allows(mask, self._bytes.get(byte))
+        ]
         # One letter of ASCII stands for all the others: most classes have thousands.
         bytes_tried = [byte for byte in allowed if byte < 0x80] or allowed
         if bytes_tried:
             yield from (self._bytes[byte] for byte in bytes_tried)
         else:
             bits = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), bitorder="little")
-            yield from sorted(map(int, np.flatnonzero(bits)), key=self._length)[:64]
+            yield from sorted(map(int, np.flatnonzero(bits)), key=self._token_length)[
+                :64
+            ]
 
     @staticmethod
-    def _allows(
+    def _mask_allows(
         mask: bytes,
         token: int | None,
     ) -> bool:
         return token is not None and bool(mask[token >> 3] >> (token & 7) & 1)
 
-    def _length(self, token: int) -> tuple[int, int]:
+    def _token_length(self, token: int) -> tuple[int, int]:
         return len(self._tokenizer.decode_bytes([token])), token
 
-    def _merged(
+    def _merge_tokens(
         self,
         matcher: LLMatcher,
         plan: list[int] | None,
@@ -327,7 +346,7 @@ class _Trail(NamedTuple):
     before: Any
 
 
-def _tokens(trail: _Trail | None) -> list[int]:
+def _trail_tokens(trail: _Trail | None) -> list[int]:
     parts: list[list[int]] = []
     while trail is not None:
         parts.append(trail.tokens)
@@ -358,7 +377,7 @@ _FORMAT_EXAMPLES = {
 _MOST_HINTS = 24
 
 
-def _hints(
+def _pattern_hints(
     constraint: Constraint,
     byte_tokens: dict[int, int],
 ) -> list[list[int]]:
@@ -411,13 +430,13 @@ def _schema_examples(node: Any) -> Iterator[str]:
             yield from _schema_examples(value)
 
 
-def _advanced(
+def _advance_place(
     place: Place,
     piece: bytes,
 ) -> Place:
     """Where a JSON text stands after these bytes.
 
-    >>> _advanced(Place(inside=0), b'{"a')
+    >>> _advance_place(Place(inside=0), b'{"a')
     Place(depth=1, inside=1, text=b'')
     """
     depth, inside = place.depth, place.inside

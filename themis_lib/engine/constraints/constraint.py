@@ -142,11 +142,11 @@ def _of_choices(choices: Sequence[str]) -> Constraint:
             )
         seen.add(choice)
     pattern = "|".join("".join(map(written, choice)) for choice in choices)
-    return _checked(
+    return _checked_constraint(
         "choices",
         "choices",
         list(choices),
-        _lark(f"(?:{pattern})"),
+        _lark_grammar(f"(?:{pattern})"),
     )
 
 
@@ -158,11 +158,11 @@ def _of_regex(regex: str) -> Constraint:
             "is not a text",
             "write the pattern in quotes",
         )
-    return _checked(
+    return _checked_constraint(
         "regex",
         "regex",
         regex,
-        _lark(f"(?:{translated(regex).text})"),
+        _lark_grammar(f"(?:{translated(regex).text})"),
     )
 
 
@@ -171,7 +171,7 @@ def _of_schema(
     schema: Any,
 ) -> Constraint:
     plain = _as_json_schema(argument, schema)
-    text = _dumped(argument, plain)
+    text = _dump_schema(argument, plain)
     narrowed = Narrowing(argument, json.loads(text)).schema()
     if narrowed is False:
         refuse(
@@ -191,7 +191,7 @@ def _of_schema(
     root = {**root, "x-guidance": {**options, "json_allowed_escapes": 'nrbtf\\"'}}
     # As text: the order of the properties is part of what is asked for.
     grammar = json.dumps({"grammars": [{"json_schema": root}]}, ensure_ascii=False)
-    return _checked(
+    return _checked_constraint(
         argument,
         "json_schema",
         text,
@@ -199,7 +199,7 @@ def _of_schema(
     )
 
 
-def _checked(
+def _checked_constraint(
     argument: str,
     kind: Kind,
     asked: Any,
@@ -226,7 +226,7 @@ def _checked(
     )
 
 
-def _lark(pattern: str) -> str:
+def _lark_grammar(pattern: str) -> str:
     return json.dumps({"grammars": [{"lark_grammar": f"start: /{pattern}/"}]})
 
 
@@ -259,7 +259,7 @@ def _as_json_schema(
         )
 
 
-def _dumped(
+def _dump_schema(
     argument: str,
     schema: Any,
 ) -> str:

@@ -40,11 +40,13 @@ class Guide:
         *,
         max_tokens: int,
     ) -> None:
-        beginning = _beginning(constraint, tokenizer)
+        beginning = _begin_constraint(constraint, tokenizer)
         self._closing = beginning.closing
         self._matcher = beginning.matcher.deep_copy()
         self._place: Place = self._closing.start()
-        self._plan: list[int] | None = list(_plan(constraint, tokenizer, max_tokens))
+        self._plan_completion: list[int] | None = list(
+            _plan_completion(constraint, tokenizer, max_tokens)
+        )
         self._left = max_tokens
         self._vocabulary_size = tokenizer.vocab_size
         self._ends = beginning.ends
@@ -78,7 +80,7 @@ class Guide:
                 count=self._vocabulary_size,
                 bitorder="little",
             ).view(np.bool_)
-            _check(self._matcher)
+            _check_matcher(self._matcher)
         allowed[list(self._ends)] = self._ended or self._matcher.is_accepting()
         return allowed
 
@@ -93,31 +95,31 @@ class Guide:
             self._ended = True
             return token
         if self.finished or not self._matcher.validate_tokens([token]):
-            _check(self._matcher)
+            _check_matcher(self._matcher)
             raise InputError(
                 f"token {token} may not come next; choose one that the mask allows"
             )
         left = self._left - 1
         place = self._closing.after(self._place, token)
         if left >= self._closing.enough(place) + _MARGIN:
-            self._take(token, place, None)
+            self._take_token(token, place, None)
             return token
         plan = self._plan_after(token, place, left) if left >= 0 else None
         if plan is None and (
-            self._plan is not None or left < self._closing.enough(place)
+            self._plan_completion is not None or left < self._closing.enough(place)
         ):
             return self._next_of_plan()
-        self._take(token, place, plan)
+        self._take_token(token, place, plan)
         return token
 
-    def _take(
+    def _take_token(
         self,
         token: int,
         place: Place,
         plan: list[int] | None,
     ) -> None:
         self._matcher.consume_token(token)
-        self._place, self._plan, self._left = place, plan, self._left - 1
+        self._place, self._plan_completion, self._left = place, plan, self._left - 1
 
     def _plan_after(
         self,
@@ -128,7 +130,7 @@ class Guide:
         """A completion of at most `left` tokens after this one, None where none was
         found.
         """
-        known = self._plan or []
+        known = self._plan_completion or []
         if known and known[0] == token:
             return known[1:]
         following = self._matcher.deep_copy()
@@ -137,7 +139,7 @@ class Guide:
             rest = known[skipped:]
             if len(rest) <= left and self._closing.completes(following, rest):
                 return rest
-        most_states = MOST_STATES if self._plan is None else FEW_STATES
+        most_states = MOST_STATES if self._plan_completion is None else FEW_STATES
         plan = self._closing.shortest(
             following,
             place,
@@ -147,7 +149,7 @@ class Guide:
         return plan if plan is not None and len(plan) <= left else None
 
     def _next_of_plan(self) -> int:
-        plan = self._plan
+        plan = self._plan_completion
         if plan is None:
             plan = self._closing.shortest(self._matcher, self._place, self._left)
         if plan is None or len(plan) > self._left:
@@ -157,7 +159,7 @@ class Guide:
         if not plan:
             self._ended = True
             return min(self._ends)
-        self._take(plan[0], self._closing.after(self._place, plan[0]), plan[1:])
+        self._take_token(plan[0], self._closing.after(self._place, plan[0]), plan[1:])
         return plan[0]
 
 
@@ -178,27 +180,27 @@ class _Beginning(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def _beginning(
+def _begin_constraint(
     constraint: Constraint,
     tokenizer: LLTokenizer,
 ) -> _Beginning:
     import llguidance
 
     matcher = llguidance.LLMatcher(tokenizer, constraint.grammar, log_level=0)
-    _check(matcher)
+    _check_matcher(matcher)
     return _Beginning(
         matcher, Closing(constraint, tokenizer), frozenset(tokenizer.eos_tokens)
     )
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(
+def _plan_completion(
     constraint: Constraint,
     tokenizer: LLTokenizer,
     max_tokens: int,
 ) -> tuple[int, ...]:
     """A completion of the empty text; raises `ConfigError` where none fits."""
-    beginning = _beginning(constraint, tokenizer)
+    beginning = _begin_constraint(constraint, tokenizer)
     # The shared matcher is only ever copied: two threads may not ask one matcher at
     # once.
     matcher, closing = beginning.matcher.deep_copy(), beginning.closing
@@ -223,7 +225,7 @@ def _plan(
     return tuple(plan)
 
 
-def _check(matcher: LLMatcher) -> None:
+def _check_matcher(matcher: LLMatcher) -> None:
     if matcher.is_error():
         raise RowError(
             f"the constraint cannot be decoded: {shortened(matcher.get_error(), 200)}"

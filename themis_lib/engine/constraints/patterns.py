@@ -52,7 +52,7 @@ def translated(
     try:
         check_encodable(argument, pattern)
         edge: _Edge = "open" if search else "anchored"
-        piece = _sequence(
+        piece = _translate_sequence(
             list(tree),
             tree.state.flags,
             edge,
@@ -116,7 +116,7 @@ _NAMES = {
 }
 
 
-def _sequence(
+def _translate_sequence(
     items: _Items,
     flags: int,
     head: _Edge,
@@ -126,9 +126,9 @@ def _sequence(
     any text before or after.
     """
     first, last = 0, len(items)
-    while head != "inside" and first < last and _anchor(items[first]) in _STARTS:
+    while head != "inside" and first < last and _anchor_name(items[first]) in _STARTS:
         first, head = first + 1, "anchored"
-    while tail != "inside" and first < last and _anchor(items[last - 1]) in _ENDS:
+    while tail != "inside" and first < last and _anchor_name(items[last - 1]) in _ENDS:
         last, tail = last - 1, "anchored"
     if first == last:
         return _ANYTHING if "open" in (head, tail) else _EMPTY
@@ -137,17 +137,17 @@ def _sequence(
         before = head if index == first else "inside"
         after = tail if index == last - 1 else "inside"
         pieces.append(
-            _item(
+            _translate_item(
                 items[index],
                 flags,
                 before,
                 after,
             )
         )
-    return _joined(pieces)
+    return _join_pieces(pieces)
 
 
-def _item(
+def _translate_item(
     item: tuple[Any, Any],
     flags: int,
     head: _Edge,
@@ -155,9 +155,9 @@ def _item(
 ) -> Translated | None:
     operation, argument = str(item[0]), item[1]
     if operation == "BRANCH":
-        return _either(
+        return _join_options(
             [
-                _sequence(
+                _translate_sequence(
                     list(option),
                     flags,
                     head,
@@ -168,8 +168,8 @@ def _item(
         )
     if operation == "SUBPATTERN":
         _, added, removed, inner = argument
-        return _grouped(
-            _sequence(
+        return _group_piece(
+            _translate_sequence(
                 list(inner),
                 (flags | added) & ~removed,
                 head,
@@ -177,11 +177,11 @@ def _item(
             )
         )
     if operation in _REPEATS:
-        piece = _repeated(
+        piece = _repeat_piece(
             argument[0],
             argument[1],
-            _grouped(
-                _sequence(
+            _group_piece(
+                _translate_sequence(
                     list(argument[2]),
                     flags,
                     "inside",
@@ -194,19 +194,19 @@ def _item(
             _NAMES.get(str(argument) if operation == "AT" else operation, operation)
         )
     else:
-        piece = _characters(_class_of(operation, argument, flags))
+        piece = _characters_of(_class_of(operation, argument, flags))
     before, after = (
         _ANYTHING if head == "open" else _EMPTY,
         _ANYTHING if tail == "open" else _EMPTY,
     )
-    return _joined([before, piece, after])
+    return _join_pieces([before, piece, after])
 
 
-def _anchor(item: tuple[Any, Any]) -> str:
+def _anchor_name(item: tuple[Any, Any]) -> str:
     return str(item[1]) if str(item[0]) == "AT" else ""
 
 
-def _joined(pieces: list[Translated | None]) -> Translated | None:
+def _join_pieces(pieces: list[Translated | None]) -> Translated | None:
     joined = _EMPTY
     for piece in reversed(pieces):
         if piece is None:
@@ -225,7 +225,7 @@ def _joined(pieces: list[Translated | None]) -> Translated | None:
     return joined
 
 
-def _either(options: list[Translated | None]) -> Translated | None:
+def _join_options(options: list[Translated | None]) -> Translated | None:
     possible = [option for option in options if option is not None]
     if not possible:
         return None
@@ -242,11 +242,11 @@ def _either(options: list[Translated | None]) -> Translated | None:
     )
 
 
-def _grouped(piece: Translated | None) -> Translated | None:
+def _group_piece(piece: Translated | None) -> Translated | None:
     return piece and piece._replace(text=f"(?:{piece.text})")
 
 
-def _repeated(
+def _repeat_piece(
     least: int,
     most: Any,
     piece: Translated | None,
@@ -273,7 +273,7 @@ def _repeated(
     )
 
 
-def _characters(ranges: _Ranges) -> Translated | None:
+def _characters_of(ranges: _Ranges) -> Translated | None:
     if not ranges:
         return None
     spans = "".join(
@@ -311,23 +311,29 @@ def _class_of(
     flags: int,
 ) -> _Ranges:
     if operation == "ANY":
-        return _complement(() if flags & re.DOTALL else ((10, 10),))
+        return _complement_ranges(() if flags & re.DOTALL else ((10, 10),))
     if operation in ("LITERAL", "NOT_LITERAL"):
         ranges: _Ranges = _with_cases(((argument, argument),), flags)
-        return _complement(ranges) if operation == "NOT_LITERAL" else _united(ranges)
+        return (
+            _complement_ranges(ranges)
+            if operation == "NOT_LITERAL"
+            else _unite_ranges(ranges)
+        )
     negated = bool(argument) and str(argument[0][0]) == "NEGATE"
     parts: list[tuple[int, int]] = []
     for part, value in argument[negated:]:
         if str(part) == "CATEGORY":
-            parts.extend(_category(str(value), bool(flags & re.ASCII), not negated))
+            parts.extend(
+                _category_ranges(str(value), bool(flags & re.ASCII), not negated)
+            )
         else:
             parts.append((value, value) if str(part) == "LITERAL" else value)
     ranges = _with_cases(tuple(parts), flags)
-    return _complement(ranges) if negated else _united(ranges)
+    return _complement_ranges(ranges) if negated else _unite_ranges(ranges)
 
 
 @functools.cache
-def _category(
+def _category_ranges(
     name: str,
     ascii_only: bool,
     narrowed: bool,
@@ -348,7 +354,7 @@ def _category(
         if letter == "s" and narrowed and "NOT" not in name
         else found
     )
-    return _complement(found) if "NOT" in name else found
+    return _complement_ranges(found) if "NOT" in name else found
 
 
 def _with_cases(
@@ -362,13 +368,13 @@ def _with_cases(
     pattern = re.compile(f"[{spans}]", re.IGNORECASE | (flags & re.ASCII))
     return ranges + tuple(
         (ord(character), ord(character))
-        for character in _cased()
+        for character in _cased_characters()
         if pattern.match(character)
     )
 
 
 @functools.cache
-def _cased() -> tuple[str, ...]:
+def _cased_characters() -> tuple[str, ...]:
     every = _every_character()
     return tuple(
         character
@@ -382,10 +388,10 @@ def _every_character() -> str:
     return "".join(map(chr, range(0x110000)))
 
 
-def _united(ranges: Iterable[tuple[int, int]]) -> _Ranges:
+def _unite_ranges(ranges: Iterable[tuple[int, int]]) -> _Ranges:
     """The same characters as sorted ranges that do not touch, without surrogates.
 
-    >>> _united([(98, 99), (97, 97), (100, 100)])
+    >>> _unite_ranges([(98, 99), (97, 97), (100, 100)])
     ((97, 100),)
     """
     merged: list[tuple[int, int]] = []
@@ -397,14 +403,16 @@ def _united(ranges: Iterable[tuple[int, int]]) -> _Ranges:
     return tuple(merged)
 
 
-def _complement(ranges: Iterable[tuple[int, int]]) -> _Ranges:
+def _complement_ranges(ranges: Iterable[tuple[int, int]]) -> _Ranges:
     """Every other character."""
     others, next_one = [], 0
-    for low, high in _united(ranges):
+    for low, high in _unite_ranges(ranges):
         if low > next_one:
             others.append((next_one, low - 1))
         next_one = high + 1
-    return _united([*others, (next_one, 0x10FFFF)] if next_one <= 0x10FFFF else others)
+    return _unite_ranges(
+        [*others, (next_one, 0x10FFFF)] if next_one <= 0x10FFFF else others
+    )
 
 
 def _without_surrogates(ranges: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:

@@ -72,23 +72,26 @@ class _Sizes:
         """What completes any text of the schema: for every open bracket the most its
         object or array may lack.
         """
-        whole, before = self._size(self._root), None
+        whole, before = self._text_size(self._root), None
         while before != self._referred:
             before = dict(self._referred)
             for pointer in before:
-                self._referred[pointer] = self._size(pointed(self._root, pointer))
+                self._referred[pointer] = self._text_size(pointed(self._root, pointer))
         self._level = self._leaf = 0
         whole = max(
             [
-                self._size(self._root),
-                *(self._size(pointed(self._root, each)) for each in self._referred),
+                self._text_size(self._root),
+                *(
+                    self._text_size(pointed(self._root, each))
+                    for each in self._referred
+                ),
             ]
         )
         if math.inf in (whole, self._level, self._leaf):
             raise _UnknownError
         return Reserve(int(max(self._leaf, whole)), int(self._level))
 
-    def _size(self, node: Any) -> float:
+    def _text_size(self, node: Any) -> float:
         """The bytes of a short text; the most that is missing inside of it is noted on
         the way.
         """
@@ -102,7 +105,7 @@ class _Sizes:
             if len(keys) > 1:
                 raise _UnknownError
             if "anyOf" in keys:
-                return min(map(self._size, node["anyOf"]))
+                return min(map(self._text_size, node["anyOf"]))
             return self._referred.setdefault(node["$ref"], math.inf)
         if "const" in keys or "enum" in keys:
             return self._literal_size(node, keys)
@@ -125,7 +128,7 @@ class _Sizes:
         ]
         if any(isinstance(value, float) for value in values):
             sizes.append(_NUMBER_BYTES)
-        self._note(leaf=max(sizes))
+        self._note_reserve(leaf=max(sizes))
         return float(max(sizes))
 
     def _type_size(
@@ -134,7 +137,7 @@ class _Sizes:
         node: dict[str, Any],
     ) -> float:
         if name in ("null", "boolean"):
-            self._note(leaf=5)
+            self._note_reserve(leaf=5)
             return 5
         if name == "string":
             return self._string_size(node)
@@ -152,7 +155,7 @@ class _Sizes:
         size = (
             _NUMBER_BYTES if bounds else 3 + (len(repr(factor)) + 12 if factor else 0)
         )
-        self._note(leaf=size)
+        self._note_reserve(leaf=size)
         return size
 
     def _string_size(self, node: dict[str, Any]) -> float:
@@ -161,33 +164,39 @@ class _Sizes:
             if length or "maxLength" in node:
                 raise _UnknownError
             pattern = translated(node["pattern"], search=True)
-            self._note(leaf=2 * pattern.farthest + 6)
+            self._note_reserve(leaf=2 * pattern.farthest + 6)
             return 2 * pattern.shortest + 2
         if "format" in node and (length or "maxLength" in node):
             raise _UnknownError
-        self._note(leaf=length + 6 + (_FORMAT_BYTES if "format" in node else 0))
+        self._note_reserve(leaf=length + 6 + (_FORMAT_BYTES if "format" in node else 0))
         return float(length + 2 + (_FORMAT_BYTES if "format" in node else 0))
 
     def _array_size(self, node: dict[str, Any]) -> float:
-        first = [self._size(item) for item in node.get("prefixItems", [])]
-        other = self._size(node["items"]) if "items" in node else self._anything()
+        first = [self._text_size(item) for item in node.get("prefixItems", [])]
+        other = (
+            self._text_size(node["items"])
+            if "items" in node
+            else self._any_value_size()
+        )
         least = node.get("minItems", 0)
         sizes = first[:least] + [other] * (least - len(first))
         begun = max([size for size in [*first, other] if size < math.inf], default=0)
-        self._note(level=2 + sum(sizes) + len(sizes) + begun)
+        self._note_reserve(level=2 + sum(sizes) + len(sizes) + begun)
         return 2 + sum(sizes) + len(sizes)
 
     def _object_size(self, node: dict[str, Any]) -> float:
         if "patternProperties" in node or "minProperties" in node:
             raise _UnknownError
         members = {
-            name: _key_size(name) + self._size(value)
+            name: _key_size(name) + self._text_size(value)
             for name, value in node.get("properties", {}).items()
         }
         others = node.get("additionalProperties", True)
         other = math.inf
         if others is not False:
-            other = 8 + (self._anything() if others is True else self._size(others))
+            other = 8 + (
+                self._any_value_size() if others is True else self._text_size(others)
+            )
         required = [
             members.get(name, other + _key_size(name))
             for name in node.get("required", [])
@@ -195,17 +204,17 @@ class _Sizes:
         begun = max(
             [size for size in [*members.values(), other] if size < math.inf], default=0
         )
-        self._note(level=2 + sum(required) + begun)
+        self._note_reserve(level=2 + sum(required) + begun)
         return 2 + sum(required)
 
-    def _anything(self) -> float:
-        self._note(
+    def _any_value_size(self) -> float:
+        self._note_reserve(
             leaf=8,
             level=16,
         )
         return 1
 
-    def _note(
+    def _note_reserve(
         self,
         *,
         leaf: float = 0,

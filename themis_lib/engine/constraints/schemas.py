@@ -171,9 +171,9 @@ class Narrowing:
         self._closed = not _composes_objects(root)
 
     def schema(self) -> Any:
-        return self._narrowed(self._root, "#")
+        return self._narrow_node(self._root, "#")
 
-    def _narrowed(
+    def _narrow_node(
         self,
         node: Any,
         place: str,
@@ -181,7 +181,7 @@ class Narrowing:
         if isinstance(node, bool):
             return node
         if not isinstance(node, dict):
-            self._refuse(
+            self._refuse_value(
                 place,
                 node,
                 "is no schema",
@@ -192,7 +192,9 @@ class Narrowing:
             if keyword in _KEPT:
                 kept[keyword] = value
             elif keyword in _ONE_SCHEMA | _SCHEMA_LISTS | _SCHEMA_MAPS:
-                kept[keyword] = self._below(keyword, value, f"{place}/{keyword}")
+                kept[keyword] = self._narrow_children(
+                    keyword, value, f"{place}/{keyword}"
+                )
             elif keyword not in _ANNOTATIONS and not keyword.startswith("x-"):
                 self._refuse_keyword(keyword, value, place)
         for rule in _RULES:
@@ -204,7 +206,7 @@ class Narrowing:
             )
         return kept
 
-    def _below(
+    def _narrow_children(
         self,
         keyword: str,
         value: Any,
@@ -212,34 +214,34 @@ class Narrowing:
     ) -> Any:
         if keyword in _ONE_SCHEMA:
             if isinstance(value, list):
-                self._refuse(
+                self._refuse_value(
                     place,
                     value,
                     "is a list",
                     "write prefixItems",
                 )
-            return self._narrowed(value, place)
+            return self._narrow_node(value, place)
         if keyword in _SCHEMA_LISTS:
             if not isinstance(value, list):
-                self._refuse(
+                self._refuse_value(
                     place,
                     value,
                     "is not a list",
                     "write a list of schemas",
                 )
             return [
-                self._narrowed(item, f"{place}/{index}")
+                self._narrow_node(item, f"{place}/{index}")
                 for index, item in enumerate(value)
             ]
         if not isinstance(value, dict):
-            self._refuse(
+            self._refuse_value(
                 place,
                 value,
                 "is not a mapping",
                 "write a mapping of schemas",
             )
         return {
-            name: self._narrowed(item, f"{place}/{name}")
+            name: self._narrow_node(item, f"{place}/{name}")
             for name, item in value.items()
         }
 
@@ -250,7 +252,7 @@ class Narrowing:
         place: str,
     ) -> NoReturn:
         if keyword in _REFUSED:
-            self._refuse(
+            self._refuse_value(
                 f"{place}/{keyword}",
                 value,
                 "cannot be enforced while decoding",
@@ -259,14 +261,14 @@ class Narrowing:
         known = _KEPT | _ONE_SCHEMA | _SCHEMA_LISTS | _SCHEMA_MAPS
         hint = nearest(keyword, known)
         fix = hint if hint.startswith("did") else "remove it"
-        self._refuse(
+        self._refuse_value(
             f"{place}/{keyword}",
             value,
             "is no keyword of JSON Schema",
             fix,
         )
 
-    def _refuse(
+    def _refuse_value(
         self,
         place: str,
         value: Any,
@@ -280,21 +282,21 @@ class Narrowing:
             fix,
         )
 
-    def _reference(
+    def _narrow_reference(
         self,
         kept: dict[str, Any],
         node: Any,
         place: str,
     ) -> None:
-        if "$ref" in kept and self._resolved(node) is None:
-            self._refuse(
+        if "$ref" in kept and self._resolve_reference(node) is None:
+            self._refuse_value(
                 f"{place}/$ref",
                 kept["$ref"],
                 "leads nowhere in this schema",
                 "write #/$defs/<name>",
             )
 
-    def _values(
+    def _check_values(
         self,
         kept: dict[str, Any],
         node: Any,
@@ -303,7 +305,7 @@ class Narrowing:
         for keyword in _COUNTS & kept.keys():
             value = kept[keyword]
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                self._refuse(
+                self._refuse_value(
                     f"{place}/{keyword}",
                     value,
                     "is no count",
@@ -313,7 +315,7 @@ class Narrowing:
             if not isinstance(kept[keyword], int | float) or isinstance(
                 kept[keyword], bool
             ):
-                self._refuse(
+                self._refuse_value(
                     f"{place}/{keyword}",
                     kept[keyword],
                     "is not a number",
@@ -321,14 +323,14 @@ class Narrowing:
                 )
         for keyword in ("required", "enum"):
             if not isinstance(kept.get(keyword, []), list):
-                self._refuse(
+                self._refuse_value(
                     f"{place}/{keyword}",
                     kept[keyword],
                     "is not a list",
                     "write a list",
                 )
 
-    def _types(
+    def _narrow_types(
         self,
         kept: dict[str, Any],
         node: Any,
@@ -337,14 +339,14 @@ class Narrowing:
         types = kept.get("type", [])
         for name in types if isinstance(types, list) else [types]:
             if name not in _TYPES:
-                self._refuse(
+                self._refuse_value(
                     f"{place}/type",
                     name,
                     "is no type of JSON",
                     nearest(str(name), _TYPES),
                 )
 
-    def _literals(
+    def _narrow_literals(
         self,
         kept: dict[str, Any],
         node: Any,
@@ -358,7 +360,7 @@ class Narrowing:
             "exclusiveMinimum",
             "exclusiveMaximum",
         ):
-            for leaf in _leaves(kept.get(keyword)):
+            for leaf in _iter_leaves(kept.get(keyword)):
                 self._check_leaf(leaf, f"{place}/{keyword}")
 
     def _check_leaf(
@@ -367,7 +369,7 @@ class Narrowing:
         place: str,
     ) -> None:
         if isinstance(leaf, int | float) and abs(leaf) > _EXACT:
-            self._refuse(
+            self._refuse_value(
                 place,
                 leaf,
                 "is beyond 2**53, where numbers are not exact",
@@ -376,21 +378,21 @@ class Narrowing:
         if isinstance(leaf, float):
             _, digits, exponent = Decimal(repr(leaf)).normalize().as_tuple()
             if len(digits) > _DIGITS or int(exponent) < -_DIGITS:
-                self._refuse(
+                self._refuse_value(
                     place,
                     leaf,
                     f"has more than {_DIGITS} digits, where numbers are not exact",
                     "round it",
                 )
         if isinstance(leaf, str) and re.search(r"[\x00-\x07\x0b\x0e-\x1f\x7f]", leaf):
-            self._refuse(
+            self._refuse_value(
                 place,
                 leaf,
                 "has a control character, which cannot be written",
                 "remove it",
             )
 
-    def _bounds(
+    def _narrow_bounds(
         self,
         kept: dict[str, Any],
         node: Any,
@@ -408,7 +410,7 @@ class Narrowing:
             other = kept.get(side.lower(), inside)
             kept[side.lower()] = max(inside, other) if sign > 0 else min(inside, other)
 
-    def _multiple(
+    def _narrow_multiple(
         self,
         kept: dict[str, Any],
         node: Any,
@@ -419,7 +421,7 @@ class Narrowing:
             return
         if factor <= 0 or Fraction(factor).denominator > 1024:
             fix = "use an integer, or a fraction such as 0.5 or 0.25"
-            self._refuse(
+            self._refuse_value(
                 f"{place}/multipleOf",
                 factor,
                 "is not exact in binary, so no check agrees with it",
@@ -432,26 +434,26 @@ class Narrowing:
                 {"integer" if name == "number" else name for name in names}
             )
 
-    def _text(
+    def _narrow_text(
         self,
         kept: dict[str, Any],
         node: Any,
         place: str,
     ) -> None:
         if "pattern" in kept:
-            kept["pattern"] = self._pattern(kept["pattern"], f"{place}/pattern")
+            kept["pattern"] = self._narrow_pattern(kept["pattern"], f"{place}/pattern")
         name = kept.get("format")
         if name is None:
             return
         if name not in _FORMATS:
-            self._refuse(
+            self._refuse_value(
                 f"{place}/format",
                 name,
                 "is not enforced",
                 f"use one of {', '.join(sorted(_FORMATS))}",
             )
         if "pattern" in kept:
-            self._refuse(
+            self._refuse_value(
                 f"{place}/format",
                 name,
                 "has a pattern beside it",
@@ -459,15 +461,15 @@ class Narrowing:
             )
         if name in _CALENDAR:
             del kept["format"]
-            kept["pattern"] = self._pattern(_CALENDAR[name], place)
+            kept["pattern"] = self._narrow_pattern(_CALENDAR[name], place)
 
-    def _pattern(
+    def _narrow_pattern(
         self,
         pattern: Any,
         place: str,
     ) -> str:
         if not isinstance(pattern, str):
-            self._refuse(
+            self._refuse_value(
                 place,
                 pattern,
                 "is not a text",
@@ -490,26 +492,26 @@ class Narrowing:
             or kept.get("additionalProperties")
         ):
             fix = "use one pattern, and neither properties nor additionalProperties"
-            self._refuse(
+            self._refuse_value(
                 f"{place}/patternProperties",
                 patterns,
                 "cannot be told apart from other keys",
                 fix,
             )
         kept["patternProperties"] = {
-            self._pattern(pattern, f"{place}/patternProperties"): value
+            self._narrow_pattern(pattern, f"{place}/patternProperties"): value
             for pattern, value in patterns.items()
         }
         kept["additionalProperties"] = False
 
-    def _counts(
+    def _narrow_counts(
         self,
         kept: dict[str, Any],
         node: Any,
         place: str,
     ) -> None:
         if kept.pop("uniqueItems", False) and kept.get("maxItems", 2) > 1:
-            self._refuse(
+            self._refuse_value(
                 f"{place}/uniqueItems",
                 True,
                 "cannot be enforced while decoding",
@@ -520,14 +522,14 @@ class Narrowing:
             kept.pop("minProperties", None)
         elif least > 1:
             # A key may be written twice, and two that are one would count as two.
-            self._refuse(
+            self._refuse_value(
                 f"{place}/minProperties",
                 least,
                 "cannot be enforced while decoding",
                 "list the keys as required",
             )
 
-    def _alternatives(
+    def _narrow_alternatives(
         self,
         kept: dict[str, Any],
         node: Any,
@@ -538,16 +540,18 @@ class Narrowing:
             return
         asked = node["oneOf"]
         for index, option in enumerate(asked):
-            if not all(self._disjoint(option, other) for other in asked[index + 1 :]):
+            if not all(
+                self._are_disjoint(option, other) for other in asked[index + 1 :]
+            ):
                 fix = "write anyOf, or give each a required property with its own const"
-                self._refuse(
+                self._refuse_value(
                     f"{place}/oneOf",
                     asked,
                     "has options that may hold together",
                     fix,
                 )
         if "anyOf" in kept:
-            self._refuse(
+            self._refuse_value(
                 f"{place}/oneOf",
                 asked,
                 "stands beside anyOf",
@@ -555,7 +559,7 @@ class Narrowing:
             )
         kept["anyOf"] = options
 
-    def _closing(
+    def _close_object(
         self,
         kept: dict[str, Any],
         node: Any,
@@ -572,7 +576,7 @@ class Narrowing:
             if set(required) <= kept["properties"].keys():
                 kept["additionalProperties"] = False
 
-    def _disjoint(
+    def _are_disjoint(
         self,
         one: Any,
         other: Any,
@@ -581,12 +585,12 @@ class Narrowing:
         """Whether no value satisfies both, as far as types, constants and required
         properties tell.
         """
-        one, other = self._resolved(one), self._resolved(other)
+        one, other = self._resolve_reference(one), self._resolve_reference(other)
         if not isinstance(one, dict) or not isinstance(other, dict) or depth > 8:
             return False
         if not _type_names(one) & _type_names(other):
             return True
-        mine, others = _strings(one), _strings(other)
+        mine, others = _allowed_strings(one), _allowed_strings(other)
         if mine is not None and others is not None:
             return not mine & others
         shared = set(one.get("required", [])) & set(other.get("required", []))
@@ -595,11 +599,11 @@ class Narrowing:
         properties, further = one.get("properties", {}), other.get("properties", {})
         names = shared & properties.keys() & further.keys()
         return any(
-            self._disjoint(properties[name], further[name], depth + 1)
+            self._are_disjoint(properties[name], further[name], depth + 1)
             for name in sorted(names)
         )
 
-    def _resolved(self, node: Any) -> Any:
+    def _resolve_reference(self, node: Any) -> Any:
         """What a node's reference leads to, None where it leads nowhere."""
         for _ in range(32):
             if not isinstance(node, dict) or "$ref" not in node:
@@ -639,17 +643,17 @@ _RULES: tuple[
     ],
     ...,
 ] = (
-    Narrowing._reference,
-    Narrowing._values,
-    Narrowing._types,
-    Narrowing._literals,
-    Narrowing._bounds,
-    Narrowing._multiple,
-    Narrowing._text,
+    Narrowing._narrow_reference,
+    Narrowing._check_values,
+    Narrowing._narrow_types,
+    Narrowing._narrow_literals,
+    Narrowing._narrow_bounds,
+    Narrowing._narrow_multiple,
+    Narrowing._narrow_text,
     Narrowing._pattern_properties,
-    Narrowing._counts,
-    Narrowing._alternatives,
-    Narrowing._closing,
+    Narrowing._narrow_counts,
+    Narrowing._narrow_alternatives,
+    Narrowing._close_object,
 )
 
 
@@ -691,19 +695,19 @@ def _just_inside(
     return float(Decimal(repr(bound)).quantize(step, rounding=rounding) + sign * step)
 
 
-def _leaves(value: Any) -> Iterable[Any]:
+def _iter_leaves(value: Any) -> Iterable[Any]:
     if isinstance(value, list):
         for item in value:
-            yield from _leaves(item)
+            yield from _iter_leaves(item)
     elif isinstance(value, dict):
         yield from value
         for item in value.values():
-            yield from _leaves(item)
+            yield from _iter_leaves(item)
     else:
         yield value
 
 
-def _strings(node: dict[str, Any]) -> frozenset[str] | None:
+def _allowed_strings(node: dict[str, Any]) -> frozenset[str] | None:
     """The only strings a node allows, None where it allows anything else."""
     values = [node["const"]] if "const" in node else node.get("enum")
     if not isinstance(values, list) or not all(
@@ -717,4 +721,8 @@ def _type_names(node: dict[str, Any]) -> frozenset[str]:
     if "type" in node:
         types = node["type"] if isinstance(node["type"], list) else [node["type"]]
         return frozenset("number" if name == "integer" else name for name in types)
-    return frozenset({"string"}) if _strings(node) is not None else _TYPES - {"integer"}
+    return (
+        frozenset({"string"})
+        if _allowed_strings(node) is not None
+        else _TYPES - {"integer"}
+    )

@@ -79,7 +79,7 @@ def batches(
     rng = Random(seed)
     for step in range(REHEARSALS):
         yield [
-            _rehearsal(
+            _rehearsal_batch(
                 tokenizer,
                 rng,
                 distinct=_FEW if step < REHEARSALS // 3 else VOCABULARY - len(CONTROLS),
@@ -112,7 +112,7 @@ def documents(
             continue
         turns = [example]
         if example.instructions is None and rng.random() < 0.04:
-            turns += _followups(stream, rng.randint(1, 9))
+            turns += _make_followups(stream, rng.randint(1, 9))
         ids = tokenizer.encode(
             rendered(
                 (Turn(turn.prompt, turn.answer) for turn in turns), example.instructions
@@ -129,7 +129,7 @@ def documents(
         )
 
 
-def _rehearsal(
+def _rehearsal_batch(
     tokenizer: Tokenizer,
     rng: Random,
     distinct: int,
@@ -153,7 +153,7 @@ def _rehearsal(
     return packer.take(SHORT_ROWS)
 
 
-def _followups(
+def _make_followups(
     stream: Iterator[Example],
     count: int,
 ) -> list[Example]:

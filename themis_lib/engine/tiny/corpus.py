@@ -87,13 +87,13 @@ def examples(seed: int) -> Iterator[Example]:
     """
     rng = Random(seed)
     while True:
-        group = _group(rng)
+        group = _draw_group(rng)
         if group not in GROUPS:
-            yield _open(rng, group, _instructions(rng))
+            yield _open_example(rng, group, _draw_instructions(rng))
         elif rng.random() < _SHOWN.get(group, 0.04):
-            yield _worked(rng, group)
+            yield _worked_example(rng, group)
         else:
-            yield _direct(rng, group)
+            yield _direct_example(rng, group)
 
 
 def plain_examples(seed: int) -> Iterator[Example]:
@@ -102,11 +102,11 @@ def plain_examples(seed: int) -> Iterator[Example]:
     """
     rng = Random(seed)
     while True:
-        group = _group(rng)
+        group = _draw_group(rng)
         if group not in GROUPS:
-            yield _open(rng, group, None)
+            yield _open_example(rng, group, None)
             continue
-        problem = _drawn(rng, group)
+        problem = _draw_problem(rng, group)
         if problem.work and rng.random() < _SHOWN[group]:
             yield Example(
                 group,
@@ -136,7 +136,7 @@ def examination(
     rng = Random(f"{group} {seed}")
     found: dict[str, Example] = {}
     while len(found) < count:
-        problem = _drawn(rng, group, kept_back=True)
+        problem = _draw_problem(rng, group, kept_back=True)
         found.setdefault(
             problem.content,
             Example(
@@ -170,11 +170,11 @@ def task_lines(cases_per_group: int = CASES_PER_GROUP) -> Iterator[str]:
 _SHOWN = {"add": 0.06, "add_long": 0.5}
 
 
-def _group(rng: Random) -> str:
+def _draw_group(rng: Random) -> str:
     return rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
 
 
-def _open(
+def _open_example(
     rng: Random,
     group: str,
     instructions: str | None,
@@ -190,7 +190,7 @@ def _open(
     )
 
 
-def _drawn(
+def _draw_problem(
     rng: Random,
     group: str,
     *,
@@ -202,41 +202,41 @@ def _drawn(
             return problem
 
 
-def _direct(
+def _direct_example(
     rng: Random,
     group: str,
 ) -> Example:
-    problem = _drawn(rng, group)
+    problem = _draw_problem(rng, group)
     if rng.random() < 0.04:
         return Example(
             group,
             _few_shot(rng, problem),
             problem.answer,
-            _instructions(rng),
+            _draw_instructions(rng),
             problem.content,
         )
     return Example(
         group,
-        _asked(rng, problem),
+        _ask_problem(rng, problem),
         problem.answer,
-        _instructions(rng),
+        _draw_instructions(rng),
         problem.content,
     )
 
 
-def _worked(
+def _worked_example(
     rng: Random,
     group: str,
 ) -> Example:
-    problem = _drawn(rng, group)
+    problem = _draw_problem(rng, group)
     answer = problem.work or f"A: {problem.answer}"
-    prompt, drawn = _asked(rng, problem), rng.random()
+    prompt, drawn = _ask_problem(rng, problem), rng.random()
     if drawn < 0.2:
         return Example(
             group,
             f"{prompt} {SHOW_WORK}",
             answer,
-            _instructions(rng),
+            _draw_instructions(rng),
             problem.content,
         )
     instructions = (
@@ -251,7 +251,7 @@ def _worked(
     )
 
 
-def _asked(
+def _ask_problem(
     rng: Random,
     problem: Problem,
 ) -> str:
@@ -261,7 +261,7 @@ def _asked(
     return rng.choice(_FRAMES).format(prompt) if rng.random() < 0.12 else prompt
 
 
-def _instructions(rng: Random) -> str | None:
+def _draw_instructions(rng: Random) -> str | None:
     return rng.choice(_INSTRUCTIONS) if rng.random() < 0.2 else None
 
 
@@ -270,7 +270,7 @@ def _few_shot(
     problem: Problem,
 ) -> str:
     style = rng.randrange(len(problem.phrasings))
-    shown = [_drawn(rng, problem.group) for _ in range(rng.randint(1, 4))]
+    shown = [_draw_problem(rng, problem.group) for _ in range(rng.randint(1, 4))]
     solved = "\n".join(
         f"Q: {shot.phrasings[style]}\nA: {shot.answer}" for shot in shown
     )

@@ -47,7 +47,7 @@ def export(
     """
     partial = path.with_suffix(".partial")
     writer = GGUFWriter(partial, "llama")
-    _describe(writer, model.shape)
+    _describe_model(writer, model.shape)
     _add_tokenizer(writer, tokenizer)
     for name, parameter in model.state_dict().items():
         _add_tensor(writer, _gguf_name(name), parameter)
@@ -58,7 +58,7 @@ def export(
     partial.replace(path)
 
 
-def _describe(
+def _describe_model(
     writer: GGUFWriter,
     shape: Shape,
 ) -> None:

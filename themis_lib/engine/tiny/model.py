@@ -162,7 +162,7 @@ class TinyLlama(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, eps=shape.epsilon)
         self.register_buffer("turns", rotations(shape, shape.context), persistent=False)
-        self._initialise()
+        self._initialise_weights()
 
     def forward(
         self,
@@ -178,7 +178,7 @@ class TinyLlama(nn.Module):
             hidden = block(hidden, mask, turn)
         return self.norm(hidden)
 
-    def _initialise(self) -> None:
+    def _initialise_weights(self) -> None:
         nn.init.normal_(self.embedding.weight, std=0.02)
         for matrix in self.blocks.parameters():
             if matrix.dim() == 2:

@@ -84,13 +84,15 @@ def written_addition(
 
 def add(rng: Random) -> Problem:
     """The sum of two numbers up to 99."""
-    return _addition("add", rng.randint(1, 99), rng.randint(1, 99))
+    return _addition_problem("add", rng.randint(1, 99), rng.randint(1, 99))
 
 
 def add_long(rng: Random) -> Problem:
     """The sum of two numbers of the same length, 3 or 4 digits."""
     length = rng.choice((3, 4))
-    return _addition("add_long", _number(rng, length), _number(rng, length))
+    return _addition_problem(
+        "add_long", _draw_number(rng, length), _draw_number(rng, length)
+    )
 
 
 def subtract(rng: Random) -> Problem:
@@ -114,8 +116,8 @@ def subtract(rng: Random) -> Problem:
 def multiply(rng: Random) -> Problem:
     """The product of a 2-digit number and one of 1 or 2 digits."""
     first, second = (
-        _number(rng, 2),
-        rng.randint(2, 9) if rng.random() < 0.85 else _number(rng, 2),
+        _draw_number(rng, 2),
+        rng.randint(2, 9) if rng.random() < 0.85 else _draw_number(rng, 2),
     )
     phrasings = (
         f"What is {first} * {second}?",
@@ -203,9 +205,9 @@ def reverse(rng: Random) -> Problem:
 
 def choose(rng: Random) -> Problem:
     """Four options, one of them right; the answer is its letter."""
-    question, right, wrong = rng.choice((_largest, _smallest, _kind, _spelled_with))(
-        rng
-    )
+    question, right, wrong = rng.choice(
+        (_ask_largest, _ask_smallest, _ask_kind, _spelled_with)
+    )(rng)
     options = [right, *wrong]
     rng.shuffle(options)
     listed = "\n".join(
@@ -275,14 +277,14 @@ GROUPS: dict[str, Callable[[Random], Problem]] = {
 }
 
 
-def _number(
+def _draw_number(
     rng: Random,
     length: int,
 ) -> int:
     return rng.randrange(10 ** (length - 1), 10**length)
 
 
-def _addition(
+def _addition_problem(
     group: str,
     first: int,
     second: int,
@@ -305,7 +307,7 @@ def _addition(
     )
 
 
-def _largest(rng: Random) -> tuple[str, str, list[str]]:
+def _ask_largest(rng: Random) -> tuple[str, str, list[str]]:
     numbers = sorted(rng.sample(range(10, 1000 if rng.random() < 0.5 else 100), 4))
     return (
         "Which number is largest?",
@@ -314,7 +316,7 @@ def _largest(rng: Random) -> tuple[str, str, list[str]]:
     )
 
 
-def _smallest(rng: Random) -> tuple[str, str, list[str]]:
+def _ask_smallest(rng: Random) -> tuple[str, str, list[str]]:
     numbers = sorted(rng.sample(range(10, 1000 if rng.random() < 0.5 else 100), 4))
     return (
         "Which number is smallest?",
@@ -323,7 +325,7 @@ def _smallest(rng: Random) -> tuple[str, str, list[str]]:
     )
 
 
-def _kind(rng: Random) -> tuple[str, str, list[str]]:
+def _ask_kind(rng: Random) -> tuple[str, str, list[str]]:
     kinds = {
         "an animal": ANIMALS,
         "a food": FOODS,

@@ -258,7 +258,7 @@ def passage(
 def open_request(rng: Random) -> tuple[str, str]:
     """A request without one right answer, and a passage that answers it."""
     if rng.random() < 0.25:
-        return _answered(rng, _scrap(rng))
+        return _answer_request(rng, _draw_scrap(rng))
     kind = rng.choice(
         (
             "story",
@@ -273,14 +273,16 @@ def open_request(rng: Random) -> tuple[str, str]:
             "topic",
         )
     )
-    topic = _topic(rng)
+    topic = _draw_topic(rng)
     request = rng.choice(_REQUESTS[kind])
     filled = re.sub(
         r"\$(?!topic)[a-z]+", lambda slot: rng.choice(_WORDS[slot[0][1:]]), request
     )
     if "$topic" in request:
         return Template(filled).substitute(topic=topic), passage(rng, kind, topic)
-    return _answered(rng, filled) if kind == "any" else (filled, passage(rng, kind))
+    return (
+        _answer_request(rng, filled) if kind == "any" else (filled, passage(rng, kind))
+    )
 
 
 def plain_text(rng: Random) -> str:
@@ -288,7 +290,7 @@ def plain_text(rng: Random) -> str:
     return passage(rng, rng.choice(("story", "story", "any")))
 
 
-def _answered(
+def _answer_request(
     rng: Random,
     request: str,
 ) -> tuple[str, str]:
@@ -299,7 +301,7 @@ def _answered(
     ) if quoted and rng.random() < 0.7 else passage(rng, "any")
 
 
-def _topic(rng: Random) -> str:
+def _draw_topic(rng: Random) -> str:
     drawn = rng.random()
     if drawn < 0.5:
         return rng.choice(TOPICS)
@@ -314,7 +316,7 @@ def _made_up(rng: Random) -> str:
     ) + rng.choice(("", "n", "s", "ing", "tion"))
 
 
-def _scrap(rng: Random) -> str:
+def _draw_scrap(rng: Random) -> str:
     """A text that asks for nothing clear: words, a sentence, or characters."""
     kind = rng.randrange(4)
     if kind == 0:

@@ -51,7 +51,7 @@ def answers(
         [tokens + [end] * (longest + most - len(tokens)) for tokens in asked]
     )
     with torch.no_grad():
-        lengths = _continued(
+        lengths = _write_continuations(
             model,
             ids,
             torch.tensor([len(tokens) for tokens in asked]),
@@ -64,7 +64,7 @@ def answers(
     ]
 
 
-def _continued(
+def _write_continuations(
     model: TinyLlama,
     ids: Tensor,
     lengths: Tensor,

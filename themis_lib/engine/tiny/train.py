@@ -60,13 +60,13 @@ def trained(
         fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _rate(step, steps)
+        optimizer, lambda step: _learning_rate_share(step, steps)
     )
     began, total = time.monotonic(), 0.0
     for step, step_batches in enumerate(
         islice(batches(tokenizer, seed), steps), start=1
     ):
-        total += _step(model, step_batches, optimizer)
+        total += _take_step(model, step_batches, optimizer)
         schedule.step()
         if step % 200 == 0:
             elapsed_s = time.monotonic() - began
@@ -136,7 +136,7 @@ def main(
     )
 
 
-def _rate(
+def _learning_rate_share(
     step: int,
     steps: int,
 ) -> float:
@@ -146,7 +146,7 @@ def _rate(
     return min(1.0, (step + 1) / _WARMUP, 2 * (1 - step / steps) + 0.01)
 
 
-def _step(
+def _take_step(
     model: TinyLlama,
     step_batches: list[Batch],
     optimizer: torch.optim.Optimizer,
@@ -168,7 +168,7 @@ def _weighted_loss(
     batch: Batch,
 ) -> Tensor:
     targets, weights = batch.ids[:, 1:].flatten(), batch.weights[:, 1:].flatten()
-    learned = _rounded(weights.nonzero().flatten(), len(weights))
+    learned = _round_up_places(weights.nonzero().flatten(), len(weights))
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model(batch.ids, batch.mask())[:, :-1].flatten(0, 1)[learned]
         scores = model.logits(hidden).float()
@@ -176,7 +176,7 @@ def _weighted_loss(
     return (losses * weights[learned])[: int((weights > 0).sum())].sum()
 
 
-def _rounded(
+def _round_up_places(
     places: Tensor,
     most: int,
 ) -> Tensor:
