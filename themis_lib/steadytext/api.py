@@ -22,7 +22,7 @@ from themis_lib.steadytext.answers import (
     stream,
 )
 from themis_lib.steadytext.remote import (
-    RemoteModel,
+    ProviderModel,
     RemoteText,
     remote_model,
     remote_texts,
@@ -348,7 +348,7 @@ def _checked_length(max_new_tokens: Any) -> int:
 
 
 def _remote_batch(
-    remote: RemoteModel,
+    remote: ProviderModel,
     prompts: Sequence[str],
     seed: Any,
     temperature: float,
@@ -387,7 +387,7 @@ def _without_logprobs(texts: list[Text]) -> list[tuple[Text, Logprobs | None]]:
 
 
 def _remote_text(
-    remote: RemoteModel,
+    remote: ProviderModel,
     seed: int,
     text: RemoteText,
     temperature: float,

@@ -16,6 +16,10 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
+from themis_lib.components.build import build
+from themis_lib.components.imports import import_named
+from themis_lib.components.records import BuiltGenerator
+from themis_lib.components.registry import ADAPTERS
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prompts import PromptSpec
@@ -33,7 +37,7 @@ PROVIDERS = ("openai", "vllm")
 
 
 @dataclass(frozen=True)
-class RemoteModel:
+class ProviderModel:
     """A provider's adapter and what the model is called there."""
 
     provider: str
@@ -55,7 +59,7 @@ def remote_model(
     model: Any,
     *,
     unsafe_mode: bool,
-) -> RemoteModel | None:
+) -> ProviderModel | None:
     """The remote model that `provider:name` means; null for a local one.
 
     Raises `ConfigError` for what names no model, and for a remote one without
@@ -83,11 +87,11 @@ def remote_model(
         raise ModelError(
             f"model={model!r}: there is no adapter for {provider!r}; {nearest(provider, PROVIDERS)}"
         )
-    return RemoteModel(provider, name)
+    return ProviderModel(provider, name)
 
 
 def remote_texts(
-    remote: RemoteModel,
+    remote: ProviderModel,
     prompts: Sequence[str],
     seeds: Sequence[int],
     *,
@@ -101,21 +105,18 @@ def remote_texts(
     `ModelError` where a text does not keep to them, and `ThemisError` where the
     provider fails.
     """
-    from themis_lib import adapters
-
     if regex is not None or choices is not None:
         settings["schema"] = _one_field(regex, choices)
     given = {name: value for name, value in settings.items() if value is not None}
+    where = f"model='{remote.provider}:{remote.name}'"
     try:
-        generator = getattr(adapters, remote.provider)(
-            remote.name,
-            api_mode="chat_completions",
-            **given,
-        )
-        generator.check()
+        adapter = import_named("generator", ADAPTERS[remote.provider])
+        model = adapter(remote.name, api_mode="chat_completions", **given)
+        generator = build("generator", model, where=where)
     except ComponentError as error:
-        raise ModelError(f"model='{remote.provider}:{remote.name}': {error}") from None
-    identity = {"provider": remote.provider, **generator.settings()}
+        message = str(error).removeprefix(f"{where}: ")
+        raise ModelError(f"{where}: {message}") from None
+    identity = {"provider": remote.provider, **generator.identity["settings"]}
     keys = [
         digest("remote text", [identity, prompt, seed])
         for prompt, seed in zip(prompts, seeds, strict=True)
@@ -183,26 +184,23 @@ def _kept_to(
 
 
 async def _generate_all(
-    generator: Any,
+    generator: BuiltGenerator,
     asked: Sequence[tuple[str, int]],
 ) -> list[GenerationResult | BaseException]:
-    calls = [
-        generator.generate(
-            Case(
-                case_id="",
-                input=prompt,
-            ),
-            GenerateContext(
-                "",
-                "",
-                "",
-                seed,
-                None,
-                PromptSpec(),
-            ),
+    """Ask for all texts at once; the result of a failed request is its exception."""
+    assert generator.generate is not None
+    calls: list[Any] = []
+    for prompt, seed in asked:
+        case = Case(case_id="", input=prompt)
+        context = GenerateContext(
+            run_id="",
+            case_id="",
+            dataset_id="",
+            seed=seed,
+            sample_index=None,
+            prompt_spec=PromptSpec(),
         )
-        for prompt, seed in asked
-    ]
+        calls.append(generator.generate(case, context))
     return list(await asyncio.gather(*calls, return_exceptions=True))
 
 
@@ -231,7 +229,7 @@ def _run_coroutine(coroutine: Any) -> Any:
 
 
 def _as_text(
-    remote: RemoteModel,
+    remote: ProviderModel,
     result: GenerationResult | BaseException,
 ) -> RemoteText:
     if isinstance(result, BaseException):
