@@ -15,6 +15,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
+from flows.preparing import prepare_run
 from tasks import STAGE_TASKS
 from tasks.artifacts import (
     first_label,
@@ -27,12 +28,13 @@ from tasks.caching import StoredRows, result_storage
 from tasks.crashed import close_left_behind
 from tasks.events import announce_stop
 from tasks.logs import without_tracebacks
-from tasks.runners import THREADS, RunnerName, task_runner, workers_of
+from tasks.runners import THREADS, task_runner, workers_of
 from tasks.submit import LostWorkerError, close_lost_tasks, submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, ThemisError
-from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
+from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_outcomes import judged, not_judged
+from themis_lib.core.config import RunnerName
 from themis_lib.runs.drive import run_shards
 from themis_lib.runs.run import Run
 
@@ -49,40 +51,29 @@ FLOW = "evaluate"
 async def evaluate(parameters: EvaluateParameters) -> State[Any]:
     """Evaluate an experiment; how it ended is told by `outcome.py`."""
     without_tracebacks()
-    name, run = PurePath(parameters.experiment).stem, None
+    name = PurePath(parameters.experiment).stem
+    run: Run | None = None
     try:
-        loaded = parameters.load()
-        name = loaded.name
-        pipeline = loaded.compile(until_stage=parameters.until_stage)
-        await name_run(run_label(pipeline), "themis", name)
+        # In a thread: it reads files and records, and the loop has tasks to serve.
+        prepared = await asyncio.to_thread(prepare_run, parameters)
+        name = prepared.experiment.name
+        await name_run(run_label(prepared.pipeline), "themis", name)
         await close_left_behind(FLOW)
-        if parameters.runner != "threads":
-            loaded.check_portable()
-        opened = loaded.open_store()
-        gates = await asyncio.to_thread(
-            ready_gates,
-            parameters.gates,
-            pipeline=pipeline,
-            store=opened,
+        storage = await result_storage(prepared.experiment.storage, prepared.store)
+        run = Run(
+            prepared.pipeline,
+            prepared.store,
+            gates=not_judged(prepared.gates),
         )
-        storage = await result_storage(loaded.storage, opened)
-        run = Run(pipeline, opened, gates=not_judged(gates))
-        return ended(
-            await _carry_out(
-                run,
-                storage,
-                parameters.runner,
-                gates,
-            )
-        )
+        result = await _carry_out(run, storage, parameters.runner, prepared.gates)
+        return ended(result)
     except ThemisError as error:
         if run and isinstance(error, LostWorkerError):
             await close_lost_tasks(run.run_id)
         return stopped(error, name, run if run and run.begun else None)
     except Exception as error:
-        announce_stop(
-            error, name, None
-        )  # the state is Prefect's own, with a traceback in the log
+        # The state is Prefect's own, with a traceback in the log.
+        announce_stop(error, name, None)
         raise
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from tasks.runners import RunnerName
 from themis_lib import Experiment
+from themis_lib.core.config import RunnerName
 
 
 def _without_nulls(schema: dict[str, Any]) -> None:
@@ -70,32 +69,20 @@ class EvaluateParameters(BaseModel):
     )
 
     def load(self) -> Experiment:
-        """The experiment as it is asked for. Raises `ConfigError` that names the file
-        and the setting.
+        """Return the experiment as it is asked for.
+
+        What is set here wins over what its file says. Raise `ConfigError` that names
+        the file and the setting.
         """
-        return load_experiment(
-            **self.model_dump(exclude={"until_stage", "runner", "gates"})
+        settings = list(self.overrides)
+        if self.store:
+            settings.append(f"storage.store={self.store}")
+        if self.max_cost is not None:
+            settings.append(f"cost.max_cost={self.max_cost}")
+        if self.workers is not None:
+            settings.append(f"runtime.workers={self.workers}")
+        return Experiment.from_config(
+            self.experiment,
+            overrides=settings,
+            limit=self.limit,
         )
-
-
-def load_experiment(
-    experiment: str,
-    *,
-    store: str | None,
-    limit: int | None,
-    max_cost: float | None,
-    workers: int | None,
-    overrides: Iterable[str],
-) -> Experiment:
-    """The experiment in a YAML file with what was asked for beside it. Raises
-    `ConfigError`.
-    """
-    settings = list(overrides)
-    settings += [f"storage.store={store}"] if store else []
-    settings += [f"cost.max_cost={max_cost}"] if max_cost is not None else []
-    settings += [f"runtime.workers={workers}"] if workers is not None else []
-    return Experiment.from_config(
-        experiment,
-        overrides=settings,
-        limit=limit,
-    )

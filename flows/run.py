@@ -21,7 +21,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -29,10 +29,12 @@ from rich.text import Text
 
 from flows import exit_codes
 from flows.opening import write_text
-from flows.parameters import load_experiment
-from themis_lib import BudgetError, Experiment, InputError, RunResult, ThemisError
-from themis_lib.comparison.gate_baselines import ready_gates
+from flows.parameters import EvaluateParameters
+from flows.preparing import PreparedRun, prepare_run
+from themis_lib import BudgetError, InputError, RunResult, ThemisError
+from themis_lib.core.config import RunnerName
 from themis_lib.report.junit import check_junit, junit_xml
+from themis_lib.runs.pipeline import StageName
 
 #: Settings of the client, unless the environment says otherwise: no telemetry, no
 #: noise, no wait at exit.
@@ -45,10 +47,6 @@ _CLIENT_SETTINGS = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
-
-_Runner = Literal[
-    "threads", "processes", "dask", "ray"
-]  # those of `tasks.runners`, without importing Prefect
 
 app = typer.Typer(
     add_completion=False,
@@ -75,7 +73,7 @@ def run(
         float | None, typer.Option(help="Stop before more dollars than this are spent.")
     ] = None,
     runner: Annotated[
-        _Runner, typer.Option(help="Where shards are computed.")
+        RunnerName, typer.Option(help="Where shards are computed.")
     ] = "threads",
     workers: Annotated[
         int | None, typer.Option(help="How many shards at once.")
@@ -98,38 +96,26 @@ def run(
     store lacks.
     """
     console = Console()
-    asked: dict[str, Any] = {
-        "store": store,
-        "limit": limit,
-        "max_cost": max_cost,
-        "workers": workers,
-        "overrides": overrides or [],
-    }
+    # Not validated here: the experiment says what is wrong with a number, by its name.
+    parameters = EvaluateParameters.model_construct(
+        experiment=experiment,
+        store=store,
+        limit=limit,
+        until_stage=cast(StageName, until),
+        runner=runner,
+        workers=workers,
+        max_cost=max_cost,
+        gates=gate or [],
+        overrides=overrides or [],
+    )
     try:
-        loaded = load_experiment(experiment, **asked)
-        pipeline = loaded.compile(until_stage=until)
-        pipeline.check_data()
-        opened = loaded.open_store()
-        opened.check_writable()
-        ready_gates(
-            gate or [],
-            pipeline=pipeline,
-            store=opened,
-        )
+        prepared = prepare_run(parameters)
+        prepared.store.check_writable()
         check_junit(junit, gate)
-        if runner != "threads":
-            loaded.check_portable()
         if plan:
-            _print_plan(loaded, until, console)
+            _print_plan(prepared, console)
             return
-        parameters = {
-            "experiment": experiment,
-            "until_stage": until,
-            "runner": runner,
-            "gates": gate or [],
-            **asked,
-        }
-        code = _run_flow(parameters, console, junit)
+        code = _run_flow(parameters.model_dump(), console, junit)
     except InputError as error:
         _print_error(str(error))
         code = exit_codes.BAD_INPUT
@@ -197,19 +183,12 @@ def _connect_server() -> str:
     return server_address()
 
 
-def _print_plan(
-    experiment: Experiment,
-    until: str,
-    console: Console,
-) -> None:
+def _print_plan(prepared: PreparedRun, console: Console) -> None:
     from flows.display import print_plan
     from themis_lib.explain.plan import plan_run
 
     _look_for_garbage()
-    print_plan(
-        plan_run(experiment.compile(until_stage=until), experiment.open_store()),
-        console,
-    )
+    print_plan(plan_run(prepared.pipeline, prepared.store), console)
 
 
 def _look_for_garbage() -> None:

@@ -12,17 +12,17 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from tasks.worker import begin_process, end_dask_tasks
+from themis_lib.core.config import RunnerName
 from themis_lib.cpus import available_cpus
 from themis_lib.errors import ConfigError, nearest
 
-RunnerName = Literal["threads", "processes", "dask", "ray"]
 #: Threads mostly wait, for a provider or a disk.
 THREADS = 8
 

@@ -151,6 +151,10 @@ class RuntimeConfig(FrozenModel):
     retry_delay_s: PositiveFloat = 1.0
 
 
+#: Where an orchestrator computes shards.
+RunnerName = Literal["threads", "processes", "dask", "ray"]
+
+
 class CostConfig(FrozenModel):
     """What tokens cost, by model, and the dollars that one run may spend; nothing here
     can change a row.
