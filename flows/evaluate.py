@@ -51,13 +51,17 @@ FLOW = "evaluate"
 async def evaluate(parameters: EvaluateParameters) -> State[Any]:
     """Evaluate an experiment; how it ended is told by `outcome.py`."""
     without_tracebacks()
-    name = PurePath(parameters.experiment).stem
+    names = [PurePath(parameters.experiment).stem]
     run: Run | None = None
     try:
         # In a thread: it reads files and records, and the loop has tasks to serve.
-        prepared = await asyncio.to_thread(prepare_run, parameters)
-        name = prepared.experiment.name
-        await name_run(run_label(prepared.pipeline), "themis", name)
+        prepared = await asyncio.to_thread(
+            prepare_run,
+            parameters,
+            tell_name=names.append,
+        )
+        label = run_label(prepared.pipeline)
+        await name_run(label, "themis", prepared.experiment.name)
         await close_left_behind(FLOW)
         storage = await result_storage(prepared.experiment.storage, prepared.store)
         run = Run(
@@ -70,10 +74,10 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
     except ThemisError as error:
         if run and isinstance(error, LostWorkerError):
             await close_lost_tasks(run.run_id)
-        return stopped(error, name, run if run and run.begun else None)
+        return stopped(error, names[-1], run if run and run.begun else None)
     except Exception as error:
         # The state is Prefect's own, with a traceback in the log.
-        announce_stop(error, name, None)
+        announce_stop(error, names[-1], None)
         raise
 
 

@@ -6,6 +6,7 @@ same words before anything is generated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.parameters import EvaluateParameters
@@ -24,9 +25,19 @@ class PreparedRun:
     gates: list[ReadyGate]
 
 
-def prepare_run(parameters: EvaluateParameters) -> PreparedRun:
-    """Load, compile and check what is asked for. Raise `InputError` for what is wrong."""
+def prepare_run(
+    parameters: EvaluateParameters,
+    *,
+    tell_name: Callable[[str], None] | None = None,
+) -> PreparedRun:
+    """Load, compile and check what is asked for. Raise `InputError` for what is wrong.
+
+    `tell_name` is called with the experiment's name as soon as it is known: what is
+    wrong afterwards can then be reported under it.
+    """
     experiment = parameters.load()
+    if tell_name is not None:
+        tell_name(experiment.name)
     pipeline = experiment.compile(until_stage=parameters.until_stage)
     if parameters.runner != "threads":
         experiment.check_portable()
