@@ -42,11 +42,12 @@ test: $(VENV)/.dev ## the tests, without the slow ones
 test-slow: $(VENV)/.dev ## the slow tests: crashes, servers, large data
 	$(PYTEST) -m slow
 
-check: $(VENV)/.dev ## lint, types and import layers
+check: $(VENV)/.dev ## lint, types, import layers and the size of functions
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m tools.code_shape --check
 
 format: $(VENV)/.dev ## format the code
 	$(RUN) -m ruff format .

@@ -8,12 +8,16 @@ import pkgutil
 
 import pytest
 
+import flows
+import tasks
 import themis_lib
 
 #: What only training the bundled model needs.
 TRAINING = ["gguf", "tokenizers", "torch"]
 MODULES = [
-    module.name for module in pkgutil.walk_packages(themis_lib.__path__, "themis_lib.")
+    module.name
+    for package in (themis_lib, tasks, flows)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 
 

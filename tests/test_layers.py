@@ -1,13 +1,19 @@
-"""What `import themis_lib` costs and exposes."""
+"""What `import themis_lib` costs and exposes, and what may import what."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 import themis_lib
 
+ROOT = Path(__file__).parents[1]
 PUBLIC = [
     "BudgetError",
     "Candidate",
@@ -120,3 +126,57 @@ def test_public_names_are_all_there_is() -> None:
     }
 
     assert set(PUBLIC) == held
+
+
+#: Imports that break a contract: upwards, for type checking alone, and in a circle.
+PLANTED = {
+    "upwards": ("identity/digests.py", "import themis_lib.runs.run\n"),
+    "type checking": (
+        "storage/shard.py",
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n"
+        "    from themis_lib.stages.stage import Stage\n",
+    ),
+    "circle": ("storage/store.py", "import themis_lib.storage.rows\n"),
+    "of Prefect": ("core/models.py", "import prefect\n"),
+}
+
+
+def contracts_hold(folder: Path) -> bool:
+    """Whether the import contracts hold for the packages in a folder."""
+    command = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [command, "--no-cache"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode == 0
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """A copy of the packages and of their contracts."""
+    for name in ("themis_lib", "tasks", "flows", "deployments"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_floors_hold(packages: Path) -> None:
+    """Each room of the library uses only what is below it, without a circle."""
+    assert contracts_hold(packages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_import_is_found(name: str, packages: Path) -> None:
+    """An import that breaks the floors is caught, for type checking alone too."""
+    module, planted = PLANTED[name]
+    path = packages / "themis_lib" / module
+    path.write_text(path.read_text() + planted)
+
+    assert not contracts_hold(packages)

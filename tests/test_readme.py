@@ -29,12 +29,35 @@ def test_python_block_prints_what_it_says(block: str) -> None:
     assert expected == output.getvalue().strip()
 
 
-def test_every_folder_of_the_file_tree_exists() -> None:
-    """What the file tree names is there."""
-    tree = README.read_text(encoding="utf-8").partition("## What is where")[2]
+def tree_paths() -> set[str]:
+    """The paths that the README's file tree names, each with a phrase behind it."""
+    text = README.read_text(encoding="utf-8")
+    tree = text.partition("## What is where")[2].partition("```text")[2]
+    paths: set[str] = set()
+    parents: list[str] = []
+    for line in tree.partition("```")[0].strip("\n").splitlines():
+        found = re.fullmatch(r"( *)([\w.]+/?) +(\S.*)", line)
+        assert found, line
+        depth = len(found[1]) // 2
+        parents = [*parents[:depth], found[2].rstrip("/")]
+        paths.add("/".join(parents))
+    return paths
 
-    names = re.findall(r"\b(\w+\.py)\b", tree)
 
-    assert names
-    for name in names:
-        assert list(README.parent.glob(f"**/{name}")), name
+def rooms() -> set[str]:
+    """The packages of the project, but those of tests, and the library's own modules."""
+    root = README.parent
+    found = {"tests"}
+    for top in ("benchmarks", "deployments", "examples", "flows", "tasks", "tools"):
+        found.add(top)
+    for init in root.glob("themis_lib/**/__init__.py"):
+        found.add(init.parent.relative_to(root).as_posix())
+    for module in root.glob("themis_lib/*.py"):
+        if module.name != "__init__.py":
+            found.add(module.relative_to(root).as_posix())
+    return found
+
+
+def test_file_tree_names_every_room() -> None:
+    """The file tree names each room with a phrase, and names nothing that is gone."""
+    assert rooms() == tree_paths()
