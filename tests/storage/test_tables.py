@@ -95,7 +95,7 @@ RUN_COLUMNS = {
         sample_index: int32
         metric_id: string
         key: fixed_size_binary[16]
-        value: double
+        score: double
         details: string
         error: string
     """,

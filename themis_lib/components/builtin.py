@@ -1,5 +1,4 @@
-"""What the built-in components share: settings are dataclass fields, checked once and
-all of the fingerprint.
+"""What built-in components share: their settings are dataclass fields.
 
 A built-in's identity is its declared `version`, not its code: a golden test fails when
 its behaviour changes without a new one.

@@ -1,6 +1,4 @@
-"""Finds what a text names in Python: `module:attribute`, also in the folder the program
-was started in.
-"""
+"""Imports what a text names: `module:attribute`, also from the working directory."""
 
 from __future__ import annotations
 
@@ -16,17 +14,17 @@ def import_named(
     kind: str,
     name: str,
 ) -> Any:
-    """The attribute of a module that `module:attribute` names; `kind` is what it stands
-    for, in messages.
+    """Return the attribute of a module that `module:attribute` names.
 
-    Raises `ComponentError` when the text is no such name, or the module cannot be
-    imported or lacks the attribute.
+    `kind` says in messages what it is for. Raise `ComponentError` if the text is no
+    such name, or if the module cannot be imported or lacks the attribute.
     """
     module_name, _, attribute = name.partition(":")
     if not attribute or not module_name or module_name.startswith("."):
         raise ComponentError(
             f"{kind} {name!r} names no component; write `module:attribute`"
         )
+    # An installed command has the folder of its script there, not the working directory.
     if os.getcwd() not in sys.path and "" not in sys.path:  # noqa: PTH109
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
@@ -35,9 +33,8 @@ def import_named(
         said = reason(error, ImportError, SyntaxError)
         raise ComponentError(f"{kind} {name!r} cannot be imported: {said}") from None
     if not hasattr(module, attribute):
-        hint = nearest(
-            attribute, [item for item in vars(module) if not item.startswith("_")]
-        )
+        public = [item for item in vars(module) if not item.startswith("_")]
+        hint = nearest(attribute, public)
         raise ComponentError(f"module {module_name!r} has no {attribute!r}; {hint}")
     return getattr(module, attribute)
 
@@ -46,7 +43,10 @@ def reason(
     error: Exception,
     *plain: type[Exception],
 ) -> str:
-    """An exception in a message: those that say it all by themselves without their
-    type.
+    """Return an exception as one line for a message.
+
+    Those of the `plain` types speak for themselves, without their type.
     """
-    return " ".join(str(error).split()) if isinstance(error, plain) else describe(error)
+    if isinstance(error, plain):
+        return " ".join(str(error).split())
+    return describe(error)

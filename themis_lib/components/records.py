@@ -222,7 +222,8 @@ class BuiltReducer(BuiltComponent):
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Return whether a function, or an object that is called, is a coroutine function."""
-    call = getattr(function, "__call__", None)  # noqa: B004 - its kind is looked at
+    # Of its class: calling a class makes an object, whatever its objects do.
+    call = type(function).__call__
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 

@@ -1,5 +1,7 @@
-"""The settings of an experiment. What can change a row is identity; everything in
-`RuntimeConfig` and `StorageConfig` cannot, and is never fingerprinted.
+"""The settings of an experiment.
+
+What can change a row is identity. Nothing in `RuntimeConfig`, `StorageConfig` and
+`CostConfig` can, and none of it is ever fingerprinted.
 
 A component is given as an object, as a name (`builtin/exact_match`,
 `my_module:MyMetric`) or as a name with parameters (`{"use": "builtin/regex", "pattern":
@@ -44,9 +46,10 @@ def _empty_if_none(prompt_spec: Any) -> Any:
 
 
 class CandidatePolicy(FrozenModel):
-    """How many candidates each case gets. Without explicit seeds, sample i draws with a
-    seed derived from `base_seed` and i, so that asking for more samples keeps those
-    there are.
+    """How many candidates each case gets.
+
+    Without explicit seeds, sample i draws with a seed derived from `base_seed` and i,
+    so that asking for more samples keeps the earlier ones.
     """
 
     num_samples: PositiveInt = 1
@@ -54,8 +57,9 @@ class CandidatePolicy(FrozenModel):
 
 
 class GenerationConfig(FrozenModel):
-    """What produces candidates, with which prompt material, how many, and how samples
-    become one result.
+    """What produces candidates, with which prompt, how many, and how they are reduced.
+
+    `prompt_spec=None` means the empty spec.
     """
 
     generator: GeneratorSpec
@@ -67,15 +71,15 @@ class GenerationConfig(FrozenModel):
 
 
 class StatisticsConfig(FrozenModel):
-    """How the summary is made from the results of the cases; nothing here changes a row
-    of another table.
+    """How the summary is computed from the results of the cases.
 
-    A case without a score is left out of the mean (`errors: exclude`), counts 0 in it
-    (`zero`), or leaves no mean and fails the run (`fail`); it is counted in any case.
-    `interval` is Wilson's for scores of 0 and 1 and Student's t otherwise (`auto`), one
-    of these, or the BCa `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names
-    a metadata column: cases that share its value are not independent, a case without it
-    is. Intervals are at 95 %.
+    Nothing here changes a row of another table. A case without a score is left out of
+    the mean (`errors: exclude`), counts 0 in it (`zero`), or leaves no mean and fails
+    the run (`fail`); its error is counted in any case. `interval` is Wilson's for
+    scores of 0 and 1 and Student's t otherwise (`auto`), one of these, or the BCa
+    `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names a metadata column:
+    cases that share its value are not independent, a case without it is. Intervals are
+    at 95 %.
     """
 
     errors: Literal["exclude", "zero", "fail"] = "exclude"
@@ -88,8 +92,8 @@ class StatisticsConfig(FrozenModel):
     def _wilson_is_for_independent_scores(self) -> StatisticsConfig:
         if self.interval == "wilson" and self.cluster_by is not None:
             raise ConfigError(
-                "evaluation.statistics: Wilson's interval takes cases as independent; with `cluster_by` use `auto`, "
-                "`t` or `bootstrap`"
+                "evaluation.statistics: Wilson's interval takes cases as independent; "
+                "with `cluster_by` use `auto`, `t` or `bootstrap`"
             )
         return self
 
@@ -98,8 +102,8 @@ class EvaluationConfig(FrozenModel):
     """How candidates are read and judged.
 
     Parsers are tried in order until one finds an answer; without parsers the output is
-    the answer. `judge_models` are asked by every metric that asks judges and names
-    none. `slices` names metadata columns; the summary gets a row for each of their
+    the answer. Every metric that asks judges and names none of its own asks
+    `judge_models`. `slices` names metadata columns; the summary gets a row for each of their
     values. `agreement` maps metrics to metadata columns in which people have judged on
     the same scale, to compare them.
     """
@@ -113,16 +117,18 @@ class EvaluationConfig(FrozenModel):
 
 
 class StorageConfig(FrozenModel):
-    """Where rows and runs are kept: `memory`, a folder, or any fsspec URL, with its
-    storage options.
+    """Where rows and runs are kept: `memory`, a folder, or any fsspec URL.
+
+    `parameters` are the storage options of the filesystem.
     """
 
     store: str = "memory"
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     def resolved(self) -> tuple[str, dict[str, Any]]:
-        """The URL and the options with `${NAME}` replaced from the environment. Raises
-        `ConfigError`.
+        """Return the URL and the options with `${NAME}` read from the environment.
+
+        Raise `ConfigError` for a variable that is not set or a literal credential.
         """
         refuse_literal_secrets(self.parameters, where="storage.parameters")
         url = resolve_references(self.store, where="storage.store")
@@ -130,11 +136,11 @@ class StorageConfig(FrozenModel):
 
 
 class RuntimeConfig(FrozenModel):
-    """How fast, never what: nothing here can change a row.
+    """Execution settings: concurrency, timeouts, retries. None of them changes a result.
 
-    `max_concurrency` bounds the calls in flight in one process; `timeout_s` one call of
-    a generator or async component; `shard_size` is the cases a task takes (default:
-    chosen from the size of the data). `workers`, the shards that are computed at once,
+    `max_concurrency` bounds the calls in flight in one process, `timeout_s` one call of
+    a generator or async component. `shard_size` is the number of cases of a task; the
+    default depends on the size of the data. `workers` (shards computed at once),
     `retries` and `retry_delay_s` (the first delay, then doubled) are for Prefect; in
     process nothing is retried.
     """
@@ -156,11 +162,10 @@ RunnerName = Literal["threads", "processes", "dask", "ray"]
 
 
 class CostConfig(FrozenModel):
-    """What tokens cost, by model, and the dollars that one run may spend; nothing here
-    can change a row.
+    """What tokens cost, by model, and the dollars that one run may spend.
 
-    `prices` go before the small list in `core/prices.py`. A run stops before a call
-    that could take it past `max_cost`.
+    `prices` take precedence over the small list in `core/prices.py`. A run stops before
+    a call that could take it past `max_cost`.
     """
 
     prices: dict[str, Price] = Field(default_factory=dict)
@@ -168,8 +173,9 @@ class CostConfig(FrozenModel):
 
 
 class DatasetFile(FrozenModel):
-    """Cases in a file at any fsspec URL (`.jsonl`, `.csv`, `.tsv`, `.parquet`, also
-    compressed), read in batches.
+    """Cases in a file at any fsspec URL, read in batches.
+
+    Formats are `.jsonl`, `.csv`, `.tsv` and `.parquet`, also compressed.
 
     `columns` maps what a case needs to the file's own columns: `input`,
     `expected_output`, `case_id` and `metadata`; a list of columns becomes an object,
@@ -191,8 +197,9 @@ class DatasetFile(FrozenModel):
 
 
 class HubDataset(FrozenModel):
-    """Cases from the Hugging Face hub (extra `huggingface`); columns, filter, sample
-    and limit as for a file.
+    """Cases from the Hugging Face hub (extra `huggingface`).
+
+    Columns, filter, sample and limit work as for a file.
     """
 
     dataset_id: str

@@ -1,10 +1,10 @@
 """What a component is told beside its rows.
 
 `seed` and `prompt_spec` are identity: every key of the generate stage covers them. Run,
-dataset and case ids in a `GenerateContext` are circumstances: they are there for logs,
-request tags and error messages, and a result must not depend on them. A component whose
-result does depend on the case id declares `reads = (..., "case_id")`; then the case it
-is handed bears it, and keys cover it.
+dataset and case ids in a `GenerateContext` are circumstances: they are for logs, request
+tags and error messages, and a result must not depend on them. A component whose result
+does depend on the case id declares `reads = (..., "case_id")`: the id is then in the
+case that it is given, and keys cover it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from themis_lib.core.prompts import PromptSpec
 class GenerateContext:
     """The circumstances of one candidate.
 
-    `metadata` is the case's, where the generator reads it, else empty; `sample_index`
-    is null unless the generator declares that it reads it.
+    `metadata` is the case's if the generator reads it, else empty; `sample_index` is
+    `None` unless the generator declares that it reads it.
     """
 
     run_id: str
@@ -42,8 +42,9 @@ class GenerateContext:
     slots=True,
 )
 class ParseContext:
-    """What a parser may see beside the output: `case` holds the columns it declared in
-    `reads`, the rest masked.
+    """What a parser may see beside the output.
+
+    `case` holds the columns that it declared in `reads`; the rest is hidden.
     """
 
     case: Case
@@ -70,6 +71,6 @@ class ScoreContext:
     slots=True,
 )
 class ReduceContext:
-    """The metric that a case is reduced for; null in an experiment without metrics."""
+    """The metric that a case is reduced for; `None` in an experiment without metrics."""
 
     metric_id: str | None

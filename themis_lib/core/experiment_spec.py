@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -40,33 +40,35 @@ class ExperimentSpec(FrozenModel):
     name: str = "experiment"
 
     def portable_json(self) -> str:
-        """Everything but the data as JSON, from which a worker elsewhere builds the
-        same stages.
+        """Return everything but the data as JSON, to build the same stages elsewhere.
 
-        Raises `ComponentError` when a component is a live object, which has no name to
-        travel by.
+        Raise `ComponentError` for a component that is a live object: it has no name by
+        which another process could build it.
         """
-        for where, component in self._iter_components():
-            if not isinstance(
-                component, (str, Mapping)
-            ):  # pydantic would write the fields of a dataclass
+        for where, component in self._named_components():
+            # Checked here: pydantic would write the fields of a dataclass as a mapping.
+            if not isinstance(component, (str, Mapping)):
                 raise ComponentError(
-                    f"{where}: {type(component).__name__} is a live object, which other processes cannot build; name "
-                    "it as `module:attribute`, or with parameters as {use: module:attribute, …}"
+                    f"{where}: {type(component).__name__} is a live object, which other "
+                    "processes cannot build; name it as `module:attribute`, or with "
+                    "parameters as {use: module:attribute, …}"
                 )
         try:
-            return self.model_dump_json(
-                exclude={"datasets"},
-                exclude_unset=True,
-            )
+            return self.model_dump_json(exclude={"datasets"}, exclude_unset=True)
         except PydanticSerializationError as error:
             raise ComponentError(
                 f"name components as `module:attribute` to run them elsewhere: {error}"
             ) from None
 
-    def _iter_components(self) -> Iterator[tuple[str, Any]]:
+    def _named_components(self) -> Iterator[tuple[str, Any]]:
+        """Yield each component as it is configured, behind its place."""
         yield "generation.generator", self.generation.generator
         yield "generation.reducer", self.generation.reducer
-        for name in ("parsers", "metrics", "judge_models"):
-            for index, component in enumerate(getattr(self.evaluation, name)):
+        lists: dict[str, Sequence[Any]] = {
+            "parsers": self.evaluation.parsers,
+            "metrics": self.evaluation.metrics,
+            "judge_models": self.evaluation.judge_models,
+        }
+        for name, components in lists.items():
+            for index, component in enumerate(components):
                 yield f"evaluation.{name}[{index}]", component

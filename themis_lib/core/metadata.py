@@ -1,4 +1,4 @@
-"""Values of metadata as text that people read and nothing is lost in."""
+"""Values of metadata as readable text that loses nothing."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from themis_lib.identity.digests import canonical_json, load_json
 
 
 def metadata_text(value: Any) -> str:
-    """A value as text: a text as it is, unless it could be taken for JSON; anything
-    else as JSON.
+    """Return a value as text: JSON, or a string as it is if it is not JSON itself.
 
     >>> [metadata_text(value) for value in ("hard", 3, "3", None)]
     ['hard', '3', '"3"', 'null']
     """
-    return (
-        value
-        if isinstance(value, str) and not _is_json(value)
-        else canonical_json(value)
-    )
+    if isinstance(value, str) and not _is_json(value):
+        return value
+    return canonical_json(value)
 
 
 def metadata_value(text: str) -> Any:
-    """The value that `metadata_text` wrote.
+    """Return the value that `metadata_text` wrote.
 
     >>> [metadata_value(text) for text in ("hard", "3", '"3"', "null")]
     ['hard', 3, '3', None]

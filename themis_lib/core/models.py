@@ -1,6 +1,4 @@
-"""The nouns of an evaluation: cases, what was generated for them, and how it was
-judged.
-"""
+"""The nouns of an evaluation: cases, what is generated for them, and its scores."""
 
 from __future__ import annotations
 
@@ -11,19 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from themis_lib.errors import DatasetError
 
-Count = Annotated[
-    int,
-    Field(
-        ge=0,
-        lt=2**63,
-    ),
-]
+#: Counts are stored as 64-bit integers.
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+#: Sample indices are stored as 32-bit integers.
+SampleIndex = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class FrozenModel(BaseModel):
-    """A frozen value: unknown fields are refused, so a misspelt one cannot be lost in
-    silence.
-    """
+    """A frozen value. Unknown fields are refused, so that no misspelt one is lost."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -32,7 +25,7 @@ class FrozenModel(BaseModel):
 
 
 class Case(FrozenModel):
-    """One thing to evaluate: what goes in, what should come out, and facts to slice by."""
+    """One thing to evaluate: its input, the expected output, and facts to slice by."""
 
     case_id: str
     input: JsonValue
@@ -41,7 +34,10 @@ class Case(FrozenModel):
 
 
 class Dataset(FrozenModel):
-    """Cases under one name. Ids are unique; two cases may otherwise be equal."""
+    """Cases under one name.
+
+    Ids are unique; two cases may otherwise be equal.
+    """
 
     dataset_id: str
     cases: Sequence[Case]
@@ -52,7 +48,8 @@ class Dataset(FrozenModel):
         for case in self.cases:
             if case.case_id in seen:
                 raise DatasetError(
-                    f"dataset {self.dataset_id!r}: case id {case.case_id!r} appears twice; give each case its own"
+                    f"dataset {self.dataset_id!r}: case id {case.case_id!r} appears "
+                    "twice; give each case its own"
                 )
             seen.add(case.case_id)
         return self
@@ -79,7 +76,7 @@ class TraceStep(FrozenModel):
 
 
 class TokenUsage(FrozenModel):
-    """Tokens as the provider counts them; null where it does not say."""
+    """Tokens as the provider counts them; `None` if it does not say."""
 
     input_tokens: Count | None = None
     output_tokens: Count | None = None
@@ -92,10 +89,10 @@ class GenerationResult(FrozenModel):
 
     `final_output` is any JSON value. `error` records a fact that would happen again (a
     refusal, a content filter); raise an exception for a failure that might not.
-    `transport` holds what is different at every call (request ids, rate limits, times):
-    it is kept for people, and no component can read it. `candidate_id`, `sample_index`
-    and `seed` are put on by the pipeline when results are assembled, whatever the
-    generator wrote there.
+    `transport` holds what differs at every call (request ids, rate limits, times): it
+    is kept for people, and no component can read it. The pipeline sets `candidate_id`,
+    `sample_index` and `seed` when results are assembled, over whatever the generator
+    wrote there.
     """
 
     candidate_id: str = ""
@@ -113,8 +110,9 @@ class GenerationResult(FrozenModel):
 
 
 class ParsedOutput(FrozenModel):
-    """The answer read from one candidate's output; null, with the reason in `error`,
-    where there is none.
+    """The answer read from one candidate's output.
+
+    If there is none, `value` is `None` and `error` says why.
     """
 
     value: Any = None
@@ -123,8 +121,9 @@ class ParsedOutput(FrozenModel):
 
 
 class Score(FrozenModel):
-    """A metric's verdict on one candidate: higher is better unless the metric says
-    otherwise.
+    """A metric's number for one candidate.
+
+    Higher is better unless the metric says otherwise.
     """
 
     metric_id: str = ""
@@ -133,8 +132,9 @@ class Score(FrozenModel):
 
 
 class ScoreError(FrozenModel):
-    """Why a metric could not judge a candidate; counted beside the mean, never scored
-    as a wrong answer.
+    """The reason why a metric has no score for a candidate.
+
+    It is counted beside the mean, never scored as a wrong answer.
     """
 
     metric_id: str = ""
@@ -143,9 +143,7 @@ class ScoreError(FrozenModel):
 
 
 class Candidate(FrozenModel):
-    """One sample of a case as a reducer sees it: its parsed value and its score under
-    one metric.
-    """
+    """One sample of a case as a reducer sees it: its value and its score."""
 
     sample_index: int
     value: Any = None
@@ -154,21 +152,13 @@ class Candidate(FrozenModel):
 
 
 class ReducedCandidate(FrozenModel):
-    """One case under one metric after reduction: the chosen sample, or an aggregate
-    where `sample_index` is null.
+    """One case under one metric after reduction.
+
+    It is the chosen sample, or an aggregate if `sample_index` is `None`.
     """
 
     score: float | None
-    sample_index: (
-        Annotated[
-            int,
-            Field(
-                ge=0,
-                lt=2**31,
-            ),
-        ]
-        | None
-    ) = None
+    sample_index: SampleIndex | None = None
     value: Any = None
     details: dict[str, Any] | None = None
     error: str | None = None

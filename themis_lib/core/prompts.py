@@ -12,12 +12,11 @@ from themis_lib.identity.digests import canonical_json
 
 
 class PromptSpec(FrozenModel):
-    """Instructions, a prefix, blocks and a suffix around every input; part of the
-    generate stage's identity.
+    """Instructions, a prefix, blocks and a suffix around every input.
 
-    `render_prompt` puts prefix and blocks before the input and the suffix after it.
-    `instructions` is sent where a provider has a place for it (a system message); a
-    plain-text generator puts it first. An empty spec changes nothing. A block is any
+    It is part of the identity of the generate stage. `render_prompt` puts prefix and blocks before the input and the suffix after it.
+    `instructions` go where a provider has a place for them (a system message); a
+    plain-text generator puts them first. An empty spec changes nothing. A block is any
     prompt material: text, or a JSON value that is rendered as JSON.
     """
 
@@ -28,7 +27,7 @@ class PromptSpec(FrozenModel):
 
 
 def render_input(value: JsonValue) -> str:
-    """An input as prompt text: a string as it is, anything else as canonical JSON.
+    """Return an input as prompt text: a string as it is, else canonical JSON.
 
     >>> render_input({"question": "2+2"})
     '{"question":"2+2"}'
@@ -40,8 +39,9 @@ def render_prompt(
     spec: PromptSpec | None,
     value: JsonValue,
 ) -> str:
-    r"""The user's turn: prefix, blocks, input and suffix, with one blank line between
-    the parts that are not empty.
+    r"""Return the user's turn: prefix, blocks, input and suffix.
+
+    One blank line separates the parts that are not empty.
 
     >>> render_prompt(PromptSpec(prefix="Solve.", suffix="Answer:"), "2+2")
     'Solve.\n\n2+2\n\nAnswer:'
@@ -63,57 +63,42 @@ def render_conversation(
     spec: PromptSpec | None,
     value: JsonValue,
 ) -> list[dict[str, Any]]:
-    r"""The messages to send: instructions as the system's, then the input as the user's
-    turn, or as it is given.
+    r"""Return the messages to send: instructions as system message, then the input.
 
-    An input that is a list of messages is sent as one; prefix and blocks, and the
-    suffix, go around its last user turn where that is text.
+    An input that is a list of messages is sent as a conversation; prefix, blocks and
+    suffix go around its last user turn that is text. Any other input is a user turn.
 
     >>> render_conversation(PromptSpec(instructions="Be brief.", suffix="Answer:"), "2+2")
     [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': '2+2\n\nAnswer:'}]
     """
-    turns = (
-        _with_prompt(spec, value)
-        if is_conversation(value)
-        else [_user_turn(spec, value)]
-    )
-    instructions = spec.instructions if spec else None
-    return [
-        *([{"role": "system", "content": instructions}] if instructions else []),
-        *turns,
-    ]
+    messages: list[dict[str, Any]] = []
+    if spec is not None and spec.instructions:
+        messages.append({"role": "system", "content": spec.instructions})
+    if is_conversation(value):
+        messages += _turns_with_prompt(spec, value)
+    else:
+        messages.append({"role": "user", "content": render_prompt(spec, value)})
+    return messages
 
 
 def is_conversation(value: JsonValue) -> bool:
-    """Whether an input is a list of messages, each with a role."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(turn, dict) and "role" in turn for turn in value)
-    )
+    """Return whether an input is a list of messages, each with a role."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(turn, dict) and "role" in turn for turn in value)
 
 
-def _user_turn(
-    spec: PromptSpec | None,
-    value: JsonValue,
-) -> dict[str, Any]:
-    return {"role": "user", "content": render_prompt(spec, value)}
-
-
-def _with_prompt(
+def _turns_with_prompt(
     spec: PromptSpec | None,
     turns: Any,
 ) -> list[dict[str, Any]]:
-    at = max(
-        (number for number, turn in enumerate(turns) if _is_user_text(turn)),
-        default=None,
-    )
-    return [
-        {**turn, "content": render_prompt(spec, turn["content"])}
-        if number == at
-        else dict(turn)
-        for number, turn in enumerate(turns)
-    ]
+    messages = [dict(turn) for turn in turns]
+    for message in reversed(messages):
+        if _is_user_text(message):
+            # Only the last one: it asks the question, earlier ones are history.
+            message["content"] = render_prompt(spec, message["content"])
+            break
+    return messages
 
 
 def _is_user_text(turn: Mapping[str, Any]) -> bool:

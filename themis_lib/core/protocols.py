@@ -1,17 +1,15 @@
-"""What a component must be. Plain Python objects satisfy these: no base class, no
-registration.
+"""What a component must be: plain Python objects, without base class or registration.
 
-Every component has `component_id`, `version` and `fingerprint()` (its settings, as
-text) and one method, sync or async. It may declare `reads`, the columns it is handed
-and its keys cover; a component that declares nothing reads the whole case
-(`WHOLE_CASE`). A generator that returns the same output for the same input and seed
-says so with `deterministic = True`; then equal rows are computed once.
+Every component has `component_id`, `version`, `fingerprint()` (its settings as text)
+and one method, sync or async. It may declare `reads`, the columns that it is given and
+that its keys cover; a component that declares nothing reads the whole case
+(`WHOLE_CASE`). Everything else that a component may offer is in `core.abilities`.
 
 A metric may ask models for their verdict: it has `judge_calls`, the questions it asks
 about every answer, and finds the verdicts in the `ScoreContext` of `score`. Its
-attribute `judge` names whom it asks: a generator as a configuration gives one, or a
-list of them, a panel; without it the experiment's `judge_models` are asked. Judges are
-stages of their own, so that an edit of `score` asks nobody again.
+attribute `judge` is the configuration of the generator that it asks, or a list of them,
+a panel; without it the experiment's `judge_models` are asked. Judging is a separate
+stage, so that an edit of `score` asks no judge again.
 """
 
 from __future__ import annotations
@@ -57,14 +55,12 @@ ANSWER_COLUMNS: tuple[str, ...] = ("value", "format")
 
 
 def case_columns(reads: Iterable[str]) -> tuple[str, ...]:
-    """Those of the columns that belong to the case."""
+    """Return those of the columns that belong to the case."""
     return tuple(name for name in reads if name in CASE_COLUMNS)
 
 
 class Component(Protocol):
-    """What every component says of itself; together with its code it is the component's
-    identity.
-    """
+    """What every component says of itself; with its code, its identity."""
 
     @property
     def component_id(self) -> str:
@@ -75,19 +71,12 @@ class Component(Protocol):
         """The version of its behaviour; a new one invalidates its rows."""
 
     def fingerprint(self) -> str:
-        """Every setting that can change a result, as text."""
+        """Return every setting that can change a result, as text."""
 
 
 @runtime_checkable
 class Generator(Component, Protocol):
-    """Produces one candidate for a case. It may also offer `generate_batch(cases,
-    contexts)`.
-
-    One that bounds its own requests offers `with_runtime(runtime)`, a copy of itself
-    that keeps to the run's `max_concurrency` and `timeout_s` where it has no setting of
-    its own. It is then called without either, at most `calls_at_once` times at a time:
-    a call may wait its turn, and that time is not the provider's.
-    """
+    """Produces one candidate for a case; see `core.abilities` for what it may offer."""
 
     def generate(
         self,
@@ -95,13 +84,18 @@ class Generator(Component, Protocol):
         ctx: GenerateContext,
         /,
     ) -> GenerationResult | Awaitable[GenerationResult]:
-        """The candidate for this case and `ctx.seed`."""
+        """Return the candidate for this case and `ctx.seed`.
+
+        Raise `RowError` for a fact that would happen again, `TransientError` for a
+        failure that might not, `FatalError` for one that every row would share.
+        """
 
 
 @runtime_checkable
 class BatchGenerator(Component, Protocol):
-    """Produces many candidates at a time, in the order asked; an exception in the list
-    is that row's failure.
+    """Produces many candidates at a time.
+
+    An exception in the list is that row's failure.
     """
 
     def generate_batch(
@@ -113,7 +107,7 @@ class BatchGenerator(Component, Protocol):
         Sequence[GenerationResult | Exception]
         | Awaitable[Sequence[GenerationResult | Exception]]
     ):
-        """One result for each case, in order."""
+        """Return one result for each case, in order."""
 
 
 @runtime_checkable
@@ -126,14 +120,12 @@ class Parser(Component, Protocol):
         ctx: ParseContext,
         /,
     ) -> ParsedOutput | Awaitable[ParsedOutput]:
-        """The answer, or a `ParsedOutput` whose `error` says why there is none."""
+        """Return the answer, or a `ParsedOutput` whose `error` says why it is missing."""
 
 
 @runtime_checkable
 class Metric(Component, Protocol):
-    """Judges one parsed candidate against its case. It may also offer
-    `score_batch(parsed, cases, contexts)`.
-    """
+    """Scores one parsed candidate against its case."""
 
     def score(
         self,
@@ -142,13 +134,14 @@ class Metric(Component, Protocol):
         ctx: ScoreContext,
         /,
     ) -> Score | ScoreError | Awaitable[Score | ScoreError]:
-        """The score, or a `ScoreError` whose `reason` says why there is none."""
+        """Return the score, or a `ScoreError` whose `reason` says why it is missing."""
 
 
 @runtime_checkable
 class BatchMetric(Component, Protocol):
-    """Judges many candidates at a time, in the order asked; an exception in the list is
-    that row's failure.
+    """Scores many candidates at a time.
+
+    An exception in the list is that row's failure.
     """
 
     def score_batch(
@@ -161,7 +154,7 @@ class BatchMetric(Component, Protocol):
         Sequence[Score | ScoreError | Exception]
         | Awaitable[Sequence[Score | ScoreError | Exception]]
     ):
-        """One score for each candidate, in order."""
+        """Return one score for each candidate, in order."""
 
 
 @runtime_checkable
@@ -174,17 +167,17 @@ class Reducer(Component, Protocol):
         ctx: ReduceContext,
         /,
     ) -> ReducedCandidate | Awaitable[ReducedCandidate]:
-        """The chosen sample or the aggregate; `candidates` are ordered by sample."""
+        """Return the chosen sample or the aggregate of candidates, ordered by sample."""
 
 
 @dataclass(frozen=True)
 class JudgeCall:
     """One question that a metric asks each of its judges about each answer.
 
-    `request` is a pure function of what `score` is handed, verdicts apart, and returns
-    the judge's input; it raises `RowError` where there is nothing to judge. `name`
-    tells the questions of a metric apart. `schema` is the JSON Schema of a verdict:
-    enforced by a judge that has `with_schema`, told to any other.
+    `request` is a pure function of what `score` is given, verdicts apart, and returns
+    the judge's input; it raises `RowError` if there is nothing to judge. `name` tells
+    the questions of a metric apart. `schema` is the JSON Schema of a verdict: enforced
+    by a judge that has `with_schema`, written into the prompt of any other.
     """
 
     request: Callable[[ParsedOutput, Case, ScoreContext], JsonValue]
@@ -198,7 +191,7 @@ class JudgeMetric(Metric, Protocol):
     """A metric that asks models for their verdict: any generator can be a judge."""
 
     def judge_calls(self) -> Sequence[JudgeCall]:
-        """The questions it asks about each answer."""
+        """Return the questions that it asks about each answer."""
 
 
 #: A component as a configuration gives it: its name, its name with parameters, or an

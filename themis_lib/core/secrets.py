@@ -1,5 +1,4 @@
-"""Credentials in settings: written as `${NAME}`, read from the environment when they
-are needed.
+"""Credentials in settings: written as `${NAME}`, read from the environment when used.
 
 A spec that holds only references can be digested, stored and shown as it is.
 """
@@ -15,24 +14,25 @@ from typing import Any
 from themis_lib.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-#: A value without a secret of its own: references, with the scheme an HTTP header may
-#: put before them.
+#: A value that holds no secret itself: references, perhaps behind the scheme of an HTTP
+#: header.
 _ONLY_REFERENCES = re.compile(
     rf"\s*(?:(?:basic|bearer|token|key)\s+)?(?:{_REFERENCE.pattern}[\s:]*)*",
     re.IGNORECASE,
 )
 #: The last words of a key that names a credential.
 _CREDENTIAL = re.compile(
-    r"(?:(?:api|access|account|private|secret|shared|subscription)_?keys?|passwords?|passwd|pwd|passphrases?|secrets?"
+    r"(?:(?:api|access|account|private|secret|shared|subscription)_?keys?"
+    r"|passwords?|passwd|pwd|passphrases?|secrets?"
     r"|authorization|bearer|credentials?|cookies?|connection_?string)$"
 )
 _TOKEN = re.compile(r"(?:^|_)(?:access|auth)?token$")
 #: Tokens of text, not of access: `eos_token`, `stop_token`.
 _TEXT_TOKEN = re.compile(
-    r"(?:^|_)(?:audio|begin|bos|cls|end|eos|eot|image|mask|pad|per|prefix|sep|special|start|stop|suffix|think|unk|video)"
-    r"_token$"
+    r"(?:^|_)(?:audio|begin|bos|cls|end|eos|eot|image|mask|pad|per|prefix|sep"
+    r"|special|start|stop|suffix|think|unk|video)_token$"
 )
-#: Words that gcsfs takes for its `token`: where to find a credential, none of them one.
+#: Words that gcsfs takes as `token`: where to find a credential, never one itself.
 _TOKEN_SOURCES = frozenset(
     {
         "anon",
@@ -49,27 +49,27 @@ def resolve_references(
     *,
     where: str,
 ) -> Any:
-    """The value with every `${NAME}` in it replaced by that environment variable,
-    through lists and mappings.
+    """Return a value with every `${NAME}` replaced by that environment variable.
 
-    Keys are left as they are, and so is the spec of a component (a mapping with `use`),
-    whose references are replaced when it is built. Raises `ConfigError`, naming the
-    variable and the place below `where`, when one is not set.
+    Lists and mappings are searched, too. Keys stay as they are, and so does the spec of
+    a component (a mapping with `use`), whose references are replaced when it is built.
+    Raise `ConfigError`, naming the variable and the place below `where`, for a variable
+    that is not set.
     """
     if isinstance(value, str):
         return _REFERENCE.sub(partial(_read_variable, where=where), value)
     if isinstance(value, Mapping):
         if "use" in value:
             return value
-        return {
-            key: resolve_references(item, where=f"{where}.{key}")
-            for key, item in value.items()
-        }
+        resolved = {}
+        for key, item in value.items():
+            resolved[key] = resolve_references(item, where=f"{where}.{key}")
+        return resolved
     if isinstance(value, (list, tuple)):
-        return [
-            resolve_references(item, where=f"{where}[{at}]")
-            for at, item in enumerate(value)
-        ]
+        items = []
+        for at, item in enumerate(value):
+            items.append(resolve_references(item, where=f"{where}[{at}]"))
+        return items
     return value
 
 
@@ -78,28 +78,29 @@ def resolve_public(
     *,
     where: str,
 ) -> Any:
-    """As `resolve_references`, but references to a variable whose name says that it
-    holds a credential stay.
+    """Return a value resolved as by `resolve_references`, credentials left out.
+
+    References to a variable stay if its name says that it may hold a credential: the
+    result can be digested, stored and shown.
     """
+
+    def read_if_public(reference: re.Match[str]) -> str:
+        if may_be_credential(reference[1]):
+            return reference[0]
+        return _read_variable(reference, where=where)
+
     if isinstance(value, str):
-        return _REFERENCE.sub(
-            lambda reference: (
-                reference[0]
-                if may_be_credential(reference[1])
-                else _read_variable(reference, where=where)
-            ),
-            value,
-        )
+        return _REFERENCE.sub(read_if_public, value)
     if isinstance(value, Mapping):
-        return {
-            key: resolve_public(item, where=f"{where}.{key}")
-            for key, item in value.items()
-        }
+        resolved = {}
+        for key, item in value.items():
+            resolved[key] = resolve_public(item, where=f"{where}.{key}")
+        return resolved
     if isinstance(value, (list, tuple)):
-        return [
-            resolve_public(item, where=f"{where}[{at}]")
-            for at, item in enumerate(value)
-        ]
+        items = []
+        for at, item in enumerate(value):
+            items.append(resolve_public(item, where=f"{where}[{at}]"))
+        return items
     return value
 
 
@@ -108,43 +109,41 @@ def referenced_values(
     *,
     only_credentials: bool = False,
 ) -> set[str]:
-    """What the references of a spec stand for; where asked for, only those that may be
-    credentials by the name of the variable or of a key above them.
+    """Return the values of the references in a spec.
+
+    With `only_credentials`, only those that may be one by the name of the variable or
+    of a key above it.
     """
-    return {
-        os.environ.get(name, "")
-        for name in _referenced_names(spec, wanted=not only_credentials)
-    }
+    names = _referenced_names(spec, is_wanted=not only_credentials)
+    return {os.environ.get(name, "") for name in names}
 
 
 def _referenced_names(
     spec: Any,
     *,
-    wanted: bool,
+    is_wanted: bool,
 ) -> Iterator[str]:
+    """Yield the variables that a spec refers to: all if `is_wanted`, else credentials."""
     if isinstance(spec, str):
-        yield from (
-            name
-            for name in _REFERENCE.findall(spec)
-            if wanted or may_be_credential(name)
-        )
+        for name in _REFERENCE.findall(spec):
+            if is_wanted or may_be_credential(name):
+                yield name
     elif isinstance(spec, Mapping):
         for key, item in spec.items():
-            yield from _referenced_names(str(key), wanted=wanted)
-            yield from _referenced_names(
-                item, wanted=wanted or may_be_credential(str(key))
-            )
+            yield from _referenced_names(str(key), is_wanted=is_wanted)
+            # Below a key that names a credential, everything may be one.
+            is_below = is_wanted or may_be_credential(str(key))
+            yield from _referenced_names(item, is_wanted=is_below)
     elif isinstance(spec, (list, tuple)):
         for item in spec:
-            yield from _referenced_names(item, wanted=wanted)
+            yield from _referenced_names(item, is_wanted=is_wanted)
 
 
 def may_be_credential(name: str) -> bool:
-    """Whether an environment variable, a header or a part of a URL may hold a
-    credential, by its name.
+    """Return whether a variable, header or part of a URL may hold a credential.
 
-    More do than keys of a spec, which `names_credential` knows: what is only hidden may
-    be hidden too often.
+    It goes by the name, and more widely than `names_credential`: what is only hidden
+    may be hidden too often.
 
     >>> may_be_credential("TEAM_KEY"), may_be_credential("X-Api-Key"), may_be_credential("TEAM_URL")
     (True, True, False)
@@ -157,8 +156,7 @@ def refuse_literal_secrets(
     *,
     where: str,
 ) -> None:
-    """Raise `ConfigError` when a mapping inside the spec holds a credential as it is
-    and not as `${NAME}`.
+    """Raise `ConfigError` if a spec holds a credential itself and not as `${NAME}`.
 
     A key names a credential by its last words (`api_key`, `X-Api-Key`, `hf_token`,
     `clientSecret`), so `max_tokens`, `tokenizer` and `api_key_env` do not. The message
@@ -167,9 +165,10 @@ def refuse_literal_secrets(
     if isinstance(spec, Mapping):
         for key, item in spec.items():
             if names_credential(str(key)) and any(map(is_literal, _texts_in(item))):
+                variable = _snake_case(str(key)).upper()
                 raise ConfigError(
-                    f"{where}.{key} holds a credential as it is; put it into an environment variable and "
-                    f"write '${{{_snake_case(str(key)).upper()}}}'"
+                    f"{where}.{key} holds a credential as it is; put it into an "
+                    f"environment variable and write '${{{variable}}}'"
                 )
             refuse_literal_secrets(item, where=f"{where}.{key}")
     elif isinstance(spec, (list, tuple)):
@@ -182,16 +181,16 @@ def hide_values(
     *,
     spec: Any,
 ) -> str:
-    """The text, as of an exception, in which the values of a spec's references are
-    `${NAME}` again.
+    """Return a text, such as an exception's, with `${NAME}` in place of its values.
+
+    The names are those that `spec` refers to.
     """
-    names = {
-        name
-        for reference in _nested_texts(spec)
-        for name in _REFERENCE.findall(reference)
-    }
-    values = {name: os.environ.get(name, "") for name in names}
-    for name in sorted(names, key=lambda name: (-len(values[name]), name)):
+    values: dict[str, str] = {}
+    for reference in _nested_texts(spec):
+        for name in _REFERENCE.findall(reference):
+            values[name] = os.environ.get(name, "")
+    # The longest first: it may contain a shorter one.
+    for name in sorted(values, key=lambda name: (-len(values[name]), name)):
         if values[name]:
             text = text.replace(values[name], f"${{{name}}}")
     return text
@@ -209,8 +208,9 @@ def _read_variable(
 
 
 def names_credential(key: str) -> bool:
-    """Whether a key, by its last words, names a credential: `X-Api-Key` does,
-    `max_tokens` does not.
+    """Return whether a key names a credential by its last words.
+
+    `X-Api-Key` does, `max_tokens` does not.
     """
     words = _snake_case(key)
     if _TOKEN.search(words):
@@ -219,9 +219,8 @@ def names_credential(key: str) -> bool:
 
 
 def _snake_case(key: str) -> str:
-    return re.sub(
-        r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key).lower()
-    )
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key).lower()
+    return re.sub(r"[^a-z0-9]+", "_", words)
 
 
 def _texts_in(value: Any) -> list[str]:
@@ -230,10 +229,13 @@ def _texts_in(value: Any) -> list[str]:
 
 
 def is_literal(text: str) -> bool:
-    """Whether a credential stands in a text as it is: not as references, nor as a word
-    that names where to find it.
+    """Return whether a text is a credential itself.
+
+    References are none, nor are words that say where to find one.
     """
-    return text not in _TOKEN_SOURCES and not _ONLY_REFERENCES.fullmatch(text)
+    if text in _TOKEN_SOURCES:
+        return False
+    return not _ONLY_REFERENCES.fullmatch(text)
 
 
 def _nested_texts(value: Any) -> Iterator[str]:

@@ -1,6 +1,4 @@
-"""An experiment: what to generate, how to judge it, on which data, and where to keep it
-all.
-"""
+"""An experiment as users write and run it."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ from themis_lib.storage.store import RunStore, open_store
 
 
 class Experiment(ExperimentSpec):
-    """One experiment. Equal experiments on equal data have equal rows, whoever runs
-    them and wherever.
+    """What to generate, how to score it, on which data, and where to keep it.
+
+    Equal experiments on equal data have equal rows, on any machine.
     """
 
     _store: RunStore | None = PrivateAttr(default=None)
@@ -41,9 +40,9 @@ class Experiment(ExperimentSpec):
         overrides: Iterable[str] = (),
         limit: int | None = None,
     ) -> Experiment:
-        """The experiment in a YAML file, with settings replaced by `key.path=value`.
+        """Return the experiment in a YAML file, with `key.path=value` overrides.
 
-        `limit` keeps the first cases of each dataset. Raises `ConfigError` that names
+        `limit` keeps the first cases of each dataset. Raise `ConfigError` that names
         the file, the setting and the nearest valid choice.
         """
         spec = {"name": Path(path).stem, **load_spec(path, overrides=overrides)}
@@ -51,44 +50,40 @@ class Experiment(ExperimentSpec):
         return experiment if limit is None else experiment.limited(limit)
 
     def limited(self, limit: int) -> Experiment:
-        """The same experiment on the first `limit` cases of each dataset."""
+        """Return the same experiment on the first `limit` cases of each dataset."""
         if limit < 1:
             raise ConfigError(f"limit {limit}: give at least one case")
-        return self.model_copy(
-            update={
-                "datasets": [
-                    _limit_dataset(dataset, limit) for dataset in self.datasets
-                ]
-            }
-        )
+        datasets = [_limit_dataset(dataset, limit) for dataset in self.datasets]
+        return self.model_copy(update={"datasets": datasets})
 
     def compile(self, *, until_stage: str = "reduce") -> Pipeline:
-        """The stages of this experiment, every component built and checked. Raises
-        `InputError`.
+        """Return the stages of this experiment, every component built and checked.
+
+        Raise `InputError` for what is wrong with it.
         """
         return compile_experiment(self, until_stage=until_stage)
 
     def open_store(self) -> RunStore:
-        """The store of this experiment; the store `memory` lives as long as the
-        experiment.
-        """
+        """Return the store; the store `memory` lives as long as the experiment."""
         if self._store is None:
             self._store = open_store(*self.storage.resolved())
         return self._store
 
     def check_portable(self) -> None:
-        """Whether processes of their own could compute its shards. Raises `InputError`,
-        naming what stays here.
+        """Raise `InputError` if other processes could not compute its shards.
+
+        The message names what cannot leave this process.
         """
         self.portable_json()
         if self.open_store().in_memory:
             raise ConfigError(
-                f"storage.store={self.storage.store!r} is the memory of one process; give a folder or a URL that every "
-                "worker can reach"
+                f"storage.store={self.storage.store!r} is the memory of one process; "
+                "give a folder or a URL that every worker can reach"
             )
         if self.cost.max_cost is not None:
             raise ConfigError(
-                "cost.max_cost is kept within one process; use the runner `threads`, or leave it out"
+                "cost.max_cost is kept within one process; use the runner `threads`, "
+                "or leave it out"
             )
 
     def run(
@@ -99,16 +94,17 @@ class Experiment(ExperimentSpec):
     ) -> RunResult:
         """Run in this process: compute what the store lacks, and return the result.
 
-        Nothing is retried here (Prefect does that); a row that failed for now is tried
-        again by the next run. Raises `InputError` before anything is generated,
-        `FatalError` when no row could succeed.
+        Nothing is retried here (Prefect does that): the next run tries rows that failed
+        for now again. Raise `InputError` before anything is generated, `FatalError` if
+        no row could succeed.
         """
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             return asyncio.run(self.run_async(store, until_stage=until_stage))
         raise ThemisError(
-            "run() was called inside a running event loop; use `await experiment.run_async()`"
+            "run() was called inside a running event loop; "
+            "use `await experiment.run_async()`"
         )
 
     async def run_async(
@@ -117,7 +113,7 @@ class Experiment(ExperimentSpec):
         *,
         until_stage: str = "reduce",
     ) -> RunResult:
-        """`run` for callers that have an event loop."""
+        """Run as `run` does, for callers that have an event loop."""
         pipeline = self.compile(until_stage=until_stage)
         store = store or self.open_store()
         with Run(pipeline, store) as run:
@@ -148,10 +144,11 @@ async def _run_stages(run: Run) -> None:
                 progress=run.progress,
             )
         except ShardError as error:
-            part = error.part
+            part = error.part  # in process nothing is retried: its failures are final
         run.progress.finish(stage.label, part)
         return part
 
-    await run_shards(
-        run, run_here, window=1 if run.pipeline.generate.deterministic else 2
-    )
+    # Two shards at a time: one is computed while another waits for a disk. With a
+    # deterministic generator they would compute the rows that they share twice.
+    window = 1 if run.pipeline.generate.deterministic else 2
+    await run_shards(run, run_here, window=window)

@@ -1,0 +1,76 @@
+"""One run in the making: its record and its tables, also when it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from themis_lib import Experiment, InMemoryRunStore, RunStatus, TransientError
+from themis_lib.runs.manifest import read_manifest
+from themis_lib.runs.run import Run
+
+
+def experiment(**evaluation: Any) -> Experiment:
+    spec = {
+        "generation": {"generator": "tests.support.counting:Generator"},
+        "evaluation": evaluation,
+        "datasets": [{"dataset_id": "d", "cases": [{"case_id": "c", "input": "1"}]}],
+    }
+    return Experiment.model_validate(spec)
+
+
+def test_run_is_on_record_from_its_start() -> None:
+    """A run in flight is found, and says that it is running."""
+    store = InMemoryRunStore()
+    run = Run(experiment().compile(), store, run_id="mine")
+
+    with run:
+        assert RunStatus.RUNNING == read_manifest(store, "mine").status
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("broken"), "ValueError: broken"),
+        (TransientError("down"), "TransientError: down"),
+        (KeyboardInterrupt(), "interrupted"),
+        (asyncio.CancelledError(), "interrupted"),
+    ],
+)
+def test_stopped_run_fails_and_leaves_no_tables(
+    error: BaseException, expected: str
+) -> None:
+    """The record says why; a half-written table is no table."""
+    store = InMemoryRunStore()
+
+    with pytest.raises(type(error)), Run(experiment().compile(), store, run_id="mine"):
+        raise error
+
+    record = read_manifest(store, "mine")
+    assert (RunStatus.FAILED, expected) == (record.status, record.error)
+    assert ["manifest.json"] == list(store.list("runs/mine"))
+
+
+def test_run_without_a_single_answer_fails() -> None:
+    """Failed, if no row of the last stage is without error; else partly."""
+    unreadable = {"use": "builtin/regex", "pattern": "nowhere"}
+
+    failed = experiment(parsers=[unreadable]).run()
+    whole = experiment().run()
+
+    assert RunStatus.FAILED == failed.status
+    assert RunStatus.COMPLETED == whole.status
+
+
+def test_counts_are_on_record() -> None:
+    """A second run on the same store computes nothing, and says so."""
+    store = InMemoryRunStore()
+    first = experiment(metrics=["builtin/exact_match"]).run(store)
+    second = experiment(metrics=["builtin/exact_match"]).run(store)
+
+    assert {1} == {record.computed for record in first.manifest.stages}
+    assert {(0, 1)} == {
+        (record.computed, record.cached) for record in second.manifest.stages
+    }
