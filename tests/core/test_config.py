@@ -66,7 +66,7 @@ def test_storage_refuses_literal_credentials() -> None:
     """A credential is never written into an experiment."""
     storage = StorageConfig(parameters={"secret": "swordfish"})
 
-    with pytest.raises(ConfigError, match="storage.parameters.secret") as failure:
+    with pytest.raises(ConfigError, match=r"storage.parameters.secret") as failure:
         storage.resolved()
 
     assert "swordfish" not in str(failure.value)
