@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from themis_lib.errors import ConfigError, InputError, nearest
 
+# Messages speak of datasets, not of the members of the union that they are.
 M = TypeVar("M", bound=BaseModel)
 _UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset"}
 
@@ -20,12 +21,15 @@ def load_spec(
     *,
     overrides: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The content of an experiment file with overrides
-    (`generation.prompt_spec.prefix=…`) applied.
+    """Return the content of an experiment file with overrides applied.
+
+    An override is written `generation.prompt_spec.prefix=…`. Raise `ConfigError` for a
+    file that cannot be read and for an override that cannot be applied.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        # A relative path is looked for in the working directory: say which.
         place = "" if Path(path).is_absolute() else f" from {Path.cwd()}"
         raise ConfigError(
             f"experiment {str(path)!r} cannot be read{place}: {error}"
@@ -45,15 +49,13 @@ def parse_yaml(
     *,
     where: str,
 ) -> Any:
-    """The value of a YAML text. Raises `ConfigError` with file and line."""
+    """Return the value of a YAML text. Raise `ConfigError` with file and line."""
     import yaml
 
     try:
         return yaml.safe_load(text)
-    except (
-        yaml.YAMLError,
-        ValueError,
-    ) as error:  # a date that does not exist is a ValueError
+    except (yaml.YAMLError, ValueError) as error:
+        # A date that does not exist is a ValueError, without a mark.
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
@@ -71,14 +73,16 @@ def apply_override(
     target: Any = spec
     *parents, last = path.strip().split(".")
     for part in parents:
-        at = _item_index(target, part, override)
-        held = target[at] if isinstance(target, list) else target.get(at)
-        if not isinstance(held, (dict, list)):
-            target[at] = {"use": held} if isinstance(held, str) else {}
-        target = target[at]
-    target[_item_index(target, last, override)] = parse_yaml(
-        text, where=f"override {override!r}"
-    )
+        position = _item_index(target, part, override)
+        held = target[position] if isinstance(target, list) else target.get(position)
+        if isinstance(held, str):
+            # A component given by its name alone gets parameters.
+            target[position] = {"use": held}
+        elif not isinstance(held, (dict, list)):
+            target[position] = {}
+        target = target[position]
+    position = _item_index(target, last, override)
+    target[position] = parse_yaml(text, where=f"override {override!r}")
 
 
 def _item_index(
@@ -90,7 +94,8 @@ def _item_index(
         return part
     if not re.fullmatch(r"\d+", part) or int(part) >= len(target):
         raise ConfigError(
-            f"override {override!r}: {part!r} is not one of the {len(target)} items, counted from 0"
+            f"override {override!r}: {part!r} is not one of the {len(target)} items, "
+            "counted from 0"
         )
     return int(part)
 
@@ -101,8 +106,9 @@ def experiment_from_spec(
     *,
     where: str,
 ) -> M:
-    """A model from plain data. Raises `ConfigError` with one line for the first thing
-    that is wrong.
+    """Return a model from plain data.
+
+    Raise `ConfigError` with one line for the first thing that is wrong.
     """
     try:
         return model.model_validate(spec)
@@ -116,6 +122,8 @@ def _explain_error(
     model: type[BaseModel],
     error: ValidationError,
 ) -> str:
+    # A misspelt setting explains others that seem to be missing; deeper ones are closer
+    # to what was meant.
     problems = sorted(
         error.errors(),
         key=lambda item: (item["type"] != "extra_forbidden", -len(item["loc"])),
@@ -123,6 +131,7 @@ def _explain_error(
     outside = [problem for problem in problems if _union_at(problem["loc"]) is None]
     first = outside[0] if outside else _likely_problem(problems)
     place = _place_text(first["loc"])
+    # Our own validators say all of it themselves.
     if isinstance(first.get("ctx", {}).get("error"), InputError):
         return str(first["ctx"]["error"])
     if first["type"] == "extra_forbidden":
@@ -130,43 +139,39 @@ def _explain_error(
         return f"unknown setting {place!r}; {nearest(str(first['loc'][-1]), known)}"
     if first["type"] == "missing":
         return f"the setting {place!r} is missing"
-    return (
-        f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}; got {first['input']!r}"
-    )
+    message = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
+    return f"{place}: {message}; got {first['input']!r}"
 
 
 def _likely_problem(problems: list[Any]) -> Any:
-    """Of the problems of the first union that fits no member, the one to tell.
+    """Return the problem to tell, if the first union with problems fits no member.
 
-    It is a problem of the member whose own field is there (`path` makes a
-    `DatasetFile`). Where no member's is, it is what none of them knows, or that one of
+    It is a problem of the member whose own field is present (`path` makes a
+    `DatasetFile`). If no member's is, it is what none of them knows, or that one of
     those fields is missing.
     """
     union = min(problem["loc"][: _union_at(problem["loc"])] for problem in problems)
+    depth = len(union)
     members: dict[str, list[Any]] = {}
     for problem in problems:
-        if problem["loc"][: len(union)] == union:
-            members.setdefault(
-                _union_member(problem["loc"][len(union)]) or "", []
-            ).append(problem)
-    lacking = {
-        name: _fields_of(found, "missing", len(union))
-        for name, found in members.items()
-    }
-    shared: set[str] = set.intersection(*lacking.values())
-    own = {name: fields - shared for name, fields in lacking.items()}
-    meant = [found for name, found in members.items() if not own[name]]
-    if meant:
-        return min(meant, key=len)[0]
-    unknown = set.intersection(
-        *(
-            _fields_of(found, "extra_forbidden", len(union))
-            for found in members.values()
-        )
-    )
-    if unknown:
-        return {"type": "extra_forbidden", "loc": (*union, min(unknown))}
-    choices = ", ".join(repr(field) for field in sorted(set.union(*own.values())))
+        if problem["loc"][:depth] == union:
+            name = _union_member(problem["loc"][depth]) or ""
+            members.setdefault(name, []).append(problem)
+    missing: dict[str, set[str]] = {}
+    unknown: dict[str, set[str]] = {}
+    for name, found in members.items():
+        missing[name] = _fields_of(found, "missing", depth)
+        unknown[name] = _fields_of(found, "extra_forbidden", depth)
+    # A field that all members lack does not tell them apart.
+    shared = set.intersection(*missing.values())
+    own_fields = {name: fields - shared for name, fields in missing.items()}
+    fitting = [found for name, found in members.items() if not own_fields[name]]
+    if fitting:
+        return min(fitting, key=len)[0]
+    unknown_to_all = set.intersection(*unknown.values())
+    if unknown_to_all:
+        return {"type": "extra_forbidden", "loc": (*union, min(unknown_to_all))}
+    choices = ", ".join(map(repr, sorted(set.union(*own_fields.values()))))
     return {
         "type": "union",
         "loc": union,
@@ -180,29 +185,37 @@ def _fields_of(
     kind: str,
     depth: int,
 ) -> set[str]:
-    """The fields of a union's member, which stand at one depth, that have a problem of
-    one kind.
+    """Return the fields of a union's member that have a problem of one kind.
+
+    `depth` is the length of the union's location: the member and its field are behind
+    it.
     """
-    return {
-        item["loc"][-1]
-        for item in problems
-        if item["type"] == kind and len(item["loc"]) == depth + 2
-    }
+    fields = set()
+    for item in problems:
+        if item["type"] == kind and len(item["loc"]) == depth + 2:
+            fields.add(item["loc"][-1])
+    return fields
 
 
 def _union_at(loc: tuple[int | str, ...]) -> int | None:
-    return next((at for at, part in enumerate(loc) if _union_member(part)), None)
+    """Return the position in a location at which a union's member is named, if any."""
+    for position, part in enumerate(loc):
+        if _union_member(part):
+            return position
+    return None
 
 
 def _union_member(part: int | str) -> str | None:
-    """The member of a union that a part of a location names: `Dataset`, or
-    `function-after[…, Dataset]`.
+    """Return the union's member that a part of a location names, if any.
+
+    The part is `Dataset`, or `function-after[…, Dataset]` if it has a validator.
     """
     name = str(part).rstrip("]").rpartition(" ")[2]
     return name if name in _UNION_MEMBERS else None
 
 
 def _place_text(loc: tuple[int | str, ...]) -> str:
+    """Return a location as users write it: `datasets[0].path`."""
     text = ""
     for part in loc:
         if isinstance(part, int):
@@ -216,23 +229,28 @@ def _fields_at(
     model: type[BaseModel],
     loc: tuple[int | str, ...],
 ) -> list[str]:
+    """Return the fields that are known at a location, sorted."""
     current: Any = model
     for part in loc:
-        member = [
-            item for item in _models_in(current) if item.__name__ == _union_member(part)
-        ]
+        models = _models_in(current)
+        member = [item for item in models if item.__name__ == _union_member(part)]
         if member:
             current = member[0]
             continue
-        for candidate in _models_in(current):
+        for candidate in models:
             if part in candidate.model_fields:
                 current = candidate.model_fields[part].annotation
-    return sorted(
-        {name for candidate in _models_in(current) for name in candidate.model_fields}
-    )
+    names: set[str] = set()
+    for candidate in _models_in(current):
+        names.update(candidate.model_fields)
+    return sorted(names)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation, such as those of a union or a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for item in get_args(annotation) for model in _models_in(item)]
+    models: list[type[BaseModel]] = []
+    for item in get_args(annotation):
+        models += _models_in(item)
+    return models

@@ -20,6 +20,7 @@ from themis_lib.runs.results import RunResult
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY
 
+# Cases are named by content alone, so that they have no fingerprint.
 CASES_DIRECTORY = "rows/cases"
 PART_SUFFIX = ".parquet"
 #: The table of a run that holds the rows of a stage.
@@ -30,8 +31,8 @@ TABLE_OF = {
     "score": "scores",
     "reduce": "results",
 }
-#: What tells the rows of one stage from those of the others in the same table, as the
-#: stage's label has it.
+#: The column that tells the rows of one stage from those of the others in the same
+#: table; its value is in brackets in the stage's label.
 ID_OF = {"score": "metric_id", "judge": "judge_id"}
 
 
@@ -52,20 +53,18 @@ class Holding:
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint; none for cases, which are named by content alone."""
+        """The fingerprint; empty for cases, which are named by content alone."""
         return "".join(PurePosixPath(self.directory).parts[2:])
 
 
 def parts_by_directory(files: Iterable[File]) -> dict[str, list[File]]:
-    """The parts of rows, by stage and fingerprint."""
+    """Return the parts of rows, by their directory: stage and fingerprint."""
     parts: defaultdict[str, list[File]] = defaultdict(list)
     for file in files:
         path = PurePosixPath(file.path)
-        if (
-            path.parts[0] == "rows"
-            and path.suffix == PART_SUFFIX
-            and not path.name.startswith(".")
-        ):
+        is_part = path.parts[0] == "rows" and path.suffix == PART_SUFFIX
+        # A name with a leading dot is of a part that is still being written.
+        if is_part and not path.name.startswith("."):
             parts[str(path.parent)].append(file)
     return dict(parts)
 
@@ -75,34 +74,42 @@ def holdings(
     files: Iterable[File],
     runs: Iterable[Manifest],
 ) -> list[Holding]:
-    """What there is by stage and fingerprint; counts rows in the footers of the files."""
+    """Return what there is by stage and fingerprint.
+
+    Rows are counted in the footers of the files.
+    """
     referring: defaultdict[str, list[str]] = defaultdict(list)
     for manifest in runs:
-        cases = [CASES_DIRECTORY] if manifest.cases else []
-        for directory in {*cases, *directories_of(manifest).values()}:
+        directories = set(directories_of(manifest).values())
+        if manifest.cases:
+            directories.add(CASES_DIRECTORY)
+        for directory in directories:
             referring[directory].append(manifest.run_id)
-    return [
-        Holding(
+    found = []
+    for directory, parts in sorted(parts_by_directory(files).items()):
+        holding = Holding(
             directory=directory,
             files=len(parts),
             rows=sum(store.count_rows(part.path) for part in parts),
             bytes=sum(part.bytes for part in parts),
             runs=tuple(referring[directory]),
         )
-        for directory, parts in sorted(parts_by_directory(files).items())
-    ]
+        found.append(holding)
+    return found
 
 
 def directories_of(manifest: Manifest) -> dict[str, str]:
-    """Where the rows of each stage of a run lie, by the stage's label."""
-    return {
-        record.stage: f"rows/{record.stage.partition('[')[0]}/{record.fingerprint}"
-        for record in manifest.stages
-    }
+    """Return the directory of the rows of each stage of a run, by the stage's label."""
+    directories = {}
+    for record in manifest.stages:
+        # `score[exact_match]` is kept with the rows of every metric under `score`.
+        stage = record.stage.partition("[")[0]
+        directories[record.stage] = f"rows/{stage}/{record.fingerprint}"
+    return directories
 
 
 def has_tables(manifest: Manifest) -> bool:
-    """Whether a run has come to its end, and so to its tables."""
+    """Return whether a run has ended in the ordinary way, and so has its tables."""
     return manifest.status is not RunStatus.RUNNING and manifest.error is None
 
 
@@ -112,8 +119,9 @@ def rows_of(
     *,
     where: pc.Expression | None = None,
 ) -> pa.Table:
-    """`key` and `error` of a run's rows of one stage, or those `where` something holds,
-    from the run's own tables.
+    """Return `key` and `error` of a run's rows of one stage, from the run's own tables.
+
+    `where` chooses some of them.
     """
     stage, _, rest = record.stage.partition("[")
     if stage in ID_OF:
@@ -127,12 +135,14 @@ def rows_of(
 
 
 def joined_keys(keys: Iterable[pa.Array | pa.ChunkedArray]) -> pa.Array:
-    """Keys as one array without nulls."""
-    chunks = [
-        chunk
-        for array in keys
-        for chunk in (array.chunks if isinstance(array, pa.ChunkedArray) else [array])
-    ]
+    """Return keys as one array without nulls."""
+    chunks: list[pa.Array] = []
+    for array in keys:
+        if isinstance(array, pa.ChunkedArray):
+            chunks += array.chunks
+        else:
+            chunks.append(array)
+    # The type is given: without chunks there is none to take it from.
     return pa.chunked_array(chunks, KEY.type).combine_chunks().drop_null()
 
 
@@ -140,10 +150,11 @@ def references(
     store: RunStore,
     runs: Iterable[Manifest],
 ) -> tuple[dict[str, pa.Array], set[str]]:
-    """The keys that ended runs have in each directory, and the directories of which
-    other runs may have any row.
+    """Return the keys that ended runs refer to, by directory, and directories to keep
+    whole.
 
-    Raises `StoreError` where a table of a run cannot be read.
+    Any row of the latter may belong to a run in flight, or to one that left no tables.
+    Raise `StoreError` if a table of a run cannot be read.
     """
     keys: defaultdict[str, list[pa.ChunkedArray]] = defaultdict(list)
     whole: set[str] = set()
@@ -157,6 +168,8 @@ def references(
             rows = rows_of(run, record)
             if rows.num_rows == record.rows:
                 keys[directories[record.stage]].append(rows["key"])
-            else:  # its table is gone
+            else:
+                # Its table is gone: nobody can say which of the rows are its.
                 whole.add(directories[record.stage])
-    return {directory: joined_keys(arrays) for directory, arrays in keys.items()}, whole
+    joined = {directory: joined_keys(arrays) for directory, arrays in keys.items()}
+    return joined, whole

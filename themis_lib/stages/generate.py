@@ -64,6 +64,7 @@ class GenerateStage(Stage):
     ) -> None:
         self.generator = generator.with_runtime(runtime)
         self.prompt_spec = prompt_spec
+        # Given twice, a seed is two samples.
         self.seeds = tuple(seeds)
         self.price = price
         self._runtime = runtime
@@ -107,6 +108,7 @@ class GenerateStage(Stage):
 
     def columns(self, shard: Shard) -> dict[str, Any]:
         names = list(case_columns(self.generator_reads))
+        # Nothing tells equal rows of a deterministic generator apart.
         if not self.deterministic:
             names.append("occurrence")
         return {
@@ -122,6 +124,7 @@ class GenerateStage(Stage):
         samples = len(self.seeds)
         cases = shard.cases.rows
         names = (*case_columns(self.generator_reads), "occurrence")
+        # The occurrence is counted by the data; here it is repeated for each sample.
         columns = sample_rows(
             shard,
             store,
@@ -131,6 +134,7 @@ class GenerateStage(Stage):
         seeds = np.array(self.seeds, dtype=np.int64)
         columns["seed"] = pa.array(np.tile(seeds, cases))
         earlier_cases = columns["occurrence"].to_numpy()
+        # Independent draws of equal rows need different keys.
         columns["occurrence"] = self._count_occurrences(earlier_cases, cases)
         columns["error"] = pa.nulls(cases * samples, pa.string())
         return pa.table(columns)
@@ -159,6 +163,7 @@ class GenerateStage(Stage):
         emit: Emit,
     ) -> None:
         cases = visible_cases(rows, self.generator_reads)
+        # What a generator does not declare is hidden in its contexts, too.
         contexts = self._make_contexts(rows, cases, run_id)
         if self.generator.generate_batch is not None:
             await self._compute_batches(cases, contexts, emit)
@@ -220,6 +225,7 @@ class GenerateStage(Stage):
         emit: Emit,
     ) -> None:
         assert self.generator.generate_batch is not None
+        # The limit counts calls in flight; a batch counts as its rows.
         size = self._runtime.batch_size
         batches_at_once = max(self._runtime.max_concurrency // size, 1)
         call = partial(call_batch, self.generator.generate_batch, (cases, contexts))

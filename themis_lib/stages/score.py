@@ -90,6 +90,7 @@ class ScoreStage(Stage):
 
     def columns(self, shard: Shard) -> dict[str, Any]:
         columns = answer_digests(shard, self.metric.reads, self._samples)
+        # The metric's key covers what the judges said, not who said it.
         if self.judges:
             verdicts = []
             for label in self.judges:
@@ -110,6 +111,7 @@ class ScoreStage(Stage):
             self._samples,
         )
         if self.judges:
+            # A row's verdicts as one JSON text: one judge after another.
             by_judge = []
             for label in self.judges:
                 by_judge.append(_verdict_texts(read(store, shard.verdicts[label])))
@@ -154,6 +156,7 @@ class ScoreStage(Stage):
         assert score is not None  # `build` refuses a metric that asks judges without it
 
         def score_row(position: int) -> Any:
+            # A metric without any verdict could only invent a score.
             verdicts = contexts[position].verdicts
             if verdicts and all(verdict.error for verdict in verdicts):
                 return ScoreError(reason=f"judge: {verdicts[0].error}")
@@ -207,6 +210,7 @@ class ScoreStage(Stage):
 
     def _verdicts_of(self, rows: pa.Table) -> list[tuple[GenerationResult, ...]]:
         """Return the verdicts on each row, one judge after another."""
+        # One tuple for all rows: nothing in it can differ.
         if not self.judges:
             return [()] * rows.num_rows
         verdicts = []
@@ -228,6 +232,7 @@ def _verdict_texts(table: pa.Table) -> list[str]:
     outputs = table["output"].to_pylist()
     texts = []
     for output, error in zip(outputs, table["error"].to_pylist(), strict=True):
+        # Outputs are JSON already, so that only the error is encoded.
         error_text = "null" if error is None else canonical_json(error)
         texts.append(f"[{output or 'null'},{error_text}]")
     return texts
@@ -239,6 +244,7 @@ def _batch_outcome(score: Any) -> RowOutcome:
         return failure_outcome(score, unknown_is_fact=True)
     try:
         return _score_record(score)
+    # In a row of a batch anything may be found, as in a call's result.
     except Exception as error:  # noqa: BLE001 - a score may hold anything
         return failure_outcome(error, unknown_is_fact=True)
 
@@ -248,6 +254,7 @@ def _score_record(score: Any) -> dict[str, Any]:
     if isinstance(score, ScoreError):
         details = _details_text(score.details)
         return {"value": None, "details": details, "error": score.reason}
+    # A plain number or bool is a score without details.
     if isinstance(score, (bool, int, float)):
         score = Score(value=float(score))
     if score is None or (isinstance(score, Score) and score.value is None):
@@ -255,6 +262,7 @@ def _score_record(score: Any) -> dict[str, Any]:
     if not isinstance(score, Score):
         raise RowError(f"the metric returned {type(score).__name__}, not a Score")
     value = float(score.value)  # type: ignore[arg-type]
+    # No JSON, and no mean, could hold it.
     if not math.isfinite(value):
         raise RowError(f"the metric returned {value}, which is no finite number")
     return {"value": value, "details": _details_text(score.details), "error": None}
