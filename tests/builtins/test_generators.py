@@ -245,7 +245,7 @@ def test_file_is_read_once_by_many_threads(tmp_path):
     path = tmp_path / "recorded.jsonl"
     generator = ReplayGenerator(path=jsonl(path))
     with ThreadPoolExecutor(8) as threads:
-        recordings = list(threads.map(lambda _: generator._get_recording, range(32)))
+        recordings = list(threads.map(lambda _: generator._loaded_recording, range(32)))
     path.unlink()
 
     assert 1 == len({id(recording) for recording in recordings})

@@ -1,1 +1,1 @@
-"""Built-in generators, parsers, metrics and reducers, named `builtin/…` in experiments."""
+"""Built-in components, named `builtin/…` in experiments."""

@@ -1,5 +1,7 @@
-"""Metrics of a value against an expected output: what both must be, and how messages
-show them.
+"""The base of metrics that compare a value with an expected output.
+
+Also what such metrics share: the texts that an expected output accepts, and how their
+messages show a value.
 """
 
 from __future__ import annotations
@@ -12,11 +14,20 @@ from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.identity.digests import canonical_json
 
+# Long enough to recognise a value by, short enough for a table of errors.
+_SHOWN_CHARS = 60
+
 
 class ExpectedMetric(Builtin):
-    """A metric of a value that is there against an expected output that is there."""
+    """A metric of a value against an expected output, where neither is missing.
 
-    reads: ClassVar[tuple[str, ...]] = ("value", "expected_output")
+    Subclasses implement `_score_value`.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = (
+        "value",
+        "expected_output",
+    )
 
     def score(
         self,
@@ -24,7 +35,8 @@ class ExpectedMetric(Builtin):
         case: Case,
         ctx: ScoreContext,
     ) -> Score | ScoreError:
-        """The score, or why there is none."""
+        """Return the score, or the reason there is none."""
+        # A missing answer is not a wrong one: it is counted beside the mean.
         if parsed.value is None:
             return ScoreError(reason="no answer")
         if case.expected_output is None:
@@ -40,19 +52,24 @@ class ExpectedMetric(Builtin):
 
 
 def accepted_texts(expected: Any) -> list[str]:
-    """The texts an expected output accepts: each of a list, or the one; what is no text
-    as its canonical JSON.
+    """Return the texts that an expected output accepts.
+
+    A list accepts each of its items, any other value itself. Values other than text
+    count as their canonical JSON.
 
     >>> accepted_texts("4"), accepted_texts(["4", 4.5])
     (['4'], ['4', '4.5'])
     """
-    return [
-        as_text(item)
-        for item in (expected if isinstance(expected, list) else [expected])
-    ]
+    if not isinstance(expected, list):
+        return [as_text(expected)]
+    return [as_text(item) for item in expected]
 
 
 def shown(value: Any) -> str:
-    """A JSON value in a message, cut to 60 characters."""
+    """Return a JSON value as text for a message, cut to 60 characters."""
     text = canonical_json(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    if len(text) <= _SHOWN_CHARS:
+        return text
+    # The ellipsis is one of the 60. Reasons are stored rows: this cut never changes.
+    beginning = text[: _SHOWN_CHARS - 1]
+    return f"{beginning}…"

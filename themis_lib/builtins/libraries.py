@@ -1,5 +1,7 @@
-"""Built-ins that compute with a library of the extra `metrics`: present when built, its
-version in their identity.
+"""Built-ins that compute with a library of the extra `metrics`.
+
+The library must be installed when the component is built, and its version is part of
+the component's identity.
 """
 
 from __future__ import annotations
@@ -13,27 +15,31 @@ from themis_lib.errors import ComponentError
 
 
 class LibraryBuiltin(Builtin):
-    """A built-in whose results can change with the version of a library; another
-    version is another identity.
+    """A built-in whose results can change with the version of a library.
+
+    `libraries` names packages as they are called on the package index. With another
+    version of one of them it is another computation.
     """
 
     libraries: ClassVar[tuple[str, ...]]
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting of another type and a library that is
-        not installed.
-        """
+        """Raise `ComponentError` for a mistyped setting or a missing library."""
         super().check_settings()
         for name in self.libraries:
             installed_version(name, where=self.component_id)
 
     def settings(self) -> dict[str, Any]:
-        """Every setting, and the version of each library."""
-        versions = {
-            name: installed_version(name, where=self.component_id)
-            for name in self.libraries
-        }
-        return {**super().settings(), "libraries": versions}
+        """Return every setting, and the version of each library."""
+        versions = {}
+        for name in self.libraries:
+            versions[name] = installed_version(
+                name,
+                where=self.component_id,
+            )
+        settings = super().settings()
+        settings["libraries"] = versions
+        return settings
 
 
 def installed_version(
@@ -41,8 +47,9 @@ def installed_version(
     *,
     where: str,
 ) -> str:
-    """The version of a package as installed. Raises `ComponentError` with the command
-    that installs it.
+    """Return the installed version of a package.
+
+    Raise `ComponentError`, with the command that installs it, if it is missing.
     """
     found = _find_version(name)
     if found is None:
@@ -52,6 +59,7 @@ def installed_version(
     return found
 
 
+# The metadata is a file, and every fingerprint asks for it.
 @cache
 def _find_version(name: str) -> str | None:
     try:

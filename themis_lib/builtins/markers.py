@@ -1,5 +1,6 @@
-"""Markers of a final answer in running text: `####`, `the answer is`, `Answer:`,
-`\\boxed`.
+r"""Markers of a final answer in running text.
+
+Examples are `####`, `the answer is`, `Answer:` and `\boxed`.
 """
 
 from __future__ import annotations
@@ -8,11 +9,24 @@ import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
-#: Texts to look for, each with the pattern that must match there and ends where the
-#: answer begins.
+#: Literals to look for, each with the pattern that must match where it occurs. The end
+#: of the match is where the answer begins.
 Markers: TypeAlias = Mapping[str, re.Pattern[str]]
 #: What links `the answer` to the answer itself.
-IS = r"[\"'*_`]*\s*(?:is|are|was|will be|would be|should be|must be|[-=]?>|→|:|=)"
+IS = (
+    r"[\"'*_`]*\s*"
+    r"(?:is|are|was|will be|would be|should be|must be"
+    r"|[-=]?>|→|:|=)"
+)
+# `####` is how GSM8K ends a solution, `A:` how few-shot prompts do.
+_OF_EVERY_ANSWER = {
+    "####": "####",
+    "A:": "A:",
+    "\\boxed": r"\\boxed",
+    "\\fbox": r"\\fbox",
+}
+# Indents and quote marks in front of `A:` that are looked at, in characters.
+_LINE_START_CHARS = 8
 
 
 def compile_markers(
@@ -20,34 +34,36 @@ def compile_markers(
     *,
     gap: str,
 ) -> Markers:
-    """The markers of every kind of answer and those in `patterns`; `gap` may stand
-    between them and the answer.
+    """Return the markers of every kind of answer, and those in `patterns`.
+
+    `gap` is a pattern of what may be between a marker and the answer.
     """
-    return {
-        literal: re.compile(marker + gap)
-        for literal, marker in {**_OF_EVERY_ANSWER, **patterns}.items()
+    markers = {
+        **_OF_EVERY_ANSWER,
+        **patterns,
     }
-
-
-_OF_EVERY_ANSWER = {
-    "####": "####",
-    "A:": "A:",
-    "\\boxed": r"\\boxed",
-    "\\fbox": r"\\fbox",
-}
+    compiled = {}
+    for literal, marker in markers.items():
+        pattern = marker + gap
+        compiled[literal] = re.compile(pattern)
+    return compiled
 
 
 def marked(
     text: str,
     markers: Markers,
 ) -> list[tuple[int, int]]:
-    """Where markers begin and where what they mark begins, the last marker first."""
+    """Return where each marker begins and where its answer begins, last one first."""
     found = []
     for literal, pattern in markers.items():
+        # Finding a literal is many times faster than searching for the pattern, and
+        # most texts hold few of them.
         begin = text.rfind(literal)
         while begin >= 0:
             match = pattern.match(text, begin)
-            if match and (literal != "A:" or _begins_line(text, begin)):
+            # Inside a line `A:` ends a word, or `Q&A:`.
+            is_marker = literal != "A:" or _begins_line(text, begin)
+            if match and is_marker:
                 found.append(match.span())
             begin = text.rfind(literal, 0, begin)
     return sorted(found, reverse=True)
@@ -57,5 +73,10 @@ def _begins_line(
     text: str,
     position: int,
 ) -> bool:
-    _, newline, line = text[max(position - 8, 0) : position].rpartition("\n")
-    return not line.strip(" \t*_>") and (newline == "\n" or position <= 8)
+    start = max(position - _LINE_START_CHARS, 0)
+    before = text[start:position]
+    _, newline, line = before.rpartition("\n")
+    if line.strip(" \t*_>"):
+        return False
+    # Without a line break, the line begins here only if the text does.
+    return newline == "\n" or position <= _LINE_START_CHARS

@@ -22,27 +22,44 @@ from themis_lib.errors import TransientError
 from themis_lib.stages.calls import in_thread
 
 _Row: TypeAlias = tuple[ParsedOutput, Case, ScoreContext]
+_Outcome: TypeAlias = Score | ScoreError | Exception
+_Seconds: TypeAlias = Annotated[
+    float,
+    Field(
+        gt=0,
+        allow_inf_nan=False,
+    ),
+]
 
-_DELIMITED = re.compile(r"\$|\\[(\[]|\\boxed")
+_DELIMITED = re.compile(
+    r"\$"
+    r"|\\[(\[]"
+    r"|\\boxed"
+)
+# Two words in a row that are no LaTeX commands, such as `The answer`.
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,} +[A-Za-z]{2,}")
 
 
 @dataclass(frozen=True)
 class MathEquivalence(LibraryBuiltin, ExpectedMetric):
-    r"""1 where the value is the same mathematics as the expected output, else 0, by
-    math-verify (Kydlíček 2025).
+    r"""1 where the value is the same mathematics as the expected output, else 0.
+
+    The comparison is that of math-verify (Kydlíček 2025).
 
     Both are LaTeX or a plain expression, as `builtin/math_answer` reads it, or a text
-    that holds it in `$…$`, `\(…\)`, `\[…\]` or `\boxed{…}`, or names it in prose. Of a
+    with the mathematics in `$…$`, `\(…\)`, `\[…\]` or `\boxed{…}`, or in prose. Of a
     list of accepted answers any counts. `float_rounding` is the number of decimals that
-    floats agree in; without `strict`, variables may have other names.
+    floats agree in. Without `strict`, variables may have other names.
 
-    Each comparison runs in a process beside this one and may take `max_cpu_s` seconds
-    of processor time; past that the row is an error that says so. (POSIX systems only.)
+    Each comparison runs in a separate process and may take `max_cpu_s` seconds of
+    processor time. If it takes longer, the row is an error that says so. (POSIX systems
+    only.)
     """
 
     component_id: ClassVar[str] = "builtin/math_equivalence"
     version: ClassVar[str] = "1"
+    # math-verify parses with latex2sympy2 and antlr4, and decides with sympy: another
+    # version of any of them can change a verdict.
     libraries: ClassVar[tuple[str, ...]] = (
         "math-verify",
         "latex2sympy2_extended",
@@ -52,22 +69,17 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
 
     float_rounding: NonNegativeInt = 6
     strict: bool = True
-    max_cpu_s: Annotated[
-        float,
-        Field(
-            gt=0,
-            allow_inf_nan=False,
-        ),
-    ] = 10.0
+    max_cpu_s: _Seconds = 10.0
 
     def score_batch(
         self,
         parsed: Sequence[ParsedOutput],
         cases: Sequence[Case],
         contexts: Sequence[ScoreContext],
-    ) -> list[Score | ScoreError | Exception]:
-        """The score of each row, or why there is none; every core has a share of the
-        rows.
+    ) -> list[_Outcome]:
+        """Return the score of each row, or the reason there is none.
+
+        The rows are divided among all cores.
         """
         rows = list(
             zip(
@@ -77,69 +89,83 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
                 strict=True,
             )
         )
-        shares = asyncio.run(self._scores_of_shares(rows, available_cpus()))
-        return [shares[at % len(shares)][at // len(shares)] for at in range(len(rows))]
+        count = available_cpus()
 
-    async def _scores_of_shares(
-        self,
-        rows: Sequence[_Row],
-        count: int,
-    ) -> list[list[Score | ScoreError | Exception]]:
-        shares = (
-            in_thread(self._score_rows, rows[first::count]) for first in range(count)
-        )
-        return list(await asyncio.gather(*shares))
+        async def score_shares() -> list[list[_Outcome]]:
+            calls = []
+            for first in range(count):
+                share = rows[first::count]
+                # A thread only waits for its process, so threads use every core.
+                calls.append(in_thread(self._score_rows, share))
+            return list(await asyncio.gather(*calls))
 
-    def _score_rows(self, rows: Sequence[_Row]) -> list[Score | ScoreError | Exception]:
-        found: list[Score | ScoreError | Exception] = []
+        shares = asyncio.run(score_shares())
+        outcomes = []
+        # Share n has the rows n, n + count, …; the outcomes are in the order of rows.
+        for position in range(len(rows)):
+            row, first = divmod(position, count)
+            share = shares[first]
+            outcomes.append(share[row])
+        return outcomes
+
+    def _score_rows(self, rows: Sequence[_Row]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
         for row in rows:
             try:
-                found.append(self.score(*row))
+                outcomes.append(self.score(*row))
             except TransientError as error:
-                found.append(error)
-        return found
+                # One killed process must not cost the other rows their scores.
+                outcomes.append(error)
+        return outcomes
 
     def _score_value(
         self,
         value: Any,
         expected: Any,
     ) -> Score | ScoreError:
-        accepted = [
-            _delimit_math(item)
-            for item in (expected if isinstance(expected, list) else [expected])
-        ]
-        if not accepted:
+        items = expected if isinstance(expected, list) else [expected]
+        if not items:
             return ScoreError(reason="the expected output is empty")
         answer = compare(
             value=_delimit_math(value),
-            expected=accepted,
+            expected=[_delimit_math(item) for item in items],
             float_rounding=self.float_rounding,
             strict=self.strict,
             cpu_s=self.max_cpu_s,
         )
         if answer is None:
             return ScoreError(
-                reason=f"not decided in {self.max_cpu_s:g} s of processor time: {shown(value)}"
+                reason=f"not decided in {self.max_cpu_s:g} s of processor time: "
+                f"{shown(value)}"
             )
-        if answer["unreadable"] == "expected":
+        unreadable = answer["unreadable"]
+        if unreadable == "expected":
             return ScoreError(
                 reason=f"the expected output holds no mathematics: {shown(expected)}"
             )
-        if answer["unreadable"] == "value":
+        if unreadable == "value":
             return ScoreError(reason=f"the value holds no mathematics: {shown(value)}")
         return Score(value=float(answer["equal"]))
 
 
 def _delimit_math(value: Any) -> str:
-    r"""A text in which math-verify finds the mathematics: alone in `$…$`, unless it
-    says itself where it stands.
+    r"""Return a text in which math-verify finds the mathematics.
 
-    >>> _delimit_math(r"\sqrt{3}"), _delimit_math("The answer is 3"), _delimit_math(1e30)
-    ('$\\sqrt{3}$', 'The answer is 3', '$1000000000000000000000000000000$')
+    It is put between dollar signs unless the text says itself where the mathematics is.
+
+    >>> _delimit_math(r"\sqrt{3}"), _delimit_math("The answer is 3")
+    ('$\\sqrt{3}$', 'The answer is 3')
+    >>> _delimit_math(1e30)
+    '$1000000000000000000000000000000$'
     """
+    # `1e+30` would be read as a product with Euler's number.
     if isinstance(value, float):
-        value = f"{Decimal(repr(value)):f}"
+        decimal = Decimal(repr(value))
+        value = f"{decimal:f}"
     text = as_text(value)
-    if _DELIMITED.search(text) or ("\\" not in text and _PROSE.search(text)):
+    if _DELIMITED.search(text):
+        return text
+    # Words in a text with commands are LaTeX, as in `12\text{ and }13`.
+    if "\\" not in text and _PROSE.search(text):
         return text
     return f"${text}$"

@@ -1,9 +1,10 @@
-"""The process in which math-verify compares: a line of JSON in, a line of JSON out. It
-runs alone, by its path.
+"""The process in which math-verify compares: a line of JSON in, a line of JSON out.
 
-The processor time of a comparison is bounded by the operating system, which ends the
-process even while a power of huge numbers is computed in C. Nothing of a verdict
-depends on the comparisons before it.
+It is run by its path and imports nothing of the library.
+
+The operating system bounds the processor time of a comparison: it ends the process even
+while C code computes a power of huge numbers. No verdict depends on the comparisons
+before it.
 """
 
 from __future__ import annotations
@@ -18,18 +19,27 @@ from typing import Any, TextIO
 
 
 def main() -> None:
-    """Say whether math-verify is there, then answer until the input ends."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
+    """Report whether math-verify can be loaded, then answer until the input ends."""
+    output = os.dup(1)
+    answers = os.fdopen(
+        output,
+        "w",
+        encoding="utf-8",
+    )
+    # What a library prints goes to stderr: on stdout it would be read as an answer.
+    os.dup2(2, 1)
     logging.disable()
     try:
         import math_verify  # noqa: F401
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other process must hear of it
-        _send_message(answers, {"error": f"{type(error).__name__}: {error}"})
+    # Whatever it is, the other process must hear of it: its stderr is discarded.
+    except Exception as error:  # noqa: BLE001
+        kind = type(error).__name__
+        _write_message(answers, {"error": f"{kind}: {error}"})
         return
-    _send_message(answers, {"error": None})
+    _write_message(answers, {"error": None})
     for line in sys.stdin:
-        _send_message(answers, answer(**json.loads(line)))
+        question = json.loads(line)
+        _write_message(answers, answer(**question))
 
 
 def answer(
@@ -39,63 +49,86 @@ def answer(
     strict: bool,
     cpu_s: float,
 ) -> dict[str, Any]:
-    """Whether the value is equal to one of the expected texts, and which sides hold no
-    mathematics.
+    """Return whether the value equals one of the expected texts.
+
+    `unreadable` names the side without mathematics, `expected` or `value`, or is
+    `None`; then `equal` is a boolean, else `None`. The process ends by SIGPROF after
+    `cpu_s` seconds of processor time.
     """
     from sympy.core.random import seed
 
+    # sympy tests for zero at random points: the same ones for every comparison.
     seed(0)
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
     try:
-        return _compare_expressions(
+        return _compare_texts(
             value,
             expected,
             float_rounding=float_rounding,
             strict=strict,
         )
     finally:
+        # A timer left on would count the time of the next question as well.
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _compare_expressions(
+def _compare_texts(
     value: str,
     expected: list[str],
-    *,
-    float_rounding: int,
-    strict: bool,
+    **settings: Any,
 ) -> dict[str, Any]:
     from math_verify import verify
 
-    golds = [_parse_expressions(text) for text in expected]
+    golds = [_parse_text(text) for text in expected]
+    # One unreadable reference is a fault of the case: no value can be judged by it.
     if not all(golds):
-        return {"unreadable": "expected", "equal": None}
-    answers = _parse_expressions(value)
+        return {
+            "unreadable": "expected",
+            "equal": None,
+        }
+    answers = _parse_text(value)
     if not answers:
-        return {"unreadable": "value", "equal": None}
-    settings: dict[str, Any] = {
-        "float_rounding": float_rounding,
-        "strict": strict,
-        "timeout_seconds": None,
-    }
+        return {
+            "unreadable": "value",
+            "equal": None,
+        }
+    is_equal = False
+    for gold in golds:
+        # math-verify's own timeout is off: its handler cannot interrupt C code.
+        if verify(
+            gold,
+            answers,
+            **settings,
+            timeout_seconds=None,
+        ):
+            is_equal = True
+            break
     return {
         "unreadable": None,
-        "equal": any(verify(gold, answers, **settings) for gold in golds),
+        "equal": is_equal,
     }
 
 
+# The samples of a case share what is expected of them.
 @lru_cache(maxsize=1024)
-def _parse_expressions(text: str) -> list[Any]:
-    """The expressions in a text; samples of a case share what is expected of them."""
+def _parse_text(text: str) -> list[Any]:
+    """Return the expressions in a text."""
     from math_verify import parse
 
-    return list(parse(text, parsing_timeout=None))
+    expressions = parse(
+        text,
+        parsing_timeout=None,
+    )
+    return list(expressions)
 
 
-def _send_message(
+def _write_message(
     answers: TextIO,
     message: dict[str, Any],
 ) -> None:
-    answers.write(json.dumps(message) + "\n")
+    line = json.dumps(message)
+    answers.write(line + "\n")
+    # Unflushed, the message would stay in the buffer and both sides would wait.
     answers.flush()
 
 

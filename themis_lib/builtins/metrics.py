@@ -1,7 +1,7 @@
 """Verdicts on a parsed value against what its case expects.
 
 What a metric cannot judge, value or expectation, is a `ScoreError`, counted beside the
-mean; 0 is a verdict.
+mean. A score of 0 is a verdict.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ Tolerance: TypeAlias = Annotated[
         allow_inf_nan=False,
     ),
 ]
+_Pattern: TypeAlias = re.Pattern[str]
+_Tokens: TypeAlias = Counter[str]
+_Verdict: TypeAlias = Score | ScoreError
 
 
 @dataclass(frozen=True)
@@ -53,39 +56,44 @@ class ExactMatch(ExpectedMetric):
         value: Any,
         expected: Any,
     ) -> Score:
-        left, right = self._as_comparable(value), self._as_comparable(expected)
-        return Score(
-            value=float(
-                left == right
-                if isinstance(left, str)
-                else same_key(left) == same_key(right)
-            )
-        )
+        left = self._normalise_texts(value)
+        right = self._normalise_texts(expected)
+        # Most answers are text, whose equality needs no canonical JSON.
+        if isinstance(left, str):
+            return Score(value=float(left == right))
+        is_same = same_key(left) == same_key(right)
+        return Score(value=float(is_same))
 
-    def _as_comparable(self, value: Any) -> Any:
+    def _normalise_texts(self, value: Any) -> Any:
         if isinstance(value, str):
-            value = value.strip() if self.strip else value
-            return value.casefold() if self.ignore_case else value
+            if self.strip:
+                value = value.strip()
+            if self.ignore_case:
+                value = value.casefold()
+            return value
         if isinstance(value, list):
-            return [self._as_comparable(item) for item in value]
+            return [self._normalise_texts(item) for item in value]
         if isinstance(value, dict):
-            return {key: self._as_comparable(item) for key, item in value.items()}
+            # Keys are names, not texts: they stay as they are.
+            normalised = {}
+            for key, item in value.items():
+                normalised[key] = self._normalise_texts(item)
+            return normalised
         return value
 
 
-#: The relative tolerance between numbers that are not both whole: what rounding to nine
-#: digits leaves.
+#: The relative tolerance between numbers that are not both whole: the error that
+#: rounding to nine digits leaves.
 _REL_TOL = 1e-9
 
 
 @dataclass(frozen=True)
 class NumericMatch(ExpectedMetric):
-    """1 where both sides, read as `builtin/number` reads them, are the same number,
-    else 0.
+    """1 where both sides, read as by `builtin/number`, are the same number, else 0.
 
     They are the same when |value - expected| is at most abs_tol + rel_tol · |expected|.
-    Unless it is given, `rel_tol` is 1e-9 where a side has a fraction, and 0 between
-    whole numbers: these agree to the last digit.
+    `rel_tol` defaults to 1e-9 if either side has a fraction. Between whole numbers it
+    defaults to 0: they agree to the last digit.
     """
 
     component_id: ClassVar[str] = "builtin/numeric_match"
@@ -99,40 +107,43 @@ class NumericMatch(ExpectedMetric):
         self,
         value: Any,
         expected: Any,
-    ) -> Score | ScoreError:
-        number, wanted = (
-            read_number(side, percent=self.percent) for side in (value, expected)
+    ) -> _Verdict:
+        number = read_number(
+            value,
+            percent=self.percent,
         )
+        wanted = read_number(
+            expected,
+            percent=self.percent,
+        )
+        # A fault of the data set is named first: no value can be judged by it.
         if wanted is None:
             return ScoreError(
                 reason=f"the expected output is no number: {shown(expected)}"
             )
         if number is None:
             return ScoreError(reason=f"the value is no number: {shown(value)}")
-        return Score(value=float(number == wanted or self._is_close(number, wanted)))
-
-    def _is_close(
-        self,
-        number: float,
-        wanted: float,
-    ) -> bool:
+        # Most right answers are equal, and fractions are slow.
+        if number == wanted:
+            return Score(value=1.0)
         rel_tol = self.rel_tol
         if rel_tol is None:
-            rel_tol = (
-                0.0 if isinstance(number, int) and isinstance(wanted, int) else _REL_TOL
-            )
-        distance = abs(Fraction(number) - Fraction(wanted))
-        return distance <= Fraction(self.abs_tol) + Fraction(rel_tol) * abs(
-            Fraction(wanted)
-        )
+            are_whole = isinstance(number, int) and isinstance(wanted, int)
+            rel_tol = 0.0 if are_whole else _REL_TOL
+        # Fractions are exact: floats overflow, and round whole numbers above 2**53.
+        exact = Fraction(wanted)
+        distance = abs(Fraction(number) - exact)
+        allowed = Fraction(rel_tol) * abs(exact)
+        allowed += Fraction(self.abs_tol)
+        return Score(value=float(distance <= allowed))
 
 
 @dataclass(frozen=True)
 class Contains(ExpectedMetric):
-    """1 where the expected text stands in the value, else 0; of a list of accepted
-    texts, any of them.
+    """1 where the value contains the expected text, else 0.
 
-    Values and expectations that are no text count as their canonical JSON.
+    Of a list of accepted texts any counts. Values and expectations other than text
+    count as their canonical JSON.
     """
 
     component_id: ClassVar[str] = "builtin/contains"
@@ -144,15 +155,21 @@ class Contains(ExpectedMetric):
         self,
         value: Any,
         expected: Any,
-    ) -> Score | ScoreError:
-        accepted = [self._fold_case(text) for text in accepted_texts(expected)]
+    ) -> _Verdict:
+        accepted = accepted_texts(expected)
+        # Every text contains the empty one, so it would make every value right.
         if not accepted or "" in accepted:
             return ScoreError(reason="the expected output is empty")
         text = self._fold_case(as_text(value))
-        return Score(value=float(any(wanted in text for wanted in accepted)))
+        for wanted in accepted:
+            if self._fold_case(wanted) in text:
+                return Score(value=1.0)
+        return Score(value=0.0)
 
     def _fold_case(self, text: str) -> str:
-        return text.casefold() if self.ignore_case else text
+        if self.ignore_case:
+            return text.casefold()
+        return text
 
 
 @dataclass(frozen=True)
@@ -160,8 +177,8 @@ class RegexMatch(ExpectedMetric):
     """1 where a regular expression (Python's `re`) matches the value, else 0.
 
     The pattern is `pattern` for every case, or else each case's expected output. It may
-    match anywhere in the value; `full` asks for all of it. A value that is no text
-    counts as its canonical JSON.
+    match anywhere in the value; with `full` it must match all of it. A value other than
+    text counts as its canonical JSON.
     """
 
     component_id: ClassVar[str] = "builtin/regex_match"
@@ -171,21 +188,25 @@ class RegexMatch(ExpectedMetric):
     full: bool = False
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting of another type or a malformed pattern."""
+        """Raise `ComponentError` for a mistyped setting or a malformed pattern."""
         super().check_settings()
+        # Compiling raises for a malformed pattern.
         _ = self._compiled_pattern
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The value, and the expected output only where it is the pattern."""
-        return ("value", "expected_output") if self.pattern is None else ("value",)
+        """The value, and the expected output only if it is the pattern."""
+        if self.pattern is None:
+            return ("value", "expected_output")
+        return ("value",)
 
     @cached_property
-    def _compiled_pattern(self) -> re.Pattern[str] | None:
-        return (
-            None
-            if self.pattern is None
-            else compile_pattern(self.pattern, where=self.component_id)
+    def _compiled_pattern(self) -> _Pattern | None:
+        if self.pattern is None:
+            return None
+        return compile_pattern(
+            self.pattern,
+            where=self.component_id,
         )
 
     def score(
@@ -193,38 +214,43 @@ class RegexMatch(ExpectedMetric):
         parsed: ParsedOutput,
         case: Case,
         ctx: ScoreContext,
-    ) -> Score | ScoreError:
-        """The score, or why there is none."""
+    ) -> _Verdict:
+        """Return the score, or the reason there is none."""
         if self._compiled_pattern is None or parsed.value is None:
             return super().score(parsed, case, ctx)
-        return self._match_value(self._compiled_pattern, parsed.value)
+        # The expected output is not read here, so a missing one is no error.
+        return self._match_pattern(self._compiled_pattern, parsed.value)
 
     def _score_value(
         self,
         value: Any,
         expected: Any,
-    ) -> Score | ScoreError:
+    ) -> _Verdict:
         if not isinstance(expected, str):
             return ScoreError(
                 reason=f"the expected output is no pattern: {shown(expected)}"
             )
         try:
-            pattern = compile_pattern(expected, where="the expected output")
+            pattern = compile_pattern(
+                expected,
+                where="the expected output",
+            )
         except ComponentError as error:
+            # One malformed case must not stop the others.
             return ScoreError(reason=str(error))
-        return self._match_value(pattern, value)
+        return self._match_pattern(pattern, value)
 
-    def _match_value(
+    def _match_pattern(
         self,
-        pattern: re.Pattern[str],
+        pattern: _Pattern,
         value: Any,
     ) -> Score:
         text = as_text(value)
-        return Score(
-            value=float(
-                bool(pattern.fullmatch(text) if self.full else pattern.search(text))
-            )
-        )
+        if self.full:
+            match = pattern.fullmatch(text)
+        else:
+            match = pattern.search(text)
+        return Score(value=float(match is not None))
 
 
 @dataclass(frozen=True)
@@ -232,8 +258,8 @@ class F1(ExpectedMetric):
     """The F1 of the tokens in value and expected text (SQuAD: Rajpurkar et al. 2016).
 
     Tokens are in lower case, without punctuation and articles, as in SQuAD's evaluation
-    script. Of a list of accepted answers the best counts. What is no text counts as its
-    canonical JSON.
+    script. Of a list of accepted answers the best counts. Values other than text count
+    as their canonical JSON.
     """
 
     component_id: ClassVar[str] = "builtin/f1"
@@ -243,14 +269,24 @@ class F1(ExpectedMetric):
         self,
         value: Any,
         expected: Any,
-    ) -> Score | ScoreError:
+    ) -> _Verdict:
         accepted = accepted_texts(expected)
         if not accepted:
             return ScoreError(reason="the expected output is empty")
         tokens = _squad_tokens(as_text(value))
-        return Score(
-            value=max(_token_f1(tokens, _squad_tokens(wanted)) for wanted in accepted)
-        )
+        best = 0.0
+        for text in accepted:
+            wanted = _squad_tokens(text)
+            if tokens and wanted:
+                common = (tokens & wanted).total()
+                both = tokens.total() + wanted.total()
+                f1 = 2 * common / both
+            else:
+                # Precision or recall is undefined; SQuAD 2.0 asks whether both sides
+                # are empty.
+                f1 = float(tokens == wanted)
+            best = max(best, f1)
+        return Score(value=best)
 
 
 @dataclass(frozen=True)
@@ -258,7 +294,7 @@ class ChoiceAccuracy(ExpectedMetric):
     """1 where value and expected output name the same option, else 0.
 
     An option is named by its letter (`B`, `b`, `(B)`, `B)`, `B. Paris`) or by its
-    position counted from 0; where `choices` are digits, a number is the option's name.
+    position counted from 0. If `choices` are digits, a number is the option's name.
     """
 
     component_id: ClassVar[str] = "builtin/choice_accuracy"
@@ -267,50 +303,66 @@ class ChoiceAccuracy(ExpectedMetric):
     choices: str = "ABCD"
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` unless `choices` are two or more different letters or
-        digits.
-        """
+        """Raise `ComponentError` unless `choices` are distinct letters or digits."""
         super().check_settings()
         check_choices(self, self.choices)
 
     @cached_property
-    def _label_pattern(self) -> re.Pattern[str]:
+    def _option_label(self) -> _Pattern:
+        # The letter alone, or with `)`, `.` or `:` before a text: `B Paris` names none,
+        # as a sentence may begin with `A`.
         return re.compile(
-            rf"\s*\(?([{self.choices}])(?:\s*$|[).:]+(?:\s|$))", re.IGNORECASE
+            rf"\s*\(?([{self.choices}])(?:\s*$|[).:]+(?:\s|$))",
+            re.IGNORECASE,
         )
 
     def _score_value(
         self,
         value: Any,
         expected: Any,
-    ) -> Score | ScoreError:
-        wanted, option = self._find_option(expected), self._find_option(value)
+    ) -> _Verdict:
+        wanted = self._read_option(expected)
         if wanted is None:
+            known = repr(self.choices)
             return ScoreError(
-                reason=f"the expected output names none of {self.choices!r}: {shown(expected)}"
+                reason=f"the expected output names none of {known}: {shown(expected)}"
             )
+        option = self._read_option(value)
         if option is None:
+            known = repr(self.choices)
             return ScoreError(
-                reason=f"the value names none of {self.choices!r}: {shown(value)}"
+                reason=f"the value names none of {known}: {shown(value)}",
             )
         return Score(value=float(option == wanted))
 
-    def _find_option(self, value: Any) -> str | None:
+    def _read_option(self, value: Any) -> str | None:
         choices = self.choices.upper()
-        if isinstance(value, int) and not isinstance(value, bool):
+        # In Python `True` is an integer, in JSON it is not.
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, int):
             if choices.isdigit():
-                return str(value) if str(value) in choices else None
-            return choices[value] if 0 <= value < len(choices) else None
-        match = self._label_pattern.match(value) if isinstance(value, str) else None
+                name = str(value)
+                return name if name in choices else None
+            # Python would count a negative position from the end.
+            if 0 <= value < len(choices):
+                return choices[value]
+            return None
+        if not isinstance(value, str):
+            return None
+        match = self._option_label.match(value)
         return match[1].upper() if match else None
 
 
 def same_key(value: Any) -> str:
-    """A text that JSON values share exactly when they are equal: canonical JSON, whole
-    floats as integers.
+    """Return a text that JSON values share exactly when they are equal.
 
-    >>> same_key([1.0, True, "1"]) == same_key([1, True, "1"]), same_key(1) == same_key(True)
-    (True, False)
+    It is canonical JSON with whole floats written as integers.
+
+    >>> same_key([1.0, True, "1"]) == same_key([1, True, "1"])
+    True
+    >>> same_key(1) == same_key(True)
+    False
     """
     return canonical_json(_with_whole_numbers(value))
 
@@ -321,7 +373,10 @@ def _with_whole_numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_whole_numbers(item) for item in value]
     if isinstance(value, dict):
-        return {key: _with_whole_numbers(item) for key, item in value.items()}
+        replaced = {}
+        for key, item in value.items():
+            replaced[key] = _with_whole_numbers(item)
+        return replaced
     return value
 
 
@@ -329,14 +384,10 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 
 
-def _squad_tokens(text: str) -> Counter[str]:
-    return Counter(_ARTICLE.sub(" ", text.lower().translate(_PUNCTUATION)).split())
-
-
-def _token_f1(
-    tokens: Counter[str],
-    wanted: Counter[str],
-) -> float:
-    if not tokens or not wanted:
-        return float(tokens == wanted)
-    return 2 * (tokens & wanted).total() / (tokens.total() + wanted.total())
+def _squad_tokens(text: str) -> _Tokens:
+    # Punctuation goes first, as in SQuAD's script: later, the last letter of `U.S.A.`
+    # would be removed as an article.
+    text = text.lower()
+    text = text.translate(_PUNCTUATION)
+    text = _ARTICLE.sub(" ", text)
+    return Counter(text.split())

@@ -11,71 +11,110 @@ from typing import Any, Literal, TypeAlias
 from themis_lib.builtins.markers import IS, compile_markers, marked
 
 Percent: TypeAlias = Literal["number", "fraction"]
+_Match: TypeAlias = re.Match[str]
+_Number: TypeAlias = int | float
 
 
 def read_number(
     value: Any,
     *,
     percent: Percent = "number",
-) -> int | float | None:
-    r"""The number that a JSON number is or a text ends on; null where there is none.
+) -> _Number | None:
+    r"""Return a JSON number, or the number that a text ends on; `None` without one.
 
     The number directly behind the last marker of an answer (`####`, `answer is`,
-    `Answer:`, `\boxed{`, a line that begins with `A:`) goes before the last number of
-    the text. Read are `1,234.50`, `1e5`, `1/2`, `3 1/2`, `\frac{1}{2}`, `10^3`, `2 ×
-    10^3`; currencies and units are dropped, and words such as `billion`. A minus behind
-    another number subtracts; digits of a word (`GPT-4`, `x_1`) or an exponent (`cm^2`)
-    are no number. `12%` is 12, as GSM8K writes percentages, or 0.12 with
+    `Answer:`, `\boxed{`, a line that begins with `A:`) takes precedence over the last
+    number of the text. Whole numbers are integers, others floats.
+
+    Formats are `1,234.50`, `1e5`, `1/2`, `3 1/2`, `\frac{1}{2}`, `10^3` and `2 × 10^3`.
+    Currencies, units and words such as `billion` are ignored. A minus behind another
+    number subtracts. Digits of a word (`GPT-4`, `x_1`) or an exponent (`cm^2`) are no
+    number. `12%` is 12, as GSM8K writes percentages, or 0.12 with
     `percent="fraction"`.
 
-    >>> [read_number(text) for text in ("16 - 3 = 13", "A: $1,234.50", "The answer is -3. It took 2 s.")]
-    [13, 1234.5, -3]
+    >>> read_number("16 - 3 = 13")
+    13
+    >>> read_number("A: $1,234.50")
+    1234.5
+    >>> read_number("The answer is -3. It took 2 s.")
+    -3
     """
+    # In Python `True` is an integer, in JSON it is not a number.
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return value
     if isinstance(value, float):
         if value.is_integer():
-            return int(
-                Fraction(repr(value))
-            )  # 1e23 is 10**23 as it is written, not as it is stored
+            # 1e23 is 10**23 as it is written, but not as a float stores it.
+            return int(Fraction(repr(value)))
         return value if math.isfinite(value) else None
     if not isinstance(value, str):
         return None
     text = _plain_fractions(value)
-    found = _marked_number(text) or _last_number(text)
-    return None if found is None else _number_value(text, found, percent=percent)
+    found = _find_marked_number(text)
+    if found is None:
+        found = _find_last_number(text)
+    if found is None:
+        return None
+    return _number_value(
+        text,
+        found,
+        percent=percent,
+    )
 
 
+# `2\frac12` is two and a half; a single digit needs no braces.
 _LATEX_FRACTION = re.compile(
-    r"(\d?)\\[dt]?frac\s*(?:\{\s*([-−]?[\d.,]+)\s*\}|(\d))\s*(?:\{\s*([\d,]+)\s*\}|(\d))"
+    r"(?P<whole>\d?)\\[dt]?frac\s*"
+    r"(?:\{\s*(?P<numerator>[-−]?[\d.,]+)\s*\}|(?P<upper>\d))\s*"
+    r"(?:\{\s*(?P<denominator>[\d,]+)\s*\}|(?P<lower>\d))"
 )
-_VULGAR_FRACTION = re.compile("(\\d?)([¼-¾⅐-⅞])")
+_VULGAR_FRACTION = re.compile("(?P<whole>\\d?)(?P<fraction>[¼-¾⅐-⅞])")
 
 
 def _plain_fractions(text: str) -> str:
-    """The text with LaTeX's and Unicode's fractions and separators written as `1/2` and
-    `1,234`.
+    r"""Return the text with fractions as `1/2` and separators as in `1,234`.
+
+    Converted are LaTeX's `\frac{1}{2}`, `{,}`, `\,` and `\!`, and Unicode's `½`.
     """
+
+    def latex_as_plain(found: _Match) -> str:
+        numerator = found["numerator"] or found["upper"]
+        denominator = found["denominator"] or found["lower"]
+        fraction = f"{numerator}/{denominator}"
+        return _mixed_number(found["whole"], fraction)
+
+    def vulgar_as_plain(found: _Match) -> str:
+        # NFKC writes `½` as `1⁄2`, with a fraction slash.
+        normal = unicodedata.normalize("NFKC", found["fraction"])
+        fraction = normal.replace("⁄", "/")
+        return _mixed_number(found["whole"], fraction)
+
+    # Tests for a character are fast, and most texts need none of the substitutions.
     if "{,}" in text:
         text = text.replace("{,}", ",")
     if "\\" in text:
-        text = text.replace("\\,", "").replace("\\!", "")
+        text = text.replace("\\,", "")
+        text = text.replace("\\!", "")
         if "frac" in text:
-            text = _LATEX_FRACTION.sub(
-                lambda m: f"{m[1]}{m[1] and ' '}{m[2] or m[3]}/{m[4] or m[5]}", text
-            )
+            text = _LATEX_FRACTION.sub(latex_as_plain, text)
     if not text.isascii():
-        text = _VULGAR_FRACTION.sub(
-            lambda m: (
-                f"{m[1]}{m[1] and ' '}{unicodedata.normalize('NFKC', m[2]).replace('⁄', '/')}"
-            ),
-            text,
-        )
+        text = _VULGAR_FRACTION.sub(vulgar_as_plain, text)
     return text
 
 
+def _mixed_number(
+    whole: str,
+    fraction: str,
+) -> str:
+    if not whole:
+        return fraction
+    # Without the space `3½` would become `31/2`.
+    return f"{whole} {fraction}"
+
+
+# Groups of three behind commas, or digits alone: `1,2,3` is three numbers.
 _WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _NUMBER = re.compile(
     rf"""
@@ -84,19 +123,28 @@ _NUMBER = re.compile(
         [eE](?P<scale>[-+−]?\d{{1,4}})(?!\w)
       | [ ]?/[ ]?(?P<denominator>{_WHOLE})(?![\d/]|\.\d)
       | [ ](?P<numerator>\d+)/(?P<divisor>\d+)(?![\d/]|\.\d)
-      | (?:[ ]?(?P<times>[×x*]|\\times|\\cdot)[ ]?10)?[ ]?\^[ ]?\{{?(?P<power>[-−]?\d{{1,4}})(?!\d)\}}?
+      | (?:[ ]?(?P<times>[×x*]|\\times|\\cdot)[ ]?10)?
+        [ ]?\^[ ]?\{{?(?P<power>[-−]?\d{{1,4}})(?!\d)\}}?
     )?
     """,
     re.VERBOSE,
 )
 
-#: What may stand between a marker and its answer: punctuation, markup, currencies,
-#: signs.
-_GAP = r"(?:[\s*_`\"'“‘(\[{:~≈=$€£¥₹+\-−–]|\\[(\[$]|\\(?:text\w*|math\w+)\b)*"
+#: What may be between a marker and its answer: punctuation, markup, currencies, signs.
+_GAP = (
+    r"(?:[\s*_`\"'“‘(\[{:~≈=$€£¥₹+\-−–]"
+    r"|\\[(\[$]"
+    r"|\\(?:text\w*|math\w+)\b)*"
+)
 #: A calculation in front of its result: `2 * 9 = 18`, `x = 18`.
 _CALCULATION = r"(?:[A-Za-z]?[ \t\d.,+\-−–*/×÷x^()$€£¥₹%=]*=)?"
+# The literals lack their first letter so that one search finds `Answer` and `answer`.
+# `</answer` closes a tag: what follows it is not the answer.
 _MARKERS = compile_markers(
-    {"nswer": rf"(?<!/[aA])nswers?{IS}", "NSWER": rf"(?<!/A)NSWERS?(?i:{IS})"},
+    {
+        "nswer": rf"(?<!/[aA])nswers?{IS}",
+        "NSWER": rf"(?<!/A)NSWERS?(?i:{IS})",
+    },
     gap=_GAP + _CALCULATION + _GAP,
 )
 #: The rest of a date, a version or a quotient of decimals behind its first number.
@@ -105,30 +153,40 @@ _GOES_ON = re.compile(r"[/.]\d")
 _ITEM = re.compile(r"[.):]\s+[^\W\d]")
 
 
-def _marked_number(text: str) -> re.Match[str] | None:
+def _find_marked_number(text: str) -> _Match | None:
     for begin, end in marked(text, _MARKERS):
         number = _NUMBER.match(text, end)
-        if number is None or _GOES_ON.match(text, number.end()):
+        if number is None:
             continue
-        heading = text.startswith("####", begin) or "\n" in text[begin:end]
-        if not (heading and _ITEM.match(text, number.end())):
-            return number
+        behind = number.end()
+        if _GOES_ON.match(text, behind):
+            continue
+        # `####` is also a heading of Markdown, and a list can begin on the next line.
+        is_heading = text.startswith("####", begin)
+        may_be_item = is_heading or "\n" in text[begin:end]
+        if may_be_item and _ITEM.match(text, behind):
+            continue
+        return number
     return None
 
 
-def _last_number(text: str) -> re.Match[str] | None:
+def _find_last_number(text: str) -> _Match | None:
     end = len(text)
+    # Line by line from the end: no need to find every number of a long text.
     while end >= 0:
-        start = text.rfind("\n", 0, end) + 1
-        for number in reversed(list(_NUMBER.finditer(text, start, end))):
-            if _stands_alone(text, number.start()) and not _GOES_ON.match(
-                text, number.end()
-            ):
+        newline = text.rfind("\n", 0, end)
+        start = newline + 1
+        numbers = list(_NUMBER.finditer(text, start, end))
+        for number in reversed(numbers):
+            if _GOES_ON.match(text, number.end()):
+                continue
+            if _stands_alone(text, number.start()):
                 return number
-        end = start - 1
+        end = newline
     return None
 
 
+# Latin, Greek, Cyrillic and Armenian come before; Hebrew is the first block behind.
 _ALPHABETS_END = "\u0590"
 
 
@@ -136,98 +194,150 @@ def _stands_alone(
     text: str,
     start: int,
 ) -> bool:
-    """Whether the digits at `start` are no part of a word, an index, an exponent, a
-    date or a version.
+    """Return whether the digits at `start` are a number, not part of something else.
+
+    Parts are digits of a word, an index, an exponent, a date or a version.
     """
-    before = text[max(start - 3, 0) : start]
-    last, previous = before[-1:], before[-2:-1]
+    earliest = max(start - 3, 0)
+    before = text[earliest:start]
+    last = before[-1:]
+    previous = before[-2:-1]
     if last.isalpha():
-        return last >= _ALPHABETS_END  # scripts without spaces between words come later
+        # Later scripts, such as Chinese, have no spaces between words.
+        return last >= _ALPHABETS_END
     if last in ("-", "_"):
-        return not (
-            previous.isalpha() or previous == "^" or before.endswith(("^{-", "_{-"))
-        )
+        # `GPT-4`, `10^-2` and `x_{-1}`, but not the subtraction in `16 -3`.
+        if previous.isalpha() or previous == "^":
+            return False
+        return not before.endswith(("^{-", "_{-"))
     if last in (".", "/"):
         return not previous.isdigit()
-    return last != "^" and before[-2:] not in ("^{", "_{", "^−")
+    if last == "^":
+        return False
+    return before[-2:] not in ("^{", "_{", "^−")
 
 
 _CURRENCIES = "$€£¥₹"
 _MINUS = ("-", "−", "–")
+# Enough for a sign, a currency and the spaces around them.
+_SIGN_CHARS = 16
 
 
 def _is_negative(
     text: str,
     start: int,
 ) -> bool:
-    """Whether the minus before the number at `start` is its sign: no subtraction,
-    hyphen or bullet.
+    """Return whether a minus before the number at `start` is its sign.
+
+    A subtraction, a hyphen or the bullet of a list is none.
     """
-    before = text[max(start - 16, 0) : start].rstrip(_CURRENCIES + "\\")
+    earliest = max(start - _SIGN_CHARS, 0)
+    before = text[earliest:start]
+    # `-$5` and `-\$5`.
+    before = before.rstrip(_CURRENCIES + "\\")
     if before.endswith(_MINUS):
         before = before[:-1]
-        operand = before.rstrip(" ")[-1:]
-        return not (
-            before[-1:].isalnum() or operand.isdigit() or operand in tuple(")]}%")
-        )
+        # A letter or digit directly before it makes a hyphen or a range: `5-10`.
+        if before[-1:].isalnum():
+            return False
+        before = before.rstrip(" ")
+        if before[-1:].isdigit():
+            return False
+        return not before.endswith((")", "]", "}", "%"))
+    # A minus with a space behind it is a sign only after these: `x = - 3`.
     before = before.rstrip(" ")
-    return before.endswith(_MINUS) and before[:-1].rstrip(" ").endswith(("=", ":", "("))
+    if not before.endswith(_MINUS):
+        return False
+    before = before[:-1]
+    return before.rstrip(" ").endswith(("=", ":", "("))
 
 
 _PERCENT = re.compile(r"[ ]?\\?%")
-#: Python refuses to write longer integers as text.
+#: Python refuses to write integers of more than 4,300 digits as text.
 _LONGEST = 4000
 
 
 def _number_value(
     text: str,
-    number: re.Match[str],
+    number: _Match,
     *,
     percent: Percent,
-) -> int | float | None:
+) -> _Number | None:
+    """Return the value of a number with its sign, or `None` if it is out of range."""
     if len(number[0]) > _LONGEST:
         return None
     is_negative = _is_negative(text, number.start())
-    is_percentage = (
-        percent == "fraction" and _PERCENT.match(text, number.end()) is not None
-    )
+    is_percentage = False
+    if percent == "fraction":
+        is_percentage = _PERCENT.match(text, number.end()) is not None
     body = number["body"].replace(",", "")
-    if number.end() == number.end("body") and not is_percentage:
-        whole, _, decimals = body.partition(".")
-        value = float(body) if decimals.strip("0") else int(whole or "0")
-        return None if value == math.inf else -value if is_negative and value else value
+    # Nothing behind the body: most numbers need no fractions, which are slow.
+    is_plain = number.end() == number.end("body")
+    if is_plain and not is_percentage:
+        return _decimal_value(body, is_negative=is_negative)
     exact = _exact_value(number, Fraction(body))
     if exact is None:
         return None
-    exact = -exact if is_negative else exact
-    return _json_number(exact / 100 if is_percentage else exact)
-
-
-def _exact_value(
-    number: re.Match[str],
-    value: Fraction,
-) -> Fraction | None:
-    """The value of a fraction or a number with an exponent; null where there is none
-    that can be written.
-    """
+    if is_negative:
+        exact = -exact
+    if is_percentage:
+        exact = exact / 100
+    if exact.denominator == 1:
+        return exact.numerator
     try:
-        if number["denominator"]:
-            return value / int(number["denominator"].replace(",", ""))
-        if number["divisor"]:
-            return value + Fraction(int(number["numerator"]), int(number["divisor"]))
-        exponent = int((number["scale"] or number["power"] or "0").replace("−", "-"))
-        is_power = number["power"] is not None and number["times"] is None
-        if abs(exponent) * (len(number["body"]) if is_power else 1) > _LONGEST:
-            return None
-        return value**exponent if is_power else value * Fraction(10) ** exponent
-    except ZeroDivisionError:
+        # A value too small for a float is 0, an integer like every whole number.
+        return float(exact) or 0
+    except OverflowError:
         return None
 
 
-def _json_number(value: Fraction) -> int | float | None:
-    if value.denominator == 1:
-        return value.numerator
+def _decimal_value(
+    body: str,
+    *,
+    is_negative: bool,
+) -> _Number | None:
+    whole, _, decimals = body.partition(".")
+    value: _Number
+    if decimals.strip("0"):
+        value = float(body)
+    else:
+        # `18.00` is whole; `.0` has no digits before the point.
+        value = int(whole or "0")
+    if value == math.inf:
+        return None
+    # JSON tells -0.0 from 0.
+    if is_negative and value:
+        return -value
+    return value
+
+
+def _exact_value(
+    number: _Match,
+    value: Fraction,
+) -> Fraction | None:
+    """Return the value of a fraction or a number with an exponent.
+
+    Return `None` for a division by zero and for more digits than Python can write.
+    `value` is that of the body.
+    """
     try:
-        return float(value) or 0
-    except OverflowError:
+        if number["denominator"]:
+            denominator = number["denominator"].replace(",", "")
+            return value / int(denominator)
+        if number["divisor"]:
+            numerator = int(number["numerator"])
+            divisor = int(number["divisor"])
+            return value + Fraction(numerator, divisor)
+        written = number["scale"] or number["power"] or "0"
+        exponent = int(written.replace("−", "-"))
+        # `2^10` is a power; `1e5` and `2 × 10^3` are scaled by a power of ten.
+        is_power = number["power"] is not None
+        if is_power and number["times"] is None:
+            digits = abs(exponent) * len(number["body"])
+            # Estimated first: the power itself could fill the memory.
+            return value**exponent if digits <= _LONGEST else None
+        if abs(exponent) > _LONGEST:
+            return None
+        return value * Fraction(10) ** exponent
+    except ZeroDivisionError:
         return None

@@ -1,19 +1,19 @@
-"""The answer read from a candidate's output. Where there is none, a null and the
-reason, never a guess.
+"""The answer read from a candidate's output.
 
-Parsers read the output alone. One that is no text is read as it is by `json_identity`
-and `json_path`, as a number by `number`, and as its canonical JSON text by `text` and
-`regex`.
+Without an answer there is a null and the reason, never a guess.
+
+Parsers read the output alone. An output other than text is read as it is by
+`json_identity` and `json_path`, as a number by `number`, and as its canonical JSON text
+by `text` and `regex`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from themis_lib.builtins.boxed import last_box, trimmed_math
 from themis_lib.builtins.choices import check_choices, named_choice
@@ -25,9 +25,11 @@ from themis_lib.core.models import GenerationResult, ParsedOutput
 from themis_lib.errors import ComponentError, nearest
 from themis_lib.identity.digests import canonical_json
 
+_Pattern: TypeAlias = re.Pattern[str]
+
 
 class _Parser(Builtin):
-    """A parser of outputs that are not null."""
+    """A parser of outputs that are not null. Subclasses implement `_parse_output`."""
 
     reads: ClassVar[tuple[str, ...]] = ("output",)
     format: ClassVar[str]
@@ -37,21 +39,21 @@ class _Parser(Builtin):
         result: GenerationResult,
         ctx: ParseContext,
     ) -> ParsedOutput:
-        """The answer, or why there is none."""
+        """Return the answer, or the reason there is none."""
         if result.final_output is None:
-            return self._missing_value("the output is null")
+            return self._no_answer("the output is null")
         return self._parse_output(result.final_output)
 
     def _parse_output(self, output: Any) -> ParsedOutput:
         raise NotImplementedError
 
-    def _found_value(self, value: Any) -> ParsedOutput:
+    def _answer_with(self, value: Any) -> ParsedOutput:
         return ParsedOutput(
             value=value,
             format=self.format,
         )
 
-    def _missing_value(self, reason: str) -> ParsedOutput:
+    def _no_answer(self, reason: str) -> ParsedOutput:
         return ParsedOutput(
             format=self.format,
             error=reason,
@@ -60,19 +62,19 @@ class _Parser(Builtin):
 
 @dataclass(frozen=True)
 class JsonIdentity(_Parser):
-    """The output as it is, any JSON value; a text that happens to be JSON stays a text."""
+    """The output as it is, any JSON value. Text that happens to be JSON stays text."""
 
     component_id: ClassVar[str] = "builtin/json_identity"
     version: ClassVar[str] = "1"
     format: ClassVar[str] = "json"
 
     def _parse_output(self, output: Any) -> ParsedOutput:
-        return self._found_value(output)
+        return self._answer_with(output)
 
 
 @dataclass(frozen=True)
 class Text(_Parser):
-    """The output as text without the space around it; a blank text is no answer."""
+    """The output as text, without surrounding space. Blank text is no answer."""
 
     component_id: ClassVar[str] = "builtin/text"
     version: ClassVar[str] = "1"
@@ -80,20 +82,18 @@ class Text(_Parser):
 
     def _parse_output(self, output: Any) -> ParsedOutput:
         text = as_text(output).strip()
-        return (
-            self._found_value(text)
-            if text
-            else self._missing_value("the output is blank")
-        )
+        if not text:
+            return self._no_answer("the output is blank")
+        return self._answer_with(text)
 
 
 @dataclass(frozen=True)
 class Regex(_Parser):
     """What a regular expression (Python's `re`) matches in the output.
 
-    `group` is the number or the name of the group that holds the answer: by default the
-    first, or the whole match where the pattern has no groups. `which` says which of
-    several matches counts. Other flags stand in the pattern: `(?m)`, `(?s)`.
+    `group` is the number or name of the group that holds the answer. It defaults to the
+    first, or to the whole match if the pattern has no groups. `which` says which of
+    several matches counts. Other flags go into the pattern: `(?m)`, `(?s)`.
     """
 
     component_id: ClassVar[str] = "builtin/regex"
@@ -106,57 +106,56 @@ class Regex(_Parser):
     ignore_case: bool = False
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting of another type, a malformed pattern or
-        a group it lacks.
+        """Raise `ComponentError` for a mistyped setting.
+
+        Also for a malformed pattern, and for a group that the pattern lacks.
         """
         super().check_settings()
-        where, groups = (
-            f"{self.component_id}: pattern {self.pattern!r}",
-            self._compiled_pattern.groups,
-        )
-        if isinstance(self.group, int) and not 0 <= self.group <= groups:
+        compiled = self._compiled_pattern
+        where = f"{self.component_id}: pattern {self.pattern!r}"
+        last = compiled.groups
+        if isinstance(self.group, int) and not 0 <= self.group <= last:
             raise ComponentError(
-                f"{where} has no group {self.group}; the last is {groups}"
+                f"{where} has no group {self.group}; the last is {last}"
             )
-        if (
-            isinstance(self.group, str)
-            and self.group not in self._compiled_pattern.groupindex
-        ):
+        names = compiled.groupindex
+        if isinstance(self.group, str) and self.group not in names:
             raise ComponentError(
-                f"{where} has no group {self.group!r}; {nearest(self.group, self._compiled_pattern.groupindex)}"
+                f"{where} has no group {self.group!r}; {nearest(self.group, names)}"
             )
 
     @cached_property
-    def _compiled_pattern(self) -> re.Pattern[str]:
+    def _compiled_pattern(self) -> _Pattern:
         return compile_pattern(
             self.pattern,
             where=self.component_id,
             ignore_case=self.ignore_case,
         )
 
-    @cached_property
-    def _answer_group(self) -> int | str:
-        if self.group is None:
-            return 1 if self._compiled_pattern.groups else 0
-        return self.group
-
     def _parse_output(self, output: Any) -> ParsedOutput:
         matches = self._compiled_pattern.finditer(as_text(output))
-        match = next(matches, None) if self.which == "first" else _last_match(matches)
+        if self.which == "last":
+            # Keeps one match at a time, however many there are.
+            matches = iter(deque(matches, maxlen=1))
+        match = next(matches, None)
         if match is None:
-            return self._missing_value("the pattern matches nothing in the output")
-        value = match[self._answer_group]
-        return (
-            self._missing_value("the group is not part of the match")
-            if value is None
-            else self._found_value(value)
-        )
+            return self._no_answer("the pattern matches nothing in the output")
+        group = self.group
+        if group is None:
+            # Group 0 is the whole match.
+            group = 1 if self._compiled_pattern.groups else 0
+        value = match[group]
+        # An alternative without the group matched: `(a)|b` in `b`.
+        if value is None:
+            return self._no_answer("the group is not part of the match")
+        return self._answer_with(value)
 
 
 @dataclass(frozen=True)
 class Number(_Parser):
-    """The final number in the output, as `read_number` reads it: an integer where it is
-    whole, or a float.
+    """The final number in the output, as `read_number` reads it.
+
+    It is an integer if it is whole, else a float.
     """
 
     component_id: ClassVar[str] = "builtin/number"
@@ -166,22 +165,25 @@ class Number(_Parser):
     percent: Percent = "number"
 
     def _parse_output(self, output: Any) -> ParsedOutput:
-        number = read_number(output, percent=self.percent)
-        return (
-            self._missing_value("no number in the output")
-            if number is None
-            else self._found_value(number)
+        number = read_number(
+            output,
+            percent=self.percent,
         )
+        # 0 is an answer, so its truth does not tell.
+        if number is None:
+            return self._no_answer("no number in the output")
+        return self._answer_with(number)
 
 
 @dataclass(frozen=True)
 class ChoiceLetter(_Parser):
-    """The option that the output names as the answer, as it stands in `choices`.
+    r"""The option that the output names as the answer, spelled as in `choices`.
 
-    In order of weight: a statement (`the answer is B`, `Answer: (B)`, `\\boxed{B}`, `B
-    is correct`), the last of several; a conclusion (`so B.`, `I choose B.`); the only
-    option whose label begins a line (`B) Paris`) or fills it (`b`); the only option in
-    bold (`**B**`). One named beside another (`B or C`), or as wrong, does not count.
+    In order of precedence: a statement (`the answer is B`, `Answer: (B)`, `\boxed{B}`,
+    `B is correct`), the last of several; a conclusion (`so B.`, `I choose B.`); the
+    only option whose label begins a line (`B) Paris`) or fills it (`b`); the only
+    option in bold (`**B**`). An option beside another (`B or C`) or named as wrong does
+    not count.
     """
 
     component_id: ClassVar[str] = "builtin/choice_letter"
@@ -191,28 +193,26 @@ class ChoiceLetter(_Parser):
     choices: str = "ABCD"
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` unless `choices` are two or more different letters or
-        digits.
-        """
+        """Raise `ComponentError` unless `choices` are distinct letters or digits."""
         super().check_settings()
         check_choices(self, self.choices)
 
     def _parse_output(self, output: Any) -> ParsedOutput:
-        choice = named_choice(output, self.choices) if isinstance(output, str) else None
-        return (
-            self._missing_value("no option is named as the answer")
-            if choice is None
-            else self._found_value(choice)
-        )
+        choice = None
+        # An option is named in words: the number 1 is not the option called 1.
+        if isinstance(output, str):
+            choice = named_choice(output, self.choices)
+        if choice is None:
+            return self._no_answer("no option is named as the answer")
+        return self._answer_with(choice)
 
 
 @dataclass(frozen=True)
 class MathAnswer(_Parser):
-    r"""The LaTeX in the last `\boxed{…}` or `\fbox{…}` whose braces match, or behind a
-    bare `\boxed 5`.
+    r"""The LaTeX in the last `\boxed{…}` or `\fbox{…}`, or behind a bare `\boxed 5`.
 
-    Space around it, dollar signs around it and a final period are removed; nothing else
-    is changed.
+    A box counts if its braces match. Surrounding space and dollar signs and a final
+    period are removed; nothing else is changed.
     """
 
     component_id: ClassVar[str] = "builtin/math_answer"
@@ -220,21 +220,24 @@ class MathAnswer(_Parser):
     format: ClassVar[str] = "latex"
 
     def _parse_output(self, output: Any) -> ParsedOutput:
-        content = last_box(output) if isinstance(output, str) else None
+        content = None
+        if isinstance(output, str):
+            content = last_box(output)
         if content is None:
-            return self._missing_value(r"no \boxed{…} in the output")
+            return self._no_answer(r"no \boxed{…} in the output")
         answer = trimmed_math(content)
-        return (
-            self._found_value(answer)
-            if answer
-            else self._missing_value(r"the last \boxed{…} is empty")
-        )
+        # No falling back to an earlier box: the model's last word is empty.
+        if not answer:
+            return self._no_answer(r"the last \boxed{…} is empty")
+        return self._answer_with(answer)
 
 
 @dataclass(frozen=True)
 class JsonPath(_Parser):
-    """The value at a path in a JSON document: `answer`, `$.items[0].name`, `$["a
-    key"]`, `[-1]`; `$` is all.
+    """The value at a path in a JSON document.
+
+    A path is written as `answer`, `$.items[0].name`, `$["a key"]` or `[-1]`; `$` is the
+    whole document.
 
     The output is a JSON value, or a text that is or holds a JSON document. Fenced
     blocks are tried before running text, and later documents before earlier ones; the
@@ -248,38 +251,49 @@ class JsonPath(_Parser):
     path: str
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a malformed path."""
+        """Raise `ComponentError` for a mistyped setting or a malformed path."""
         super().check_settings()
+        # Reading the path raises.
         _ = self._path_steps
 
     @cached_property
     def _path_steps(self) -> Steps:
-        return path_steps(self.path, where=self.component_id)
+        return path_steps(
+            self.path,
+            where=self.component_id,
+        )
 
     def _parse_output(self, output: Any) -> ParsedOutput:
         reason = "no JSON document in the output"
-        for document in documents(output) if isinstance(output, str) else [output]:
+        found = documents(output) if isinstance(output, str) else [output]
+        for document in found:
             try:
                 value = value_at(document, self._path_steps)
+                # Python's decoder accepts NaN and lone surrogates; JSON does not.
                 canonical_json(value)
             except LookupError:
                 reason = f"nothing at {self.path!r} in the output"
+                continue
             except ValueError:
                 reason = f"the value at {self.path!r} is not JSON"
-            else:
-                if value is not None:
-                    return self._found_value(value)
-                return self._missing_value(f"null at {self.path!r} in the output")
-        return self._missing_value(reason)
+                continue
+            # A null is found, so no other document is tried, but it is no answer.
+            if value is None:
+                return self._no_answer(f"null at {self.path!r} in the output")
+            return self._answer_with(value)
+        # The reason of the last document that was tried.
+        return self._no_answer(reason)
 
 
 def as_text(value: Any) -> str:
-    """A text as it is, any other JSON value as canonical JSON.
+    """Return text as it is, and any other JSON value as canonical JSON.
 
     >>> as_text("4"), as_text(4), as_text(True)
     ('4', '4', 'true')
     """
-    return value if isinstance(value, str) else canonical_json(value)
+    if isinstance(value, str):
+        return value
+    return canonical_json(value)
 
 
 def compile_pattern(
@@ -287,20 +301,22 @@ def compile_pattern(
     *,
     where: str,
     ignore_case: bool = False,
-) -> re.Pattern[str]:
-    """The compiled pattern. Raises `ComponentError` naming the pattern and the position
-    of what is wrong.
+) -> _Pattern:
+    """Return the compiled pattern.
+
+    Raise `ComponentError`, naming the pattern and the position of the fault. `where`
+    begins the message.
     """
+    flags = re.IGNORECASE if ignore_case else re.NOFLAG
     try:
-        return re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+        return re.compile(pattern, flags)
     except re.error as error:
-        place = "" if error.pos is None else f" at position {error.pos}"
+        place = ""
+        if error.pos is not None:
+            place = f" at position {error.pos}"
         raise ComponentError(
             f"{where}: pattern {pattern!r}: {error.msg}{place}"
         ) from None
+    # Raised for a repeat count or a nesting beyond what `re` can hold.
     except (OverflowError, RecursionError) as error:
         raise ComponentError(f"{where}: pattern {pattern!r}: {error}") from None
-
-
-def _last_match(matches: Iterator[re.Match[str]]) -> re.Match[str] | None:
-    return next(iter(deque(matches, maxlen=1)), None)

@@ -1,8 +1,8 @@
-"""The samples of a case become one result for each metric.
+"""Reducers: the samples of a case become one result for each metric.
 
-A sample without a score is left out and counted in `n_errors`; where none has one, the
-result is a null with the first reason. Ties go to the earlier sample, in whatever order
-the samples are handed over.
+A sample without a score is left out and counted in `n_errors`. If no sample has one,
+the result is a null with the first reason. Ties go to the earlier sample, in whatever
+order the samples arrive.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field, PositiveInt
 
@@ -21,28 +21,33 @@ from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
 from themis_lib.stats.pass_at_k import all_pass, pass_at_k
 
+_Candidates: TypeAlias = Sequence[Candidate]
+_Threshold: TypeAlias = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+]
+
 
 class _ScoreReducer(Builtin):
-    """A reducer of scores alone; without a metric there is nothing to reduce."""
+    """A reducer of scores alone. Subclasses implement `_reduce_scored`."""
 
     reads: ClassVar[tuple[str, ...]] = ("score",)
 
     def reduce(
         self,
-        candidates: Sequence[Candidate],
+        candidates: _Candidates,
         ctx: ReduceContext,
     ) -> ReducedCandidate:
-        """The chosen sample or the aggregate of those that have a score."""
-        scored = [
-            candidate
-            for candidate in _in_order(candidates)
-            if candidate.score is not None
-        ]
-        return (
-            self._reduce_scored(scored) if scored else _without_score(candidates, ctx)
-        )
+        """Return the chosen sample, or the aggregate of those that have a score."""
+        scored = []
+        for candidate in _sort_by_sample(candidates):
+            if candidate.score is not None:
+                scored.append(candidate)
+        if not scored:
+            return _without_score(candidates, ctx)
+        return self._reduce_scored(scored)
 
-    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
+    def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
         raise NotImplementedError
 
 
@@ -52,51 +57,66 @@ class First(Builtin):
 
     component_id: ClassVar[str] = "builtin/first"
     version: ClassVar[str] = "1"
-    reads: ClassVar[tuple[str, ...]] = ("value", "score")
+    reads: ClassVar[tuple[str, ...]] = (
+        "value",
+        "score",
+    )
 
     def reduce(
         self,
-        candidates: Sequence[Candidate],
+        candidates: _Candidates,
         ctx: ReduceContext,
     ) -> ReducedCandidate:
-        """Sample 0, with its value and its score."""
-        first = _in_order(candidates)[0]
-        if first.score is None:
-            return _chosen_candidate(first, error=_without_score([first], ctx).error)
-        return _chosen_candidate(first)
+        """Return sample 0, with its value and its score."""
+        # Skipping a sample that failed would choose by outcome.
+        first = _sort_by_sample(candidates)[0]
+        if first.score is not None:
+            return _choose_candidate(first)
+        failed = _without_score([first], ctx)
+        return _choose_candidate(first, error=failed.error)
 
 
 @dataclass(frozen=True)
 class MajorityVote(Builtin):
-    """The parsed value that most samples agree on (self-consistency: Wang et al. 2023),
-    and its score.
+    """The parsed value that most samples agree on, and its score.
 
-    Values that exact match holds equal vote together; a tie goes to the value that
-    comes first. Samples with an error or without a value do not vote. `details` has the
-    `votes` for the value, `of` those cast.
+    This is self-consistency (Wang et al. 2023). Values that exact match holds equal
+    vote together; a tie goes to the value that comes first. Samples with an error or
+    without a value do not vote. `details` has the `votes` for the value, `of` those
+    cast.
     """
 
     component_id: ClassVar[str] = "builtin/majority_vote"
     version: ClassVar[str] = "1"
-    reads: ClassVar[tuple[str, ...]] = ("value", "score")
+    reads: ClassVar[tuple[str, ...]] = (
+        "value",
+        "score",
+    )
 
     def reduce(
         self,
-        candidates: Sequence[Candidate],
+        candidates: _Candidates,
         ctx: ReduceContext,
     ) -> ReducedCandidate:
-        """The first sample that holds the winning value."""
-        voters = [
-            item
-            for item in _in_order(candidates)
-            if item.error is None and item.value is not None
-        ]
+        """Return the first sample that holds the winning value."""
+        voters = []
+        ballots = []
+        for candidate in _sort_by_sample(candidates):
+            if candidate.error is None and candidate.value is not None:
+                voters.append(candidate)
+                # Python's equality would count true and 1 together.
+                ballots.append(same_key(candidate.value))
         if not voters:
             return _without_score(candidates, ctx)
-        ballots = [same_key(voter.value) for voter in voters]
-        ballot, votes = Counter(ballots).most_common(1)[0]
-        winner = voters[ballots.index(ballot)]
-        return _chosen_candidate(winner, details={"votes": votes, "of": len(voters)})
+        # `most_common` keeps the order of first occurrence among equals.
+        counts = Counter(ballots).most_common(1)
+        ballot, votes = counts[0]
+        position = ballots.index(ballot)
+        details = {
+            "votes": votes,
+            "of": len(voters),
+        }
+        return _choose_candidate(voters[position], details=details)
 
 
 @dataclass(frozen=True)
@@ -108,10 +128,13 @@ class BestOfN(_ScoreReducer):
 
     higher_is_better: bool = True
 
-    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        return _chosen_candidate(
-            (max if self.higher_is_better else min)(scored, key=_score_value)
-        )
+    def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
+        # `max` and `min` keep the first of equals, which is the earlier sample.
+        if self.higher_is_better:
+            best = max(scored, key=_score_of)
+        else:
+            best = min(scored, key=_score_of)
+        return _choose_candidate(best)
 
 
 @dataclass(frozen=True)
@@ -121,10 +144,10 @@ class Mean(_ScoreReducer):
     component_id: ClassVar[str] = "builtin/mean"
     version: ClassVar[str] = "1"
 
-    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        return ReducedCandidate(
-            score=math.fsum(map(_score_value, scored)) / len(scored)
-        )
+    def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
+        # An exact sum: the order of the samples cannot show in the last digit.
+        total = math.fsum(map(_score_of, scored))
+        return ReducedCandidate(score=total / len(scored))
 
 
 @dataclass(frozen=True)
@@ -134,28 +157,30 @@ class Max(_ScoreReducer):
     component_id: ClassVar[str] = "builtin/max"
     version: ClassVar[str] = "1"
 
-    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        return _chosen_candidate(max(scored, key=_score_value))
+    def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
+        best = max(scored, key=_score_of)
+        return _choose_candidate(best)
 
 
 @dataclass(frozen=True)
 class PassAtK(_ScoreReducer):
-    """The chance that one of k samples passes, estimated without bias from n: 1 -
-    C(n-c, k) / C(n, k).
+    """The chance that one of k samples passes, an unbiased estimate from n samples.
 
-    Chen et al. 2021, equation 1. n counts the samples with a score, c those of at least
-    `threshold`; both are in `details`. For n < k there is no estimate.
+    It is 1 - C(n-c, k) / C(n, k) (Chen et al. 2021, equation 1). n counts the samples
+    with a score, c those of at least `threshold`; both are in `details`. For n < k
+    there is no estimate.
     """
 
     component_id: ClassVar[str] = "builtin/pass_at_k"
     version: ClassVar[str] = "1"
 
     k: PositiveInt
-    threshold: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    threshold: _Threshold = 1.0
 
-    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        n, c = len(scored), _count_passes(scored, self.threshold)
-        return _estimate_result(
+    def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
+        n = len(scored)
+        c = _count_passes(scored, self.threshold)
+        return _report_estimate(
             pass_at_k(n, c, self.k),
             n=n,
             c=c,
@@ -166,24 +191,24 @@ class PassAtK(_ScoreReducer):
 
 @dataclass(frozen=True)
 class AllPass(_ScoreReducer):
-    """The chance that all of k samples pass (pass^k), estimated without bias from n:
-    C(c, k) / C(n, k).
+    """The chance that all of k samples pass (pass^k), an unbiased estimate from n.
 
-    Yao et al. 2024 (τ-bench). n counts the samples with a score, c those of at least
-    `threshold`; both are in `details`. For n < k there is no estimate; without `k` all
-    samples with a score must pass.
+    It is C(c, k) / C(n, k) (Yao et al. 2024, τ-bench). n counts the samples with a
+    score, c those of at least `threshold`; both are in `details`. For n < k there is no
+    estimate. Without `k` all samples with a score must pass.
     """
 
     component_id: ClassVar[str] = "builtin/all_pass"
     version: ClassVar[str] = "1"
 
     k: PositiveInt | None = None
-    threshold: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    threshold: _Threshold = 1.0
 
-    def _reduce_scored(self, scored: Sequence[Candidate]) -> ReducedCandidate:
-        n, c = len(scored), _count_passes(scored, self.threshold)
+    def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
+        n = len(scored)
+        c = _count_passes(scored, self.threshold)
         k = n if self.k is None else self.k
-        return _estimate_result(
+        return _report_estimate(
             all_pass(n, c, k),
             n=n,
             c=c,
@@ -192,22 +217,32 @@ class AllPass(_ScoreReducer):
         )
 
 
-def _in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
-    return sorted(candidates, key=lambda candidate: candidate.sample_index)
+def _sort_by_sample(candidates: _Candidates) -> list[Candidate]:
+    return sorted(
+        candidates,
+        key=lambda candidate: candidate.sample_index,
+    )
 
 
-def _score_value(candidate: Candidate) -> float:
-    return -math.inf if candidate.score is None else candidate.score
+def _score_of(candidate: Candidate) -> float:
+    # Callers leave out samples without a score; the infinity is for the type alone.
+    if candidate.score is None:
+        return -math.inf
+    return candidate.score
 
 
 def _count_passes(
-    scored: Sequence[Candidate],
+    scored: _Candidates,
     threshold: float,
 ) -> int:
-    return sum(_score_value(candidate) >= threshold for candidate in scored)
+    passes = 0
+    for candidate in scored:
+        if _score_of(candidate) >= threshold:
+            passes += 1
+    return passes
 
 
-def _chosen_candidate(
+def _choose_candidate(
     candidate: Candidate,
     **fields: Any,
 ) -> ReducedCandidate:
@@ -219,7 +254,7 @@ def _chosen_candidate(
     )
 
 
-def _estimate_result(
+def _report_estimate(
     estimate: float | None,
     *,
     n: int,
@@ -227,11 +262,9 @@ def _estimate_result(
     name: str,
     k: int,
 ) -> ReducedCandidate:
-    error = (
-        None
-        if estimate is not None
-        else f"{name} needs {k} samples with a score; there are {n}"
-    )
+    error = None
+    if estimate is None:
+        error = f"{name} needs {k} samples with a score; there are {n}"
     return ReducedCandidate(
         score=estimate,
         details={"n": n, "c": c},
@@ -240,17 +273,21 @@ def _estimate_result(
 
 
 def _without_score(
-    candidates: Sequence[Candidate],
+    candidates: _Candidates,
     ctx: ReduceContext,
 ) -> ReducedCandidate:
-    """A null with the first reason; without a metric, where no score is expected, there
-    may be none.
-    """
-    reasons = [
-        candidate.error for candidate in _in_order(candidates) if candidate.error
-    ]
-    unexplained = None if ctx.metric_id is None else "no sample has a score"
+    """Return a null with the first reason."""
+    for candidate in _sort_by_sample(candidates):
+        if candidate.error:
+            return ReducedCandidate(
+                score=None,
+                error=candidate.error,
+            )
+    # Without a metric no score is expected, so a missing one needs no reason.
+    error = None
+    if ctx.metric_id is not None:
+        error = "no sample has a score"
     return ReducedCandidate(
         score=None,
-        error=reasons[0] if reasons else unexplained,
+        error=error,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from themis_lib.builtins.expected import ExpectedMetric
 from themis_lib.builtins.libraries import LibraryBuiltin
@@ -14,20 +14,23 @@ from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError
 from themis_lib.identity.digests import load_json
 
+# jsonschema quotes the value in its message, however long it is.
 _SHOWN_CHARS = 200
-Check = Callable[[Any], str | None]
+#: Returns what is wrong with a value, or `None` if it is valid.
+Check: TypeAlias = Callable[[Any], str | None]
 
 
 @dataclass(frozen=True)
 class JsonSchema(LibraryBuiltin, ExpectedMetric):
-    """1 where the value is valid by a JSON Schema, else 0, with what is wrong in the
-    details; by jsonschema.
+    """1 where the value is valid by a JSON Schema, else 0; by jsonschema.
 
-    The schema is `schema` for every case, or else each case's expected output; its
-    draft is the one that `$schema` names, or 2020-12. A value that is a text is read as
-    a JSON document, and one that cannot be read is not valid; `read_text: false` takes
-    it for a JSON string. References are to places in the schema itself: nothing is
-    fetched. `format` is no constraint, as in the standard.
+    The details say what is wrong.
+
+    The schema is `schema` for every case, or else each case's expected output. Its
+    draft is the one that `$schema` names, by default 2020-12. A text value is read as a
+    JSON document, and is not valid if it cannot be read; with `read_text: false` it is
+    a JSON string. References are to places in the schema itself: nothing is fetched.
+    `format` is no constraint, as in the standard.
     """
 
     component_id: ClassVar[str] = "builtin/json_schema"
@@ -38,7 +41,7 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
     read_text: bool = True
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a setting of another type and a malformed schema."""
+        """Raise `ComponentError` for a mistyped setting or a malformed schema."""
         super().check_settings()
         try:
             _ = self._schema_check
@@ -47,12 +50,16 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The value, and the expected output only where it is the schema."""
-        return ("value", "expected_output") if self.schema is None else ("value",)
+        """The value, and the expected output only if it is the schema."""
+        if self.schema is None:
+            return ("value", "expected_output")
+        return ("value",)
 
     @cached_property
     def _schema_check(self) -> Check | None:
-        return None if self.schema is None else _check_of(self.schema)
+        if self.schema is None:
+            return None
+        return _compile_schema(self.schema)
 
     def score(
         self,
@@ -60,10 +67,12 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         case: Case,
         ctx: ScoreContext,
     ) -> Score | ScoreError:
-        """The score, or why there is none."""
-        if self._schema_check is None or parsed.value is None:
+        """Return the score, or the reason there is none."""
+        check = self._schema_check
+        if check is None or parsed.value is None:
             return super().score(parsed, case, ctx)
-        return self._check_value(self._schema_check, parsed.value)
+        # The expected output is not read here, so a missing one is no error.
+        return self._judge_value(check, parsed.value)
 
     def _score_value(
         self,
@@ -71,12 +80,12 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         expected: Any,
     ) -> Score | ScoreError:
         try:
-            check = _check_of(expected)
+            check = _compile_schema(expected)
         except ValueError as error:
             return ScoreError(reason=f"the expected output: {error}")
-        return self._check_value(check, value)
+        return self._judge_value(check, value)
 
-    def _check_value(
+    def _judge_value(
         self,
         check: Check,
         value: Any,
@@ -84,49 +93,61 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         if isinstance(value, str) and self.read_text:
             try:
                 value = load_json(value)
+            # Text that is no JSON is not what was asked for: a verdict, not an error.
             except (ValueError, RecursionError):
                 return _invalid_score("the text is no JSON document")
         try:
             problem = check(value)
         except ValueError as error:
             return ScoreError(reason=str(error))
-        return Score(value=1.0) if problem is None else _invalid_score(problem)
+        if problem is None:
+            return Score(value=1.0)
+        return _invalid_score(problem)
 
 
 def _invalid_score(problem: str) -> Score:
-    cut = problem if len(problem) <= _SHOWN_CHARS else f"{problem[: _SHOWN_CHARS - 1]}…"
+    if len(problem) > _SHOWN_CHARS:
+        beginning = problem[: _SHOWN_CHARS - 1]
+        problem = f"{beginning}…"
     return Score(
         value=0.0,
-        details={"reason": cut},
+        details={"reason": problem},
     )
 
 
-def _check_of(schema: Any) -> Check:
-    """Says what is wrong with a value by the schema, or null. Raises `ValueError` for
-    what is no schema.
-    """
+def _compile_schema(schema: Any) -> Check:
+    """Return a check of values. Raise `ValueError` if `schema` is no JSON Schema."""
+    # The library takes long to import, and only runs with this metric need it.
     from jsonschema import SchemaError
     from jsonschema.exceptions import best_match
     from jsonschema.validators import Draft202012Validator, validator_for
     from referencing import Registry
     from referencing.exceptions import Unresolvable
 
+    # The standard also allows `true` and `false`, which ask for nothing.
     if not isinstance(schema, dict):
         raise ValueError("it is no JSON Schema: write an object")
-    definition = validator_for(schema, default=Draft202012Validator)
+    definition = validator_for(
+        schema,
+        default=Draft202012Validator,
+    )
     try:
         definition.check_schema(schema)
     except SchemaError as error:
         raise ValueError(f"it is no JSON Schema: {error.message}") from None
+    # An empty registry: jsonschema's own would fetch references from the network.
     validator = definition(schema, registry=Registry())
 
     def check(value: Any) -> str | None:
         try:
             error = best_match(validator.iter_errors(value))
+        # Known only when a value reaches the reference.
         except Unresolvable as unresolved:
             raise ValueError(
                 f"the schema refers to what is not in it: {unresolved}"
             ) from None
-        return None if error is None else f"{error.json_path}: {error.message}"
+        if error is None:
+            return None
+        return f"{error.json_path}: {error.message}"
 
     return check

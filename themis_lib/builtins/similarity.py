@@ -1,6 +1,4 @@
-"""How close a text is to the expected one in meaning, by any function that embeds
-texts.
-"""
+"""How close a text is to the expected one in meaning, by any embedding function."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -24,59 +22,65 @@ from themis_lib.errors import ComponentError, RowError
 from themis_lib.identity.code import code_digest
 from themis_lib.stages.calls import in_thread
 
+_Vector: TypeAlias = np.ndarray[Any, Any]
+
 
 @dataclass(frozen=True)
 class SemanticSimilarity(Builtin):
-    """The cosine between the embeddings of value and expected output, a negative one as
-    0; the best of a list.
+    """The cosine between the embeddings of value and expected output.
 
-    `embed` is a function, or its name as `module:function`, that takes a list of texts
-    and returns a vector for each, in order; sync or async. It is handed the texts of
-    many rows at a time, each once. Its code is part of the identity; an object that can
-    be called says with `fingerprint()` what it is, as a component does. What is no text
-    counts as its canonical JSON; the cosine as it is stands in the details.
+    A negative cosine counts as 0; the cosine itself is in the details. Of a list of
+    accepted texts the closest counts. Values other than text count as their canonical
+    JSON.
+
+    `embed` is a function, or its name as `module:function`. It gets a list of texts and
+    returns a vector for each, in order; it may be async. One call has the texts of many
+    rows, each text once. Its code is part of the identity. A callable object needs a
+    method `fingerprint()` that returns its settings as text, as a component has.
     """
 
     component_id: ClassVar[str] = "builtin/semantic_similarity"
     version: ClassVar[str] = "1"
-    reads: ClassVar[tuple[str, ...]] = ("value", "expected_output")
+    reads: ClassVar[tuple[str, ...]] = (
+        "value",
+        "expected_output",
+    )
 
     embed: str | Callable[..., Any]
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` for a name that leads nowhere and a function whose
-        identity cannot be told.
+        """Raise `ComponentError` for a name that cannot be imported.
+
+        Also for an object that cannot be called, or whose identity cannot be told.
         """
         super().check_settings()
-        if not callable(self._embed_function):
+        function = self._embed_function
+        where = f"{self.component_id}: embed={self.embed!r}"
+        if not callable(function):
+            raise ComponentError(f"{where} is no function")
+        if isinstance(function, FunctionType):
+            return
+        # A method or a `partial` hides what it is bound to, such as a model.
+        if not hasattr(function, "fingerprint"):
             raise ComponentError(
-                f"{self.component_id}: embed={self.embed!r} is no function"
-            )
-        if not isinstance(self._embed_function, FunctionType) and not hasattr(
-            self._embed_function, "fingerprint"
-        ):
-            raise ComponentError(
-                f"{self.component_id}: embed={self.embed!r} is no plain function; wrap it in one, or give it a method "
+                f"{where} is no plain function; wrap it in one, or give it a method "
                 "`fingerprint()` that returns its settings as text"
             )
 
     def settings(self) -> dict[str, Any]:
-        """The name of the function, its code, and what an object says of itself."""
+        """Return the name of the function, its code, and an object's fingerprint."""
         function = self._embed_function
-        if isinstance(function, FunctionType):
-            name, said, code = (
-                f"{function.__module__}:{function.__qualname__}",
-                None,
-                code_digest(function),
-            )
-        else:
-            kind = type(function)
-            name, said, code = (
-                f"{kind.__module__}:{kind.__qualname__}",
-                function.fingerprint(),
-                code_digest(kind),
-            )
-        return {"embed": name, "fingerprint": said, "code": code}
+        # Of an object the code of its class can change the vectors.
+        named: Any = function
+        fingerprint = None
+        if not isinstance(function, FunctionType):
+            named = type(function)
+            fingerprint = function.fingerprint()
+        return {
+            "embed": f"{named.__module__}:{named.__qualname__}",
+            "fingerprint": fingerprint,
+            "code": code_digest(named),
+        }
 
     async def score_batch(
         self,
@@ -84,49 +88,67 @@ class SemanticSimilarity(Builtin):
         cases: Sequence[Case],
         contexts: Sequence[ScoreContext],
     ) -> list[Score | ScoreError]:
-        """The score of each row, or why there is none."""
-        rows = [
-            _texts_to_compare(answer.value, case.expected_output)
-            for answer, case in zip(parsed, cases, strict=True)
-        ]
-        texts = list(
-            dict.fromkeys(text for row in rows if isinstance(row, list) for text in row)
-        )
-        vectors = (
-            dict(zip(texts, await self._embed_texts(texts), strict=True))
-            if texts
-            else {}
-        )
-        return [
-            row
-            if isinstance(row, ScoreError)
-            else _best_score([vectors[text] for text in row])
-            for row in rows
-        ]
+        """Return the score of each row, or the reason there is none."""
+        rows = []
+        # A dict keeps each text once, in order; a set would order them at random.
+        unique: dict[str, None] = {}
+        for answer, case in zip(parsed, cases, strict=True):
+            row = _texts_to_compare(
+                answer.value,
+                case.expected_output,
+            )
+            rows.append(row)
+            if isinstance(row, list):
+                unique.update(dict.fromkeys(row))
+        texts = list(unique)
+        vectors: dict[str, _Vector] = {}
+        # A batch without a comparable row costs no call.
+        if texts:
+            embedded = await self._embed_texts(texts)
+            vectors.update(zip(texts, embedded, strict=True))
+        scores: list[Score | ScoreError] = []
+        for row in rows:
+            if isinstance(row, ScoreError):
+                scores.append(row)
+                continue
+            row_vectors = [vectors[text] for text in row]
+            scores.append(_best_score(row_vectors))
+        return scores
 
     @cached_property
     def _embed_function(self) -> Any:
-        return (
-            import_named("embed", self.embed)
-            if isinstance(self.embed, str)
-            else self.embed
-        )
+        if isinstance(self.embed, str):
+            return import_named("embed", self.embed)
+        return self.embed
 
-    async def _embed_texts(self, texts: list[str]) -> np.ndarray[Any, Any]:
+    async def _embed_texts(self, texts: list[str]) -> _Vector:
+        """Return a row of the array for each text.
+
+        Raise `RowError` for anything else, or a text could get another's vector.
+        """
         function = self._embed_function
-        is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            type(function).__call__
-        )
-        returned = await (function(texts) if is_async else in_thread(function, texts))
+        is_async = inspect.iscoroutinefunction(function)
+        # Of an object only its method `__call__` is a coroutine function.
+        if not is_async:
+            is_async = inspect.iscoroutinefunction(type(function).__call__)
+        if is_async:
+            returned = await function(texts)
+        else:
+            # A blocking call would stop every other request of the event loop.
+            returned = await in_thread(function, texts)
         try:
-            vectors = np.asarray(returned, dtype=np.float64)
+            vectors = np.asarray(
+                returned,
+                dtype=np.float64,
+            )
         except (TypeError, ValueError) as error:
             raise RowError(
                 f"embed returned no vectors of one length: {error}"
             ) from None
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise RowError(
-                f"embed returned an array of shape {vectors.shape} for {len(texts)} texts"
+                f"embed returned an array of shape {vectors.shape} "
+                f"for {len(texts)} texts"
             )
         return vectors
 
@@ -135,41 +157,49 @@ def _texts_to_compare(
     value: Any,
     expected: Any,
 ) -> list[str] | ScoreError:
-    """The text of a value and the accepted ones, or why there is nothing to compare."""
+    """Return the text of a value and the accepted ones, or why there are none."""
     if value is None:
         return ScoreError(reason="no answer")
     if expected is None:
         return ScoreError(reason="the case has no expected output")
     accepted = accepted_texts(expected)
-    return (
-        [as_text(value), *accepted]
-        if accepted
-        else ScoreError(reason="the expected output is empty")
-    )
+    if not accepted:
+        return ScoreError(reason="the expected output is empty")
+    return [as_text(value), *accepted]
 
 
-def _best_score(vectors: Sequence[np.ndarray[Any, Any]]) -> Score | ScoreError:
-    """The score of the first vector against the others."""
-    squares = [_dot_product(vector, vector) for vector in vectors]
-    if not all(0 < square < math.inf for square in squares):
-        return ScoreError(reason="an embedding is zero or not finite")
-    pairs = zip(vectors[1:], squares[1:], strict=True)
-    cosine = max(
-        _dot_product(vectors[0], other) / math.sqrt(squares[0] * square)
-        for other, square in pairs
-    )
+def _best_score(vectors: Sequence[_Vector]) -> Score | ScoreError:
+    """Return the score of the first vector against the closest of the others."""
+    squares = []
+    for vector in vectors:
+        square = _dot_product(vector, vector)
+        # The cosine of a zero vector is undefined; NaN fails both comparisons.
+        if not 0 < square < math.inf:
+            return ScoreError(reason="an embedding is zero or not finite")
+        squares.append(square)
+    value = vectors[0]
+    cosines = []
+    for other, square in zip(vectors[1:], squares[1:], strict=True):
+        length = math.sqrt(squares[0] * square)
+        product = _dot_product(value, other)
+        cosines.append(product / length)
+    cosine = max(cosines)
+    # Rounding can leave the cosine just above 1.
+    bounded = min(max(cosine, 0.0), 1.0)
     return Score(
-        value=min(max(cosine, 0.0), 1.0),
+        value=bounded,
         details={"cosine": cosine},
     )
 
 
 def _dot_product(
-    left: np.ndarray[Any, Any],
-    right: np.ndarray[Any, Any],
+    left: _Vector,
+    right: _Vector,
 ) -> float:
-    """The scalar product, rounded once: the same on every machine, unlike that of
-    NumPy.
-    """
-    products = (left * right).tolist()
-    return math.fsum(products) if np.isfinite(products).all() else math.nan
+    """Return the scalar product, rounded once."""
+    products = left * right
+    # `fsum` raises for infinities of both signs.
+    if not np.isfinite(products).all():
+        return math.nan
+    # NumPy's own product differs between machines in the last digit; scores are stored.
+    return math.fsum(products.tolist())

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from themis_lib.engine.constraints.constraint import constraint
-from themis_lib.engine.constraints.patterns import translated
+from themis_lib.engine.constraints.patterns import translate
 from themis_lib.errors import ConfigError
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -323,7 +323,7 @@ def test_what_no_automaton_matches_is_refused(pattern, message):
     ),
 )
 def test_a_class_holds_the_same_characters_as_in_python(character, pattern):
-    ours = re.compile(translated(pattern).text)
+    ours = re.compile(translate(pattern).text)
 
     assert bool(re.fullmatch(pattern, character)) == bool(ours.fullmatch(character))
 

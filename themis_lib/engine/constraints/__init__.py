@@ -1,1 +1,1 @@
-"""What a text must satisfy."""
+"""Constraints that a generated text must satisfy."""

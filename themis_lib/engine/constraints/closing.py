@@ -1,63 +1,51 @@
-"""How a text under a constraint comes to its end: the tokens that complete it, and how
-many could be needed.
-"""
+"""Completions of a text under a constraint, and how many tokens they may need."""
 
 from __future__ import annotations
 
-import functools
-import heapq
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from themis_lib.engine.constraints.constraint import Constraint
-from themis_lib.engine.constraints.patterns import translated
+from themis_lib.engine.constraints.places import (
+    ESCAPE,
+    OUTSIDE,
+    STRING,
+    Place,
+    advance_json,
+)
 from themis_lib.engine.constraints.reserves import reserve_of
+from themis_lib.engine.constraints.search import EVERY_BYTE, Steps, search_completion
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-_OUTSIDE, _STRING, _ESCAPE = range(3)
-
-_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_PLAIN = b"0123456789" + _LETTERS + b" "
-_EVERY = _PLAIN + bytes(byte for byte in range(256) if byte not in _PLAIN)
-#: What is tried first, by where the text stands: first what closes, then what is short,
-#: then the rest.
+# What is tried first, by the place in a JSON text: what closes, then what is short,
+# then the rest. Repetitions of a byte are harmless.
 _FIRST = {
-    None: _EVERY,
-    _OUTSIDE: b'}],"0123456789ntf[{-:.+eE' + _EVERY,
-    _STRING: b'"' + _LETTERS + _EVERY,
-    _ESCAPE: b"n" + _EVERY,
+    None: EVERY_BYTE,
+    OUTSIDE: b'}],"0123456789ntf[{-:.+eE' + EVERY_BYTE,
+    STRING: b'"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ' + EVERY_BYTE,
+    ESCAPE: b"n" + EVERY_BYTE,
 }
 
-#: Every byte of UTF-8: in a vocabulary that has them, a text of n bytes takes at most n
-#: tokens.
+# Every byte of UTF-8: in a vocabulary that has them, a text of n bytes takes at most n
+# tokens.
 _UTF_8 = frozenset(range(0xF5)) - {0xC0, 0xC1}
 
 #: Where a search gives up: after about a second where nothing else is known, as no text
 #: may satisfy the constraint at all, and after a few milliseconds where a completion is
 #: known and another token is merely preferred.
 MOST_STATES, FEW_STATES = 10_000, 40
-
-
-class Place(NamedTuple):
-    """Where a text stands: the brackets it has open, whether it is in a JSON string,
-    and all of it among choices.
-    """
-
-    depth: int = 0
-    inside: int | None = None
-    text: bytes = b""
+# How long a straight attempt may get: merged into longer tokens, it may still fit.
+_STRAIGHT_FACTOR, _STRAIGHT_ALLOWANCE = 4, 16
 
 
 class Closing:
-    """The ends of the texts of one constraint in one vocabulary; shared by all of them,
-    it never changes.
+    """The completions of all texts of one constraint in one vocabulary.
+
+    It never changes, so that all texts share it.
     """
 
     def __init__(
@@ -68,45 +56,44 @@ class Closing:
         self._constraint = constraint
         self._tokenizer = tokenizer
         self._end = tokenizer.eos_tokens[0]
-        self._bytes = _byte_tokens(tokenizer)
-        self._reserve = reserve_of(constraint) if self._bytes.keys() >= _UTF_8 else None
-        self._pattern_hints = _pattern_hints(constraint, self._bytes)
-        self._choices = (
-            [choice.encode() for choice in constraint.source["value"]]
-            if constraint.kind == "choices"
-            else []
-        )
+        self._steps = Steps(constraint, tokenizer)
+        # A reserve counts bytes, which bound the tokens only if each byte is one.
+        self._reserve = None
+        if self._steps.byte_tokens.keys() >= _UTF_8:
+            self._reserve = reserve_of(constraint)
+        self._choices: list[bytes] = []
+        if constraint.kind == "choices":
+            self._choices = [choice.encode() for choice in constraint.source["value"]]
 
     def start(self) -> Place:
-        """Where every text begins."""
-        return Place(
-            inside=_OUTSIDE if self._constraint.kind == "json_schema" else None
-        )
+        """Return the place at which every text begins."""
+        if self._constraint.kind == "json_schema":
+            return Place(inside=OUTSIDE)
+        return Place()
 
     def after(
         self,
         place: Place,
         token: int,
     ) -> Place:
-        """Where a text stands after one more token."""
+        """Return the place after one more token."""
         kind = self._constraint.kind
+        # A regular expression needs no place: its reserve is the same everywhere.
         if kind == "regex":
             return place
         piece: bytes = self._tokenizer.decode_bytes([token])
         if kind == "choices":
             return Place(text=place.text + piece)
-        quiet = place.inside == _STRING and b'"' not in piece and b"\\" not in piece
-        return place if quiet else _advance_place(place, piece)
+        return advance_json(place, piece)
 
     def enough(self, place: Place) -> float:
-        """A number of tokens that completes any text that stands here, infinite where
-        none is known.
+        """Return a number of tokens that completes any text at this place.
+
+        It is infinite where none is known.
         """
-        return (
-            math.inf
-            if self._reserve is None
-            else self._reserve.fixed + self._reserve.a_level * (place.depth + 1)
-        )
+        if self._reserve is None:
+            return math.inf
+        return self._reserve.fixed + self._reserve.a_level * (place.depth + 1)
 
     def shortest(
         self,
@@ -116,94 +103,80 @@ class Closing:
         *,
         most_states: int = MOST_STATES,
     ) -> list[int] | None:
-        """The tokens of a short completion, of at most `limit` of them wherever one is
-        found, None without any.
+        """Return the tokens of a short completion, or `None` if none was found.
+
+        It has at most `limit` tokens if one of that size was found. `matcher` is not
+        changed.
         """
         if matcher.is_accepting():
             return []
         if self._constraint.kind == "choices":
-            return self._shortest_choice(
-                matcher,
-                place,
-                limit,
-                most_states,
-            )
-        plan = self._close_straight(matcher, place, limit)
-        return (
-            plan
-            if plan is not None
-            else self._search_shortest(matcher, limit, most_states)
+            plan = self._shortest_choice(matcher, place)
+        else:
+            plan = self._go_straight(matcher, place, limit)
+        if plan is not None:
+            return plan
+        plan = search_completion(
+            self._steps,
+            matcher,
+            limit,
+            most_states,
         )
+        if plan is None:
+            return None
+        return self._merge_tokens(matcher, plan)
 
     def completes(
         self,
         matcher: LLMatcher,
         plan: Sequence[int],
     ) -> bool:
-        """Whether these tokens may come next and the text may end after them."""
+        """Return whether these tokens may come next and the text may end after them."""
         if not plan:
             return bool(matcher.is_accepting())
-        return bool(matcher.validate_tokens([*plan, self._end]) == len(plan) + 1)
+        ended = [*plan, self._end]
+        return bool(matcher.validate_tokens(ended) == len(ended))
 
     def _shortest_choice(
         self,
         matcher: LLMatcher,
         place: Place,
-        limit: int,
-        most_states: int,
     ) -> list[int] | None:
         best: list[int] | None = None
-        for text in self._choices:
-            if not text.startswith(place.text):
+        for choice in self._choices:
+            if not choice.startswith(place.text):
                 continue
-            rest = text[len(place.text) :]
-            singly = (
-                [self._bytes[byte] for byte in rest]
-                if self._bytes.keys() >= set(rest)
-                else None
+            rest = choice[len(place.text) :]
+            plan = self._fewest_tokens(
+                matcher,
+                rest,
+                self._steps.spell(rest),
             )
-            plan = self._merge_tokens(matcher, singly, rest)
+            # The first of the choices wins a tie.
             if plan is not None and (best is None or len(plan) < len(best)):
                 best = plan
-        return (
-            best
-            if best is not None
-            else self._search_shortest(matcher, limit, most_states)
-        )
+        return best
 
-    def _close_straight(
+    def _go_straight(
         self,
         matcher: LLMatcher,
         place: Place,
         limit: int,
     ) -> list[int] | None:
-        """Always take the first byte that helps: short where nothing but structure is
-        missing, and quick.
+        """Return a completion that takes the first helpful step each time.
+
+        It is short and quick where only structure is missing; `None` if it does not
+        fit into `limit` tokens.
         """
-        state, plan = matcher.deep_copy(), list[int]()
-        while len(plan) <= 4 * limit + 16:
+        state = matcher.deep_copy()
+        plan: list[int] = []
+        longest = _STRAIGHT_FACTOR * limit + _STRAIGHT_ALLOWANCE
+        while len(plan) <= longest:
             if state.is_accepting():
-                return (
-                    plan
-                    if len(plan) <= limit
-                    else self._close_within(limit, matcher, plan)
-                )
-            step = (
-                state.compute_ff_tokens()[: 4 * limit + 16]
-                if state.compute_ff_bytes()
-                else []
-            )
-            if not step and place.inside != _OUTSIDE:
-                step = next(self._valid_hints(state), [])
-            if not step:
-                step = list(
-                    islice(
-                        self._allowed_bytes(
-                            state.compute_bitmask(), _FIRST[place.inside]
-                        ),
-                        1,
-                    )
-                )
+                if len(plan) > limit:
+                    plan = self._merge_tokens(matcher, plan)
+                return plan if len(plan) <= limit else None
+            step = self._next_step(state, place, longest)
             if not step or not state.consume_tokens(step):
                 return None
             plan.extend(step)
@@ -211,247 +184,48 @@ class Closing:
                 place = self.after(place, token)
         return None
 
-    def _close_within(
+    def _next_step(
         self,
-        limit: int,
-        matcher: LLMatcher,
-        plan: list[int],
-    ) -> list[int] | None:
-        merged = self._merge_tokens(matcher, plan, self._tokenizer.decode_bytes(plan))
-        return merged if merged is not None and len(merged) <= limit else None
-
-    def _search_shortest(
-        self,
-        matcher: LLMatcher,
-        limit: int,
-        most_states: int,
-    ) -> list[int] | None:
-        """The fewest single bytes first; states of one length that allow the same are
-        taken for one.
-        """
-        states: list[tuple[int, int, LLMatcher, int | None, _Trail | None]] = [
-            (0, 0, matcher.deep_copy(), None, None)
-        ]
-        seen: set[tuple[int, bytes, str]] = set()
-        serial, farthest = 0, 16 * limit + 256
-        for _ in range(most_states):
-            if not states or states[0][0] > farthest:
-                return None
-            length, _, state, token, trail = heapq.heappop(states)
-            if token is not None:
-                state = state.deep_copy()
-                if not state.consume_token(token):
-                    continue
-                trail = _Trail([token], trail)
-            if state.is_accepting():
-                plan = _trail_tokens(trail)
-                return self._merge_tokens(
-                    matcher, plan, self._tokenizer.decode_bytes(plan)
-                )
-            forced = self._forced_tokens(state, farthest + 1)
-            if forced:
-                state.consume_tokens(forced)
-                serial += 1
-                heapq.heappush(
-                    states,
-                    (length + len(forced), serial, state, None, _Trail(forced, trail)),
-                )
-                continue
-            mask = state.compute_bitmask()
-            hints = list(self._valid_hints(state))
-            if (length, mask, str(hints)) in seen:
-                continue
-            seen.add((length, mask, str(hints)))
-            for hint in hints[:1]:
-                ahead = state.deep_copy()
-                ahead.consume_tokens(hint)
-                serial += 1
-                heapq.heappush(
-                    states,
-                    (length + len(hint), serial, ahead, None, _Trail(hint, trail)),
-                )
-            for following in self._allowed_bytes(mask, _EVERY):
-                serial += 1
-                heapq.heappush(states, (length + 1, serial, state, following, trail))
-        return None
-
-    def _forced_tokens(
-        self,
-        matcher: LLMatcher,
+        state: LLMatcher,
+        place: Place,
         most: int,
     ) -> list[int]:
-        """What has to come next, in single bytes where they are tokens."""
-        forced = matcher.compute_ff_bytes()[:most]
-        if self._bytes.keys() >= set(forced):
-            return [self._bytes[byte] for byte in forced]
-        return matcher.compute_ff_tokens()[:most]
-
-    def _valid_hints(self, matcher: LLMatcher) -> Iterator[list[int]]:
-        """The ends of the patterns' examples that may come next, the shortest first."""
-        for hint in self._pattern_hints:
-            if matcher.validate_tokens(hint) == len(hint):
-                yield hint
-
-    def _allowed_bytes(
-        self,
-        mask: bytes,
-        order: bytes,
-    ) -> Iterator[int]:
-        """The single bytes a mask allows, in this order; where none is a token, the
-        shortest tokens it allows.
-        """
-        allowed = [
-            byte for byte in order if self._mask_allows(mask, self._bytes.get(byte))
-        ]
-        # One letter of ASCII stands for all the others: most classes have thousands.
-        bytes_tried = [byte for byte in allowed if byte < 0x80] or allowed
-        if bytes_tried:
-            yield from (self._bytes[byte] for byte in bytes_tried)
-        else:
-            bits = np.unpackbits(np.frombuffer(mask, dtype=np.uint8), bitorder="little")
-            yield from sorted(map(int, np.flatnonzero(bits)), key=self._token_length)[
-                :64
-            ]
-
-    @staticmethod
-    def _mask_allows(
-        mask: bytes,
-        token: int | None,
-    ) -> bool:
-        return token is not None and bool(mask[token >> 3] >> (token & 7) & 1)
-
-    def _token_length(self, token: int) -> tuple[int, int]:
-        return len(self._tokenizer.decode_bytes([token])), token
+        """Return what is forced, otherwise a hint, otherwise the first byte allowed."""
+        if state.compute_ff_bytes():
+            forced: list[int] = state.compute_ff_tokens()[:most]
+            if forced:
+                return forced
+        # A hint ends a string or a text of a regular expression.
+        if place.inside != OUTSIDE:
+            hint = next(self._steps.valid_hints(state), [])
+            if hint:
+                return hint
+        allowed = self._steps.allowed(state.compute_bitmask(), _FIRST[place.inside])
+        return list(islice(allowed, 1))
 
     def _merge_tokens(
         self,
         matcher: LLMatcher,
-        plan: list[int] | None,
+        plan: list[int],
+    ) -> list[int]:
+        """Return the text of a plan in fewer tokens, or the plan where there are none."""
+        text = self._tokenizer.decode_bytes(plan)
+        merged = self._fewest_tokens(matcher, text, plan)
+        return plan if merged is None else merged
+
+    def _fewest_tokens(
+        self,
+        matcher: LLMatcher,
         text: bytes,
+        plan: list[int] | None,
     ) -> list[int] | None:
-        """The same text in fewer tokens, where the tokenizer has such and the matcher
-        takes them.
-        """
-        tokens = self._tokenizer.tokenize_bytes(text)
-        fewer = (
-            plan is None or len(tokens) < len(plan)
-        ) and self._tokenizer.decode_bytes(tokens) == text
-        return tokens if fewer and self.completes(matcher, tokens) else plan
-
-
-class _Trail(NamedTuple):
-    """The tokens that led to a state, the last ones first."""
-
-    tokens: list[int]
-    before: Any
-
-
-def _trail_tokens(trail: _Trail | None) -> list[int]:
-    parts: list[list[int]] = []
-    while trail is not None:
-        parts.append(trail.tokens)
-        trail = trail.before
-    return [token for part in reversed(parts) for token in part]
-
-
-@functools.lru_cache(maxsize=8)
-def _byte_tokens(tokenizer: LLTokenizer) -> dict[int, int]:
-    """The first token of each single byte that has one."""
-    found: dict[int, int] = {}
-    for token in range(tokenizer.vocab_size):
-        piece = tokenizer.decode_bytes([token])
-        if len(piece) == 1 and not tokenizer.is_special_token(token):
-            found.setdefault(piece[0], token)
-    return found
-
-
-_FORMAT_EXAMPLES = {
-    "duration": "P1D",
-    "email": "a@b",
-    "hostname": "a",
-    "ipv4": "0.0.0.0",
-    "ipv6": "::",
-    "uri": "a:",
-    "uuid": "00000000-0000-0000-0000-000000000000",
-}
-_MOST_HINTS = 24
-
-
-def _pattern_hints(
-    constraint: Constraint,
-    byte_tokens: dict[int, int],
-) -> list[list[int]]:
-    """The ends of texts that a pattern of the constraint matches, in bytes: what may
-    complete any of its texts.
-    """
-    if constraint.kind == "choices":
-        return []
-    if constraint.kind == "regex":
-        examples, quote = translated(constraint.source["value"]).examples, False
-    else:
-        examples, quote = (
-            tuple(
-                _schema_examples(
-                    json.loads(constraint.grammar)["grammars"][0]["json_schema"]
-                )
-            ),
-            True,
-        )
-    ends = sorted(
-        {example[start:] for example in examples for start in range(len(example))},
-        key=_by_length,
-    )
-    chosen = sorted({*ends[:_MOST_HINTS], *examples}, key=_by_length)
-    texts = [
-        json.dumps(end, ensure_ascii=False)[1:] if quote else end for end in chosen
-    ]
-    hints = [
-        [byte_tokens.get(byte, -1) for byte in text.encode()] for text in texts if text
-    ]
-    return [hint for hint in hints if -1 not in hint]
-
-
-def _by_length(text: str) -> tuple[int, str]:
-    return len(text), text
-
-
-def _schema_examples(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _schema_examples(item)
-    elif isinstance(node, dict):
-        if isinstance(node.get("pattern"), str):
-            yield from translated(node["pattern"], search=True).examples
-        if isinstance(node.get("format"), str):
-            yield _FORMAT_EXAMPLES.get(node["format"], "")
-        for pattern in node.get("patternProperties", ()):
-            yield from translated(pattern, search=True).examples
-        for value in node.values():
-            yield from _schema_examples(value)
-
-
-def _advance_place(
-    place: Place,
-    piece: bytes,
-) -> Place:
-    """Where a JSON text stands after these bytes.
-
-    >>> _advance_place(Place(inside=0), b'{"a')
-    Place(depth=1, inside=1, text=b'')
-    """
-    depth, inside = place.depth, place.inside
-    for byte in piece:
-        if inside == _ESCAPE:
-            inside = _STRING
-        elif byte == _QUOTE:
-            inside = _OUTSIDE if inside == _STRING else _STRING
-        elif inside == _STRING:
-            inside = _ESCAPE if byte == _BACKSLASH else _STRING
-        elif byte in _OPENING:
-            depth += 1
-        elif byte in _CLOSING:
-            depth -= 1
-    return Place(depth, inside)
-
-
-_QUOTE, _BACKSLASH, _OPENING, _CLOSING = ord('"'), ord("\\"), b"[{", b"]}"
+        """Return a text in the tokenizer's own tokens if they are fewer, or the plan."""
+        tokens: list[int] = self._tokenizer.tokenize_bytes(text)
+        if plan is not None and len(tokens) >= len(plan):
+            return plan
+        # A tokenizer may change a text, and a matcher may not take every spelling.
+        if self._tokenizer.decode_bytes(tokens) != text:
+            return plan
+        if not self.completes(matcher, tokens):
+            return plan
+        return tokens

@@ -1,4 +1,4 @@
-"""The one way in which a constraint is refused."""
+"""Refusals of constraints: one form of message for all of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def check_encodable(
     try:
         text.encode()
     except UnicodeEncodeError:
+        # A lone surrogate is legal in a `str` and in JSON, but UTF-8 cannot encode it.
         refuse(
             argument,
             text,
@@ -29,16 +30,17 @@ def refuse(
     problem: str,
     fix: str,
 ) -> NoReturn:
-    """Raise `ConfigError`: the argument, its value in short, what is wrong with it, and
-    the fix.
-    """
-    raise ConfigError(f"{argument}: {shortened(repr(value), 80)} {problem}; {fix}")
+    """Raise `ConfigError` with the argument, its value in short, the problem and the fix."""
+    raise ConfigError(f"{argument}: {shorten(repr(value), 80)} {problem}; {fix}")
 
 
-def shortened(
+def shorten(
     text: str,
     size: int,
 ) -> str:
-    """A text as one line of at most `size` characters, for a message."""
+    """Return a text as one line of at most `size` characters, for a message."""
+    # A message is one line: a schema's repr or llguidance's error may have several.
     line = " ".join(text.split())
-    return line if len(line) <= size else line[: size - 1] + "…"
+    if len(line) <= size:
+        return line
+    return line[: size - 1] + "…"
