@@ -46,6 +46,7 @@ from themis_lib.report.comparison_markdown import (
     SIDE_HEADINGS,
     TEST_HEADINGS,
     comparison_markdown,
+    conclusion_line,
     difference_cells,
     flip_cells,
     flips_line,
@@ -56,7 +57,6 @@ from themis_lib.report.comparison_markdown import (
     side_cells,
     test_cells,
     unmatched_line,
-    verdict_line,
 )
 from themis_lib.report.exports import csv_table, latex_table
 from themis_lib.report.junit import check_junit, junit_xml
@@ -77,7 +77,7 @@ _TEXT_HEADINGS = {
     "slice",
     "metric",
     "case",
-    "verdict",
+    "conclusion",
 }
 
 app = typer.Typer(
@@ -253,7 +253,7 @@ def _print_comparison(
     console.print(
         Text.assemble(
             (comparison.baseline.name, "bold"),
-            f"  {verdict_line(comparison)} on {_place_text(comparison)}",
+            f"  {conclusion_line(comparison)} on {_place_text(comparison)}",
         )
     )
     console.print(_sides_table(comparison))

@@ -19,7 +19,7 @@ HIGHER = [1.0] * 12 + [1.0] * 8
 
 
 def test_difference_is_candidate_minus_baseline() -> None:
-    """Twelve of twenty cases rise: means, counts, exact p-value and verdict say so."""
+    """Twelve of twenty cases rise: means, counts, exact p-value and conclusion say so."""
     store = InMemoryRunStore()
 
     comparison = compare(run_of(store, scored(RISES)), run_of(store, scored(HIGHER)))
@@ -33,7 +33,7 @@ def test_difference_is_candidate_minus_baseline() -> None:
     )
     assert (12, 0, 8) == (item.improved, item.worsened, item.tied)
     assert 2 / 2**12 == item.p_value == item.p_adjusted
-    assert "better" == item.verdict
+    assert "better" == item.conclusion
     assert {f"q{at}" for at in range(12)} == {flip.case_id for flip in comparison.flips}
 
 
@@ -53,7 +53,7 @@ def test_swapped_runs_swap_the_sign() -> None:
         down.p_value,
         down.detectable,
     )
-    assert ("better", "worse") == (up.verdict, down.verdict)
+    assert ("better", "worse") == (up.conclusion, down.conclusion)
 
 
 def test_cases_are_matched_by_content() -> None:
@@ -186,7 +186,7 @@ def test_missing_scores_leave_no_numbers_where_none_may_be_missing() -> None:
         item.n,
         item.candidate_errors,
         item.difference,
-        item.verdict,
+        item.conclusion,
     )
 
 
@@ -205,7 +205,7 @@ def test_run_without_a_single_score_says_nothing() -> None:
         item.difference,
         item.p_value,
         item.detectable,
-        item.verdict,
+        item.conclusion,
     )
 
 
@@ -400,7 +400,7 @@ def test_several_datasets_metrics_and_candidates() -> None:
         [item.p_adjusted for item in comparison.differences]
     )
     assert ["better", "better", "same", "same", "better"] == [
-        item.verdict for item in comparison.differences
+        item.conclusion for item in comparison.differences
     ]
     assert [("two", 10, 0)] == [
         (item.dataset_id, len(item.only_in_baseline), len(item.only_in_candidate))
@@ -434,7 +434,7 @@ def test_other_scores_are_compared_as_the_statistics_say() -> None:
 
 
 def test_cannot_tell_is_said_where_the_data_cannot() -> None:
-    """A rise that chance explains has no verdict, and it is said what these cases show
+    """A rise that chance explains has no conclusion, and it is said what these cases show
     and how many it takes.
     """
     store = InMemoryRunStore()
@@ -443,7 +443,7 @@ def test_cannot_tell_is_said_where_the_data_cannot() -> None:
         run_of(store, scored([0] * 3 + [1] * 17)), run_of(store, scored([1] * 20))
     ).differences
 
-    assert ("cannot tell", 0.15) == (item.verdict, pytest.approx(item.difference))
+    assert ("cannot tell", 0.15) == (item.conclusion, pytest.approx(item.difference))
     assert item.detectable > 0.15
     assert item.cases_needed > 20
 
@@ -460,7 +460,7 @@ def test_fewer_than_six_cases_show_nothing() -> None:
 
     assert (0.0625, "cannot tell", None) == (
         item.p_value,
-        item.verdict,
+        item.conclusion,
         item.detectable,
     )
 
@@ -487,12 +487,12 @@ def test_delta_makes_close_runs_the_same() -> None:
     before, after = scored([0, 1] * 200), scored([1, 0] + [0, 1] * 199)
     runs = run_of(store, before), run_of(store, after)
 
-    verdicts = [
-        compare(*runs, delta=delta).differences[0].verdict
+    conclusions = [
+        compare(*runs, delta=delta).differences[0].conclusion
         for delta in (None, 0.05, 0.001)
     ]
 
-    assert ["cannot tell", "same", "cannot tell"] == verdicts
+    assert ["cannot tell", "same", "cannot tell"] == conclusions
 
 
 def test_sides_have_size_tokens_and_latency() -> None:

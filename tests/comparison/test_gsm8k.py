@@ -76,7 +76,7 @@ def test_difference_interval_and_exact_p(comparison: Comparison) -> None:
     assert (0.316, 0.3744) == (round(item.low, 4), round(item.high, 4))
     assert pytest.approx(2 * binom.cdf(43, 542, 0.5)) == item.p_value
     assert "1.66e-99" == f"{item.p_value:.2e}"
-    assert "better" == item.verdict
+    assert "better" == item.conclusion
 
 
 def test_power_says_what_these_problems_show(comparison: Comparison) -> None:

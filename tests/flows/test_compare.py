@@ -37,7 +37,7 @@ def command(store: Path, *arguments: str) -> Result:
 
 
 def test_comparison_is_shown(store: Path) -> None:
-    """Runs by name are compared: verdict, difference, interval, p, power, identity and
+    """Runs by name are compared: conclusion, difference, interval, p, power, identity and
     flips are on the screen.
     """
     result = command(store, "low", "high", "--slice", "topic", "--delta", "0.1")
@@ -86,7 +86,7 @@ def test_files_are_written(store: Path, tmp_path: Path) -> None:
     assert files["markdown"].read_text().startswith("# low: 1 better, 1 same\n")
     rows = list(csv.DictReader(files["csv"].open()))
     assert [("60", "0.5", "better"), ("60", "0.0", "same")] == [
-        (row["n"], row["difference"], row["verdict"]) for row in rows
+        (row["n"], row["difference"], row["conclusion"]) for row in rows
     ]
     assert r"\toprule" in files["latex"].read_text()
     assert "+0.5000" in files["latex"].read_text()

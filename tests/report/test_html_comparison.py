@@ -76,7 +76,7 @@ def compared(**changes: Any) -> tuple[Comparison, list[RunResult]]:
         improved=1,
         worsened=1,
         tied=1,
-        verdict="cannot tell",
+        conclusion="cannot tell",
         detectable=0.617,
         delta=0.05,
         cases_needed=1234,
@@ -114,7 +114,7 @@ def compared(**changes: Any) -> tuple[Comparison, list[RunResult]]:
 
 
 def test_what_differs_and_how_surely(visit: Visit) -> None:
-    """Difference, interval, verdict, power, both sides, what changed and what was not
+    """Difference, interval, conclusion, power, both sides, what changed and what was not
     matched are all there.
     """
     text = visit(comparison_html(*compared()), lambda page: page.text_content("body"))

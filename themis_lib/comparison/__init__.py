@@ -1,3 +1,1 @@
-"""Two or more runs side by side: what differs, how surely, and whether a gate lets it
-pass.
-"""
+"""Comparisons of two or more runs: what differs, how surely, and what gates decide."""

@@ -1,8 +1,9 @@
 """Gates: what a run has to reach, decided by intervals and not by point estimates.
 
-    exact_match >= 0.8                           also <=, > and <
-    exact_match no worse than RUN by 0.02        RUN: an id, its beginning, an experiment's name, `last good`
-    exact_match >= 0.7 on topic=algebra          on one dataset, or one slice of each dataset
+    exact_match >= 0.8                        also <=, > and <
+    exact_match no worse than RUN by 0.02     RUN: an id, its beginning, an experiment's
+                                              name, or `last good`
+    exact_match >= 0.7 on topic=algebra       on one dataset, or one slice of each
 
 A gate passes if the whole interval is on the right side, fails if the whole is on the
 wrong side, and is underpowered otherwise: the data cannot tell. A gate without a place
@@ -22,11 +23,15 @@ from themis_lib.runs.summary import ALL_CASES
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PLACE = r"(?:\s+on\s+(?P<place>\S.*?))?\s*"
+# Metric ids may hold spaces and brackets. The lookbehind refuses "=>" and "<>", whose
+# first character would otherwise join the metric.
 _THRESHOLD = re.compile(
-    rf"\s*(?P<metric>\S.*?)(?<![<>=!])\s*(?P<relation>[<>]=?)\s*(?P<limit>{_NUMBER}){_PLACE}"
+    r"\s*(?P<metric>\S.*?)(?<![<>=!])\s*(?P<relation>[<>]=?)\s*"
+    rf"(?P<limit>{_NUMBER}){_PLACE}"
 )
 _REGRESSION = re.compile(
-    rf"\s*(?P<metric>\S.*?)\s+no worse than\s+(?P<baseline>\S.*?)\s+by\s+(?P<margin>{_NUMBER}){_PLACE}"
+    r"\s*(?P<metric>\S.*?)\s+no worse than\s+(?P<baseline>\S.*?)\s+by\s+"
+    rf"(?P<margin>{_NUMBER}){_PLACE}"
 )
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -38,8 +43,9 @@ _RELATIONS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Gate:
-    """One gate: a relation and a limit for a metric's mean or, with a `baseline`, for
-    its difference from that run.
+    """One gate: a relation and a limit for the mean of a metric.
+
+    With a `baseline` they are for the difference from that run.
     """
 
     text: str
@@ -54,7 +60,7 @@ class Gate:
         dataset_id: str,
         slice_name: str,
     ) -> bool:
-        """Whether this row of a summary is a place that the gate holds for."""
+        """Return whether this row of a summary is a place that the gate holds for."""
         if self.place in (None, dataset_id):
             return slice_name == ALL_CASES
         return slice_name == self.place
@@ -64,46 +70,55 @@ class Gate:
         low: float | None,
         high: float | None,
     ) -> GateOutcome:
-        """How an interval fares; without one the data cannot tell."""
+        """Return the outcome for an interval; without one the data cannot tell."""
         if low is None or high is None:
             return GateOutcome.UNDERPOWERED
-        holds = {_RELATIONS[self.relation](bound, self.limit) for bound in (low, high)}
-        if len(holds) > 1:
+        holds = _RELATIONS[self.relation]
+        # Relations are monotonic: what holds for both ends holds in between.
+        low_holds = holds(low, self.limit)
+        high_holds = holds(high, self.limit)
+        if low_holds != high_holds:
             return GateOutcome.UNDERPOWERED
-        return GateOutcome.PASS if holds == {True} else GateOutcome.FAIL
+        return GateOutcome.PASS if low_holds else GateOutcome.FAIL
 
 
 def parse_gate(text: str) -> Gate:
-    """Read one gate. Raises `ConfigError` that shows how gates are written.
+    """Read one gate.
+
+    Raises `ConfigError`, which shows how gates are written.
 
     >>> parse_gate("exact_match no worse than last good by 0.02").limit
     -0.02
     """
-    if found := _REGRESSION.fullmatch(text):
+    # Tried first: the place of a regression may hold a relation sign.
+    found = _REGRESSION.fullmatch(text)
+    if found:
         margin = float(found["margin"])
         if margin < 0:
             raise ConfigError(
                 f"gate {text!r}: a run is no worse by a margin of 0 or more"
             )
         return Gate(
-            text,
-            found["metric"],
-            ">=",
-            -margin,
-            found["place"],
-            found["baseline"],
+            text=text,
+            metric_id=found["metric"],
+            relation=">=",
+            limit=-margin,
+            place=found["place"],
+            baseline=found["baseline"],
         )
-    if found := _THRESHOLD.fullmatch(text):
+    found = _THRESHOLD.fullmatch(text)
+    if found:
         return Gate(
-            text,
-            found["metric"],
-            found["relation"],
-            float(found["limit"]),
-            found["place"],
+            text=text,
+            metric_id=found["metric"],
+            relation=found["relation"],
+            limit=float(found["limit"]),
+            place=found["place"],
         )
     raise ConfigError(
-        f"gate {text!r}: write 'METRIC >= 0.8' (or <=, >, <) or 'METRIC no worse than RUN by 0.02', and after either "
-        "'on DATASET' or 'on COLUMN=VALUE' if it is for one place only"
+        f"gate {text!r}: write 'METRIC >= 0.8' (or <=, >, <) or 'METRIC no worse than "
+        "RUN by 0.02', and after either 'on DATASET' or 'on COLUMN=VALUE' if it is for "
+        "one place only"
     )
 
 
@@ -114,18 +129,25 @@ def check_names(
     dataset_ids: Collection[str],
     columns: Collection[str],
 ) -> None:
-    """Refuse a gate on a metric, dataset or slice that is not there. Raises
-    `ConfigError`.
+    """Refuse a gate on an unknown metric, dataset or slice.
+
+    `columns` are the metadata columns that the run is sliced by. Raises `ConfigError`.
     """
     if gate.metric_id not in metric_ids:
         raise ConfigError(
-            f"gate {gate.text!r}: no metric {gate.metric_id!r}; {nearest(gate.metric_id, metric_ids)}"
+            f"gate {gate.text!r}: no metric {gate.metric_id!r}; "
+            f"{nearest(gate.metric_id, metric_ids)}"
         )
     if gate.place is None or gate.place in dataset_ids:
         return
+    # The values of a column are known only once the cases are read.
     column, equals, _ = gate.place.partition("=")
-    if not equals or column not in columns:
-        places = [*dataset_ids, *(f"{name}=…" for name in columns)]
-        raise ConfigError(
-            f"gate {gate.text!r}: no dataset or slice {gate.place!r}; {nearest(gate.place, places)}"
-        )
+    if equals and column in columns:
+        return
+    places = list(dataset_ids)
+    for name in columns:
+        places.append(f"{name}=…")
+    raise ConfigError(
+        f"gate {gate.text!r}: no dataset or slice {gate.place!r}; "
+        f"{nearest(gate.place, places)}"
+    )

@@ -1,8 +1,8 @@
 """The runs that gates compare with: named ones, and the last good one.
 
 `last good` (or `baseline`) is the latest earlier run of the same experiment that
-completed and passed its gates, if it had any. So a change that a gate holds up is
-accepted by one run without gates.
+completed and passed its gates, if it had any. To accept a change that fails a gate, run
+it once without gates.
 """
 
 from __future__ import annotations
@@ -10,24 +10,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from themis_lib.comparison.gate import Gate, check_names, parse_gate
-from themis_lib.errors import ConfigError, StoreError, nearest
+from themis_lib.comparison.gate import (
+    Gate,
+    check_names,
+    parse_gate,
+)
+from themis_lib.errors import (
+    ConfigError,
+    StoreError,
+    nearest,
+)
 from themis_lib.runs.find_run import find_run, in_time
-from themis_lib.runs.manifest import GateOutcome, Manifest, RunStatus, manifests
+from themis_lib.runs.manifest import (
+    GateOutcome,
+    Manifest,
+    RunStatus,
+    manifests,
+)
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
 from themis_lib.storage.store import RunStore
 
 BASELINE = "baseline"
 LAST_GOOD = "last good"
+_SCORE_STAGE = "score["
 
 
 @dataclass(frozen=True)
 class ReadyGate:
-    """A gate that was checked, with the run that it compares with; null where it needs
-    none, or there is none yet.
+    """A checked gate with the run that it compares with.
 
-    Cases with one value of the metadata column `cluster_by` count as dependent in that
+    `baseline` is `None` for a gate that needs no run, or where there is none yet. Cases
+    with one value of the metadata column `cluster_by` count as dependent in the
     comparison.
     """
 
@@ -42,71 +56,38 @@ def ready_gates(
     pipeline: Pipeline,
     store: RunStore,
 ) -> list[ReadyGate]:
-    """Gates for a run to come: every name in them checked, every baseline found, before
-    anything is generated.
+    """Read the gates of a run to come: check every name and find every baseline.
 
-    Raises `InputError` that names the gate and the nearest valid choice.
+    Call it before anything is generated. Raises `InputError`, which names the gate and
+    the nearest valid choice.
     """
     if texts and pipeline.until_stage != "reduce":
         raise ConfigError(
-            f"gates need scores; run until 'reduce' and not only until {pipeline.until_stage!r}"
+            "gates need scores; run until 'reduce' and not only until "
+            f"{pipeline.until_stage!r}"
         )
     experiment = pipeline.experiment
+    metric_ids = [stage.metric_id for stage in pipeline.scores]
+    dataset_ids = [dataset.dataset_id for dataset in experiment.datasets]
     ready = []
-    for gate in map(parse_gate, texts):
+    for text in texts:
+        gate = parse_gate(text)
         check_names(
             gate,
-            metric_ids=[stage.metric_id for stage in pipeline.scores],
+            metric_ids=metric_ids,
+            dataset_ids=dataset_ids,
             columns=experiment.evaluation.slices,
-            dataset_ids=[dataset.dataset_id for dataset in experiment.datasets],
         )
-        ready.append(ReadyGate(gate, _baseline_of(gate, experiment.name, store)))
+        baseline = _find_baseline(
+            gate,
+            experiment.name,
+            store,
+        )
+        ready.append(ReadyGate(gate, baseline))
     return ready
 
 
-def check_baseline(
-    gate: Gate,
-    baseline: RunResult,
-) -> None:
-    """Refuse a run that a gate cannot compare with. Raises `ConfigError` where that run
-    lacks the metric.
-    """
-    manifest = baseline.manifest
-    if not _has_scores(manifest, gate.metric_id):
-        known = [
-            record.stage[6:-1]
-            for record in manifest.stages
-            if record.stage.startswith("score[")
-        ]
-        ended = (
-            manifest.status is not RunStatus.RUNNING
-            and manifest.until_stage == "reduce"
-        )
-        why = nearest(gate.metric_id, known) if ended else "it did not come to its end"
-        raise ConfigError(
-            f"gate {gate.text!r}: run {baseline.run_id!r} has no scores of {gate.metric_id!r}; {why}"
-        )
-
-
-def last_good(
-    store: RunStore,
-    experiment: str,
-    metric_id: str,
-) -> RunResult | None:
-    """The latest run of an experiment that completed with this metric and passed its
-    gates, if it had any.
-    """
-    for manifest in reversed(in_time(manifests(store))):
-        good = manifest.status is RunStatus.COMPLETED and manifest.gate_outcome in (
-            None,
-            GateOutcome.PASS,
-        )
-        if manifest.name == experiment and good and _has_scores(manifest, metric_id):
-            return RunResult(store, manifest.run_id, manifest)
-    return None
-
-
-def _baseline_of(
+def _find_baseline(
     gate: Gate,
     experiment: str,
     store: RunStore,
@@ -114,23 +95,75 @@ def _baseline_of(
     if gate.baseline is None:
         return None
     if gate.baseline.lower() in (LAST_GOOD, BASELINE):
-        return last_good(store, experiment, gate.metric_id)
+        return last_good(
+            store,
+            experiment,
+            gate.metric_id,
+        )
     try:
         found = find_run(store, gate.baseline)
     except StoreError as error:
+        # `find_run` does not know which of several gates names the run.
         raise StoreError(f"gate {gate.text!r}: {error}") from None
     check_baseline(gate, found)
     return found
 
 
-def _has_scores(
-    manifest: Manifest,
+def check_baseline(
+    gate: Gate,
+    baseline: RunResult,
+) -> None:
+    """Refuse a run that a gate cannot compare with.
+
+    Raises `ConfigError` where the run lacks the metric or stopped early.
+    """
+    manifest = baseline.manifest
+    metric_ids = _scored_metrics(manifest)
+    if not _was_reduced(manifest):
+        why = "it did not come to its end"
+    elif gate.metric_id not in metric_ids:
+        why = nearest(gate.metric_id, metric_ids)
+    else:
+        return
+    raise ConfigError(
+        f"gate {gate.text!r}: run {baseline.run_id!r} has no scores of "
+        f"{gate.metric_id!r}; {why}"
+    )
+
+
+def last_good(
+    store: RunStore,
+    experiment: str,
     metric_id: str,
-) -> bool:
-    """Whether a run has ended with scores under a metric."""
-    ended = (
-        manifest.status is not RunStatus.RUNNING and manifest.until_stage == "reduce"
-    )
-    return ended and any(
-        record.stage == f"score[{metric_id}]" for record in manifest.stages
-    )
+) -> RunResult | None:
+    """Return the latest good run of an experiment that scored this metric, if any.
+
+    A good run completed and passed its gates, if it had any.
+    """
+    for manifest in reversed(in_time(manifests(store))):
+        # Gates that were never judged count as underpowered, which is not good.
+        passed = manifest.gate_outcome in (None, GateOutcome.PASS)
+        completed = manifest.status is RunStatus.COMPLETED and _was_reduced(manifest)
+        if manifest.name != experiment or not (completed and passed):
+            continue
+        if metric_id in _scored_metrics(manifest):
+            return RunResult(
+                store,
+                manifest.run_id,
+                manifest,
+            )
+    return None
+
+
+def _was_reduced(manifest: Manifest) -> bool:
+    # A run that stops earlier, or is under way, has no score of a case yet.
+    return manifest.status is not RunStatus.RUNNING and manifest.until_stage == "reduce"
+
+
+def _scored_metrics(manifest: Manifest) -> list[str]:
+    metric_ids = []
+    for record in manifest.stages:
+        if record.stage.startswith(_SCORE_STAGE):
+            # The stage of a metric is called `score[METRIC]`.
+            metric_ids.append(record.stage.removeprefix(_SCORE_STAGE)[:-1])
+    return metric_ids

@@ -1,4 +1,4 @@
-"""What a comparison of runs holds: plain data, for tables, pages and programs."""
+"""The data of a comparison, for tables, pages and programs."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pydantic import Field
 
 from themis_lib.core.models import FrozenModel
 
-#: Higher scores are better. `same`: no pair differs, or the interval lies within the
+#: A higher score is better. `same`: no pair differs, or the interval lies within the
 #: difference that was asked about.
-Verdict = Literal["better", "worse", "cannot tell", "same"]
+Conclusion = Literal["better", "worse", "cannot tell", "same"]
 
 
 class RunSide(FrozenModel):
-    """One of the runs compared. Cost is in US dollars, whoever paid, `cost_paid` what
-    the run itself paid; both null without prices, and both without the stages in
-    `unpriced`, whose price is not known. Tokens are those of all rows, null where none
-    were counted; latency is that of the calls to the generator when they were made,
-    null where none was measured.
+    """One of the compared runs: its size, cost, tokens and latency.
+
+    `cost` is in US dollars for all rows, reused ones included; `cost_paid` is what this
+    run itself paid. Both are `None` without prices, and both leave out the stages in
+    `unpriced`, whose price is not known. Tokens count all rows, `None` where no call
+    counted them. Latency is that of the calls to the generator when they were made,
+    `None` where none was measured.
     """
 
     run_id: str
@@ -38,16 +40,16 @@ class RunSide(FrozenModel):
 
 
 class Difference(FrozenModel):
-    """One candidate against the baseline on a dataset, slice and metric.
+    """One candidate against the baseline on one dataset, slice and metric.
 
     Means, difference (candidate − baseline) and interval are over `n` matched cases.
-    `baseline_errors` and `candidate_errors` count those without a score: left out of
-    `n` (`error_policy` `exclude`), 0 in both runs (`zero`), or leaving no numbers where
-    the candidate has any (`fail`); the policy is the candidate's. `p_adjusted` is
-    Holm's over all differences of the comparison, and the verdict goes by it.
+    `baseline_errors` and `candidate_errors` count the cases without a score. Depending
+    on the candidate's `error_policy` such cases are left out of `n` (`exclude`), count
+    0 in both runs (`zero`), or leave no numbers where the candidate has any (`fail`).
+    `p_adjusted` is Holm's over all differences of the comparison; the conclusion uses it.
     `detectable` is the smallest difference that data like these show in 80 of 100
-    times; `cases_needed`, or `samples_needed` in each case of both runs, would show a
-    difference of `delta` as often. Null is what the data cannot tell.
+    repetitions. `cases_needed`, or `samples_needed` of each case in both runs, would
+    show a difference of `delta` as often. `None` is what the data cannot tell.
     """
 
     run_id: str
@@ -55,6 +57,7 @@ class Difference(FrozenModel):
     slice: str
     metric_id: str
     n: int
+    # Of the cases that make up `n`; without clusters each case is independent.
     clusters: int | None = None
     baseline_errors: int
     candidate_errors: int
@@ -63,36 +66,40 @@ class Difference(FrozenModel):
     candidate_mean: float | None
     difference: float | None
     standard_error: float | None
+    # The 95 % interval of the difference.
     low: float | None
     high: float | None
     interval_method: str | None
     test: str | None
     p_value: float | None
     p_adjusted: float | None
+    # Cases by the sign of their difference; together they are `n`.
     improved: int
     worsened: int
     tied: int
-    verdict: Verdict
+    conclusion: Conclusion
     detectable: float | None
+    # The difference that was asked about, or else the size of the observed one.
     delta: float | None
     cases_needed: int | None
     samples_needed: int | None = None
 
 
 class Flip(FrozenModel):
-    """A case whose score is not the same in both runs."""
+    """A case whose score differs between the two runs."""
 
     run_id: str
     dataset_id: str
     metric_id: str
     case_id: str
+    # Cases match by content, so the same case may have another id in the candidate.
     candidate_case_id: str
     baseline_score: float
     candidate_score: float
 
 
 class Unmatched(FrozenModel):
-    """The ids of the cases of a dataset that only one of the two runs has."""
+    """The ids of a dataset's cases that only one of the two runs has."""
 
     run_id: str
     dataset_id: str
@@ -101,11 +108,10 @@ class Unmatched(FrozenModel):
 
 
 class Comparison(FrozenModel):
-    """Runs compared with the first of them, the baseline. `run_id` in its parts is
-    always the candidate's.
+    """Candidate runs compared with a baseline, the first of `runs`.
 
-    `identity` holds for each candidate the settings that differ from the baseline's, a
-    line each.
+    `run_id` in its parts is always the candidate's. `identity` holds, for each
+    candidate, a line for each setting that differs from the baseline's.
     """
 
     runs: list[RunSide]

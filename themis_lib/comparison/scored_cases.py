@@ -1,5 +1,6 @@
-"""The cases of a run with their scores, and how the cases of two runs are matched: by
-dataset and content.
+"""The cases of a run with their scores, and the matching of two runs' cases.
+
+Cases match by dataset and content, not by id.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from themis_lib.comparison.models import Unmatched
-from themis_lib.errors import ConfigError, StoreError, nearest
+from themis_lib.errors import (
+    ConfigError,
+    StoreError,
+    nearest,
+)
 from themis_lib.runs.manifest import RunStatus
 from themis_lib.runs.results import RunResult
 
@@ -21,15 +26,15 @@ Floats = npt.NDArray[np.float64]
 #: Dataset, input and expected output as JSON, and how many earlier cases of the dataset
 #: are equal to it.
 Content = tuple[str, str, str | None, int]
-_NO_VALUE = (
-    "null"  # as tables and summaries write null; the text is written with quotes
-)
+# As tables and summaries write a missing value; the text "null" has quotes there.
+_NO_VALUE = "null"
 
 
 @dataclass
 class ScoredCases:
-    """The cases of a run in order, and under each metric their reduced scores, NaN
-    where a case has none.
+    """The cases of a run in order, and their reduced scores under each metric.
+
+    A score is NaN where a case has none.
     """
 
     run_id: str
@@ -39,17 +44,33 @@ class ScoredCases:
     metadata: Sequence[Mapping[str, str]]
     scores: dict[str, Floats] = field(default_factory=dict)
 
+    def row_numbers(self) -> dict[tuple[str, str], int]:
+        """Return the row of each case by its dataset and id."""
+        # Ids are unique only within a dataset.
+        ids = zip(
+            self.dataset_ids,
+            self.case_ids,
+            strict=True,
+        )
+        return {case: row for row, case in enumerate(ids)}
+
     def column(
         self,
         name: str,
         rows: npt.NDArray[np.int64],
     ) -> list[str | None]:
-        """A metadata column of some cases; null for a case that lacks it. Raises
-        `ConfigError` where all do.
+        """Return a metadata column of some cases, `None` for a case that lacks it.
+
+        Raises `ConfigError` where every case lacks it.
         """
-        values = [_text_or_none(self.metadata[row].get(name)) for row in rows]
-        if all(value is None for value in values):
-            known = sorted({column for row in rows for column in self.metadata[row]})
+        values: list[str | None] = []
+        for row in rows:
+            text = self.metadata[row].get(name)
+            values.append(None if text == _NO_VALUE else text)
+        if values.count(None) == len(values):
+            known: set[str] = set()
+            for row in rows:
+                known.update(self.metadata[row])
             hint = nearest(name, known) if known else "no case has any"
             raise ConfigError(
                 f"run {self.run_id!r}: no case has metadata {name!r}; {hint}"
@@ -59,8 +80,9 @@ class ScoredCases:
 
 @dataclass
 class Matched:
-    """Rows of the same cases in two runs, in the baseline's order, and the cases of
-    either that have no partner.
+    """The rows of the same cases in two runs, and the cases without a partner.
+
+    `baseline` and `candidate` are equally long, in the baseline's order.
     """
 
     baseline: npt.NDArray[np.int64]
@@ -68,13 +90,11 @@ class Matched:
     unmatched: list[Unmatched]
 
 
-def _text_or_none(text: str | None) -> str | None:
-    return None if text == _NO_VALUE else text
-
-
 def scored_cases(result: RunResult) -> ScoredCases:
-    """The scored cases of a run. Raises `ConfigError` for a run without scores,
-    `StoreError` for tables that cannot be read.
+    """Return the scored cases of a run.
+
+    Raises `ConfigError` for a run without scores, and `StoreError` for tables that
+    cannot be read.
     """
     try:
         table = result.table("cases")
@@ -89,107 +109,124 @@ def scored_cases(result: RunResult) -> ScoredCases:
         )
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
-            f"a table of run {result.run_id!r} in {result.location} cannot be read: {error}"
+            f"a table of run {result.run_id!r} in {result.location} cannot be read: "
+            f"{error}"
         ) from None
-    metadata = [dict(pairs or []) for pairs in table["metadata"].to_pylist()]
-    columns = [
-        table[name].to_pylist()
-        for name in ("dataset_id", "case_id", "input", "expected_output")
-    ]
-    dataset_ids, case_ids, inputs, expected = columns
-    seen: defaultdict[tuple[str, str, str | None], int] = defaultdict(int)
-    contents = []
-    for content in zip(
-        dataset_ids,
-        inputs,
-        expected,
-        strict=True,
-    ):
-        contents.append((*content, seen[content]))
-        seen[content] += 1
     cases = ScoredCases(
-        result.run_id,
-        dataset_ids,
-        case_ids,
-        contents,
-        metadata,
+        run_id=result.run_id,
+        dataset_ids=table["dataset_id"].to_pylist(),
+        case_ids=table["case_id"].to_pylist(),
+        contents=_case_contents(table),
+        metadata=[dict(pairs or []) for pairs in table["metadata"].to_pylist()],
     )
-    rows = {ids: row for row, ids in enumerate(zip(dataset_ids, case_ids, strict=True))}
-    for dataset_id, case_id, metric_id, score in zip(
-        *(column.to_pylist() for column in results), strict=True
-    ):
-        if metric_id is None:
-            continue
-        if metric_id not in cases.scores:
-            cases.scores[metric_id] = np.full(len(rows), np.nan)
-        if score is not None:
-            cases.scores[metric_id][rows[dataset_id, case_id]] = score
+    _fill_scores(cases, results)
     if not cases.scores:
         raise ConfigError(
-            f"run {result.run_id!r} has no scores to compare: {_why_none(result)}"
+            f"run {result.run_id!r} has no scores to compare: "
+            f"{_missing_scores_reason(result)}"
         )
     return cases
 
 
-def _why_none(result: RunResult) -> str:
+def _case_contents(table: pa.Table) -> list[Content]:
+    # Equal cases of a dataset are numbered, so that each matches at most one other.
+    seen: defaultdict[tuple[str, str, str | None], int] = defaultdict(int)
+    contents = []
+    columns = (
+        table["dataset_id"].to_pylist(),
+        table["input"].to_pylist(),
+        table["expected_output"].to_pylist(),
+    )
+    for content in zip(*columns, strict=True):
+        contents.append((*content, seen[content]))
+        seen[content] += 1
+    return contents
+
+
+def _fill_scores(
+    cases: ScoredCases,
+    results: pa.Table,
+) -> None:
+    row_of = cases.row_numbers()
+    columns = [column.to_pylist() for column in results]
+    for dataset_id, case_id, metric_id, score in zip(*columns, strict=True):
+        # A run without metrics still has a reduced row for each case.
+        if metric_id is None:
+            continue
+        # A metric without a single score is compared too, and has no numbers.
+        if metric_id not in cases.scores:
+            cases.scores[metric_id] = np.full(len(row_of), np.nan)
+        if score is not None:
+            cases.scores[metric_id][row_of[dataset_id, case_id]] = score
+
+
+def _missing_scores_reason(result: RunResult) -> str:
+    manifest = result.manifest
     if result.status is RunStatus.RUNNING:
         return "it is still under way"
-    if result.manifest.until_stage != "reduce":
-        return f"it went until {result.manifest.until_stage!r}"
-    if any(record.stage.startswith("score[") for record in result.manifest.stages):
-        return result.manifest.error or f"its tables are no longer in {result.location}"
-    return result.manifest.error or "it has no metric"
+    if manifest.until_stage != "reduce":
+        return f"it went until {manifest.until_stage!r}"
+    if manifest.error:
+        return manifest.error
+    # It did score, so its tables must have been removed afterwards.
+    if any(record.stage.startswith("score[") for record in manifest.stages):
+        return f"its tables are no longer in {result.location}"
+    return "it has no metric"
 
 
 def matched(
     baseline: ScoredCases,
     candidate: ScoredCases,
 ) -> Matched:
-    """Match the cases of two runs by dataset, input and expected output, equal ones in
-    their order.
+    """Match the cases of two runs by dataset, input and expected output.
 
-    Raises `ConfigError` where no case has a partner.
+    Equal cases of a run match in their order. Raises `ConfigError` where no case has a
+    partner.
     """
     row_of = {content: row for row, content in enumerate(candidate.contents)}
-    pairs = [
-        (row, row_of[content])
-        for row, content in enumerate(baseline.contents)
-        if content in row_of
-    ]
-    if not pairs:
+    baseline_rows: list[int] = []
+    candidate_rows: list[int] = []
+    for row, content in enumerate(baseline.contents):
+        partner = row_of.get(content)
+        if partner is not None:
+            baseline_rows.append(row)
+            candidate_rows.append(partner)
+    if not baseline_rows:
         raise ConfigError(
-            f"runs {baseline.run_id!r} and {candidate.run_id!r} have no case in common, of datasets "
-            f"{_dataset_names(baseline)} and {_dataset_names(candidate)}; cases are the same if dataset, input and expected output are"
+            f"runs {baseline.run_id!r} and {candidate.run_id!r} have no case in "
+            f"common, of datasets {_dataset_names(baseline)} and "
+            f"{_dataset_names(candidate)}; cases are the same if dataset, input and "
+            "expected output are"
         )
-    partners = [set(side) for side in zip(*pairs, strict=True)]
-    only = [
-        _left_over(side, known)
-        for side, known in zip((baseline, candidate), partners, strict=True)
-    ]
-    unmatched = [
-        Unmatched(
+    only_before = _case_ids_outside(baseline, set(baseline_rows))
+    only_after = _case_ids_outside(candidate, set(candidate_rows))
+    unmatched = []
+    # A `dict` has no duplicates and keeps the order, which a set would not.
+    for name in dict.fromkeys([*only_before, *only_after]):
+        item = Unmatched(
             run_id=candidate.run_id,
             dataset_id=name,
-            only_in_baseline=only[0].get(name, []),
-            only_in_candidate=only[1].get(name, []),
+            only_in_baseline=only_before.get(name, []),
+            only_in_candidate=only_after.get(name, []),
         )
-        for name in dict.fromkeys([*only[0], *only[1]])
-    ]
-    rows_before, rows_after = np.array(pairs, np.int64).T
-    return Matched(rows_before, rows_after, unmatched)
+        unmatched.append(item)
+    return Matched(
+        baseline=np.array(baseline_rows, np.int64),
+        candidate=np.array(candidate_rows, np.int64),
+        unmatched=unmatched,
+    )
 
 
-def _left_over(
+def _case_ids_outside(
     cases: ScoredCases,
-    known: set[int],
+    rows: set[int],
 ) -> dict[str, list[str]]:
-    names: defaultdict[str, list[str]] = defaultdict(list)
-    for row, (dataset_id, case_id) in enumerate(
-        zip(cases.dataset_ids, cases.case_ids, strict=True)
-    ):
-        if row not in known:
-            names[dataset_id].append(case_id)
-    return names
+    """Return the ids of the cases whose row is not in `rows`, by dataset."""
+    ids: defaultdict[str, list[str]] = defaultdict(list)
+    for row, dataset_id in enumerate(cases.dataset_ids):
+        if row not in rows:
+            ids[dataset_id].append(cases.case_ids[row])
+    return ids
 
 
 def _dataset_names(cases: ScoredCases) -> str:
@@ -200,16 +237,19 @@ def slice_names(
     column: str,
     values: Sequence[str | None],
 ) -> list[str]:
-    """The slice of each case over a metadata column, as summaries name it."""
+    """Return the slice of each case over a metadata column, as summaries name it."""
     return [f"{column}={_NO_VALUE if value is None else value}" for value in values]
 
 
 def cluster_numbers(values: Sequence[str | None]) -> npt.NDArray[np.int64]:
-    """A number for each case, the same for the cases of one cluster; a case without a
-    value is a cluster by itself.
+    """Return a number for each case, the same for the cases of one cluster.
+
+    A case without a value is a cluster by itself.
     """
-    names = [row if value is None else value for row, value in enumerate(values)]
     numbers: dict[str | int, int] = {}
-    return np.array(
-        [numbers.setdefault(name, len(numbers)) for name in names], np.int64
-    )
+    found = []
+    for row, value in enumerate(values):
+        # The row, an integer, is a name that no other case can have.
+        name = row if value is None else value
+        found.append(numbers.setdefault(name, len(numbers)))
+    return np.array(found, np.int64)

@@ -1,10 +1,8 @@
-"""What a comparison says of each run as a whole: its size, cost and latency, and the
-settings that differ.
-"""
+"""A comparison's view of each run as a whole: size, cost, latency and settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow.compute as pc
@@ -16,46 +14,61 @@ from themis_lib.runs.results import RunResult
 
 
 def run_side(result: RunResult) -> RunSide:
-    """One of the runs compared: its size, cost and latency."""
-    usage = [record.usage for record in result.manifest.stages if record.usage]
+    """Return the size, cost and latency of a run."""
+    manifest = result.manifest
+    usage = [record.usage for record in manifest.stages if record.usage]
     latencies = result.table("outputs", columns=["latency_s"])["latency_s"]
     p50, p95 = pc.quantile(latencies, [0.5, 0.95]).to_pylist()
     return RunSide(
         run_id=result.run_id,
-        name=result.manifest.name,
+        name=manifest.name,
         status=result.status.value,
         location=result.location,
-        started_at=result.manifest.started_at,
-        cases=sum(result.manifest.datasets.values()),
-        cost=result.manifest.cost,
-        cost_paid=result.manifest.cost_paid,
-        unpriced=result.manifest.unpriced,
-        input_tokens=_sum_known([item.input_tokens for item in usage]),
-        output_tokens=_sum_known([item.output_tokens for item in usage]),
+        started_at=manifest.started_at,
+        cases=sum(manifest.datasets.values()),
+        cost=manifest.cost,
+        cost_paid=manifest.cost_paid,
+        unpriced=manifest.unpriced,
+        input_tokens=_sum_known(item.input_tokens for item in usage),
+        output_tokens=_sum_known(item.output_tokens for item in usage),
         latency_mean_s=pc.mean(latencies).as_py(),
         latency_p50_s=p50,
         latency_p95_s=p95,
     )
 
 
-def _sum_known(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+def _sum_known(counts: Iterable[int | None]) -> int | None:
+    # Without a single count the sum is unknown: 0 would claim that no token was used.
+    total = None
+    for count in counts:
+        if count is not None:
+            total = (total or 0) + count
+    return total
 
 
 def identity_differences(
     before: Manifest,
     after: Manifest,
 ) -> list[str]:
-    """The settings that differ between two runs, a line each: seeds, sizes of datasets,
-    and the identity of stages.
+    """Return a line for each setting that differs between two runs.
+
+    Seeds come first, then the sizes of datasets, then the identity of stages.
     """
     return [
-        *differences(before.seeds, after.seeds, "seeds"),
-        *differences(before.datasets, after.datasets, "datasets"),
+        *differences(
+            before.seeds,
+            after.seeds,
+            "seeds",
+        ),
+        *differences(
+            before.datasets,
+            after.datasets,
+            "datasets",
+        ),
         *differences(_stage_identities(before), _stage_identities(after)),
     ]
 
 
 def _stage_identities(manifest: Manifest) -> dict[str, Any]:
+    # Keyed by stage, so that an inserted stage does not shift the others.
     return {record.stage: record.identity for record in manifest.stages}

@@ -1,1 +1,1 @@
-"""Reports of runs for people."""
+"""Reports of runs and comparisons: pages, Markdown, plots and tables."""

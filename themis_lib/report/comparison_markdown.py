@@ -1,10 +1,15 @@
-"""A comparison of runs as Markdown, for pull requests, and the lines and cells that
-other displays share with it.
+"""A comparison of runs as Markdown, for pull requests.
+
+Its lines and cells are shared with the terminal and the tables for other programs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import (
+    Iterable,
+    Iterator,
+    Sequence,
+)
 
 from themis_lib.comparison.models import (
     Comparison,
@@ -13,11 +18,16 @@ from themis_lib.comparison.models import (
     RunSide,
     Unmatched,
 )
-from themis_lib.report.markdown import dollars, fixed, markdown_table
+from themis_lib.report.markdown import (
+    dollars,
+    fixed,
+    markdown_table,
+)
 from themis_lib.runs.summary import ALL_CASES
 
 _FLIPS_EACH_WAY = 5
-_NAMES = 20
+# Case ids listed of a side; the line says how many there are in all.
+_MOST_NAMES = 20
 _POLICIES = {
     "exclude": "cases without a score in either run are left out (errors: exclude)",
     "fail": "a run that lacks a score has no numbers (errors: fail)",
@@ -26,65 +36,68 @@ _POLICIES = {
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """Runs side by side, differences with their verdicts, what the data can show,
-    flips, and what else differs.
+    """Return a comparison as Markdown.
+
+    Its parts: the runs, differences with their conclusions, tests and power, settings that
+    differ, cases in one run only, and flips.
     """
+    differences = comparison.differences
     parts = [
-        f"# {comparison.baseline.name}: {verdict_line(comparison)}",
+        f"# {comparison.baseline.name}: {conclusion_line(comparison)}",
         markdown_table(SIDE_HEADINGS, map(side_cells, comparison.runs)),
         "## Differences",
-        markdown_table(
-            DIFFERENCE_HEADINGS, map(difference_cells, comparison.differences)
-        ),
+        markdown_table(DIFFERENCE_HEADINGS, map(difference_cells, differences)),
         "## Tests and power",
-        markdown_table(TEST_HEADINGS, map(test_cells, comparison.differences)),
-        _list_lines(method_lines(comparison)),
-        _list_lines(power_lines(comparison)),
-        *_section("What differs", list(identity_lines(comparison))),
-        *_section(
-            "Cases in one run only",
-            [unmatched_line(item) for item in comparison.unmatched],
-        ),
+        markdown_table(TEST_HEADINGS, map(test_cells, differences)),
+        _bullet_list(method_lines(comparison)),
+        _bullet_list(power_lines(comparison)),
     ]
+    settings = _bullet_list(identity_lines(comparison))
+    if settings:
+        parts += ["## What differs", settings]
+    unmatched = _bullet_list(map(unmatched_line, comparison.unmatched))
+    if unmatched:
+        parts += ["## Cases in one run only", unmatched]
     if comparison.flips:
-        shown = markdown_table(FLIP_HEADINGS, map(flip_cells, shown_flips(comparison)))
-        parts += ["## Flips", flips_line(comparison), shown]
+        flips = map(flip_cells, shown_flips(comparison))
+        parts += [
+            "## Flips",
+            flips_line(comparison),
+            markdown_table(FLIP_HEADINGS, flips),
+        ]
+    # Markdown needs an empty line between a heading and a table.
     return "\n\n".join(parts) + "\n"
 
 
-def _section(
-    title: str,
-    lines: Sequence[str],
-) -> list[str]:
-    return [f"## {title}", _list_lines(lines)] if lines else []
-
-
-def _list_lines(lines: Sequence[str] | Iterator[str]) -> str:
-    """Lines as a list; what is in them is text."""
+def _bullet_list(lines: Iterable[str]) -> str:
+    # Settings and ids may hold any character, so each line is escaped.
     return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown takes for nothing else.
+    """Return text with the characters escaped that Markdown would interpret.
 
     >>> markdown_text('prefix: "*a*" → "<b>"')
     'prefix: "\\\\*a\\\\*" → "\\\\<b\\\\>"'
     """
-    escaped = "".join(
-        f"\\{character}" if character in "\\`*_[]<>|#" else character
-        for character in text
-    )
+    escaped = ""
+    for character in text:
+        if character in "\\`*_[]<>|#":
+            escaped += "\\"
+        escaped += character
+    # A line break could begin a heading or a list.
     return " ".join(escaped.split())
 
 
-def verdict_line(comparison: Comparison) -> str:
-    """How many differences came out which way."""
-    verdicts = [item.verdict for item in comparison.differences]
-    counts = (
-        (verdicts.count(name), name)
-        for name in ("better", "worse", "same", "cannot tell")
-    )
-    return ", ".join(f"{count} {name}" for count, name in counts if count)
+def conclusion_line(comparison: Comparison) -> str:
+    """Return how many differences have each conclusion, as one line."""
+    conclusions = [item.conclusion for item in comparison.differences]
+    parts = []
+    for name in ("better", "worse", "same", "cannot tell"):
+        count = conclusions.count(name)
+        if count:
+            parts.append(f"{count} {name}")
+    return ", ".join(parts)
 
 
 SIDE_HEADINGS = (
@@ -103,22 +116,38 @@ SIDE_HEADINGS = (
 
 
 def side_cells(side: RunSide) -> tuple[str, ...]:
-    """A run as text, under `SIDE_HEADINGS`."""
-    costs = (side.cost, side.cost_paid)
-    tokens = (side.input_tokens, side.output_tokens)
-    latencies = (side.latency_mean_s, side.latency_p50_s, side.latency_p95_s)
+    """Return a run as text, under `SIDE_HEADINGS`."""
     return (
         side.run_id,
         side.name,
         side.status,
         f"{side.cases:,}",
-        *(
-            "—" if amount is None else dollars(amount, leaves_out=side.unpriced)
-            for amount in costs
-        ),
-        *("—" if count is None else f"{count:,}" for count in tokens),
-        *("—" if seconds is None else f"{seconds:.3f} s" for seconds in latencies),
+        _dollar_text(side.cost, side.unpriced),
+        _dollar_text(side.cost_paid, side.unpriced),
+        _count_text(side.input_tokens),
+        _count_text(side.output_tokens),
+        _second_text(side.latency_mean_s),
+        _second_text(side.latency_p50_s),
+        _second_text(side.latency_p95_s),
     )
+
+
+def _dollar_text(
+    amount: float | None,
+    unpriced: Sequence[str],
+) -> str:
+    # Without a single price there is no amount; 0 would claim that the run was free.
+    if amount is None:
+        return "—"
+    return dollars(amount, leaves_out=unpriced)
+
+
+def _count_text(count: int | None) -> str:
+    return "—" if count is None else f"{count:,}"
+
+
+def _second_text(seconds: float | None) -> str:
+    return "—" if seconds is None else f"{seconds:.3f} s"
 
 
 DIFFERENCE_HEADINGS = (
@@ -130,12 +159,18 @@ DIFFERENCE_HEADINGS = (
     "run's",
     "difference",
     "95 % interval",
-    "verdict",
+    "conclusion",
 )
 
 
 def difference_cells(item: Difference) -> tuple[str, ...]:
-    """A difference as text, under `DIFFERENCE_HEADINGS`."""
+    """Return a difference as text, under `DIFFERENCE_HEADINGS`."""
+    # The sign shows the direction at once; means have none.
+    difference = "—" if item.difference is None else f"{item.difference:+.4f}"
+    interval = "—"
+    if item.low is not None and item.high is not None:
+        # "to", since a dash before a negative number reads as a second minus.
+        interval = f"{item.low:.4f} to {item.high:.4f}"
     return (
         item.run_id,
         item.dataset_id,
@@ -143,9 +178,9 @@ def difference_cells(item: Difference) -> tuple[str, ...]:
         item.metric_id,
         fixed(item.baseline_mean),
         fixed(item.candidate_mean),
-        _signed_number(item.difference),
-        _interval_text(item),
-        item.verdict,
+        difference,
+        interval,
+        item.conclusion,
     )
 
 
@@ -166,8 +201,9 @@ TEST_HEADINGS = (
 
 
 def test_cells(item: Difference) -> tuple[str, ...]:
-    """The test of a difference as text, under `TEST_HEADINGS`; cases without a score as
-    baseline + run.
+    """Return the test of a difference as text, under `TEST_HEADINGS`.
+
+    Cases without a score are shown as those of the baseline + those of the run.
     """
     return (
         item.run_id,
@@ -181,122 +217,132 @@ def test_cells(item: Difference) -> tuple[str, ...]:
         p_text(item.p_value),
         p_text(item.p_adjusted),
         fixed(item.detectable),
-        "—" if item.cases_needed is None else f"{item.cases_needed:,}",
+        _count_text(item.cases_needed),
     )
 
 
 def p_text(p_value: float | None) -> str:
-    """A p-value with the digits that say something.
+    """Return a p-value with four decimals, or two significant digits if it is small.
 
     >>> p_text(0.03), p_text(3.7159e-05), p_text(None)
     ('0.0300', '3.7e-05', '—')
     """
     if p_value is None:
         return "—"
-    return f"{p_value:.4f}" if p_value >= 0.001 else f"{p_value:.1e}"
+    # Four decimals would show a small p-value as 0, which no test gives.
+    if p_value < 0.001:
+        return f"{p_value:.1e}"
+    return f"{p_value:.4f}"
 
 
 def method_lines(comparison: Comparison) -> list[str]:
-    """How the numbers came about."""
-    tests = dict.fromkeys(item.test for item in comparison.differences if item.test)
-    methods = dict.fromkeys(
-        item.interval_method for item in comparison.differences if item.interval_method
-    )
+    """Return how the numbers were computed: tests, intervals, errors and clusters."""
+    # Dicts as sets that keep the order, so that the same comparison has the same text.
+    tests: dict[str, None] = {}
+    methods: dict[str, None] = {}
+    clusters: dict[str, None] = {}
+    policies = set()
+    for item in comparison.differences:
+        if item.test:
+            tests[item.test] = None
+        if item.interval_method:
+            methods[item.interval_method] = None
+        if item.clusters:
+            clusters[f"{item.clusters:,}"] = None
+        # A policy matters only where a score is missing.
+        if item.baseline_errors or item.candidate_errors:
+            policies.add(item.error_policy)
     lines = [
-        f"paired by case; test: {' / '.join(tests) or 'none'}; interval: {' / '.join(methods) or 'none'}; verdicts by "
-        f"Holm's p over {len(comparison.differences):,} difference(s)"
+        f"paired by case; test: {' / '.join(tests) or 'none'}; "
+        f"interval: {' / '.join(methods) or 'none'}; conclusions by Holm's p over "
+        f"{len(comparison.differences):,} difference(s)"
     ]
-    policies = {
-        item.error_policy
-        for item in comparison.differences
-        if item.baseline_errors or item.candidate_errors
-    }
     lines += [_POLICIES[policy] for policy in sorted(policies)]
     if comparison.cluster_by is not None:
-        counts = " / ".join(
-            dict.fromkeys(
-                f"{item.clusters:,}" for item in comparison.differences if item.clusters
-            )
-        )
         lines.append(
-            f"cases with one {comparison.cluster_by!r} count as dependent: {counts} clusters"
+            f"cases with one {comparison.cluster_by!r} count as dependent: "
+            f"{' / '.join(clusters)} clusters"
         )
     return lines
 
 
 def power_lines(comparison: Comparison) -> list[str]:
-    """What the data could have shown: for whole datasets, and for slices that cannot
-    tell.
+    """Return what the data could have shown.
+
+    A line for each whole dataset, and for each slice that cannot tell.
     """
+    # With one candidate its id on every line says nothing new.
     several = len(comparison.runs) > 2
-    return [
-        f"{item.run_id} " * several + power_line(item)
-        for item in comparison.differences
-        if item.slice == ALL_CASES or item.verdict == "cannot tell"
-    ]
+    lines = []
+    for item in comparison.differences:
+        if item.slice != ALL_CASES and item.conclusion != "cannot tell":
+            continue
+        line = power_line(item)
+        lines.append(f"{item.run_id} {line}" if several else line)
+    return lines
 
 
 def power_line(item: Difference) -> str:
-    """The smallest difference that such data show, and what it takes to show the one in
-    question.
+    """Return the smallest difference that such data show, and what `delta` takes.
+
+    One line, also where the data are too few to say it.
     """
-    place = (
-        item.dataset_id
-        if item.slice == ALL_CASES
-        else f"{item.dataset_id} {item.slice}"
-    )
-    start = f"{place} {item.metric_id}: {item.verdict}; {item.n:,} case(s) like these"
+    place = item.dataset_id
+    if item.slice != ALL_CASES:
+        place = f"{item.dataset_id} {item.slice}"
+    line = f"{place} {item.metric_id}: {item.conclusion}; {item.n:,} case(s) like these"
     if item.detectable is None:
-        return f"{start} do not say what they could show"
-    line = f"{start} show a difference of {item.detectable:.4f} or more in 4 of 5 comparisons"
+        return f"{line} do not say what they could show"
+    # The power of the test is 80 %.
+    line += f" show a difference of {item.detectable:.4f} or more in 4 of 5 comparisons"
     if item.delta is None or item.cases_needed is None:
         return line
     line += f"; {item.delta:.4f} takes {item.cases_needed:,} cases"
-    return (
-        line
-        if item.samples_needed is None
-        else f"{line}, or {item.samples_needed:,} samples of each"
-    )
+    if item.samples_needed is not None:
+        line += f", or {item.samples_needed:,} samples of each"
+    return line
 
 
 def identity_lines(comparison: Comparison) -> Iterator[str]:
-    """The settings in which each run differs from the baseline."""
+    """Yield the settings in which each run differs from the baseline."""
     several = len(comparison.runs) > 2
     for run_id, lines in comparison.identity.items():
-        yield from (
-            f"{run_id} " * several + line for line in lines or ["no setting differs"]
-        )
+        # Said, since an empty list would look like one that was left out.
+        for line in lines or ["no setting differs"]:
+            yield f"{run_id} {line}" if several else line
 
 
 def unmatched_line(item: Unmatched) -> str:
-    """How many cases only one run has, and which."""
-    sides = (("baseline", item.only_in_baseline), (item.run_id, item.only_in_candidate))
-    parts = [
-        f"{len(ids):,} only in {name} ({_name_some(ids)})" for name, ids in sides if ids
-    ]
+    """Return how many cases of a dataset only one run has, and their ids."""
+    parts = []
+    sides = (
+        ("baseline", item.only_in_baseline),
+        (item.run_id, item.only_in_candidate),
+    )
+    for name, ids in sides:
+        if ids:
+            names = ", ".join(ids[:_MOST_NAMES])
+            more = ", …" if len(ids) > _MOST_NAMES else ""
+            parts.append(f"{len(ids):,} only in {name} ({names}{more})")
     return f"{item.dataset_id}: {', '.join(parts)}"
 
 
-def _name_some(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:_NAMES]) + (", …" if len(ids) > _NAMES else "")
-
-
 def flips_line(comparison: Comparison) -> str:
-    """How many scores rose and fell."""
+    """Return how many scores rose and how many fell, as one line."""
     rose = sum(flip.candidate_score > flip.baseline_score for flip in comparison.flips)
-    return f"{rose:,} score(s) rose, {len(comparison.flips) - rose:,} fell; the widest of each:"
+    fell = len(comparison.flips) - rose
+    return f"{rose:,} score(s) rose, {fell:,} fell; the widest of each:"
 
 
 FLIP_HEADINGS = ("run", "dataset", "metric", "case", "baseline", "run's")
 
 
 def flip_cells(flip: Flip) -> tuple[str, ...]:
-    """A flip as text, under `FLIP_HEADINGS`."""
-    names = (
-        flip.case_id
-        if flip.case_id == flip.candidate_case_id
-        else f"{flip.case_id} = {flip.candidate_case_id}"
-    )
+    """Return a flip as text, under `FLIP_HEADINGS`."""
+    names = flip.case_id
+    # Cases match by content, so one case may have two ids.
+    if flip.case_id != flip.candidate_case_id:
+        names = f"{flip.case_id} = {flip.candidate_case_id}"
     return (
         flip.run_id,
         flip.dataset_id,
@@ -308,27 +354,21 @@ def flip_cells(flip: Flip) -> tuple[str, ...]:
 
 
 def shown_flips(comparison: Comparison) -> list[Flip]:
-    """A few of the widest falls, then of the widest rises."""
-    falls = [
-        flip for flip in comparison.flips if flip.candidate_score < flip.baseline_score
-    ]
-    rises = [
-        flip for flip in comparison.flips if flip.candidate_score > flip.baseline_score
-    ]
-    widest = [
-        sorted(flips, key=lambda flip: -abs(flip.candidate_score - flip.baseline_score))
-        for flips in (falls, rises)
-    ]
-    return widest[0][:_FLIPS_EACH_WAY] + widest[1][:_FLIPS_EACH_WAY]
+    """Return a few of the widest falls, then a few of the widest rises."""
 
+    def width(flip: Flip) -> float:
+        return abs(flip.candidate_score - flip.baseline_score)
 
-def _signed_number(value: float | None) -> str:
-    return "—" if value is None else f"{value:+.4f}"
-
-
-def _interval_text(item: Difference) -> str:
-    return (
-        "—"
-        if item.low is None or item.high is None
-        else f"{item.low:.4f} to {item.high:.4f}"
-    )
+    falls = []
+    rises = []
+    # The sort is stable, also in reverse: equal widths keep the comparison's order.
+    for flip in sorted(
+        comparison.flips,
+        key=width,
+        reverse=True,
+    ):
+        if flip.candidate_score < flip.baseline_score:
+            falls.append(flip)
+        elif flip.candidate_score > flip.baseline_score:
+            rises.append(flip)
+    return falls[:_FLIPS_EACH_WAY] + rises[:_FLIPS_EACH_WAY]

@@ -23,8 +23,7 @@ _ESCAPES = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        # At the beginning of a row these would be read as an argument of the line break
-        # before it.
+        # At the start of a row, `\\\\` before it would take these as its argument.
         "[": "{[}",
         "*": "{*}",
     }
@@ -35,15 +34,22 @@ def csv_table(
     headings: Sequence[str],
     rows: Iterable[Sequence[Cell]],
 ) -> str:
-    """A table as CSV (RFC 4180, but for its line ends): numbers with every digit,
-    nothing where there is no value.
+    """Return a table as CSV (RFC 4180, except that lines end in LF).
+
+    Numbers keep every digit; `None` is an empty cell.
 
     >>> print(csv_table(("metric", "mean"), [("exact, match", 0.5), ("f1", None)]), end="")
     metric,mean
     "exact, match",0.5
     f1,
     """
-    return "".join(map(_csv_line, [headings, *rows]))
+    lines = []
+    for cells in [headings, *rows]:
+        line = io.StringIO()
+        # With another line end the writer would leave a cell with a CR unquoted.
+        csv.writer(line).writerow(cells)
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def latex_table(
@@ -51,10 +57,10 @@ def latex_table(
     rows: Iterable[Sequence[Cell]],
     caption: str,
 ) -> str:
-    r"""A table as LaTeX, which needs the package `booktabs`; cells are text, whatever
-    characters they hold.
+    r"""Return a table as LaTeX; it needs the package `booktabs`.
 
-    Columns of numbers are set to the right; a value that is not there is a dash.
+    Cells are text, whatever characters they hold. Columns of numbers are aligned to the
+    right; `None` is a dash.
 
     >>> print(latex_table(("metric", "mean"), [("exact_match", 0.5)], "50 % right"))
     \begin{table}
@@ -69,34 +75,28 @@ def latex_table(
     \end{tabular}
     \end{table}
     """
-    cells = [["—" if cell is None else str(cell) for cell in row] for row in rows]
-    columns = "".join(
-        "r" if cells and all(_is_number(row[at]) for row in cells) else "l"
-        for at in range(len(headings))
-    )
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_escape_latex(caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            _latex_line(headings),
-            r"\midrule",
-            *map(_latex_line, cells),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-    )
-
-
-def _csv_line(cells: Sequence[Cell]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow(
-        cells
-    )  # only before its own line end, CR LF, does it quote a cell with a CR in it
-    return line.getvalue().removesuffix("\r\n") + "\n"
+    cells: list[list[str]] = []
+    for row in rows:
+        cells.append(["—" if cell is None else str(cell) for cell in row])
+    columns = ""
+    for at in range(len(headings)):
+        is_numeric = all(_is_number(line[at]) for line in cells)
+        # A table without rows has no numbers to align.
+        columns += "r" if cells and is_numeric else "l"
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape_latex(caption)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        _latex_line(headings),
+        r"\midrule",
+        *map(_latex_line, cells),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
 
 
 def _latex_line(cells: Sequence[str]) -> str:
@@ -104,10 +104,12 @@ def _latex_line(cells: Sequence[str]) -> str:
 
 
 def _escape_latex(text: str) -> str:
+    # An empty line would end the paragraph, and with it the table.
     return " ".join(text.split()).translate(_ESCAPES)
 
 
 def _is_number(text: str) -> bool:
+    # Cells from the other reports have separators, dollar signs and dashes.
     try:
         float(text.replace(",", "").removeprefix("$"))
     except ValueError:

@@ -1,6 +1,4 @@
-"""The rows of a run that have an error in place of a value, with the stage that says
-so.
-"""
+"""The failed rows of a run, each with the stage that failed."""
 
 from __future__ import annotations
 
@@ -16,14 +14,16 @@ from themis_lib.report.markdown import STAGE_OF, short
 from themis_lib.runs.results import RunResult
 from themis_lib.storage.tables import RUN_TABLES
 
+#: Stage, dataset, case, sample and reason of a failed row.
+FailedRow = tuple[str, str, str, str, str]
 FAILURE_HEADINGS = ("stage", "dataset", "case", "sample", "reason")
 
 
 @dataclass(frozen=True)
 class Failures:
-    """The first failed rows under `FAILURE_HEADINGS`, and how many there are in all."""
+    """The first failed rows under `FAILURE_HEADINGS`, and the number of all."""
 
-    rows: list[tuple[str, str, str, str, str]]
+    rows: list[FailedRow]
     count: int
 
 
@@ -32,65 +32,72 @@ def failed_rows(
     *,
     limit: int,
 ) -> Failures:
-    """The rows that failed in a stage of their own; what only passes on an earlier
-    stage's error is not repeated.
+    """Return the rows of a run that failed, and at most `limit` of them in full.
+
+    A row that only passes on the error of an earlier stage is not repeated.
     """
-    rows: list[tuple[str, str, str, str, str]] = []
-    cases: set[tuple[str, str]] = set()
+    rows: list[FailedRow] = []
+    failed_cases: set[tuple[str, str]] = set()
     count = 0
     for name, stage in STAGE_OF.items():
-        table = _own_errors(result, name)
-        found = [
-            (row["dataset_id"], row["case_id"])
-            for row in table.select(["dataset_id", "case_id"]).to_pylist()
-        ]
+        table = _stage_errors(result, name)
+        ids = table.select(["dataset_id", "case_id"]).to_pylist()
+        cases = [(row["dataset_id"], row["case_id"]) for row in ids]
         if name == "results":
-            table = table.filter(
-                pa.array([case not in cases for case in found], pa.bool_())
-            )
-        cases.update(found)
+            # A reduced row has a key of its own even where its samples failed.
+            is_new = [case not in failed_cases for case in cases]
+            table = table.filter(pa.array(is_new, pa.bool_()))
+        failed_cases.update(cases)
         count += table.num_rows
-        rows += [
-            _failure_cells(stage, row)
-            for row in table.slice(0, limit - len(rows)).to_pylist()
-        ]
+        # Only as many rows as are still shown become Python objects.
+        for row in table.slice(0, limit - len(rows)).to_pylist():
+            rows.append(_failure_cells(stage, row))
     return Failures(rows, count)
 
 
 def failure_lines(failures: Failures) -> list[str]:
-    """A line for each stage and reason, naming the first cases.
+    """Return a line for each stage and reason, with the first cases.
 
-    >>> failure_lines(Failures([("generate", "d", "a", "0", "503"), ("generate", "d", "b", "0", "503")], 2))
+    >>> rows = [("generate", "d", case, "0", "503") for case in "ab"]
+    >>> failure_lines(Failures(rows, 2))
     ['generate: 2 failed row(s) (a, b): 503']
     """
-    grouped: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    cases_of: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for stage, _, case, _, reason in failures.rows:
-        grouped[stage, reason].append(case)
-    return [
-        f"{stage}: {len(cases):,} failed row(s) ({first_few(cases)}): {reason}"
-        for (stage, reason), cases in grouped.items()
-    ]
+        cases_of[stage, reason].append(case)
+    lines = []
+    for (stage, reason), cases in cases_of.items():
+        lines.append(
+            f"{stage}: {len(cases):,} failed row(s) ({first_few(cases)}): {reason}"
+        )
+    return lines
 
 
-def _own_errors(
+def _stage_errors(
     result: RunResult,
     name: str,
 ) -> pa.Table:
-    ids = [
-        column
-        for column in RUN_TABLES[name].names
-        if column.endswith("_id") or column == "sample_index"
-    ]
-    table = result.table(name, columns=list(dict.fromkeys([*ids, "key", "error"])))
-    return table.filter(pc.and_(table["key"].is_valid(), table["error"].is_valid()))
+    # Tables differ in their ids: verdicts have a judge, results have no sample.
+    columns = []
+    for column in RUN_TABLES[name].names:
+        if column.endswith("_id") or column in ("sample_index", "key", "error"):
+            columns.append(column)
+    table = result.table(name, columns=columns)
+    # A row without a key was not computed: its error is an earlier stage's.
+    is_own = table["key"].is_valid()
+    return table.filter(pc.and_(is_own, table["error"].is_valid()))
 
 
 def _failure_cells(
     stage: str,
     row: dict[str, Any],
-) -> tuple[str, str, str, str, str]:
-    part = ":".join(row[name] for name in ("metric_id", "judge_id") if row.get(name))
-    label = f"{stage}[{part}]" if part else stage
+) -> FailedRow:
+    parts = []
+    for name in ("metric_id", "judge_id"):
+        if row.get(name):
+            parts.append(row[name])
+    label = f"{stage}[{':'.join(parts)}]" if parts else stage
+    # A reduced row may have no sample: its score is made of all.
     sample = row.get("sample_index")
     return (
         label,

@@ -1,6 +1,4 @@
-"""The runs of a store in the order in which they started: what changed from run to run,
-and how scores went.
-"""
+"""The history of a store: its runs in order, what changed, and how scores went."""
 
 from __future__ import annotations
 
@@ -12,23 +10,32 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from themis_lib.comparison.sides import identity_differences
-from themis_lib.errors import InputError, first_few, nearest
+from themis_lib.errors import (
+    InputError,
+    first_few,
+    nearest,
+)
 from themis_lib.runs.find_run import in_time
-from themis_lib.runs.manifest import Manifest, RunStatus, manifests
+from themis_lib.runs.manifest import (
+    Manifest,
+    RunStatus,
+    manifests,
+)
 from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.storage.store import RunStore
 
+# Steps between round numbers, times a power of ten.
 _FACTORS = (1, 2, 2.5, 5, 10)
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run, its scores over all cases of each dataset, and the settings that differ
-    from the experiment's run before.
+    """A run, its scores over all cases of each dataset, and its changed settings.
 
-    `before` is null for an experiment's first run. A run without tables, or whose
-    summary cannot be read, has no scores.
+    `changes` are the settings that differ from the run of the same experiment before
+    it, whose id is `before`; `None` for an experiment's first run. A run without
+    tables, or whose summary cannot be read, has no scores.
     """
 
     manifest: Manifest
@@ -39,8 +46,9 @@ class PastRun:
 
 @dataclass(frozen=True)
 class Series:
-    """A metric on one dataset over the runs of one experiment that have it, oldest
-    first.
+    """A metric on one dataset over the runs of an experiment that have it.
+
+    `points` are oldest first.
     """
 
     name: str
@@ -56,85 +64,113 @@ def past_runs(
     status: RunStatus | None = None,
     since: datetime | None = None,
 ) -> list[PastRun]:
-    """The runs of a store, oldest first; those of one experiment, of one status, or
-    that started at a time or later.
+    """Return the runs of a store, oldest first.
 
-    Raises `InputError` for an experiment that the store has no run of.
+    `name`, `status` and `since` choose the runs of one experiment, of one status, or
+    those that started at a time or later. Raises `InputError` for an experiment that
+    the store has no run of.
     """
     known = in_time(manifests(store))
     names = {manifest.name for manifest in known}
     if name is not None and name not in names:
         raise InputError(
-            f"store {store.url!r} has no run of an experiment {name!r}; {nearest(name, names)}"
+            f"store {store.url!r} has no run of an experiment {name!r}; "
+            f"{nearest(name, names)}"
         )
     latest: dict[str, Manifest] = {}
     found = []
     for manifest in known:
+        # Runs that are not chosen count here too: `before` is the run before in time.
         before = latest.get(manifest.name)
         latest[manifest.name] = manifest
-        is_late = since is None or datetime.fromisoformat(
-            manifest.started_at
-        ) >= since.astimezone(UTC)
-        if (
-            name in (None, manifest.name)
-            and status in (None, manifest.status)
-            and is_late
-        ):
-            changes = identity_differences(before, manifest) if before else []
-            found.append(
-                PastRun(
-                    manifest,
-                    _scores_of_run(store, manifest),
-                    before.run_id if before else None,
-                    tuple(changes),
-                )
-            )
+        if name not in (None, manifest.name) or status not in (None, manifest.status):
+            continue
+        if since is not None:
+            started_at = datetime.fromisoformat(manifest.started_at)
+            if started_at < since.astimezone(UTC):
+                continue
+        changes = []
+        if before is not None:
+            changes = identity_differences(before, manifest)
+        past = PastRun(
+            manifest=manifest,
+            scores=_overall_scores(store, manifest),
+            before=None if before is None else before.run_id,
+            changes=tuple(changes),
+        )
+        found.append(past)
     return found
 
 
+def _overall_scores(
+    store: RunStore,
+    manifest: Manifest,
+) -> tuple[SummaryRow, ...]:
+    # One damaged run must not hide the history of all others.
+    try:
+        rows = RunResult(
+            store,
+            manifest.run_id,
+            manifest,
+        ).summary
+    except (pa.ArrowException, OSError):
+        return ()
+    return tuple(row for row in rows if row.slice == ALL_CASES)
+
+
 def unreadable_runs(store: RunStore) -> list[str]:
-    """The folders of runs whose record is missing or cannot be read."""
+    """Return the folders of runs whose record is missing or cannot be read."""
     known = {manifest.run_id for manifest in manifests(store)}
-    return sorted(
-        name
-        for name in store.list("runs")
-        if name not in known and not name.startswith(".")
-    )
+    folders = []
+    for name in store.list("runs"):
+        # A name that begins with a dot is no run's.
+        if name not in known and not name.startswith("."):
+            folders.append(name)
+    return sorted(folders)
 
 
 def series_of(
     runs: Iterable[PastRun],
     metric_id: str,
 ) -> list[Series]:
-    """How a metric went, a series for each dataset.
+    """Return a metric over the runs, a series for each dataset.
 
     Raises `InputError` for a metric that none of the runs has, and where runs of
     several experiments have it.
     """
-    scored = list(runs)
-    known = {row.metric_id for run in scored for row in run.scores}
-    if metric_id not in known:
+    every_run = list(runs)
+    known: set[str] = set()
+    # Dicts as sets that keep the order of the runs.
+    names: dict[str, None] = {}
+    points: dict[str, list[tuple[PastRun, SummaryRow]]] = {}
+    for run in every_run:
+        for row in run.scores:
+            known.add(row.metric_id)
+            if row.metric_id == metric_id:
+                names[run.manifest.name] = None
+                points.setdefault(row.dataset_id, []).append((run, row))
+    if not points:
         raise InputError(
-            f"none of {len(scored):,} run(s) has a metric {metric_id!r}; {nearest(metric_id, known)}"
+            f"none of {len(every_run):,} run(s) has a metric {metric_id!r}; "
+            f"{nearest(metric_id, known)}"
         )
-    points = [
-        (run, row) for run in scored for row in run.scores if row.metric_id == metric_id
-    ]
-    names = list(dict.fromkeys(run.manifest.name for run, _ in points))
+    # Experiments may mean different things by one name.
     if len(names) > 1:
         raise InputError(
-            f"{len(names)} experiments have a metric {metric_id!r} ({first_few(names)}); give --name"
+            f"{len(names)} experiments have a metric {metric_id!r} "
+            f"({first_few(names)}); give --name"
         )
-    datasets = dict.fromkeys(row.dataset_id for _, row in points)
-    return [
-        Series(
-            names[0],
-            metric_id,
-            dataset,
-            tuple(point for point in points if point[1].dataset_id == dataset),
+    (name,) = names
+    found = []
+    for dataset_id, of_dataset in points.items():
+        series = Series(
+            name=name,
+            metric_id=metric_id,
+            dataset_id=dataset_id,
+            points=tuple(of_dataset),
         )
-        for dataset in datasets
-    ]
+        found.append(series)
+    return found
 
 
 def ticks_over(
@@ -142,34 +178,28 @@ def ticks_over(
     *,
     most: int,
 ) -> list[float]:
-    """Round numbers, at most so many, that enclose the means and intervals of some
-    rows; two at least.
+    """Return round numbers that enclose the means and intervals of some rows.
+
+    They are at least two and at most `most`, in equal steps.
     """
-    values = [
-        value
-        for row in rows
-        for value in (row.mean, row.low, row.high)
-        if value is not None
-    ]
-    low, high = min(values, default=0.0), max(values, default=1.0)
+    values = []
+    for row in rows:
+        for value in (row.mean, row.low, row.high):
+            if value is not None:
+                values.append(value)
+    low = min(values, default=0.0)
+    high = max(values, default=1.0)
+    # Equal values still need an axis of some length.
     if high - low < 1e-9:
         low, high = low - 0.05, high + 0.05
     power = 10.0 ** math.floor(math.log10((high - low) / (most - 1)))
-    for step in (
-        factor * scale for scale in (power, 10 * power) for factor in _FACTORS
-    ):
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    steps = [factor * power for factor in _FACTORS]
+    steps += [factor * (10 * power) for factor in _FACTORS]
+    for step in steps:
+        # 1e-9: an end that is a tick but for rounding needs no further tick.
+        first = math.floor(low / step + 1e-9)
+        last = math.ceil(high / step - 1e-9)
         if last - first < most:
             break
+    # Adding 0.0 turns -0.0 into 0.0, which is shown without a sign.
     return [round(step * at, 12) + 0.0 for at in range(first, last + 1)]
-
-
-def _scores_of_run(
-    store: RunStore,
-    manifest: Manifest,
-) -> tuple[SummaryRow, ...]:
-    try:
-        rows = RunResult(store, manifest.run_id, manifest).summary
-    except (pa.ArrowException, OSError):
-        return ()
-    return tuple(row for row in rows if row.slice == ALL_CASES)

@@ -1,5 +1,6 @@
-"""The runs of an experiment as one HTML page: each metric drawn over the runs, and
-below it the runs themselves.
+"""The history of an experiment as one HTML page.
+
+Each metric is drawn over the runs; below are the runs themselves.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from themis_lib.errors import InputError
-from themis_lib.report.history import PastRun, Series, series_of, ticks_over
+from themis_lib.report.history import (
+    PastRun,
+    Series,
+    series_of,
+    ticks_over,
+)
 from themis_lib.report.html_charts import Axis
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import dollars
-from themis_lib.runs.manifest import Manifest
 from themis_lib.runs.results import SummaryRow
 
 _MOST_TICKS = 6
@@ -21,8 +26,9 @@ _MOST_TICKS = 6
 
 @dataclass(frozen=True)
 class _Mark:
-    """One run in a plot; places are percentages from the left and from the top, null
-    where there is no number.
+    """One run in a plot, placed in percent from the left and from the top.
+
+    A place is `None` where there is no number.
     """
 
     run: PastRun
@@ -36,8 +42,10 @@ class _Mark:
 @dataclass(frozen=True)
 class _Plot:
     series: Series
+    # Each tick with its place from the top.
     ticks: Sequence[tuple[float, float]]
     marks: Sequence[_Mark]
+    # The ends of each line between two neighbours.
     ways: Sequence[tuple[_Mark, _Mark]]
 
 
@@ -45,70 +53,94 @@ def history_html(
     runs: Sequence[PastRun],
     metric_id: str | None = None,
 ) -> str:
-    """A self-contained page of some runs, with a plot of one metric, or of each that
-    they have.
+    """Return a self-contained page of some runs, with a plot of one or every metric.
 
     The same runs give the same bytes. Raises `InputError` where there are no runs,
     where runs of several experiments have a metric, and for a metric that none has.
     """
     if not runs:
         raise InputError("there are no runs to draw; choose others")
-    if metric_id is not None:
-        plotted = series_of(runs, metric_id)
-        runs = [run for run in runs if run.manifest.name == plotted[0].name]
+    if metric_id is None:
+        plotted = _every_series(runs)
     else:
-        names = {run.manifest.name for run in runs}
-        if len(names) > 1:
-            raise InputError(
-                f"a page shows one experiment, and there are {len(names)}; give a name or a metric"
+        plotted = series_of(runs, metric_id)
+        name = plotted[0].name
+        runs = [run for run in runs if run.manifest.name == name]
+    rows = []
+    # The plots read from left to right, the list from the newest run down.
+    for run in reversed(runs):
+        manifest = run.manifest
+        costs = None
+        if manifest.cost_paid is not None and manifest.cost_saved is not None:
+            unpriced = manifest.unpriced
+            costs = (
+                dollars(manifest.cost_paid, leaves_out=unpriced),
+                dollars(manifest.cost_saved, leaves_out=unpriced),
             )
-        metric_ids = dict.fromkeys(row.metric_id for run in runs for row in run.scores)
-        plotted = [series for name in metric_ids for series in series_of(runs, name)]
-    costs = [_paid_and_saved(run.manifest) for run in runs]
+        rows.append((run, costs))
     return render_page(
         "history.html.jinja",
         scripts=(),
         data="",
         name=runs[0].manifest.name,
-        plots=list(map(_make_plot, plotted)),
-        runs=list(zip(runs, costs, strict=True))[::-1],
+        plots=[_plot_of(series) for series in plotted],
+        runs=rows,
     )
 
 
-def _paid_and_saved(manifest: Manifest) -> tuple[str, str] | None:
-    paid, saved, unpriced = manifest.cost_paid, manifest.cost_saved, manifest.unpriced
-    if paid is None or saved is None:
-        return None
-    return dollars(paid, leaves_out=unpriced), dollars(saved, leaves_out=unpriced)
+def _every_series(runs: Sequence[PastRun]) -> list[Series]:
+    names = set()
+    # A dict as a set that keeps the order in which metrics first appear.
+    metric_ids: dict[str, None] = {}
+    for run in runs:
+        names.add(run.manifest.name)
+        for row in run.scores:
+            metric_ids[row.metric_id] = None
+    if len(names) > 1:
+        raise InputError(
+            f"a page shows one experiment, and there are {len(names)}; give a name or "
+            "a metric"
+        )
+    found: list[Series] = []
+    for metric_id in metric_ids:
+        found += series_of(runs, metric_id)
+    return found
 
 
-def _make_plot(series: Series) -> _Plot:
-    ticks = ticks_over([row for _, row in series.points], most=_MOST_TICKS)
-    axis = Axis(ticks[0], ticks[-1], tuple(ticks))
-    count = len(series.points)
+def _plot_of(series: Series) -> _Plot:
+    numbers = ticks_over([row for _, row in series.points], most=_MOST_TICKS)
+    axis = Axis(
+        numbers[0],
+        numbers[-1],
+        tuple(numbers),
+    )
 
     def from_top(value: float | None) -> float | None:
+        # The axis grows upwards, places on a page grow downwards.
         return None if value is None else round(100 - axis.at(value), 3)
 
-    marks = [
-        _Mark(
-            run,
-            row,
-            round(100 * (at + 0.5) / count, 3),
-            from_top(row.mean),
-            from_top(row.high),
-            from_top(row.low),
+    marks = []
+    for at, (run, row) in enumerate(series.points):
+        # Each run has an equal share of the width and is in the middle of it.
+        middle = 100 * (at + 0.5) / len(series.points)
+        mark = _Mark(
+            run=run,
+            row=row,
+            x=round(middle, 3),
+            y=from_top(row.mean),
+            top=from_top(row.high),
+            bottom=from_top(row.low),
         )
-        for at, (run, row) in enumerate(series.points)
-    ]
-    ways = [
-        (before, mark)
-        for before, mark in pairwise(marks)
-        if before.y is not None and mark.y is not None
-    ]
+        marks.append(mark)
+    ways = []
+    for before, mark in pairwise(marks):
+        # A run without a mean leaves a gap in the line.
+        if before.y is not None and mark.y is not None:
+            ways.append((before, mark))
+    ticks = [(number, 100 - axis.at(number)) for number in numbers]
     return _Plot(
         series,
-        [(tick, 100 - axis.at(tick)) for tick in ticks],
+        ticks,
         marks,
         ways,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from themis_lib.report.history import Series, ticks_over
-from themis_lib.runs.results import SummaryRow
 
+# All lengths are in characters.
 _ROWS = 12
 _MOST_TICKS = 5
 _WIDEST_STEP = 6
@@ -18,74 +18,96 @@ def history_plot(
     *,
     width: int,
 ) -> list[str]:
-    """The plot as lines, a dot for each mean, a bar for its interval, oldest run to the
-    left.
+    """Return the plot as lines: a dot for each mean, a bar for its interval.
 
-    They are no wider than `width` if that has room for an axis and a column. Where
-    there are more runs than columns, neighbours share one: its bar covers all of their
-    intervals. An arrow stands below the runs whose settings differ from the run before.
+    The oldest run is at the left. Lines are no wider than `width` if that has room for
+    an axis and a column. Where there are more runs than columns, neighbours share one,
+    whose bar covers all of their intervals. An arrow is below the runs whose settings
+    differ from the run before.
     """
     rows = [row for _, row in series.points]
     ticks = ticks_over(rows, most=_MOST_TICKS)
-    digits = next(
-        digits
-        for digits in range(13)
-        if all(round(tick, digits) == tick for tick in ticks)
-    )
-    labels = [f"{tick:.{digits}f}" for tick in ticks]
+    labels = _tick_labels(ticks)
+    # Two more for a space and the axis.
     margin = max(map(len, labels)) + 2
     columns = _run_columns(len(rows), max(width - margin, _LEAST_WIDTH))
     per_tick = max(_ROWS // (len(ticks) - 1), 1)
     height = per_tick * (len(ticks) - 1) + 1
     grid = [[" "] * (columns[-1] + 2) for _ in range(height)]
-    for bar in (True, False):  # dots over bars
-        for row, column in zip(rows, columns, strict=True):
-            _draw_mark(
-                grid,
-                row,
-                column,
+    # All bars come first: a bar must not hide the dot of a run in the same column.
+    for row, column in zip(
+        rows,
+        columns,
+        strict=True,
+    ):
+        if row.low is not None and row.high is not None:
+            top = _line_of(
+                row.high,
                 ticks,
-                bar=bar,
+                height,
             )
+            bottom = _line_of(row.low, ticks, height)
+            for at in range(top, bottom + 1):
+                grid[at][column] = "│"
+    for row, column in zip(
+        rows,
+        columns,
+        strict=True,
+    ):
+        if row.mean is not None:
+            grid[
+                _line_of(
+                    row.mean,
+                    ticks,
+                    height,
+                )
+            ][column] = "●"
     lines = []
     for at, cells in enumerate(grid):
+        # The grid is drawn from the top, ticks count from the bottom.
         level, rest = divmod(height - 1 - at, per_tick)
         label = f"{labels[level]} ┤" if rest == 0 else "│"
         lines.append(f"{label:>{margin}}" + "".join(cells).rstrip())
     lines.append(f"{'└':>{margin}}" + "─" * (columns[-1] + 2))
-    return lines + _lines_below(series, columns, margin)
+    return lines + _lines_below(
+        series,
+        columns,
+        margin,
+    )
+
+
+def _tick_labels(ticks: Sequence[float]) -> list[str]:
+    # The fewest decimals that show every tick exactly; ticks have at most twelve.
+    digits = 0
+    while digits < 12 and any(round(tick, digits) != tick for tick in ticks):
+        digits += 1
+    return [f"{tick:.{digits}f}" for tick in ticks]
 
 
 def _run_columns(
     count: int,
     width: int,
 ) -> list[int]:
-    """The column of each run; several runs to a column where there are too many."""
-    step = min(_WIDEST_STEP, (width - 2) // count)
-    if step:
-        return [1 + step * at for at in range(count)]
-    return [1 + at * (width - 2) // count for at in range(count)]
+    """Return the column of each run; runs share columns where there are too many."""
+    # A column is free at either end, so that marks do not touch the axis.
+    room = width - 2
+    step = min(_WIDEST_STEP, room // count)
+    columns = []
+    for at in range(count):
+        # Without room for a column each, runs are spread evenly.
+        offset = step * at if step else at * room // count
+        columns.append(1 + offset)
+    return columns
 
 
-def _draw_mark(
-    grid: list[list[str]],
-    row: SummaryRow,
-    column: int,
+def _line_of(
+    value: float,
     ticks: Sequence[float],
-    *,
-    bar: bool,
-) -> None:
-    """One run's bar or dot."""
-
-    def line(value: float) -> int:
-        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
-        return round((len(grid) - 1) * (1 - share))
-
-    if bar and row.low is not None and row.high is not None:
-        for at in range(line(row.high), line(row.low) + 1):
-            grid[at][column] = "│"
-    if not bar and row.mean is not None:
-        grid[line(row.mean)][column] = "●"
+    height: int,
+) -> int:
+    """Return the line of the grid, counted from the top, that shows a value."""
+    share = (value - ticks[0]) / (ticks[-1] - ticks[0])
+    return round((height - 1) * (1 - share))
 
 
 def _lines_below(
@@ -93,14 +115,28 @@ def _lines_below(
     columns: Sequence[int],
     margin: int,
 ) -> list[str]:
-    """The arrows, and when the first and the last run started."""
+    """Return the arrows, and when the first and the last run started."""
     marks = [" "] * (columns[-1] + 1)
-    for (run, _), column in zip(series.points, columns, strict=True):
-        marks[column] = "↑" if run.changes else marks[column]
-    first, last = (
-        run.manifest.started_at[:10] for run, _ in (series.points[0], series.points[-1])
-    )
-    gap = max(columns[-1] + 2 - len(first) - len(last), 1)
-    ends = first if first == last else f"{first}{' ' * gap}{last}"
-    lines = ["".join([" " * margin, *marks]).rstrip()] if "↑" in marks else []
-    return [*lines, " " * margin + ends]
+    for (run, _), column in zip(
+        series.points,
+        columns,
+        strict=True,
+    ):
+        # One changed run is enough for the column that several share.
+        if run.changes:
+            marks[column] = "↑"
+    lines = []
+    if "↑" in marks:
+        lines.append(" " * margin + "".join(marks).rstrip())
+    first_run, _ = series.points[0]
+    last_run, _ = series.points[-1]
+    # Of an ISO time the first ten characters are the date.
+    first = first_run.manifest.started_at[:10]
+    last = last_run.manifest.started_at[:10]
+    if first == last:
+        dates = first
+    else:
+        gap = max(columns[-1] + 2 - len(first) - len(last), 1)
+        dates = first + " " * gap + last
+    lines.append(" " * margin + dates)
+    return lines

@@ -1,5 +1,6 @@
-"""A run as one HTML file: what it found, how surely, what it cost, and every case to
-look at. Readable offline.
+"""A run as one HTML file that is readable offline.
+
+It shows scores with their intervals, distributions, costs, failures and every case.
 """
 
 from __future__ import annotations
@@ -16,8 +17,19 @@ import pyarrow.compute as pc
 from themis_lib.core.prompts import PromptSpec, render_input
 from themis_lib.errors import StoreError
 from themis_lib.report.failures import FAILURE_HEADINGS, failed_rows
-from themis_lib.report.html_cases import CUTS, pack, read_tables, spread
-from themis_lib.report.html_charts import Axis, Bins, ScoreArray, axis_over, bins_of
+from themis_lib.report.html_cases import (
+    CUTS,
+    pack,
+    read_tables,
+    spread,
+)
+from themis_lib.report.html_charts import (
+    Axis,
+    Bins,
+    ScoreArray,
+    axis_over,
+    bins_of,
+)
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
@@ -34,18 +46,17 @@ from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.runs.summary import ALL_CASES
 
 REPORT_NAME = "report.html"
-#: Cases in the browser; more are shown evenly over all of them.
+#: Cases in the browser; of more, so many are chosen evenly over all of them.
 MOST_CASES = 10_000
 _MOST_FAILURES = 200
+# A model may be named by a digest, whose beginning is enough for a reader.
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
 _SCRIPTS = ("dom.js", "case.js", "browser.js", "run.js")
 
 
 @dataclass(frozen=True)
 class DatasetScores:
-    """The scores of one dataset under one metric: how many in each bin, and how many
-    cases have none.
-    """
+    """The number of scores in each bin, and of cases without one, on one dataset."""
 
     dataset_id: str
     counts: list[int]
@@ -54,9 +65,7 @@ class DatasetScores:
 
 @dataclass(frozen=True)
 class MetricPanel:
-    """One metric: its rows of the summary on one axis, and its distribution on each
-    dataset.
-    """
+    """The summary rows of one metric on one axis, and its distributions by dataset."""
 
     metric_id: str
     axis: Axis
@@ -66,31 +75,22 @@ class MetricPanel:
 
 
 def report_html(result: RunResult) -> str:
-    """The page of a run. The same run gives the same page: its dates are the run's own.
+    """Return the page of a run.
 
-    Raises `StoreError` where a table of a run that came to its end is gone.
+    The same run gives the same page: its dates are the run's own. Raises `StoreError`
+    where a table of a finished run is gone.
     """
     manifest = result.manifest
     _check_tables(result)
     count = sum(manifest.datasets.values())
     tables = read_tables(result, spread(count, MOST_CASES))
     panels = metric_panels(result)
+    # What the scripts need to label the cases; everything else is in the template.
     facts = {
         "samples": len(manifest.seeds),
         "location": result.location,
         "prompt": prompt_parts(manifest),
-        "outcomes": {
-            panel.metric_id: {
-                "levels": panel.bins.are_levels,
-                "bars": [
-                    [*ends, label]
-                    for ends, label in zip(
-                        panel.bins.ranges, panel.bins.labels, strict=True
-                    )
-                ],
-            }
-            for panel in panels
-        },
+        "outcomes": {panel.metric_id: _bin_facts(panel.bins) for panel in panels},
     }
     data, cut = pack({"run": tables}, facts)
     return render_page(
@@ -109,7 +109,7 @@ def report_html(result: RunResult) -> str:
         failures=failed_rows(result, limit=_MOST_FAILURES),
         failure_headings=FAILURE_HEADINGS,
         reasons=commonest_errors(result),
-        latency=_latency_quantiles(result),
+        latency=_latency_percentiles(result),
         dollars=dollars,
         all_cases=ALL_CASES,
         is_running=result.status is RunStatus.RUNNING,
@@ -121,11 +121,22 @@ def report_html(result: RunResult) -> str:
     )
 
 
-def write_report(result: RunResult) -> str:
-    """Write the page of a run beside its tables, over an earlier one, and return its
-    address.
+def _bin_facts(bins: Bins) -> dict[str, Any]:
+    # The browser filters cases by bin: each is its two ends and its label.
+    bars: list[list[float | str]] = []
+    for (low, high), label in zip(
+        bins.ranges,
+        bins.labels,
+        strict=True,
+    ):
+        bars.append([low, high, label])
+    return {"levels": bins.are_levels, "bars": bars}
 
-    Raises `StoreError` where the store does not take it.
+
+def write_report(result: RunResult) -> str:
+    """Write the page of a run beside its tables and return its address.
+
+    An earlier page is replaced. Raises `StoreError` where the store refuses it.
     """
     path = f"runs/{result.run_id}/{REPORT_NAME}"
     page = report_html(result).encode()
@@ -135,27 +146,50 @@ def write_report(result: RunResult) -> str:
 
 
 def metric_panels(result: RunResult) -> list[MetricPanel]:
-    """A panel for each metric, in the order of the summary."""
+    """Return a panel for each metric, in the order of the summary."""
     scores = _scores_by_metric(result)
-    return [
-        _metric_panel(
-            metric_id,
-            [row for row in result.summary if row.metric_id == metric_id],
-            scores[metric_id],
+    rows_of: dict[str, list[SummaryRow]] = {}
+    for row in result.summary:
+        rows_of.setdefault(row.metric_id, []).append(row)
+    panels = []
+    for metric_id, rows in rows_of.items():
+        marks = []
+        for row in rows:
+            for value in (row.low, row.mean, row.high):
+                # A group without scores has no mark, and must not stretch the axis.
+                if value is not None:
+                    marks.append(value)
+        of_metric = scores[metric_id]
+        # One set of bins for all datasets makes their distributions comparable.
+        bins = bins_of(np.concatenate(list(of_metric.values())))
+        datasets = []
+        for dataset_id, values in of_metric.items():
+            distribution = DatasetScores(
+                dataset_id=dataset_id,
+                counts=bins.count(values),
+                missing=int(np.isnan(values).sum()),
+            )
+            datasets.append(distribution)
+        panel = MetricPanel(
+            metric_id=metric_id,
+            axis=axis_over(marks),
+            rows=rows,
+            bins=bins,
+            datasets=datasets,
         )
-        for metric_id in dict.fromkeys(row.metric_id for row in result.summary)
-    ]
+        panels.append(panel)
+    return panels
 
 
 def prompt_parts(manifest: Manifest) -> dict[str, str | None]:
-    """What the prompt spec puts around every input: a system message, and text before
-    and after.
+    """Return what the prompt spec puts around every input.
+
+    `system` is a system message, `before` and `after` are text; each may be `None`.
     """
-    spec = (
-        PromptSpec(**manifest.stages[0].identity.get("prompt_spec", {}))
-        if manifest.stages
-        else PromptSpec()
-    )
+    spec = PromptSpec()
+    if manifest.stages:
+        # The first stage generates; what identifies it holds the prompt.
+        spec = PromptSpec(**manifest.stages[0].identity.get("prompt_spec", {}))
     before = [part for part in (spec.prefix, *map(render_input, spec.blocks)) if part]
     return {
         "system": spec.instructions,
@@ -165,93 +199,79 @@ def prompt_parts(manifest: Manifest) -> dict[str, str | None]:
 
 
 def model_name(manifest: Manifest) -> str:
-    """The generator of a run, with its model where it has one; of a digest, the
-    beginning.
+    """Return the generator of a run, with its model where it has one.
+
+    Of a model that is named by a digest only the beginning is shown.
     """
-    identity: Mapping[str, Any] = (
-        manifest.stages[0].identity.get("generator", {}) if manifest.stages else {}
-    )
-    model = (identity.get("settings") or {}).get("model")
+    identity: Mapping[str, Any] = {}
+    if manifest.stages:
+        identity = manifest.stages[0].identity.get("generator", {})
     name = str(identity.get("component_id", "—"))
-    if model is None:
+    # A generator without settings may have null there.
+    settings = identity.get("settings") or {}
+    if settings.get("model") is None:
         return name
-    return f"{name} · {str(model)[:12] if _DIGEST.fullmatch(str(model)) else model}"
+    model = str(settings["model"])
+    if _DIGEST.fullmatch(model):
+        model = model[:12]
+    return f"{name} · {model}"
 
 
 def duration_s(manifest: Manifest) -> float | None:
-    """The seconds from start to end, as whole as the record has them; null while the
-    run is under way.
+    """Return the seconds from start to end; `None` while the run is under way.
+
+    They are as precise as the times of the record.
     """
     if manifest.finished_at is None:
         return None
-    return (
-        datetime.fromisoformat(manifest.finished_at)
-        - datetime.fromisoformat(manifest.started_at)
-    ).total_seconds()
+    started_at = datetime.fromisoformat(manifest.started_at)
+    finished_at = datetime.fromisoformat(manifest.finished_at)
+    return (finished_at - started_at).total_seconds()
 
 
 def _check_tables(result: RunResult) -> None:
+    # Without this, a page would show a run that lost its tables as one without cases.
     if not has_tables(result.manifest):
         return
     stages = {record.stage.partition("[")[0] for record in result.manifest.stages}
-    for name in ("cases", *(TABLE_OF[stage] for stage in TABLE_OF if stage in stages)):
+    names = ["cases"]
+    for stage, name in TABLE_OF.items():
+        if stage in stages:
+            names.append(name)
+    for name in names:
         if not result.store.exists(f"runs/{result.run_id}/{name}.parquet"):
             raise StoreError(
                 f"run {result.run_id!r} has lost its table {name!r}; check the store"
             )
 
 
-def _metric_panel(
-    metric_id: str,
-    rows: list[SummaryRow],
-    scores: Mapping[str, ScoreArray],
-) -> MetricPanel:
-    marks = [
-        value
-        for row in rows
-        for value in (row.low, row.mean, row.high)
-        if value is not None
-    ]
-    bins = bins_of(np.concatenate(list(scores.values())))
-    datasets = [
-        DatasetScores(dataset_id, bins.count(values), int(np.isnan(values).sum()))
-        for dataset_id, values in scores.items()
-    ]
-    return MetricPanel(
-        metric_id,
-        axis_over(marks),
-        rows,
-        bins,
-        datasets,
-    )
-
-
 def _scores_by_metric(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
-    """The scores of all cases by metric and dataset; NaN for a case without one."""
-    table = result.table("results", columns=["dataset_id", "metric_id", "score"])
+    """Return the scores of all cases by metric and dataset, NaN where there is none."""
+    table = result.table(
+        "results",
+        columns=[
+            "dataset_id",
+            "metric_id",
+            "score",
+        ],
+    )
     found: dict[str, dict[str, ScoreArray]] = {}
     for metric_id in pc.unique(table["metric_id"]).drop_null().to_pylist():
         of_metric = table.filter(pc.equal(table["metric_id"], metric_id))
-        found[metric_id] = {
-            dataset_id: of_metric.filter(pc.equal(of_metric["dataset_id"], dataset_id))[
-                "score"
-            ].to_numpy()
-            for dataset_id in pc.unique(of_metric["dataset_id"]).to_pylist()
-        }
+        datasets: dict[str, ScoreArray] = {}
+        for dataset_id in pc.unique(of_metric["dataset_id"]).to_pylist():
+            is_there = pc.equal(of_metric["dataset_id"], dataset_id)
+            # A null score becomes NaN.
+            datasets[dataset_id] = of_metric.filter(is_there)["score"].to_numpy()
+        found[metric_id] = datasets
     return found
 
 
-def _latency_quantiles(result: RunResult) -> Sequence[float] | None:
-    """The median and the 95th percentile of the seconds a call took; null where none
-    was timed.
-    """
-    latencies = (
-        result.table("outputs", columns=["latency_s"])["latency_s"]
-        .drop_null()
-        .to_numpy()
-    )
-    return (
-        [float(value) for value in np.quantile(latencies, (0.5, 0.95))]
-        if len(latencies)
-        else None
-    )
+def _latency_percentiles(result: RunResult) -> Sequence[float] | None:
+    """Return the median and the 95th percentile of a call's seconds, if any was timed."""
+    column = result.table("outputs", columns=["latency_s"])["latency_s"]
+    latencies = column.drop_null().to_numpy()
+    # NumPy has no quantile of nothing.
+    if not len(latencies):
+        return None
+    return [float(value) for value in np.quantile(latencies, (0.5, 0.95))]

@@ -1,11 +1,12 @@
-"""Where the marks of a chart stand: axes and the bins of distributions, as plain
-numbers that the templates draw.
+"""The axes of charts and the bins of distributions.
+
+They are plain numbers, which the templates draw.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,11 +15,14 @@ import numpy.typing as npt
 
 ScoreArray = npt.NDArray[np.float64]
 
-#: A distribution of up to so many different scores shows each; above, they are counted
-#: in bins.
+# Up to so many different scores are shown each; more are counted in ranges. Eleven are
+# the tenths from 0 to 1.
 _MOST_LEVELS = 11
+# Rough numbers, since steps are round.
 _BINS = 20
 _TICKS = 5
+# A share of a step that is rounding, and not a reason for one more.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -30,22 +34,26 @@ class Axis:
     ticks: tuple[float, ...]
 
     def at(self, value: float) -> float:
-        """Where a value stands, in percent of the length; values beyond the ends stand
-        at the ends.
+        """Return the place of a value, in percent of the length.
+
+        Values beyond an end are placed at that end.
 
         >>> Axis(0.0, 2.0, ()).at(0.5)
         25.0
         """
         share = (value - self.low) / (self.high - self.low)
-        return round(100 * min(max(share, 0.0), 1.0), 3)
+        share = min(max(share, 0.0), 1.0)
+        # A thousandth of a percent is less than a pixel, and keeps the page short.
+        return round(100 * share, 3)
 
 
 @dataclass(frozen=True)
 class Bins:
-    """What scores are counted by: each score where there are few different ones, else
-    ranges of equal width.
+    """The bins that scores are counted in.
 
-    A range holds its lower end and not its upper one; the last range holds both.
+    Each different score is a bin where they are few (`are_levels`), else ranges of
+    equal width are. A range includes its lower end and not its upper one; the last
+    range includes both.
     """
 
     ranges: tuple[tuple[float, float], ...]
@@ -53,20 +61,24 @@ class Bins:
 
     @property
     def labels(self) -> list[str]:
-        """Each score, or range of scores, as text."""
-        return [
-            number(low) if self.are_levels else f"{number(low)} – {number(high)}"
-            for low, high in self.ranges
-        ]
+        """The score or the range of each bin, as text."""
+        labels = []
+        for low, high in self.ranges:
+            label = number(low)
+            if not self.are_levels:
+                label += f" – {number(high)}"
+            labels.append(label)
+        return labels
 
     def count(self, scores: ScoreArray) -> list[int]:
-        """How many scores lie in each; NaN, a case without a score, in none."""
+        """Return how many scores are in each bin; NaN, a case without one, is in none."""
         if self.are_levels:
             return [int((scores == level).sum()) for level, _ in self.ranges]
-        edges = [low for low, _ in self.ranges] + [self.ranges[-1][1]]
-        return [
-            int(count) for count in np.histogram(scores[~np.isnan(scores)], edges)[0]
-        ]
+        edges = [low for low, _ in self.ranges]
+        edges.append(self.ranges[-1][1])
+        # Unlike a comparison, NumPy's histogram refuses NaN.
+        counts, _ = np.histogram(scores[~np.isnan(scores)], edges)
+        return [int(count) for count in counts]
 
 
 def axis_over(
@@ -74,10 +86,10 @@ def axis_over(
     *,
     around: float | None = None,
 ) -> Axis:
-    """The axis for these values: from 0 to 1 where they lie there, else between round
-    numbers.
+    """Return the axis for some values.
 
-    `around` stands in the middle, as zero does for differences.
+    It goes from 0 to 1 where they all lie there, else between round numbers. `around`
+    is put in the middle, as zero is for differences.
 
     >>> axis_over([0.2, 0.7]).ticks
     (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -86,20 +98,38 @@ def axis_over(
     """
     known = list(values)
     if around is not None:
-        reach = max([abs(value - around) for value in known], default=0.0) or 1.0
+        reach = 0.0
+        for value in known:
+            reach = max(reach, abs(value - around))
+        # Without a value that is off the middle any length will do.
+        reach = reach or 1.0
         step = _round_step(reach / 3)
-        steps = math.ceil(reach / step - 1e-9)
-        return _make_axis(around - steps * step, around + steps * step, step)
-    low, high = min(known, default=0.0), max(known, default=1.0)
+        length = math.ceil(reach / step - _ROUNDING) * step
+        return _axis_between(
+            around - length,
+            around + length,
+            step,
+        )
+    low = min(known, default=0.0)
+    high = max(known, default=1.0)
+    # Most scores are shares: one axis for all makes metrics comparable.
     if low >= 0 and high <= 1:
-        return _make_axis(0.0, 1.0, 0.25)
-    step = _round_step(((high - low) or abs(high) or 1.0) / (_TICKS - 1))
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return _make_axis(first * step, max(last, first + 1) * step, step)
+        return _axis_between(0.0, 1.0, 0.25)
+    length = (high - low) or abs(high) or 1.0
+    step = _round_step(length / (_TICKS - 1))
+    first = math.floor(low / step)
+    last = math.ceil(high / step)
+    # Equal values may both be on a tick; an axis has at least one step.
+    last = max(last, first + 1)
+    return _axis_between(
+        first * step,
+        last * step,
+        step,
+    )
 
 
 def bins_of(scores: ScoreArray) -> Bins:
-    """What to count these scores by; NaN is a case without one.
+    """Return the bins to count some scores in; NaN is a case without a score.
 
     >>> bins_of(np.array([1.0, 1.0])).labels
     ['0', '1']
@@ -107,51 +137,61 @@ def bins_of(scores: ScoreArray) -> Bins:
     ['0 – 5', '5 – 10']
     """
     levels = np.unique(scores[~np.isnan(scores)])
+    # Right and wrong are both shown, also where every case is right.
     if len(levels) and np.isin(levels, (0.0, 1.0)).all():
         levels = np.array([0.0, 1.0])
     if len(levels) <= _MOST_LEVELS:
-        return Bins(tuple((level, level) for level in levels.tolist()), are_levels=True)
-    low, high = (
-        (0.0, 1.0)
-        if levels[0] >= 0 and levels[-1] <= 1
-        else (float(levels[0]), float(levels[-1]))
-    )
+        ranges = tuple((level, level) for level in levels.tolist())
+        return Bins(ranges, are_levels=True)
+    low = float(levels[0])
+    high = float(levels[-1])
+    # Shares are shown over all of their range.
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
     step = _round_step((high - low) / _BINS)
-    first, last = math.floor(low / step), math.ceil(high / step)
+    first = math.floor(low / step)
+    last = math.ceil(high / step)
+    # Rounding removes 0.30000000000000004 from the labels.
     edges = [round(step * index, 12) for index in range(first, last + 1)]
     return Bins(tuple(pairwise(edges)), are_levels=False)
 
 
 def number(value: float) -> str:
-    """A number with the digits that it has, up to four behind the point; three digits
-    of one too small for that.
+    """Return a number with the decimals that it has, up to four.
+
+    One too small for that has three significant digits.
 
     >>> number(0.25), number(1.0), number(-0.0), number(12345.0), number(0.00001)
     ('0.25', '1', '0', '12,345', '1e-05')
     """
     if 0 < abs(value) < 0.0001:
         return f"{value:.3g}"
+    # Without a decimal point the zeros at the end would be the number's own.
     text = f"{value:,.4f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
-def _make_axis(
+def _axis_between(
     low: float,
     high: float,
     step: float,
 ) -> Axis:
     count = round((high - low) / step)
-    ticks: Sequence[float] = [
-        round(low + step * index, 12) + 0.0 for index in range(count + 1)
-    ]
-    return Axis(round(low, 12), round(high, 12), tuple(ticks))
+    ticks = []
+    for index in range(count + 1):
+        # Adding 0.0 turns -0.0 into 0.0, which is shown without a sign.
+        ticks.append(round(low + step * index, 12) + 0.0)
+    return Axis(
+        round(low, 12),
+        round(high, 12),
+        tuple(ticks),
+    )
 
 
 def _round_step(rough: float) -> float:
-    """The least of 1, 2, 2.5, 5 and 10, times a power of ten, that is not below."""
+    """Return the least of 1, 2, 2.5, 5 and 10, times a power of ten, not below `rough`."""
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(
-        factor * power
-        for factor in (1, 2, 2.5, 5, 10)
-        if factor * power >= rough * (1 - 1e-9)
-    )
+    for factor in (1, 2, 2.5, 5):
+        if factor * power >= rough * (1 - _ROUNDING):
+            return factor * power
+    return 10 * power

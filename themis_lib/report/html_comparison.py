@@ -1,29 +1,39 @@
-"""A comparison of runs as one HTML file: what differs, how surely, and the cases that
-flipped, side by side.
+"""A comparison of runs as one HTML file.
+
+It shows the differences with their conclusions, and side by side the cases that flipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.comparison.models import Comparison, Difference, Flip, RunSide
+from themis_lib.comparison.models import (
+    Comparison,
+    Difference,
+    RunSide,
+)
 from themis_lib.report.html import prompt_parts
-from themis_lib.report.html_cases import CUTS, pack, read_tables, spread
+from themis_lib.report.html_cases import (
+    CUTS,
+    pack,
+    read_tables,
+    spread,
+)
 from themis_lib.report.html_charts import Axis, axis_over
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import dollars
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
 
-#: Flips in the browser; more are shown evenly over all of them.
+#: Flips in the browser; of more, so many are chosen evenly over all of them.
 MOST_FLIPS = 10_000
 _SCRIPTS = ("dom.js", "case.js", "browser.js", "comparison.js")
 
+#: The dataset and the id of a case.
 CaseKey = tuple[str, str]
 
 
@@ -36,54 +46,60 @@ class DifferencePanel:
     rows: list[Difference]
 
 
+@dataclass(frozen=True)
+class _ShownCases:
+    """The cases of a run that are on the page, and the place of each in its columns."""
+
+    tables: Mapping[str, pa.Table]
+    places: Mapping[CaseKey, int]
+
+
 def comparison_html(
     comparison: Comparison,
     runs: Sequence[RunResult],
 ) -> str:
-    """The page of a comparison; `runs` are those of `comparison.runs`, in its order.
+    """Return the page of a comparison.
 
-    The same comparison gives the same page: its dates are those of the runs.
+    `runs` are those of `comparison.runs`, in the same order. The same comparison gives
+    the same page: its dates are those of the runs.
     """
     labels = run_labels(comparison.runs)
+    baseline_id = comparison.baseline.run_id
     chosen = [comparison.flips[at] for at in spread(len(comparison.flips), MOST_FLIPS)]
-    rows = {
-        run.run_id: _rows_of(
-            _flipped_keys(chosen, run.run_id, comparison.baseline.run_id), run
-        )
-        for run in runs
-    }
-    tables = {
-        run.run_id: read_tables(
-            run, np.array(sorted(rows[run.run_id].values()), np.int64)
-        )
-        for run in runs
-    }
-    places = {
-        run_id: {row: at for at, row in enumerate(sorted(found.values()))}
-        for run_id, found in rows.items()
-    }
-    facts = {
-        "runs": [
-            {
-                "run_id": run.run_id,
-                "label": labels[run.run_id],
-                "samples": len(run.manifest.seeds),
-                "location": run.location,
-                "prompt": prompt_parts(run.manifest),
-            }
-            for run in runs
-        ],
-        "flips": [
-            _flip_record(
-                flip,
-                comparison.baseline.run_id,
-                rows,
-                places,
-            )
-            for flip in chosen
-        ],
-    }
-    data, cut = pack(tables, facts)
+    shown: dict[str, _ShownCases] = {}
+    run_facts = []
+    for run in runs:
+        keys = set()
+        for flip in chosen:
+            # Every flip has a case of the baseline and one of its candidate.
+            if run.run_id == baseline_id:
+                keys.add((flip.dataset_id, flip.case_id))
+            elif run.run_id == flip.run_id:
+                keys.add((flip.dataset_id, flip.candidate_case_id))
+        shown[run.run_id] = _read_cases(run, keys)
+        facts = {
+            "run_id": run.run_id,
+            "label": labels[run.run_id],
+            "samples": len(run.manifest.seeds),
+            "location": run.location,
+            "prompt": prompt_parts(run.manifest),
+        }
+        run_facts.append(facts)
+    flip_facts = []
+    for flip in chosen:
+        before = flip.dataset_id, flip.case_id
+        after = flip.dataset_id, flip.candidate_case_id
+        facts = {
+            "run": flip.run_id,
+            "metric": flip.metric_id,
+            "row": shown[baseline_id].places[before],
+            "other": shown[flip.run_id].places[after],
+            "before": flip.baseline_score,
+            "after": flip.candidate_score,
+        }
+        flip_facts.append(facts)
+    tables = {run_id: cases.tables for run_id, cases in shown.items()}
+    data, cut = pack(tables, {"runs": run_facts, "flips": flip_facts})
     return render_page(
         "comparison.html.jinja",
         scripts=_SCRIPTS,
@@ -92,7 +108,7 @@ def comparison_html(
         is_cut=cut < CUTS[0],
         comparison=comparison,
         labels=labels,
-        panels=_make_panels(comparison.differences),
+        panels=difference_panels(comparison.differences),
         shown=len(chosen),
         dollars=dollars,
         all_cases=ALL_CASES,
@@ -101,20 +117,47 @@ def comparison_html(
     )
 
 
+def _read_cases(
+    run: RunResult,
+    keys: set[CaseKey],
+) -> _ShownCases:
+    table = run.table("cases", columns=["dataset_id", "case_id"])
+    dataset_ids = table["dataset_id"].to_pylist()
+    case_ids = table["case_id"].to_pylist()
+    rows: list[int] = []
+    places: dict[CaseKey, int] = {}
+    for row, key in enumerate(
+        zip(
+            dataset_ids,
+            case_ids,
+            strict=True,
+        )
+    ):
+        if key in keys:
+            # The page holds only these cases, in the order of the run.
+            places[key] = len(rows)
+            rows.append(row)
+    return _ShownCases(read_tables(run, np.array(rows, np.int64)), places)
+
+
 def run_labels(runs: Sequence[RunSide]) -> dict[str, str]:
-    """A name for each run that no other bears: the experiment's, and the end of the
-    run's id where that needs be.
+    """Return a unique name for each run, by its id.
+
+    It is the name of the experiment, with the end of the run's id where several runs
+    have that name.
     """
     names = [run.name for run in runs]
-    return {
-        run.run_id: run.name
-        if names.count(run.name) == 1
-        else f"{run.name} {run.run_id.rpartition('-')[2]}"
-        for run in runs
-    }
+    labels = {}
+    for run in runs:
+        label = run.name
+        if names.count(run.name) > 1:
+            # The beginning of an id is the time; the part after the dash is random.
+            label += f" {run.run_id.rpartition('-')[2]}"
+        labels[run.run_id] = label
+    return labels
 
 
-#: How a difference is drawn.
+# The style of a difference by its conclusion; no colour where there is no clear change.
 _TONES = {
     "better": "better",
     "worse": "worse",
@@ -123,67 +166,20 @@ _TONES = {
 }
 
 
-def _make_panels(differences: Sequence[Difference]) -> list[DifferencePanel]:
+def difference_panels(differences: Sequence[Difference]) -> list[DifferencePanel]:
+    """Return a panel for each metric, in the order of the differences."""
+    rows_of: dict[str, list[Difference]] = {}
+    for row in differences:
+        rows_of.setdefault(row.metric_id, []).append(row)
     panels = []
-    for metric_id in dict.fromkeys(row.metric_id for row in differences):
-        rows = [row for row in differences if row.metric_id == metric_id]
-        marks = [
-            value
-            for row in rows
-            for value in (row.low, row.difference, row.high)
-            if value is not None
-        ]
-        panels.append(DifferencePanel(metric_id, axis_over(marks, around=0.0), rows))
+    for metric_id, rows in rows_of.items():
+        marks = []
+        for row in rows:
+            for value in (row.low, row.difference, row.high):
+                # What the data cannot tell has no mark.
+                if value is not None:
+                    marks.append(value)
+        # With zero in the middle, better and worse are always on the same sides.
+        axis = axis_over(marks, around=0.0)
+        panels.append(DifferencePanel(metric_id, axis, rows))
     return panels
-
-
-def _flipped_keys(
-    flips: Iterable[Flip],
-    run_id: str,
-    baseline_id: str,
-) -> set[CaseKey]:
-    """The cases of a run that flipped."""
-    if run_id == baseline_id:
-        return {(flip.dataset_id, flip.case_id) for flip in flips}
-    return {
-        (flip.dataset_id, flip.candidate_case_id)
-        for flip in flips
-        if flip.run_id == run_id
-    }
-
-
-def _rows_of(
-    keys: set[CaseKey],
-    run: RunResult,
-) -> dict[CaseKey, int]:
-    """Where these cases stand in the tables of a run."""
-    cases = run.table("cases", columns=["dataset_id", "case_id"])
-    every = zip(
-        *(_column_texts(cases[name]) for name in ("dataset_id", "case_id")), strict=True
-    )
-    return {key: row for row, key in enumerate(every) if key in keys}
-
-
-def _column_texts(column: pa.ChunkedArray) -> list[str]:
-    return column.to_pylist()  # type: ignore[no-any-return]
-
-
-def _flip_record(
-    flip: Flip,
-    baseline_id: str,
-    rows: Mapping[str, Mapping[CaseKey, int]],
-    places: Mapping[str, Mapping[int, int]],
-) -> dict[str, Any]:
-    """A flip as the page has it: `row` and `other` are places in the columns of
-    baseline and candidate.
-    """
-    return {
-        "run": flip.run_id,
-        "metric": flip.metric_id,
-        "row": places[baseline_id][rows[baseline_id][flip.dataset_id, flip.case_id]],
-        "other": places[flip.run_id][
-            rows[flip.run_id][flip.dataset_id, flip.candidate_case_id]
-        ],
-        "before": flip.baseline_score,
-        "after": flip.candidate_score,
-    }

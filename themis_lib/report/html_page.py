@@ -1,8 +1,8 @@
-"""A page in one file: its template with style, scripts and data inside, which asks no
-network for anything.
+"""A page in one file: its template with style, scripts and data inside.
 
-Its policy lets run only the scripts that are written here. What a model wrote reaches
-the page as data, or as text that the template engine escapes.
+The page asks no network for anything. Its policy lets only the scripts run that are
+written here. What a model wrote reaches the page as data, or as text that the template
+engine escapes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ from themis_lib.identity.digests import canonical_json
 from themis_lib.report.html_charts import number
 
 _FOLDER = Path(__file__).parent / "page"
-_POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'"
+# Scripts and styles are allowed by their digests: one that a model wrote has another.
+_POLICY = (
+    "default-src 'none'; script-src {script}; style-src {style}; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 
 
 def render_page(
@@ -33,17 +37,20 @@ def render_page(
     data: str,
     **context: Any,
 ) -> str:
-    """The page that a template makes; `data` is what `html_cases.pack` gives to its
-    scripts.
+    """Return the page of a template.
+
+    `data` is what `html_cases.pack` packs for the scripts.
     """
     style = _read_source("page.css")
+    # In a function, so that the scripts add no names to the page's window.
     script = "(() => {\n" + "\n".join(map(_read_source, scripts)) + "})();\n"
     policy = _POLICY.format(
-        script=_csp_digest(script),
-        style=_csp_digest(style),
+        script=_policy_digest(script),
+        style=_policy_digest(style),
     )
+    # `Markup` is text that is not escaped: all of it is from here, or base64.
     return (
-        _make_environment()
+        _page_environment()
         .get_template(template)
         .render(
             style=Markup(style),
@@ -56,31 +63,33 @@ def render_page(
 
 
 def score(value: float | None) -> str:
-    """A mean with as many digits as are read; an em dash where there is none.
+    """Return a mean with as many digits as a reader needs; an em dash for `None`.
 
     >>> score(0.65555), score(1234.5678), score(0.000012), score(None)
     ('0.656', '1,234.6', '1.2e-05', '—')
     """
-    return "—" if value is None else f"{value:,{_format_number(value)}}"
+    if value is None:
+        return "—"
+    return f"{value:,{_format_spec(value)}}"
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign.
+    """Return a difference with its sign.
 
     >>> signed(0.05), signed(-0.05), signed(0.0), signed(0.0004), signed(None)
     ('+0.050', '−0.050', '0.000', '+0.0004', '—')
     """
-    return (
-        "—"
-        if value is None
-        else "0.000"
-        if value == 0
-        else f"{value:+,{_format_number(value)}}".replace("-", "−")
-    )
+    if value is None:
+        return "—"
+    # A difference of nothing has no sign.
+    if value == 0:
+        return "0.000"
+    # A minus is as wide as a plus, a hyphen is not.
+    return f"{value:+,{_format_spec(value)}}".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
-    """A p value; small ones as a bound.
+    """Return a p-value with three decimals; a smaller one is shown as a bound.
 
     >>> p_value(0.03716), p_value(0.000037), p_value(1.0)
     ('0.037', '< 0.001', '1.000')
@@ -91,7 +100,7 @@ def p_value(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A time to three digits.
+    """Return a time, in seconds, with three digits and a unit that fits.
 
     >>> seconds(0.01234), seconds(75.0), seconds(3700.0)
     ('12.3 ms', '1 min 15 s', '1 h 1 min')
@@ -103,15 +112,14 @@ def seconds(value: float | None) -> str:
     if value < 60:
         return f"{value:.3g} s"
     minutes, rest = divmod(round(value), 60)
-    return (
-        f"{minutes} min {rest} s"
-        if minutes < 60
-        else f"{minutes // 60} h {minutes % 60} min"
-    )
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    # Seconds say nothing beside hours.
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def moment(text: str | None) -> str:
-    """A time of a manifest for people.
+    """Return a time of a manifest as people write it.
 
     >>> moment("2026-11-21T19:10:09+00:00")
     '21 November 2026, 19:10:09 UTC'
@@ -123,37 +131,52 @@ def moment(text: str | None) -> str:
 
 
 def indented(value: Any) -> str:
-    """A value as JSON with indents."""
+    """Return a value as indented JSON, as it counts for identity."""
+    # Canonical JSON sorts keys, so that equal values look equal.
+    plain = json.loads(canonical_json(value))
     return json.dumps(
-        json.loads(canonical_json(value)),
+        plain,
         indent=2,
         ensure_ascii=False,
     )
 
 
-def _format_number(value: float) -> str:
-    """Digits behind the point; two that count for a number that would be shown as zero."""
+def _format_spec(value: float) -> str:
+    # Three decimals would show so small a number as zero.
     if 0 < abs(value) < 0.0005:
         return ".2g"
     return ".3f" if abs(value) < 100 else ".1f"
 
 
-def _format_thousands(value: int | None) -> str:
+def thousands(value: int | None) -> str:
+    """Return a count with separators; an em dash for `None`."""
     return "—" if value is None else f"{value:,}"
 
 
+# Once a process: reading and compiling the templates takes longer than filling them.
 @cache
-def _make_environment() -> jinja2.Environment:
+def _page_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
+        # What models and datasets wrote must not become HTML.
         autoescape=True,
+        # A misspelt name is an error, not an empty place on a page.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (score, signed, p_value, seconds, moment, indented, number)
-    environment.filters.update({function.__name__: function for function in filters})
-    environment.filters["thousands"] = _format_thousands
+    filters = (
+        score,
+        signed,
+        p_value,
+        seconds,
+        moment,
+        indented,
+        number,
+        thousands,
+    )
+    for function in filters:
+        environment.filters[function.__name__] = function
     return environment
 
 
@@ -162,7 +185,6 @@ def _read_source(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-def _csp_digest(text: str) -> str:
-    return (
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-    )
+def _policy_digest(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest())
+    return f"'sha256-{digest.decode()}'"

@@ -1,82 +1,95 @@
-"""A run as Markdown: for pull requests, and for the orchestrator's page of the run."""
+"""A run as Markdown, for pull requests and the orchestrator's page of the run.
+
+The headings and cells here are shared with the terminal and the HTML pages.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import compress
 
 from themis_lib.core.models import TokenUsage
 from themis_lib.runs.agreement import AgreementRecord
-from themis_lib.runs.manifest import GateRecord, Manifest, StageRecord
+from themis_lib.runs.manifest import (
+    GateRecord,
+    Manifest,
+    StageRecord,
+)
 from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.storage.tables import RUN_TABLES
 
+# Distinct reasons shown for each stage.
 _REASONS = 5
 _REASON_CHARS = 160
 
 
 def markdown_report(result: RunResult) -> str:
-    """Status, summary, what was computed against what was found, the commonest errors,
-    and where the files are.
+    """Return a run as Markdown.
+
+    Its parts: status, summary, rows computed and rows reused, cost, the commonest
+    errors, and where the files are.
     """
     manifest = result.manifest
     parts = [
         f"# {manifest.name}: {result.status.value}",
-        f"Run `{result.run_id}`, started {manifest.started_at}, ended {manifest.finished_at}. "
-        f"Tables: `{result.location}`",
+        f"Run `{result.run_id}`, started {manifest.started_at}, "
+        f"ended {manifest.finished_at}. Tables: `{result.location}`",
         "## Summary",
         markdown_table(*summary_table(result.summary)),
         *summary_notes(result),
-        *_gate_parts(result),
-        *_agreement_parts(result),
-        "## Rows",
-        markdown_table(
-            STAGE_HEADINGS,
-            [
-                (item.stage, *(f"{count:,}" for count in stage_counts(item)))
-                for item in manifest.stages
-            ],
-        ),
     ]
+    if manifest.gates:
+        gates = markdown_table(GATE_HEADINGS, map(gate_cells, manifest.gates))
+        parts += ["## Gates", gates]
+    if result.agreement:
+        rows = map(agreement_cells, result.agreement)
+        parts += [
+            "## Agreement with labels (Cohen's kappa)",
+            markdown_table(AGREEMENT_HEADINGS, rows),
+        ]
+    stage_rows = []
+    for record in manifest.stages:
+        counts = [f"{count:,}" for count in stage_counts(record)]
+        stage_rows.append([record.stage, *counts])
+    parts += ["## Rows", markdown_table(STAGE_HEADINGS, stage_rows)]
     money = cost_line(result)
     if money:
         parts += ["## Cost", money]
     reasons = commonest_errors(result)
     if reasons:
         parts += ["## Errors", markdown_table(("stage", "rows", "reason"), reasons)]
+    # Markdown needs an empty line between a heading and a table.
     return "\n\n".join(parts) + "\n"
 
 
 def cost_line(result: RunResult) -> str | None:
-    """Dollars paid and saved, then dollars and tokens of each stage that calls a model;
-    null where none counts tokens.
+    """Return the dollars paid and saved, then dollars and tokens of each stage.
 
-    Stages whose price is not known are named: the run's dollars leave them out.
+    `None` where no stage counts tokens. Stages whose price is not known are named: the
+    run's dollars leave them out.
     """
-    records = [record for record in result.manifest.stages if record.usage]
-    if not records:
+    manifest = result.manifest
+    parts = []
+    for record in manifest.stages:
+        # Stages that call no model have no tokens to state.
+        if record.usage:
+            parts.append(f"{record.stage}: {_stage_price(record)}{_token_text(record)}")
+    if not parts:
         return None
-    parts = [
-        f"{record.stage}: {_price_text(record)}{_tokens_text(record)}"
-        for record in records
-    ]
-    paid, saved = result.manifest.cost_paid, result.manifest.cost_saved
-    if paid is not None and saved is not None:
-        parts.insert(
-            0,
-            f"{dollars(paid)} paid, {dollars(saved)} saved by the store{left_out(result.manifest)}",
+    if manifest.cost_paid is not None and manifest.cost_saved is not None:
+        whole = (
+            f"{dollars(manifest.cost_paid)} paid, {dollars(manifest.cost_saved)} saved "
+            f"by the store{left_out(manifest)}"
         )
+        parts.insert(0, whole)
     return "; ".join(parts)
 
 
 def left_out(manifest: Manifest) -> str:
-    """What a run's dollars leave out, to be said behind them; empty where they are all."""
-    return (
-        f" (without {', '.join(manifest.unpriced)}, whose price is not known)"
-        if manifest.unpriced
-        else ""
-    )
+    """Return what a run's dollars leave out, to follow them; empty where they are all."""
+    if not manifest.unpriced:
+        return ""
+    return f" (without {', '.join(manifest.unpriced)}, whose price is not known)"
 
 
 def dollars(
@@ -84,70 +97,49 @@ def dollars(
     *,
     leaves_out: Sequence[str] = (),
 ) -> str:
-    """An amount with as many digits as say something, at least that where it leaves out
-    stages without a price.
+    """Return an amount with two decimals, or four below one dollar.
+
+    It is a lower bound where it leaves out stages without a price.
 
     >>> dollars(12.3456), dollars(0.00123), dollars(0.0)
     ('$12.35', '$0.0012', '$0.00')
     """
     least = "at least " if leaves_out else ""
-    return (
-        f"{least}${amount:.2f}"
-        if amount >= 1 or amount == 0
-        else f"{least}${amount:.4f}"
+    # Calls cost fractions of a cent; with two digits most would show as nothing.
+    if amount >= 1 or amount == 0:
+        return f"{least}${amount:.2f}"
+    return f"{least}${amount:.4f}"
+
+
+def _stage_price(record: StageRecord) -> str:
+    if record.cost is not None and record.cost_paid is not None:
+        return f"{dollars(record.cost_paid)} of {dollars(record.cost)}, "
+    # A stage may have no price because it calls nothing that is charged.
+    return "price not known, " if record.lacks_price else ""
+
+
+def _token_text(record: StageRecord) -> str:
+    computed = record.usage_computed or TokenUsage()
+    every = record.usage or TokenUsage()
+    kinds = (
+        ("input", computed.input_tokens, every.input_tokens),
+        ("cached", computed.cached_tokens, every.cached_tokens),
+        ("output", computed.output_tokens, every.output_tokens),
+        ("reasoning", computed.reasoning_tokens, every.reasoning_tokens),
     )
-
-
-def _price_text(record: StageRecord) -> str:
-    if record.cost is None or record.cost_paid is None:
-        return "price not known, " if record.lacks_price else ""
-    return f"{dollars(record.cost_paid)} of {dollars(record.cost)}, "
-
-
-def _tokens_text(record: StageRecord) -> str:
-    computed, every = (
-        record.usage_computed or TokenUsage(),
-        record.usage or TokenUsage(),
-    )
-    counts = [
-        f"{getattr(computed, name) or 0:,} of {getattr(every, name):,} {name.partition('_')[0]}"
-        for name in (
-            "input_tokens",
-            "cached_tokens",
-            "output_tokens",
-            "reasoning_tokens",
-        )
-        if getattr(every, name) is not None
-    ]
+    counts = []
+    for name, in_this_run, in_all in kinds:
+        # Most providers do not count every kind.
+        if in_all is not None:
+            counts.append(f"{in_this_run or 0:,} of {in_all:,} {name}")
     return f"{', '.join(counts)} tokens in this run"
-
-
-def _agreement_parts(result: RunResult) -> list[str]:
-    if not result.agreement:
-        return []
-    rows = [agreement_cells(record) for record in result.agreement]
-    return [
-        "## Agreement with labels (Cohen's kappa)",
-        markdown_table(AGREEMENT_HEADINGS, rows),
-    ]
-
-
-def _gate_parts(result: RunResult) -> list[str]:
-    if not result.manifest.gates:
-        return []
-    return [
-        "## Gates",
-        markdown_table(
-            GATE_HEADINGS, [gate_cells(record) for record in result.manifest.gates]
-        ),
-    ]
 
 
 GATE_HEADINGS = ("gate", "dataset", "slice", "outcome", "why")
 
 
 def gate_cells(record: GateRecord) -> tuple[str, ...]:
-    """How a gate ended as text, under `GATE_HEADINGS`."""
+    """Return the outcome of a gate as text, under `GATE_HEADINGS`."""
     return (
         record.gate,
         record.dataset_id,
@@ -161,7 +153,7 @@ STAGE_HEADINGS = ("stage", "rows", "computed", "cached", "skipped", "failed", "e
 
 
 def stage_counts(record: StageRecord) -> tuple[int, ...]:
-    """The counts of a stage under `STAGE_HEADINGS`."""
+    """Return the counts of a stage, under `STAGE_HEADINGS` after the first."""
     return (
         record.rows,
         record.computed,
@@ -186,7 +178,7 @@ SUMMARY_HEADINGS = (
     "var. between",
     "var. within",
 )
-#: Columns that are left out where no row says anything.
+# Columns that are left out where no row has a value.
 _OPTIONAL = ("clusters", "var. between", "var. within")
 _POLICIES = {
     "exclude": "Cases without a score are left out of the mean (`errors: exclude`).",
@@ -195,7 +187,8 @@ _POLICIES = {
 
 
 def summary_cells(row: SummaryRow) -> tuple[str, ...]:
-    """A row of the summary as text; an em dash where there is no number."""
+    """Return a row of the summary as text, with an em dash where there is no number."""
+    clusters = "—" if row.clusters is None else f"{row.clusters:,}"
     return (
         row.dataset_id,
         row.slice,
@@ -206,7 +199,7 @@ def summary_cells(row: SummaryRow) -> tuple[str, ...]:
         fixed(row.standard_error),
         _interval_text(row.low, row.high),
         row.interval_method or "—",
-        "—" if row.clusters is None else f"{row.clusters:,}",
+        clusters,
         fixed(row.between_variance),
         fixed(row.within_variance),
     )
@@ -215,26 +208,32 @@ def summary_cells(row: SummaryRow) -> tuple[str, ...]:
 def summary_table(
     rows: Sequence[SummaryRow],
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Headings and cells of the summary, without columns for clusters or samples where
-    there are none.
+    """Return the headings and cells of the summary.
+
+    Columns for clusters and for samples are left out where no row has a value.
     """
-    cells = [summary_cells(row) for row in rows]
-    said = [
-        name not in _OPTIONAL or any(row[at] != "—" for row in cells)
-        for at, name in enumerate(SUMMARY_HEADINGS)
-    ]
-    return tuple(compress(SUMMARY_HEADINGS, said)), [
-        tuple(compress(row, said)) for row in cells
-    ]
+    every_row = list(map(summary_cells, rows))
+    kept = []
+    for at, name in enumerate(SUMMARY_HEADINGS):
+        has_values = any(cells[at] != "—" for cells in every_row)
+        if has_values or name not in _OPTIONAL:
+            kept.append(at)
+    headings = tuple(SUMMARY_HEADINGS[at] for at in kept)
+    cells_kept = []
+    for cells in every_row:
+        cells_kept.append(tuple(cells[at] for at in kept))
+    return headings, cells_kept
 
 
 def summary_notes(result: RunResult) -> list[str]:
-    """What is to be said below the summary: why scores that are missing fail the run,
-    or what they are to the mean.
+    """Return the notes below the summary.
+
+    They say why missing scores fail the run, or how the mean treats them.
     """
     if result.failure:
         return [f"Failed: {result.failure}."]
     policies = {row.error_policy for row in result.summary if row.errors}
+    # `fail` has no note: a run that fails by it states the failure above.
     return [_POLICIES[policy] for policy in sorted(policies) if policy in _POLICIES]
 
 
@@ -252,7 +251,7 @@ AGREEMENT_HEADINGS = (
 
 
 def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
-    """How far a metric agrees with labels as text, under `AGREEMENT_HEADINGS`."""
+    """Return a metric's agreement with labels, under `AGREEMENT_HEADINGS`."""
     return (
         record.dataset_id,
         record.metric_id,
@@ -262,51 +261,48 @@ def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
         f"{record.unlabelled:,}",
         fixed(record.observed, 3),
         fixed(record.kappa, 3),
-        _interval_text(record.low, record.high, 3),
+        _interval_text(
+            record.low,
+            record.high,
+            3,
+        ),
     )
 
 
 def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
-    """The commonest reasons of each table, with the stage they come from and the rows
-    they hold for.
-    """
+    """Return the commonest reasons of each stage: stage, number of rows, reason."""
+    failing = set()
+    for record in result.manifest.stages:
+        if record.errors:
+            # The stage of one metric is `score[METRIC]`; its table is that of all.
+            failing.add(record.stage.partition("[")[0])
     found: list[tuple[str, str, str]] = []
-    failing = {
-        record.stage.partition("[")[0]
-        for record in result.manifest.stages
-        if record.errors
-    }
+    known: set[str] = set()
     for name, stage in STAGE_OF.items():
+        # Reading a table of a large run is slow, so only where something failed.
         if stage not in failing:
             continue
         table = result.table(name, columns=["key", "error"])
-        own = table.filter(table["key"].is_valid())[
-            "error"
-        ].drop_null()  # without a key: an earlier stage's error
-        known = {reason for _, _, reason in found}
-        reasons = Counter(map(short, own.to_pylist()))
-        common = [
-            (reason, count)
-            for reason, count in reasons.most_common(2 * _REASONS)
-            if _is_new(reason, known)
-        ]
-        found += [(stage, f"{count:,}", reason) for reason, count in common[:_REASONS]]
+        # A row without a key was not computed: its error is an earlier stage's.
+        is_own = table["key"].is_valid()
+        errors = table.filter(is_own)["error"].drop_null()
+        counts = Counter(map(short, errors.to_pylist()))
+        common = []
+        for reason, count in counts.most_common(2 * _REASONS):
+            # A reducer repeats, after its own words, why the scores are missing.
+            _, _, cause = reason.partition(": ")
+            if reason not in known and cause not in known:
+                common.append((stage, f"{count:,}", reason))
+        shown = common[:_REASONS]
+        found += shown
+        known.update(reason for _, _, reason in shown)
     return found
-
-
-def _is_new(
-    reason: str,
-    known: set[str],
-) -> bool:
-    """Whether no earlier stage gave this reason: what a reducer found no score for, it
-    was told why.
-    """
-    return reason not in known and reason.partition(": ")[2] not in known
 
 
 #: The stage that writes each table of a run.
 STAGE_OF = dict(
     zip(
+        # `cases` comes first; the tables after `results` are not a stage's rows.
         list(RUN_TABLES)[1:6],
         ("generate", "parse", "judge", "score", "reduce"),
         strict=True,
@@ -318,34 +314,36 @@ def markdown_table(
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
 ) -> str:
-    """A Markdown table; cells are text, whatever characters they hold.
+    """Return a Markdown table; cells are text, whatever characters they hold.
 
     >>> print(markdown_table(("a", "b"), [("1", "x|y")]))
     | a | b |
     | --- | --- |
     | 1 | x\\|y |
     """
-    lines = [
-        headings,
-        ["---"] * len(headings),
-        *([_escape_cell(text) for text in row] for row in rows),
-    ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines: list[Sequence[str]] = [headings, ["---"] * len(headings)]
+    for row in rows:
+        lines.append([_escape_cell(text) for text in row])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escape_cell(text: str) -> str:
+    # What a model or a dataset wrote must not end a cell, or become HTML or code.
     escaped = (
         text.replace("\\", "\\\\")
         .replace("|", "\\|")
         .replace("<", "&lt;")
         .replace("`", "\\`")
     )
+    # A line break would end the row.
     return " ".join(escaped.split())
 
 
 def short(text: str) -> str:
-    """A reason cut to what fits a cell."""
-    return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
+    """Return a reason, cut to what fits a cell."""
+    if len(text) <= _REASON_CHARS:
+        return text
+    return text[: _REASON_CHARS - 1] + "…"
 
 
 def _interval_text(
@@ -353,14 +351,14 @@ def _interval_text(
     high: float | None,
     digits: int = 4,
 ) -> str:
-    return (
-        "—" if low is None or high is None else f"{low:.{digits}f} – {high:.{digits}f}"
-    )
+    if low is None or high is None:
+        return "—"
+    return f"{low:.{digits}f} – {high:.{digits}f}"
 
 
 def fixed(
     value: float | None,
     digits: int = 4,
 ) -> str:
-    """A number with so many digits behind the point; an em dash for none."""
+    """Return a number with so many decimals, or an em dash for `None`."""
     return "—" if value is None else f"{value:.{digits}f}"

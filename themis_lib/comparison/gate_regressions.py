@@ -1,0 +1,145 @@
+"""The outcomes of gates on a difference: no worse than a baseline by a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from themis_lib.comparison.compare import compare
+from themis_lib.comparison.gate import Gate
+from themis_lib.comparison.gate_baselines import ReadyGate
+from themis_lib.comparison.gate_records import (
+    MEANING,
+    Place,
+    gate_record,
+    interval_text,
+    nominal_place,
+    placeless_record,
+)
+from themis_lib.comparison.models import Comparison, Difference
+from themis_lib.errors import InputError
+from themis_lib.runs.manifest import GateOutcome, GateRecord
+from themis_lib.runs.results import RunResult
+
+
+def judge_regression(
+    result: RunResult,
+    ready: ReadyGate,
+    baseline: RunResult,
+    summarised: Sequence[Place],
+) -> list[GateRecord]:
+    """Judge a gate against its baseline.
+
+    Returns a record for each place that the summary (`summarised`) or the comparison
+    has. What cannot be compared is underpowered, never an error.
+    """
+    gate = ready.gate
+    # A comparison makes its own slices, whether or not the run was summarised by them.
+    columns = []
+    if gate.place is not None and gate.place not in result.manifest.datasets:
+        columns.append(gate.place.partition("=")[0])
+    try:
+        comparison = compare(
+            baseline,
+            result,
+            cluster_by=ready.cluster_by,
+            slices=columns,
+        )
+    except InputError as error:
+        # The run has ended and keeps its results: what cannot be compared is a record.
+        differences: dict[Place, Difference] = {}
+        missing = str(error)
+        is_complete = False
+    else:
+        differences = _differences_at(gate, comparison)
+        missing = f"no case of run {baseline.run_id!r} is in this place"
+        is_complete = not comparison.unmatched
+        if not summarised and not differences:
+            return [placeless_record(gate, "no case is in this place")]
+    places = list(dict.fromkeys([*summarised, *differences]))
+    records = []
+    for place in places or [nominal_place(gate)]:
+        if place in differences:
+            record = _judge_difference(
+                result,
+                gate,
+                baseline,
+                differences[place],
+                is_complete=is_complete,
+            )
+        else:
+            record = gate_record(
+                gate,
+                place,
+                baseline=baseline,
+                reason=missing,
+            )
+        records.append(record)
+    return records
+
+
+def _differences_at(
+    gate: Gate,
+    comparison: Comparison,
+) -> dict[Place, Difference]:
+    differences = {}
+    for item in comparison.differences:
+        is_there = gate.is_for(item.dataset_id, item.slice)
+        if item.metric_id == gate.metric_id and is_there:
+            differences[item.dataset_id, item.slice] = item
+    return differences
+
+
+def _judge_difference(
+    result: RunResult,
+    gate: Gate,
+    baseline: RunResult,
+    item: Difference,
+    *,
+    is_complete: bool,
+) -> GateRecord:
+    # Without this, a rerun that changes nothing would be underpowered on little data.
+    # Nothing may be missing: other cases or errors could hide a difference.
+    is_same_computation = (
+        is_complete
+        and result.manifest.experiment == baseline.manifest.experiment
+        and item.n > 0
+        and item.tied == item.n
+        and item.baseline_errors == item.candidate_errors
+    )
+    if is_same_computation:
+        outcome = GateOutcome.PASS
+        reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
+    else:
+        outcome = gate.outcome(item.low, item.high)
+        reason = _comparison_reason(
+            item,
+            baseline,
+            outcome,
+        )
+    return gate_record(
+        gate,
+        (item.dataset_id, item.slice),
+        outcome,
+        numbers=(item.difference, item.low, item.high),
+        baseline=baseline,
+        reason=reason,
+    )
+
+
+def _comparison_reason(
+    item: Difference,
+    baseline: RunResult,
+    outcome: GateOutcome,
+) -> str:
+    numbers = item.difference, item.low, item.high
+    parts = [
+        f"difference {interval_text(numbers)} from run {baseline.run_id!r} on "
+        f"{item.n:,} case(s): {MEANING[outcome]}"
+    ]
+    if outcome is GateOutcome.UNDERPOWERED and item.detectable is not None:
+        parts.append(f"they show differences of {item.detectable:.4f} or more")
+    if item.baseline_errors:
+        parts.append(f"{item.baseline_errors:,} had no score there")
+    if item.candidate_errors:
+        parts.append(f"{item.candidate_errors:,} had no score here")
+    return "; ".join(parts)

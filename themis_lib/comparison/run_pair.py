@@ -1,0 +1,312 @@
+"""A candidate run beside the baseline: matched cases, differences, power and flips."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from themis_lib.comparison.models import Difference, Flip
+from themis_lib.comparison.sample_noise import sample_noise
+from themis_lib.comparison.scored_cases import (
+    Floats,
+    Matched,
+    ScoredCases,
+    cluster_numbers,
+    matched,
+    scored_cases,
+    slice_names,
+)
+from themis_lib.errors import ConfigError, nearest
+from themis_lib.runs.results import RunResult
+from themis_lib.runs.summary import ALL_CASES
+from themis_lib.stats.paired import (
+    BONETT_PRICE,
+    PairedDifference,
+    paired_difference,
+)
+from themis_lib.stats.power import (
+    FEWEST_UNITS,
+    detectable_difference,
+    samples_needed,
+    units_needed,
+)
+
+
+class CaseGroup(NamedTuple):
+    """The matched cases of one dataset and slice, by position, under one metric."""
+
+    dataset_id: str
+    slice: str
+    metric_id: str
+    members: npt.NDArray[np.int64]
+
+
+class RunPair:
+    """A candidate beside the baseline.
+
+    Columns of metadata (`cluster_by`, `slices`) and the policy for cases without a
+    score are the candidate's.
+    """
+
+    def __init__(
+        self,
+        baseline: RunResult,
+        candidate: RunResult,
+        *,
+        cluster_by: str | None,
+        slices: Sequence[str],
+    ) -> None:
+        self.before = scored_cases(baseline)
+        self.after = scored_cases(candidate)
+        self.cases: Matched = matched(self.before, self.after)
+        self.metric_ids = shared_metrics(self.before, self.after)
+        self._noise = (
+            sample_noise(baseline, self.before),
+            sample_noise(candidate, self.after),
+        )
+        self._errors = candidate.manifest.statistics.errors
+        rows = self.cases.candidate
+        self._paired_scores: dict[str, tuple[Floats, Floats]] = {}
+        for metric_id in self.metric_ids:
+            self._paired_scores[metric_id] = (
+                self.before.scores[metric_id][self.cases.baseline],
+                self.after.scores[metric_id][rows],
+            )
+        self._clusters: npt.NDArray[np.int64] | None = None
+        if cluster_by:
+            self._clusters = cluster_numbers(self.after.column(cluster_by, rows))
+        self._slices: list[npt.NDArray[np.str_]] = []
+        # A column that is named twice makes its slices once.
+        for name in dict.fromkeys(slices):
+            names = slice_names(name, self.after.column(name, rows))
+            self._slices.append(np.array(names))
+
+    def scores(self, metric_id: str) -> tuple[Floats, Floats]:
+        """Return the scores of the matched cases in the baseline and the candidate.
+
+        A missing score is NaN, or 0 where the candidate's statistics count it so.
+        """
+        before, after = self._paired_scores[metric_id]
+        if self._errors == "zero":
+            return np.nan_to_num(before), np.nan_to_num(after)
+        return before, after
+
+    def groups(self) -> Iterator[CaseGroup]:
+        """Yield every dataset and metric, as a whole and then slice by slice."""
+        datasets = np.array(
+            [self.before.dataset_ids[row] for row in self.cases.baseline]
+        )
+        # The datasets keep their order in the run; slices are sorted.
+        for dataset_id in dict.fromkeys(datasets.tolist()):
+            members = np.flatnonzero(datasets == dataset_id)
+            for metric_id in self.metric_ids:
+                yield CaseGroup(
+                    dataset_id,
+                    ALL_CASES,
+                    metric_id,
+                    members,
+                )
+                for names in self._slices:
+                    names_here = names[members]
+                    for name in np.unique(names_here).tolist():
+                        in_slice = members[names_here == name]
+                        yield CaseGroup(
+                            dataset_id,
+                            name,
+                            metric_id,
+                            in_slice,
+                        )
+
+    def differences(
+        self,
+        *,
+        delta: float | None,
+        seed: int,
+    ) -> Iterator[Difference]:
+        """Yield the difference of each group.
+
+        `p_adjusted` and `conclusion` are for the caller to fill in: they depend on the
+        differences of the whole comparison. `delta` is the difference to state the
+        power for, by default the observed one.
+        """
+        for group in self.groups():
+            before, after = self._paired_scores[group.metric_id]
+            no_before = np.isnan(before[group.members])
+            no_after = np.isnan(after[group.members])
+            rows = self._counted_rows(
+                group.members,
+                no_before,
+                no_after,
+            )
+            clusters = None
+            if self._clusters is not None:
+                clusters = self._clusters[rows]
+            # `before` and `after` have NaN even where a missing score counts 0.
+            counted_before, counted_after = self.scores(group.metric_id)
+            paired = paired_difference(
+                counted_before[rows],
+                counted_after[rows],
+                clusters=clusters,
+                seed=seed,
+            )
+            asked = delta
+            if asked is None and paired.difference:
+                asked = abs(paired.difference)
+            numbers = asdict(paired)
+            units = numbers.pop("units")
+            yield Difference(
+                **numbers,
+                run_id=self.after.run_id,
+                dataset_id=group.dataset_id,
+                slice=group.slice,
+                metric_id=group.metric_id,
+                clusters=None if clusters is None else units,
+                baseline_errors=int(no_before.sum()),
+                candidate_errors=int(no_after.sum()),
+                error_policy=self._errors,
+                p_adjusted=None,
+                conclusion="cannot tell",
+                detectable=smallest_detectable(paired),
+                delta=asked,
+                cases_needed=cases_needed(paired, asked),
+                samples_needed=self._samples_needed(
+                    paired,
+                    asked,
+                    group,
+                    rows,
+                ),
+            )
+
+    def _counted_rows(
+        self,
+        rows: npt.NDArray[np.int64],
+        no_before: npt.NDArray[np.bool_],
+        no_after: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.int64]:
+        if self._errors == "zero":
+            return rows
+        # The remaining cases do not speak for all, so there is no number at all.
+        if self._errors == "fail" and no_after.any():
+            return rows[:0]
+        return rows[~(no_before | no_after)]
+
+    def _samples_needed(
+        self,
+        paired: PairedDifference,
+        delta: float | None,
+        group: CaseGroup,
+        rows: npt.NDArray[np.int64],
+    ) -> int | None:
+        """Return how many samples of each case would show `delta`, if that is known.
+
+        It is known where both runs drew several samples and score a case by their mean.
+        """
+        if not delta or not paired.standard_error:
+            return None
+        metric_id = group.metric_id
+        before, after = self.scores(metric_id)
+        sides = (
+            (self._noise[0], self.cases.baseline, before),
+            (self._noise[1], self.cases.candidate, after),
+        )
+        one_sample = []
+        drawn = []
+        for noise, cases, scores in sides:
+            if metric_id not in noise:
+                return None
+            variances = noise[metric_id].of(cases[rows], scores[rows])
+            if variances is None:
+                return None
+            one_sample.append(variances[0])
+            drawn.append(variances[1])
+        # Both runs add their variance to the difference; its mean has n times less.
+        return samples_needed(
+            delta,
+            units=paired.units,
+            error_variance=paired.standard_error**2,
+            sampling_part=math.fsum(drawn) / paired.n,
+            one_sample=math.fsum(one_sample) / paired.n,
+        )
+
+    def flips(self) -> Iterator[Flip]:
+        """Yield the cases whose scores differ, by metric in the baseline's order."""
+        for metric_id in self.metric_ids:
+            before, after = self.scores(metric_id)
+            # NaN is above nothing, so a case without a score is no flip.
+            changed = np.flatnonzero(np.abs(after - before) > 0)
+            for row in changed.tolist():
+                baseline_row = self.cases.baseline[row]
+                candidate_row = self.cases.candidate[row]
+                yield Flip(
+                    run_id=self.after.run_id,
+                    dataset_id=self.before.dataset_ids[baseline_row],
+                    metric_id=metric_id,
+                    case_id=self.before.case_ids[baseline_row],
+                    candidate_case_id=self.after.case_ids[candidate_row],
+                    baseline_score=before[row],
+                    candidate_score=after[row],
+                )
+
+
+def shared_metrics(
+    before: ScoredCases,
+    after: ScoredCases,
+) -> list[str]:
+    """Return the metrics that both runs have, in the baseline's order.
+
+    Raises `ConfigError` where they share none.
+    """
+    metric_ids = [metric_id for metric_id in before.scores if metric_id in after.scores]
+    if not metric_ids:
+        name = next(iter(after.scores))
+        raise ConfigError(
+            f"runs {before.run_id!r} and {after.run_id!r} have no metric in common: "
+            f"the first has no {name!r}; {nearest(name, before.scores)}"
+        )
+    return metric_ids
+
+
+def smallest_detectable(paired: PairedDifference) -> float | None:
+    """Return the smallest difference that such pairs show in 80 of 100 repetitions.
+
+    `None` where the pairs do not vary, or are too few to show any difference.
+    """
+    if paired.standard_error is None:
+        return None
+    found = detectable_difference(paired.standard_error, paired.units)
+    if found is None:
+        return None
+    if _is_sign_test(paired):
+        # With fewer pairs that differ the exact test is never significant.
+        return max(found, FEWEST_UNITS / paired.n)
+    # 0 where all differences are equal, which says nothing about others.
+    return found or None
+
+
+def cases_needed(
+    paired: PairedDifference,
+    delta: float | None,
+) -> int | None:
+    """Return how many cases like these would show a difference of `delta`.
+
+    `None` where the pairs do not vary, or no difference is asked about.
+    """
+    if not paired.standard_error or not delta:
+        return None
+    # From the error of the mean back to the deviation of one unit.
+    deviation = paired.standard_error * math.sqrt(paired.units)
+    units = units_needed(delta, deviation)
+    # A unit is a case or a cluster of cases.
+    cases = math.ceil((units or 0) * paired.n / paired.units)
+    if _is_sign_test(paired):
+        return max(cases, math.ceil(FEWEST_UNITS / delta))
+    return cases
+
+
+def _is_sign_test(paired: PairedDifference) -> bool:
+    return paired.interval_method == BONETT_PRICE
