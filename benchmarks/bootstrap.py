@@ -36,7 +36,8 @@ def measure(*, quick: bool) -> Report:
             }
         )
     return Report(
-        how=f"`mean_interval(…, method='bootstrap')`: {_RESAMPLES:,} resamples of {size:,} scores, the best of "
+        how=f"`mean_interval(…, method='bootstrap')`: {_RESAMPLES:,} resamples of "
+        f"{size:,} scores, the best of "
         f"{repeats} fresh processes, all of which found the same digits",
         rows=rows,
         aims=[

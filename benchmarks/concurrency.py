@@ -20,7 +20,8 @@ def measure(*, quick: bool) -> Report:
             )
     overhead = 1000 * (min(seconds) - ideal) / _ROWS
     return Report(
-        how=f"best of {repeats} in fresh processes: `Experiment.run` until generate, with a store on disk, of an async "
+        how=f"best of {repeats} in fresh processes: `Experiment.run` until generate, "
+        f"with a store on disk, of an async "
         "generator that only waits",
         rows=[
             {

@@ -48,11 +48,16 @@ def measure(*, quick: bool) -> Report:
         )
     )
     return Report(
-        how="tokens of text per second, the bundled model; the loop is llama_cpp.Llama with its own settings, which "
-        "shares a beginning with the prompt before; `reset` forgets it first. Best of the repeats, by turns. Without a "
-        f"shared prefix the engine reaches {100 * share:.0f} % of the bound: {bound['flops'] / 1e9:.1f} GFLOP (2 for "
-        f"each weight and token) at {bound['flops_per_s'] / 1e9:.0f} GFLOP/s (NumPy's float32 matrix product, "
-        f"{bound['threads']} threads), or the weights read once a step at {bound['bytes_per_s'] / 1e9:.0f} GB/s, "
+        how="tokens of text per second, the bundled model; the loop is llama_cpp.Llama "
+        "with its own settings, which "
+        "shares a beginning with the prompt before; `reset` forgets it first. Best of "
+        "the repeats, by turns. Without a "
+        f"shared prefix the engine reaches {100 * share:.0f} % of the bound: "
+        f"{bound['flops'] / 1e9:.1f} GFLOP (2 for "
+        f"each weight and token) at {bound['flops_per_s'] / 1e9:.0f} GFLOP/s (NumPy's "
+        f"float32 matrix product, "
+        f"{bound['threads']} threads), or the weights read once a step at "
+        f"{bound['bytes_per_s'] / 1e9:.0f} GB/s, "
         "whichever takes longer",
         rows=rows,
         aims=aims,

@@ -40,8 +40,10 @@ def measure(*, quick: bool) -> Report:
         accounted = steps.measure(path, quick=quick)
     rows = [_row(cases, turn, start=turns[1]) for cases, turn in turns.items()]
     return Report(
-        how=f"best of {repeats}, the flow and `Experiment.run` by turns, each in a fresh process and a fresh store, "
-        "the same JSONL file and a running server; imports not included; the fixed start is the time of one case",
+        how=f"best of {repeats}, the flow and `Experiment.run` by turns, each in a "
+        f"fresh process and a fresh store, "
+        "the same JSONL file and a running server; imports not included; the fixed "
+        "start is the time of one case",
         rows=rows,
         aims=[
             Aim("seconds through the flow over in process", rows[-1]["ratio"], 1.5),

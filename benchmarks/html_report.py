@@ -39,8 +39,10 @@ def measure(*, quick: bool) -> Report:
                 }
             )
     return Report(
-        how=f"best of {repeats}; outputs of some 350 random characters, one sample, two metrics; a page is open when "
-        "the first case can be read, found when a text that one case has is typed and the list shows it",
+        how=f"best of {repeats}; outputs of some 350 random characters, one sample, "
+        f"two metrics; a page is open when "
+        "the first case can be read, found when a text that one case has is typed and "
+        "the list shows it",
         rows=rows,
         aims=[
             Aim("seconds to write", rows[-1]["write_s"], 0.5),

@@ -27,7 +27,8 @@ def measure(*, quick: bool) -> Report:
             turns = [_cold_and_cached(path, cases) for _ in range(repeats)]
             rows.append(_row(cases, best(turns), before=rows[-1] if rows else None))
     return Report(
-        how=f"best of {repeats}, each in a fresh process, from the YAML file to the finished run, reading the JSONL "
+        how=f"best of {repeats}, each in a fresh process, from the YAML file to the "
+        f"finished run, reading the JSONL "
         "file included and imports not; growth: of the seconds over that of the cases, 1 = linear",
         rows=rows,
         aims=[

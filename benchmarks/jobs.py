@@ -73,7 +73,8 @@ def busy_metric(
     from flows.local import run_to_end
     from themis_lib.cpus import available_cpus
 
-    metric = f"evaluation.metrics=[{{use: 'benchmarks.metrics:Busy', id: busy, work_ms: {work_ms}}}]"
+    busy = f"{{use: 'benchmarks.metrics:Busy', id: busy, work_ms: {work_ms}}}"
+    metric = f"evaluation.metrics=[{busy}]"
     spread = ["runtime.shard_size=50", f"runtime.workers={available_cpus()}"]
     parameters = {
         "experiment": EXPERIMENT,

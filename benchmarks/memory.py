@@ -27,7 +27,8 @@ def measure(*, quick: bool) -> Report:
             }
         )
     return Report(
-        how="peak resident set of a fresh process that evaluates cases from a Parquet file; one run of each size",
+        how="peak resident set of a fresh process that evaluates cases from a Parquet "
+        "file; one run of each size",
         rows=rows,
         aims=[
             Aim(f"peak GB at {sizes[-1]:,} cases", rows[-1]["peak_bytes"] / 1e9, 1.5)

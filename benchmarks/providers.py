@@ -81,10 +81,14 @@ def measure(*, quick: bool) -> Report:
     )
     grown_kb = (peaks[1] - peaks[0]) / (_MANY - _FEW) / 1e3
     return Report(
-        how=f"{_REQUESTS} requests of {1000 * _WAIT_S:.0f} ms, {_CONCURRENCY} at a time, by the adapter `openai` to a "
-        f"server on loopback in a process of its own, with all four stages; best of {repeats}, by turns, in fresh "
-        "processes, imports not included; the start is the time of one request. The plain loop awaits `AsyncOpenAI` "
-        f"and no more. From {_FEW:,} to {_MANY:,} requests, peak memory grows from {peaks[0] / 1e6:.0f} to "
+        how=f"{_REQUESTS} requests of {1000 * _WAIT_S:.0f} ms, {_CONCURRENCY} at a "
+        f"time, by the adapter `openai` to a "
+        f"server on loopback in a process of its own, with all four stages; best of "
+        f"{repeats}, by turns, in fresh "
+        "processes, imports not included; the start is the time of one request. The "
+        "plain loop awaits `AsyncOpenAI` "
+        f"and no more. From {_FEW:,} to {_MANY:,} requests, peak memory grows from "
+        f"{peaks[0] / 1e6:.0f} to "
         f"{peaks[1] / 1e6:.0f} MB, {grown_kb:.1f} kB a request",
         rows=rows,
         aims=[

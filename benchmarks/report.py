@@ -29,7 +29,9 @@ class Aim:
     def __str__(self) -> str:
         met = self.value >= self.bound if self.at_least else self.value <= self.bound
         sign = "≥" if self.at_least else "≤"
-        return f"{self.what}: {_shown(self.value)} (aim {sign} {self.bound:g}): {'met' if met else 'missed'}"
+        verdict = "met" if met else "missed"
+        aim = f"aim {sign} {self.bound:g}"
+        return f"{self.what}: {_shown(self.value)} ({aim}): {verdict}"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def measure(*, quick: bool) -> Report:
             api_url=f"{address}/api",
         )
     return Report(
-        how=f"requests to moto's S3 server on loopback for {cases:,} cases, which are {STAGES} × {cases:,} rows in "
+        how=f"requests to moto's S3 server on loopback for {cases:,} cases, which are "
+        f"{STAGES} × {cases:,} rows in "
         "shards of 4,096 cases: an empty store, then the same again in a fresh process",
         rows=rows,
         aims=[

@@ -47,8 +47,10 @@ def measure(*, quick: bool) -> Report:
             ]
         )
     return Report(
-        how=f"best of {repeats}, by turns, each in a fresh process and store on a running server; {cases:,} cases "
-        f"whose metric computes for {_MS:g} ms in Python, {available_cpus()} workers; the start is the time of two cases, that "
+        how=f"best of {repeats}, by turns, each in a fresh process and store on a "
+        f"running server; {cases:,} cases "
+        f"whose metric computes for {_MS:g} ms in Python, {available_cpus()} workers; "
+        f"the start is the time of two cases, that "
         "of the workers included; imports not included",
         rows=[_row(runner, turns, start) for runner in _RUNNERS],
         aims=[

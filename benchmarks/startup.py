@@ -18,7 +18,8 @@ _EXPERIMENT = "examples/sums.yaml"
 _FLOW = ("-m", "flows.run", _EXPERIMENT)
 _IN_PROCESS = (
     "-c",
-    "import sys, themis_lib; themis_lib.Experiment.from_config(sys.argv[1], overrides=sys.argv[2:]).run()",
+    "import sys, themis_lib; themis_lib.Experiment.from_config(sys.argv[1], "
+    "overrides=sys.argv[2:]).run()",
     _EXPERIMENT,
 )
 _WITH_FAILED_ROWS = 3
@@ -41,7 +42,8 @@ def measure(*, quick: bool) -> Report:
             }
         )
     return Report(
-        how=f"median of {_IMPORTS} imports, timed inside, and of {repeats} of each run, from the start of the process "
+        how=f"median of {_IMPORTS} imports, timed inside, and of {repeats} of each run,"
+        f" from the start of the process "
         f"to the first generated row and to its exit; {_EXPERIMENT}: 240 cases, 5 samples each",
         rows=rows,
         aims=[Aim("seconds to import themis_lib, without Prefect", imports, 0.5)],
@@ -71,7 +73,8 @@ def _times(
     """
     with folder() as stamps:
         stamp = stamps / "first_row"
-        generator = f"generation.generator={{use: 'benchmarks.generators:Stamped', path: '{stamp}'}}"
+        stamped = f"{{use: 'benchmarks.generators:Stamped', path: '{stamp}'}}"
+        generator = f"generation.generator={stamped}"
         began = time.time()
         python(
             *command,

@@ -68,7 +68,8 @@ def measure(path: Path, *, quick: bool) -> Report:
         steps[_IMPORT] = imports
     names = [_IMPORT, *_STEPS.values(), "in all"]
     return Report(
-        how=f"the quickest of {repeats} runs of each kind ({len(temporary)} that start the server) of benchmarks/"
+        how=f"the quickest of {repeats} runs of each kind ({len(temporary)} that start "
+        f"the server) of benchmarks/"
         "demo.yaml, by the command line; imports are timed alone, in a process of their own",
         rows=[
             {"step": name, **{column: steps[name] for column, steps in columns.items()}}

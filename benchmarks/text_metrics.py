@@ -38,7 +38,8 @@ def measure(*, quick: bool) -> Report:
         )
     return Report(
         how="scores alone, in one process after the library was imported; texts of "
-        f"{_WORDS} words against one reference, JSON texts of as many, embeddings of 26 numbers, and LaTeX answers of "
+        f"{_WORDS} words against one reference, JSON texts of as many, embeddings of "
+        f"26 numbers, and LaTeX answers of "
         "which few are alike and half are wrong; mathematics on every core",
         rows=found,
     )

@@ -34,7 +34,8 @@ class CarelessCalculator:
         return f"carelessness={self.carelessness}"
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
-        prompt = f"{ctx.prompt_spec.instructions or ''}\n{render_prompt(ctx.prompt_spec, case.input)}"
+        spec = ctx.prompt_spec
+        prompt = f"{spec.instructions or ''}\n{render_prompt(spec, case.input)}"
         numbers = [int(digits) for digits in re.findall(r"\d+", str(case.input))]
         if len(numbers) < 2:
             return GenerationResult(final_output="I see nothing to add.")

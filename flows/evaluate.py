@@ -69,7 +69,12 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             prepared.store,
             gates=not_judged(prepared.gates),
         )
-        result = await _carry_out(run, storage, parameters.runner, prepared.gates)
+        result = await _carry_out(
+            run,
+            storage,
+            parameters.runner,
+            prepared.gates,
+        )
         return ended(result)
     except ThemisError as error:
         if run and isinstance(error, LostWorkerError):

@@ -1,35 +1,46 @@
-"""Exit codes of commands that run or compare evaluations."""
+"""Exit codes of the commands that run or compare evaluations."""
 
 from __future__ import annotations
 
 from themis_lib.runs.manifest import GateOutcome, RunStatus
 from themis_lib.runs.results import RunResult
 
-(
-    COMPLETED,
-    FAILED,
-    BAD_INPUT,
-    FAILED_ROWS,
-    OUT_OF_BUDGET,
-    GATE_FAILED,
-    GATE_UNDERPOWERED,
-) = range(7)
+# Scripts and CI jobs depend on these numbers: none may change.
+COMPLETED = 0
+FAILED = 1
+BAD_INPUT = 2
+FAILED_ROWS = 3
+OUT_OF_BUDGET = 4
+GATE_FAILED = 5
+GATE_UNDERPOWERED = 6
+# As a shell reports a process that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
 
-_OF_STATUS = {RunStatus.COMPLETED: COMPLETED, RunStatus.PARTIAL_FAILURE: FAILED_ROWS}
-_OF_GATES = {GateOutcome.FAIL: GATE_FAILED, GateOutcome.UNDERPOWERED: GATE_UNDERPOWERED}
+_OF_STATUS = {
+    RunStatus.COMPLETED: COMPLETED,
+    RunStatus.PARTIAL_FAILURE: FAILED_ROWS,
+}
+_OF_GATES = {
+    GateOutcome.FAIL: GATE_FAILED,
+    GateOutcome.UNDERPOWERED: GATE_UNDERPOWERED,
+}
 
 
 def run_code(result: RunResult) -> int:
-    """The code of a run. One that failed has nothing for gates to judge; these go
-    before single rows that failed.
-    """
+    """Return the exit code of a run: failed > gates > failed rows > completed."""
     code = _OF_STATUS.get(result.status, FAILED)
-    return code if code == FAILED else gates_code(result.manifest.gate_outcome) or code
+    # A run that failed has nothing for gates to judge.
+    if code == FAILED:
+        return code
+    return gates_code(result.manifest.gate_outcome) or code
 
 
 def gates_code(outcome: GateOutcome | None) -> int:
-    """The code of the worst outcome of some gates; 0 where all passed, or there were
-    none.
+    """Return the exit code of the worst outcome of some gates; 0 if all passed.
+
+    >>> gates_code(None), gates_code(GateOutcome.PASS), gates_code(GateOutcome.FAIL)
+    (0, 0, 5)
     """
-    return 0 if outcome is None else _OF_GATES.get(outcome, 0)
+    if outcome is None:
+        return COMPLETED
+    return _OF_GATES.get(outcome, COMPLETED)

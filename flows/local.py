@@ -1,5 +1,6 @@
-"""Runs the evaluation flow from this process, and leaves only when the server has
-recorded how everything ended.
+"""Runs the evaluation flow from this process, against a Prefect server.
+
+It returns only when the server has recorded how everything ended.
 """
 
 from __future__ import annotations
@@ -39,10 +40,14 @@ from tasks.worker import OBSERVER
 from themis_lib.errors import ConfigError, ThemisError, describe
 from themis_lib.runs.run import Run
 
+#: How long to wait for the server's record of a run, in seconds.
 _RECORDING_TIMEOUT_S = 30
 #: The same after a Ctrl-C, when a person waits.
 _STOPPING_TIMEOUT_S = 10
+_POLL_INTERVAL_S = 0.1
+# Task runs asked for at a time; 200 is the most that a server returns.
 _PAGE = 200
+_END_OF_CERTIFICATE = "-----END CERTIFICATE-----"
 
 
 class ServerGoneError(ThemisError):
@@ -51,7 +56,7 @@ class ServerGoneError(ThemisError):
 
 @dataclass
 class FinishedRun:
-    """How a flow run ended: the run it made and where the server keeps its record."""
+    """How a flow run ended: the run it made, and where the server keeps its record."""
 
     run: Run
     flow_run_id: UUID | None
@@ -63,8 +68,10 @@ async def run_to_end(
     *,
     follow: Callable[[Run], None],
 ) -> FinishedRun:
-    """Run the flow against a server. Raises what stopped it: `InputError`,
-    `FatalError`, `ServerGoneError`, …
+    """Run the flow against a server, and wait until the server has recorded its end.
+
+    `follow` is called with the run when it starts. Raise what stopped the run:
+    `InputError`, `FatalError`, `ServerGoneError` and so on.
     """
     runs: list[Run] = []
     flow_run_ids: list[UUID] = []
@@ -79,13 +86,12 @@ async def run_to_end(
     token = OBSERVER.set(observe)
     settings: dict[Any, Any] = {PREFECT_API_URL: api_url}
     if api_url.startswith("http://"):
-        settings[PREFECT_API_SSL_CERT_FILE] = str(_one_certificate())
+        settings[PREFECT_API_SSL_CERT_FILE] = str(one_certificate())
     try:
         with temporary_settings(settings):
-            await _check_server(api_url)
-            state: State[Any] = await evaluate(
-                EvaluateParameters(**parameters), return_state=True
-            )
+            await check_server(api_url)
+            asked = EvaluateParameters(**parameters)
+            state: State[Any] = await evaluate(asked, return_state=True)
             flow_run_id = state.state_details.flow_run_id
             if runs and flow_run_id:
                 await _wait_until_recorded(
@@ -94,7 +100,8 @@ async def run_to_end(
                     within_s=_RECORDING_TIMEOUT_S,
                 )
             outcome = await state.aresult(raise_on_failure=False)
-    except asyncio.CancelledError:  # a Ctrl-C
+    except asyncio.CancelledError:
+        # A Ctrl-C. Without the wait the server shows what has ended as `Running`.
         if flow_run_ids:
             with contextlib.suppress(httpx.HTTPError), temporary_settings(settings):
                 await _wait_until_recorded(
@@ -105,8 +112,8 @@ async def run_to_end(
         raise
     except httpx.TransportError as error:
         raise ServerGoneError(
-            f"the Prefect server at {api_url} went away ({describe(error)}); every finished row is saved. Run it again "
-            "when the server is back"
+            f"the Prefect server at {api_url} went away ({describe(error)}); every "
+            "finished row is saved. Run it again when the server is back"
         ) from None
     finally:
         OBSERVER.reset(token)
@@ -120,31 +127,34 @@ async def run_to_end(
     )
 
 
-async def _check_server(api_url: str) -> None:
+async def check_server(api_url: str) -> None:
+    """Raise `ConfigError` if the server in use does not answer."""
     async with get_client() as client:
         error = await client.api_healthcheck()
     if error is not None:
         raise ConfigError(
-            f"the Prefect server at {api_url} does not answer ({describe(error)}); start it, or unset PREFECT_API_URL "
-            "to use a local one"
+            f"the Prefect server at {api_url} does not answer ({describe(error)}); "
+            "start it, or unset PREFECT_API_URL to use a local one"
         )
 
 
-def _one_certificate() -> Path:
-    """A file with a single authority: Prefect loads all of them for each client, 25 ms
-    a time, plain HTTP or not.
+def one_certificate() -> Path:
+    """Return a file with a single certificate authority, written if it is missing.
+
+    For servers that are reached by plain HTTP: Prefect loads all authorities for each
+    client even then, which takes 25 ms a time.
     """
     path = prefect_home() / "themis-one-certificate.pem"
     if not path.exists():
-        end = "-----END CERTIFICATE-----"
-        first = Path(certifi.where()).read_text(encoding="utf-8").partition(end)[0]
+        # A real one: an empty file is refused.
+        every = Path(certifi.where()).read_text(encoding="utf-8")
+        first, end, _ = every.partition(_END_OF_CERTIFICATE)
+        first = first[first.index("-----BEGIN") :]
         path.parent.mkdir(
             parents=True,
             exist_ok=True,
         )
-        path.write_text(
-            first[first.index("-----BEGIN") :] + end + "\n", encoding="utf-8"
-        )
+        path.write_text(f"{first}{end}\n", encoding="utf-8")
     return path
 
 
@@ -154,15 +164,18 @@ async def _wait_until_recorded(
     *,
     within_s: float,
 ) -> None:
-    """Wait until the server has so many tasks of the flow run in its books, and each of
-    them has ended there.
+    """Wait until the server has recorded the end of this many tasks of a flow run.
+
+    A temporary server that is left earlier had recorded 29 of 200 fast tasks, and
+    showed others as `Running` for ever.
     """
+    # Late records are no reason to fail a run that is saved.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await asyncio.to_thread(EventsWorker.drain_all, timeout=within_s)
             async with get_client() as client:
                 while await _count_ended(client, flow_run_id) < tasks:
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 async def _count_ended(
@@ -170,11 +183,8 @@ async def _count_ended(
     flow_run_id: UUID,
 ) -> int:
     of_flow_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-    ended = TaskRunFilter(
-        state=TaskRunFilterState(
-            type=TaskRunFilterStateType(any_=list(TERMINAL_STATES))
-        )
-    )
+    final = TaskRunFilterStateType(any_=list(TERMINAL_STATES))
+    ended = TaskRunFilter(state=TaskRunFilterState(type=final))
     count = 0
     while True:
         page = await client.read_task_runs(

@@ -1,6 +1,4 @@
-"""How commands open a store, write files, and say what is wrong with what they were
-given: in one line, exit code 2.
-"""
+"""How commands open a store, write files, and refuse bad input: one line, exit code 2."""
 
 from __future__ import annotations
 
@@ -24,12 +22,24 @@ from themis_lib.storage.store import open_store
 #: Where the examples keep their runs.
 DEFAULT_STORE = "results"
 
-StoreUrl = Annotated[str, typer.Option("--store", help="A folder or fsspec URL.")]
+StoreUrl = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        help="A folder or fsspec URL.",
+    ),
+]
 Options = Annotated[
     list[str] | None,
     typer.Option(
         "--option",
         help="An option of the filesystem, key=value; ${NAME} reads the environment.",
+    ),
+]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        help="A run's id, the beginning of one, `last`, or an experiment's name."
     ),
 ]
 
@@ -38,39 +48,60 @@ def opened(
     url: str,
     options: list[str] | None,
 ) -> RunStore:
-    """The store at an address. Raises `InputError` where there is none, or nothing in
-    it.
+    """Open the store at an address.
+
+    Raise `InputError` if there is no store, or an empty one: nothing is created.
     """
-    store = open_store(
-        *StorageConfig(
-            store=url,
-            parameters=_parse_options(options or []),
-        ).resolved()
+    storage = StorageConfig(
+        store=url,
+        parameters=parse_options(options or []),
     )
+    store = open_store(*storage.resolved())
+    # A misspelt address would otherwise look like a store without runs.
     if not store.list("rows") and not store.list("runs"):
         raise InputError(f"store {url!r} has no rows and no runs")
     return store
 
 
+def parse_options(options: list[str]) -> dict[str, Any]:
+    """Return the values of `--option`, typed as an experiment file would have them.
+
+    Raise `ConfigError` for one that is not written `key=value`.
+
+    >>> parse_options(["anon=true", "endpoint_url=http://127.0.0.1:9000"])
+    {'anon': True, 'endpoint_url': 'http://127.0.0.1:9000'}
+    """
+    values: dict[str, Any] = {}
+    for option in options:
+        # At the first `=`: a value may contain others.
+        name, equals, value = option.partition("=")
+        if not name or not equals:
+            # Not the whole option: a value may be a credential.
+            raise ConfigError(f"--option {name!r}: write key=value")
+        values[name] = yaml.safe_load(value)
+    return values
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Say an `InputError` of the block, or what is wrong with a table that it reads, in
-    one line and exit.
-    """
+    """Turn an error of the input, or of a table that is read, into one line and exit."""
     try:
         yield
     except InputError as error:
         problem = str(error)
-    except BrokenPipeError:  # whoever read the output has gone
+    except BrokenPipeError:
+        # The reader of the output has gone, such as `| head`: nothing is wrong.
         raise
     except (pa.ArrowException, OSError) as error:
         said = " ".join(str(error).split())
-        problem = f"a file of the store cannot be used ({said}); `python -m flows.store check` looks at every one"
+        problem = (
+            f"a file of the store cannot be used ({said}); "
+            "`python -m flows.store check` looks at every one"
+        )
     else:
         return
-    Console(stderr=True).print(
-        Text.assemble(("error: ", "bold red"), problem), soft_wrap=True
-    )
+    message = Text.assemble(("error: ", "bold red"), problem)
+    Console(stderr=True).print(message, soft_wrap=True)
     raise typer.Exit(BAD_INPUT)
 
 
@@ -78,19 +109,10 @@ def write_text(
     path: Path,
     text: str,
 ) -> None:
-    """Write a file that somebody named. Raises `ConfigError` where that cannot be."""
+    """Write a file that the user named. Raise `ConfigError` where that is impossible."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"{str(path)!r} cannot be written: {error.strerror}"
         ) from None
-
-
-def _parse_options(options: list[str]) -> dict[str, Any]:
-    """Options as an experiment file would have them: `--option anon=true` is a boolean."""
-    pairs = [option.partition("=") for option in options]
-    for name, equals, _ in pairs:
-        if not name or not equals:
-            raise ConfigError(f"--option {name!r}: write key=value")
-    return {name: yaml.safe_load(value) for name, _, value in pairs}

@@ -1,6 +1,4 @@
-"""How a flow run ends: a state whose name and message a person can read, and the event
-that says so.
-"""
+"""How a flow run ends: a state that a person can read, and the event that says so."""
 
 from __future__ import annotations
 
@@ -16,43 +14,39 @@ from themis_lib.runs.manifest import GateOutcome
 from themis_lib.runs.run import Run
 from themis_lib.runs.summary import ALL_CASES
 
-#: The names of states in which nothing more is wrong than what the name says.
-_STOPPED_NAMES: tuple[tuple[type[ThemisError], str], ...] = (
-    (BudgetError, "StoppedAtBudget"),
-    (InputError, "BadInput"),
-)
-
 
 def ended(result: RunResult) -> State[Any]:
-    """Completed, also with failed rows or a gate that cannot tell, which the name says;
-    Failed when nothing succeeded or a gate failed.
+    """Return the state of a flow run that went through all its stages.
 
-    The state's data is the run's id, status and location.
+    Failed where nothing succeeded or a gate failed; else Completed. The state's name
+    tells failed rows and underpowered gates; its data is the run's id, status and
+    location.
     """
     data = {
         "run_id": result.run_id,
         "status": result.status.value,
         "location": result.location,
     }
-    message = _state_message(result)
+    message = state_message(result)
+    gates = result.manifest.gate_outcome
     announce_result(result, message)
     if result.status is RunStatus.FAILED:
         return Failed(
             message=message,
             data=data,
         )
-    if result.manifest.gate_outcome is GateOutcome.FAIL:
+    if gates is GateOutcome.FAIL:
         return Failed(
             name="GateFailed",
             message=message,
             data=data,
         )
-    name = (
-        "Completed"
-        if result.status is RunStatus.COMPLETED
-        else "CompletedWithFailedRows"
-    )
-    if result.manifest.gate_outcome is GateOutcome.UNDERPOWERED:
+    name = "Completed"
+    # A run with failed rows has results, and the next run tries only those rows again:
+    # Prefect must not take it for a failure.
+    if result.status is not RunStatus.COMPLETED:
+        name = "CompletedWithFailedRows"
+    if gates is GateOutcome.UNDERPOWERED:
         name = "GateUnderpowered"
     return Completed(
         name=name,
@@ -66,15 +60,21 @@ def stopped(
     name: str,
     run: Run | None,
 ) -> State[Any]:
-    """Failed under the name of what stopped the run, with its reason as message and the
-    exception as data.
+    """Return the state of a flow run that an error stopped.
+
+    `name` is the experiment's; `run` is `None` where it never began. The state's data
+    is the exception, which `flows.local` raises again.
     """
-    announce_stop(
-        error, name, None if run is None else RunResult(run.store, run.run_id)
-    )
-    state_name = next(
-        (known for kind, known in _STOPPED_NAMES if isinstance(error, kind)), "Failed"
-    )
+    result = None
+    if run is not None:
+        result = RunResult(run.store, run.run_id)
+    announce_stop(error, name, result)
+    # Where the name of the state says it all, nobody has to look for a defect.
+    state_name = "Failed"
+    if isinstance(error, BudgetError):
+        state_name = "StoppedAtBudget"
+    elif isinstance(error, InputError):
+        state_name = "BadInput"
     return Failed(
         name=state_name,
         message=str(error),
@@ -82,30 +82,33 @@ def stopped(
     )
 
 
-def _state_message(result: RunResult) -> str:
-    """Scores, cost and place in one line."""
-    scores = [
-        f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} ({_share_text(row.n, row.n + row.errors)} cases)"
-        for row in result.summary
-        if row.slice == ALL_CASES and row.mean is not None
-    ]
-    gates = [
-        f"gate {record.outcome.value}: {record.gate}: {record.reason}"
-        for record in result.manifest.gates
-        if record.outcome is not GateOutcome.PASS
-    ]
-    none = "no row succeeded" if result.status is RunStatus.FAILED else "no scores"
-    failure = [result.failure] if result.failure else []
-    parts = [*failure, *gates, *scores] or [none]
+def state_message(result: RunResult) -> str:
+    """Return failure, gates, scores, cost and place of a run in one line.
+
+    Gates that passed are left out, and so are the scores of slices.
+    """
+    parts: list[str] = []
+    if result.failure:
+        parts.append(result.failure)
+    for record in result.manifest.gates:
+        if record.outcome is not GateOutcome.PASS:
+            parts.append(f"gate {record.outcome.value}: {record.gate}: {record.reason}")
+    for row in result.summary:
+        if row.slice != ALL_CASES or row.mean is None:
+            continue
+        cases = row.n + row.errors
+        # A mean over fewer cases than there are never looks like one over all.
+        count = f"{cases:,}"
+        if row.n != cases:
+            count = f"{row.n:,} of {cases:,}"
+        parts.append(
+            f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} ({count} cases)"
+        )
+    if not parts:
+        is_failed = result.status is RunStatus.FAILED
+        parts.append("no row succeeded" if is_failed else "no scores")
     paid = result.manifest.cost_paid
-    parts += (
-        [f"{dollars(paid)} paid{left_out(result.manifest)}"] if paid is not None else []
-    )
-    return "; ".join([*parts, f"tables in {result.location}"])
-
-
-def _share_text(
-    part: int,
-    whole: int,
-) -> str:
-    return f"{whole:,}" if part == whole else f"{part:,} of {whole:,}"
+    if paid is not None:
+        parts.append(f"{dollars(paid)} paid{left_out(result.manifest)}")
+    parts.append(f"tables in {result.location}")
+    return "; ".join(parts)

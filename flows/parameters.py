@@ -30,7 +30,8 @@ class EvaluateParameters(BaseModel):
 
     experiment: str = Field(
         min_length=1,
-        description="The experiment's YAML file, as the machine that runs it sees it, such as examples/demo.yaml",
+        description="The experiment's YAML file, as the machine that runs it sees it, "
+        "such as examples/demo.yaml",
     )
     store: str | SkipJsonSchema[None] = Field(
         default=None,
@@ -60,7 +61,8 @@ class EvaluateParameters(BaseModel):
     )
     gates: list[str] = Field(
         default_factory=list,
-        description="What the run has to reach, such as 'exact_match >= 0.8' or 'exact_match no worse than last good "
+        description="What the run has to reach, such as 'exact_match >= 0.8' or "
+        "'exact_match no worse than last good "
         "by 0.02'; by interval, so that a gate may also find that the data cannot tell",
     )
     overrides: list[str] = Field(

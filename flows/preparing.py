@@ -43,5 +43,14 @@ def prepare_run(
         experiment.check_portable()
     pipeline.check_data()
     store = experiment.open_store()
-    gates = ready_gates(parameters.gates, pipeline=pipeline, store=store)
-    return PreparedRun(experiment, pipeline, store, gates)
+    gates = ready_gates(
+        parameters.gates,
+        pipeline=pipeline,
+        store=store,
+    )
+    return PreparedRun(
+        experiment,
+        pipeline,
+        store,
+        gates,
+    )

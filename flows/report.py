@@ -1,11 +1,11 @@
 """Report a run that is in a store.
 
-    python -m flows.report RUN [--store URL] [--option KEY=VALUE …] [--format html|markdown|csv|latex]
-                               [--output FILE]
+    python -m flows.report RUN [--store URL] [--option KEY=VALUE …]
+                               [--format html|markdown|csv|latex] [--output FILE]
 
 RUN is a run's id, the beginning of one, `last`, or an experiment's name for its latest
 run. HTML is written beside the run's tables unless `--output` says otherwise, and its
-address printed; the other formats are printed: Markdown is a whole report, CSV and
+address printed. The other formats are printed: Markdown is a whole report, CSV and
 LaTeX are the summary as a table. Exit codes: 0 good, 2 bad input.
 """
 
@@ -19,6 +19,7 @@ import typer
 from flows.opening import (
     DEFAULT_STORE,
     Options,
+    RunName,
     StoreUrl,
     one_line_errors,
     opened,
@@ -30,7 +31,7 @@ from themis_lib.report.html import report_html, write_report
 from themis_lib.report.markdown import SUMMARY_HEADINGS, markdown_report, summary_cells
 from themis_lib.runs.find_run import find_run
 
-_Format = Literal["html", "markdown", "csv", "latex"]
+ReportFormat = Literal["html", "markdown", "csv", "latex"]
 
 app = typer.Typer(
     add_completion=False,
@@ -40,53 +41,50 @@ app = typer.Typer(
 
 @app.command()
 def report(
-    run: Annotated[
-        str,
-        typer.Argument(
-            help="A run's id, the beginning of one, `last`, or an experiment's name."
-        ),
-    ],
+    run: RunName,
     store: StoreUrl = DEFAULT_STORE,
     option: Options = None,
     form: Annotated[
-        _Format,
+        ReportFormat,
         typer.Option("--format", help="A page, a report, or the summary as a table."),
     ] = "html",
     output: Annotated[
-        Path | None, typer.Option(help="The file to write, in place of printing it.")
+        Path | None,
+        typer.Option(help="The file to write, in place of printing it."),
     ] = None,
 ) -> None:
-    """Report a run: summary, distributions, cost, failures, identity and every case, as
-    one HTML file or otherwise.
+    """Report a run: scores, cost, failures, identity and every case, by default as
+    HTML.
     """
     with one_line_errors():
         result = find_run(opened(store, option), run)
         if output is not None:
-            write_text(output, _report_text(result, form))
+            write_text(output, report_text(result, form))
             typer.echo(output)
         elif form == "html":
+            # A page is for a browser: its address is of more use than its text.
             typer.echo(write_report(result))
         else:
-            typer.echo(_report_text(result, form), nl=False)
+            # The text ends in a line feed already.
+            typer.echo(report_text(result, form), nl=False)
 
 
-def _report_text(
+def report_text(
     result: RunResult,
-    form: _Format,
+    form: ReportFormat,
 ) -> str:
+    """Return the report of a run as text in one of the formats."""
     if form == "html":
         return report_html(result)
     if form == "markdown":
         return markdown_report(result)
     if form == "csv":
-        return csv_table(
-            list(SummaryRow.model_fields),
-            [list(row.model_dump().values()) for row in result.summary],
-        )
+        # Every digit, for further computation.
+        values = [list(row.model_dump().values()) for row in result.summary]
+        return csv_table(list(SummaryRow.model_fields), values)
+    cells = [summary_cells(row) for row in result.summary]
     caption = f"{result.manifest.name}, run {result.run_id}"
-    return latex_table(
-        SUMMARY_HEADINGS, [summary_cells(row) for row in result.summary], caption
-    )
+    return latex_table(SUMMARY_HEADINGS, cells, caption)
 
 
 if __name__ == "__main__":

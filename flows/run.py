@@ -1,7 +1,8 @@
 """Run one experiment on Prefect.
 
     python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N] [--until STAGE]
-                        [--max-cost DOLLARS] [--runner threads|processes|dask|ray] [--workers N] [--plan]
+                        [--max-cost DOLLARS] [--plan] [--workers N]
+                        [--runner threads|processes|dask|ray]
                         [--gate GATE …] [--junit FILE]
 
 It uses the server at PREFECT_API_URL; where none is set, a small local one that it
@@ -183,7 +184,10 @@ def _connect_server() -> str:
     return server_address()
 
 
-def _print_plan(prepared: PreparedRun, console: Console) -> None:
+def _print_plan(
+    prepared: PreparedRun,
+    console: Console,
+) -> None:
     from flows.display import print_plan
     from themis_lib.explain.plan import plan_run
 

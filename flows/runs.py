@@ -98,7 +98,8 @@ def runs(
                     highlight=False,
                 )
         for one in series:
-            heading = f"{one.metric_id} on {one.dataset_id}, {len(one.points):,} run(s) of {one.name}"
+            place = f"{one.metric_id} on {one.dataset_id}"
+            heading = f"{place}, {len(one.points):,} run(s) of {one.name}"
             console.print(Text(f"\n{heading}\n"), soft_wrap=True)
             for drawn in history_plot(one, width=min(console.width, _WIDEST_PLOT)):
                 plotted = Text(drawn, style="dim")
@@ -161,7 +162,8 @@ def _closing_lines(
         yield Text("no such runs")
     if unreadable:
         yield Text(
-            f"{len(unreadable):,} run(s) without a record that can be read: {first_few(unreadable)}",
+            f"{len(unreadable):,} run(s) without a record that can be read: "
+            f"{first_few(unreadable)}",
             style="yellow",
         )
 

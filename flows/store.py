@@ -1,7 +1,7 @@
 """Look after a store.
 
     python -m flows.store check URL       is every file readable, and every row of every run there?
-    python -m flows.store measure URL     rows, bytes and files by stage, and the runs that refer to them
+    python -m flows.store measure URL     rows, bytes and files by stage, and their runs
     python -m flows.store compact URL     merge small files; nothing is lost, nothing is computed
     python -m flows.store prune URL       what no run refers to; --yes removes it
 
@@ -98,7 +98,8 @@ def measure(
         in_rows = sum(file.bytes for file in files if file.path.startswith("rows/"))
         total = sum(file.bytes for file in files)
         console.print(
-            f"{len(files):,} files, {decimal(total)}: rows {decimal(in_rows)}, the rest {len(runs):,} run(s)"
+            f"{len(files):,} files, {decimal(total)}: rows {decimal(in_rows)}, the "
+            f"rest {len(runs):,} run(s)"
         )
 
 
@@ -151,7 +152,8 @@ def prune(
             if not yes
             else remove(store, found, known=[run.run_id for run in runs])
         ):
-            text = f"{item.directory}: {len(item.files):,} file(s), {decimal(item.bytes)}, {item.why}"
+            size = f"{len(item.files):,} file(s), {decimal(item.bytes)}"
+            text = f"{item.directory}: {size}, {item.why}"
             console.print(Text(text), soft_wrap=True)
         for run in runs:
             if run.status is RunStatus.RUNNING:

@@ -1,4 +1,4 @@
-"""The stages as Prefect tasks: caching, retries, concurrency, progress and artifacts."""
+"""The stages as Prefect tasks: caching, retries, limits, progress and artifacts."""
 
 from tasks.stages import STAGE_TASKS, generate, judge, parse, reduce, score
 

@@ -1,8 +1,7 @@
-"""What a person sees of a run in the Prefect UI: its name, progress while it runs, then
-scores, failures and report.
+"""What the Prefect UI shows of a run: name, progress, scores, failed rows and report.
 
-None of it may stop a run: what the server does not take is left out, with a line in the
-log.
+A run never fails because of them. What the server refuses is left out, with a line in
+the log.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 import httpx
@@ -29,7 +28,6 @@ from themis_lib import RunResult
 from themis_lib.errors import StoreError, ThemisError, describe
 from themis_lib.report.failures import (
     FAILURE_HEADINGS,
-    Failures,
     failed_rows,
     failure_lines,
 )
@@ -39,59 +37,74 @@ from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.run import Run
 from themis_lib.stages.progress import Progress
 
+# Each update is a request to the server, which all runs share.
 _INTERVAL_S = 2.0
+# A page shows what is wrong; the run's tables have every failed row.
 _FAILURES_SHOWN = 100
 _LINES_LOGGED = 10
+_PROGRESS_HEADINGS = ("stage", "rows", "done", "computed", "cached", "failed")
 
 
 def first_label() -> str:
-    """The name of a flow run whose experiment has not been read yet: the file's."""
+    """Return a flow run's name before its experiment is read: the file's stem."""
     context = FlowRunContext.get()
-    parameters = ((context.parameters if context else None) or {}).get("parameters")
-    return PurePath(str(getattr(parameters, "experiment", "experiment"))).stem
+    arguments = None
+    if context is not None:
+        arguments = context.parameters
+    # Prefect asks before the flow's body runs: only its arguments are known then.
+    parameters = (arguments or {}).get("parameters")
+    path = getattr(parameters, "experiment", "experiment")
+    return PurePath(str(path)).stem
 
 
 def run_label(pipeline: Pipeline) -> str:
-    """The name of a flow run: experiment and model, and where it stops if not at the
-    end.
-    """
+    """Return a flow run's name: experiment, model, and the last stage if not reduce."""
     generator = pipeline.generate.generator
+    # A model may be a path or `owner/name`; its last part fits a list of runs.
     model = PurePath(generator.model or generator.component_id).name
-    until = "" if pipeline.until_stage == "reduce" else f" until {pipeline.until_stage}"
-    return f"{pipeline.experiment.name} · {model}{until}"
+    label = f"{pipeline.experiment.name} · {model}"
+    if pipeline.until_stage != "reduce":
+        label += f" until {pipeline.until_stage}"
+    return label
 
 
 def artifact_name(name: str) -> str:
-    """A name as keys of artifacts are written.
+    """Return a name in the characters that Prefect allows in an artifact's key.
 
     >>> artifact_name("GSM8K, v2 (Größe)")
     'gsm8k-v2-gr-e'
     """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "experiment"
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower())
+    return words.strip("-") or "experiment"
 
 
 async def name_run(
     name: str,
     *tags: str,
 ) -> None:
-    """Name the flow run, and put tags on it alone: its tasks do not inherit them."""
+    """Name the current flow run and add tags to it.
+
+    Tags set through the API are not inherited by the run's tasks: each tag of a task
+    would cost requests for a concurrency limit.
+    """
     context = FlowRunContext.get()
-    if context and context.flow_run:
-        with _shown_if_possible():
-            async with get_client() as client:
-                every = sorted({*context.flow_run.tags, *tags})
-                await client.update_flow_run(
-                    context.flow_run.id,
-                    name=name,
-                    tags=every,
-                )
+    if context is None or context.flow_run is None:
+        return
+    with _log_refusals():
+        async with get_client() as client:
+            await client.update_flow_run(
+                context.flow_run.id,
+                name=name,
+                # An update replaces all tags; those of the deployment must survive.
+                tags=sorted({*context.flow_run.tags, *tags}),
+            )
 
 
 @contextlib.asynccontextmanager
 async def live_progress(run: Run) -> AsyncIterator[None]:
     """Keep a progress artifact up to date for as long as the block runs."""
     artifact = None
-    with _shown_if_possible():
+    with _log_refusals():
         artifact = await acreate_progress_artifact(
             progress=0.0,
             key=_artifact_key("progress", run.pipeline.experiment.name),
@@ -99,14 +112,14 @@ async def live_progress(run: Run) -> AsyncIterator[None]:
         )
 
     async def update() -> None:
-        if artifact is not None:
-            with _shown_if_possible():
-                description = f"Run `{run.run_id}`\n\n{progress_table(run.progress)}"
-                await aupdate_progress_artifact(
-                    artifact,
-                    progress=percent_done(run.progress),
-                    description=description,
-                )
+        if artifact is None:
+            return
+        with _log_refusals():
+            await aupdate_progress_artifact(
+                artifact,
+                progress=percent_done(run.progress),
+                description=f"Run `{run.run_id}`\n\n{progress_table(run.progress)}",
+            )
 
     async def keep_updating() -> None:
         while True:
@@ -118,6 +131,7 @@ async def live_progress(run: Run) -> AsyncIterator[None]:
         yield
         await update()
     except ThemisError:
+        # The page of a failed run shows how far it came.
         await update()
         raise
     finally:
@@ -126,90 +140,80 @@ async def live_progress(run: Run) -> AsyncIterator[None]:
 
 
 def percent_done(progress: Progress) -> float:
-    """Rows finished, of all rows announced so far, in percent."""
-    stages = progress.stages().values()
-    total = sum(item.total for item in stages)
-    return (
-        round(100 * sum(max(item.done, item.computed) for item in stages) / total, 1)
-        if total
-        else 0.0
-    )
+    """Return the finished share of all rows announced so far, in percent."""
+    total = done = 0
+    for item in progress.stages().values():
+        total += item.total
+        # `done` counts complete shards, `computed` single rows: the larger is current.
+        done += max(item.done, item.computed)
+    if total == 0:
+        return 0.0
+    return round(100 * done / total, 1)
 
 
 def progress_table(progress: Progress) -> str:
-    """Counts by stage as Markdown."""
-    return markdown_table(
-        ("stage", "rows", "done", "computed", "cached", "failed"),
-        [
-            (
-                label,
-                *(
-                    f"{count:,}"
-                    for count in (
-                        item.total,
-                        max(item.done, item.computed),
-                        item.computed,
-                        item.cached,
-                        item.failed,
-                    )
-                ),
-            )
-            for label, item in progress.stages().items()
-        ],
-    )
+    """Return the counts by stage as a Markdown table."""
+    rows: list[list[str]] = []
+    for label, item in progress.stages().items():
+        done = max(item.done, item.computed)
+        counts = (item.total, done, item.computed, item.cached, item.failed)
+        rows.append([label, *(f"{count:,}" for count in counts)])
+    return markdown_table(_PROGRESS_HEADINGS, rows)
 
 
 async def publish_report(result: RunResult) -> None:
-    """Put the scores, the failed rows and the report on the flow run's page, and name
-    failed cases in its log.
+    """Publish scores, failed rows and report on the flow run's page.
 
-    The report as HTML goes beside the run's tables, where these outlive the process.
+    Also log the first failed cases, and write the HTML report beside the run's tables
+    unless these are in memory and end with the process.
     """
     name = result.manifest.name
+    run_id = result.run_id
+    # Reports read whole tables: in threads, so that the event loop stays free.
     failures = await asyncio.to_thread(failed_rows, result, limit=_FAILURES_SHOWN)
     for line in failure_lines(failures)[:_LINES_LOGGED]:
         get_run_logger().warning("%s", line)
     report = await asyncio.to_thread(markdown_report, result)
-    html = (
-        None
-        if result.store.in_memory
-        else await asyncio.to_thread(written_page, result)
-    )
-    with _shown_if_possible():
-        headings, cells = summary_table(result.summary)
-        rows = [dict(zip(headings, row, strict=True)) for row in cells]
-        if rows:
-            await acreate_table_artifact(
-                rows,
-                key=_artifact_key("summary", name),
-                description=f"Scores of run `{result.run_id}`",
-            )
-        if failures.count:
-            await acreate_table_artifact(
-                [
-                    dict(zip(FAILURE_HEADINGS, row, strict=True))
-                    for row in failures.rows
-                ],
-                key=_artifact_key("failed-rows", name),
-                description=_failures_text(failures, result),
-            )
-        if html:
+    page = None
+    if not result.store.in_memory:
+        page = await asyncio.to_thread(written_page, result)
+    shown = ""
+    if len(failures.rows) < failures.count:
+        shown = f", the first {len(failures.rows)} of them here"
+    with _log_refusals():
+        await _publish_table(
+            *summary_table(result.summary),
+            key=_artifact_key("summary", name),
+            description=f"Scores of run `{run_id}`",
+        )
+        await _publish_table(
+            FAILURE_HEADINGS,
+            failures.rows,
+            key=_artifact_key("failed-rows", name),
+            description=f"{failures.count:,} failed row(s) of run `{run_id}`{shown}. "
+            f"All of them: `{result.location}/*.parquet`",
+        )
+        if page is not None:
+            # The UI links only to addresses; a path has to become one.
+            is_url = "://" in page
             await acreate_link_artifact(
-                html if "://" in html else Path(html).absolute().as_uri(),
-                link_text=html,
+                page if is_url else Path(page).absolute().as_uri(),
+                link_text=page,
                 key=_artifact_key("html", name),
-                description=f"Report of run `{result.run_id}` with every case, to open in a browser: `{html}`",
+                description=f"Report of run `{run_id}` with every case, "
+                f"to open in a browser: `{page}`",
             )
         await acreate_markdown_artifact(
             report,
             key=_artifact_key("report", name),
-            description=f"Report of run `{result.run_id}`",
+            description=f"Report of run `{run_id}`",
         )
 
 
 def written_page(result: RunResult) -> str | None:
-    """The address of the page that is written beside a run's tables; null where the
-    store does not take it.
+    """Write the HTML report beside a run's tables and return its address.
+
+    Return `None` where the store refuses it: the run itself is complete and saved.
     """
     try:
         return write_report(result)
@@ -218,30 +222,35 @@ def written_page(result: RunResult) -> str | None:
         return None
 
 
-def _failures_text(
-    failures: Failures,
-    result: RunResult,
-) -> str:
-    shown = (
-        ""
-        if len(failures.rows) == failures.count
-        else f", the first {len(failures.rows)} of them here"
-    )
-    return f"{failures.count:,} failed row(s) of run `{result.run_id}`{shown}. All of them: `{result.location}/*.parquet`"
+async def _publish_table(
+    headings: Sequence[str],
+    cells: Iterable[Sequence[str]],
+    *,
+    key: str,
+    description: str,
+) -> None:
+    """Publish rows under their headings; an empty table is not published."""
+    # Prefect's tables refuse datetimes and bytes, so every cell is text here.
+    rows = [dict(zip(headings, row, strict=True)) for row in cells]
+    if rows:
+        await acreate_table_artifact(
+            rows,
+            key=key,
+            description=description,
+        )
 
 
 def _artifact_key(
     kind: str,
     name: str,
 ) -> str:
-    """The key of an artifact: one for each experiment, under which the UI lists its
-    runs as versions.
-    """
+    # One key for each experiment: the UI lists its runs as versions of one artifact.
     return f"{kind}-{artifact_name(name)}"
 
 
 @contextlib.contextmanager
-def _shown_if_possible() -> Iterator[None]:
+def _log_refusals() -> Iterator[None]:
+    """Log that the server refused something or does not answer, and go on."""
     try:
         yield
     except httpx.HTTPError as error:

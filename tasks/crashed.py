@@ -1,6 +1,4 @@
-"""Closes the tasks of processes that are gone, which the server would show as `Running`
-for ever.
-"""
+"""Closes tasks of dead processes, which the server would show as `Running` for ever."""
 
 from __future__ import annotations
 
@@ -30,27 +28,28 @@ from prefect.events.worker import EventsWorker
 from prefect.states import Crashed
 
 _LOST = "Its process was killed, or ran out of memory; finished rows are saved."
-#: How long what a process has said last may be on its way to the server's books.
+#: How long a process's last events may take to reach the server's database.
 _SETTLING_S = 3.0
+#: The same for a flow run that another process has ended: by then nothing is in flight.
 _LONG_SETTLED = timedelta(minutes=1)
+_POLL_INTERVAL_S = 0.2
 
 
 async def close_lost(task_run_ids: Sequence[UUID]) -> None:
-    """Set tasks to `Crashed` that a worker process left in the middle, as they turn up
-    on the server.
-    """
+    """Set to `Crashed` the tasks whose worker process died in the middle of them."""
     if not task_run_ids:
         return
     lost = TaskRunFilter(id=TaskRunFilterId(any_=list(task_run_ids)))
+    # How a task looks on the server must not decide how the run ends.
     with contextlib.suppress(httpx.HTTPError):
         await asyncio.to_thread(EventsWorker.drain_all, timeout=_SETTLING_S)
         deadline = time.monotonic() + _SETTLING_S
         async with get_client() as client:
+            # The server records task runs from events, late: one look would miss some.
             while time.monotonic() < deadline:
-                await _close_task_runs(
-                    client, await client.read_task_runs(task_run_filter=lost)
-                )
-                await asyncio.sleep(0.2)
+                task_runs = await client.read_task_runs(task_run_filter=lost)
+                await _close_task_runs(client, task_runs)
+                await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 async def close_left_behind(
@@ -58,9 +57,12 @@ async def close_left_behind(
     *,
     settled: timedelta = _LONG_SETTLED,
 ) -> None:
-    """Set tasks to `Crashed` that are under way in flow runs which ended long ago: both
-    were one killed process.
+    """Set to `Crashed` the unfinished tasks of flow runs that ended long ago.
+
+    Flow run and tasks were one process. When it is killed, an automation closes the
+    flow run (`deployments/automations.yaml`), but nothing closes its tasks.
     """
+    # A run that ended just now may still have events on their way: see `settled`.
     ended = FlowRunFilter(
         state=FlowRunFilterState(
             type=FlowRunFilterStateType(any_=list(TERMINAL_STATES))
@@ -68,7 +70,7 @@ async def close_left_behind(
         end_time=FlowRunFilterEndTime(before_=datetime.now(UTC) - settled),
     )
     open_types = [kind for kind in StateType if kind not in TERMINAL_STATES]
-    under_way = TaskRunFilter(
+    unfinished = TaskRunFilter(
         state=TaskRunFilterState(type=TaskRunFilterStateType(any_=open_types))
     )
     with contextlib.suppress(httpx.HTTPError):
@@ -76,7 +78,7 @@ async def close_left_behind(
             left = await client.read_task_runs(
                 flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])),
                 flow_run_filter=ended,
-                task_run_filter=under_way,
+                task_run_filter=unfinished,
             )
             await _close_task_runs(client, left)
 
@@ -86,7 +88,11 @@ async def _close_task_runs(
     task_runs: Sequence[TaskRun],
 ) -> None:
     for task_run in task_runs:
-        if task_run.state is None or not task_run.state.is_final():
-            await client.set_task_run_state(
-                task_run.id, Crashed(message=_LOST), force=True
-            )
+        if task_run.state is not None and task_run.state.is_final():
+            continue
+        # Forced: this corrects the record; it is no transition for the server's rules.
+        await client.set_task_run_state(
+            task_run.id,
+            Crashed(message=_LOST),
+            force=True,
+        )

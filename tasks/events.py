@@ -1,12 +1,13 @@
 """Tells the Prefect server how a run ended, as events that automations wait for.
 
-    themis.run.completed            every row, or all but some rows, has a result
-    themis.run.failed               no row succeeded, a gate failed, or something stopped the run: bad input, a refused
-                                    credential, a defect of a component
+    themis.run.completed            all rows have a result, or all but some
+    themis.run.failed               no row succeeded, a gate failed, or an error stopped
+                                    the run: bad input, a refused credential, a defect
+                                    of a component
     themis.run.stopped-at-budget    the next call could have cost more than was left
 
-The resource of an event is the experiment, `themis.experiment.<name>`; its payload says
-which run and how it went.
+The resource of an event is the experiment, `themis.experiment.<name>`. Its payload says
+which run it was and how it went.
 """
 
 from __future__ import annotations
@@ -18,31 +19,31 @@ from prefect.events import emit_event
 from tasks.artifacts import artifact_name
 from themis_lib import RunResult
 from themis_lib.errors import BudgetError, ThemisError, describe
-from themis_lib.runs.manifest import GateOutcome
+from themis_lib.runs.manifest import GateOutcome, RunStatus
 from themis_lib.runs.summary import ALL_CASES
 
-COMPLETED, FAILED, STOPPED = (
-    "themis.run.completed",
-    "themis.run.failed",
-    "themis.run.stopped-at-budget",
-)
+# Automations of users name these events: renaming one silences them.
+COMPLETED = "themis.run.completed"
+FAILED = "themis.run.failed"
+STOPPED = "themis.run.stopped-at-budget"
 
 
 def announce_result(
     result: RunResult,
     message: str,
 ) -> None:
-    """Say that a run came to its end."""
-    failed = (
-        result.status.value == "failed"
-        or result.manifest.gate_outcome is GateOutcome.FAIL
-    )
-    event = FAILED if failed else COMPLETED
-    _emit_event(
+    """Emit the event of a run that went through all its stages."""
+    event = COMPLETED
+    if result.status is RunStatus.FAILED:
+        event = FAILED
+    # A gate that is underpowered fails nothing: the data cannot tell.
+    if result.manifest.gate_outcome is GateOutcome.FAIL:
+        event = FAILED
+    _emit_run_event(
         event,
-        result.manifest.name,
-        message,
-        result,
+        name=result.manifest.name,
+        message=message,
+        result=result,
     )
 
 
@@ -51,18 +52,28 @@ def announce_stop(
     name: str,
     result: RunResult | None,
 ) -> None:
-    """Say what stopped a run; one that bad input kept from beginning has no result."""
-    message = str(error) if isinstance(error, ThemisError) else describe(error)
-    _emit_event(
-        STOPPED if isinstance(error, BudgetError) else FAILED,
-        name,
-        message,
-        result,
+    """Emit the event of a run that an error stopped.
+
+    `result` is `None` where bad input kept the run from beginning.
+    """
+    event = FAILED
+    if isinstance(error, BudgetError):
+        event = STOPPED
+    # A message of this library is written for people; any other needs its type too.
+    message = describe(error)
+    if isinstance(error, ThemisError):
+        message = str(error)
+    _emit_run_event(
+        event,
+        name=name,
+        message=message,
+        result=result,
     )
 
 
-def _emit_event(
+def _emit_run_event(
     event: str,
+    *,
     name: str,
     message: str,
     result: RunResult | None,
@@ -70,29 +81,38 @@ def _emit_event(
     payload: dict[str, Any] = {
         "experiment": name,
         "message": message,
-        **(_result_facts(result) if result else {}),
     }
+    if result is not None:
+        payload.update(result_facts(result))
     resource = {
         "prefect.resource.id": f"themis.experiment.{artifact_name(name)}",
         "prefect.resource.name": name,
     }
-    emit_event(event, resource, payload=payload)
+    emit_event(
+        event,
+        resource,
+        payload=payload,
+    )
 
 
-def _result_facts(result: RunResult) -> dict[str, Any]:
+def result_facts(result: RunResult) -> dict[str, Any]:
+    """Return what an event says of a run: status, mean scores, gates, cost and place.
+
+    `scores` are means over all cases, by `<dataset>/<metric>`; null without a score.
+    """
+    manifest = result.manifest
+    # Slices are left out: an event's payload is for a notification.
+    scores: dict[str, float | None] = {}
+    for row in result.summary:
+        if row.slice == ALL_CASES:
+            scores[f"{row.dataset_id}/{row.metric_id}"] = row.mean
     return {
         "run_id": result.run_id,
         "status": result.status.value,
-        "scores": {
-            f"{row.dataset_id}/{row.metric_id}": row.mean
-            for row in result.summary
-            if row.slice == ALL_CASES
-        },
-        "gates": {
-            record.gate: record.outcome.value for record in result.manifest.gates
-        },
-        "failed_rows": sum(record.failed for record in result.manifest.stages),
-        "cost_paid": result.manifest.cost_paid,
-        "unpriced": result.manifest.unpriced,
+        "scores": scores,
+        "gates": {record.gate: record.outcome.value for record in manifest.gates},
+        "failed_rows": sum(record.failed for record in manifest.stages),
+        "cost_paid": manifest.cost_paid,
+        "unpriced": manifest.unpriced,
         "location": result.location,
     }

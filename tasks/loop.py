@@ -1,6 +1,4 @@
-"""The event loop that all tasks of a process share, and that stops what a run still
-does when it ends.
-"""
+"""The event loop that all tasks of a process share, and that can stop a run's work."""
 
 from __future__ import annotations
 
@@ -18,36 +16,36 @@ T = TypeVar("T")
 
 
 class SharedLoop:
-    """An event loop on a thread of its own.
+    """An event loop in a thread, running coroutines in groups that can be cancelled.
 
-    What is stopped has `patience_s` seconds to put its things in order; whoever waits
-    for it then waits no longer.
+    A group is a run. A cancelled coroutine has `patience_s` seconds to clean up; after
+    that its caller waits no longer.
     """
 
     def __init__(self, *, patience_s: float = 10.0) -> None:
         self._patience_s = patience_s
         self._waiting: defaultdict[str, set[Future[Any]]] = defaultdict(set)
         self._loop = asyncio.new_event_loop()
-        self._running: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(
-            set
-        )  # for the loop's own thread alone
+        # Touched by the loop's own thread alone, so it needs no lock.
+        self._running: defaultdict[str, set[asyncio.Task[Any]]] = defaultdict(set)
         self._closed: set[str] = set()
-        threading.Thread(
+        # A daemon: a component that blocks the loop must not keep the process alive.
+        thread = threading.Thread(
             target=self._serve_loop,
             name="stages",
             daemon=True,
-        ).start()
+        )
+        thread.start()
 
     def run(
         self,
         group: str,
         coroutine: Coroutine[Any, Any, T],
     ) -> T:
-        """Run a coroutine to its end and return what it returns.
+        """Run a coroutine on the loop, wait for it, and return its result.
 
-        Where `cancel(group)` stops it, this raises `FatalError`, and only when the
-        coroutine has put its things in order: whoever waits for this call knows that
-        what was finished is saved.
+        Raise `FatalError` when `cancel(group)` stops it, and not before the coroutine
+        has cleaned up: then the caller knows that every finished row is saved.
         """
         ended: Future[T] = Future()
         self._waiting[group].add(ended)
@@ -63,32 +61,35 @@ class SharedLoop:
             self._waiting[group].discard(ended)
 
     def check_open(self, group: str) -> None:
-        """Raises `FatalError` for a group that was cancelled: nothing of it begins any
-        more.
-        """
+        """Raise `FatalError` if a group was cancelled: none of its work may begin."""
         if group in self._closed:
-            raise FatalError(f"run {group} has ended")
+            raise _run_has_ended(group)
 
     def cancel(self, group: str) -> None:
-        """Stop everything of a group in one step of the loop, so that none takes up
-        what another lets go.
+        """Cancel all work of a group, and refuse any that has not begun.
+
+        The tasks are cancelled in one step of the loop: otherwise one could take the
+        limiter's slot, or the lock, that another has just released.
         """
         self._closed.add(group)
-        self._loop.call_soon_threadsafe(
-            lambda: [task.cancel() for task in self._running.get(group, ())]
-        )
+
+        def cancel_tasks() -> None:
+            for task in self._running.get(group, ()):
+                task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel_tasks)
         if self._waiting[group]:
             giving_up = threading.Timer(self._patience_s, self._give_up, [group])
             giving_up.daemon = True
             giving_up.start()
 
     def cancel_all(self) -> None:
-        """Stop everything."""
+        """Cancel the work of every group."""
         for group in list(self._waiting):
             self.cancel(group)
 
     def _serve_loop(self) -> None:
-        """Run the loop; it goes on for the others where a component says `sys.exit()`."""
+        # `sys.exit()` in a component ends `run_forever`; other runs need the loop.
         while True:
             with suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
@@ -101,51 +102,65 @@ class SharedLoop:
     ) -> None:
         task = self._loop.create_task(coroutine)
         self._running[group].add(task)
-        task.add_done_callback(lambda _: self._settle_future(group, task, ended))
+
+        def settle(task: asyncio.Task[T]) -> None:
+            self._running[group].discard(task)
+            if not self._running[group]:
+                del self._running[group]
+            # Nobody may be waiting any more: see `_give_up`.
+            with suppress(InvalidStateError):
+                _settle_future(ended, task, group)
+
+        task.add_done_callback(settle)
+        # The group may have been cancelled after the caller's last check.
         if group in self._closed:
             task.cancel()
 
-    def _settle_future(
-        self,
-        group: str,
-        task: asyncio.Task[T],
-        ended: Future[T],
-    ) -> None:
-        self._running[group].discard(task)
-        if not self._running[group]:
-            del self._running[group]
-        error = (
-            FatalError(f"run {group} has ended")
-            if task.cancelled()
-            else task.exception()
-        )
-        if error is not None and not isinstance(error, Exception):
-            error = FatalError(
-                f"a component tried to end the process ({describe(error)})"
-            )
-        with suppress(InvalidStateError):  # nobody waits any more
-            if error is None:
-                ended.set_result(task.result())
-            else:
-                ended.set_exception(error)
-
     def _give_up(self, group: str) -> None:
-        """Let those go who wait for something that does not end: a component that
-        cannot be stopped, say.
+        """Release the callers that wait for coroutines which do not end.
+
+        Such a coroutine blocks the loop, or refuses to be cancelled.
         """
         for ended in list(self._waiting[group]):
+            # The coroutine may have ended at this very moment.
             with suppress(InvalidStateError):
-                ended.set_exception(FatalError(f"run {group} has ended"))
+                ended.set_exception(_run_has_ended(group))
 
 
+def _settle_future(
+    ended: Future[T],
+    task: asyncio.Task[T],
+    group: str,
+) -> None:
+    """Pass the outcome of a task on to the caller that waits in another thread."""
+    if task.cancelled():
+        ended.set_exception(_run_has_ended(group))
+        return
+    error = task.exception()
+    if error is None:
+        ended.set_result(task.result())
+    elif isinstance(error, Exception):
+        ended.set_exception(error)
+    else:
+        # `SystemExit` must not end the worker thread, and other runs with it.
+        ended.set_exception(
+            FatalError(f"a component tried to end the process ({describe(error)})")
+        )
+
+
+def _run_has_ended(group: str) -> FatalError:
+    return FatalError(f"run {group} has ended")
+
+
+# Process-wide: one loop serves every task of the process, so that one limiter bounds
+# all requests in flight and one client serves them all.
 _LOOPS: list[SharedLoop] = []
 _LOOP_LOCK = threading.Lock()
 
 
 def shared_loop() -> SharedLoop:
-    """The loop of this process; tasks that ask at once get the same one, so that one
-    limit bounds them all.
-    """
+    """Return the loop of this process, started at the first call."""
+    # Tasks ask for it from many threads at once: two loops would mean two limits.
     with _LOOP_LOCK:
         if not _LOOPS:
             _LOOPS.append(SharedLoop())

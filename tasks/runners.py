@@ -1,8 +1,7 @@
-"""Where shards are computed: in threads of this process, in processes of this machine,
-or on a Dask or Ray cluster.
+"""Where shards are computed: in threads, in processes, or on a Dask or Ray cluster.
 
-Prefect's own task runners, prepared so that every process computes one shard at a time,
-shares the cores with the others, and ends with its run.
+These are Prefect's own task runners, prepared so that each process computes one shard
+at a time, shares the cores with the others, and ends with its run.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ def task_runner(
     workers: int | None,
     run_id: str,
 ) -> AbstractContextManager[Runner]:
-    """The task runner of this name for one run, with so many workers: by default 8
-    threads, or a process for each core.
+    """Return the task runner of this name for one run, to be entered with `with`.
 
-    Raises `ConfigError` for a name that is none, or whose extra is not installed.
+    By default it has 8 threads, or a process for each core. Raise `ConfigError` for an
+    unknown name, or one whose extra is not installed.
     """
     if name not in _RUNNERS:
         raise ConfigError(f"unknown runner {name!r}; {nearest(name, _RUNNERS)}")
@@ -48,8 +47,17 @@ def workers_of(
     name: str,
     workers: int | None,
 ) -> int:
-    """How many shards a runner computes at once."""
-    return workers or (THREADS if name == "threads" else available_cpus())
+    """Return how many shards a runner computes at once.
+
+    >>> workers_of("threads", None)
+    8
+    >>> workers_of("processes", 3)
+    3
+    """
+    if workers:
+        return workers
+    # More processes than cores would only share them.
+    return THREADS if name == "threads" else available_cpus()
 
 
 def _thread_runner(
@@ -64,16 +72,16 @@ def _process_runner(
     workers: int,
     _run_id: str,
 ) -> Iterator[Runner]:
-    """Processes that end when this one closes its end of a pipe, or is killed, which
-    closes it too.
-    """
+    # The processes wait at one end of a pipe and leave when the other is closed, which
+    # the operating system also does when this process is killed.
+    # Spawned: a fork would copy locks whose threads do not exist in it.
     theirs, ours = multiprocessing.get_context("spawn").Pipe(duplex=False)
     runner = ProcessPoolTaskRunner(
         max_workers=workers,
         initializer=begin_process,
         initargs=(theirs, _threads_each(workers)),
     )
-    with theirs, _settings_for_threads(), runner:
+    with theirs, api_url_in_environment(), runner:
         try:
             yield runner
         finally:
@@ -81,13 +89,15 @@ def _process_runner(
 
 
 @contextmanager
-def _settings_for_threads() -> Iterator[None]:
-    """Show Prefect's own threads the server in use: they know the settings of the whole
-    process alone, which are the environment's, and would start another server for the
-    events that the processes send.
+def api_url_in_environment() -> Iterator[None]:
+    """Set `PREFECT_API_URL` in the environment to the server in use, for a block.
+
+    Prefect's own threads do not see `temporary_settings`, only the environment's. They
+    pass on the events of worker processes, and would start another server for them.
     """
     before = os.environ.get("PREFECT_API_URL")
     os.environ["PREFECT_API_URL"] = PREFECT_API_URL.value() or ""
+    # Prefect reads the environment once, and keeps what it read.
     refresh_global_settings_context()
     try:
         yield
@@ -103,33 +113,34 @@ def _dask_runner(
     workers: int,
     run_id: str,
 ) -> Iterator[Runner]:
-    """The cluster that Dask's own setting names (`DASK_SCHEDULER_ADDRESS`), else
-    processes of this machine.
-    """
+    """Yield a runner on the cluster that `DASK_SCHEDULER_ADDRESS` names, else local."""
     try:
         import dask
         from prefect_dask import DaskTaskRunner
     except ImportError:
         raise _not_installed("dask") from None
-    logging.getLogger("distributed").setLevel(
-        logging.WARNING
-    )  # else it tells of every connection
+    # Else Dask logs every connection.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     address = dask.config.get("scheduler-address", None)
-    local = {
-        "n_workers": workers,
-        "threads_per_worker": 1,
-        "dashboard_address": None,
-        "env": {"OMP_NUM_THREADS": str(_threads_each(workers))},
-        "preload": "tasks.worker",
-    }
+    cluster = None
+    if not address:
+        cluster = {
+            "n_workers": workers,
+            "threads_per_worker": 1,
+            "dashboard_address": None,
+            "env": {"OMP_NUM_THREADS": str(_threads_each(workers))},
+            # Dask calls its `dask_setup` in each process.
+            "preload": "tasks.worker",
+        }
     with DaskTaskRunner(
         address=address,
-        cluster_kwargs=None if address else local,
+        cluster_kwargs=cluster,
     ) as runner:
         try:
             yield runner
         finally:
-            if runner._client is not None:  # asking for `client` would start a cluster
+            # The property `client` would start a cluster where no task needed one.
+            if runner._client is not None:
                 runner.client.run(end_dask_tasks, run_id, on_error="ignore")
 
 
@@ -137,17 +148,20 @@ def _ray_runner(
     workers: int,
     _run_id: str,
 ) -> AbstractContextManager[Runner]:
-    """The cluster that Ray's own setting names (`RAY_ADDRESS`), else processes of this
-    machine.
-    """
+    """Return a runner on the cluster that `RAY_ADDRESS` names, else a local one."""
     try:
         from prefect_ray import RayTaskRunner
     except ImportError:
         raise _not_installed("ray") from None
-    local = {"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}
-    runner: Runner = RayTaskRunner(
-        init_kwargs=None if os.environ.get("RAY_ADDRESS") else local
-    )
+    local = None
+    # Ray refuses these settings for a cluster that is already running.
+    if not os.environ.get("RAY_ADDRESS"):
+        local = {
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "log_to_driver": False,
+        }
+    runner: Runner = RayTaskRunner(init_kwargs=local)
     return runner
 
 
@@ -157,17 +171,18 @@ _RUNNERS: dict[str, Callable[[int, str], AbstractContextManager[Runner]]] = {
     "dask": _dask_runner,
     "ray": _ray_runner,
 }
+# The names are declared in `themis_lib`, for configuration without Prefect.
 assert tuple(_RUNNERS) == get_args(RunnerName)
 
 
 def _threads_each(workers: int) -> int:
-    """Threads for the arithmetic of each process, as `OMP_NUM_THREADS` says it to every
-    library that computes.
-    """
+    # For `OMP_NUM_THREADS`: without it, a library in each process starts a thread for
+    # every core of the machine.
     return max(available_cpus() // workers, 1)
 
 
 def _not_installed(extra: str) -> ConfigError:
     return ConfigError(
-        f"the runner {extra!r} is not installed; run: pip install 'themis-flows[{extra}]'"
+        f"the runner {extra!r} is not installed; "
+        f"run: pip install 'themis-flows[{extra}]'"
     )

@@ -1,9 +1,8 @@
-"""The stages as Prefect tasks. A task is one shard of one stage; its result is the
-reference to its table.
+"""The stages as Prefect tasks: one task for each shard of each stage.
 
 A shard saves every row that succeeded before its task raises, so a retry repeats only
-the rows that failed. Tasks bear no tags, since each tag of a task costs requests for a
-concurrency limit; the flow run bears them.
+the rows that failed. Tasks have no tags: each tag of a task costs requests for a
+concurrency limit. The flow run has them instead.
 """
 
 from __future__ import annotations
@@ -19,26 +18,20 @@ from tasks.logs import without_tracebacks
 from tasks.worker import compute_shard
 from themis_lib.errors import ShardError, is_transient
 
-_OPTIONS: dict[str, Any] = {
-    "task_run_name": "{label}",
-    "cache_policy": ByCacheKey(),
-    "persist_result": True,
-    "result_serializer": "json",
-    "retry_jitter_factor": 0.5,
-    "log_prints": False,
-}
-
 
 async def should_retry(
     _task: Task[Any, Any],
     _task_run: TaskRun,
     state: State[Any],
 ) -> bool:
-    """Whether a failed shard is worth another try: only when a row failed for a reason
-    that may pass.
+    """Return whether a failed shard is worth another try.
+
+    That is when a row failed for a reason that may pass, such as a busy provider.
     """
     error = await state.aresult(raise_on_failure=False)
-    return error.transient if isinstance(error, ShardError) else is_transient(error)
+    if isinstance(error, ShardError):
+        return error.transient
+    return is_transient(error)
 
 
 def compute(
@@ -46,41 +39,52 @@ def compute(
     label: str,
     cache_key: str,
 ) -> dict[str, Any]:
-    """The reference to a stage's table for a shard; `label` names the task, `cache_key`
-    its result.
+    """Compute a shard of a stage and return the reference to its table, as JSON.
+
+    `label` names the task run, and `cache_key` its result; only Prefect reads them.
     """
-    del label, cache_key  # read by Prefect alone
+    del label, cache_key
     without_tracebacks()
     try:
         return compute_shard(work).to_json()
     except ShardError as error:
-        get_run_logger().warning("attempt %s: %s", runtime.task_run.run_count, error)
+        attempt = runtime.task_run.run_count
+        get_run_logger().warning("attempt %s: %s", attempt, error)
         raise
 
 
+# Synchronous tasks: Prefect submits an async one in 50 to 75 ms, a sync one in 3 to 4.
+_OPTIONS: dict[str, Any] = {
+    "task_run_name": "{label}",
+    "cache_policy": ByCacheKey(),
+    "persist_result": True,
+    # Never pickle: another process, or another release, has to read the reference.
+    "result_serializer": "json",
+    "retry_condition_fn": should_retry,
+    # Shards that a provider refused at once must not come back at once.
+    "retry_jitter_factor": 0.5,
+    "log_prints": False,
+}
+
+# One function under five names: the UI tells task runs apart by their task.
 generate = task(
     name="generate",
-    retry_condition_fn=should_retry,
     **_OPTIONS,
 )(compute)
 parse = task(
     name="parse",
-    retry_condition_fn=should_retry,
     **_OPTIONS,
 )(compute)
 judge = task(
     name="judge",
-    retry_condition_fn=should_retry,
     **_OPTIONS,
 )(compute)
 score = task(
     name="score",
-    retry_condition_fn=should_retry,
     **_OPTIONS,
 )(compute)
 reduce = task(
     name="reduce",
-    retry_condition_fn=should_retry,
     **_OPTIONS,
 )(compute)
 

@@ -1,8 +1,7 @@
-"""Submits stages to the orchestrator: one task for each shard, cached, retried and
-bounded by it.
+"""Submits stages to Prefect: one task for each shard, cached and retried by it.
 
-A shard whose table is there is answered in this process, whatever the runner: a run of
-which everything is cached starts no workers.
+A shard whose table is in the store is answered in this process, whatever the runner:
+a run that is fully cached starts no workers.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 from typing import Any
 
-from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from prefect.tasks import Task, exponential_backoff
@@ -28,8 +26,8 @@ from themis_lib.runs.run import Run
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.shard import Shard
 
-#: The tasks of each run, so that whoever leaves can wait until all of them are on
-#: record.
+# The tasks of each run. Process-wide, since the code that waits for their record on the
+# server, after the flow has returned, knows only the run's id.
 _SUBMITTED: defaultdict[str, list[PrefectFuture[Any]]] = defaultdict(list)
 
 
@@ -38,8 +36,9 @@ class LostWorkerError(ThemisError):
 
     def __init__(self, said: str) -> None:
         super().__init__(
-            f"a worker process ended in the middle of a shard ({said}): killed, or out of memory; finished rows are "
-            "saved. Run it again, with fewer workers or a smaller runtime.shard_size"
+            f"a worker process ended in the middle of a shard ({said}): killed, or out "
+            "of memory; finished rows are saved. Run it again, with fewer workers or a "
+            "smaller runtime.shard_size"
         )
 
 
@@ -50,48 +49,51 @@ def submitting(
     storage: Path | StoredRows,
     runner: TaskRunner[Any],
 ) -> RunStage:
-    """A way to run a stage: submit the stage's task for a shard and await the reference
-    to the shard's table.
+    """Return a way to run a stage of a run on Prefect.
+
+    It submits the stage's task for a shard and awaits the reference to its table.
     """
     experiment = run.pipeline.experiment
     runtime = experiment.runtime
-    elsewhere = not isinstance(runner, ThreadPoolTaskRunner)
-    travelling = {
+    is_remote = not isinstance(runner, ThreadPoolTaskRunner)
+    run_work = {
         "run_id": run.run_id,
-        "experiment": experiment.portable_json() if elsewhere else None,
+        # Threads find the run in their process; a live object in it need not travel.
+        "experiment": experiment.portable_json() if is_remote else None,
         "store": run.store.root if run.store.local else run.store.url,
     }
-    configured = {
-        name: task.with_options(
+    cached: dict[str, Task[..., Any]] = {}
+    fresh: dict[str, Task[..., Any]] = {}
+    for name, task in tasks.items():
+        cached[name] = task.with_options(
             result_storage=storage,
             retries=runtime.retries,
             retry_delay_seconds=exponential_backoff(runtime.retry_delay_s),
         )
-        for name, task in tasks.items()
-    }
-    fresh = {
-        name: task.with_options(refresh_cache=True) for name, task in configured.items()
-    }
+        # Prefect knows nothing of the Parquet: where it is missing, a cached result
+        # would lead to a table that does not exist.
+        fresh[name] = cached[name].with_options(refresh_cache=True)
 
     async def submit(
         stage: Stage,
         shard: Shard,
     ) -> Part:
-        known = await asyncio.to_thread(
-            stage.row_set(run.store).shard, stage.shard_name(shard)
-        )
-        parameters = {
-            "work": {**travelling, "stage": stage.label, "shard": shard.to_json()},
+        rows = stage.row_set(run.store)
+        known = await asyncio.to_thread(rows.shard, stage.shard_name(shard))
+        # References, not rows: Prefect walks through the arguments of every task.
+        arguments = {
+            "work": {**run_work, "stage": stage.label, "shard": shard.to_json()},
             "label": f"{stage.label} {shard.label}",
             "cache_key": cache_key(stage, shard, run.store),
         }
         if known:
-            future = configured[stage.name].submit(**parameters)
+            future = cached[stage.name].submit(**arguments)
         else:
-            future = runner.submit(fresh[stage.name], parameters)
+            future = runner.submit(fresh[stage.name], arguments)
         _SUBMITTED[run.run_id].append(future)
         part = await _await_part(future)
-        if elsewhere and not known:
+        # In this process, rows are counted as they are computed.
+        if is_remote and not known:
             run.progress.advance_by(stage.label, part)
         run.progress.finish(stage.label, part)
         return part
@@ -100,73 +102,69 @@ def submitting(
 
 
 def ended_tasks(run_id: str) -> int:
-    """How many tasks of a run have come to an end, of which the server is told: once
-    the run's runner is closed.
+    """Return how many tasks of a run the server will record as ended.
+
+    Call it once the run's task runner is closed, and once only: it forgets the tasks.
     """
-    return sum(
-        not _is_dropped(future) and not _is_lost(future)
-        for future in _SUBMITTED.pop(run_id, ())
-    )
+    count = 0
+    for future in _SUBMITTED.pop(run_id, ()):
+        pool_future = _pool_future(future)
+        # A task that was dropped from the queue before it began was never reported.
+        if pool_future is not None and pool_future.cancelled():
+            continue
+        if not _is_lost(future):
+            count += 1
+    return count
 
 
 async def close_lost_tasks(run_id: str) -> None:
-    """Tell the server of tasks that they have crashed, since the processes that
-    computed them cannot.
-    """
-    await close_lost(
-        [future.task_run_id for future in _SUBMITTED[run_id] if _is_lost(future)]
-    )
+    """Set to `Crashed` on the server the run's tasks whose processes died."""
+    lost = [future for future in _SUBMITTED[run_id] if _is_lost(future)]
+    await close_lost([future.task_run_id for future in lost])
 
 
-def _is_dropped(future: PrefectFuture[Any]) -> bool:
-    """Whether a task was taken out of the queue before it began; clusters do not tell."""
+def _pool_future(future: PrefectFuture[Any]) -> Future[Any] | None:
+    """Return the future of this machine's pool; clusters have others, or none."""
     wrapped = getattr(future, "wrapped_future", None)
-    return isinstance(wrapped, Future) and wrapped.cancelled()
+    return wrapped if isinstance(wrapped, Future) else None
 
 
 def _is_lost(future: PrefectFuture[Any]) -> bool:
-    """Whether a task's process ended in the middle of it; clusters do not tell."""
-    wrapped = getattr(future, "wrapped_future", None)
-    if not isinstance(wrapped, Future) or wrapped.cancelled() or not wrapped.done():
+    """Return whether a task's process died in the middle; clusters do not tell."""
+    pool_future = _pool_future(future)
+    if pool_future is None or not pool_future.done():
         return False
-    return isinstance(wrapped.exception(), BrokenExecutor)
+    # `exception()` of a cancelled future raises.
+    if pool_future.cancelled():
+        return False
+    return isinstance(pool_future.exception(), BrokenExecutor)
 
 
 async def _await_part(future: PrefectFuture[Any]) -> Part:
-    """The reference to a shard's table; where rows failed for good, the table that says
-    so.
+    """Return the reference to a task's table once the task has ended.
+
+    Where rows failed for good, that is the table which says so. Raise
+    `LostWorkerError` if the task's process died and could not say how it ended.
     """
-    state = await _final_state(future)
-    value = await state.aresult(raise_on_failure=False)
-    if isinstance(value, ShardError):
-        return value.part
-    if isinstance(value, BaseException):
-        raise value
-    return Part(**value)
-
-
-async def _final_state(future: PrefectFuture[Any]) -> State[Any]:
-    """How a task ended. Raises `LostWorkerError` when its process did, and could not
-    say.
-    """
-    try:
-        await _await_end(future)
-        state = future.state
-    except BrokenExecutor as error:
-        raise LostWorkerError(describe(error)) from None
-    if not state.is_final():
-        raise LostWorkerError(str(state.name))
-    return state
-
-
-async def _await_end(future: PrefectFuture[Any]) -> None:
-    """Wait for a task to end without holding a thread while it runs."""
+    # `future.wait()` would hold a thread for as long as the task runs.
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
 
     def notify(_: PrefectFuture[Any]) -> None:
         loop.call_soon_threadsafe(done.set)
 
-    future.add_done_callback(notify)
-    await done.wait()
-    await asyncio.to_thread(future.wait)
+    try:
+        future.add_done_callback(notify)
+        await done.wait()
+        await asyncio.to_thread(future.wait)
+        state = future.state
+    except BrokenExecutor as error:
+        raise LostWorkerError(describe(error)) from None
+    if not state.is_final():
+        raise LostWorkerError(str(state.name))
+    value = await state.aresult(raise_on_failure=False)
+    if isinstance(value, ShardError):
+        return value.part
+    if isinstance(value, BaseException):
+        raise value
+    return Part(**value)

@@ -1,9 +1,9 @@
-"""What a task finds in its process: the run it works for, and its store.
+"""What a task finds in its process: the run it works for, and the run's store.
 
 One event loop serves every shard of the process, so that one limiter bounds the
 requests in flight and one client serves them all. A task in another process, on this
 machine or another, rebuilds its run from the experiment's plain data, once for all
-tasks of the process, and gives back with its table what it has counted.
+tasks of the process. It returns its counts of rows and tokens with its table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -41,34 +41,41 @@ from themis_lib.stages.stage import Stage
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore, open_store
 
-_RUNS: dict[str, Run] = {}
-_LEAVING = threading.Event()
+#: How long a process waits for what it has stopped, in seconds.
 _PATIENCE_S = 5.0
+# Process-wide: Prefect passes plain data to a task, in whose thread nothing else leads
+# to the run that the flow has open.
+_RUNS: dict[str, Run] = {}
+# Process-wide: tasks and Prefect's reads of their results share one store, which knows
+# the files that it has seen and does not list them again.
+_STORES: dict[str, RunStore] = {}
+_STORES_LOCK = threading.Lock()
+# Set once the process is to leave, for good.
+_LEAVING = threading.Event()
 #: Called with the run when a flow of this context starts one, for a display that
 #: follows it.
 OBSERVER: ContextVar[Callable[[Run], None] | None] = ContextVar(
-    "observer", default=None
+    "observer",
+    default=None,
 )
 
 
 def observe(run: Run) -> None:
-    """Show a run to whoever follows it."""
+    """Show a run to the context's observer, if there is one."""
     observer = OBSERVER.get()
     if observer:
         observer(run)
 
 
 def register(run: Run) -> None:
-    """Let the tasks of this process find a run."""
+    """Let the tasks of this process find a run and its store."""
     _RUNS[run.run_id] = run
     with _STORES_LOCK:
         _STORES[run.store.url] = run.store
 
 
 def unregister(run: Run) -> None:
-    """Forget a run that has ended, stop what its tasks still do, and keep those that
-    wait from beginning.
-    """
+    """Forget a run that has ended, and stop its tasks, as `end_tasks` does."""
     end_tasks(run.run_id)
     _RUNS.pop(run.run_id, None)
     with _STORES_LOCK:
@@ -76,85 +83,78 @@ def unregister(run: Run) -> None:
 
 
 def end_tasks(run_id: str) -> None:
-    """Stop what a run's tasks still do in this process, and keep those that wait from
-    beginning.
-    """
+    """Stop a run's tasks in this process, and refuse those that have not begun."""
     shared_loop().cancel(run_id)
 
 
-def compute_shard(work: Mapping[str, Any]) -> Part:
-    """Run one stage over one shard, as `work` describes it.
-
-    Raises `ShardError` when rows failed, `FatalError` when the run has ended in this
-    process before the shard's turn.
-    """
-    run_id: str = work["run_id"]
-    run = _RUNS.get(run_id)
-    check_going_on(run_id)
-    if run is not None:
-        return _run_work(
-            run.pipeline,
-            run.store,
-            run.progress,
-            work,
-        )
-    pipeline, store = _rebuild_once(run_id, work["experiment"], work["store"])
-    progress = _tries_progress(run_id, work["stage"], work["shard"]["index"])
-    try:
-        return _with_counts(
-            _run_work(
-                pipeline,
-                store,
-                progress,
-                work,
-            ),
-            progress,
-        )
-    except ShardError as error:
-        error.part = _with_counts(error.part, progress)
-        raise
-
-
-def check_going_on(run_id: str) -> None:
-    """Raises `FatalError` where a run has ended in this process: none of its shards
-    begins any more.
-    """
+def check_running(run_id: str) -> None:
+    """Raise `FatalError` if a run has ended in this process: no shard may begin."""
     if _LEAVING.is_set():
         raise FatalError(f"run {run_id} has ended")
     shared_loop().check_open(run_id)
 
 
-def _run_work(
-    pipeline: Pipeline,
-    store: RunStore,
-    progress: Progress,
-    work: Mapping[str, Any],
-) -> Part:
-    stage, run_id = pipeline.stage(work["stage"]), work["run_id"]
-    shard = Shard.from_json(work["shard"])
-    with _global_limit(stage, run_id):
-        return shared_loop().run(
-            run_id,
-            run_stage(
-                stage,
-                shard,
-                store,
-                run_id=run_id,
-                progress=progress,
-            ),
-        )
+def compute_shard(work: Mapping[str, Any]) -> Part:
+    """Run one stage over one shard, as `work` describes it.
+
+    Raise `ShardError` if rows failed, and `FatalError` if the run has ended in this
+    process before the shard's turn.
+    """
+    run_id: str = work["run_id"]
+    run = _RUNS.get(run_id)
+    check_running(run_id)
+    if run is not None:
+        place = _Place(run.pipeline, run.store, run.progress)
+        return place.run_stage(work)
+    # Nobody else counts what this process computes: the counts travel with the part.
+    with _REBUILDING:
+        pipeline, store = _rebuild_run(run_id, work["experiment"], work["store"])
+    progress = _progress_of_tries(run_id, work["stage"], work["shard"]["index"])
+    place = _Place(pipeline, store, progress)
+    try:
+        part = place.run_stage(work)
+    except ShardError as error:
+        error.part = _with_counts(error.part, progress)
+        raise
+    return _with_counts(part, progress)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a shard is computed with in this process."""
+
+    pipeline: Pipeline
+    store: RunStore
+    progress: Progress
+
+    def run_stage(self, work: Mapping[str, Any]) -> Part:
+        """Run the stage that `work` names over its shard, on the process's loop."""
+        run_id = work["run_id"]
+        stage = self.pipeline.stage(work["stage"])
+        with hold_global_limit(stage, run_id):
+            return shared_loop().run(
+                run_id,
+                run_stage(
+                    stage,
+                    Shard.from_json(work["shard"]),
+                    self.store,
+                    run_id=run_id,
+                    progress=self.progress,
+                ),
+            )
 
 
 def begin_process(
     run_ends: Connection,
     threads: int,
 ) -> None:
-    """Prepare a process that one run has started; it leaves when the run's end of
-    `run_ends` is closed.
+    """Prepare a worker process, which leaves when the run's end of a pipe is closed.
 
-    So it does when the run's process is killed. A terminal's Ctrl-C is for the run,
-    which then closes its end. Local models compute with so many threads here.
+    The operating system closes it too when the run's process is killed. Local models
+    compute with `threads` threads here.
     """
+    # A terminal's Ctrl-C reaches every process; the run alone decides, and closes its
+    # end of the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
@@ -162,8 +162,11 @@ def begin_process(
         wait([run_ends])
         _LEAVING.set()
         shared_loop().cancel_all()
+        # Long enough for shards to save their rows and for the pool to end by itself.
         time.sleep(_PATIENCE_S)
-        os._exit(1)  # something holds on; what it has saved is safe
+        # A component still blocks a thread, which `sys.exit` would wait for: without
+        # this the process stays for ever. Rows that it has saved are safe.
+        os._exit(1)
 
     threading.Thread(
         target=leave,
@@ -173,9 +176,8 @@ def begin_process(
 
 
 def dask_setup(_worker: object) -> None:
-    """What Dask calls in each process of a cluster that a run has started: a terminal's
-    Ctrl-C is for the run.
-    """
+    """Prepare a process of a Dask cluster that a run has started; Dask calls it."""
+    # As in `begin_process`: a terminal's Ctrl-C is for the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -183,103 +185,94 @@ async def end_dask_tasks(
     run_id: str,
     dask_worker: Any = None,
 ) -> None:
-    """Stop what a run's tasks still do in a process of Dask's, and have them tell
-    Prefect how they ended.
+    """Stop a run's tasks in a Dask process, and wait for Prefect to record their end.
+
+    Dask fills in `dask_worker`.
     """
     end_tasks(run_id)
     deadline = time.monotonic() + _PATIENCE_S
     while dask_worker.state.executing_count and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
+    # The local cluster is killed next, and with it events that are still in a queue.
     await asyncio.to_thread(EventsWorker.drain_all, timeout=_PATIENCE_S)
 
 
 @contextmanager
-def _global_limit(
+def hold_global_limit(
     stage: Stage,
     run_id: str,
 ) -> Iterator[None]:
-    """A slot of the Prefect concurrency limit that a stage's generator names, which
-    every process on a server shares.
+    """Hold a slot of the Prefect concurrency limit that a stage names, if it names one.
 
-    Raises `FatalError` where the server has no such limit, or the run has ended while
-    the shard waited.
+    Every process on a server shares such a limit. Raise `FatalError` if the server has
+    no limit of that name, or the run has ended while the shard waited.
     """
     name = stage.global_limit
     if name is None:
-        check_going_on(run_id)
+        check_running(run_id)
         yield
         return
+    # Prefect's limits poll, which costs far more than a request: a slot is for a shard.
     with ExitStack() as held:
         while True:
-            check_going_on(run_id)
+            check_running(run_id)
             try:
-                held.enter_context(
-                    concurrency(
-                        name,
-                        occupy=1,
-                        strict=True,
-                        timeout_seconds=_PATIENCE_S,
-                    )
+                slot = concurrency(
+                    name,
+                    occupy=1,
+                    strict=True,
+                    timeout_seconds=_PATIENCE_S,
                 )
+                held.enter_context(slot)
                 break
             except AcquireConcurrencySlotTimeoutError:
-                continue  # a run that was stopped meanwhile waits no longer
+                # Wait in short turns: a shard of a stopped run must not wait on.
+                continue
             except ConcurrencySlotAcquisitionError:
                 raise FatalError(
-                    f"global_limit: the Prefect server has no concurrency limit {name!r}; create it with "
-                    f"`prefect gcl create {name} --limit 8`"
+                    "global_limit: the Prefect server has no concurrency limit "
+                    f"{name!r}; create it with `prefect gcl create {name} --limit 8`"
                 ) from None
-        check_going_on(run_id)
+        # The run may have ended while this shard waited.
+        check_running(run_id)
         yield
 
 
+# `lru_cache` alone would build a run once for each thread that asks at the same time.
 _REBUILDING = threading.Lock()
 
 
-def _rebuild_once(
-    run_id: str,
-    experiment: str,
-    store: str,
-) -> tuple[Pipeline, RunStore]:
-    """The stages and the store of a run elsewhere; threads that ask at once get the
-    same ones.
-    """
-    with _REBUILDING:
-        return _rebuild_run(run_id, experiment, store)
-
-
+# Process-wide: every task of a run shares what is expensive to build, such as a local
+# model. Two, since a cluster's process may serve a second run before the first ends.
 @lru_cache(maxsize=2)
 def _rebuild_run(
     run_id: str,
     experiment: str,
     store: str,
 ) -> tuple[Pipeline, RunStore]:
-    del (
-        run_id
-    )  # a store knows only of files it has seen or written: the next run looks anew
+    """Return the stages and the store of a run that another process has open."""
+    # A part of the cache's key only: a store knows only files that it has seen or
+    # written, so the next run looks anew.
+    del run_id
     pipeline = Experiment.model_validate_json(experiment).compile()
-    return pipeline, opened_store(
-        pipeline.experiment.storage.model_copy(update={"store": store})
-    )
+    storage = pipeline.experiment.storage.model_copy(update={"store": store})
+    return pipeline, opened_store(storage)
 
 
+# Process-wide: Prefect makes all tries of a task in one process, each as a new call.
 @lru_cache(maxsize=256)
-def _tries_progress(
+def _progress_of_tries(
     run_id: str,
     stage: str,
     shard: int,
 ) -> Progress:
-    """What all tries of a task have counted; Prefect makes them in one process."""
+    """Return the counts that all tries of a task share."""
     del run_id, stage, shard
     return Progress()
 
 
-_STORES: dict[str, RunStore] = {}
-_STORES_LOCK = threading.Lock()
-
-
 def opened_store(storage: StorageConfig) -> RunStore:
-    """The store of this address, opened once in this process."""
+    """Return the store of this address, opened once in this process."""
     url, options = storage.resolved()
     with _STORES_LOCK:
         if url not in _STORES:
@@ -291,11 +284,14 @@ def _with_counts(
     part: Part,
     progress: Progress,
 ) -> Part:
-    """A reference with the rows and tokens of all tries, for whoever follows the run."""
+    """Return a reference with the rows and tokens that all tries have counted."""
+    # A task counts for one stage only, and for none where every row was found.
     counts = next(iter(progress.stages().values()), None)
     if counts is None:
         return part
-    usage = None if counts.usage is None else counts.usage.model_dump()
+    usage = None
+    if counts.usage is not None:
+        usage = counts.usage.model_dump()
     return replace(
         part,
         computed=counts.computed,

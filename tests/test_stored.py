@@ -1,7 +1,7 @@
 """Keys are a promise: what an earlier version stored, this one finds.
 
-`tests/stored/` holds a store and a record of fingerprints that version 0.1.0 wrote, before the library was laid out
-in rooms. Nothing of it may be computed again.
+`tests/stored/` holds a store and a record of fingerprints that version 0.1.0 wrote,
+before the library was laid out in rooms. Nothing of it may be computed again.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def test_fingerprints_are_those_on_record(
 
 
 def test_another_setting_is_another_fingerprint() -> None:
-    """The record tells fingerprints apart: a setting that changes rows is not among those on record."""
+    """The record tells fingerprints apart: a setting that changes rows is not among
+    those on record.
+    """
     spec: dict[str, Any] = {
         "generation": {"generator": {"use": "builtin/demo_generator"}},
         "seeds": [1],

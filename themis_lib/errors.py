@@ -10,7 +10,7 @@ ThemisError
 ├── RowError              a fact about one row: recorded in it and cached
 ├── TransientError        a failure that might not happen again: never cached, retried
 ├── FatalError            no row could succeed: the run stops at once
-│   └── BudgetError       the next call could cost more than is left of the run's budget (exit code 4)
+│   └── BudgetError       the next call could pass the run's budget (exit code 4)
 └── ShardError            some rows of a shard failed; everything that succeeded is saved
 """
 

@@ -1,4 +1,5 @@
-"""Measure how the code reads: `python -m tools.code_shape [PATH …] [--check] [--functions]`.
+"""Measure how the code reads: `python -m tools.code_shape [PATH …] [--check]
+[--functions]`.
 
 Densities are per code line: a line with a token on it that is neither a comment nor
 part of a docstring. Without paths, the packages that are shipped are measured. The
@@ -19,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SHIPPED = ("themis_lib", "tasks", "flows", "deployments")
-#: The most ways through a function, those inside its expressions counted too.
-MOST_COMPLEX = 12
-LONGEST_FUNCTION = 60
+#: The most ways through a function, those inside its expressions counted too. Ruff
+#: holds those of its statements to 10.
+MOST_COMPLEX = 15
+LONGEST_FUNCTION = 70
 WIDEST_LINE = 100
 _BLANK_TOKENS = {
     tokenize.COMMENT,
@@ -49,7 +51,7 @@ _BRANCHES = (
 
 @dataclass(frozen=True)
 class Function:
-    """One function: where it is, its length in lines, and the ways through it."""
+    """One function: where it is, the lines of its body, and the ways through it."""
 
     place: str
     name: str
@@ -170,7 +172,13 @@ def _function(
     words: Counter[str],
 ) -> Function:
     assert isinstance(node, _FUNCTIONS)
-    lines = (node.end_lineno or node.lineno) - node.lineno + 1
+    body = node.body
+    if ast.get_docstring(node) is not None:
+        body = body[1:]
+    # The body alone: a signature with an argument a line is no harder to read.
+    lines = 0
+    if body:
+        lines = (body[-1].end_lineno or body[-1].lineno) - body[0].lineno + 1
     return Function(
         place=f"{path}:{node.lineno}",
         name=node.name,

@@ -954,7 +954,7 @@ def test_refusals_of_an_injected_client_are_heeded(server: ProviderServer) -> No
         ) as client:
             generator = openai("gpt", client=client, max_concurrency=4)
             result = await questions(generator, 30).run_async()
-            return result, generator._get_throttle().width
+            return result, generator._find_throttle().width
 
     result, width = asyncio.run(run())
 
@@ -1077,7 +1077,7 @@ def test_references_in_what_is_sent_are_secret(
     }
     server.script = lambda attempt, body: Fault(changes={"text": body["k"]})
 
-    generator = build("generator", given, where="generator").component
+    generator = build("generator", given, where="generator")
     result = ask(generator)
 
     assert "canary-4711-canary-4711" == server.bodies[0]["k"]

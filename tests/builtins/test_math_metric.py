@@ -49,7 +49,8 @@ PUBLISHED = [
     ("$2$", r"$\frac{1+\sqrt{5}}{2}$", 0),
     (
         r"$\begin{pmatrix}6 & 8 \\ 10 & 12\end{pmatrix}$",
-        r"$\begin{pmatrix}1 & 2 \\ 3 & 4\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & 8\end{pmatrix}$",
+        r"$\begin{pmatrix}1 & 2 \\ 3 & 4\end{pmatrix} + \begin{pmatrix}5 & 6 \\ 7 & "
+        r"8\end{pmatrix}$",
         1,
     ),
 ]

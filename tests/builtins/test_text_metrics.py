@@ -72,7 +72,8 @@ def test_bleu_without_a_common_word_is_0():
         ),
         (
             "Lapali po dechu, jejich životy skončily dřív, než skutečně začaly.",
-            "Lapali po dechu a pak jejich život skončil - dřív, než skutečně mohl začít, připomněli.",
+            "Lapali po dechu a pak jejich život skončil - dřív, než skutečně mohl "
+            "začít, připomněli.",
             57.15704367,
         ),
     ],
@@ -110,15 +111,19 @@ def test_settings_of_chrf_are_those_of_sacrebleu(settings, text, reference, publ
 #: The first and second lines of rouge-score's `testdata/target.txt` and
 #: `testdata/prediction.txt`.
 TARGETS = [
-    "ZfbCUIUuePaiLVUlCaUXxkpu XPeWing tUHfPMuZ',-Xd Y BrUgVJing M-HV.-DgdDaY.rFDJCRing Ht-LM EKBDXkME,yz'RBr q'wtion "
+    "ZfbCUIUuePaiLVUlCaUXxkpu XPeWing tUHfPMuZ',-Xd Y BrUgVJing M-HV.-DgdDaY.rFDJCRing "
+    "Ht-LM EKBDXkME,yz'RBr q'wtion "
     "wIojNbN wL,b .a-'XdQggyFl jB-RPP'iyOIcUxer tKM L",
-    "KsJdPByEtAor fE-Qg Dpdbring cw-WeFyu vC MoBL Xdn g wkvcEiGvKtion BDFhrpMtion psing sbKao Q m qiing LMmer "
-    "HqqLFXe,XPY,J XsurkMer ,ed nB'wH'bWVHjWFEing tQ.saefZwJtKrTlixYpMMsJing UCAPwNHeYVjDing c T BUySKtion "
+    "KsJdPByEtAor fE-Qg Dpdbring cw-WeFyu vC MoBL Xdn g wkvcEiGvKtion BDFhrpMtion "
+    "psing sbKao Q m qiing LMmer "
+    "HqqLFXe,XPY,J XsurkMer ,ed nB'wH'bWVHjWFEing tQ.saefZwJtKrTlixYpMMsJing "
+    "UCAPwNHeYVjDing c T BUySKtion "
     "gMPfJpwGw p'NvxAoping eu pBwMBKV'I DNxqelhu,PHPxDEq,mtion SN",
 ]
 PREDICTIONS = [
     "rFDJCRtion Ht-LM EKtDXkME,yz'RBr q'wer wrojNbN wL,b .a-'XdQggyFl jB-RPP'iyOIcUxi",
-    "n cw-WeFyu vC MoBL Xdn g wkvcEiGvKtion BDFhrpMer pstion sbKao Q m qier LMmed HqqLFXe,XPY,J XsurkMeo ,ed "
+    "n cw-WeFyu vC MoBL Xdn g wkvcEiGvKtion BDFhrpMer pstion sbKao Q m qier LMmed "
+    "HqqLFXe,XPY,J XsurkMeo ,ed "
     "nB'wH'bWVHjWFEer tQ.saefZwJtKrTlixYpMMNJtion UCAPwNHeYVjD",
 ]
 

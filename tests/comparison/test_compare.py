@@ -434,8 +434,8 @@ def test_other_scores_are_compared_as_the_statistics_say() -> None:
 
 
 def test_cannot_tell_is_said_where_the_data_cannot() -> None:
-    """A rise that chance explains has no conclusion, and it is said what these cases show
-    and how many it takes.
+    """A rise that chance explains has no conclusion, and it is said what these cases
+    show and how many it takes.
     """
     store = InMemoryRunStore()
 

@@ -824,7 +824,8 @@ def test_unknown_suffix_asks_for_the_format(path):
         ),
         (
             {**QA, "case_id": "{row"},
-            "dataset 'd': columns.case_id: '{row' is not a format pattern: expected '}' before end of string",
+            "dataset 'd': columns.case_id: "
+            "'{row' is not a format pattern: expected '}' before end of string",
         ),
         (
             {**QA, "case_id": "{row}{answer:d}"},
@@ -836,7 +837,8 @@ def test_unknown_suffix_asks_for_the_format(path):
         ),
         (
             {**QA, "case_id": ["question"]},
-            "dataset 'd': columns.case_id is a list; name one column or write a pattern, '{question}-{row}'",
+            "dataset 'd': columns.case_id is a list; name one column or write a "
+            "pattern, '{question}-{row}'",
         ),
     ],
 )
@@ -1281,8 +1283,10 @@ def test_hub_errors_name_the_dataset(hub):
     messages.append(error_of(missing))
 
     expected = [
-        "a/b/test: no column 'qestion'; did you mean 'question'? (the columns are 'question', 'answer', 'n')",
-        "a/b/test: row 0: column 'n': not a JSON value: Out of range float values are not JSON compliant",
+        "a/b/test: no column 'qestion'; did you mean 'question'? (the columns are "
+        "'question', 'answer', 'n')",
+        "a/b/test: row 0: column 'n': not a JSON value: Out of range float values are "
+        "not JSON compliant",
         "dataset 'd': 'a/b/test' cannot be loaded: ValueError: Unknown split 'test'. Use 'train'.",
     ]
     assert expected == [message.removesuffix(": nan") for message in messages]

@@ -269,7 +269,8 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         ),
         (
             "generation: {generator: x}\nseeds: [a]",
-            "seeds[0]: input should be a valid integer, unable to parse string as an integer; got 'a'",
+            "seeds[0]: input should be a valid integer, unable to parse string as an "
+            "integer; got 'a'",
         ),
         (
             "generation: {generator: x}\ndatasets: {dataset_id: d}",

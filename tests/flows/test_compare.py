@@ -37,8 +37,8 @@ def command(store: Path, *arguments: str) -> Result:
 
 
 def test_comparison_is_shown(store: Path) -> None:
-    """Runs by name are compared: conclusion, difference, interval, p, power, identity and
-    flips are on the screen.
+    """Runs by name are compared: conclusion, difference, interval, p, power, identity
+    and flips are on the screen.
     """
     result = command(store, "low", "high", "--slice", "topic", "--delta", "0.1")
 

@@ -204,9 +204,11 @@ def test_counters_in_closures_are_no_code(load: Load) -> None:
         "one, other = lambda v: v + 1, lambda v: v + 2",
         "one, other = [lambda v: v, lambda v: lambda w: v]",
         "def make(k):\n    return lambda v, k=k: k\none, other = make(1), make(2)",
-        "def make(k):\n    def score(v, *, k=k): return k\n    return score\none, other = make(1), make(2)",
+        "def make(k):\n    def score(v, *, k=k): return k\n    return score\none, "
+        "other = make(1), make(2)",
         "def plus(v): return v + 1\ndef minus(v): return v - 1\n"
-        "def make(f):\n    def score(v): return f(v)\n    return score\none, other = make(plus), make(minus)",
+        "def make(f):\n    def score(v): return f(v)\n    return score\none, other = "
+        "make(plus), make(minus)",
         "import math\ndef make(f):\n    def score(v): return f(v)\n    return score\n"
         "one, other = make(math.floor), make(math.ceil)",
         "def make(k):\n    class Score:\n        def score(self, v): return k\n    return Score\n"

@@ -426,7 +426,8 @@ def test_what_a_model_wrote_is_text(visit: Visit) -> None:
         page.keyboard.press("j")
         refused = page.inner_text(".detail")
         elements = page.evaluate(
-            "[document.scripts.length, document.images.length, document.querySelectorAll('b b').length]"
+            "[document.scripts.length, document.images.length, "
+            "document.querySelectorAll('b b').length]"
         )
         return [
             page.title(),
@@ -478,7 +479,8 @@ def test_policy_refuses_what_was_not_written_here(visit: Visit) -> None:
 
     def act(page: Any) -> str:
         page.evaluate(
-            "() => document.body.insertAdjacentHTML('beforeend', '<p onclick=\"document.title = 1\" id=bait>bait</p>')"
+            "() => document.body.insertAdjacentHTML('beforeend', '<p "
+            'onclick="document.title = 1" id=bait>bait</p>\')'
         )
         page.click("#bait")
         return page.title()

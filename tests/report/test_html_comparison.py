@@ -114,8 +114,8 @@ def compared(**changes: Any) -> tuple[Comparison, list[RunResult]]:
 
 
 def test_what_differs_and_how_surely(visit: Visit) -> None:
-    """Difference, interval, conclusion, power, both sides, what changed and what was not
-    matched are all there.
+    """Difference, interval, conclusion, power, both sides, what changed and what was
+    not matched are all there.
     """
     text = visit(comparison_html(*compared()), lambda page: page.text_content("body"))
 
@@ -198,7 +198,7 @@ def test_controls_have_names(visit: Visit) -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(visit: Visit, width: int) -> None:
     """The page does not scroll sideways."""
-    act = lambda page: page.evaluate("document.documentElement.scrollWidth")  # noqa: E731
+    act = lambda page: page.evaluate("document.documentElement.scrollWidth")
 
     assert width == visit(
         comparison_html(*compared()), act, viewport={"width": width, "height": 800}

@@ -352,7 +352,8 @@ CORRECT = {"use": "builtin/judge_correctness", "id": "c"}
         (
             CORRECT,
             [],
-            "metric 'c' asks a judge and has none; give it a `judge`, or set evaluation.judge_models",
+            "metric 'c' asks a judge and has none; give it a `judge`, or set "
+            "evaluation.judge_models",
         ),
         ({**CORRECT, "judge": []}, [], "metric 'c' asks a judge and has none"),
         (

@@ -82,7 +82,9 @@ def test_errors_are_carried_under_the_name_of_their_stage(shard: Shard) -> None:
 
 
 def test_metric_of_the_output_needs_no_answer(shard: Shard) -> None:
-    """Its rows carry the errors of generate; those of other metrics the errors of parse."""
+    """Its rows carry the errors of generate; those of other metrics the errors of
+    parse.
+    """
     of_output = answer_rows(shard, STORE, ("output",), 2)["error"].to_pylist()
     of_answer = answer_rows(shard, STORE, ("value", "output"), 2)["error"].to_pylist()
 

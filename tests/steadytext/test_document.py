@@ -763,7 +763,8 @@ def test_identical_results_in_a_new_process(no_cache: None) -> None:
     """
     program = (
         "from themis_lib import steadytext\n"
-        f"print(json.dumps([steadytext.generate({PROMPT!r}, 60, True, seed=seed, temperature=temperature)\n"
+        f"print(json.dumps([steadytext.generate({PROMPT!r}, 60, True, seed=seed, "
+        f"temperature=temperature)\n"
         f"                  for seed, temperature in {DRAWS}]))"
     )
     here = [
@@ -1078,8 +1079,10 @@ def test_fallback_is_deterministic(without_models: dict[str, Any]) -> None:
     seed, same fallback”.
     """
     again = in_new_process(
-        "sys.modules['llama_cpp'] = None\nwarnings.simplefilter('ignore')\nfrom themis_lib import steadytext\n"
-        "print(json.dumps([steadytext.generate('test prompt', seed=seed) for seed in (42, 42, 0, 100, 123)]))",
+        "sys.modules['llama_cpp'] = None\nwarnings.simplefilter('ignore')\nfrom "
+        "themis_lib import steadytext\n"
+        "print(json.dumps([steadytext.generate('test prompt', seed=seed) for seed in "
+        "(42, 42, 0, 100, 123)]))",
         PYTHONHASHSEED="3",
     )
 

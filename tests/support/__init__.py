@@ -1,1 +1,3 @@
-"""What several tests share: components, servers, graphs, and ways to look at what a run left."""
+"""What several tests share: components, servers, graphs, and ways to look at what a run
+left.
+"""

@@ -1,5 +1,5 @@
-"""Graphs under test, named in experiments as `tests.support.graphs:…`; their nodes count their
-calls.
+"""Graphs under test, named in experiments as `tests.support.graphs:…`; their nodes
+count their calls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Where tests of local models keep what is found out about builds and models, and which model they use."""
+"""Where tests of local models keep what is found out about builds and models, and which
+model they use.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.worker import _global_limit, compute_shard, end_tasks
+from tasks.worker import compute_shard, end_tasks, hold_global_limit
 from tests.support.counting import CALLS
 from tests.support.unsteady import BUILT
 from tests.test_edit_costs import base
@@ -142,7 +142,7 @@ def test_stopped_run_waits_for_no_slot(prefect_api: str) -> None:
     def wait_for_slot() -> None:
         with (
             temporary_settings({PREFECT_API_URL: prefect_api}),
-            _global_limit(stage, "waiting"),
+            hold_global_limit(stage, "waiting"),
         ):
             pass
 

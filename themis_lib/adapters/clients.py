@@ -1,7 +1,6 @@
-"""Clients of the OpenAI SDK: one for each event loop and provider, closed when the loop
-ends.
+"""Clients of the OpenAI SDK, one per event loop and provider, closed with the loop.
 
-Every request passes the provider's throttle, also those that the SDK sends again.
+Every request passes the provider's throttle, including those that the SDK retries.
 """
 
 from __future__ import annotations
@@ -24,16 +23,22 @@ from themis_lib.adapters.requests import ApiMode
 from themis_lib.errors import ComponentError
 from themis_lib.stages.calls import in_thread
 
+#: The SDK's own default, stated here because the throttled transport needs it too.
 _REQUEST_TIMEOUT_S = 600.0
+#: How long the exit of the process may wait for connections to close.
 _CLOSING_S = 2.0
 _PROCESS = os.getpid()
-_PATHS = {"responses": "/responses", "chat_completions": "/chat/completions"}
+_PATHS = {
+    "responses": "/responses",
+    "chat_completions": "/chat/completions",
+}
 
-#: A reply, its headers, and the seconds from the request to its end where the client
-#: says so.
+#: A reply, its headers, and its latency in seconds where the client reports one.
 Reply: TypeAlias = tuple[Any, Mapping[str, str], float | None]
 
-_Clients = dict[tuple[Address, Throttle], tuple[Any, AsyncGenerator[None, None]]]
+_Key: TypeAlias = tuple[Address, Throttle]
+_Clients: TypeAlias = dict[_Key, tuple[Any, AsyncGenerator[None, None]]]
+#: Weak keys: a client must not keep a finished loop alive.
 _CLIENTS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = (
     weakref.WeakKeyDictionary()
 )
@@ -43,17 +48,36 @@ async def client_for(
     address: Address,
     throttle: Throttle,
 ) -> Any:
-    """The `openai.AsyncOpenAI` of this address under this throttle, on the running
-    loop.
-    """
+    """Return the running loop's `openai.AsyncOpenAI` for an address and a throttle."""
     clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
     key = (address, throttle)
-    if key not in clients:
-        client = _new_client(address, throttle)
-        lifetime = _hold_client_open(client, clients, key)
-        clients[key] = (client, lifetime)
-        await anext(lifetime)
-    return clients[key][0]
+    if key in clients:
+        return clients[key][0]
+
+    # Importing the SDK is slow: only a run that sends requests pays for it.
+    import openai
+
+    from themis_lib.adapters.transport import ThrottledClient
+
+    timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
+    url = urlsplit(address.base_url)
+    # The SDK appends paths to the address, so that its query is given separately.
+    base_url = urlunsplit((url.scheme, url.netloc, url.path, "", ""))
+    client = openai.AsyncOpenAI(
+        # The SDK requires a key, even for a server that checks none.
+        api_key=address.api_key or "none",
+        base_url=base_url,
+        default_query=dict(parse_qsl(url.query)),
+        default_headers=dict(address.headers),
+        timeout=timeout_s,
+        max_retries=address.max_retries,
+        http_client=ThrottledClient(throttle, timeout_s=timeout_s),
+    )
+    lifetime = _close_with_loop(client, clients, key)
+    clients[key] = (client, lifetime)
+    # Only a generator that has started runs its `finally` when the loop shuts down.
+    await anext(lifetime)
+    return client
 
 
 async def post(
@@ -61,16 +85,16 @@ async def post(
     api_mode: ApiMode,
     request: Mapping[str, Any],
 ) -> Reply:
-    """The reply to a request, as JSON.
+    """Send a request with a client of `client_for` and return the reply as JSON.
 
-    The SDK's `create` sends the same, but takes as long again to look through arguments
-    and reply.
+    The SDK's `create` sends the same bytes, but validating arguments and reply takes
+    as long again.
     """
     import httpx2
 
-    body = {
-        name: value for name, value in request.items() if name != "extra_body"
-    } | request.get("extra_body", {})
+    body = dict(request)
+    # Last, so that the user's own fields win, as in the SDK.
+    body.update(body.pop("extra_body", {}))
     response = await client.post(
         _PATHS[api_mode],
         cast_to=httpx2.Response,
@@ -84,55 +108,50 @@ async def create(
     api_mode: ApiMode,
     request: Mapping[str, Any],
 ) -> Reply:
-    """The reply of a client of one's own, sync or async, as the object that its
-    `create` returns.
+    """Send a request with an injected client, sync or async, and return its reply.
+
+    The reply is the object that the client's `create` returns.
     """
-    resource = client.responses if api_mode == "responses" else client.chat.completions
+    if api_mode == "responses":
+        resource = client.responses
+    else:
+        resource = client.chat.completions
+    # A parsed response of the SDK has lost its headers; the raw one still has them.
     raw = getattr(resource, "with_raw_response", None)
     create_reply = (raw or resource).create
     if inspect.iscoroutinefunction(create_reply):
         reply = await create_reply(**request)
     else:
+        # The SDK wraps its async `create`, so that it may look like a sync one.
         reply = await in_thread(lambda: create_reply(**request))
-        reply = await reply if inspect.isawaitable(reply) else reply
+        if inspect.isawaitable(reply):
+            reply = await reply
     headers = getattr(reply, "headers", None) or {}
     elapsed = getattr(reply, "elapsed", None)
     if raw is not None:
         reply = reply.parse()
-        reply = await reply if inspect.isawaitable(reply) else reply
-    return (
-        reply,
-        headers,
-        elapsed.total_seconds() if isinstance(elapsed, timedelta) else None,
-    )
+        if inspect.isawaitable(reply):
+            reply = await reply
+    latency_s = elapsed.total_seconds() if isinstance(elapsed, timedelta) else None
+    return reply, headers, latency_s
 
 
-def _close_at_exit() -> None:
-    """Close the clients of loops that run until the process ends, such as the one that
-    Prefect's tasks share.
-    """
-    if os.getpid() != _PROCESS:
-        return  # a fork has no threads of its parent's, and so no loops
-    closing = [
-        asyncio.run_coroutine_threadsafe(lifetime.aclose(), loop)
-        for loop, clients in list(_CLIENTS.items())
-        for _, lifetime in list(clients.values())
-        if loop.is_running()
-    ]
-    wait(closing, _CLOSING_S)  # a server that does not answer holds up nobody
+def check_sdk() -> None:
+    """Raise `ComponentError` if the package `openai` is not installed."""
+    # Found, not imported: the import is slow, and a plan sends no request.
+    if find_spec("openai") is None:
+        raise ComponentError(
+            "openai is not installed: pip install 'themis-flows[openai]'"
+        )
 
 
-atexit.register(_close_at_exit)
-
-
-async def _hold_client_open(
+async def _close_with_loop(
     client: Any,
     clients: _Clients,
-    key: tuple[Address, Throttle],
+    key: _Key,
 ) -> AsyncGenerator[None, None]:
-    """Held open as long as its loop runs; a loop that shuts down closes its generators,
-    and so the client.
-    """
+    """Stay suspended while the loop runs, and close the client when it shuts down."""
+    # `asyncio.run` closes the async generators of its loop: no other hook is as late.
     try:
         yield
     finally:
@@ -140,33 +159,18 @@ async def _hold_client_open(
         await client.close()
 
 
-def _new_client(
-    address: Address,
-    throttle: Throttle,
-) -> Any:
-    import openai
-
-    from themis_lib.adapters.transport import ThrottledClient
-
-    timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
-    parts = urlsplit(address.base_url)
-    return openai.AsyncOpenAI(
-        api_key=address.api_key
-        or "none",  # the SDK wants one, also for servers that do not
-        base_url=urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")),
-        default_query=dict(parse_qsl(parts.query)),
-        default_headers=dict(address.headers),
-        timeout=timeout_s,
-        max_retries=address.max_retries,
-        http_client=ThrottledClient(throttle, timeout_s=timeout_s),
-    )
-
-
-def check_sdk() -> None:
-    """Raises `ComponentError` where the package `openai` is not installed; importing it
-    takes long, and can wait.
-    """
-    if find_spec("openai") is None:
-        raise ComponentError(
-            "openai is not installed: pip install 'themis-flows[openai]'"
-        )
+@atexit.register
+def _close_at_exit() -> None:
+    """Close the clients of loops that run until the process ends."""
+    # Prefect's tasks share such a loop, which nobody shuts down.
+    if os.getpid() != _PROCESS:
+        return  # a fork inherits no threads, and so no running loop
+    closing = []
+    for loop, clients in list(_CLIENTS.items()):
+        if not loop.is_running():
+            continue
+        for _, lifetime in list(clients.values()):
+            future = asyncio.run_coroutine_threadsafe(lifetime.aclose(), loop)
+            closing.append(future)
+    # A server that does not answer must not hold up the exit.
+    wait(closing, _CLOSING_S)

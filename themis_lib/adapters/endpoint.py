@@ -1,6 +1,4 @@
-"""Where a provider is and who asks it: address and credentials, and what of them may be
-kept and shown.
-"""
+"""A provider's address and credentials, and which parts of them may be kept or shown."""
 
 from __future__ import annotations
 
@@ -23,13 +21,13 @@ from themis_lib.core.secrets import (
 from themis_lib.errors import ComponentError, ConfigError
 
 OPENAI_URL = "https://api.openai.com/v1"
-#: RFC 9110, 5.6.2.
+#: The characters of a token: RFC 9110, 5.6.2.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where requests go and with what: nothing here is ever stored or shown."""
+    """Where requests go, with resolved credentials. Never stored, never shown."""
 
     base_url: str = field(repr=False)
     api_key: str = field(
@@ -46,12 +44,10 @@ class Address:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The settings of a provider as they were written, with `${NAME}` references, and
-    what becomes of them.
+    """A provider's settings as written, with `${NAME}` references, and what they yield.
 
-    Key and address come from the environment variables where they are not given. Of an
-    injected `client` only its address and key are asked. `sent` are the settings that
-    requests hold as they are.
+    Key and address default to environment variables. Of an injected `client` only its
+    address and key are read. `sent` are the settings that requests contain unchanged.
     """
 
     base_url: str | None = field(repr=False)
@@ -68,66 +64,74 @@ class Endpoint:
 
     @property
     def given_url(self) -> str:
-        """The address as it was written; it may hold secrets."""
+        """The address as it was written; it may contain secrets."""
         return self.base_url or os.environ.get(self.url_variable) or self.default_url
 
     @cached_property
     def public_url(self) -> str:
-        """The address without anything secret. An injected client may have one of its
-        own.
-        """
-        own = getattr(self.client, "base_url", None) if self.base_url is None else None
-        return public_url(
-            str(own) if own else resolve_public(self.given_url, where="base_url")
-        )
+        """The address without secrets, the injected client's where none is set."""
+        if self.base_url is None:
+            client_url = getattr(self.client, "base_url", None)
+            if client_url:
+                return public_url(str(client_url))
+        return public_url(resolve_public(self.given_url, where="base_url"))
 
     @property
     def identity_url(self) -> str:
-        """The public address with what its query says in plain words, such as
-        `api-version`.
-        """
-        plain = [
-            (name, value)
-            for name, value in parse_qsl(_split_url(self.given_url).query)
-            if not may_be_credential(name)
-            and "${" not in value
-            and (is_word(value) or name.endswith("version"))
-        ]
-        return (
-            f"{self.public_url}?{urlencode(sorted(plain))}"
-            if plain
-            else self.public_url
-        )
+        """The public address with the plain parts of its query (`api-version`)."""
+        plain = []
+        for name, value in parse_qsl(_split_url(self.given_url).query):
+            if may_be_credential(name) or "${" in value:
+                continue
+            # A dated version is long enough to look like a key, but is none.
+            if is_word(value) or name.endswith("version"):
+                plain.append((name, value))
+        if not plain:
+            return self.public_url
+        return f"{self.public_url}?{urlencode(sorted(plain))}"
 
     @cached_property
     def address(self) -> Address:
-        """Where requests go, with every reference resolved. Raises `ComponentError` for
-        what no request can hold.
+        """The address with every reference resolved.
+
+        Raises `ComponentError` if a key is missing or an HTTP request cannot contain
+        the address, the key or a header.
         """
-        key = resolve_references(self.api_key or "", where="api_key") or os.environ.get(
-            self.key_variable, ""
-        )
+        key = resolve_references(self.api_key or "", where="api_key")
+        if not key:
+            key = os.environ.get(self.key_variable, "")
+        # Keys read from files end in a line break, which no header can contain.
         key = key.strip()
         if not key and self.key_is_needed and self.public_url == OPENAI_URL:
             raise ComponentError(
-                f"there is no API key; set the environment variable {self.key_variable}, or give "
-                "api_key: ${NAME} for another"
+                "there is no API key; set the environment variable "
+                f"{self.key_variable}, or give api_key: ${{NAME}} for another"
             )
         headers = resolve_references(dict(self.headers), where="headers")
         url = resolve_references(self.given_url, where="base_url")
         _check_url(url, shown=public_url(self.given_url))
-        _check_headers(key, headers)
+        for name in headers:
+            if not _HEADER_NAME.fullmatch(name):
+                raise ComponentError(f"headers: {name!r} is no name of a header")
+        for name, value in {"api_key": key, **headers}.items():
+            # The HTTP client's own error would quote the value, which is a secret.
+            if not (value.isascii() and value.isprintable()):
+                raise ComponentError(
+                    f"{name}: an HTTP header cannot hold its value; "
+                    "is there a line break in it?"
+                )
         return Address(
-            url,
-            key,
-            tuple(sorted(headers.items())),
-            self.timeout_s,
-            self.max_retries,
+            base_url=url,
+            api_key=key,
+            # Sorted, since an address is a key of clients and throttles.
+            headers=tuple(sorted(headers.items())),
+            timeout_s=self.timeout_s,
+            max_retries=self.max_retries,
         )
 
     @cached_property
     def mask(self) -> Mask:
-        """Takes the secrets out of errors, and from here on out of log lines."""
+        """The mask of errors; making it also masks log lines from then on."""
         if self.client is None:
             key = self.address.api_key
             found = set(
@@ -138,58 +142,56 @@ class Endpoint:
                     api_key=key,
                 )
             )
-        else:  # its key is all that is known of it
-            own = getattr(self.client, "api_key", None)
-            key = own if isinstance(own, str) else ""
+        else:
+            # An injected client shows its key; its headers and query stay its own.
+            client_key = getattr(self.client, "api_key", None)
+            key = client_key if isinstance(client_key, str) else ""
             found = {key}
         sent = referenced_values(self.sent, only_credentials=True)
-        mask = Mask(
-            found | sent, words=[*filter(is_word, [key]), *filter(str.isalpha, sent)]
-        )
+        # Words are masked in errors and logs, but a model may write them by itself.
+        words = [value for value in sent if value.isalpha()]
+        if is_word(key):
+            words.append(key)
+        mask = Mask(found | sent, words=words)
         mask_logs(mask)
         return mask
 
     @cached_property
     def output_mask(self) -> Mask:
-        """Takes the secrets out of answers."""
+        """The mask of answers, which leaves ordinary words alone."""
         return self.mask.for_outputs
 
 
 def public_url(url: str) -> str:
-    """An address without user, password, query and fragment.
+    """Return an address without user, password, query and fragment.
 
     >>> public_url("https://me:secret@host:8000/v1/?key=1")
     'https://host:8000/v1'
     """
     parts = _split_url(url)
-    return urlunsplit(
-        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", "")
-    )
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
 def refuse_literals(base_url: str) -> None:
-    """Raises `ConfigError` for a credential that stands in the address as it is and not
-    as `${NAME}`.
-    """
+    """Raise `ConfigError` if an address contains a credential other than `${NAME}`."""
     parts = _split_url(base_url)
-    alone = (
-        "" if parts.password else parts.username or ""
-    )  # a name without a password is a key itself
-    held = {
-        "password": parts.password or "",
-        "user_key": alone,
-        **dict(parse_qsl(parts.query)),
-    }
+    held = {"password": parts.password or ""}
+    if not parts.password:
+        # A user name without a password is how some providers take a key.
+        held["user_key"] = parts.username or ""
+    held.update(parse_qsl(parts.query))
     for name, value in held.items():
         if value and may_be_credential(name) and is_literal(value):
             variable = re.sub(r"\W", "_", name).upper()
             raise ConfigError(
-                f"base_url.{name} holds a credential as it is; put it into an environment variable and write "
-                f"'${{{variable}}}'"
+                f"base_url.{name} holds a credential as it is; put it into an "
+                f"environment variable and write '${{{variable}}}'"
             )
 
 
 def _split_url(url: str) -> SplitResult:
+    # `urlsplit` raises for brackets that contain no IPv6 address.
     try:
         return urlsplit(url)
     except ValueError as error:
@@ -201,26 +203,15 @@ def _check_url(
     *,
     shown: str,
 ) -> None:
+    """Raise `ComponentError` if no request can go to an address."""
+    # `shown` is the public part alone: the address itself may contain a secret.
     parts = _split_url(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ComponentError(
             f"base_url={shown!r}: write an address such as 'http://localhost:8000/v1'"
         )
+    # A port is only parsed, and refused, when it is read.
     try:
         _ = parts.port
     except ValueError as error:
         raise ComponentError(f"base_url={shown!r}: {error}") from None
-
-
-def _check_headers(
-    key: str,
-    headers: Mapping[str, str],
-) -> None:
-    for name in headers:
-        if not _HEADER_NAME.fullmatch(name):
-            raise ComponentError(f"headers: {name!r} is no name of a header")
-    for name, value in {"api_key": key, **headers}.items():
-        if not (value.isascii() and value.isprintable()):
-            raise ComponentError(
-                f"{name}: an HTTP header cannot hold its value; is there a line break in it?"
-            )

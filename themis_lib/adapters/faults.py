@@ -1,6 +1,4 @@
-"""What a provider's failure means: worth another try, a fact about the row, or the end
-of the run.
-"""
+"""What a provider's failure means: try again, record it for the row, or stop the run."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ _TRANSIENT_STATUSES = frozenset(
         429,
     }
 )
-#: No account, no right, no such model or path: what every other request would be told
-#: as well.
+#: No account, no permission, no such model or path: every other request would fail too.
 _FATAL_STATUSES = frozenset(
     {
         401,
@@ -34,7 +31,7 @@ _FATAL_STATUSES = frozenset(
         405,
     }
 )
-#: Codes of a 400 or 429 that speak of the settings or the account, not of this row.
+#: Codes of a 400 or 429 that concern the settings or the account, not this row.
 _FATAL_CODES = frozenset(
     {
         "billing_hard_limit_reached",
@@ -48,59 +45,18 @@ _FATAL_CODES = frozenset(
         "unsupported_value",
     }
 )
-#: Words of a 403 that speak of this row's text: a provider's moderation.
+#: Words of a 403 that concern this row's text: a provider's moderation.
 _MODERATION = ("moderation", "flagged", "content_filter", "content policy")
-_MESSAGE_CHARS = 2000
-
-
-def translated(error: Exception) -> Exception:
-    """An exception of the OpenAI SDK as one of this library; any other exception as it
-    is.
-
-    Timeouts, lost connections, 408, 409, 429, 5xx and replies that cannot be read are a
-    `TransientError`. A request that is refused for what it says is a `RowError`; a
-    refused credential, an unknown model or a setting that the provider does not know a
-    `FatalError`.
-    """
-    if isinstance(error, ThemisError):
-        return error
-    if type(error).__module__.partition(".")[0] != "openai":
-        return error
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int) and hasattr(error, "response"):
-        return _from_status(status, error).marked(is_free=True)
-    if type(error).__name__ in (
+#: Classes of the SDK for a request without a readable reply. By name, since importing
+#: the SDK to compare classes would slow every failure of another client.
+_LOST = frozenset(
+    {
         "APIConnectionError",
         "APITimeoutError",
         "APIResponseValidationError",
-    ):
-        return TransientError(_lost_connection_message(error))
-    return error
-
-
-def is_final(response: Any) -> bool:
-    """Whether a 429 speaks of the account, so that trying again is of no use."""
-    return response.status_code == 429 and any(
-        code in response.text for code in _FATAL_CODES
-    )
-
-
-def _from_status(
-    status: int,
-    error: Any,
-) -> ThemisError:
-    said = f"HTTP {status}: {_error_message(error)}"
-    code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
-    is_moderated = status == 403 and any(word in said.lower() for word in _MODERATION)
-    if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
-        return FatalError(
-            f"{_ADVICE.get(status, 'the provider refuses every request like this one')}: {said}"
-        )
-    if status in _TRANSIENT_STATUSES or status >= 500 or status < 400:
-        return TransientError(said)
-    return RowError(said)
-
-
+    }
+)
+#: Advice by HTTP status, put before the provider's own words.
 _ADVICE = {
     401: "the provider refuses the credential; check the API key",
     402: "the provider wants to be paid first",
@@ -108,25 +64,80 @@ _ADVICE = {
     404: "the provider knows no such model or address; check `model` and `base_url`",
     405: "the provider knows no such address; check `base_url`",
 }
+_MESSAGE_CHARS = 2000
 
 
-def _error_message(error: Any) -> str:
+def translated(error: Exception) -> Exception:
+    """Return an exception of the OpenAI SDK as one of this library, any other
+    unchanged.
+
+    Timeouts, lost connections, 408, 409, 425, 429, 5xx and unreadable replies become a
+    `TransientError`. A request that is refused for its text becomes a `RowError`; a
+    refused credential, an unknown model or an unknown setting a `FatalError`.
+    """
+    if isinstance(error, ThemisError):
+        return error
+    if type(error).__module__.partition(".")[0] != "openai":
+        return error
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and hasattr(error, "response"):
+        # A provider charges nothing for a request that it refuses.
+        return _fault_of_status(status, error).marked(is_free=True)
+    if type(error).__name__ not in _LOST:
+        return error
+    said = " ".join(str(error).split())
+    # The SDK says "Connection error."; what happened is in its cause.
+    cause = f" ({describe(error.__cause__)})" if error.__cause__ else ""
+    host = _host_of(error)
+    return TransientError(f"no answer from the provider{host}: {said}{cause}")
+
+
+def is_final(response: Any) -> bool:
+    """Return whether a 429 concerns the account, so that a retry would fail too."""
+    if response.status_code != 429:
+        return False
+    return any(code in response.text for code in _FATAL_CODES)
+
+
+def _fault_of_status(
+    status: int,
+    error: Any,
+) -> ThemisError:
+    said = f"HTTP {status}: {_provider_message(error)}"
+    # Providers put the machine-readable reason under either name.
+    code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
+    is_moderated = False
+    if status == 403:
+        is_moderated = any(word in said.lower() for word in _MODERATION)
+    # Codes come first: an exhausted quota is a 429 that no waiting heals.
+    if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
+        advice = _ADVICE.get(status, "the provider refuses every request like this one")
+        return FatalError(f"{advice}: {said}")
+    # Below 400: the SDK raises for a redirect that leads nowhere.
+    if status in _TRANSIENT_STATUSES or status >= 500 or status < 400:
+        return TransientError(said)
+    return RowError(said)
+
+
+def _provider_message(error: Any) -> str:
+    """Return what a provider says of a failure, on one line."""
+    said = None
     body = getattr(error, "body", None)
     if isinstance(body, dict):
-        told = body.get("message") or body.get("error") or body.get("detail")
-        if told:
-            return " ".join(str(told).split())[:_MESSAGE_CHARS]
-    return " ".join(str(getattr(error, "message", error)).split())[:_MESSAGE_CHARS]
+        # OpenAI's field, that of simpler servers, and that of FastAPI.
+        said = body.get("message") or body.get("error") or body.get("detail")
+    if not said:
+        said = getattr(error, "message", error)
+    # Bounded: the body of a proxy's error page would be kept in every row.
+    return " ".join(str(said).split())[:_MESSAGE_CHARS]
 
 
-def _lost_connection_message(error: Exception) -> str:
+def _host_of(error: Exception) -> str:
+    """Return the host and port of a failed request, after a space, or nothing."""
+    # Never the whole address, whose path or query may contain a credential.
     url = getattr(getattr(error, "request", None), "url", None)
-    host = (
-        f" {url.host}:{url.port}"
-        if url is not None and url.port
-        else f" {url.host}"
-        if url is not None
-        else ""
-    )
-    cause = f" ({describe(error.__cause__)})" if error.__cause__ else ""
-    return f"no answer from the provider{host}: {' '.join(str(error).split())}{cause}"
+    if url is None:
+        return ""
+    if url.port:
+        return f" {url.host}:{url.port}"
+    return f" {url.host}"

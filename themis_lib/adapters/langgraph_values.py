@@ -1,5 +1,6 @@
-"""What graphs pass around as JSON: messages as chat APIs write them, models and
-dataclasses as objects.
+"""The values that graphs pass around, as JSON.
+
+Messages become what chat APIs write, models and dataclasses become objects.
 """
 
 from __future__ import annotations
@@ -8,131 +9,142 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from themis_lib.core.models import Message
 from themis_lib.identity.digests import canonical_json
 
-#: LangChain's types of messages that chat APIs call otherwise.
+#: LangChain's message types for which chat APIs have another name.
 _ROLES = {"human": "user", "ai": "assistant"}
+
+_Convert: TypeAlias = Callable[[Any], Any]
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON. Raises `ValueError` where it holds what is not JSON, naming its
-    type.
+    """Return a value as JSON.
+
+    Raises `ValueError`, naming the type, if a part of it is not JSON.
     """
     try:
-        return _to_json(value, _refuse_value)
+        return _to_json(value, as_json, fallback=_refuse_value)
     except PydanticSerializationError as error:
         raise ValueError(str(error)) from None
 
 
 def shown(value: Any) -> Any:
-    """A value as JSON to look at: what is not JSON is named by its type.
+    """Return a value as JSON for display: a part that is not JSON is its type's name.
 
     >>> shown({"model": object(), "share": float("nan")})
     {'model': '<object>', 'share': 'nan'}
     """
+    # JSON has no name for these, and a trace must not cost its row.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return _to_json(value, lambda unknown: f"<{type(unknown).__name__}>", each=shown)
+    return _to_json(value, shown, fallback=_name_type)
 
 
 def conversation_of(state: Any) -> list[Message] | None:
-    """The messages that a final state holds, or null."""
-    turns = (
-        state.get("messages")
-        if isinstance(state, Mapping)
-        else getattr(state, "messages", None)
-    )
+    """Return the messages of a final state, or `None` if it has none."""
+    if isinstance(state, Mapping):
+        turns = state.get("messages")
+    else:
+        turns = getattr(state, "messages", None)
     if not isinstance(turns, (list, tuple)) or not turns:
         return None
-    try:
-        return [_message_turn(one) for one in shown(turns)]
-    except ValueError:  # something else that goes by the name of messages
-        return None
+    messages = []
+    for turn in shown(turns):
+        known = {}
+        if isinstance(turn, dict):
+            known = {name: turn[name] for name in turn if name in Message.model_fields}
+        try:
+            messages.append(Message.model_validate(known))
+        except ValueError:
+            # The state's `messages` are something else of that name.
+            return None
+    return messages
 
 
 def loaded_class(
     module: str,
     name: str,
 ) -> type:
-    """A class of a package that is imported here only if the graph has done so; else
-    one without instances.
+    """Return a class of an optional package, or a class without instances.
+
+    The package is not imported: if the graph has not imported it either, none of the
+    graph's values can be an instance.
     """
     found = getattr(sys.modules.get(module), name, None)
     return found if isinstance(found, type) else _Nothing
 
 
 class _Nothing:
-    """The class of no object."""
+    """A class without instances."""
 
 
 def _refuse_value(value: Any) -> Any:
     raise ValueError(f"{type(value).__name__} is not JSON")
 
 
+def _name_type(value: Any) -> str:
+    # Not its `repr`, which may contain an address in memory.
+    return f"<{type(value).__name__}>"
+
+
 def _to_json(
     value: Any,
-    unknown: Callable[[Any], Any],
-    each: Callable[[Any], Any] | None = None,
+    convert: _Convert,
+    *,
+    fallback: _Convert,
 ) -> Any:
-    each = each or (lambda item: _to_json(item, unknown))
+    """Return a value as JSON, its parts by `convert`, what is unknown by `fallback`."""
     if isinstance(value, loaded_class("langchain_core.messages", "BaseMessage")):
-        return _message_json(value, each)
+        return _message_to_json(value, convert)
     if isinstance(value, Mapping):
-        return {str(key): each(item) for key, item in value.items()}
+        return {str(key): convert(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [each(item) for item in value]
-    if isinstance(
-        value, (set, frozenset)
-    ):  # in an order that is the same in every process
-        return sorted((each(item) for item in value), key=canonical_json)
+        return [convert(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        # The order of a set differs between processes.
+        return sorted(map(convert, value), key=canonical_json)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            item.name: each(getattr(value, item.name))
-            for item in dataclasses.fields(value)
-        }
-    return to_jsonable_python(value, fallback=unknown)
+        fields = {}
+        for field in dataclasses.fields(value):
+            fields[field.name] = convert(getattr(value, field.name))
+        return fields
+    return to_jsonable_python(value, fallback=fallback)
 
 
-def _message_json(
+def _message_to_json(
     message: Any,
-    each: Callable[[Any], Any],
+    convert: _Convert,
 ) -> dict[str, Any]:
-    """A LangChain message without its id and its response's metadata, which are another
-    in every run.
-    """
+    """Return a LangChain message as chat APIs write it."""
+    # Without its id and its response's metadata, which differ in every run.
+    role = getattr(message, "role", None)
     turn: dict[str, Any] = {
-        "role": getattr(message, "role", None)
-        or _ROLES.get(message.type, message.type),
-        "content": each(message.content),
+        "role": role or _ROLES.get(message.type, message.type),
+        "content": convert(message.content),
     }
     if message.name:
         turn["name"] = message.name
-    if calls := getattr(message, "tool_calls", None):
-        turn["tool_calls"] = [_tool_call(call, each) for call in calls]
-    if call_id := getattr(message, "tool_call_id", None):
+    tool_calls = []
+    for call in getattr(message, "tool_calls", None) or ():
+        # Chat APIs write arguments as a text.
+        function = {
+            "name": call["name"],
+            "arguments": canonical_json(convert(call["args"])),
+        }
+        tool_call = {
+            "id": call.get("id"),
+            "type": "function",
+            "function": function,
+        }
+        tool_calls.append(tool_call)
+    if tool_calls:
+        turn["tool_calls"] = tool_calls
+    call_id = getattr(message, "tool_call_id", None)
+    if call_id:
         turn["tool_call_id"] = call_id
     return turn
-
-
-def _tool_call(
-    call: Mapping[str, Any],
-    each: Callable[[Any], Any],
-) -> dict[str, Any]:
-    arguments = canonical_json(each(call["args"]))
-    return {
-        "id": call.get("id"),
-        "type": "function",
-        "function": {"name": call["name"], "arguments": arguments},
-    }
-
-
-def _message_turn(message: Any) -> Message:
-    known = message if isinstance(message, dict) else {}
-    return Message.model_validate(
-        {name: item for name, item in known.items() if name in Message.model_fields}
-    )

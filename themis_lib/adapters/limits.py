@@ -1,5 +1,6 @@
-"""How fast a provider is asked: requests in flight, requests and tokens a minute, and
-what its replies ask for.
+"""How fast a provider is asked: requests in flight, requests and tokens per minute.
+
+Limits come from the settings and from the headers of the provider's replies.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
 
 _MINUTE_S = 60.0
+#: No header may stop a run for longer, be it right or wrong.
 _LONGEST_PAUSE_S = 120.0
-#: The last replies that are looked at for how many were refused.
+#: How many of the last replies are searched for refusals.
 _REPLIES = 20
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_S = {
@@ -34,12 +36,14 @@ _UNIT_S = {
     "h": 3600.0,
     "d": 86400.0,
 }
+_Headers: TypeAlias = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a provider allows: requests in flight, and requests and tokens a minute;
-    null where nothing is said.
+    """A provider's limits: requests in flight, requests and tokens per minute.
+
+    `None` means no limit.
     """
 
     max_concurrency: int
@@ -48,22 +52,23 @@ class Limits:
 
 
 class Throttle:
-    """Admits the requests to one provider from one event loop, no more slowly than its
-    limits require.
+    """A gate for one provider's requests on one event loop, as wide as its limits
+    allow.
 
-    A burst up to a minute's allowance goes at once. After a reply that says that
-    nothing remains, requests go at the pace at which something comes back. A single
-    refusal (429) delays nobody but the request refused; when most of the last replies
-    are refusals, everybody waits as long as the provider asks and half as many requests
-    are in flight, and one more for each good reply from then on.
+    A burst of up to one minute's allowance passes at once. After a reply that says that
+    nothing remains, requests pass at the pace at which the allowance refills. A single
+    refusal (429) delays only the refused request. When most of the last replies are
+    refusals, all requests wait as long as the provider asks and half as many are in
+    flight; each good reply from then on adds one.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.most = limits.max_concurrency
+        # A float, so that halving an odd width forgets nothing.
         self._width = float(limits.max_concurrency)
         self._slots = anyio.CapacityLimiter(limits.max_concurrency)
-        self._requests = _make_bucket(limits.requests_per_minute)
-        self._tokens = _make_bucket(limits.tokens_per_minute)
+        self._requests = _bucket_of(limits.requests_per_minute)
+        self._tokens = _bucket_of(limits.tokens_per_minute)
         self._tokens_each = 0.0
         self._observed = 0
         self._resume_at = 0.0
@@ -74,8 +79,9 @@ class Throttle:
     async def __aenter__(self) -> Throttle:
         await self._slots.acquire()
         try:
-            await self._wait_for_buckets()
+            await self._wait_for_turn()
         except BaseException:
+            # A request that is cancelled while it waits would keep its slot forever.
             self._slots.release()
             raise
         return self
@@ -90,151 +96,164 @@ class Throttle:
 
     @property
     def width(self) -> int:
-        """How many requests may be in flight at present."""
+        """The number of requests that may be in flight at present."""
         return int(self._width)
 
     def observe(
         self,
         status: int,
-        headers: Mapping[str, str],
+        headers: _Headers,
     ) -> None:
-        """Take in what a reply says about the limits."""
+        """Learn the provider's limits from a reply."""
         if status == 429:
-            self._note_refusal(headers)
-        else:
-            self._refused.append(False)
-        if status < 400:
-            self._set_width(self._width + 1)
-            waits = (
-                _wait_and_pace_s(headers, "requests", 1.0),
-                _wait_and_pace_s(headers, "tokens", self._tokens_each),
-            )
-            wait_s, self._pace_s = map(max, zip(*waits, strict=True))
-            self._pause_for(wait_s)
+            self._observe_refusal(headers)
+            return
+        self._refused.append(False)
+        if status >= 400:
+            return
+        self._set_width(self._width + 1)
+        requests_s, requests_pace_s = _wait_and_pace_s(
+            headers,
+            "requests",
+            needed=1.0,
+        )
+        tokens_s, tokens_pace_s = _wait_and_pace_s(
+            headers,
+            "tokens",
+            needed=self._tokens_each,
+        )
+        self._pace_s = max(requests_pace_s, tokens_pace_s)
+        self._pause_for(max(requests_s, tokens_s))
 
     def expect_tokens(self, tokens: float) -> None:
-        """Take a request to use so many tokens, until the first reply has said how many
-        it was.
-        """
+        """Assume that a request uses so many tokens, until a reply has told."""
         if not self._observed:
             self._tokens_each = tokens
 
     def count_tokens(self, tokens: int) -> None:
-        """Take in what a request used: the next one is taken to use as much as they did
-        on average.
-        """
+        """Record the tokens of a finished request; the next is assumed to be average."""
         self._observed += 1
         self._tokens_each += (tokens - self._tokens_each) / self._observed
 
-    def _note_refusal(self, headers: Mapping[str, str]) -> None:
+    def _observe_refusal(self, headers: _Headers) -> None:
+        # Requests sent before the last pause are refused too: they say nothing new.
         if self._obeyed_at > asyncio.get_running_loop().time():
-            return  # sent before everybody was told to wait
+            return
         self._refused.append(True)
-        if sum(self._refused) > _REPLIES // 2:
-            self._refused.clear()
-            self._set_width(self._width / 2)
-            self._pause_for(retry_after_s(headers) or 1.0)
-            self._obeyed_at = self._resume_at
+        if sum(self._refused) <= _REPLIES // 2:
+            return
+        self._refused.clear()
+        self._set_width(self._width / 2)
+        self._pause_for(retry_after_s(headers) or 1.0)
+        self._obeyed_at = self._resume_at
 
-    async def _wait_for_buckets(self) -> None:
-        while (wait_s := self._wait_s()) > 0:
-            await asyncio.sleep(wait_s)
-        self._pause_for(
-            self._pace_s
-        )  # whoever comes next waits for what comes back after this one
+    async def _wait_for_turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Again after each sleep: another reply may have moved the time meanwhile.
+        while self._resume_at > loop.time():
+            await asyncio.sleep(self._resume_at - loop.time())
+        # The next request waits for what refills after this one.
+        self._pause_for(self._pace_s)
         if self._requests:
             await self._requests.acquire()
         if self._tokens:
-            await self._tokens.acquire(min(self._tokens_each, self._tokens.max_rate))
-
-    def _wait_s(self) -> float:
-        return self._resume_at - asyncio.get_running_loop().time()
+            # The bucket can never contain more than its maximum: waiting for more
+            # would never end.
+            tokens = min(self._tokens_each, self._tokens.max_rate)
+            await self._tokens.acquire(tokens)
 
     def _pause_for(self, seconds: float) -> None:
-        if seconds > 0:
-            until = asyncio.get_running_loop().time() + min(seconds, _LONGEST_PAUSE_S)
-            self._resume_at = max(self._resume_at, until)
+        if seconds <= 0:
+            return
+        now = asyncio.get_running_loop().time()
+        until = now + min(seconds, _LONGEST_PAUSE_S)
+        self._resume_at = max(self._resume_at, until)
 
     def _set_width(self, width: float) -> None:
+        # At least one, or no reply would ever widen it again.
         self._width = min(max(width, 1.0), float(self.most))
         self._slots.total_tokens = int(self._width)
 
 
-_THROTTLES: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, dict[Hashable, Throttle]
-]
-_THROTTLES = weakref.WeakKeyDictionary()
+_Throttles: TypeAlias = dict[Hashable, Throttle]
+#: Weak keys: the limiters of a loop are of no use after it.
+_THROTTLES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Throttles] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def throttle(
     provider: Hashable,
     limits: Limits,
 ) -> Throttle:
-    """The throttle of a provider on the running loop; whoever asks the same provider
-    under these limits shares it.
-    """
+    """Return the running loop's throttle for a provider under these limits."""
     throttles = _THROTTLES.setdefault(asyncio.get_running_loop(), {})
     return throttles.setdefault((provider, limits), Throttle(limits))
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a reply asks to wait (RFC 9110, 10.2.3), or null.
+def retry_after_s(headers: _Headers) -> float | None:
+    """Return the seconds that a reply asks to wait (RFC 9110, 10.2.3), or `None`.
 
     >>> retry_after_s({"retry-after": "2"})
     2.0
     """
-    if milliseconds := _parse_number(headers.get("retry-after-ms")):
+    # OpenAI's finer header goes first, as in the SDK.
+    milliseconds = _number_in(headers.get("retry-after-ms"))
+    if milliseconds:
         return milliseconds / 1000
     text = headers.get("retry-after")
-    seconds = _parse_number(text)
+    seconds = _number_in(text)
     if seconds is not None or not text:
         return seconds
     try:
-        return max(parsedate_to_datetime(text).timestamp() - time(), 0.0)
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
+    return max(moment.timestamp() - time(), 0.0)
 
 
 def duration_s(text: str) -> float | None:
-    """The seconds of a duration as rate-limit headers write it, or null.
+    """Return the seconds of a duration as rate-limit headers write it, or `None`.
 
     >>> duration_s("6m0s"), duration_s("120ms"), duration_s("1.5")
     (360.0, 0.12, 1.5)
     """
     parts = _DURATION.findall(text)
-    if parts and "".join(f"{amount}{unit}" for amount, unit in parts) == text:
-        return sum(float(amount) * _UNIT_S[unit] for amount, unit in parts)
-    return _parse_number(text)
+    # Only a text that the parts fill: "5 m" or "12sx" are not durations.
+    if not parts or "".join(map("".join, parts)) != text:
+        return _number_in(text)
+    return sum(float(amount) * _UNIT_S[unit] for amount, unit in parts)
 
 
 def _wait_and_pace_s(
-    headers: Mapping[str, str],
+    headers: _Headers,
     what: str,
+    *,
     needed: float,
 ) -> tuple[float, float]:
-    """The seconds until `needed` of what is limited is there, and those until as much
-    again is; 0 while there is more.
+    """Return the seconds until `needed` is available, and until as much is again.
 
-    A reset is the time until the whole limit is there again, so that a part of it is
-    there sooner.
+    Both are 0 while more than `needed` remains.
     """
-    limit, remaining = (
-        _parse_number(headers.get(f"x-ratelimit-{name}-{what}"))
-        for name in ("limit", "remaining")
-    )
+    limit = _number_in(headers.get(f"x-ratelimit-limit-{what}"))
+    remaining = _number_in(headers.get(f"x-ratelimit-remaining-{what}"))
     reset_s = duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
-    if remaining is None or not reset_s or remaining >= min(needed, limit or needed):
+    if remaining is None or not reset_s:
+        return 0.0, 0.0
+    if remaining >= min(needed, limit or needed):
         return 0.0, 0.0
     if not limit:
-        return (reset_s, reset_s) if remaining == 0 else (0.0, 0.0)
-    needed, each_s = min(needed, limit), reset_s / (limit - remaining)
+        # Without the limit, part of the reset's time cannot be told.
+        wait_s = reset_s if remaining == 0 else 0.0
+        return wait_s, wait_s
+    # A reset is the time until the whole limit is available: a part of it is sooner.
+    needed = min(needed, limit)
+    each_s = reset_s / (limit - remaining)
     return (needed - remaining) * each_s, needed * each_s
 
 
-def _make_bucket(per_minute: float | None) -> AsyncLimiter | None:
-    """Holds a minute's allowance; one of less than a request a minute holds one
-    request.
-    """
+def _bucket_of(per_minute: float | None) -> AsyncLimiter | None:
+    """Return a bucket that holds one minute's allowance, or `None` without a limit."""
     if not per_minute:
         return None
     try:
@@ -243,11 +262,12 @@ def _make_bucket(per_minute: float | None) -> AsyncLimiter | None:
         raise ComponentError(
             f"{error.name} is not installed: pip install 'themis-flows[openai]'"
         ) from None
+    # A bucket of less than one request would never admit any.
     held = max(per_minute, 1.0)
     return AsyncLimiter(held, _MINUTE_S * held / per_minute)
 
 
-def _parse_number(text: Any) -> float | None:
+def _number_in(text: Any) -> float | None:
     try:
         return max(float(text), 0.0)
     except (TypeError, ValueError):

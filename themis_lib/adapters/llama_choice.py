@@ -1,5 +1,6 @@
-"""The generator `llama_choice`: of several answers the one that a local model finds
-likeliest; none is generated.
+"""The generator `llama_choice`: the answer that a local model finds likeliest.
+
+It rates the given answers and generates no text.
 """
 
 from __future__ import annotations
@@ -21,23 +22,22 @@ from themis_lib.core.models import (
 )
 from themis_lib.errors import ConfigError, FatalError, ModelError, RowError
 
-#: The metadata of a case that lists its choices.
+#: The key of a case's metadata that lists its choices, and of the row's artifacts.
 CHOICES = "choices"
 
 
 @dataclass(frozen=True)
 class LlamaChoice(LocalModel):
-    """Multiple choice by log-likelihood: the prompt is computed once, and its choices
-    are rated behind it.
+    """Multiple choice by log-likelihood: one prompt, and each choice rated after it.
 
-    The model is chosen, and prompts are written, as by `llama`. The choices are
-    `choices`, or each case's own in its metadata `choices`; `delimiter` stands between
-    prompt and choice and is rated with it. A choice is cut into tokens by itself, not
-    together with the end of its prompt. It scores the sum of its tokens'
-    log-probabilities; `normalize` divides that by the number of those `tokens`, or by
-    the choice's own `bytes` of UTF-8, so that long choices have a chance. The first of
-    the best is the answer; all scores are in the row's artifacts. Every sample of a
-    case has the same answer: one is enough.
+    Model and prompts are those of `llama`. The choices are `choices`, or else each
+    case's own in its metadata `choices`. `delimiter` comes between prompt and choice
+    and is rated with the choice. A choice is split into tokens by itself, not together
+    with the end of its prompt. Its score is the sum of its tokens' log-probabilities.
+    `normalize` divides that by the number of those `tokens`, or by the choice's own
+    `bytes` of UTF-8, so that long choices have a chance. The first of the best is the
+    answer; all scores are in the row's artifacts. Every sample of a case has the same
+    answer: one is enough.
     """
 
     component_id: ClassVar[str] = "llama_choice"
@@ -47,18 +47,24 @@ class LlamaChoice(LocalModel):
     normalize: Literal["none", "tokens", "bytes"] = "none"
 
     def check_settings(self) -> None:
-        """Raises `ComponentError` or `ConfigError` for a setting that cannot be used."""
+        """Raise `ComponentError` or `ConfigError` if a setting cannot be used."""
         super().check_settings()
-        if self.choices is not None and (problem := _choices_problem(self.choices)):
+        if self.choices is None:
+            return
+        problem = _problem_with(self.choices)
+        if problem:
             raise ConfigError(f"choices: {problem}")
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The input, and the metadata where the choices are there."""
-        return ("input", "metadata") if self.choices is None else ("input",)
+        """The input, and the metadata if that lists the choices."""
+        # Reading less where possible: other metadata then costs no new rating.
+        if self.choices is None:
+            return ("input", "metadata")
+        return ("input",)
 
     def settings(self) -> dict[str, Any]:
-        """Model, engine and template, and how choices are rated."""
+        """Return model, engine and template, and how choices are rated."""
         return {
             **super().settings(),
             "choices": self.choices,
@@ -71,102 +77,118 @@ class LlamaChoice(LocalModel):
         case: Case,
         ctx: GenerateContext,
     ) -> GenerationResult:
-        """The likeliest choice, rated beside whatever else the engine is asked for at
-        the time.
-        """
-        choices = self._choices_of(case)
-        engine = await self._get_engine()
-        messages, prompt = self._make_prompt(engine, case, ctx)
-        texts = [f"{self.delimiter}{choice}" for choice in choices]
-        tokens = [engine.weights.tokenize_behind(text) for text in texts]
-        if max(map(len, tokens)) > engine.room(prompt.tokens):
+        """Return the likeliest choice, rated in one batch with other rows."""
+        choices = self._find_choices(case)
+        engine = await self._load_engine()
+        messages, prompt = self._tokenize_prompt(engine, case, ctx)
+        tokens = []
+        for choice in choices:
+            text = f"{self.delimiter}{choice}"
+            tokens.append(engine.weights.tokenize_behind(text))
+        longest = max(map(len, tokens))
+        if longest > engine.room(prompt.tokens):
             raise RowError(
-                f"a choice of {max(map(len, tokens))} tokens does not fit the window behind its prompt"
+                f"a choice of {longest} tokens does not fit the window behind its "
+                "prompt"
             )
         try:
             future = engine.rate(prompt.tokens, tokens)
         except ModelError as error:
             raise FatalError(str(error)) from error
         rated = await asyncio.wrap_future(future)
-        totals = [
-            math.fsum(logprobs) for logprobs in rated
-        ]  # the same on every version of Python
-        lengths = map(self._choice_length, choices, tokens)
-        scores = [total / length for total, length in zip(totals, lengths, strict=True)]
-        best = choices[max(range(len(scores)), key=scores.__getitem__)]
-        kept = zip(
+
+        ratings = []
+        scores = []
+        for choice, ids, logprobs in zip(
             choices,
-            totals,
-            scores,
-            map(len, tokens),
+            tokens,
+            rated,
             strict=True,
+        ):
+            # `sum` rounds differently from Python 3.12 on; `fsum` never does.
+            total = math.fsum(logprobs)
+            score = total / self._length_of(choice, ids)
+            rating = {
+                "text": choice,
+                "logprob": total,
+                "score": score,
+                "tokens": len(ids),
+            }
+            ratings.append(rating)
+            scores.append(score)
+        # The first of equal scores, so that ties do not depend on the machine.
+        best = choices[scores.index(max(scores))]
+        conversation = [Message(**message) for message in messages]
+        conversation.append(
+            Message(
+                role="assistant",
+                content=best,
+            )
+        )
+        step = TraceStep(
+            name="llama",
+            event="rating",
+            metadata={
+                "model": self._model_file.name,
+                **dropped_metadata(prompt),
+            },
+        )
+        usage = TokenUsage(
+            input_tokens=len(prompt.tokens),
+            output_tokens=sum(map(len, tokens)),
         )
         return GenerationResult(
             final_output=best,
             finish_reason="stop",
-            conversation=[
-                Message(**message)
-                for message in [*messages, {"role": "assistant", "content": best}]
-            ],
-            trace=[
-                TraceStep(
-                    name="llama",
-                    event="rating",
-                    metadata={
-                        "model": self._model_file.name,
-                        **dropped_metadata(prompt),
-                    },
-                )
-            ],
-            usage=TokenUsage(
-                input_tokens=len(prompt.tokens),
-                output_tokens=sum(map(len, tokens)),
-            ),
-            artifacts={
-                CHOICES: [dict(zip(_RATING, values, strict=True)) for values in kept]
-            },
+            conversation=conversation,
+            trace=[step],
+            usage=usage,
+            artifacts={CHOICES: ratings},
         )
 
-    def _choices_of(self, case: Case) -> Sequence[str]:
+    def _find_choices(self, case: Case) -> Sequence[str]:
+        """Return the settings' choices, or else the case's own."""
         if self.choices is not None:
             return self.choices
-        found = case.metadata.get(CHOICES)
+        found: Any = case.metadata.get(CHOICES)
         if found is None:
             raise RowError(
-                f"the case has no metadata.{CHOICES}; give it a list of texts, or set `choices` for all"
+                f"the case has no metadata.{CHOICES}; give it a list of texts, or set "
+                "`choices` for all"
             )
-        if problem := _choices_problem(found):
+        problem = _problem_with(found)
+        if problem:
             raise RowError(f"metadata.{CHOICES}: {problem}")
-        choices: list[str] = found  # type: ignore[assignment] # as `_choices_problem` found
+        choices: list[str] = found
         return choices
 
-    def _choice_length(
+    def _length_of(
         self,
         choice: str,
         tokens: Sequence[int],
     ) -> int:
-        """What the score of a choice is divided by."""
-        return {
-            "none": 1,
-            "tokens": len(tokens),
-            "bytes": len(choice.encode("utf-8", "replace")),
-        }[self.normalize]
+        """Return the divisor of a choice's score."""
+        if self.normalize == "tokens":
+            return len(tokens)
+        if self.normalize == "bytes":
+            # A lone surrogate has no UTF-8: it counts as one byte.
+            return len(choice.encode("utf-8", "replace"))
+        return 1
 
 
-#: What is kept of each choice.
-_RATING = ("text", "logprob", "score", "tokens")
-
-
-def _choices_problem(choices: Any) -> str | None:
-    """What is wrong with a list of choices, if anything."""
-    if not isinstance(choices, list | tuple) or not all(
-        isinstance(choice, str) and choice for choice in choices
-    ):
-        return "write a list of texts, none of them empty"
+def _problem_with(choices: Any) -> str | None:
+    """Return what is wrong with a list of choices, or `None`."""
+    not_texts = "write a list of texts, none of them empty"
+    if not isinstance(choices, list | tuple):
+        return not_texts
+    for choice in choices:
+        if not isinstance(choice, str) or not choice:
+            return not_texts
     if len(choices) < 2:
         return f"{len(choices)} of them leave nothing to choose; write at least two"
-    twice = next(
-        (choice for place, choice in enumerate(choices) if choice in choices[:place]),
-        None,
-    )
-    return None if twice is None else f"{twice!r} stands there twice; remove one"
+    seen = set()
+    for choice in choices:
+        if choice in seen:
+            return f"{choice!r} stands there twice; remove one"
+        seen.add(choice)
+    return None

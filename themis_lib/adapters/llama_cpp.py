@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from themis_lib.adapters.local_model import LocalModel, Messages, dropped_metadata
+from themis_lib.adapters.local_model import LocalModel, dropped_metadata
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import (
     Case,
@@ -17,27 +17,25 @@ from themis_lib.core.models import (
     TraceStep,
 )
 from themis_lib.engine.constraints.constraint import Constraint, constraint
-from themis_lib.engine.prompt import PromptTokens
 from themis_lib.engine.sampling import Sampling, check_seed
 from themis_lib.errors import ConfigError, FatalError, InputError
 
 if TYPE_CHECKING:
-    from themis_lib.engine.generation import Generation, Request, Token
+    from themis_lib.engine.generation import Token
 
 
 @dataclass(frozen=True)
 class Llama(LocalModel):
-    """A local model: the same texts for the same settings, whatever is decoded beside
-    them.
+    """A local model: the same settings give the same texts, alone or in a batch.
 
-    `model` is a registry name (`tiny` is bundled) or the path of a GGUF file; `size`,
-    or `model_repo` with `model_filename`, choose one as well. Temperature 0 takes the
-    most likely token for every seed. `template` is `auto` (the model's chat template
-    where it has one), `chat` or `raw`; `window` bounds prompt and text together.
+    `model` is a registry name (`tiny` is bundled) or the path of a GGUF file. `size`,
+    or `model_repo` with `model_filename`, choose a model too. Temperature 0 takes the
+    most likely token for every seed. `template` is `auto` (the model's chat template if
+    it has one), `chat` or `raw`. `window` bounds prompt and text together, in tokens.
     `logprobs` keeps each token's log-probability in the row's artifacts, with so many
-    likely tokens beside it. A constraint ends its text itself: `stop` does not cut it.
-    An input that is a list of messages is sent as one. Identity is the content of the
-    file, not its place.
+    likely alternatives. A constraint ends its text itself: `stop` does not cut it. An
+    input that is a list of messages is sent as a conversation. Identity is the content
+    of the file, not its place.
     """
 
     component_id: ClassVar[str] = "llama"
@@ -57,12 +55,11 @@ class Llama(LocalModel):
     logprobs: int | None = None
 
     def check_settings(self) -> None:
-        """Raises `InputError` for a setting that is out of range or that nothing can
-        satisfy.
-        """
+        """Raise `InputError` if a setting is out of range or cannot be satisfied."""
         super().check_settings()
-        _ = self._sampling_for
-        _ = self._output_constraint
+        # Both validate what they are made of: an error must come before any model.
+        _ = self._sampling
+        _ = self._constraint
         if "" in self.stop:
             raise ConfigError(
                 "stop holds an empty text, which ends everything; remove it"
@@ -71,26 +68,29 @@ class Llama(LocalModel):
             raise ConfigError(
                 f"max_tokens={self.max_tokens}: write a whole number from 1 on"
             )
-        if self.logprobs is not None and not 0 <= self.logprobs <= 100:
+        if self.logprobs is None:
+            return
+        if not 0 <= self.logprobs <= 100:
             raise ConfigError(
                 f"logprobs={self.logprobs}: write a whole number from 0 to 100"
             )
 
     def settings(self) -> dict[str, Any]:
-        """Model, engine and template, and what is asked of them."""
-        asked = self._output_constraint
+        """Return model, engine and template, and what is asked of them."""
+        asked = self._constraint
         return {
             **super().settings(),
-            "sampling": asdict(self._sampling_for),
+            "sampling": asdict(self._sampling),
             "max_tokens": self.max_tokens,
             "stop": list(self.stop),
-            "constraint": asked and asked.identity,
+            "constraint": None if asked is None else asked.identity,
             "logprobs": self.logprobs,
         }
 
     def with_schema(self, schema: Any) -> Llama:
-        """The same generator, whose texts are JSON that satisfies a schema. Raises
-        `InputError` as the settings do.
+        """Return a copy whose texts are JSON that satisfies a schema.
+
+        Raises `InputError` as the settings do.
         """
         return replace(self, schema=schema)
 
@@ -99,19 +99,63 @@ class Llama(LocalModel):
         case: Case,
         ctx: GenerateContext,
     ) -> GenerationResult:
-        """The text, decoded beside whatever else is asked for at the time; giving it up
-        frees its place.
-        """
-        engine = await self._get_engine()
-        messages, prompt = self._make_prompt(engine, case, ctx)
+        """Return the text for one case; cancelling it frees its place in the batch."""
+        from themis_lib.engine.generation import Request
+
+        engine = await self._load_engine()
+        messages, prompt = self._tokenize_prompt(engine, case, ctx)
         try:
-            future = engine.submit(self._make_request(prompt, ctx.seed))
-        except InputError as error:  # the settings cannot be met, whatever the case
+            request = Request(
+                prompt=prompt.tokens,
+                max_tokens=self.max_tokens,
+                seed=check_seed(ctx.seed),
+                sampling=self._sampling,
+                stops=tuple(self.stop),
+                constraint=self._constraint,
+                top_logprobs=self.logprobs,
+            )
+            future = engine.submit(request)
+        except InputError as error:
+            # No case can meet these settings, so that one failure stops the run.
             raise FatalError(str(error)) from error
-        return self._make_result(messages, prompt, await asyncio.wrap_future(future))
+        # A wrapped future passes a cancellation on to the engine.
+        generation = await asyncio.wrap_future(future)
+
+        conversation = [Message(**message) for message in messages]
+        conversation.append(
+            Message(
+                role="assistant",
+                content=generation.text,
+            )
+        )
+        step = TraceStep(
+            name="llama",
+            event="generation",
+            metadata={
+                # The file's name alone: its path differs between machines.
+                "model": self._model_file.name,
+                **dropped_metadata(prompt),
+            },
+        )
+        usage = TokenUsage(
+            input_tokens=len(prompt.tokens),
+            output_tokens=len(generation.tokens),
+        )
+        artifacts = None
+        if self.logprobs is not None:
+            kept = [_logprob_artifact(token) for token in generation.tokens]
+            artifacts = {"logprobs": kept}
+        return GenerationResult(
+            final_output=generation.text,
+            finish_reason=generation.finish_reason,
+            conversation=conversation,
+            trace=[step],
+            usage=usage,
+            artifacts=artifacts,
+        )
 
     @cached_property
-    def _sampling_for(self) -> Sampling:
+    def _sampling(self) -> Sampling:
         return Sampling(
             self.temperature,
             self.top_k,
@@ -120,8 +164,9 @@ class Llama(LocalModel):
             self.repetition_penalty,
         )
 
+    # Cached, so that a schema is compiled once and not for each row.
     @cached_property
-    def _output_constraint(self) -> Constraint | None:
+    def _constraint(self) -> Constraint | None:
         return constraint(
             schema=self.schema,
             regex=self.regex,
@@ -129,53 +174,9 @@ class Llama(LocalModel):
             response_format=self.response_format,
         )
 
-    def _make_request(
-        self,
-        prompt: PromptTokens,
-        seed: int,
-    ) -> Request:
-        from themis_lib.engine.generation import Request
 
-        return Request(
-            prompt=prompt.tokens,
-            max_tokens=self.max_tokens,
-            seed=check_seed(seed),
-            sampling=self._sampling_for,
-            stops=tuple(self.stop),
-            constraint=self._output_constraint,
-            top_logprobs=self.logprobs,
-        )
-
-    def _make_result(
-        self,
-        messages: Messages,
-        prompt: PromptTokens,
-        generation: Generation,
-    ) -> GenerationResult:
-        said = [*messages, {"role": "assistant", "content": generation.text}]
-        metadata = {"model": self._model_file.name, **dropped_metadata(prompt)}
-        return GenerationResult(
-            final_output=generation.text,
-            finish_reason=generation.finish_reason,
-            conversation=[Message(**message) for message in said],
-            trace=[
-                TraceStep(
-                    name="llama",
-                    event="generation",
-                    metadata=metadata,
-                )
-            ],
-            usage=TokenUsage(
-                input_tokens=len(prompt.tokens),
-                output_tokens=len(generation.tokens),
-            ),
-            artifacts=None
-            if self.logprobs is None
-            else {"logprobs": [_logprob_json(one) for one in generation.tokens]},
-        )
-
-
-def _logprob_json(token: Token) -> dict[str, Any]:
+def _logprob_artifact(token: Token) -> dict[str, Any]:
+    """Return one generated token as the row's artifacts keep it."""
     likely = [[one.token, one.text, one.logprob] for one in token.likely]
     return {
         "token": token.token,

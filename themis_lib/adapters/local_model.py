@@ -1,6 +1,4 @@
-"""What the generators that run a local model share: which file it is, its engine, and
-prompts as its tokens.
-"""
+"""What generators that run a local model share: its file, its engine, its prompts."""
 
 from __future__ import annotations
 
@@ -28,10 +26,10 @@ Messages = list[dict[str, Any]]
 class LocalModel(Builtin):
     """A model file and its engine. Identity is the content of the file, not its place.
 
-    `model` is a registry name (`tiny` is bundled) or the path of a GGUF file; `size`,
-    or `model_repo` with `model_filename`, choose one as well. `template` is `auto` (the
-    model's chat template where it has one), `chat` or `raw`; `window` bounds prompt and
-    text together.
+    `model` is a registry name (`tiny` is bundled) or the path of a GGUF file. `size`,
+    or `model_repo` with `model_filename`, choose a model too. `template` is `auto` (the
+    model's chat template if it has one), `chat` or `raw`. `window` bounds prompt and
+    text together, in tokens.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("input",)
@@ -43,6 +41,7 @@ class LocalModel(Builtin):
     model_repo: str | None = None
     model_filename: str | None = None
     size: str | None = None
+    # Keyword-only: subclasses add positional settings after the four above.
     template: Template = field(
         default="auto",
         kw_only=True,
@@ -53,15 +52,15 @@ class LocalModel(Builtin):
     )
 
     def check(self) -> None:
-        """Find and read the model. Raises `ModelError` where it or the build cannot be
-        used: nothing stands in.
+        """Find and read the model. Raises `ModelError` if it cannot be used.
+
+        No other model replaces it.
         """
         _ = self.settings()
 
     def settings(self) -> dict[str, Any]:
-        """The digest of the model file, what decides the engine's bits, and how prompts
-        are written.
-        """
+        """Return the model file's digest, the engine's identity and the template."""
+        # Imported late here and below: llama.cpp is an extra, and slow to load.
         from themis_lib.engine.engines import engine_identity
 
         file = self._model_file
@@ -71,26 +70,32 @@ class LocalModel(Builtin):
             "template": self.template,
         }
 
-    async def _get_engine(self) -> Engine:
-        from themis_lib.engine.engines import loaded_engine
+    async def _load_engine(self) -> Engine:
+        """Return the engine of the model file, loaded once per process."""
+        from themis_lib.engine.engines import engine_for, loaded_engine
 
-        return loaded_engine(self._model_file, window=self.window) or await in_thread(
-            self._load_engine
-        )
+        # Once it is loaded no row pays for a thread.
+        engine = loaded_engine(self._model_file, window=self.window)
+        if engine is not None:
+            return engine
 
-    def _load_engine(self) -> Engine:
-        from themis_lib.engine.engines import engine_for
+        def load() -> Engine:
+            try:
+                return engine_for(self._model_file, window=self.window)
+            except InputError as error:
+                # The settings fit no row, so that one failure stops the run.
+                raise FatalError(str(error)) from error
 
-        try:
-            return engine_for(self._model_file, window=self.window)
-        except InputError as error:
-            raise FatalError(str(error)) from error
+        # In a thread: loading takes seconds, in which the loop serves other rows.
+        new_engine: Engine = await in_thread(load)
+        return new_engine
 
     @cached_property
     def _model_file(self) -> ModelFile:
         from themis_lib.engine.build import load_llama_cpp
         from themis_lib.engine.models import find_model
 
+        # The build first: without it no model can be used.
         load_llama_cpp()
         return find_model(
             model=self.model,
@@ -99,31 +104,36 @@ class LocalModel(Builtin):
             size=self.size,
         )
 
-    def _make_prompt(
+    def _tokenize_prompt(
         self,
         engine: Engine,
         case: Case,
         ctx: GenerateContext,
     ) -> tuple[Messages, PromptTokens]:
-        """A case under its prompt spec, as turns and as tokens. Raises `RowError` for
-        what is no text.
-        """
+        """Return a case under its prompt spec, as turns and as tokens."""
         messages = render_conversation(ctx.prompt_spec, case.input)
-        if not all(isinstance(message.get("content"), str) for message in messages):
-            raise RowError(
-                "a local model reads messages of text; `content` of one of these is no text"
-            )
+        for message in messages:
+            # Parts such as images are what chat APIs take; a template writes text.
+            if not isinstance(message.get("content"), str):
+                raise RowError(
+                    "a local model reads messages of text; `content` of one of these "
+                    "is no text"
+                )
         try:
-            return messages, prompt_tokens(
+            prompt = prompt_tokens(
                 engine.weights,
                 messages,
                 template=self.template,
                 window=engine.window,
             )
         except ModelError as error:
+            # A template refuses some conversations: a fact of this row alone.
             raise RowError(str(error)) from error
+        return messages, prompt
 
 
 def dropped_metadata(prompt: PromptTokens) -> dict[str, int]:
-    """For the trace: how many tokens of a prompt were left out, where some were."""
-    return {"dropped_prompt_tokens": prompt.dropped} if prompt.dropped else {}
+    """Return for the trace how many tokens of a prompt were dropped, if any were."""
+    if not prompt.dropped:
+        return {}
+    return {"dropped_prompt_tokens": prompt.dropped}

@@ -1,6 +1,4 @@
-"""What must not be seen of a generator's settings, and how it is taken out of results,
-errors and log lines.
-"""
+"""Secrets of a generator's settings, masked in results, errors and log lines."""
 
 from __future__ import annotations
 
@@ -20,13 +18,16 @@ from themis_lib.errors import ThemisError, TransientError, is_transient
 _MASK = "***"
 #: Shorter values are no credentials, and masking them would spoil ordinary text.
 _SHORTEST = 6
-#: A literal that nothing calls a credential but that looks like one.
+#: A literal that looks like a credential, although no name says so.
 _LIKE_A_KEY = re.compile(r"(?=.*\d)\S{16,}")
+#: The pattern that matches nothing, for a mask without secrets.
+_NEVER = r"(?!)"
 
 
 class Mask:
-    """Takes secrets out of texts and out of every text in a JSON value: providers
-    repeat what they were sent.
+    """A filter of secrets in texts and in every text of a JSON value.
+
+    It is needed since providers repeat what they were sent.
     """
 
     def __init__(
@@ -35,18 +36,24 @@ class Mask:
         *,
         words: Iterable[str] = (),
     ) -> None:
-        #: Longest first, so that a secret that holds another goes as a whole.
-        self.secrets = sorted(
-            {form for text in secrets for form in _secret_forms(text)},
-            key=lambda text: (-len(text), text),
+        forms: set[str] = set()
+        for secret in secrets:
+            forms.update(_forms_of(secret))
+        #: Longest first, so that a secret that contains another is masked as a whole.
+        self.secrets = sorted(forms)
+        self.secrets.sort(
+            key=len,
+            reverse=True,
         )
         self._words = set(words)
-        self._pattern = re.compile("|".join(map(re.escape, self.secrets)) or r"(?!)")
+        alternatives = "|".join(map(re.escape, self.secrets))
+        self._pattern = re.compile(alternatives or _NEVER)
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._pattern.sub(_MASK, value)
         if isinstance(value, Mapping):
+            # Keys too: a model that echoes its input may write a secret as one.
             return {self(key): self(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self(item) for item in value]
@@ -54,13 +61,11 @@ class Mask:
 
     @cached_property
     def for_outputs(self) -> Mask:
-        """The mask without the keys that are ordinary words, which a model may write by
-        itself.
-        """
+        """The mask without keys that are ordinary words, which a model may write."""
         return Mask(secret for secret in self.secrets if secret not in self._words)
 
     def finds(self, text: str) -> bool:
-        """Whether a text, or JSON as text, holds a secret."""
+        """Return whether a text, or JSON as text, contains a secret."""
         return any(secret in text for secret in self.secrets)
 
 
@@ -68,34 +73,36 @@ def masked_fault(
     fault: Exception,
     mask: Mask,
 ) -> Exception:
-    """A failure of the same kind without secrets in its message; the same one where
-    there are none.
+    """Return a failure of the same kind without secrets in its message.
+
+    A failure whose message contains none is returned unchanged.
     """
     said = str(fault)
     if not mask.finds(said):
         return fault
-    if isinstance(fault, ThemisError):
-        # A class of the user's own may not be made of a message alone.
-        library = ThemisError.__module__
-        kind: type[ThemisError] = next(
-            kind for kind in type(fault).__mro__ if kind.__module__ == library
-        )
-        return kind(mask(said)).marked(is_free=fault.is_free)
-    return (TransientError if is_transient(fault) else ThemisError)(
-        f"{type(fault).__name__}: {mask(said)}"
-    )
+    if not isinstance(fault, ThemisError):
+        kind = TransientError if is_transient(fault) else ThemisError
+        return kind(f"{type(fault).__name__}: {mask(said)}")
+    # A user's subclass may need more than a message: its library base never does.
+    for base in type(fault).__mro__:
+        if base.__module__ == ThemisError.__module__:
+            break
+    return base(mask(said)).marked(is_free=fault.is_free)  # type: ignore[no-any-return]
 
 
 def masked_result(
     result: GenerationResult,
     mask: Mask,
 ) -> GenerationResult:
-    """A result without secrets in any of its texts; the same one where there are none."""
+    """Return a result without secrets in any text, unchanged if it contains none."""
+    # Dumping and comparing costs time in every row: most runs have no secrets.
     if not mask.secrets:
         return result
-    kept = result.model_dump()
-    shown = mask(kept)
-    return result if shown == kept else GenerationResult.model_validate(shown)
+    given = result.model_dump()
+    masked = mask(given)
+    if masked == given:
+        return result
+    return GenerationResult.model_validate(masked)
 
 
 def secrets_in(
@@ -105,65 +112,84 @@ def secrets_in(
     headers: Mapping[str, str],
     api_key: str,
 ) -> Iterator[str]:
-    """The secrets of an address: its key, and what URL and headers say in a
-    credential's place or by reference.
+    """Yield the secrets of an address: its key, and those in its URL and headers.
 
-    `base_url` and `headers` are as they were written, `url` is with its references
-    resolved.
+    A secret there is a value under a credential's name, one that looks like a key, or
+    one given by reference. `base_url` and `headers` are as they were written, `url` has
+    its references resolved.
     """
     yield api_key
     yield from referenced_values(headers)
     yield from referenced_values(base_url, only_credentials=True)
     for name, value in headers.items():
-        named = may_be_credential(name)
-        yield from (
-            word
-            for word in value.split()
-            if (named and not word.isalpha()) or _LIKE_A_KEY.fullmatch(word)
-        )
+        is_named = may_be_credential(name)
+        # Word by word: "Bearer" before a token is no secret.
+        for word in value.split():
+            if _LIKE_A_KEY.fullmatch(word) or (is_named and not word.isalpha()):
+                yield word
+    yield from _secrets_in_url(url, referenced=referenced_values(base_url))
+
+
+def is_word(key: str) -> bool:
+    """Return whether a key is a word, such as `ollama`, for a server that checks none."""
+    return not _LIKE_A_KEY.fullmatch(key)
+
+
+def mask_logs(mask: Mask) -> None:
+    """Mask these secrets in log lines of SDKs, HTTP client and LangGraph from now on."""
+    _LOG_FILTER.add(mask)
+    for name in _LOGGERS:
+        # The same filter each time: a logger holds one filter only once.
+        logging.getLogger(name).addFilter(_LOG_FILTER)
+
+
+def _secrets_in_url(
+    url: str,
+    *,
+    referenced: set[str],
+) -> Iterator[str]:
+    """Yield the secrets of a resolved URL: of its user and of its query."""
     parts = urlsplit(url)
-    if parts.password or parts.username:
-        yield parts.password or parts.username or ""
-        yield b64encode(
-            f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
-        ).decode()
+    user = parts.username or ""
+    password = parts.password or ""
+    if password or user:
+        # A user name beside a password is public; alone it is the key.
+        yield password or user
+        # As the `Authorization` header of basic authentication writes both.
+        basic = f"{unquote(user)}:{unquote(password)}"
+        yield b64encode(basic.encode()).decode()
     for name, value in parse_qsl(parts.query):
         if (
             may_be_credential(name)
             or _LIKE_A_KEY.fullmatch(value)
-            or value in referenced_values(base_url)
+            or value in referenced
         ):
             yield value
 
 
-def _secret_forms(secret: str) -> Iterator[str]:
-    """A secret as it is, in a URL and in JSON."""
-    for text in (
+def _forms_of(secret: str) -> Iterator[str]:
+    """Yield a secret as it is, as it is in a URL, and as it is in JSON."""
+    forms = (
         secret,
         unquote(secret),
         quote(secret),
         quote(secret, safe=""),
         json.dumps(secret)[1:-1],
-    ):
-        if len(text) >= _SHORTEST:
-            yield text
+    )
+    for form in forms:
+        if len(form) >= _SHORTEST:
+            yield form
 
 
-def is_word(key: str) -> bool:
-    """Whether a key is a word such as `ollama`, which servers that check no key are
-    given.
-    """
-    return not _LIKE_A_KEY.fullmatch(key)
-
-
-class _MaskLogs(logging.Filter):
-    """Takes secrets out of the log lines of this process."""
+class _LogFilter(logging.Filter):
+    """A filter that masks the secrets of all generators in this process's log lines."""
 
     def __init__(self) -> None:
         super().__init__()
         self._mask = Mask()
 
     def add(self, mask: Mask) -> None:
+        # Compiling the pattern anew for each of many generators would be quadratic.
         if not set(mask.secrets) <= set(self._mask.secrets):
             self._mask = Mask([*self._mask.secrets, *mask.secrets])
 
@@ -171,18 +197,27 @@ class _MaskLogs(logging.Filter):
         try:
             said = record.getMessage()
         except (TypeError, ValueError):
-            return True  # arguments that do not fit, which whoever handles the record complains of
-        record.msg, record.args = self._mask(said), ()
+            # The arguments do not fit the message: the handler reports that.
+            return True
+        record.msg = self._mask(said)
+        record.args = ()
         if record.exc_info:
             traceback = _FORMATTER.formatException(record.exc_info)
-            if self._mask.finds(
-                traceback
-            ):  # its exceptions are not shown to handlers that would write them anew
-                record.exc_info, record.exc_text = None, self._mask(traceback)
+            if self._mask.finds(traceback):
+                # A handler would format the exception itself, with its secrets.
+                record.exc_info = None
+                record.exc_text = self._mask(traceback)
         return True
 
 
-#: The loggers that write addresses, headers, replies, or what a node of a graph raised.
+#: Loggers of both generations of the HTTP client's transport.
+_TRANSPORT_LOGGERS = tuple(
+    f"{package}.{part}"
+    for package in ("httpcore", "httpcore2")
+    for part in ("connection", "http11", "http2", "proxy", "socks")
+)
+#: The loggers that write addresses, headers, replies, or what a graph's node raised.
+#: By name, since a filter does not apply to the records of child loggers.
 _LOGGERS = (
     "langgraph",
     "langgraph.pregel._retry",
@@ -193,20 +228,7 @@ _LOGGERS = (
     "openai._base_client",
     "openai._legacy_response",
     "openai._response",
-    *(
-        f"{package}.{part}"
-        for package in ("httpcore", "httpcore2")
-        for part in ("connection", "http11", "http2", "proxy", "socks")
-    ),
+    *_TRANSPORT_LOGGERS,
 )
 _FORMATTER = logging.Formatter()
-_MASK_LOGS = _MaskLogs()
-
-
-def mask_logs(mask: Mask) -> None:
-    """Take these secrets out of what SDKs, their HTTP client and LangGraph log from now
-    on.
-    """
-    _MASK_LOGS.add(mask)
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_MASK_LOGS)
+_LOG_FILTER = _LogFilter()

@@ -1,5 +1,6 @@
-"""One case as the arguments of one request: Responses or Chat Completions, as OpenAI's
-API reference names them.
+"""One case as the arguments of one request: Responses or Chat Completions.
+
+The names are those of OpenAI's API reference.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ ApiMode = Literal["responses", "chat_completions"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for beside the messages; null leaves it to the provider."""
+    """What a request asks for besides its messages; `None` is the provider's default."""
 
     model: str
     temperature: float | None = None
@@ -27,7 +28,7 @@ class Asked:
     reasoning_effort: str | None = None
     logprobs: int | None = None
     extra_body: dict[str, Any] = field(default_factory=dict)
-    #: What this provider calls the longest answer in Chat Completions.
+    #: This provider's name for the token limit in Chat Completions.
     max_tokens_name: str = "max_completion_tokens"
 
 
@@ -35,91 +36,91 @@ def chat_request(
     messages: Sequence[dict[str, Any]],
     asked: Asked,
 ) -> dict[str, Any]:
-    """The arguments of `chat.completions.create`; instructions are the system's
-    message.
+    """Return the arguments of `chat.completions.create`.
+
+    Instructions are the system message.
     """
-    return _given_arguments(
-        {
-            "model": asked.model,
-            "messages": list(messages),
-            "temperature": asked.temperature,
-            "top_p": asked.top_p,
-            asked.max_tokens_name: asked.max_tokens,
-            "stop": list(asked.stop) or None,
-            "seed": asked.seed,
-            "response_format": asked.response_format,
-            "tools": list(asked.tools) or None,
-            "tool_choice": asked.tool_choice,
-            "reasoning_effort": asked.reasoning_effort,
-            "logprobs": None if asked.logprobs is None else True,
-            "top_logprobs": asked.logprobs or None,
-            "extra_body": asked.extra_body or None,
-        }
-    )
+    arguments = {
+        "model": asked.model,
+        "messages": list(messages),
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        asked.max_tokens_name: asked.max_tokens,
+        "stop": list(asked.stop) or None,
+        "seed": asked.seed,
+        "response_format": asked.response_format,
+        "tools": list(asked.tools) or None,
+        "tool_choice": asked.tool_choice,
+        "reasoning_effort": asked.reasoning_effort,
+        "logprobs": None if asked.logprobs is None else True,
+        # 0 asks for each token's own log-probability, without alternatives.
+        "top_logprobs": asked.logprobs or None,
+        "extra_body": asked.extra_body or None,
+    }
+    return _drop_unset(arguments)
 
 
 def responses_request(
     messages: Sequence[dict[str, Any]],
     asked: Asked,
 ) -> dict[str, Any]:
-    """The arguments of `responses.create`; a leading system message is its
-    `instructions`.
+    """Return the arguments of `responses.create`.
 
-    This API takes neither a seed nor stop texts. A single user turn is sent as text,
-    anything else as a list of items.
+    A leading system message becomes `instructions`. A single user turn is sent as text,
+    anything else as a list of items. This API takes neither a seed nor stop texts.
     """
-    instructions, turns = None, list(messages)
-    if (
-        turns
-        and turns[0].get("role") == "system"
-        and isinstance(turns[0].get("content"), str)
-    ):
-        instructions, turns = turns[0]["content"], turns[1:]
-    alone = (
-        len(turns) == 1
-        and turns[0].get("role") == "user"
-        and isinstance(turns[0].get("content"), str)
-    )
-    return _given_arguments(
-        {
-            "model": asked.model,
-            "input": turns[0]["content"] if alone else turns,
-            "instructions": instructions,
-            "temperature": asked.temperature,
-            "top_p": asked.top_p,
-            "max_output_tokens": asked.max_tokens,
-            "text": None
-            if asked.response_format is None
-            else {"format": _flat_format(asked.response_format)},
-            "tools": list(asked.tools) or None,
-            "tool_choice": asked.tool_choice,
-            "reasoning": None
-            if asked.reasoning_effort is None
-            else {"effort": asked.reasoning_effort},
-            "include": None
-            if asked.logprobs is None
-            else ["message.output_text.logprobs"],
-            "top_logprobs": asked.logprobs or None,
-            "extra_body": asked.extra_body or None,
-        }
-    )
+    instructions = None
+    turns = list(messages)
+    # A system message made of parts is not a text, and stays an item of the input.
+    if turns and _is_text_turn(turns[0], role="system"):
+        instructions = turns[0]["content"]
+        turns = turns[1:]
+    sent: Any = turns
+    if len(turns) == 1 and _is_text_turn(turns[0], role="user"):
+        sent = turns[0]["content"]
+    arguments = {
+        "model": asked.model,
+        "input": sent,
+        "instructions": instructions,
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "max_output_tokens": asked.max_tokens,
+        "tools": list(asked.tools) or None,
+        "tool_choice": asked.tool_choice,
+        "top_logprobs": asked.logprobs or None,
+        "extra_body": asked.extra_body or None,
+    }
+    if asked.response_format is not None:
+        written = asked.response_format
+        inner = written.get("json_schema")
+        # Chat Completions nests the schema, this API does not.
+        if isinstance(inner, dict):
+            written = {"type": "json_schema", **inner}
+        arguments["text"] = {"format": written}
+    if asked.reasoning_effort is not None:
+        arguments["reasoning"] = {"effort": asked.reasoning_effort}
+    if asked.logprobs is not None:
+        arguments["include"] = ["message.output_text.logprobs"]
+    return _drop_unset(arguments)
 
 
 def estimated_tokens(
     request: dict[str, Any],
     max_tokens: int | None,
 ) -> float:
-    """Roughly what a request will use: four characters a token, and the longest answer."""
+    """Return roughly what a request uses: its text and the longest answer, in tokens."""
+    # Four characters a token: OpenAI's rule of thumb for English.
     return len(str(request)) / 4 + (max_tokens or 0)
 
 
-def _flat_format(response_format: dict[str, Any]) -> dict[str, Any]:
-    """A Chat Completions format as the Responses API writes it."""
-    inner = response_format.get("json_schema")
-    return (
-        {"type": "json_schema", **inner} if isinstance(inner, dict) else response_format
-    )
+def _is_text_turn(
+    turn: dict[str, Any],
+    *,
+    role: str,
+) -> bool:
+    return turn.get("role") == role and isinstance(turn.get("content"), str)
 
 
-def _given_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+def _drop_unset(arguments: dict[str, Any]) -> dict[str, Any]:
+    # An explicit null is not the same as an absent field: some servers refuse it.
     return {name: value for name, value in arguments.items() if value is not None}

@@ -1,6 +1,4 @@
-"""What an output must look like: a response format to ask for, and the check of what
-comes back.
-"""
+"""The form of an output: the response format to ask for, and the check of the reply."""
 
 from __future__ import annotations
 
@@ -8,36 +6,47 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 from pydantic import TypeAdapter
 
 from themis_lib.errors import ComponentError
 from themis_lib.identity.code import code_digest
 
+_Format: TypeAlias = dict[str, Any]
+#: The response formats whose outputs are JSON.
+_JSON_TYPES = ("json_object", "json_schema")
+#: Keywords of JSON Schema whose keys are the user's names, not keywords.
+_NAMED_SCHEMAS = ("properties", "$defs", "definitions")
+#: The longest name of a schema that the API accepts, and what it may not contain.
+_NAME_CHARS = 64
+_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
 
 @dataclass(frozen=True)
 class Structure:
-    """A response format as Chat Completions writes it, null for plain text, and what
-    else decides whether it fits.
+    """A response format as Chat Completions writes it, and the check of an output.
+
+    Without a response format the output is plain text.
     """
 
-    response_format: dict[str, Any] | None = None
-    #: The code of a class whose validators decide as well.
+    response_format: _Format | None = None
+    #: The digest of the classes whose validators decide as well.
     code: str | None = None
-    #: Raises `ValueError` for a JSON text that does not fit, or its value.
+    #: Raises `ValueError` if a JSON text, given with its value, does not fit.
     check: Callable[[str, Any], Any] | None = None
 
     def read(self, text: str) -> Any:
-        """The JSON value of an output, or its text where no JSON was asked for. Raises
-        `ValueError` if it is unfit.
+        """Return the JSON value of an output, or its text if no JSON was asked for.
+
+        Raises `ValueError` if the output does not fit.
         """
-        if self.response_format is None or self.response_format["type"] not in (
-            "json_object",
-            "json_schema",
-        ):
+        if self.response_format is None:
+            return text
+        if self.response_format["type"] not in _JSON_TYPES:
             return text
         value = json.loads(text)
+        # The plain value is kept: what pydantic makes of it could not be stored.
         if self.check:
             self.check(text, value)
         return value
@@ -45,84 +54,80 @@ class Structure:
 
 def structure(
     schema: Any,
-    response_format: dict[str, Any] | str | None,
+    response_format: _Format | str | None,
 ) -> Structure:
-    """The structure of a schema (JSON Schema, pydantic model or Python type) or of a
-    response format.
+    """Return the structure of a schema or of a response format.
 
-    Raises `ComponentError` where both are given, or one of them is of no use.
+    A schema is a JSON Schema, a pydantic model or a Python type. Raises
+    `ComponentError` if both are given, or if either cannot be used.
     """
     if schema is not None and response_format is not None:
         raise ComponentError(
             "schema and response_format both say what the output looks like; give one"
         )
     if isinstance(schema, dict):
-        named = json_schema_format(schema, name=str(schema.get("title", "output")))
-        return Structure(named, check=_schema_check(schema))
+        title = str(schema.get("title", "output"))
+        return Structure(
+            json_schema_format(schema, name=title),
+            check=_schema_check(schema),
+        )
     if isinstance(schema, str):
         raise ComponentError(
-            f"schema={schema!r:.80}: give a JSON Schema, a pydantic model or a Python type, not a text"
+            f"schema={schema!r:.80}: give a JSON Schema, a pydantic model or a Python "
+            "type, not a text"
         )
     if schema is not None:
-        return _of_type(schema)
-    if response_format in ("json_object", "text"):
-        return Structure({"type": response_format})
+        return _structure_of_type(schema)
     if response_format is None:
         return Structure()
-    if isinstance(response_format, str) or not isinstance(
-        response_format.get("type"), str
-    ):
-        raise ComponentError(
-            f"response_format={response_format!r}: write 'json_object', or an object with a `type`"
-        )
-    inner = response_format.get(
-        "json_schema", response_format
-    )  # flat, as the Responses API writes it
-    given = inner.get("schema") if isinstance(inner, dict) else None
-    if response_format["type"] == "json_schema" and not isinstance(given, dict):
-        raise ComponentError(
-            "response_format: a json_schema needs a `schema`; or give the setting `schema` alone"
-        )
-    return Structure(response_format, check=_schema_check(given) if given else None)
+    if isinstance(response_format, str):
+        if response_format not in ("json_object", "text"):
+            raise ComponentError(_unknown_format(response_format))
+        return Structure({"type": response_format})
+    return _structure_of_format(response_format)
 
 
 def json_schema_format(
     schema: dict[str, Any],
     *,
     name: str,
-) -> dict[str, Any]:
-    """A response format that asks for a JSON Schema, strictly where the schema allows
-    that.
-    """
-    allowed = re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]  # as the API wants it
-    return {
-        "type": "json_schema",
-        "json_schema": {
-            "name": allowed,
-            "schema": schema,
-            "strict": allows_strict(schema),
-        },
+) -> _Format:
+    """Return a response format for a JSON Schema, strict if the schema allows it."""
+    allowed_name = _NOT_IN_NAME.sub("_", name)[:_NAME_CHARS]
+    inner = {
+        "name": allowed_name,
+        "schema": schema,
+        "strict": allows_strict(schema),
     }
+    return {"type": "json_schema", "json_schema": inner}
 
 
 def allows_strict(schema: Any) -> bool:
-    """Whether every object of a schema lists all its properties as required and refuses
-    others, as strict mode asks.
+    """Return whether strict mode accepts a schema.
+
+    It asks that every object requires all of its properties and refuses others.
     """
-    if isinstance(schema, dict) and (
-        schema.get("type") == "object" or "properties" in schema
-    ):
-        known = set(schema.get("properties", ()))
-        if schema.get("additionalProperties") is not False or known != set(
-            schema.get("required", ())
-        ):
-            return False
-    return all(map(allows_strict, _iter_subschemas(schema)))
+    parts: list[Any] = []
+    if isinstance(schema, list):
+        parts.extend(schema)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "object" or "properties" in schema:
+            known = set(schema.get("properties", ()))
+            if known != set(schema.get("required", ())):
+                return False
+            # Absent means true in JSON Schema: only a written `false` closes an object.
+            if schema.get("additionalProperties") is not False:
+                return False
+        for key, value in schema.items():
+            if key in _NAMED_SCHEMAS:
+                parts.extend(value.values())
+            else:
+                parts.append(value)
+    return all(map(allows_strict, parts))
 
 
 def strict(schema: Any) -> Any:
-    """A schema made from a type, with every object closed and all of its properties
-    required.
+    """Return a type's schema with every object closed and all properties required.
 
     >>> strict({"properties": {"a": {"default": 1, "type": "integer"}}})["required"]
     ['a']
@@ -131,50 +136,75 @@ def strict(schema: Any) -> Any:
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {
-        key: {name: strict(part) for name, part in value.items()}
-        if key in _NAMED_SCHEMAS
-        else strict(value)
-        for key, value in schema.items()
-        if key != "default"
-    }
+    made: dict[str, Any] = {}
+    for key, value in schema.items():
+        # Strict mode refuses defaults: every property is required.
+        if key == "default":
+            continue
+        # A property may be called "default" as well: its key is a name, no keyword.
+        if key in _NAMED_SCHEMAS:
+            made[key] = {name: strict(part) for name, part in value.items()}
+        else:
+            made[key] = strict(value)
     if "properties" in made:
-        made |= {"additionalProperties": False, "required": sorted(made["properties"])}
+        made["additionalProperties"] = False
+        made["required"] = sorted(made["properties"])
     return made
 
 
-#: Keywords whose keys are names of the user's and no keywords.
-_NAMED_SCHEMAS = ("properties", "$defs", "definitions")
+def _unknown_format(response_format: Any) -> str:
+    return (
+        f"response_format={response_format!r}: write 'json_object', or an object with "
+        "a `type`"
+    )
 
 
-def _iter_subschemas(schema: Any) -> Iterator[Any]:
-    if isinstance(schema, list):
-        yield from schema
-    elif isinstance(schema, dict):
-        for key, value in schema.items():
-            yield from value.values() if key in _NAMED_SCHEMAS else [value]
+def _structure_of_format(response_format: _Format) -> Structure:
+    """Return the structure of a response format that is written in full."""
+    if not isinstance(response_format.get("type"), str):
+        raise ComponentError(_unknown_format(response_format))
+    # Chat Completions nests the schema; the Responses API writes it flat.
+    inner = response_format.get("json_schema", response_format)
+    given = inner.get("schema") if isinstance(inner, dict) else None
+    if response_format["type"] == "json_schema" and not isinstance(given, dict):
+        raise ComponentError(
+            "response_format: a json_schema needs a `schema`; or give the setting "
+            "`schema` alone"
+        )
+    check = _schema_check(given) if given else None
+    return Structure(response_format, check=check)
 
 
-def _of_type(schema: Any) -> Structure:
+def _structure_of_type(schema: Any) -> Structure:
+    """Return the structure of a pydantic model or another Python type."""
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(schema)
         made = strict(adapter.json_schema())
-    except Exception as error:  # noqa: BLE001 - pydantic raises its own kinds for what is no type
+    except Exception as error:  # noqa: BLE001 - pydantic raises errors of several kinds here
         raise ComponentError(
             f"schema={schema!r:.80}: no JSON Schema can be made of it: {error}"
         ) from None
+
+    def check(
+        text: str,
+        _: Any,
+    ) -> Any:
+        # From the text: JSON's own rules apply, such as an array for a tuple.
+        return adapter.validate_json(text)
+
+    name = schema.__name__ if isinstance(schema, type) else "output"
+    # Sorted, so that the order of a union's members does not count.
     classes = sorted(code_digest(one) for one in _classes_in(schema))
     return Structure(
-        json_schema_format(
-            made, name=schema.__name__ if isinstance(schema, type) else "output"
-        ),
+        json_schema_format(made, name=name),
         code=",".join(classes) or None,
-        check=lambda text, _: adapter.validate_json(text),
+        check=check,
     )
 
 
 def _classes_in(schema: Any) -> Iterator[type]:
-    """The classes of a type that are not Python's own, whose code decides what fits."""
+    """Yield the classes of a type whose code decides what fits."""
+    # Python's own change with Python alone, which is no part of an identity.
     if isinstance(schema, type) and schema.__module__ not in ("builtins", "types"):
         yield schema
     for part in get_args(schema):
@@ -182,6 +212,7 @@ def _classes_in(schema: Any) -> Iterator[type]:
 
 
 def _schema_check(schema: Any) -> Callable[[str, Any], None]:
+    """Return the check of a value against a JSON Schema."""
     try:
         from jsonschema import SchemaError
         from jsonschema.validators import validator_for
@@ -189,6 +220,7 @@ def _schema_check(schema: Any) -> Callable[[str, Any], None]:
         raise ComponentError(
             f"{error.name} is not installed: pip install 'themis-flows[openai]'"
         ) from None
+    # The schema's own `$schema` chooses the draft.
     definition = validator_for(schema)
     try:
         definition.check_schema(schema)
@@ -200,6 +232,7 @@ def _schema_check(schema: Any) -> Callable[[str, Any], None]:
         _: str,
         value: Any,
     ) -> None:
+        # The first error alone: it becomes the reason in the row.
         for error in validator.iter_errors(value):
             raise ValueError(error.message)
 

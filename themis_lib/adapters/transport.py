@@ -1,6 +1,4 @@
-"""How requests travel to a provider: throttled, for a limited time, over connections
-that are kept open.
-"""
+"""How requests travel to a provider: throttled, timed out, over kept connections."""
 
 from __future__ import annotations
 
@@ -14,15 +12,13 @@ import httpx2
 from themis_lib.adapters.faults import is_final
 from themis_lib.adapters.limits import Throttle
 
-#: A pool looks at all of its connections for each request, so that many are kept in
-#: several.
+#: A pool searches all of its connections for each request: many connections are
+#: therefore spread over several pools.
 _CONNECTIONS_EACH = 8
 
 
 class ThrottledClient(httpx2.AsyncClient):
-    """Sends each request when the provider's limits allow it, and gives up on one that
-    takes too long.
-    """
+    """An HTTP client whose requests pass the provider's throttle and a timeout."""
 
     def __init__(
         self,
@@ -30,16 +26,19 @@ class ThrottledClient(httpx2.AsyncClient):
         *,
         timeout_s: float,
     ) -> None:
-        options: dict[str, Any] = {
-            "limits": httpx2.Limits(
-                max_connections=None,
-                max_keepalive_connections=None,
-            )
-        }
-        if not getproxies():
-            options = {
-                "transport": _Pools(-(-throttle.most // _CONNECTIONS_EACH), **options)
-            }
+        options: dict[str, Any] = {}
+        # The throttle alone bounds the connections.
+        limits = httpx2.Limits(
+            max_connections=None,
+            max_keepalive_connections=None,
+        )
+        if getproxies():
+            # Only the client's own transport reads the proxies of the environment.
+            options["limits"] = limits
+        else:
+            # Rounded up: one pool more rather than one connection too many in each.
+            count = -(-throttle.most // _CONNECTIONS_EACH)
+            options["transport"] = _Pools(count, limits=limits)
         super().__init__(
             timeout=timeout_s,
             follow_redirects=True,
@@ -53,44 +52,52 @@ class ThrottledClient(httpx2.AsyncClient):
         request: httpx2.Request,
         **options: Any,
     ) -> httpx2.Response:
-        """The reply. Raises `httpx2.ReadTimeout` where the whole of it took too long,
-        also if it came bit by bit.
+        """Send a request when the throttle admits it and return the reply.
+
+        Raises `httpx2.ReadTimeout` if the whole reply takes too long, even if parts of
+        it keep arriving.
         """
         async with self._throttle:
             try:
+                # The client's own timeout only bounds the gap between two parts.
                 async with asyncio.timeout(self._timeout_s):
                     response = await super().send(request, **options)
             except TimeoutError as error:
                 raise httpx2.ReadTimeout(
-                    f"no whole reply after {self._timeout_s:g} s", request=request
+                    f"no whole reply after {self._timeout_s:g} s",
+                    request=request,
                 ) from error
             self._throttle.observe(response.status_code, response.headers)
             if is_final(response):
-                response.headers["x-should-retry"] = (
-                    "false"  # the SDK's word for leaving it at that
-                )
+                # The SDK retries every 429 unless this header says otherwise.
+                response.headers["x-should-retry"] = "false"
             return response
 
 
 class _Pools(httpx2.AsyncBaseTransport):
-    """Several pools of connections, asked in turn."""
+    """Several pools of connections, used in turn."""
 
     def __init__(
         self,
         count: int,
-        **options: Any,
+        *,
+        limits: httpx2.Limits,
     ) -> None:
+        # One context for all: loading the certificates is the slow part of a pool.
         context = httpx2.create_ssl_context()
-        self._pools = [
-            httpx2.AsyncHTTPTransport(
+        self._pools = []
+        for _ in range(count):
+            pool = httpx2.AsyncHTTPTransport(
                 verify=context,
-                **options,
+                limits=limits,
             )
-            for _ in range(count)
-        ]
+            self._pools.append(pool)
         self._next = cycle(self._pools)
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+    async def handle_async_request(
+        self,
+        request: httpx2.Request,
+    ) -> httpx2.Response:
         return await next(self._next).handle_async_request(request)
 
     async def aclose(self) -> None:

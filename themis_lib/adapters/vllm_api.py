@@ -1,6 +1,4 @@
-"""The generator `vllm`: a vLLM server, or any other server with an OpenAI-compatible
-API.
-"""
+"""The generator `vllm`: vLLM or any other server with an OpenAI-compatible API."""
 
 from __future__ import annotations
 
@@ -11,17 +9,19 @@ from themis_lib.adapters.openai_api import OpenAI
 from themis_lib.adapters.requests import ApiMode
 from themis_lib.core.config import RuntimeConfig
 
+#: The SDK's own default number of connections.
+_CONNECTIONS = 1000
+
 
 @dataclass(frozen=True)
 class VLLM(OpenAI):
-    """A model on a server of one's own: vLLM, llama.cpp's server, Ollama, LM Studio,
-    SGLang and the like.
+    """A model on your own server: vLLM, llama.cpp, Ollama, LM Studio, SGLang, ….
 
-    Everything is as in `openai`, but Chat Completions by default, address and key from
-    `VLLM_BASE_URL` and `VLLM_API_KEY`, where the server wants one, and no throttle: the
-    server queues and batches by itself, so that as many requests are in flight as the
-    client has connections. Guided decoding goes through `extra_body`, such as
-    `{"structured_outputs": {"choice": [...]}}`.
+    It differs from `openai` in three defaults. It speaks Chat Completions. Address and
+    key come from `VLLM_BASE_URL` and `VLLM_API_KEY`, where the server requires one. It
+    has no throttle: the server queues and batches, so that as many requests are in
+    flight as the client has connections. Guided decoding goes through `extra_body`,
+    such as `{"structured_outputs": {"choice": [...]}}`.
     """
 
     component_id: ClassVar[str] = "vllm"
@@ -33,14 +33,8 @@ class VLLM(OpenAI):
     api_mode: ApiMode = "chat_completions"
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
-        """What the run says, and where it says nothing the SDK's own number of
-        connections.
-        """
-        return (
-            runtime.max_concurrency
-            if "max_concurrency" in runtime.model_fields_set
-            else _CONNECTIONS
-        )
-
-
-_CONNECTIONS = 1000
+        # The run's default is meant for a provider that charges and throttles: only a
+        # number that somebody wrote bounds a server of one's own.
+        if "max_concurrency" in runtime.model_fields_set:
+            return runtime.max_concurrency
+        return _CONNECTIONS

@@ -74,7 +74,8 @@ def build(
     *,
     where: str,
 ) -> BuiltComponent:
-    """Return the component that a configuration gives, checked, as a record of its kind.
+    """Return the component that a configuration gives, checked, as a record of its
+    kind.
 
     A configuration is an object, a name, or a name with parameters. Raise
     `ComponentError`, naming the place (`where`), if there is no such component, a

@@ -24,7 +24,8 @@ def import_named(
         raise ComponentError(
             f"{kind} {name!r} names no component; write `module:attribute`"
         )
-    # An installed command has the folder of its script there, not the working directory.
+    # An installed command has the folder of its script there, not the working
+    # directory.
     if os.getcwd() not in sys.path and "" not in sys.path:  # noqa: PTH109
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:

@@ -103,9 +103,9 @@ class EvaluationConfig(FrozenModel):
 
     Parsers are tried in order until one finds an answer; without parsers the output is
     the answer. Every metric that asks judges and names none of its own asks
-    `judge_models`. `slices` names metadata columns; the summary gets a row for each of their
-    values. `agreement` maps metrics to metadata columns in which people have judged on
-    the same scale, to compare them.
+    `judge_models`. `slices` names metadata columns; the summary gets a row for each of
+    their values. `agreement` maps metrics to metadata columns in which people have
+    judged on the same scale, to compare them.
     """
 
     metrics: list[MetricSpec] = Field(default_factory=list)
@@ -136,7 +136,8 @@ class StorageConfig(FrozenModel):
 
 
 class RuntimeConfig(FrozenModel):
-    """Execution settings: concurrency, timeouts, retries. None of them changes a result.
+    """Execution settings: concurrency, timeouts, retries. None of them changes a
+    result.
 
     `max_concurrency` bounds the calls in flight in one process, `timeout_s` one call of
     a generator or async component. `shard_size` is the number of cases of a task; the

@@ -1,10 +1,10 @@
 """What a component is told beside its rows.
 
 `seed` and `prompt_spec` are identity: every key of the generate stage covers them. Run,
-dataset and case ids in a `GenerateContext` are circumstances: they are for logs, request
-tags and error messages, and a result must not depend on them. A component whose result
-does depend on the case id declares `reads = (..., "case_id")`: the id is then in the
-case that it is given, and keys cover it.
+dataset and case ids in a `GenerateContext` are circumstances: they are for logs,
+request tags and error messages, and a result must not depend on them. A component whose
+result does depend on the case id declares `reads = (..., "case_id")`: the id is then in
+the case that it is given, and keys cover it.
 """
 
 from __future__ import annotations

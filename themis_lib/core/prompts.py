@@ -14,10 +14,11 @@ from themis_lib.identity.digests import canonical_json
 class PromptSpec(FrozenModel):
     """Instructions, a prefix, blocks and a suffix around every input.
 
-    It is part of the identity of the generate stage. `render_prompt` puts prefix and blocks before the input and the suffix after it.
-    `instructions` go where a provider has a place for them (a system message); a
-    plain-text generator puts them first. An empty spec changes nothing. A block is any
-    prompt material: text, or a JSON value that is rendered as JSON.
+    It is part of the identity of the generate stage. `render_prompt` puts prefix and
+    blocks before the input and the suffix after it. `instructions` go where a provider
+    has a place for them (a system message); a plain-text generator puts them first. An
+    empty spec changes nothing. A block is any prompt material: text, or a JSON value
+    that is rendered as JSON.
     """
 
     instructions: str | None = None

@@ -62,7 +62,8 @@ class RowFilter:
         hint = (
             f"did you mean {close[0]}?" if close else f"it holds {', '.join(refused)}"
         )
-        return f"the filter {name}: {' or '.join(wanted)} kept none of {self._reached[name]} rows; {hint}"
+        kept = f"kept none of {self._reached[name]} rows"
+        return f"the filter {name}: {' or '.join(wanted)} {kept}; {hint}"
 
 
 class CaseMapping:
@@ -205,7 +206,8 @@ def _id_source(
     source = dataset.columns.get("case_id", "case_id" if "case_id" in known else None)
     if isinstance(source, list):
         raise DatasetError(
-            f"dataset {dataset.dataset_id!r}: columns.case_id is a list; name one column or write a pattern, "
+            f"dataset {dataset.dataset_id!r}: columns.case_id is a list; name one "
+            f"column or write a pattern, "
             + repr("-".join(f"{{{name}}}" for name in [*source, "row"]))
         )
     return source

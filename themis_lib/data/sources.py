@@ -139,7 +139,8 @@ def _find_reader(
     file_format = dataset.format or _FORMATS.get(suffix)
     if file_format is None:
         raise DatasetError(
-            f"dataset {dataset.dataset_id!r}: {dataset.path!r} ends in none of {', '.join(_FORMATS)}; "
+            f"dataset {dataset.dataset_id!r}: {dataset.path!r} ends in none of "
+            f"{', '.join(_FORMATS)}; "
             "say its `format`: jsonl, csv or parquet"
         )
     if file_format == "csv":
@@ -171,7 +172,8 @@ def _file_failure(
     dataset: DatasetFile,
     error: Exception,
 ) -> DatasetError | TransientError:
-    message = f"dataset {dataset.dataset_id!r}: {dataset.path!r} cannot be read: {_failure_reason(error, dataset)}"
+    place = f"dataset {dataset.dataset_id!r}: {dataset.path!r}"
+    message = f"{place} cannot be read: {_failure_reason(error, dataset)}"
     return TransientError(message) if is_transient(error) else DatasetError(message)
 
 
@@ -371,7 +373,8 @@ def _hub_source(dataset: HubDataset) -> Source:
         import datasets
     except ImportError:
         raise DatasetError(
-            f"dataset {dataset.dataset_id!r}: {name!r} is on the Hugging Face hub; to read from there, "
+            f"dataset {dataset.dataset_id!r}: {name!r} is on the Hugging Face hub; to "
+            f"read from there, "
             "pip install 'themis-flows[huggingface]'"
         ) from None
     try:

@@ -1,14 +1,14 @@
-"""The build of llama-cpp-python: imported only after a probe in a process of its own
-has survived it.
+"""The build of llama-cpp-python, imported only after a subprocess has survived it.
 
-A build for another processor does not fail, it kills: a plain one turns on whatever the
-processor reports, and on some virtual machines the first decode is a segmentation
-fault. So the bundled model is decoded in a subprocess first, once per build and
+A build for another processor does not fail, it kills: a plain build turns on whatever
+the processor reports, and on some virtual machines the first decode is a segmentation
+fault. So a subprocess decodes with the bundled model first, once per build and
 processor.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.metadata
@@ -37,127 +37,151 @@ PORTABLE = 'CMAKE_ARGS="-DGGML_NATIVE=OFF"'
 INSTALL = f"{PORTABLE} pip install 'themis-flows[local]'"
 
 PROBE_TIMEOUT_S = 120.0
-#: Levels of llama.cpp's log (ggml.h): an error, and what continues the line before.
+#: Levels of llama.cpp's log (ggml.h): an error, and a continuation of the line before.
 _ERROR, _CONTINUES = 4, 5
+_LOG_LINES = 10
 
-#: What kept a build from being used, by its name: found out once per process, never
-#: kept on disk.
-_FAILURES: dict[str, str] = {}
-_LOG: deque[str] = deque(maxlen=10)
-_CALLBACKS: list[Any] = []
+
+class _BuildState:
+    """The findings about the builds of this process, and the log of the loaded one."""
+
+    def __init__(self) -> None:
+        # By build name. Never kept on disk: a failure may come from this process alone.
+        self.failures: dict[str, str] = {}
+        self.log: deque[str] = deque(maxlen=_LOG_LINES)
+        # llama.cpp calls it for as long as the process lives; ctypes keeps no
+        # reference.
+        self.log_callback: Any = None
+
+
+#: Process-wide, because llama.cpp is one library in a process with one log callback.
+_STATE = _BuildState()
 
 
 def load_llama_cpp() -> ModuleType:
-    """The module `llama_cpp`, of a build that is known to work here, its log silenced.
+    """Return the module `llama_cpp` of a build that works here, with its log silenced.
 
     Raises `ModelError`, with the command to run, if it is not installed or its build
     crashes on this processor.
     """
     loaded = sys.modules.get("llama_cpp")
-    if loaded is not None and _CALLBACKS:
+    # A module that the caller imported has no callback of ours: it is probed like any.
+    if loaded is not None and _STATE.log_callback is not None:
         return loaded
     check_build()
     module = importlib.import_module("llama_cpp")
-    _silence_log(module)
+    if _STATE.log_callback is None:
+        _take_over_log(module)
     return module
 
 
 def build_version() -> str:
-    """The version of llama-cpp-python, such as `0.3.36`; raises like `load_llama_cpp`."""
+    """Return the version of llama-cpp-python, such as `0.3.36`.
+
+    Raises like `load_llama_cpp`.
+    """
     return str(load_llama_cpp().__version__)
 
 
 def clear_log() -> None:
     """Forget the errors that llama.cpp has reported."""
-    _LOG.clear()
+    _STATE.log.clear()
 
 
 def last_log() -> str:
-    """The errors that llama.cpp reported since `clear_log`, the last ten lines; empty
-    if there were none.
+    """Return the last ten lines of errors from llama.cpp since `clear_log`.
+
+    Empty if there were none.
     """
-    return "".join(_LOG).strip()
+    return "".join(_STATE.log).strip()
 
 
 def shared_libraries() -> list[Path]:
-    """The libraries of the installed build, sorted; raises `ModelError` if it is not
-    installed.
+    """Return the libraries of the installed build, sorted.
+
+    Raises `ModelError` if it is not installed.
     """
-    package = Path(str(_module_spec().origin)).parent
+    package = Path(str(_find_package().origin)).parent
+    # llama-cpp-python itself loads its libraries from here, where the variable is set.
     folder = Path(os.environ.get("LLAMA_CPP_LIB_PATH") or package / "lib")
-    return sorted(
-        file
-        for pattern in ("*.so*", "*.dylib", "*.dll")
-        for file in folder.glob(pattern)
-    )
+    libraries: list[Path] = []
+    for pattern in ("*.so*", "*.dylib", "*.dll"):
+        libraries.extend(folder.glob(pattern))
+    return sorted(libraries)
 
 
 def check_build(*, timeout_s: float = PROBE_TIMEOUT_S) -> None:
-    """Decode a few tokens with the bundled model in a subprocess, unless this build was
-    seen to survive that here.
+    """Probe the build in a subprocess, unless it is known to work on this machine.
 
-    Raises `ModelError` if the build is missing, crashes, takes longer than `timeout_s`
-    seconds or fails otherwise.
+    The probe decodes a few tokens with the bundled model. Raises `ModelError` if the
+    build is missing, crashes, takes longer than `timeout_s` seconds or fails otherwise.
     """
     name = build_name()
-    if name not in _FAILURES:
+    if name not in _STATE.failures:
         if recall("build-works", name) is not None:
             return
+        # A damaged model must not be reported as a broken build.
         check_gguf(TINY)
-        reason = _probe_build(timeout_s)
-        if not reason:
-            remember("build-works", name, {"version": _installed_version()})
+        problem = _probe_build(timeout_s)
+        if not problem:
+            remember(
+                "build-works",
+                name,
+                {"version": _package_version()},
+            )
             return
-        _FAILURES[name] = reason
-    raise ModelError(_FAILURES[name])
+        _STATE.failures[name] = problem
+    raise ModelError(_STATE.failures[name])
 
 
-def _module_spec() -> ModuleSpec:
+def build_name() -> str:
+    """Return what tells builds apart on this machine.
+
+    It changes with their files, the processor and the kernel. Raises `ModelError` if
+    llama-cpp-python is not installed.
+    """
+    stamps: list[list[str | int]] = []
+    # Size and time instead of content: reading the libraries would slow every start.
+    for file in (Path(str(_find_package().origin)), *shared_libraries()):
+        found = file.stat()
+        stamps.append([str(file), found.st_size, found.st_mtime_ns])
+    # What the processor reports decides which code a build runs.
+    features = platform.processor()
+    with contextlib.suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(
+            encoding="utf-8",
+            errors="replace",
+        )
+        line = re.search(
+            r"^(?:flags|Features)\s*:\s*(.*)$",
+            text,
+            re.MULTILINE,
+        )
+        features = line[1] if line else ""
+    processor = f"{platform.machine()} {features}"
+    return digest("build", [stamps, processor, platform.release()])
+
+
+def _find_package() -> ModuleSpec:
     try:
         spec = importlib.util.find_spec("llama_cpp")
-    except (
-        ImportError,
-        ValueError,
-    ):  # a module that someone put in its place, or blocked
+    # Another module in its place in `sys.modules` has no spec; `None` there blocks it.
+    except (ImportError, ValueError):
         spec = None
     if spec is None or spec.origin is None:
         raise ModelError(f"llama-cpp-python is not installed: {INSTALL}")
     return spec
 
 
-def _installed_version() -> str:
+def _package_version() -> str:
+    # From the metadata: importing the package to ask it may crash.
     try:
         return importlib.metadata.version("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:
         return ""
 
 
-def build_name() -> str:
-    """What tells builds apart on this machine: changes with their files, the processor
-    and the kernel.
-
-    Raises `ModelError` if llama-cpp-python is not installed.
-    """
-    files = [
-        (str(file), file.stat())
-        for file in (Path(str(_module_spec().origin)), *shared_libraries())
-    ]
-    stamps = [[path, found.st_size, found.st_mtime_ns] for path, found in files]
-    return digest("build", [stamps, _processor_name(), platform.release()])
-
-
-def _processor_name() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
-    return f"{platform.machine()} {flags[1] if flags else ''}"
-
-
+#: Decodes 33, 1 and 8 tokens, because llama.cpp has other kernels for other numbers.
 _PROBE = """
 import llama_cpp
 params = llama_cpp.llama_model_default_params()
@@ -165,12 +189,14 @@ params.n_gpu_layers = 0
 model = llama_cpp.llama_model_load_from_file({model}, params)
 assert model, "the bundled model was not loaded"
 params = llama_cpp.llama_context_default_params()
-params.n_ctx, params.n_batch, params.n_ubatch, params.n_threads, params.n_threads_batch = 128, 64, 64, 2, 2
+params.n_ctx, params.n_batch, params.n_ubatch = 128, 64, 64
+params.n_threads, params.n_threads_batch = 2, 2
 context = llama_cpp.llama_init_from_model(model, params)
 assert context, "no context was made"
 for count in (33, 1, 8, 1):
     tokens = (llama_cpp.llama_token * count)(*range(1, count + 1))
-    status = llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(tokens, count))
+    batch = llama_cpp.llama_batch_get_one(tokens, count)
+    status = llama_cpp.llama_decode(context, batch)
     assert status == 0, f"decoding {{count}} tokens ended with status {{status}}"
     logits = llama_cpp.llama_get_logits(context)
     assert all(abs(logits[token]) < 1e30 for token in range(16)), "the numbers are wrong"
@@ -179,70 +205,65 @@ print("works")
 
 
 def _probe_build(timeout_s: float) -> str:
-    """Why the build cannot be used, or the empty text."""
-    if not sys.executable:  # Python within another program: there is nothing to start
+    """Return why the build cannot be used, or the empty text."""
+    # Python embedded in another program: there is no interpreter to start.
+    if not sys.executable:
         return ""
+    program = _PROBE.format(model=repr(os.fsencode(TINY)))
     try:
-        said = run_isolated(
-            _PROBE.format(model=repr(os.fsencode(TINY))), timeout_s=timeout_s
-        )
+        printed = run_isolated(program, timeout_s=timeout_s)
     except IsolatedError as error:
         if error.crash:
-            return f"this build of llama-cpp-python crashes on this processor ({error.crash}); {_rebuild_hint()}"
-        return (
-            f"this build of llama-cpp-python does not work ({error}); {_rebuild_hint()}"
-        )
-    if "works" not in said:
-        return f"this build of llama-cpp-python does not work; {_rebuild_hint()}"
-    return ""
-
-
-def _rebuild_hint() -> str:
-    version = _installed_version()
+            problem = f"crashes on this processor ({error.crash})"
+        else:
+            problem = f"does not work ({error})"
+    else:
+        if "works" in printed:
+            return ""
+        problem = "does not work"
+    version = _package_version()
     package = f"llama-cpp-python=={version}" if version else "llama-cpp-python"
     return (
-        f"rebuild it portably: {PORTABLE} pip install --force-reinstall --no-cache-dir "
+        f"this build of llama-cpp-python {problem}; rebuild it portably: "
+        f"{PORTABLE} pip install --force-reinstall --no-cache-dir "
         f"--no-binary llama-cpp-python {package}"
     )
 
 
-def _silence_log(module: ModuleType) -> None:
-    """Take over the log from llama-cpp-python's own callback, which prints; leave one
-    that someone else set.
+def _take_over_log(module: ModuleType) -> None:
+    """Keep llama.cpp's errors instead of printing them.
+
+    A callback that someone else has set stays.
     """
-    if _CALLBACKS:
-        return
     own = importlib.import_module("llama_cpp._logger")
     logger: logging.Logger = own.logger
+    last_level = 0
 
-    last = 0
-
-    def keep(
+    def keep_errors(
         level: int,
         text: bytes | None,
         user_data: object,
     ) -> None:
-        nonlocal last
-        last = last if level == _CONTINUES else level
-        if last == _ERROR:
-            _LOG.append((text or b"").decode("utf-8", "replace"))
+        nonlocal last_level
+        if level != _CONTINUES:
+            last_level = level
+        if last_level == _ERROR:
+            _STATE.log.append((text or b"").decode("utf-8", "replace"))
         # The caller's wish: `Llama(verbose=…)` sets this level, and nothing else does.
         if logger.level != logging.NOTSET:
-            own.llama_log_callback(level, text, user_data)
+            own.llama_log_callback(
+                level,
+                text,
+                user_data,
+            )
 
-    callback = module.llama_log_callback(keep)
-    _CALLBACKS.append(callback)
-    if _is_current(module, own.llama_log_callback):
-        module.llama_log_set(callback, ctypes.c_void_p(0))
-
-
-def _is_current(
-    module: ModuleType,
-    callback: Any,
-) -> bool:
-    current, user_data = module.llama_log_callback(), ctypes.c_void_p()
+    callback = module.llama_log_callback(keep_errors)
+    _STATE.log_callback = callback
+    current = module.llama_log_callback()
+    user_data = ctypes.c_void_p()
     module.llama_log_get(ctypes.byref(current), ctypes.byref(user_data))
-    return (
-        ctypes.cast(current, ctypes.c_void_p).value
-        == ctypes.cast(callback, ctypes.c_void_p).value
-    )
+    # Function pointers compare by identity of their Python objects: compare addresses.
+    current_address = ctypes.cast(current, ctypes.c_void_p).value
+    own_address = ctypes.cast(own.llama_log_callback, ctypes.c_void_p).value
+    if current_address == own_address:
+        module.llama_log_set(callback, ctypes.c_void_p(0))

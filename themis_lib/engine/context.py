@@ -1,9 +1,8 @@
-"""A llama.cpp context with one KV stream a slot: prefill one slot, decode many, copy
-and trim what they hold.
+"""A llama.cpp context with one KV stream per slot.
 
-Flash attention is off and every sequence has a stream of its own: with either
-otherwise, the logits of a prompt depend on how it is cut and on what is decoded beside
-it.
+It prefills one slot, decodes many, and copies and trims what they hold. Flash attention
+is off and every sequence has its own stream: otherwise the logits of a prompt depend on
+how it is cut and on what is decoded beside it.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from themis_lib.errors import ModelError
 #: vocabulary.
 Logits: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
-#: Token ids.
 Tokens: TypeAlias = np.ndarray[Any, np.dtype[np.int32]]
 
-#: Tokens in one call to llama.cpp.
+#: Tokens in one call to llama.cpp. Another number cuts long prompts elsewhere: where
+#: cuts matter, texts change.
 MAX_BATCH = 512
 
 
 class Context:
     """Slots that hold sequences. Not thread-safe: one thread owns it.
 
-    `slots` sequences of at most `length` tokens each. Raises `ModelError` where memory
-    does not suffice.
+    There are `slots` sequences of at most `length` tokens each. Raises `ModelError` if
+    memory does not suffice.
     """
 
     def __init__(
@@ -45,28 +44,43 @@ class Context:
         length: int,
         threads: int,
     ) -> None:
-        self._llama = llama = weights.llama
-        self.slots, self.n_vocab = slots, weights.n_vocab
+        llama = weights.llama
+        self.slots = slots
+        self.n_vocab = weights.n_vocab
+        self._llama = llama
         parameters = llama.llama_context_default_params()
+        # For all slots together: llama.cpp divides it among the streams.
         parameters.n_ctx = slots * length
-        parameters.n_batch = parameters.n_ubatch = MAX_BATCH
+        # Physical batches as long as logical ones, so that llama.cpp cuts none itself.
+        parameters.n_batch = MAX_BATCH
+        parameters.n_ubatch = MAX_BATCH
         parameters.n_outputs_max = slots
         parameters.n_seq_max = slots
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_threads = threads
+        parameters.n_threads_batch = threads
+        # With flash attention or a unified KV, splitting or batching a prompt changes
+        # its logits by up to 5e-2.
         parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.kv_unified = False
-        parameters.swa_full = True  # a window forgets what a shared prefix needs
+        # A sliding window forgets what a shared prefix needs.
+        parameters.swa_full = True
         parameters.no_perf = True
         clear_log()
         self._context = llama.llama_init_from_model(weights.model, parameters)
         if not self._context:
             raise ModelError(
-                f"{weights.path}: no context of {slots} × {length} tokens: {last_log() or 'out of memory?'}; "
-                "ask for a smaller `window`"
+                f"{weights.path}: no context of {slots} × {length} tokens: "
+                f"{last_log() or 'out of memory?'}; ask for a smaller `window`"
             )
-        self._weights = weights  # outlives the context
-        self._free = weakref.finalize(self, llama.llama_free, self._context)
-        self._free.atexit = False  # the engine's thread may still be in it
+        # The context points into the weights: they must not be collected before it.
+        self._weights = weights
+        self._free = weakref.finalize(
+            self,
+            llama.llama_free,
+            self._context,
+        )
+        # When the interpreter ends, the engine's thread may still be decoding in it.
+        self._free.atexit = False
         self._memory = llama.llama_get_memory(self._context)
         self._batch = _Batch(llama)
 
@@ -78,13 +92,13 @@ class Context:
         *,
         wanted: bool = True,
     ) -> Logits:
-        """Add tokens to a slot from position `start` on; the row of logits after the
-        last, where it is `wanted`.
+        """Add tokens to a slot from position `start` on, and return the last logits.
 
-        At most `MAX_BATCH` tokens. The row is llama.cpp's own memory: read it before
-        the next call.
+        They are one row, or none if it is not `wanted`. At most `MAX_BATCH` tokens. The
+        row is llama.cpp's own memory: read it before the next call.
         """
-        count, outputs = len(tokens), int(wanted)
+        count = len(tokens)
+        outputs = int(wanted)
         self._batch.fill(
             tokens,
             range(start, start + count),
@@ -99,8 +113,10 @@ class Context:
         tokens: Sequence[int],
         positions: Sequence[int],
     ) -> Logits:
-        """Add one token to each of these slots, in one call; a row of logits each, in
-        the same order.
+        """Add one token to each of these slots in one call, and return their logits.
+
+        The rows are in the order of the slots, and are llama.cpp's own memory: read
+        them before the next call.
         """
         count = len(slots)
         self._batch.fill(
@@ -116,15 +132,18 @@ class Context:
         source: int,
         target: int,
     ) -> None:
-        """Let one slot hold what another holds."""
+        """Replace what one slot holds by what another holds."""
+        memory = self._memory
+        # -1 means all positions: between streams llama.cpp copies nothing but the
+        # whole.
         self._llama.llama_memory_seq_rm(
-            self._memory,
+            memory,
             target,
             -1,
             -1,
         )
         self._llama.llama_memory_seq_cp(
-            self._memory,
+            memory,
             source,
             target,
             -1,
@@ -146,10 +165,14 @@ class Context:
 
     def use_threads(self, threads: int) -> None:
         """Compute with this many threads from now on."""
-        self._llama.llama_set_n_threads(self._context, threads, threads)
+        self._llama.llama_set_n_threads(
+            self._context,
+            threads,
+            threads,
+        )
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._free()
 
     def _decode_batch(
@@ -157,36 +180,47 @@ class Context:
         count: int,
         outputs: int,
     ) -> Logits:
+        # The log holds the last errors of the process: an old one would mislead.
         clear_log()
-        status = self._llama.llama_decode(self._context, self._batch.first(count))
+        batch = self._batch.first(count)
+        status = self._llama.llama_decode(self._context, batch)
         if status != 0:
             raise ModelError(
-                f"llama.cpp could not decode {count} tokens (status {status}): {last_log()}"
+                f"llama.cpp could not decode {count} tokens "
+                f"(status {status}): {last_log()}"
             )
+        # Without an output there is no row that the pointer could lead to.
         if outputs == 0:
             return np.empty((0, self.n_vocab), dtype=np.float32)
-        address = ctypes.cast(
-            self._llama.llama_get_logits(self._context), ctypes.c_void_p
-        ).value
+        pointer = self._llama.llama_get_logits(self._context)
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
         assert address is not None
-        block = (ctypes.c_float * (outputs * self.n_vocab)).from_address(address)
-        rows: Logits = np.ctypeslib.as_array(block).reshape(outputs, self.n_vocab)
+        # A view, not a copy: a row has the size of the vocabulary, for every token.
+        numbers = ctypes.c_float * (outputs * self.n_vocab)
+        flat = np.ctypeslib.as_array(numbers.from_address(address))
+        rows: Logits = flat.reshape(outputs, self.n_vocab)
         return rows
 
 
 class _Batch:
-    """A `llama_batch` over arrays of ours, filled anew for each call."""
+    """A `llama_batch` over NumPy arrays, filled anew for each call.
+
+    `llama_batch_init` would allocate the same, but filling it takes a Python loop over
+    the tokens.
+    """
 
     def __init__(self, llama: Any) -> None:
         self._tokens = np.zeros(MAX_BATCH, dtype=np.int32)
         self._positions = np.zeros(MAX_BATCH, dtype=np.int32)
         self._slot_counts = np.ones(MAX_BATCH, dtype=np.int32)
         self._slots = np.zeros(MAX_BATCH, dtype=np.int32)
-        self._slot_pointers = (
-            self._slots.ctypes.data + 4 * np.arange(MAX_BATCH)
-        ).astype(np.uint64)
+        # A pointer for each token, to its element of 4 bytes in the array of slots.
+        offsets = 4 * np.arange(MAX_BATCH)
+        pointers = self._slots.ctypes.data + offsets
+        self._slot_pointers = pointers.astype(np.uint64)
         self._wanted = np.zeros(MAX_BATCH, dtype=np.int8)
         self._batch = llama.llama_batch()
+        # The arrays are attributes too: the structure alone would not keep them alive.
         arrays: dict[str, np.ndarray[Any, Any]] = {
             "token": self._tokens,
             "pos": self._positions,
@@ -196,7 +230,8 @@ class _Batch:
         }
         kinds = dict(llama.llama_batch._fields_)
         for name, array in arrays.items():
-            setattr(self._batch, name, ctypes.cast(array.ctypes.data, kinds[name]))
+            pointer = ctypes.cast(array.ctypes.data, kinds[name])
+            setattr(self._batch, name, pointer)
 
     def fill(
         self,
@@ -205,8 +240,9 @@ class _Batch:
         slots: Sequence[int],
         first_output: int,
     ) -> None:
-        """Tokens with their positions and slots; logits are wanted from `first_output`
-        on.
+        """Set tokens with their positions and slots.
+
+        Logits are wanted from the place `first_output` on.
         """
         count = len(tokens)
         self._tokens[:count] = tokens
@@ -216,6 +252,6 @@ class _Batch:
         self._wanted[first_output:count] = 1
 
     def first(self, count: int) -> Any:
-        """The batch with its first `count` entries."""
+        """Return the batch with its first `count` entries."""
         self._batch.n_tokens = count
         return self._batch

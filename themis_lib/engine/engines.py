@@ -1,8 +1,9 @@
-"""The engines of this process: one for each model file, loaded once and kept."""
+"""The engines of this process: one per model file and window, loaded once and kept."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import warnings
@@ -23,23 +24,60 @@ from themis_lib.errors import ConfigError, ModelError
 #: Tokens of a prompt and its text together, where the model was trained on as many.
 LONGEST_WINDOW = 4096
 SHORTEST_WINDOW = 16
-#: Below this size threads spend their time waiting for each other: then each decodes
-#: texts of its own.
+#: Bytes of a model file. Threads on a smaller one spend their time waiting for each
+#: other: then each decodes its own texts instead.
 _WORTH_THREADS = 32 * 2**20
 MOST_WORKERS = 4
-#: Texts that a worker decodes at a time where the weights fit its cache: more streams
-#: push each other out of it.
+#: Texts that a worker decodes at a time if the weights fit its cache: more streams push
+#: each other out of it.
 SLOTS_OF_SMALL = 2
 #: The part of the free memory that contexts may take.
 _MEMORY_SHARE = 0.5
 
 _FACT = "invariance"
 
-_ENGINES: dict[tuple[str, int], Engine] = {}
-_WEIGHTS: dict[str, Weights] = {}
-_KNOWN: dict[str, _Known] = {}
-_ABANDONED: list[Engine] = []
-_LOADING = threading.RLock()
+
+@dataclass(
+    frozen=True,
+    slots=True,
+)
+class _ModelFacts:
+    """What is remembered of a model under this build."""
+
+    trained_context: int
+    invariance: Invariance
+
+
+class _Loaded:
+    """The engines of this process and what they share.
+
+    Entries are added under the lock and read without it: reading one key of a
+    dictionary is atomic.
+    """
+
+    def __init__(self) -> None:
+        # Reentrant: loading an engine finds out the facts of its model.
+        self.lock = threading.RLock()
+        self.facts: dict[str, _ModelFacts] = {}
+        # By the file's digest: engines of one file with several windows share them.
+        self.weights: dict[str, Weights] = {}
+        self.engines: dict[tuple[str, int], Engine] = {}
+        # Kept so that nothing frees them, see `leave_parent`.
+        self.abandoned: list[Engine] = []
+
+    def leave_parent(self) -> None:
+        """Drop the engines of the parent, in a forked child."""
+        # A child has their memory but not their threads. To free them would touch locks
+        # that a thread may have held when the process was forked; so may the lock here.
+        self.abandoned.extend(self.engines.values())
+        self.engines.clear()
+        self.weights.clear()
+        self.lock = threading.RLock()
+
+
+#: Process-wide, because callers that name the same file must share one copy of its
+#: weights in memory, whichever thread, loop or component they come from.
+_LOADED = _Loaded()
 
 
 def engine_for(
@@ -47,20 +85,27 @@ def engine_for(
     *,
     window: int | None = None,
 ) -> Engine:
-    """The engine of a model file, loaded at the first call. Threads may ask at once.
+    """Return the engine of a model file; the first call loads it.
 
-    `window` is the tokens of a prompt and its text together: by default what the model
-    was trained on, at most 4,096. Raises `ModelError` where the file, the build or the
-    memory do not allow it.
+    Threads may ask at once. `window` is the most tokens of a prompt and its text
+    together: by default what the model was trained on, at most 4,096. Raises
+    `ModelError` if the file, the build or the memory do not allow it.
     """
     engine = loaded_engine(file, window=window)
     if engine is not None:
         return engine
-    with _LOADING:
-        length = _checked_window(file, _get_facts(file).trained_context, window)
-        engine = _ENGINES.get((file.digest, length))
+    with _LOADED.lock:
+        trained_context = _find_facts(file).trained_context
+        length = _check_window(
+            file,
+            trained_context,
+            window,
+        )
+        engine = _LOADED.engines.get((file.digest, length))
+        # Another thread may have loaded it while this one waited for the lock.
         if engine is None:
-            engine = _ENGINES[file.digest, length] = _load_engine(file, length)
+            engine = _load_engine(file, length)
+            _LOADED.engines[file.digest, length] = engine
         return engine
 
 
@@ -69,15 +114,19 @@ def loaded_engine(
     *,
     window: int | None = None,
 ) -> Engine | None:
-    """The engine that `engine_for` has loaded, without waiting for one that it is
-    loading.
+    """Return the engine that `engine_for` has loaded, or `None`.
+
+    It does not wait for one that is still loading.
     """
-    known = _KNOWN.get(file.digest)
-    if known is None:
+    facts = _LOADED.facts.get(file.digest)
+    if facts is None:
         return None
-    return _ENGINES.get(
-        (file.digest, _checked_window(file, known.trained_context, window))
+    length = _check_window(
+        file,
+        facts.trained_context,
+        window,
     )
+    return _LOADED.engines.get((file.digest, length))
 
 
 def engine_identity(
@@ -85,61 +134,68 @@ def engine_identity(
     *,
     window: int | None = None,
 ) -> dict[str, Any]:
-    """What decides the bits beside the model file: the version of llama.cpp's binding,
-    how it computes, the window.
+    """Return what decides the bits of a text beside the model file.
 
-    Known without loading the model once this build has loaded it on this machine.
+    That is the version of llama.cpp's binding, how it computes, and the window. Known
+    without loading the model once this build has loaded it on this machine.
     """
-    known = _get_facts(file)
+    facts = _find_facts(file)
     return {
         "llama_cpp": build_version(),
-        "numerics": known.invariance.numerics,
+        "numerics": facts.invariance.numerics,
         "exp": exp_digest(),
-        "decode": known.invariance.decode,
-        "window": _checked_window(file, known.trained_context, window),
+        "decode": facts.invariance.decode,
+        "window": _check_window(
+            file,
+            facts.trained_context,
+            window,
+        ),
     }
 
 
 def close_engines() -> None:
-    """Stop every engine of this process and free its memory; the next call loads anew."""
-    with _LOADING:
-        engines = list(_ENGINES.values())
-        _ENGINES.clear()
-        _WEIGHTS.clear()
+    """Stop every engine of this process and free its memory.
+
+    The next call loads anew.
+    """
+    with _LOADED.lock:
+        engines = list(_LOADED.engines.values())
+        _LOADED.engines.clear()
+        _LOADED.weights.clear()
+    # Outside the lock: closing waits for callbacks, which may themselves ask for an
+    # engine.
     for engine in engines:
         engine.close()
-
-
-@dataclass(
-    frozen=True,
-    slots=True,
-)
-class _Known:
-    """What is remembered of a model under this build."""
-
-    trained_context: int
-    invariance: Invariance
 
 
 def _load_engine(
     file: ModelFile,
     length: int,
 ) -> Engine:
-    invariance = _get_facts(file).invariance
-    weights = _load_weights(file)
-    _say_what_is_lost(file, invariance)
+    invariance = _find_facts(file).invariance
+    weights = _LOADED.weights.get(file.digest)
+    if weights is None:
+        weights = Weights(file.path)
+        _LOADED.weights[file.digest] = weights
+    for loss in invariance.losses():
+        warnings.warn(f"{file.name}: {loss}", stacklevel=2)
     small = _is_small(file)
     workers = min(cpus_to_use(), MOST_WORKERS) if small else 1
     slots = invariance.width
     slot_bytes = weights.bytes_per_token * length * workers
+    # Asked beforehand: a system that overcommits kills the process instead of refusing.
     fitting = int(free_memory() * _MEMORY_SHARE) // max(slot_bytes, 1)
-    if fitting < (1 if invariance.decode == "equal" else slots):
+    # Only "equal" may use fewer slots: a fixed width is part of the bits.
+    least = 1 if invariance.decode == "equal" else slots
+    if fitting < least:
         raise ModelError(
-            f"{file.name}: {slots} contexts of {length} tokens need {slots * slot_bytes:,} bytes of memory; "
+            f"{file.name}: {slots} contexts of {length} tokens need "
+            f"{slots * slot_bytes:,} bytes of memory; "
             "ask for a smaller `window`, or choose a smaller model"
         )
     if invariance.decode == "equal":
-        slots = min(slots, fitting, SLOTS_OF_SMALL if small else slots)
+        most = SLOTS_OF_SMALL if small else slots
+        slots = min(slots, fitting, most)
     threads = 1 if small or invariance.threads_matter else cpus_to_use()
     return Engine(
         weights,
@@ -155,15 +211,7 @@ def _is_small(file: ModelFile) -> bool:
     return file.path.stat().st_size < _WORTH_THREADS
 
 
-def _load_weights(file: ModelFile) -> Weights:
-    with _LOADING:
-        weights = _WEIGHTS.get(file.digest)
-        if weights is None:
-            weights = _WEIGHTS[file.digest] = Weights(file.path)
-        return weights
-
-
-def _checked_window(
+def _check_window(
     file: ModelFile,
     trained_context: int,
     window: int | None,
@@ -172,86 +220,50 @@ def _checked_window(
         return min(trained_context, LONGEST_WINDOW)
     if not SHORTEST_WINDOW <= window <= trained_context:
         raise ConfigError(
-            f"window={window!r}: {file.name} takes {SHORTEST_WINDOW} to {trained_context} tokens"
+            f"window={window!r}: {file.name} takes "
+            f"{SHORTEST_WINDOW} to {trained_context} tokens"
         )
     return window
 
 
-def _get_facts(file: ModelFile) -> _Known:
-    """Found out once on a machine, and once in a process where nothing can be kept."""
-    known = _KNOWN.get(file.digest)
-    if known is not None:
-        return known
-    with _LOADING:
-        if file.digest not in _KNOWN:
-            _KNOWN[file.digest] = _recall_facts(file) or _measure_facts(file)
-        return _KNOWN[file.digest]
+def _find_facts(file: ModelFile) -> _ModelFacts:
+    facts = _LOADED.facts.get(file.digest)
+    if facts is not None:
+        return facts
+    with _LOADED.lock:
+        facts = _LOADED.facts.get(file.digest)
+        # Measured once per machine; once per process where nothing can be remembered.
+        if facts is None:
+            facts = _recall_or_measure(file)
+            _LOADED.facts[file.digest] = facts
+        return facts
 
 
-def _measure_facts(file: ModelFile) -> _Known:
-    """Compare ways of computing, and remember what was found."""
+def _recall_or_measure(file: ModelFile) -> _ModelFacts:
+    # The threads of the machine, not this process's share of them: processes with other
+    # shares must find the same facts.
+    threads = 1 if _is_small(file) else available_cpus()
+    key = f"{MEASURE_VERSION} {file.digest} {build_name()} {threads}"
+    fact = recall(_FACT, key)
+    if fact is not None:
+        # Another version may have written other names.
+        with contextlib.suppress(KeyError, TypeError):
+            return _ModelFacts(
+                trained_context=fact["trained_context"],
+                invariance=Invariance(**fact["invariance"]),
+            )
+    # A build that crashes here must be reported as such, not as a damaged model.
     load_llama_cpp()
-    trained_context, invariance = measure_isolated(
-        file.path, threads=_measuring_threads(file)
-    )
-    remember(
-        _FACT,
-        _facts_key(file),
-        {"trained_context": trained_context, "invariance": asdict(invariance)},
-    )
-    return _Known(trained_context, invariance)
+    trained_context, invariance = measure_isolated(file.path, threads=threads)
+    found = {
+        "trained_context": trained_context,
+        "invariance": asdict(invariance),
+    }
+    remember(_FACT, key, found)
+    return _ModelFacts(trained_context, invariance)
 
 
-def _recall_facts(file: ModelFile) -> _Known | None:
-    fact = recall(_FACT, _facts_key(file))
-    try:
-        return (
-            None
-            if fact is None
-            else _Known(fact["trained_context"], Invariance(**fact["invariance"]))
-        )
-    except (KeyError, TypeError):  # written by another version
-        return None
-
-
-def _facts_key(file: ModelFile) -> str:
-    return f"{MEASURE_VERSION} {file.digest} {build_name()} {_measuring_threads(file)}"
-
-
-def _measuring_threads(file: ModelFile) -> int:
-    """The threads to measure with: those of the machine, whatever this process's share
-    of them.
-    """
-    return 1 if _is_small(file) else available_cpus()
-
-
-def _say_what_is_lost(
-    file: ModelFile,
-    found: Invariance,
-) -> None:
-    if found.decode == "alone":
-        warnings.warn(
-            f"{file.name}: this build gives other bits to texts decoded together, so they are decoded one by one",
-            stacklevel=2,
-        )
-    if found.cut_at == 0:
-        warnings.warn(
-            f"{file.name}: this build gives other bits to prompts computed in parts, so none shares its beginning",
-            stacklevel=2,
-        )
-
-
-def _leave_parent() -> None:
-    """A forked child has the memory of its parent's engines, but not their threads."""
-    global _LOADING
-    _ABANDONED.extend(
-        _ENGINES.values()
-    )  # to free them would touch locks that a thread may have held
-    _ENGINES.clear()
-    _WEIGHTS.clear()
-    _LOADING = threading.RLock()
-
-
+# Daemon threads are in llama.cpp when the interpreter is torn down: stop them first.
 atexit.register(close_engines)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_parent)
+    os.register_at_fork(after_in_child=_LOADED.leave_parent)

@@ -1,4 +1,4 @@
-"""What the engine is asked for and what it gives back, for one text."""
+"""A request to the engine for one text, and what the engine returns."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from themis_lib.engine.sampling import Sampling
     slots=True,
 )
 class Request:
-    """A text to generate: at most `max_tokens` after the tokens of `prompt`, ended by
-    any of the `stops`.
+    """A text to generate: at most `max_tokens` after the tokens of `prompt`.
 
-    A constraint says itself where its text ends: stop strings do not cut it.
-    `top_logprobs` asks for log-probabilities, and for that many likely tokens beside
-    each chosen one. `ignore_eos` lets no end token come.
+    Any of the `stops` ends it earlier. A constraint decides itself where its text ends:
+    stop strings do not cut it. `top_logprobs` asks for log-probabilities, and for that
+    many likely tokens beside each chosen one. `ignore_eos` allows no end token.
     """
 
     prompt: tuple[int, ...]
@@ -30,6 +29,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     stops: tuple[str, ...] = ()
     constraint: Constraint | None = None
+    # 0 is not `None`: the chosen token's own log-probability, with none beside it.
     top_logprobs: int | None = None
     ignore_eos: bool = False
 
@@ -39,8 +39,9 @@ class Request:
     slots=True,
 )
 class Likely:
-    """A token that might have come, and the natural logarithm of the model's
-    probability for it.
+    """A token that might have been chosen.
+
+    `logprob` is the natural logarithm of the model's probability for it.
     """
 
     token: int
@@ -53,10 +54,10 @@ class Likely:
     slots=True,
 )
 class Token:
-    """One generated token, and the text that it made certain: often its own, sometimes
-    none, sometimes more.
+    """One generated token, and the text that it made certain.
 
-    `logprob` is the model's own, before temperature, cuts, penalties and constraints.
+    That is often the token's own text, sometimes none, sometimes more. `logprob` is the
+    model's own, before temperature, cuts, penalties and constraints.
     """
 
     token: int
@@ -70,8 +71,9 @@ class Token:
     slots=True,
 )
 class Generation:
-    """A finished text. `finish_reason` is "stop" where the model, a stop string or a
-    constraint ended it.
+    """A finished text.
+
+    `finish_reason` is "stop" if the model, a stop string or a constraint ended it.
     """
 
     tokens: tuple[Token, ...]
@@ -87,23 +89,25 @@ _Result = TypeVar("_Result")
 
 
 class Pending(Generic[_Result]):
-    """What was asked for and is not there yet: a future that is settled once, unless it
-    was given up.
-    """
+    """A result in the making: its future is settled once, unless it was cancelled."""
 
     def __init__(self) -> None:
         self.future: Future[_Result] = Future()
 
+    # The caller may cancel at any moment, and setting a cancelled future raises. Both
+    # methods claim the future first, after which it can no longer be cancelled.
+
     def settle(self, result: _Result) -> None:
-        """Give it to whoever asked."""
+        """Set the result, unless the future was cancelled."""
         if self.future.set_running_or_notify_cancel():
             self.future.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        """End it with an error."""
+        """Set an error, unless the future was cancelled."""
         if self.future.set_running_or_notify_cancel():
             self.future.set_exception(error)
 
 
-#: Told of each token as it comes, on the engine's thread.
+#: Called with each token when it is chosen, on the engine's thread: it must be quick,
+#: because the texts beside it wait.
 OnToken = Callable[[Token], None]

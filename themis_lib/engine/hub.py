@@ -1,6 +1,4 @@
-"""Model files of the Hugging Face hub: from its cache on disk, or fetched where the hub
-answers at once.
-"""
+"""Model files of the Hugging Face hub, from its cache on disk or downloaded."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ REACH_S = 1.0
 
 @dataclass(frozen=True)
 class HubModel:
-    """A GGUF file in a repository of the Hugging Face hub; without a revision, `main`."""
+    """A GGUF file in a repository of the hub; without a revision, of `main`."""
 
     repo: str
     filename: str
@@ -34,21 +32,35 @@ class HubModel:
 
 
 def fetched(remote: HubModel) -> Path:
-    """The file in huggingface_hub's cache, downloaded if it is not there and the hub
-    answers.
+    """Return the file in huggingface_hub's cache, downloaded first if it is missing.
+
+    Raises `ModelError` if it is missing and the hub does not answer at once.
     """
     try:
         import huggingface_hub
     except ImportError:
         raise ModelError(
-            f"{remote} needs the package huggingface_hub: {INSTALL}, or give the path of a .gguf file"
+            f"{remote} needs the package huggingface_hub: {INSTALL}, "
+            "or give the path of a .gguf file"
         ) from None
-    found = _call_hub(remote, huggingface_hub.try_to_load_from_cache)
-    if isinstance(found, str):
-        return Path(found)
-    if refusal := _offline_setting() or _silent_hub_reason(
-        huggingface_hub.constants.ENDPOINT
-    ):
+    # The cache first: a model on disk needs no network, and no second to ask for it.
+    cached = _call_hub(remote, huggingface_hub.try_to_load_from_cache)
+    # A file that is known to be missing comes back as an object of another type.
+    if isinstance(cached, str):
+        return Path(cached)
+    constants = huggingface_hub.constants
+    # The library reads the variable when it is imported; it may have been set later.
+    setting = os.environ.get("HF_HUB_OFFLINE", "").lower()
+    if constants.HF_HUB_OFFLINE or setting in {
+        "1",
+        "on",
+        "yes",
+        "true",
+    }:
+        refusal = "HF_HUB_OFFLINE is set. Unset it, or give the path of a .gguf file"
+    else:
+        refusal = _silence_reason(constants.ENDPOINT)
+    if refusal:
         raise ModelError(
             f"{remote} is not on this machine and cannot be fetched: {refusal}"
         )
@@ -60,35 +72,23 @@ def _call_hub(
     call: Callable[..., Any],
 ) -> Any:
     try:
-        return call(remote.repo, remote.filename, revision=remote.revision)
+        return call(
+            remote.repo,
+            remote.filename,
+            revision=remote.revision,
+        )
     except Exception as error:  # the library raises whatever its HTTP client raises
         raise ModelError(
-            f"{remote} cannot be fetched from the hub: {describe(error)}. Check both names and the access rights, or "
+            f"{remote} cannot be fetched from the hub: {describe(error)}. "
+            "Check both names and the access rights, or "
             "give the path of a .gguf file"
         ) from error
 
 
-def _offline_setting() -> str:
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").lower() in {
-        "1",
-        "on",
-        "yes",
-        "true",
-    }:
-        return "HF_HUB_OFFLINE is set. Unset it, or give the path of a .gguf file"
-    return ""
-
-
+# Found out once per process: each further model would wait as long again.
 @functools.cache
-def _silent_hub_reason(endpoint: str) -> str:
-    """Why a hub is taken to be out of reach, empty if it answers; found out once per
-    process, within `REACH_S`.
-
-    Any HTTP answer counts, and so does a refused certificate: huggingface_hub may know
-    another authority.
-    """
+def _silence_reason(endpoint: str) -> str:
+    """Return why a hub is out of reach, or the empty text if it answers in `REACH_S`."""
     problems: list[str] = []
 
     def ask() -> None:
@@ -97,16 +97,18 @@ def _silent_hub_reason(endpoint: str) -> str:
             method="HEAD",
             headers={"User-Agent": "themis-flows"},
         )
+        opener = urllib.request.build_opener(_NoRedirect)
         try:
-            urllib.request.build_opener(_NoRedirect).open(
-                request, timeout=REACH_S
-            ).close()
+            opener.open(request, timeout=REACH_S).close()
+        # Any answer below 500 counts, a refusal too: the hub is there.
         except urllib.error.HTTPError as error:
             error.close()
             problems.append(f"it answered {error.code}" if error.code >= 500 else "")
         except (OSError, ValueError) as error:
+            # huggingface_hub may know another authority than the standard library does.
             certificate = "CERTIFICATE_VERIFY_FAILED" in str(error)
-            problems.append("" if certificate else str(getattr(error, "reason", error)))
+            reason = str(getattr(error, "reason", error))
+            problems.append("" if certificate else reason)
         else:
             problems.append("")
 
@@ -120,14 +122,16 @@ def _silent_hub_reason(endpoint: str) -> str:
     thread.start()
     thread.join(REACH_S)
     problem = problems[0] if problems else f"no answer within {REACH_S:g} s"
+    if not problem:
+        return ""
     return (
-        problem
-        and f"{endpoint} does not answer ({problem}). Give the path of a .gguf file, or connect this machine"
+        f"{endpoint} does not answer ({problem}). "
+        "Give the path of a .gguf file, or connect this machine"
     )
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirection is an answer."""
+    """An opener's handler that follows no redirection: it is an answer already."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

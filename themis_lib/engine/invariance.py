@@ -1,10 +1,9 @@
-"""Which ways of computing a sequence give the same bits: found out when a model is
-first loaded, and remembered.
+"""The ways of computing a sequence that give the same bits, for one model.
 
 llama.cpp picks its kernels by the number of rows it multiplies, so that the logits of a
 prompt may depend on how it was cut and on how many sequences were decoded beside it,
 differently for each quantisation. `measure` compares, bit for bit, with each sequence
-computed whole and alone.
+computed whole and alone. That is done when a model is first loaded, and remembered.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,22 +24,25 @@ from themis_lib.engine.isolated import IsolatedError, run_isolated
 from themis_lib.engine.weights import Weights
 from themis_lib.errors import ModelError
 
-#: Goes up when what is measured, or how, changes.
+#: Raise it when what is measured, or how, changes: facts of another version are unused.
 MEASURE_VERSION = 1
 
 #: The most sequences decoded together.
 WIDEST = 8
-#: Below this many, decoding eight slots always, idle ones too, is quicker for a batch
-#: than the widest equal one.
+#: If fewer sequences may be decoded together, a batch is quicker with a fixed width of
+#: eight, idle slots included.
 _WIDE_ENOUGH = 4
-#: Where cuts of a prompt may lie: anywhere that leaves two tokens, or at multiples of
-#: 32 that leave 32.
+#: Where a prompt may be cut: anywhere that leaves two tokens (one alone takes another
+#: attention kernel), or at multiples of 32 that leave 32.
 _CUTS = ((1, 2), (32, 32))
+#: Tokens of the prompts, on both sides of 32 and 64, where cuts may lie.
 _LENGTHS = (5, 33, 70, 12, 64, 9, 41, 38)
 #: Of these, the ones that are cut.
 _CUT_PROMPTS = (2, 4, 6)
+#: Tokens of a slot: the longest prompt, the tokens after it, and room for a copy.
 _CONTEXT = 128
 _PATIENCE_S = 1800.0
+#: Tokens decoded after each prompt.
 _STEPS = 3
 
 
@@ -49,14 +51,13 @@ _STEPS = 3
     slots=True,
 )
 class Invariance:
-    """What leaves the bits of a sequence alone.
+    """The ways of computing a sequence that do not change its bits.
 
     `decode` is "equal" (any number of sequences to `width`), "fixed" (always `width`,
     idle slots included) or "alone" (one at a time). A prompt may be cut at multiples of
-    `cut_at` where at least `shortest` tokens follow; both are 0 where it must be
-    computed whole. Where `threads_matter`, one thread computes. `numerics` is the
-    digest of the logits seen: a build or a processor that computes otherwise has
-    another.
+    `cut_at` if at least `shortest` tokens follow; both are 0 if it must be computed
+    whole. If `threads_matter`, one thread computes. `numerics` is the digest of the
+    logits seen: a build or a processor that computes otherwise has another.
     """
 
     decode: Literal["equal", "fixed", "alone"]
@@ -66,13 +67,28 @@ class Invariance:
     threads_matter: bool
     numerics: str
 
+    def losses(self) -> list[str]:
+        """Return what this costs in speed, one sentence each; usually none."""
+        found: list[str] = []
+        if self.decode == "alone":
+            found.append(
+                "this build gives other bits to texts decoded together, "
+                "so they are decoded one by one"
+            )
+        if self.cut_at == 0:
+            found.append(
+                "this build gives other bits to prompts computed in parts, "
+                "so none shares its beginning"
+            )
+        return found
+
 
 def measure(
     weights: Weights,
     *,
     threads: int,
 ) -> Invariance:
-    """Compare ways of computing eight short sequences, in a context of its own."""
+    """Compare ways of computing eight short sequences, in a new context."""
     context = Context(
         weights,
         slots=WIDEST,
@@ -80,7 +96,25 @@ def measure(
         threads=threads,
     )
     try:
-        return _Probe(context, weights.n_vocab, threads).invariance()
+        probe = _Probe(context, weights.n_vocab)
+        # First, since every comparison is made with the threads that texts get.
+        threads_matter = probe.threads_matter(threads)
+        context.use_threads(1 if threads_matter else threads)
+        probe.compute_references()
+        decode, width = probe.find_width()
+        cut_at, shortest = 0, 0
+        for candidate in _CUTS:
+            if probe.cuts_are_safe(*candidate):
+                cut_at, shortest = candidate
+                break
+        return Invariance(
+            decode=decode,
+            width=width,
+            cut_at=cut_at,
+            shortest=shortest,
+            threads_matter=threads_matter,
+            numerics=probe.numerics(decode),
+        )
     finally:
         context.close()
 
@@ -90,26 +124,33 @@ def measure_isolated(
     *,
     threads: int,
 ) -> tuple[int, Invariance]:
-    """The context a model was trained on, and `measure`, found out in a process of its
-    own.
+    """Return the trained context of a model and `measure` of it, from a subprocess.
 
-    There are damaged files that llama.cpp does not refuse but aborts on. Raises
-    `ModelError` for a model that cannot be loaded, or that ends the process.
+    llama.cpp aborts on some damaged files instead of refusing them. Raises `ModelError`
+    for a model that cannot be loaded, or that ends the process.
     """
-    if not sys.executable:  # Python within another program: there is nothing to start
+    # Python embedded in another program: there is no interpreter to start.
+    if not sys.executable:
         weights = Weights(path)
         return weights.trained_context, measure(weights, threads=threads)
-    program = f"from themis_lib.engine import invariance\ninvariance.print_measured({str(path)!r}, {threads})"
+    program = (
+        "from themis_lib.engine import invariance\n"
+        f"invariance.print_measured({str(path)!r}, {threads})"
+    )
     try:
-        said = json.loads(run_isolated(program, timeout_s=_PATIENCE_S).splitlines()[-1])
+        printed = run_isolated(program, timeout_s=_PATIENCE_S)
     except IsolatedError as error:
         if error.crash:
-            what = f"llama.cpp ends the process ({error.crash}) where it should load it; the file may be damaged"
-            raise ModelError(f"{path}: {what}: download or copy it again") from None
+            raise ModelError(
+                f"{path}: llama.cpp ends the process ({error.crash}) where it should "
+                "load it; the file may be damaged: download or copy it again"
+            ) from None
         raise ModelError(f"{path}: it could not be tried out: {error}") from None
-    if "error" in said:
-        raise ModelError(said["error"])
-    return int(said["trained_context"]), Invariance(**said["invariance"])
+    # The last line: libraries may have printed something before.
+    answer = json.loads(printed.splitlines()[-1])
+    if "error" in answer:
+        raise ModelError(answer["error"])
+    return int(answer["trained_context"]), Invariance(**answer["invariance"])
 
 
 def print_measured(
@@ -119,95 +160,134 @@ def print_measured(
     """Print what `measure_isolated` reads, as one line of JSON."""
     try:
         weights = Weights(Path(path))
-        found = {
-            "trained_context": weights.trained_context,
-            "invariance": asdict(measure(weights, threads=threads)),
-        }
+        invariance = measure(weights, threads=threads)
+    # An error of the model is an answer: a traceback would lose its message.
     except ModelError as error:
-        found = {"error": str(error)}
+        print(json.dumps({"error": str(error)}))
+        return
+    found = {
+        "trained_context": weights.trained_context,
+        "invariance": asdict(invariance),
+    }
     print(json.dumps(found))
 
 
 class _Probe:
-    """Sequences computed whole and alone, and the ways of computing them that are held
-    against these.
+    """Sequences computed whole and alone, to compare other ways of computing with.
+
+    All prompts stay in their slots: prompt `i` in slot `i`, except while a method says
+    otherwise.
     """
 
     def __init__(
         self,
         context: Context,
         n_vocab: int,
-        threads: int,
     ) -> None:
         self._context = context
-        self._threads = threads
+        # Random tokens of a fixed seed: `numerics` must be the same in every process.
         random = np.random.Generator(np.random.Philox(key=0))
-        self._prompts = [
-            random.integers(0, n_vocab, length).tolist() for length in _LENGTHS
-        ]
-        self._following = random.integers(0, n_vocab, _STEPS).tolist()
+        self._prompts: list[list[int]] = []
+        for length in _LENGTHS:
+            self._prompts.append(random.integers(0, n_vocab, length).tolist())
+        self._following: list[int] = random.integers(0, n_vocab, _STEPS).tolist()
+        self._whole: list[Logits] = []
+        self._alone: list[Logits] = []
+        self._together: list[Logits] = []
 
-    def invariance(self) -> Invariance:
-        threads_matter = self._threads_matter()
-        self._context.use_threads(1 if threads_matter else self._threads)
-        self._whole = [
-            self._prefill_with_cuts(slot, prompt, ())
-            for slot, prompt in enumerate(self._prompts)
-        ]
-        self._alone = [self._decode_together([index])[0] for index in range(WIDEST)]
-        together = self._decode_together(range(WIDEST))
-        decode, width = self._find_decoding(together)
-        cut_at, shortest = next(
-            (cut for cut in _CUTS if self._cuts_do_not_matter(*cut)), (0, 0)
-        )
-        seen = (*self._whole, *(together if decode == "fixed" else self._alone))
-        numerics = hashlib.sha256(b"".join(row.tobytes() for row in seen)).hexdigest()
-        return Invariance(
-            decode,
-            width,
-            cut_at,
-            shortest,
-            threads_matter,
-            numerics,
-        )
-
-    def _threads_matter(self) -> bool:
+    def threads_matter(self, threads: int) -> bool:
+        """Return whether so many threads give other bits than one."""
         slot = _CUT_PROMPTS[0]
-        seen = []
-        for threads in (1, self._threads):
-            self._context.use_threads(threads)
-            seen.append(
-                self._prefill_with_cuts(slot, self._prompts[slot], ()).tobytes()
+        seen: list[list[bytes]] = []
+        for count in (1, threads):
+            self._context.use_threads(count)
+            prompt = self._prefill_cut(
+                slot,
+                self._prompts[slot],
+                (),
             )
-            seen.append(self._decode_together([slot])[0].tobytes())
-        return seen[:2] != seen[2:]
+            step = self._decode_together([slot])[0]
+            seen.append([prompt.tobytes(), step.tobytes()])
+        return seen[0] != seen[1]
 
-    def _find_decoding(
-        self, together: Sequence[Logits]
-    ) -> tuple[Literal["equal", "fixed", "alone"], int]:
+    def compute_references(self) -> None:
+        """Compute each prompt whole, and its steps alone and beside all others."""
+        for slot, prompt in enumerate(self._prompts):
+            self._whole.append(self._prefill_cut(slot, prompt, ()))
+        for slot in range(WIDEST):
+            self._alone.append(self._decode_together([slot])[0])
+        self._together = self._decode_together(range(WIDEST))
+
+    def find_width(self) -> tuple[Literal["equal", "fixed", "alone"], int]:
+        """Return how sequences may be decoded together, and how many of them."""
         width = 1
-        while width < WIDEST and self._equal_at(width + 1):
+        # Upwards: how many texts are in flight varies, so every smaller width counts.
+        while width < WIDEST and self._is_equal_at(width + 1):
             width += 1
         if width >= _WIDE_ENOUGH:
             return "equal", width
+        # A fixed width must give the same in whichever slot a text is, and with other
+        # neighbours: move every prompt three slots on.
+        shift = 3
         for slot in range(WIDEST):
-            self._prefill_with_cuts(slot, self._prompts[slot - 3], ())
-        turned = self._decode_together(range(WIDEST), shift=3)
-        fixed = all(
-            _same_bits(row, turned[(index + 3) % WIDEST])
-            for index, row in enumerate(together)
-        )
-        return ("fixed", WIDEST) if fixed else ("alone", 1)
+            self._prefill_cut(
+                slot,
+                self._prompts[slot - shift],
+                (),
+            )
+        moved = self._decode_together(range(WIDEST), shift=shift)
+        for slot, row in enumerate(self._together):
+            if not _same_bits(row, moved[(slot + shift) % WIDEST]):
+                return "alone", 1
+        return "fixed", WIDEST
 
-    def _equal_at(self, width: int) -> bool:
-        """Whether so many neighbouring slots, the first or the last, give what each
-        gives alone.
-        """
-        return all(
-            _same_bits(row, self._alone[slot])
-            for slots in (range(width), range(WIDEST - width, WIDEST))
-            for slot, row in zip(slots, self._decode_together(slots), strict=True)
-        )
+    def cuts_are_safe(
+        self,
+        cut_at: int,
+        shortest: int,
+    ) -> bool:
+        """Return whether prompts cut by this rule give the bits of whole ones."""
+        for index in _CUT_PROMPTS:
+            prompt = self._prompts[index]
+            whole = self._whole[index]
+            places: list[int] = []
+            for place in range(cut_at, len(prompt) - shortest + 1, cut_at):
+                # The first part must be long enough too.
+                if place >= shortest:
+                    places.append(place)
+            if not places:
+                continue
+            cuts: list[int] = []
+            for place in places:
+                if not cuts or place - cuts[-1] >= shortest:
+                    cuts.append(place)
+            if not _same_bits(
+                self._prefill_cut(1, prompt, cuts),
+                whole,
+            ):
+                return False
+            # A prefix that another slot holds, as short and as long as it may be.
+            for place in {places[0], places[-1]}:
+                if not _same_bits(self._prefill_shared(prompt, place), whole):
+                    return False
+        return True
+
+    def numerics(self, decode: str) -> str:
+        """Return the digest of the logits that texts will be computed from."""
+        steps = self._together if decode == "fixed" else self._alone
+        numerics = hashlib.sha256()
+        for row in (*self._whole, *steps):
+            numerics.update(row.tobytes())
+        return numerics.hexdigest()
+
+    def _is_equal_at(self, width: int) -> bool:
+        # Neighbouring slots at either end, so that it is not the slot that decides.
+        for slots in (range(width), range(WIDEST - width, WIDEST)):
+            rows = self._decode_together(slots)
+            for slot, row in zip(slots, rows, strict=True):
+                if not _same_bits(row, self._alone[slot]):
+                    return False
+        return True
 
     def _decode_together(
         self,
@@ -215,92 +295,68 @@ class _Probe:
         *,
         shift: int = 0,
     ) -> list[Logits]:
-        """What the prompts in these slots give when they are decoded at once."""
+        """Return the logits of each slot when they are decoded at once.
+
+        Prompts must lie `shift` slots on. Each array has a row for each step.
+        """
         lengths = [len(self._prompts[slot - shift]) for slot in slots]
-        steps = [
-            self._context.decode(
-                slots, [token] * len(slots), [length + step for length in lengths]
-            ).copy()
-            for step, token in enumerate(self._following)
-        ]
+        steps: list[Logits] = []
+        for step, token in enumerate(self._following):
+            logits = self._context.decode(
+                slots,
+                [token] * len(slots),
+                [length + step for length in lengths],
+            )
+            # A copy, because the next call overwrites the row.
+            steps.append(logits.copy())
         for slot, length in zip(slots, lengths, strict=True):
             self._context.trim(slot, length)
         return list(np.stack(steps, axis=1))
 
-    def _cuts_do_not_matter(
-        self,
-        cut_at: int,
-        shortest: int,
-    ) -> bool:
-        """Whether a prompt gives the same when it is cut, or continued from a copied
-        beginning.
-        """
-        return all(
-            _same_bits(found, self._whole[index])
-            for index in _CUT_PROMPTS
-            for found in self._cut_prompts(self._prompts[index], cut_at, shortest)
-        )
-
-    def _cut_prompts(
-        self,
-        prompt: Sequence[int],
-        cut_at: int,
-        shortest: int,
-    ) -> Iterator[Logits]:
-        places = [
-            place
-            for place in range(cut_at, len(prompt) - shortest + 1, cut_at)
-            if place >= shortest
-        ]
-        if places:
-            yield self._prefill_with_cuts(1, prompt, _places_apart(places, shortest))
-            for place in {places[0], places[-1]}:
-                yield self._continue_from_copy(prompt, place)
-
-    def _prefill_with_cuts(
+    def _prefill_cut(
         self,
         slot: int,
         prompt: Sequence[int],
         cuts: Iterable[int],
     ) -> Logits:
-        """The logits after a prompt that is cut at these places."""
+        """Return the logits after a prompt that is cut at these places."""
         self._context.trim(slot, 0)
         places = [0, *cuts, len(prompt)]
         for start, stop in pairwise(places):
-            logits = self._context.prefill(slot, prompt[start:stop], start)
+            logits = self._context.prefill(
+                slot,
+                prompt[start:stop],
+                start,
+            )
         return logits.copy()
 
-    def _continue_from_copy(
+    def _prefill_shared(
         self,
         prompt: Sequence[int],
         place: int,
     ) -> Logits:
-        """The logits after a prompt whose beginning is copied from another slot that
-        holds more.
-        """
+        """Return the logits after a prompt that another slot holds up to a place."""
         source, target = 5, 2
-        self._prefill_with_cuts(
-            source, [*prompt[:place], *reversed(prompt)][: _CONTEXT - 1], ()
+        # The other slot holds more, as slots do: what follows must leave no trace.
+        held = [*prompt[:place], *reversed(prompt)]
+        self._prefill_cut(
+            source,
+            held[: _CONTEXT - 1],
+            (),
         )
         self._context.copy(source, target)
         self._context.trim(target, place)
-        return self._context.prefill(target, prompt[place:], place).copy()
-
-
-def _places_apart(
-    places: Sequence[int],
-    distance: int,
-) -> list[int]:
-    """As many of the places as lie at least this far from each other."""
-    chosen: list[int] = []
-    for place in places:
-        if not chosen or place - chosen[-1] >= distance:
-            chosen.append(place)
-    return chosen
+        logits = self._context.prefill(
+            target,
+            prompt[place:],
+            place,
+        )
+        return logits.copy()
 
 
 def _same_bits(
     one: Logits,
     other: Logits,
 ) -> bool:
+    # Bytes, because NaN differs from itself and 0.0 equals -0.0.
     return one.tobytes() == other.tobytes()

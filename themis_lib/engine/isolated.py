@@ -1,6 +1,4 @@
-"""Python in a process of its own: what may crash there does not take this process with
-it.
-"""
+"""Python programs in a subprocess, so that a crash does not end this process."""
 
 from __future__ import annotations
 
@@ -10,14 +8,15 @@ import signal
 import subprocess
 import sys
 
-#: Without it ggml starts a debugger when it aborts, which prints where the answer is
-#: expected.
+#: Without it ggml starts a debugger when it aborts, and the debugger prints where the
+#: answer is expected.
 _QUIET = {"GGML_NO_BACKTRACE": "1"}
 
 
 class IsolatedError(Exception):
-    """A process that did not do its work; `crash` names the signal that ended it, or is
-    empty.
+    """A subprocess that failed.
+
+    `crash` names the signal that ended it; it is empty where there was none.
     """
 
     def __init__(
@@ -34,25 +33,31 @@ def run_isolated(
     *,
     timeout_s: float,
 ) -> str:
-    """What a program prints. Raises `IsolatedError` where it crashes, fails, or takes
-    longer than `timeout_s` seconds.
+    """Return what a program prints.
 
-    It has the search path of this process, and none of its PYTHON variables.
+    The subprocess has the search path of this process, and none of its PYTHON
+    variables. Raises `IsolatedError` if the program crashes, fails, or takes longer
+    than `timeout_s` seconds.
     """
-    path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - text, as sys.path holds it
+    # Relative entries would mean another folder if the program changed its own.
+    path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100 - text
+    head = f"import sys\nsys.path[:] = {json.dumps(path)}\n"
     command = [
         sys.executable,
+        # Isolated mode: no PYTHON variable and no user folder can shadow a module.
         "-I",
         "-c",
-        f"import sys\nsys.path[:] = {json.dumps(path)}\n{program}",
+        head + program,
     ]
     try:
         done = subprocess.run(
             command,
+            # A program that reads must not take the caller's input.
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout_s,
             check=False,
+            # A library may print bytes that are not text before it crashes.
             errors="replace",
             env={**os.environ, **_QUIET},
         )
@@ -61,16 +66,12 @@ def run_isolated(
     except OSError as error:
         raise IsolatedError(f"starting {sys.executable!r} failed: {error}") from None
     if done.returncode < 0:
-        raise IsolatedError("it crashed", _signal_name(-done.returncode))
+        number = -done.returncode
+        names = {one.value: one.name for one in signal.Signals}
+        # Real-time signals have no name.
+        raise IsolatedError("it crashed", names.get(number, f"signal {number}"))
     if done.returncode:
-        raise IsolatedError(
-            (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        )
+        # The last line of a traceback is the error; the rest concerns the program.
+        lines = done.stderr.strip().splitlines()
+        raise IsolatedError(lines[-1] if lines else f"exit code {done.returncode}")
     return done.stdout
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

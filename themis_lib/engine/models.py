@@ -1,8 +1,7 @@
-"""Which model file is used: a registry name, a file, or a file of a Hugging Face
-repository.
+"""The choice of a model file: a registry name, a path, or a file of the hub.
 
-Nothing chosen means `THEMIS_MODEL` if set, else `small` if it is on disk or can be
-fetched at once, else `tiny`.
+If nothing is chosen, it is `THEMIS_MODEL` if set, else `small` if that is on disk or
+can be fetched at once, else `tiny`.
 """
 
 from __future__ import annotations
@@ -24,9 +23,7 @@ from themis_lib.errors import ModelError, nearest
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file that was checked: what it was asked for as, where it is, and the
-    SHA-256 of its content.
-    """
+    """A checked model file: its name as it was asked for, its path and its SHA-256."""
 
     name: str
     path: Path
@@ -41,16 +38,63 @@ class ModelFile:
 MODELS: Mapping[str, HubModel | Path] = {
     "tiny": TINY,
     "mini": HubModel(
-        "Qwen/Qwen2.5-0.5B-Instruct-GGUF", "qwen2.5-0.5b-instruct-q8_0.gguf"
+        "Qwen/Qwen2.5-0.5B-Instruct-GGUF",
+        "qwen2.5-0.5b-instruct-q8_0.gguf",
     ),
     "small": HubModel(
-        "Qwen/Qwen2.5-1.5B-Instruct-GGUF", "qwen2.5-1.5b-instruct-q8_0.gguf"
+        "Qwen/Qwen2.5-1.5B-Instruct-GGUF",
+        "qwen2.5-1.5b-instruct-q8_0.gguf",
     ),
     "large": HubModel(
-        "bartowski/Qwen2.5-7B-Instruct-GGUF", "Qwen2.5-7B-Instruct-Q4_K_M.gguf"
+        "bartowski/Qwen2.5-7B-Instruct-GGUF",
+        "Qwen2.5-7B-Instruct-Q4_K_M.gguf",
     ),
 }
 SIZES = tuple(MODELS)
+
+#: Nanoseconds. Two writes within the coarsest clock tick of a filesystem (FAT: 2 s)
+#: have one time of modification.
+_COARSEST_TICK_NS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class _FileVersion:
+    """What tells one content of a path from another without reading it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> _FileVersion:
+        """Return the version that the path has now."""
+        found = path.stat()
+        return cls(
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ino,
+        )
+
+    def is_settled(self) -> bool:
+        """Return whether a later change would show in the version."""
+        # The absolute value, because a clock that was set back makes files of the
+        # future.
+        return abs(time_ns() - self.mtime_ns) > _COARSEST_TICK_NS
+
+
+class _SeenModels:
+    """The model files that this process has checked, and the one it uses by default."""
+
+    def __init__(self) -> None:
+        self.digests: dict[tuple[Path, _FileVersion], str] = {}
+        # Decided once, so that a process does not change its model in the middle. Under
+        # the key `None` of a dictionary, because its `setdefault` is atomic.
+        self.defaults: dict[None, ModelFile] = {}
+
+
+#: Process-wide, because every call without a choice must use the same model, and no
+#: file of gigabytes should be read again for each component that names it.
+_SEEN = _SeenModels()
 
 
 def find_model(
@@ -60,33 +104,36 @@ def find_model(
     model_filename: str | None = None,
     size: str | None = None,
 ) -> ModelFile:
-    """The model file that the arguments choose: on disk, checked, fetched first if it
-    is a remote one.
+    """Return the model file that the arguments choose, checked, and fetched if remote.
 
-    At most one of `model` (a registry name or a path), `size` (a registry name) and
-    `model_repo` with `model_filename`. Raises `ModelError` for any other combination,
-    unknown names, files that cannot be used and remote ones that cannot be fetched.
+    Give at most one of `model` (a registry name or a path), `size` (a registry name)
+    and `model_repo` with `model_filename`. Raises `ModelError` for any other
+    combination, unknown names, files that cannot be used and remote ones that cannot be
+    fetched.
     """
-    given = {
-        "model": model,
-        "model_repo": model_repo,
-        "model_filename": model_filename,
-        "size": size,
-    }
-    named = {name: value for name, value in given.items() if value is not None}
-    for name, value in named.items():
+    named: dict[str, object] = {}
+    for name, value in (
+        ("model", model),
+        ("model_repo", model_repo),
+        ("model_filename", model_filename),
+        ("size", size),
+    ):
+        if value is None:
+            continue
         if not isinstance(value, str | os.PathLike):
             raise ModelError(
                 f"{name}={value!r} is a {type(value).__name__}: write a text"
             )
+        named[name] = value
+    listed = ", ".join(f"{name}={value!r}" for name, value in named.items())
     if (model_repo is None) != (model_filename is None):
         raise ModelError(
-            f"model_repo and model_filename go together, got {_list_settings(named)}: give both"
+            f"model_repo and model_filename go together, got {listed}: give both"
         )
-    if len(named) - (model_repo is not None) > 1:
-        raise ModelError(
-            f"more than one model is chosen by {_list_settings(named)}: keep one of them"
-        )
+    # The repository and its file are one choice.
+    choices = len(named) - (model_repo is not None)
+    if choices > 1:
+        raise ModelError(f"more than one model is chosen by {listed}: keep one of them")
     if model_repo is not None and model_filename is not None:
         remote = HubModel(model_repo, model_filename)
         return _check_file(str(remote), fetched(remote))
@@ -94,125 +141,111 @@ def find_model(
         if size not in SIZES:
             raise ModelError(f"size={size!r} is unknown: {nearest(size, SIZES)}")
         return _find_registered(size)
-    return _find_default() if model is None else _find_chosen(os.fspath(model), "model")
+    if model is not None:
+        return _find_named(os.fspath(model), "model")
+    return _find_default()
 
 
-def _list_settings(named: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in named.items())
-
-
-def _find_chosen(
+def _find_named(
     model: str,
     setting: str,
 ) -> ModelFile:
+    # The registry first: a file of the same name in the working folder does not change
+    # which model an experiment means.
     if model in MODELS:
         return _find_registered(model)
     path = Path(model).expanduser()
+    # A missing .gguf file is reported as a file, not as an unknown name.
     if path.suffix.lower() == ".gguf" or (model and path.exists()):
         return _check_file(path.name, path)
     raise ModelError(
         f"{setting}={model!r} is no model of the registry: {nearest(model, MODELS)}; "
-        "a model can also be given as the path of a .gguf file, or as model_repo and model_filename"
+        "a model can also be given as the path of a .gguf file, "
+        "or as model_repo and model_filename"
     )
 
 
 def _find_registered(name: str) -> ModelFile:
     entry = MODELS[name]
-    return _check_file(name, entry if isinstance(entry, Path) else fetched(entry))
+    path = entry if isinstance(entry, Path) else fetched(entry)
+    return _check_file(name, path)
 
 
 def _find_default() -> ModelFile:
-    if model := os.environ.get("THEMIS_MODEL"):
-        return _find_chosen(model, "THEMIS_MODEL")
-    return _decide_default()
-
-
-#: What stands for no choice, under the key None, once it is known.
-_DECIDED: dict[None, ModelFile] = {}
-
-
-def _decide_default() -> ModelFile:
-    """`small` or `tiny`: decided once, so that a process does not change its model in
-    the middle.
-    """
-    if None in _DECIDED:
-        return _DECIDED[None]
+    model = os.environ.get("THEMIS_MODEL")
+    if model:
+        return _find_named(model, "THEMIS_MODEL")
+    decided = _SEEN.defaults.get(None)
+    if decided is not None:
+        return decided
+    # Threads may get here together: `setdefault` lets one of them decide for all.
     try:
-        return _DECIDED.setdefault(None, _find_registered("small"))
+        return _SEEN.defaults.setdefault(None, _find_registered("small"))
     except ModelError as error:
         reason = str(error)
     tiny = _find_registered("tiny")
-    if _DECIDED.setdefault(None, tiny) is tiny:
+    decided = _SEEN.defaults.setdefault(None, tiny)
+    # The winner warns, so that there is one warning.
+    if decided is tiny:
         warnings.warn(
-            f"no model was chosen, and 'small' cannot be used ({reason}); the bundled model 'tiny' stands in for it. "
-            "Choose one, for instance with THEMIS_MODEL=tiny, to be rid of this warning",
+            f"no model was chosen, and 'small' cannot be used ({reason}); "
+            "the bundled model 'tiny' stands in for it. Choose one, for instance with "
+            "THEMIS_MODEL=tiny, to be rid of this warning",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
-    return _DECIDED[None]
-
-
-@dataclass(frozen=True)
-class _Version:
-    """What tells one content of a path from another without reading it."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> _Version:
-        found = path.stat()
-        return cls(found.st_size, found.st_mtime_ns, found.st_ino)
-
-    def settled(self) -> bool:
-        """Whether a later change would show: not within the coarsest clock tick of a
-        filesystem.
-        """
-        return abs(time_ns() - self.mtime_ns) > 2_000_000_000
-
-
-_SEEN: dict[tuple[Path, _Version], str] = {}
+    return decided
 
 
 def _check_file(
     name: str,
     path: Path,
 ) -> ModelFile:
-    """The file with its digest; checked and read once per process, and read once per
-    machine.
-    """
+    """Return the file with its digest, checked and read once per process."""
+    # Absolute, since the working folder may change between two calls.
     path = path.absolute()
     try:
-        version = _Version.of(path)
-        digest = _SEEN.get((path, version))
+        version = _FileVersion.of(path)
+        digest = _SEEN.digests.get((path, version))
         if digest is None:
             check_gguf(path)
             digest = _file_digest(path, version)
-            if version.settled():
-                _SEEN[path, version] = digest
+            if version.is_settled():
+                _SEEN.digests[path, version] = digest
     except OSError as error:
+        # It knows the usual reasons by name, such as a missing file.
         check_gguf(path)
         raise file_problem(
-            path, f"cannot be read ({error})", "check the disk and the access rights"
+            path,
+            f"cannot be read ({error})",
+            "check the disk and the access rights",
         ) from error
     return ModelFile(name, path, digest)
 
 
 def _file_digest(
     path: Path,
-    version: _Version,
+    version: _FileVersion,
 ) -> str:
-    key, stamp = os.fsencode(path).decode("utf-8", "backslashreplace"), vars(version)
+    # Remembered per machine: a large model takes many seconds to read.
+    key = os.fsencode(path).decode("utf-8", "backslashreplace")
+    stamp = vars(version)
     known = recall("model-digest", key)
     if known is not None and known.get("version") == stamp:
         return str(known["sha256"])
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if _Version.of(path) != version:
+    # A download in progress would give the digest of a content that no one has.
+    if _FileVersion.of(path) != version:
         raise file_problem(
-            path, "changed while it was read", "wait until it is complete"
+            path,
+            "changed while it was read",
+            "wait until it is complete",
         )
-    if version.settled():
-        remember("model-digest", key, {"version": stamp, "sha256": digest})
+    if version.is_settled():
+        remember(
+            "model-digest",
+            key,
+            {"version": stamp, "sha256": digest},
+        )
     return digest

@@ -1,5 +1,6 @@
-"""From a prompt to tokens: the model's chat template or plain text, cut to the window
-where it is too long.
+"""The tokens of a prompt, by the model's chat template or as plain text.
+
+A prompt that is too long for the window is cut in its middle.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from themis_lib.errors import ModelError, describe
 if TYPE_CHECKING:
     from themis_lib.engine.weights import Weights
 
-#: Whether a prompt goes through the model's chat template: where it has one, always, or
+#: Whether a prompt goes through the model's chat template: if it has one, always, or
 #: never.
 Template = Literal["auto", "chat", "raw"]
 
 #: What templates print as today's date: the text must not change with the calendar.
 TEMPLATE_DATE = datetime.date(2024, 1, 1)
+#: The date's names in English: `strftime` writes those of the process's locale.
 _ENGLISH = {
     "%a": "Mon",
     "%A": "Monday",
@@ -40,8 +42,9 @@ ROOM_FOR_TEXT = 512
     slots=True,
 )
 class PromptTokens:
-    """A prompt as tokens; `dropped` counts those left out of its middle to fit the
-    window.
+    """A prompt as tokens.
+
+    `dropped` counts those left out of its middle to fit the window.
     """
 
     tokens: tuple[int, ...]
@@ -55,15 +58,17 @@ def prompt_tokens(
     template: Template,
     window: int,
 ) -> PromptTokens:
-    """The tokens of a conversation, each turn with its `role` and its `content`.
+    """Return the tokens of a conversation of turns, each with `role` and `content`.
 
-    Without a template its contents follow each other with a blank line between. Raises
-    `ModelError` for `chat` where the model has no template, and where its template
-    refuses the conversation.
+    Without a template the contents follow each other, with a blank line between. Raises
+    `ModelError` for `chat` if the model has no template, and if its template refuses
+    the conversation.
     """
     if uses_chat_template(weights, template):
         text = _render_template(weights, messages)
         begins = weights.specials["bos_token"]
+        # Some templates write the beginning of a sequence themselves: it must be there
+        # once.
         add_special = not (begins and text.startswith(begins))
         tokens = weights.tokenize(
             text,
@@ -71,14 +76,15 @@ def prompt_tokens(
             parse_special=True,
         )
     else:
-        text = "\n\n".join(
-            message["content"] for message in messages if message["content"]
-        )
+        contents = [message["content"] for message in messages]
+        text = "\n\n".join(filter(None, contents))
+        # What a prompt says is text, also if it looks like a control token.
         tokens = weights.tokenize(
             text,
             add_special=True,
             parse_special=False,
         )
+    # A model cannot continue nothing at all.
     return fit(tokens or [weights.first_token], window)
 
 
@@ -86,8 +92,9 @@ def fit(
     tokens: Sequence[int],
     window: int,
 ) -> PromptTokens:
-    """Tokens that leave room for a text: where they are too many, their head and their
-    tail, half of each.
+    """Return tokens that leave room for a text in the window.
+
+    Of too many the head and the tail are kept, half of each.
 
     >>> fit(range(20), window=16)
     PromptTokens(tokens=(0, 1, 2, 3, 16, 17, 18, 19), dropped=12)
@@ -96,16 +103,19 @@ def fit(
     dropped = max(len(tokens) - limit, 0)
     if not dropped:
         return PromptTokens(tuple(tokens))
+    # Instructions are at the beginning of a prompt, questions at its end.
     head = limit // 2
-    return PromptTokens((*tokens[:head], *tokens[head + dropped :]), dropped)
+    kept = (*tokens[:head], *tokens[head + dropped :])
+    return PromptTokens(kept, dropped)
 
 
 def uses_chat_template(
     weights: Weights,
     template: Template,
 ) -> bool:
-    """Whether prompts go through a chat template. Raises `ModelError` for `chat` where
-    the model has none.
+    """Return whether prompts go through a chat template.
+
+    Raises `ModelError` for `chat` if the model has none.
     """
     if template == "chat" and not weights.chat_template:
         raise ModelError(
@@ -120,47 +130,51 @@ def _render_template(
 ) -> str:
     try:
         template = _compile_template(weights.chat_template)
-        return str(
-            template.render(
-                messages=messages,
-                add_generation_prompt=True,
-                **weights.specials,
-            )
+        rendered = template.render(
+            messages=messages,
+            add_generation_prompt=True,
+            **weights.specials,
         )
-    except Exception as error:  # noqa: BLE001 - a template is a program of whoever made the model
+        return str(rendered)
+    except Exception as error:  # noqa: BLE001 - a template is a program from the model's file
         raise ModelError(
-            f"{weights.path}: its chat template refuses the prompt: {describe(error)}; use template='raw'"
+            f"{weights.path}: its chat template refuses the prompt: "
+            f"{describe(error)}; use template='raw'"
         ) from None
-
-
-def _fixed_date(form: str) -> str:
-    """The date that never changes, in English whatever the locale."""
-    for code, word in _ENGLISH.items():
-        form = form.replace(code, word)
-    return TEMPLATE_DATE.strftime(form)
 
 
 @cache
 def _compile_template(source: str) -> Any:
-    """A template as the Hugging Face convention compiles it, without access to anything
-    around it.
-    """
+    """Compile a template as the Hugging Face convention says."""
     from jinja2.exceptions import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def refuse(message: str) -> NoReturn:
         raise TemplateError(message)
 
+    def format_fixed_date(form: str) -> str:
+        for code, word in _ENGLISH.items():
+            form = form.replace(code, word)
+        return TEMPLATE_DATE.strftime(form)
+
+    # Jinja's own filter escapes for HTML, which a model would read.
+    def to_json(
+        value: Any,
+        **options: Any,
+    ) -> str:
+        return json.dumps(
+            value,
+            ensure_ascii=False,
+            **options,
+        )
+
+    # A sandbox: a model file is data, and must not reach the Python around it.
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.loopcontrols"],
     )
     environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = _fixed_date
-    environment.filters["tojson"] = lambda value, **options: json.dumps(
-        value,
-        ensure_ascii=False,
-        **options,
-    )
+    environment.globals["strftime_now"] = format_fixed_date
+    environment.filters["tojson"] = to_json
     return environment.from_string(source)

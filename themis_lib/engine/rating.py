@@ -1,5 +1,6 @@
-"""Continuations of a prompt while they are rated: decoded as a text is, with tokens
-that are given and not chosen.
+"""Continuations of a prompt while they are rated.
+
+They are decoded as texts are, with tokens that are given instead of chosen.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from themis_lib.engine.sampling import Row, log_probabilities
 
 
 class Rating(Pending[list[list[float]]]):
-    """Continuations of a prompt, and the natural logarithm of the probability of each
-    of their tokens to be.
+    """The log-probabilities of the tokens of continuations of a prompt, in the making.
+
+    They are natural logarithms, in the order of the continuations.
     """
 
     def __init__(
@@ -29,38 +31,46 @@ class Rating(Pending[list[list[float]]]):
         self._unfinished = 0
 
     def begin(self, logits: Row) -> list[Continuation]:
-        """Rate all first tokens from the row after the prompt; the continuations that
-        have more of them.
+        """Rate all first tokens from the row after the prompt.
+
+        Return the continuations that have more tokens.
         """
-        beginnings = [
-            continuation
-            for continuation in self._continuations
-            if not continuation.finished
-        ]
-        first = log_probabilities(
-            logits, np.array([one.tokens[0] for one in beginnings], dtype=np.int64)
-        )
-        for continuation, logprob in zip(beginnings, first.tolist(), strict=True):
+        # An empty continuation is finished already, and has no first token.
+        beginnings: list[Continuation] = []
+        for continuation in self._continuations:
+            if not continuation.finished:
+                beginnings.append(continuation)
+        # All at once: the sum over the vocabulary costs more than the rest.
+        first_tokens = [one.tokens[0] for one in beginnings]
+        first = log_probabilities(logits, np.array(first_tokens, dtype=np.int64))
+        longer: list[Continuation] = []
+        for continuation, logprob in zip(
+            beginnings,
+            first.tolist(),
+            strict=True,
+        ):
             continuation.logprobs.append(logprob)
-        longer = [one for one in self._continuations if not one.finished]
+            if not continuation.finished:
+                longer.append(continuation)
         self._unfinished = len(longer)
         if not longer:
-            self._settle_if_done()
+            self._settle_logprobs()
         return longer
 
     def finish_one(self) -> None:
-        """Give the ratings to whoever asked, if this was the last one missing."""
+        """Note that one more continuation is finished; the last one settles the rating."""
         self._unfinished -= 1
         if not self._unfinished:
-            self._settle_if_done()
+            self._settle_logprobs()
 
-    def _settle_if_done(self) -> None:
+    def _settle_logprobs(self) -> None:
         self.settle([one.logprobs for one in self._continuations])
 
 
 class Continuation:
-    """One of the continuations; it takes a slot as a text does. What becomes of it
-    concerns the whole rating.
+    """One continuation of a rating; it takes a slot as a text does.
+
+    If it is cancelled or fails, so does the whole rating.
     """
 
     def __init__(
@@ -69,12 +79,12 @@ class Continuation:
         tokens: Sequence[int],
     ) -> None:
         self.logprobs: list[float] = []
-        self._rating = rating
         self.tokens = list(tokens)
+        self._rating = rating
 
     @property
     def future(self) -> Future[list[list[float]]]:
-        """The rating's."""
+        """The future of the rating."""
         return self._rating.future
 
     @property
@@ -84,7 +94,7 @@ class Continuation:
 
     @property
     def position(self) -> int:
-        """Where its newest token stands, counted from the beginning of the prompt."""
+        """The position of its newest token, counted from the beginning of the prompt."""
         return len(self._rating.prompt) + len(self.logprobs) - 1
 
     @property
@@ -97,14 +107,19 @@ class Continuation:
         logits: Row,
         likeliest: int,
     ) -> bool:
-        """Rate the next token; whether it was the last."""
+        """Rate the next token, and return whether it was the last.
+
+        `likeliest` is there for texts, which are advanced in the same way.
+        """
         token = self.tokens[len(self.logprobs)]
-        self.logprobs.append(float(log_probabilities(logits, np.array([token]))[0]))
+        logprobs = log_probabilities(logits, np.array([token]))
+        self.logprobs.append(float(logprobs[0]))
         if self.finished:
             self._rating.finish_one()
         return self.finished
 
     def fail(self, error: BaseException) -> None:
-        """End the rating with an error."""
+        """Fail the rating with an error, unless it has failed already."""
+        # Each of its continuations fails on its own when a batch does.
         if not self.future.done():
             self._rating.fail(error)

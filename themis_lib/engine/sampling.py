@@ -1,4 +1,4 @@
-"""How the next token is chosen from logits, the same on every run.
+"""The choice of the next token from logits, the same on every run.
 
 A draw depends on the seed and on its place in the text alone, so that neither a
 neighbour in the batch nor a setting of another sequence can disturb it.
@@ -21,6 +21,7 @@ Row: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 #: Seeds are keys of Philox as NumPy takes them.
 LARGEST_SEED = 2**64 - 1
+#: Philox counts, so that this number decides the speed alone, not the draws.
 _DRAWS_AT_ONCE = 256
 _RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0, 100),
@@ -38,13 +39,13 @@ _SORTED_FIRST = 1024
     slots=True,
 )
 class Sampling:
-    """The settings of a draw. Temperature 0 takes the most likely token; then only the
-    penalty matters.
+    """The settings of a draw.
 
-    `top_k` 0, `top_p` 1 and `min_p` 0 cut nothing. `repetition_penalty` divides the
-    logits of tokens that the prompt or the text holds already, or multiplies negative
-    ones (Keskar et al. 2019, CTRL, section 4.1). Top-p: Holtzman et al. 2020; min-p:
-    Nguyen et al. 2024. Raises `ConfigError` for a setting outside its range.
+    Temperature 0 takes the most likely token; then only the penalty matters. `top_k` 0,
+    `top_p` 1 and `min_p` 0 cut nothing. `repetition_penalty` divides the logits of
+    tokens that the prompt or the text holds already, or multiplies negative ones
+    (Keskar et al. 2019, CTRL, section 4.1). Top-p: Holtzman et al. 2020; min-p: Nguyen
+    et al. 2024. Raises `ConfigError` for a setting outside its range.
     """
 
     temperature: float = 0.0
@@ -55,25 +56,34 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, (lowest, highest) in _RANGES.items():
-            object.__setattr__(
-                self,
-                name,
-                _checked_number(
-                    name,
-                    getattr(self, name),
-                    lowest,
-                    highest,
-                ),
-            )
+            value = getattr(self, name)
+            whole = name == "top_k"
+            kinds = (int, np.integer) if whole else (int, float, np.number)
+            # `True` is an `int` too, and always a mistake here.
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                kind = "whole number" if whole else "number"
+                raise ConfigError(f"{name}={value!r} is not a {kind}")
+            # NaN fails every comparison, and so this one.
+            if not lowest <= value <= highest:
+                raise ConfigError(
+                    f"{name}={value!r} is out of range; "
+                    f"write a number from {lowest} to {highest}"
+                )
+            # Replaced by Python's own number: settings become part of a fingerprint,
+            # where NumPy's are not JSON.
+            number = int(value) if whole else float(value)
+            object.__setattr__(self, name, number)
         if self.top_p == 0:
             raise ConfigError(
-                "top_p=0 leaves no token; write a number above 0, or temperature=0 for the likeliest"
+                "top_p=0 leaves no token; "
+                "write a number above 0, or temperature=0 for the likeliest"
             )
 
 
 def check_seed(seed: Any) -> int:
-    """A seed as a Python integer. Raises `ConfigError` for anything but a whole number
-    from 0 to 2**64 - 1.
+    """Return a seed as a Python integer.
+
+    Raises `ConfigError` for anything but a whole number from 0 to 2**64 - 1.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise ConfigError(
@@ -87,21 +97,26 @@ def check_seed(seed: Any) -> int:
 
 
 class Draws:
-    """Uniform numbers in [0, 1), one for each place in a text: Philox (Salmon et al.
-    2011) keyed by the seed.
+    """Uniform numbers in [0, 1), one for each place in a text.
+
+    They are those of Philox (Salmon et al. 2011) keyed by the seed.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._bits: np.random.Philox | None = None  # a greedy text needs none
+        # Made at the first draw: a greedy text needs none.
+        self._bits: np.random.Philox | None = None
         self._drawn: list[int] = []
 
     def at(self, place: int) -> float:
-        """The number for the token at this place, counted from 0."""
+        """Return the number for the token at this place, counted from 0."""
         if self._bits is None:
             self._bits = np.random.Philox(key=self._seed)
         while place >= len(self._drawn):
-            self._drawn += self._bits.random_raw(_DRAWS_AT_ONCE).tolist()
+            block = self._bits.random_raw(_DRAWS_AT_ONCE)
+            self._drawn += block.tolist()
+        # The upper 53 bits, as many as a double holds. Raw, because NumPy promises the
+        # bits of a generator for ever, but not those of its distributions.
         return (self._drawn[place] >> 11) * 2.0**-53
 
 
@@ -110,30 +125,34 @@ def pick(
     sampling: Sampling,
     draw: float,
 ) -> int:
-    """The token that `draw`, uniform in [0, 1), selects; ties go to the smaller token
-    id.
+    """Return the token that `draw`, uniform in [0, 1), selects.
 
-    Tokens that must not come have a logit of minus infinity.
+    Ties go to the smaller token id. Tokens that must not come have a logit of minus
+    infinity.
     """
     if sampling.temperature == 0:
         return int(logits.argmax())
     tokens, weights = _cut_weights(logits, sampling)
     cumulative = np.cumsum(weights)
-    place = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
-    if place == len(tokens):  # the product was rounded up to the whole
+    # Scaling the draw, not the weights, costs one rounding instead of one per token.
+    threshold = draw * cumulative[-1]
+    place = int(np.searchsorted(cumulative, threshold, side="right"))
+    if place == len(tokens):
+        # The product was rounded up to the whole. From the left, because tokens of
+        # weight 0 at the end must not come.
         place = int(np.searchsorted(cumulative, cumulative[-1]))
     return int(tokens[place])
 
 
 @cache
 def exp_digest() -> str:
-    """What tells apart the exponentials of this NumPy on this processor, which differ
-    in their last bits.
+    """Return what tells apart the exponentials of NumPy on this processor.
+
+    They differ in their last bits from one build and processor to another.
     """
     grid = -np.geomspace(1e-6, 700, 4096)
-    return hashlib.sha256(np.exp(grid).tobytes() + np.log(-grid).tobytes()).hexdigest()[
-        :16
-    ]
+    numbers = np.exp(grid).tobytes() + np.log(-grid).tobytes()
+    return hashlib.sha256(numbers).hexdigest()[:16]
 
 
 def penalized(
@@ -141,7 +160,8 @@ def penalized(
     seen: Collection[int],
     penalty: float,
 ) -> Row:
-    """The logits with those of tokens seen before made less likely (or more, below 1)."""
+    """Return logits in which tokens seen before are less likely (more, if below 1)."""
+    # A copy: log-probabilities are read from the row as the model gave it.
     result = logits.copy()
     places = np.fromiter(
         seen,
@@ -149,7 +169,13 @@ def penalized(
         count=len(seen),
     )
     values = result[places]
-    result[places] = np.where(values > 0, values / penalty, values * penalty)
+    # Dividing a negative logit would make its token more likely.
+    changed = np.where(
+        values > 0,
+        values / penalty,
+        values * penalty,
+    )
+    result[places] = changed
     return result
 
 
@@ -157,53 +183,64 @@ def log_probabilities(
     logits: Row,
     tokens: Row,
 ) -> Row:
-    """Natural logarithms of the model's own probabilities of some tokens, before any
-    setting is applied.
+    """Return natural logarithms of the model's own probabilities of some tokens.
+
+    They are those before any setting is applied.
     """
     largest = float(logits.max())
+    # In double precision: the sum over the vocabulary loses digits in single.
     shifted = logits.astype(np.float64)
+    # Without the largest, the exponential would overflow.
     shifted -= largest
-    return np.asarray(shifted[tokens] - np.log(np.exp(shifted).sum()))
+    total = np.exp(shifted).sum()
+    return np.asarray(shifted[tokens] - np.log(total))
 
 
 def most_likely(
     logits: Row,
     count: int,
 ) -> Row:
-    """The `count` most likely tokens, the likeliest first; ties go to the smaller token
-    id.
+    """Return the `count` most likely tokens, the likeliest first.
+
+    Ties go to the smaller token id.
     """
-    count = min(count, len(logits))
+    size = len(logits)
+    count = min(count, size)
     if count == 0:
         return np.empty(0, dtype=np.int64)
-    border = np.partition(logits, len(logits) - count)[len(logits) - count]
+    # A partition finds the border without sorting the vocabulary. All tokens at the
+    # border are sorted, since it leaves open which of equal ones it puts above.
+    border = np.partition(logits, size - count)[size - count]
     tokens = np.flatnonzero(logits >= border)
-    return tokens[np.argsort(-logits[tokens], kind="stable")][:count]
+    order = np.argsort(-logits[tokens], kind="stable")
+    return tokens[order][:count]
 
 
 def _cut_weights(
     logits: Row,
     sampling: Sampling,
 ) -> tuple[Row, Row]:
-    """The tokens that the cuts leave and their unnormalised probabilities."""
-    tokens = (
-        most_likely(logits, sampling.top_k)
-        if sampling.top_k
-        else np.arange(len(logits))
-    )
+    """Return the tokens that the cuts leave, and their unnormalised probabilities."""
+    if sampling.top_k:
+        tokens = most_likely(logits, sampling.top_k)
+    else:
+        tokens = np.arange(len(logits))
     scaled = logits[tokens].astype(np.float64)
     scaled -= scaled.max()
-    with np.errstate(
-        over="ignore"
-    ):  # a temperature next to 0 leaves the likeliest alone
+    # A temperature next to 0 leaves the likeliest alone: all others overflow.
+    with np.errstate(over="ignore"):
         scaled /= sampling.temperature
     weights = np.exp(scaled)
+    # In this order: `top_p` is a share of the weights before `min_p` cuts any.
     if sampling.top_p < 1:
         kept = _nucleus_places(weights, sampling.top_p)
-        tokens, weights = tokens[kept], weights[kept]
+        tokens = tokens[kept]
+        weights = weights[kept]
     if sampling.min_p > 0:
-        kept = np.flatnonzero(weights >= sampling.min_p * weights.max())
-        tokens, weights = tokens[kept], weights[kept]
+        least = sampling.min_p * weights.max()
+        kept = np.flatnonzero(weights >= least)
+        tokens = tokens[kept]
+        weights = weights[kept]
     return tokens, weights
 
 
@@ -211,32 +248,12 @@ def _nucleus_places(
     weights: Row,
     top_p: float,
 ) -> Row:
-    """The fewest of the likeliest places whose weights reach `top_p` of the whole."""
+    """Return the fewest of the likeliest places that reach `top_p` of all weights."""
     enough = top_p * weights.sum()
     for count in (_SORTED_FIRST, len(weights)):
         order = most_likely(weights, count)
         reached = np.cumsum(weights[order])
         if reached[-1] >= enough or count >= len(weights):
             break
-    return order[: int(np.searchsorted(reached, enough)) + 1]
-
-
-def _checked_number(
-    name: str,
-    value: Any,
-    lowest: float,
-    highest: float,
-) -> float:
-    """A setting as Python's own number."""
-    whole = name == "top_k"
-    if isinstance(value, bool) or not isinstance(
-        value, (int, np.integer) if whole else (int, float, np.number)
-    ):
-        raise ConfigError(
-            f"{name}={value!r} is not a {'whole ' if whole else ''}number"
-        )
-    if not lowest <= value <= highest:
-        raise ConfigError(
-            f"{name}={value!r} is out of range; write a number from {lowest} to {highest}"
-        )
-    return int(value) if whole else float(value)
+    length = int(np.searchsorted(reached, enough)) + 1
+    return order[:length]

@@ -1,6 +1,4 @@
-"""One text while it is generated: chooses its tokens from logits and keeps what they
-say.
-"""
+"""One text while it is generated: its tokens, chosen from logits, and their text."""
 
 from __future__ import annotations
 
@@ -49,15 +47,20 @@ class LiveSequence(Pending[Generation]):
         self._on_token = on_token
         self._tokens: list[Token] = []
         self._draws = Draws(request.seed)
-        self._seen = (
-            set(request.prompt) if request.sampling.repetition_penalty != 1 else set()
-        )
+        # Only a penalty reads them, and a long prompt has many.
+        self._seen: set[int] = set()
+        if request.sampling.repetition_penalty != 1:
+            self._seen.update(request.prompt)
         constraint = request.constraint
-        self._stream = TextStream(() if constraint else request.stops)
+        stops = () if constraint else request.stops
+        self._stream = TextStream(stops)
         self._guide: Guide | None = None
         if constraint is not None:
+            # With the length, so that the text is complete before it must be cut.
             self._guide = Guide(
-                constraint, weights.constraint_tokenizer, max_tokens=self.longest
+                constraint,
+                weights.constraint_tokenizer,
+                max_tokens=self.longest,
             )
 
     @property
@@ -67,7 +70,7 @@ class LiveSequence(Pending[Generation]):
 
     @property
     def position(self) -> int:
-        """Where its newest token stands, counted from the beginning of the prompt."""
+        """The position of its newest token, counted from the beginning of the prompt."""
         return len(self.prompt) + len(self._tokens) - 1
 
     @property
@@ -80,27 +83,29 @@ class LiveSequence(Pending[Generation]):
         logits: Row,
         likeliest: int,
     ) -> bool:
-        """Choose the next token; whether the text is finished. `likeliest` is the place
-        of the largest logit.
+        """Choose the next token, and return whether the text is finished.
+
+        `likeliest` is the place of the largest logit.
         """
         token = self._choose_token(logits, likeliest)
         ended = token in self._weights.end_tokens
-        text = (
-            self._stream.end()
-            if ended
-            else self._stream.feed(self._weights.piece(token))
-        )
+        if ended:
+            text = self._stream.end()
+        else:
+            text = self._stream.feed(self._weights.piece(token))
         complete = self._guide is not None and self._guide.finished
-        cut = len(self._tokens) + 1 == self.longest and not (
-            ended or complete or self._stream.stopped
-        )
-        if not ended and (complete or (cut and self._guide is not None)):
+        finished = ended or complete or self._stream.stopped
+        is_last = len(self._tokens) + 1 == self.longest
+        cut = is_last and not finished
+        done = finished or cut
+        # A cut text is a beginning of a longer one, where what waits may turn out to be
+        # a stop string. A constrained text has none, and no longer one.
+        if done and not ended and self._guide is not None:
             text += self._stream.end()
         self._add_token(token, text, logits)
-        if ended or complete or self._stream.stopped or cut:
+        if done:
             self.settle(Generation(tuple(self._tokens), "length" if cut else "stop"))
-            return True
-        return False
+        return done
 
     def _choose_token(
         self,
@@ -108,22 +113,31 @@ class LiveSequence(Pending[Generation]):
         likeliest: int,
     ) -> int:
         sampling = self.request.sampling
-        draw = self._draws.at(len(self._tokens)) if sampling.temperature else 0.0
+        is_greedy = sampling.temperature == 0
+        # By the place in the text: whatever else is decoded uses up no draw of it.
+        draw = 0.0 if is_greedy else self._draws.at(len(self._tokens))
         if sampling.repetition_penalty != 1:
-            logits = penalized(logits, self._seen, sampling.repetition_penalty)
+            logits = penalized(
+                logits,
+                self._seen,
+                sampling.repetition_penalty,
+            )
             likeliest = int(logits.argmax())
-        if self.request.ignore_eos and (
-            sampling.temperature or likeliest in self._weights.end_tokens
-        ):
+        end_tokens = self._weights.end_tokens
+        # Copying a row of the vocabulary is dear: greedily it is rarely needed.
+        if self.request.ignore_eos and (not is_greedy or likeliest in end_tokens):
             logits = logits.copy()
-            logits[list(self._weights.end_tokens)] = -np.inf
+            logits[list(end_tokens)] = -np.inf
             likeliest = int(logits.argmax())
         if self._guide is None:
-            token = pick(logits, sampling, draw) if sampling.temperature else likeliest
-        elif not sampling.temperature and self._guide.allows(likeliest):
+            token = likeliest if is_greedy else pick(logits, sampling, draw)
+        # Greedily the mask is needed only where the constraint forbids the likeliest.
+        elif is_greedy and self._guide.allows(likeliest):
             token = self._guide.admit(likeliest)
         else:
-            allowed = np.where(self._guide.mask()[: len(logits)], logits, -np.inf)
+            # The constraint's vocabulary may be longer than a row of logits.
+            mask = self._guide.mask()[: len(logits)]
+            allowed = np.where(mask, logits, -np.inf)
             token = self._guide.admit(pick(allowed, sampling, draw))
         self._seen.add(token)
         return token
@@ -138,25 +152,23 @@ class LiveSequence(Pending[Generation]):
         if count is None:
             added = Token(token, text)
         else:
-            likely = most_likely(logits, count)
-            chosen, *others = log_probabilities(
-                logits, np.array([token, *likely])
-            ).tolist()
-            pieces = [
-                self._weights.piece(one).decode("utf-8", "replace")
-                for one in likely.tolist()
-            ]
-            beside = zip(
-                likely.tolist(),
-                pieces,
-                others,
+            # From the row as the model gave it, before penalties and constraints.
+            tokens = most_likely(logits, count)
+            asked = np.array([token, *tokens])
+            chosen, *logprobs = log_probabilities(logits, asked).tolist()
+            likely: list[Likely] = []
+            for one, logprob in zip(
+                tokens.tolist(),
+                logprobs,
                 strict=True,
-            )
+            ):
+                piece = self._weights.piece(one).decode("utf-8", "replace")
+                likely.append(Likely(one, piece, logprob))
             added = Token(
                 token,
                 text,
                 chosen,
-                tuple(Likely(*one) for one in beside),
+                tuple(likely),
             )
         self._tokens.append(added)
         if self._on_token is not None:

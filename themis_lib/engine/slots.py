@@ -9,17 +9,16 @@ import numpy as np
 from themis_lib.engine.context import MAX_BATCH, Context, Logits, Tokens
 from themis_lib.engine.invariance import Invariance
 
-#: Tokens that another slot must hold beyond the best free one before copying it is
-#: worth while.
+#: Another slot must hold this many tokens more than the best free one: below, a copy
+#: costs more than it saves.
 _WORTH_A_COPY = 16
 
 
 class Slots:
-    """Puts prompts into slots, taking from any slot what it holds of the same
-    beginning.
+    """The prompts that the slots of a context hold.
 
-    Only what was computed as a prompt is shared: a token computed while decoding may
-    have other bits.
+    A new prompt takes from any slot what it holds of the same beginning. Only what was
+    computed as a prompt is shared: a token computed while decoding may have other bits.
     """
 
     def __init__(
@@ -29,18 +28,23 @@ class Slots:
     ) -> None:
         self._context = context
         self._invariance = invariance
-        self._held = [np.empty(0, dtype=np.int32) for _ in range(context.slots)]
+        # Of prompts alone. A slot may hold a text after its prompt, see `held`.
+        self._held: list[Tokens] = []
+        for _ in range(context.slots):
+            self._held.append(np.empty(0, dtype=np.int32))
+        # When each slot was used last, by a counter: a clock would not be repeatable.
         self._used = [0] * context.slots
         self._clock = 0
 
     def held(self, slot: int) -> int:
-        """How many tokens of prompts a slot holds."""
+        """Return how many tokens of prompts a slot holds."""
         return len(self._held[slot])
 
     def forget(self) -> None:
         """Empty every slot."""
+        nothing = np.empty(0, dtype=np.int32)
         for slot in range(self._context.slots):
-            self._note_held(slot, np.empty(0, dtype=np.int32), 0)
+            self._keep_beginning(slot, nothing, 0)
 
     def place(
         self,
@@ -48,33 +52,60 @@ class Slots:
         free: Collection[int],
         wanted: Callable[[], bool],
     ) -> tuple[int, Logits | None]:
-        """Put a prompt into one of the free slots; that slot, and the row of logits
-        after the prompt.
+        """Put a prompt into a free slot, and return the slot and the last logits.
 
-        Between the calls that a long prompt takes it asks whether it is still `wanted`;
-        no logits if not.
+        A long prompt takes several calls; between them it asks whether the prompt is
+        still `wanted`. If not, there are no logits.
         """
         tokens = np.asarray(prompt, dtype=np.int32)
         slot = self._prepare_slot(tokens, free)
         self._mark_used(slot)
-        return slot, self._prefill_slot(slot, tokens, wanted)
+        length = len(tokens)
+        start = len(self._held[slot])
+        # 0 where no cut keeps the bits.
+        step = max(self._invariance.cut_at, 1)
+        while wanted():
+            stop = min(start + MAX_BATCH, length)
+            # What is left must be long enough for a call: a single token, for instance,
+            # is computed by another kernel.
+            while 0 < length - stop < self._invariance.shortest:
+                stop -= step
+            is_last = stop == length
+            logits = self._context.prefill(
+                slot,
+                tokens[start:stop],
+                start,
+                # Other parts need none: each row costs a product with the vocabulary.
+                wanted=is_last,
+            )
+            # At once, so that what was computed is shared even if the rest is not.
+            self._held[slot] = tokens[:stop]
+            if is_last:
+                return slot, logits
+            start = stop
+        return slot, None
 
     def place_again(
         self,
         source: int,
         free: Collection[int],
     ) -> int:
-        """A free slot with the whole prompt that `source` holds: one that has it
-        already, or else a copy.
+        """Return a free slot with the whole prompt that `source` holds.
+
+        It is one that has the prompt already, or else a copy.
         """
         tokens = self._held[source]
-        slot = next(
-            (slot for slot in free if np.array_equal(self._held[slot], tokens)), None
+        for slot in free:
+            if np.array_equal(self._held[slot], tokens):
+                self._mark_used(slot)
+                return slot
+        slot = self._least_recent(free)
+        self._context.copy(source, slot)
+        self._keep_beginning(
+            slot,
+            tokens,
+            len(tokens),
         )
-        if slot is None:
-            slot = min(free, key=lambda one: self._used[one])
-            self._context.copy(source, slot)
-            self._note_held(slot, tokens, len(tokens))
         self._mark_used(slot)
         return slot
 
@@ -83,91 +114,74 @@ class Slots:
         tokens: Tokens,
         free: Collection[int],
     ) -> int:
-        """Choose a free slot and leave in it the longest beginning of the prompt that
-        any slot holds.
-        """
-        shared = [
-            self._shared_length(slot, tokens) for slot in range(self._context.slots)
-        ]
-        best = max(range(len(shared)), key=lambda slot: (shared[slot], slot in free))
-        nearest = max(free, key=lambda slot: (shared[slot], -self._used[slot]))
-        if shared[best] < shared[nearest] + _WORTH_A_COPY:
-            slot = (
-                nearest
-                if shared[nearest]
-                else min(free, key=lambda one: self._used[one])
+        """Choose a free slot, and leave the longest beginning of a prompt in it."""
+        shared: list[int] = []
+        for slot in range(self._context.slots):
+            shared.append(self._shared_length(slot, tokens))
+
+        def rank_source(slot: int) -> tuple[int, bool]:
+            return shared[slot], slot in free
+
+        def rank_free(slot: int) -> tuple[int, int]:
+            return shared[slot], -self._used[slot]
+
+        best = max(range(len(shared)), key=rank_source)
+        nearest = max(free, key=rank_free)
+        if shared[best] >= shared[nearest] + _WORTH_A_COPY:
+            # Over the prompt that is least likely to be shared again.
+            slot = self._least_recent(free)
+            self._context.copy(best, slot)
+            self._keep_beginning(
+                slot,
+                tokens,
+                shared[best],
             )
-            self._note_held(slot, tokens, shared[slot])
             return slot
-        slot = min(free, key=lambda one: self._used[one])
-        self._context.copy(best, slot)
-        self._note_held(slot, tokens, shared[best])
+        slot = nearest if shared[nearest] else self._least_recent(free)
+        self._keep_beginning(
+            slot,
+            tokens,
+            shared[slot],
+        )
         return slot
+
+    def _least_recent(self, free: Collection[int]) -> int:
+        return min(free, key=self._used.__getitem__)
 
     def _mark_used(self, slot: int) -> None:
         self._clock += 1
         self._used[slot] = self._clock
 
-    def _note_held(
+    def _keep_beginning(
         self,
         slot: int,
         tokens: Tokens,
         length: int,
     ) -> None:
+        # Both together: a slot that holds more than is noted would continue a prompt
+        # behind the wrong tokens.
         self._context.trim(slot, length)
         self._held[slot] = tokens[:length]
-
-    def _prefill_slot(
-        self,
-        slot: int,
-        tokens: Tokens,
-        wanted: Callable[[], bool],
-    ) -> Logits | None:
-        start = len(self._held[slot])
-        while wanted():
-            stop = self._cut_after(start, len(tokens))
-            last = stop == len(tokens)
-            logits = self._context.prefill(
-                slot,
-                tokens[start:stop],
-                start,
-                wanted=last,
-            )
-            self._held[slot] = tokens[:stop]
-            if last:
-                return logits
-            start = stop
-        return None
-
-    def _cut_after(
-        self,
-        start: int,
-        length: int,
-    ) -> int:
-        """Where a call that begins at `start` ends, so that what is left for the next
-        is long enough.
-        """
-        stop = min(start + MAX_BATCH, length)
-        while 0 < length - stop < self._invariance.shortest:
-            stop -= max(self._invariance.cut_at, 1)
-        return stop
 
     def _shared_length(
         self,
         slot: int,
         tokens: Tokens,
     ) -> int:
-        """How many tokens of a prompt a slot holds, cut where the bits do not depend on
-        it.
-        """
-        cut_at, shortest = self._invariance.cut_at, self._invariance.shortest
+        """Return how many tokens of a prompt can be taken from a slot."""
+        cut_at = self._invariance.cut_at
+        shortest = self._invariance.shortest
         if cut_at == 0:
             return 0
         held = self._held[slot]
+        # Never the whole prompt: its last logits must be computed.
         most = min(len(held), len(tokens) - shortest)
         if most <= 0:
             return 0
+        length = most
         differs = held[:most] != tokens[:most]
-        length = int(differs.argmax()) if differs.any() else most
+        if differs.any():
+            length = int(differs.argmax())
+        # Cut where the bits do not depend on it.
         length -= length % cut_at
         return length if length >= shortest else 0

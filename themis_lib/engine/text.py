@@ -1,6 +1,4 @@
-"""From the bytes of tokens to text: characters never broken, stop strings found across
-tokens.
-"""
+"""Text from the bytes of tokens: whole characters, and stop strings across tokens."""
 
 from __future__ import annotations
 
@@ -9,41 +7,50 @@ from collections.abc import Sequence
 
 
 class TextStream:
-    """Text released token by token.
+    """A text that is released token by token.
 
     Bytes that end within a character wait for the rest of it, and text that may be the
-    beginning of a stop string waits until it is known. Bytes that are no UTF-8 become
+    beginning of a stop string waits until that is known. Bytes that are no UTF-8 become
     U+FFFD.
     """
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoder = decoder(errors="replace")
+        # An empty stop string is found everywhere, and would stop every text.
         self._stops = tuple(stop for stop in stops if stop)
         self._waiting = ""
         self.stopped = False
 
     def feed(self, piece: bytes) -> str:
-        """Take the bytes of a token; the text that is now certain. Sets `stopped` where
-        a stop string was found.
+        """Take the bytes of a token, and return the text that is now certain.
+
+        Sets `stopped` if a stop string was found.
         """
         text = self._decoder.decode(piece)
         if not self._stops:
             return text
         text = self._waiting + text
-        found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if found:
+        first_stop = len(text)
+        for stop in self._stops:
+            place = text.find(stop)
+            if place >= 0:
+                first_stop = min(first_stop, place)
+        if first_stop < len(text):
             self.stopped = True
             self._waiting = ""
-            return text[: min(found)]
-        held = max(_overlap_length(text, stop) for stop in self._stops)
-        self._waiting = text[len(text) - held :]
-        return text[: len(text) - held]
+            return text[:first_stop]
+        # What may become any of the stop strings waits, so that no text is taken back.
+        waiting = max(_overlap_length(text, stop) for stop in self._stops)
+        certain = len(text) - waiting
+        self._waiting = text[certain:]
+        return text[:certain]
 
     def end(self) -> str:
-        """The text that was waiting, when the model has ended its text by itself.
+        """Return the text that was waiting when the model ended its text.
 
-        A text cut by its length does without it: it is a beginning of what a longer one
-        would be.
+        A text that is cut by its length does without it: it is then a beginning of what
+        a longer one would be.
         """
         rest = self._waiting + self._decoder.decode(b"", final=True)
         self._waiting = ""
@@ -54,8 +61,10 @@ def _overlap_length(
     text: str,
     stop: str,
 ) -> int:
-    """The length of the longest end of `text` that begins `stop`."""
-    for length in range(min(len(stop) - 1, len(text)), 0, -1):
+    """Return the length of the longest end of `text` that begins `stop`."""
+    # One less than the whole stop string: that would have been found.
+    longest = min(len(stop) - 1, len(text))
+    for length in range(longest, 0, -1):
         if stop.startswith(text[-length:]):
             return length
     return 0

@@ -1,4 +1,4 @@
-"""A model file in memory: its weights, its vocabulary, and what its header says."""
+"""A model file in memory: its weights, its vocabulary, and its header."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BYTES_OF_A_PAIR = 4
 
 
 class Weights:
-    """The weights and the vocabulary of a GGUF file, through llama.cpp. Raises
-    `ModelError` where it cannot be read.
+    """The weights and the vocabulary of a GGUF file, through llama.cpp.
 
-    Reading a vocabulary and tokenizing is safe from any thread.
+    Raises `ModelError` if it cannot be read. Reading a vocabulary and tokenizing is
+    safe from any thread.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,106 +29,111 @@ class Weights:
         llama.llama_backend_init()
         clear_log()
         parameters = llama.llama_model_default_params()
+        # A graphics card computes other bits.
         parameters.n_gpu_layers = 0
         self.llama: Any = llama
         self.model = llama.llama_model_load_from_file(os.fsencode(path), parameters)
-        if (
-            "KMP_BLOCKTIME" not in os.environ
-        ):  # ggml has set it, and every process started from here would have it
+        # ggml has set it in the environment below Python, and every process started
+        # from here would have it.
+        if "KMP_BLOCKTIME" not in os.environ:
             os.unsetenv("KMP_BLOCKTIME")
         if not self.model:
             raise ModelError(
-                f"{path}: llama.cpp cannot load this model: {last_log() or 'it gives no reason'}"
+                f"{path}: llama.cpp cannot load this model: "
+                f"{last_log() or 'it gives no reason'}"
             )
-        if llama.llama_model_has_encoder(
-            self.model
-        ) or not llama.llama_model_has_decoder(self.model):
-            raise ModelError(
-                f"{path}: the model does not generate text; choose a decoder"
-            )
-        if llama.llama_model_is_recurrent(self.model) or llama.llama_model_is_hybrid(
-            self.model
-        ):
-            raise ModelError(
-                f"{path}: recurrent models cannot share prompts here; choose a transformer"
-            )
-        weakref.finalize(
-            self, llama.llama_model_free, self.model
-        ).atexit = False  # contexts still use it
+        _check_architecture(
+            path,
+            llama,
+            self.model,
+        )
+        finalizer = weakref.finalize(
+            self,
+            llama.llama_model_free,
+            self.model,
+        )
+        # When the interpreter ends, contexts still use it.
+        finalizer.atexit = False
         self.path = path
         self.vocab = llama.llama_model_get_vocab(self.model)
         self.n_vocab = int(llama.llama_vocab_n_tokens(self.vocab))
         self.trained_context = int(llama.llama_model_n_ctx_train(self.model))
+        # Each token comes many times, and a call through ctypes is slow.
         self._pieces: dict[int, bytes] = {}
 
     @property
     def bytes_per_token(self) -> int:
         """Bytes that one token takes in a context."""
-        llama, model = self.llama, self.model
-        head = self.metadata(
-            f"{self.metadata('general.architecture')}.attention.key_length"
-        )
+        llama = self.llama
+        model = self.model
+        architecture = self.metadata("general.architecture")
+        # Heads may be wider or narrower than their share of the embedding.
+        head = self.metadata(f"{architecture}.attention.key_length")
         if head is None:
-            head = llama.llama_model_n_embd(model) // max(
-                llama.llama_model_n_head(model), 1
-            )
-        values = (
-            llama.llama_model_n_layer(model)
-            * llama.llama_model_n_head_kv(model)
-            * int(head)
-        )
-        return _BYTES_OF_A_PAIR * int(values)
+            width = llama.llama_model_n_embd(model)
+            head = width // max(llama.llama_model_n_head(model), 1)
+        layers = llama.llama_model_n_layer(model)
+        heads = llama.llama_model_n_head_kv(model)
+        pairs = int(layers * heads * int(head))
+        return _BYTES_OF_A_PAIR * pairs
 
     @cached_property
     def end_tokens(self) -> frozenset[int]:
         """The tokens that end a text or a turn."""
         is_end = self.llama.llama_vocab_is_eog
-        return frozenset(
-            token for token in range(self.n_vocab) if is_end(self.vocab, token)
-        )
+        vocab = self.vocab
+        found = (token for token in range(self.n_vocab) if is_end(vocab, token))
+        return frozenset(found)
 
     @cached_property
     def first_token(self) -> int:
-        """What stands for an empty prompt: the beginning of a sequence, or its end, or
-        the first token there is.
+        """The token that stands for an empty prompt.
+
+        It is the beginning of a sequence, or its end, or else token 0.
         """
-        candidates = (
-            self.llama.llama_vocab_bos(self.vocab),
-            self.llama.llama_vocab_eos(self.vocab),
-            0,
-        )
-        return next(int(token) for token in candidates if token >= 0)
+        # -1 is a token that the vocabulary lacks.
+        for find_token in (
+            self.llama.llama_vocab_bos,
+            self.llama.llama_vocab_eos,
+        ):
+            token = int(find_token(self.vocab))
+            if token >= 0:
+                return token
+        return 0
 
     @cached_property
     def constraint_tokenizer(self) -> Any:
         """The vocabulary as `llguidance` reads it."""
+        # Imported here: it takes a while, and few texts are constrained.
         from llguidance.llamacpp import lltokenizer_from_vocab
 
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # it asks llama.cpp by names that have newer ones
-            return lltokenizer_from_vocab(self.vocab, eos_token=sorted(self.end_tokens))
+            # It asks llama.cpp by names that have newer ones.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return lltokenizer_from_vocab(
+                self.vocab,
+                eos_token=sorted(self.end_tokens),
+            )
 
     @cached_property
     def chat_template(self) -> str:
-        """The template that the file brings; empty where it brings none."""
+        """The template that the file brings; empty if it brings none."""
         return self.metadata("tokenizer.chat_template") or ""
 
     @cached_property
     def specials(self) -> dict[str, str]:
         """The texts of `bos_token` and `eos_token`; empty where there is none."""
-        return {f"{name}_token": self._special_text(name) for name in ("bos", "eos")}
-
-    def _special_text(self, name: str) -> str:
-        token = int(getattr(self.llama, f"llama_vocab_{name}")(self.vocab))
-        return (
-            ""
-            if token < 0
-            else self.llama.llama_vocab_get_text(self.vocab, token).decode(
-                "utf-8", "replace"
-            )
-        )
+        found: dict[str, str] = {}
+        for name, find_token in (
+            ("bos_token", self.llama.llama_vocab_bos),
+            ("eos_token", self.llama.llama_vocab_eos),
+        ):
+            token = int(find_token(self.vocab))
+            found[name] = ""
+            if token >= 0:
+                text = self.llama.llama_vocab_get_text(self.vocab, token)
+                found[name] = text.decode("utf-8", "replace")
+        return found
 
     def tokenize(
         self,
@@ -137,8 +142,9 @@ class Weights:
         add_special: bool,
         parse_special: bool,
     ) -> list[int]:
-        """The tokens of a text; lone surrogates become question marks, as no vocabulary
-        has them.
+        """Return the tokens of a text.
+
+        Lone surrogates become question marks, as no vocabulary has them.
         """
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
@@ -155,14 +161,14 @@ class Weights:
             )
             if count >= 0:
                 return tokens[:count]
+            # A negative count is the room that it takes.
             room = -count
 
     def tokenize_behind(self, text: str) -> list[int]:
-        """The tokens of a text that follows another: without the space that some
-        vocabularies put before a first word.
+        """Return the tokens of a text that follows another.
 
-        Where the text begins with a line break it is cut like a text of its own, since
-        line breaks may be one token.
+        Some vocabularies put a space before a first word: here they do not. A text that
+        begins with a line break is cut on its own, since line breaks may be one token.
         """
         before = self.tokenize(
             "\n",
@@ -174,8 +180,9 @@ class Weights:
             add_special=False,
             parse_special=False,
         )
-        if both[: len(before)] == before:
-            return both[len(before) :]
+        length = len(before)
+        if both[:length] == before:
+            return both[length:]
         return self.tokenize(
             text,
             add_special=False,
@@ -183,14 +190,14 @@ class Weights:
         )
 
     def piece(self, token: int) -> bytes:
-        """The bytes a token stands for; none for control tokens."""
+        """Return the bytes a token stands for; none for control tokens."""
         piece = self._pieces.get(token)
         if piece is None:
             piece = self._read_piece(token, special=False)
-            if not piece and not self.llama.llama_vocab_is_control(self.vocab, token):
-                piece = self._read_piece(
-                    token, special=True
-                )  # the unknown token, which constraints read as text
+            is_control = self.llama.llama_vocab_is_control
+            # The unknown token, which constraints read as text.
+            if not piece and not is_control(self.vocab, token):
+                piece = self._read_piece(token, special=True)
             piece = self._pieces.setdefault(token, piece)
         return piece
 
@@ -203,6 +210,7 @@ class Weights:
         room = 64
         while True:
             buffer = ctypes.create_string_buffer(room)
+            # The 0 is how many spaces to leave out at the beginning.
             count = self.llama.llama_token_to_piece(
                 self.vocab,
                 token,
@@ -216,7 +224,7 @@ class Weights:
             room = -count
 
     def metadata(self, key: str) -> str | None:
-        """A value of the file's header as text; None where it has no such key."""
+        """Return a value of the file's header as text, or `None` if it has no such key."""
         room = 1024
         while True:
             buffer = ctypes.create_string_buffer(room)
@@ -228,6 +236,23 @@ class Weights:
             )
             if count < 0:
                 return None
+            # Like `snprintf`, it counts what it would write, without the null at the
+            # end.
             if count < room:
                 return buffer.raw[:count].decode("utf-8", "replace")
             room = count + 1
+
+
+def _check_architecture(
+    path: Path,
+    llama: Any,
+    model: Any,
+) -> None:
+    has_encoder = llama.llama_model_has_encoder(model)
+    if has_encoder or not llama.llama_model_has_decoder(model):
+        raise ModelError(f"{path}: the model does not generate text; choose a decoder")
+    # Their state cannot be cut back to a beginning, as a KV cache can.
+    if llama.llama_model_is_recurrent(model) or llama.llama_model_is_hybrid(model):
+        raise ModelError(
+            f"{path}: recurrent models cannot share prompts here; choose a transformer"
+        )

@@ -1,4 +1,4 @@
-"""A thread with a context of its own, which decodes several texts at a time."""
+"""A thread with its own context, which decodes several texts at a time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ Work = LiveSequence | Rating
 
 
 class Worker:
-    """Takes work from an inbox that it may share with others, as long as it has a free
-    slot, until `stop`.
+    """A thread that takes work from an inbox while it has a free slot, until `stop`.
+
+    It may share the inbox with other workers.
     """
 
     def __init__(
@@ -45,10 +46,10 @@ class Worker:
         self._fixed = invariance.decode == "fixed"
         self._inbox = inbox
         self._active: dict[int, LiveSequence | Continuation] = {}
-        self._following: deque[tuple[int, Continuation]] = (
-            deque()
-        )  # each with a slot that holds its prompt
+        # The continuations to decode next, each with a slot that holds its prompt.
+        self._following: deque[tuple[int, Continuation]] = deque()
         self._closing = threading.Event()
+        # A daemon: a program that ends without closing its engines must not hang.
         self._thread = threading.Thread(
             target=self._run_loop,
             name=f"llama {weights.path.name}",
@@ -57,13 +58,14 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End what is going on with an error; where there is nothing, once None arrives
-        in the inbox.
+        """Let the thread end, and whatever is in progress fail.
+
+        An idle thread notices once `None` arrives in the inbox.
         """
         self._closing.set()
 
     def close(self) -> None:
-        """Wait for the end after `stop`, and free the context."""
+        """Wait for the end of the thread after `stop`, and free the context."""
         self._thread.join()
         self._context.close()
 
@@ -71,23 +73,27 @@ class Worker:
         while not self._closing.is_set():
             try:
                 self._admit_waiting()
-                self._take_step()
-            except Exception as error:  # noqa: BLE001 - whatever it was, the next call must be served
+                self._decode_step()
+            # Whatever it was, the next call must be served.
+            except Exception as error:  # noqa: BLE001
                 self._give_up(error)
         self._give_up(self._closed_error())
 
     def _admit_waiting(self) -> None:
-        """Begin what is waiting while slots are free; with nothing to do, wait for it.
-
-        The continuations of a rating that has begun go before everything else, the rest
-        in its order.
-        """
+        """Begin what is waiting while slots are free; with nothing to do, wait for it."""
         while len(self._active) < self._width and not self._closing.is_set():
+            # First the continuations of a rating that has begun, so that their prompt
+            # is still in its slot; then the inbox in its order.
             if self._following:
-                self._follow_continuation(*self._following[0])
+                source, continuation = self._following[0]
+                if not continuation.future.done():
+                    slot = self._slots.place_again(source, self._free_slots())
+                    self._active[slot] = continuation
+                # Only now: if it could not be placed, `_give_up` fails it too.
                 self._following.popleft()
                 continue
             try:
+                # To wait would keep the texts that are being decoded waiting.
                 work = self._inbox.get(block=not self._active)
             except queue.Empty:
                 return
@@ -100,110 +106,110 @@ class Worker:
                 raise  # what the slots hold is uncertain
 
     def _begin_work(self, work: Work) -> None:
-        def wanted() -> bool:
+        def is_wanted() -> bool:
             return not (work.future.cancelled() or self._closing.is_set())
 
-        slot, logits = self._slots.place(work.prompt, self._free_slots(), wanted)
+        slot, logits = self._slots.place(
+            work.prompt,
+            self._free_slots(),
+            is_wanted,
+        )
         if logits is None:
-            work.fail(
-                self._closed_error()
-            )  # which a text that was given up takes no notice of
-        elif isinstance(work, Rating):
-            self._following.extend(
-                (slot, continuation)
-                for continuation in _begun_continuations(work, logits[0])
-            )
-        elif not _finished_by(work, logits[0], int(logits[0].argmax())):
-            self._active[slot] = work
-
-    def _follow_continuation(
-        self,
-        source: int,
-        continuation: Continuation,
-    ) -> None:
-        """Decode a continuation behind its prompt. These go first, so that their prompt
-        is still in its slot.
-        """
-        if not continuation.future.done():
-            self._active[self._slots.place_again(source, self._free_slots())] = (
-                continuation
-            )
+            # A text that was given up takes no notice of it.
+            work.fail(self._closed_error())
+            return
+        row = logits[0]
+        if isinstance(work, LiveSequence):
+            if not _is_finished_by(
+                work,
+                row,
+                int(row.argmax()),
+            ):
+                self._active[slot] = work
+            return
+        try:
+            longer = work.begin(row)
+        except Exception as error:  # noqa: BLE001 - it concerns this rating alone
+            work.fail(error)
+            return
+        for continuation in longer:
+            self._following.append((slot, continuation))
 
     def _free_slots(self) -> list[int]:
         return [slot for slot in range(self._width) if slot not in self._active]
 
-    def _take_step(self) -> None:
-        """One more token for every text that is still wanted."""
-        for slot in [
-            slot for slot, sequence in self._active.items() if sequence.future.done()
-        ]:
-            self._release_slot(slot)
+    def _decode_step(self) -> None:
+        """Decode one more token of every text that is still wanted."""
+        # A list, because releasing a slot changes what is active.
+        for slot, sequence in list(self._active.items()):
+            if sequence.future.done():
+                self._release_slot(slot)
         if not self._active:
             return
+        # A fixed width is part of the bits: idle slots are decoded with a dummy token.
         idle = self._free_slots() if self._fixed else []
         slots = sorted([*self._active, *idle])
-        places = [
-            self._active[slot].position
-            if slot in self._active
-            else self._slots.held(slot)
-            for slot in slots
-        ]
-        tokens = [
-            self._active[slot].newest if slot in self._active else 0 for slot in slots
-        ]
-        logits = self._context.decode(slots, tokens, places)
-        for slot, row, likeliest in zip(
+        places: list[int] = []
+        tokens: list[int] = []
+        for slot in slots:
+            active = self._active.get(slot)
+            if active is None:
+                places.append(self._slots.held(slot))
+                tokens.append(0)
+            else:
+                places.append(active.position)
+                tokens.append(active.newest)
+        logits = self._context.decode(
+            slots,
+            tokens,
+            places,
+        )
+        likeliest = logits.argmax(axis=1).tolist()
+        for slot, row, token in zip(
             slots,
             logits,
-            logits.argmax(axis=1).tolist(),
+            likeliest,
             strict=True,
         ):
-            if slot in idle or _finished_by(self._active[slot], row, likeliest):
+            if slot in idle or _is_finished_by(
+                self._active[slot],
+                row,
+                token,
+            ):
                 self._release_slot(slot)
 
     def _release_slot(self, slot: int) -> None:
-        """Let a slot be free again, with the prompt it holds."""
         self._active.pop(slot, None)
+        # The prompt stays for others to share; what was decoded behind it may have
+        # other bits than a prompt has.
         self._context.trim(slot, self._slots.held(slot))
 
     def _closed_error(self) -> ModelError:
         return ModelError(f"{self._path}: the engine was closed")
 
     def _give_up(self, error: Exception) -> None:
-        for sequence in [
-            *self._active.values(),
-            *(continuation for _, continuation in self._following),
-        ]:
+        for sequence in self._active.values():
             sequence.fail(error)
+        for _, continuation in self._following:
+            continuation.fail(error)
         self._active.clear()
         self._following.clear()
+        # Where a call failed, nobody knows what the slots hold.
         self._slots.forget()
 
 
-def _begun_continuations(
-    rating: Rating,
-    logits: Row,
-) -> list[Continuation]:
-    """The continuations that must be decoded; none where the rating failed, which
-    concerns that one alone.
-    """
-    try:
-        return rating.begin(logits)
-    except Exception as error:  # noqa: BLE001 - whoever asked is told
-        rating.fail(error)
-        return []
-
-
-def _finished_by(
+def _is_finished_by(
     sequence: LiveSequence | Continuation,
     logits: Row,
     likeliest: int,
 ) -> bool:
-    """Whether a text is finished by its next token; what goes wrong within one concerns
-    whoever asked for it alone.
+    """Return whether a text is finished by its next token, or by an error in choosing
+    it.
+
+    The error concerns that text alone: the caller gets it, and the others go on.
     """
     try:
         return sequence.advance(logits, likeliest)
-    except BaseException as error:  # noqa: BLE001 - whoever asked is told, also of an exit raised by a callback
+    except BaseException as error:  # noqa: BLE001 - also an exit that a callback raises
         sequence.fail(error)
         return True

@@ -257,27 +257,20 @@ def _estimate_usage(
     count: _Counts,
     nearest: Manifest | None,
 ) -> TokenUsage | None:
-    """The tokens of the rows of a stage that calls a model, missing and unknown ones;
-    null where nothing tells.
+    """Return the tokens that the missing and unknown rows of a stage will take.
+
+    `None` for a stage that calls no model, and where nothing tells.
     """
-    if not isinstance(stage, GenerateStage) or not (count.missing or count.unknown):
-        return None
     wanted = count.missing + count.unknown
-    record = (
-        next((record for record in nearest.stages if record.stage == stage.label), None)
-        if nearest
-        else None
-    )
-    used = record and (record.usage_computed if record.computed else record.usage)
-    if record and used:
-        rows = record.computed or max(record.rows - record.skipped, 1)
-        counts = used.model_dump()
-        return TokenUsage(
-            **{
-                name: None if tokens is None else round(tokens * wanted / rows)
-                for name, tokens in counts.items()
-            }
-        )
+    if not isinstance(stage, GenerateStage) or not wanted:
+        return None
+    known = _usage_before(stage, nearest)
+    if known is not None:
+        used, rows = known
+        estimate: dict[str, int | None] = {}
+        for name, tokens in used.model_dump().items():
+            estimate[name] = None if tokens is None else round(tokens * wanted / rows)
+        return TokenUsage(**estimate)
     longest = stage.generator.max_tokens
     if not stage.is_paid or count.characters is None or longest is None:
         return None
@@ -287,6 +280,21 @@ def _estimate_usage(
         input_tokens=round(inputs),
         output_tokens=wanted * longest,
     )
+
+
+def _usage_before(
+    stage: Stage,
+    nearest: Manifest | None,
+) -> tuple[TokenUsage, int] | None:
+    """Return tokens of this stage in the nearest run, and the rows that took them."""
+    for record in nearest.stages if nearest else ():
+        if record.stage != stage.label:
+            continue
+        # The rows it computed itself are the most like those to come.
+        used = record.usage_computed if record.computed else record.usage
+        rows = record.computed or max(record.rows - record.skipped, 1)
+        return None if used is None else (used, rows)
+    return None
 
 
 def _usage_cost(
@@ -327,7 +335,8 @@ def _plan_reasons(
         return ("no run in this store yet",) if stage is pipeline.generate else ()
     if not counts.missing:
         return (
-            "depends on what the stage before it returns; a row that comes out the same is not computed again",
+            "depends on what the stage before it returns; a row that comes out the "
+            "same is not computed again",
         )
     record = next(
         (record for record in nearest.stages if record.stage == stage.label), None
@@ -339,7 +348,8 @@ def _plan_reasons(
         lines += differences(nearest.seeds, list(pipeline.seeds), "seeds")
     if not lines:
         return (
-            f"the same stage as in run {nearest.run_id}; these rows are new, changed or were not finished",
+            f"the same stage as in run {nearest.run_id}; these rows are new, changed "
+            f"or were not finished",
         )
     return tuple(f"since run {nearest.run_id}: {line}" for line in lines)
 

@@ -10,6 +10,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -223,7 +224,8 @@ def _rows_asked_for(
     every = rows.of(record)
     if not every:
         raise StoreError(
-            f"run {rows.manifest.run_id!r} has lost its table of stage {record.stage}; check the store"
+            f"run {rows.manifest.run_id!r} has lost its table of stage {record.stage}; "
+            f"check the store"
         )
     if sample_index is None or _is_reduced(record):
         return every
@@ -291,41 +293,45 @@ def _column_changes(
     record: StageRecord,
     row: Row,
 ) -> tuple[str, ...]:
-    """What a row reads now and did not read in the run before."""
-    other = (
-        next(
-            (other for other in before.manifest.stages if other.stage == record.stage),
-            None,
-        )
-        if before
-        else None
-    )
-    if before is None or other is None:
+    """Return what a row reads now and did not read in the run before."""
+    if before is None:
         return ()
-    ids = ("metric_id",) if _is_reduced(record) else ("sample_index",)
-    old = next(
-        (
-            old
-            for old in before.of(other)
-            if all(old[name] == row[name] for name in ids)
-        ),
-        None,
-    )
+    other = _stage_labelled(before.manifest, record.stage)
+    if other is None:
+        return ()
+    old = _same_row(before, other, row)
     if old is None:
         return ("the row is new",)
-    read_then, read_now = (
-        before.columns_read(other, old),
-        rows.columns_read(record, row),
-    )
-    both = [name for name in read_now if name in read_then]
-    then, now = (
-        {name: load_json(read[name]) for name in both} for read in (read_then, read_now)
-    )
+    read_then = before.columns_read(other, old)
+    read_now = rows.columns_read(record, row)
+    then: dict[str, Any] = {}
+    now: dict[str, Any] = {}
+    for name in read_now:
+        if name in read_then:
+            then[name] = load_json(read_then[name])
+            now[name] = load_json(read_now[name])
     lines = differences(then, now)
     is_other_row = old["key"] and row["key"] and old["key"] != row["key"]
     if not lines and is_other_row and other.fingerprint == record.fingerprint:
+        # The same computation on the same columns: only a judge reads more than these.
         return ("what the judge is asked, which no table holds",)
     return tuple(lines)
+
+
+def _stage_labelled(manifest: Manifest, label: str) -> StageRecord | None:
+    for record in manifest.stages:
+        if record.stage == label:
+            return record
+    return None
+
+
+def _same_row(before: CaseRows, record: StageRecord, row: Row) -> Row | None:
+    """Return the row of the run before for the same sample, or the same metric."""
+    name = "metric_id" if _is_reduced(record) else "sample_index"
+    for old in before.of(record):
+        if old[name] == row[name]:
+            return old
+    return None
 
 
 def _row_value(

@@ -38,8 +38,8 @@ _POLICIES = {
 def comparison_markdown(comparison: Comparison) -> str:
     """Return a comparison as Markdown.
 
-    Its parts: the runs, differences with their conclusions, tests and power, settings that
-    differ, cases in one run only, and flips.
+    Its parts: the runs, differences with their conclusions, tests and power, settings
+    that differ, cases in one run only, and flips.
     """
     differences = comparison.differences
     parts = [

@@ -1,6 +1,7 @@
 """A comparison of runs as one HTML file.
 
-It shows the differences with their conclusions, and side by side the cases that flipped.
+It shows the differences with their conclusions, and side by side the cases that
+flipped.
 """
 
 from __future__ import annotations

@@ -89,7 +89,8 @@ class GateOutcome(StrEnum):
 
 
 class GateRecord(FrozenModel):
-    """One gate on one dataset or slice: what it asked, and the estimate it was decided by.
+    """One gate on one dataset or slice: what it asked, and the estimate it was decided
+    by.
 
     If `baseline`, the id of another run, is set, `estimate` is the difference from it.
     `low` and `high` are the ends of the interval.

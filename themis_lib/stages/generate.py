@@ -325,7 +325,8 @@ def check_instructions(
     *,
     where: str,
 ) -> None:
-    """Raise `ConfigError` if a generator and its prompt spec have different instructions.
+    """Raise `ConfigError` if a generator and its prompt spec have different
+    instructions.
 
     Instructions are sent once, so only one of them could be.
     """

@@ -34,7 +34,8 @@ def cohens_kappa(counts: Mapping[tuple[str, str], int]) -> Agreement:
     Kappa: Cohen 1960; its interval: the asymptotic normal one of Fleiss, Cohen and
     Everitt 1969, cut to [-1, 1].
 
-    >>> agreement = cohens_kappa({("yes", "yes"): 20, ("yes", "no"): 5, ("no", "yes"): 10, ("no", "no"): 15})
+    >>> both, first, second, neither = ("y", "y"), ("y", "n"), ("n", "y"), ("n", "n")
+    >>> agreement = cohens_kappa({both: 20, first: 5, second: 10, neither: 15})
     >>> agreement.n, agreement.observed, round(agreement.kappa, 6)
     (50, 0.7, 0.4)
     """

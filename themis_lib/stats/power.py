@@ -73,9 +73,10 @@ def samples_needed(
     `sampling_part` what the samples drawn so far add to it, and `one_sample` what a
     single one in each run would: the rest is between cases, and stays.
 
-    >>> samples_needed(0.1, units=100, error_variance=0.002, sampling_part=0.001, one_sample=0.002)
+    >>> known = {"units": 100, "sampling_part": 0.001, "one_sample": 0.002}
+    >>> samples_needed(0.1, error_variance=0.002, **known)
     9
-    >>> samples_needed(0.1, units=100, error_variance=0.004, sampling_part=0.001, one_sample=0.002) is None
+    >>> samples_needed(0.1, error_variance=0.004, **known) is None
     True
     """
     if units < FEWEST_UNITS:

@@ -146,7 +146,8 @@ def generate_batch(
     """
     if isinstance(prompts, str) or not isinstance(prompts, Sequence):
         raise ConfigError(
-            f"prompts is a {type(prompts).__name__}; write a list of texts, or call generate for one"
+            f"prompts is a {type(prompts).__name__}; write a list of texts, or call "
+            f"generate for one"
         )
     remote = remote_model(model, unsafe_mode=unsafe_mode)
     if remote is not None:
@@ -315,7 +316,8 @@ def _prompt_seed_pairs(
     if isinstance(seed, Sequence) and not isinstance(seed, str):
         if len(seed) != len(prompts):
             raise ConfigError(
-                f"{len(seed)} seeds for {len(prompts)} prompts; give one seed, or one for each prompt"
+                f"{len(seed)} seeds for {len(prompts)} prompts; give one seed, or one "
+                f"for each prompt"
             )
         return list(zip(prompts, seed, strict=True))
     return [(prompt, seed) for prompt in prompts]

@@ -1,16 +1,20 @@
 """The generation cache: finished texts on disk, shared by all processes, within a size
 limit.
 
-*What leaves first* (frecency). An entry has a credit in seconds: none when it is stored, and each use takes it an
-eighth of the way to thirty days; it is spent as time passes. The entry with the smallest *time of storing or last use
-plus the credit left then* is evicted first. So among entries that were never used again the oldest goes, one use
-outweighs 3.75 days of age, eight uses 20, and no number of them 30: popular entries go too once nobody wants them.
+*What leaves first* (frecency). An entry has a credit in seconds: none when it is
+stored, and each use takes it an eighth of the way to thirty days; it is spent as time
+passes. The entry with the smallest *time of storing or last use plus the credit left
+then* is evicted first. So among entries that were never used again the oldest goes, one
+use outweighs 3.75 days of age, eight uses 20, and no number of them 30: popular entries
+go too once nobody wants them.
 
-*What is trusted.* A value is JSON with a checksum over its key and its bytes; anything else is a miss. Nothing is ever
-pickled or unpickled: diskcache would, so its `Disk` is replaced by one that refuses. What the disk does wrong costs
-one warning and the cache, never a generation.
+*What is trusted.* A value is JSON with a checksum over its key and its bytes; anything
+else is a miss. Nothing is ever pickled or unpickled: diskcache would, so its `Disk` is
+replaced by one that refuses. What the disk does wrong costs one warning and the cache,
+never a generation.
 
-*Forks and threads.* One lock covers every access, and a fork waits for it; a forked process opens the database anew.
+*Forks and threads.* One lock covers every access, and a fork waits for it; a forked
+process opens the database anew.
 """
 
 from __future__ import annotations
@@ -156,7 +160,8 @@ class TextCache:
             except _disk_errors() as error:
                 trouble = self._recover_from(error)
             except BaseException:
-                self._store = None  # an interrupted transaction would keep every other process waiting
+                # An interrupted transaction would keep every other process waiting.
+                self._store = None
                 raise
         # Outside the lock: a warning may run the caller's code, or be raised.
         self._warn_once(trouble)
@@ -190,7 +195,8 @@ class TextCache:
                 eviction_policy="frecency",
                 size_limit=self.size_limit,
                 cull_limit=0,  # `put` evicts until the limit holds, not ten entries at a time
-                sqlite_mmap_size=0,  # a database cut short while it is mapped would kill the process
+                # A database cut short while it is mapped would kill the process.
+                sqlite_mmap_size=0,
             )
         except (
             KeyError,
@@ -249,7 +255,10 @@ class TextCache:
         if self._opened == self._folder_identity():
             shutil.rmtree(aside, ignore_errors=True)
             self.folder.replace(aside)
-        return f"the generation cache in {self.folder} was damaged ({error}); it starts anew, the old one is in {aside}"
+        return (
+            f"the generation cache in {self.folder} was damaged ({error}); "
+            f"it starts anew, the old one is in {aside}"
+        )
 
     def _warn_once(self, trouble: str) -> None:
         if trouble and not self._warned:

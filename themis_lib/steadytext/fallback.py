@@ -13,23 +13,32 @@ from collections.abc import Iterator, Sequence
 #: Words in a text, unless `max_new_tokens` ends it sooner.
 MIN_WORDS, MAX_WORDS = 40, 120
 _SUBJECTS = (
-    "the river,the old clock,a careful reader,the northern road,the garden,a quiet engine,the harbour,the first letter,"
-    "a small lamp,the mountain,the weaver,an honest answer,the long winter,the bridge,a young teacher,the orchard,"
-    "the map,the evening train,a patient gardener,the library,the stone wall,a distant bell,the baker,the tide"
+    "the river,the old clock,a careful reader,the northern road,the garden,a quiet "
+    "engine,the harbour,the first letter,"
+    "a small lamp,the mountain,the weaver,an honest answer,the long winter,the bridge,"
+    "a young teacher,the orchard,"
+    "the map,the evening train,a patient gardener,the library,the stone wall,a distant "
+    "bell,the baker,the tide"
 )
 _VERBS = (
-    "follows,remembers,carries,opens,answers,crosses,measures,keeps,brings,shelters,finds,describes,"
+    "follows,remembers,carries,opens,answers,crosses,measures,keeps,brings,shelters,"
+    "finds,describes,"
     "repeats,changes,gathers,reaches,welcomes,counts,leaves,mends,guides,holds,watches,explains"
 )
 _OBJECTS = (
-    "the morning light,a simple question,every open window,the same path,a box of letters,the slow water,"
-    "two ripe apples,the edge of the field,a story without an end,the sound of rain,its own shadow,the broken gate,"
-    "a page of numbers,the warm kitchen,the next village,a promise,the open sea,a handful of seeds,the empty square,"
+    "the morning light,a simple question,every open window,the same path,a box of "
+    "letters,the slow water,"
+    "two ripe apples,the edge of the field,a story without an end,the sound of rain,"
+    "its own shadow,the broken gate,"
+    "a page of numbers,the warm kitchen,the next village,a promise,the open sea,a "
+    "handful of seeds,the empty square,"
     "what was lost,the last step,a blue door,the winding stairs,the city below"
 )
 _ENDINGS = (
-    "before the day begins,without a word,in the early spring,for a little while,as it did the year before,"
-    "when nobody is looking,beside the water,with great care,until the snow melts,once more,after a long silence,"
+    "before the day begins,without a word,in the early spring,for a little while,as it "
+    "did the year before,"
+    "when nobody is looking,beside the water,with great care,until the snow melts,once "
+    "more,after a long silence,"
     "far from home,and then rests,in the old way,under a clear sky,between two seasons"
 )
 _LINKS = "Later,Meanwhile,In the end,At times,Even so,Now and then,Afterwards,In turn"

@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -81,7 +81,8 @@ def remote_model(
         return None
     if not unsafe_mode:
         raise ConfigError(
-            f"model={model!r} is a remote model, whose texts may change; pass unsafe_mode=True to accept that"
+            f"model={model!r} is a remote model, whose texts may change; pass "
+            f"unsafe_mode=True to accept that"
         )
     if provider not in PROVIDERS:
         raise ModelError(
@@ -99,36 +100,32 @@ def remote_texts(
     choices: Sequence[str] | None = None,
     **settings: Any,
 ) -> list[RemoteText]:
-    """The text for each prompt and seed, asked for together.
+    """Return the text for each prompt and seed, asked for together.
 
-    `regex` and `choices` are asked for as the one field of a JSON object. Raises
-    `ModelError` where a text does not keep to them, and `ThemisError` where the
-    provider fails.
+    `regex` and `choices` are asked for as the one field of a JSON object. Raise
+    `ModelError` if a text does not keep to them, and `ThemisError` if the provider
+    fails.
     """
     if regex is not None or choices is not None:
         settings["schema"] = _one_field(regex, choices)
-    given = {name: value for name, value in settings.items() if value is not None}
-    where = f"model='{remote.provider}:{remote.name}'"
-    try:
-        adapter = import_named("generator", ADAPTERS[remote.provider])
-        model = adapter(remote.name, api_mode="chat_completions", **given)
-        generator = build("generator", model, where=where)
-    except ComponentError as error:
-        message = str(error).removeprefix(f"{where}: ")
-        raise ModelError(f"{where}: {message}") from None
+    generator = _build_generator(remote, settings)
     identity = {"provider": remote.provider, **generator.identity["settings"]}
-    keys = [
-        digest("remote text", [identity, prompt, seed])
-        for prompt, seed in zip(prompts, seeds, strict=True)
-    ]
-    found = {key: _from_entry(text_cache().get(key)) for key in keys}
-    asked = dict(zip(keys, zip(prompts, seeds, strict=True), strict=True))
-    missing = [key for key in asked if found[key] is None]
-    results = (
-        _run_coroutine(_generate_all(generator, [asked[key] for key in missing]))
-        if missing
-        else []
-    )
+    keys = []
+    asked: dict[str, tuple[str, int]] = {}
+    for prompt, seed in zip(prompts, seeds, strict=True):
+        key = digest("remote text", [identity, prompt, seed])
+        keys.append(key)
+        asked[key] = (prompt, seed)
+    found: dict[str, RemoteText] = {}
+    for key in asked:
+        cached = _from_entry(text_cache().get(key))
+        if cached is not None:
+            found[key] = cached
+    missing = [key for key in asked if key not in found]
+    results: list[Any] = []
+    if missing:
+        calls = [asked[key] for key in missing]
+        results = _run_coroutine(_generate_all(generator, calls))
     failures: list[BaseException] = []
     for key, result in zip(missing, results, strict=True):
         try:
@@ -137,12 +134,26 @@ def remote_texts(
             failures.append(error)
             continue
         found[key] = written
-        text_cache().put(
-            key, _text_entry(written)
-        )  # also beside one that failed: it is paid for
+        # Also beside one that failed: it is paid for.
+        text_cache().put(key, _text_entry(written))
     if failures:
         raise failures[0]
-    return [text for key in keys if (text := found[key])]
+    return [found[key] for key in keys]
+
+
+def _build_generator(
+    remote: ProviderModel,
+    settings: Mapping[str, Any],
+) -> BuiltGenerator:
+    given = {name: value for name, value in settings.items() if value is not None}
+    where = f"model='{remote.provider}:{remote.name}'"
+    try:
+        adapter = import_named("generator", ADAPTERS[remote.provider])
+        model = adapter(remote.name, api_mode="chat_completions", **given)
+        return build("generator", model, where=where)
+    except ComponentError as error:
+        message = str(error).removeprefix(f"{where}: ")
+        raise ModelError(f"{where}: {message}") from None
 
 
 def _one_field(

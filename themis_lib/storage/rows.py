@@ -1,6 +1,6 @@
 """The rows of one stage under one fingerprint: the cache, by key.
 
-    <directory>/<name>.parquet      a complete shard, named by the digest of what it was computed from
+    <directory>/<name>.parquet      a complete shard, named by the digest of its input
     <directory>/rows-….parquet      rows of shards that were interrupted, named by their keys
     <directory>/….journal           rows of a shard in progress (see `journal.py`)
 
@@ -172,7 +172,9 @@ class RowSet:
             ]
             if any(recovered):
                 listing = self._store.list(self.directory)
-            for name in listing:  # on disks own files, too, are learnt of here alone: in the order of all writers
+            # On disks own files, too, are learnt of here alone: in the order of all
+            # writers.
+            for name in listing:
                 if name.endswith(_SUFFIX) and not name.startswith("."):
                     self._names.setdefault(name, False)
 

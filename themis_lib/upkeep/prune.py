@@ -134,7 +134,8 @@ def _read_runs(
                 runs.append(parse_manifest(store.read_bytes(file.path)))
             except ValueError:
                 raise StoreError(
-                    f"{store.uri(file.path)} cannot be read; remove the folder of this run to give up its rows"
+                    f"{store.uri(file.path)} cannot be read; remove the folder of this "
+                    f"run to give up its rows"
                 ) from None
     return runs
 

@@ -30,7 +30,9 @@ def refuse(
     problem: str,
     fix: str,
 ) -> NoReturn:
-    """Raise `ConfigError` with the argument, its value in short, the problem and the fix."""
+    """Raise `ConfigError` with the argument, its value in short, the problem and the
+    fix.
+    """
     raise ConfigError(f"{argument}: {shorten(repr(value), 80)} {problem}; {fix}")
 
 

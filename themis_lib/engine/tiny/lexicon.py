@@ -8,24 +8,31 @@ def _split_words(text: str) -> tuple[str, ...]:
 
 
 NAMES = _split_words(
-    "Anna Ben Clara David Ella Finn Grace Hugo Iris Jack Kate Leo Maya Noah Olga Paul Rosa Sam Tara Victor Wendy Zoe "
+    "Anna Ben Clara David Ella Finn Grace Hugo Iris Jack Kate Leo Maya Noah Olga Paul "
+    "Rosa Sam Tara Victor Wendy Zoe "
     "Adam Bella Carl Dora Emil Fiona George Hana"
 )
 ANIMALS = _split_words(
-    "cat dog horse rabbit owl fox bear duck goat mouse sheep frog lion tiger whale eagle crow turtle wolf pony"
+    "cat dog horse rabbit owl fox bear duck goat mouse sheep frog lion tiger whale "
+    "eagle crow turtle wolf pony"
 )
 FOODS = _split_words(
-    "bread soup apple cheese honey rice cake plum onion carrot butter lemon pear salad noodle cookie"
+    "bread soup apple cheese honey rice cake plum onion carrot butter lemon pear salad "
+    "noodle cookie"
 )
 THINGS = _split_words(
-    "book lamp boat chair clock coat drum flute kite ladder letter map mirror needle pencil piano basket blanket "
-    "bottle bridge brush bucket button candle cart coin door feather fence garden hammer hat jar key kettle machine "
+    "book lamp boat chair clock coat drum flute kite ladder letter map mirror needle "
+    "pencil piano basket blanket "
+    "bottle bridge brush bucket button candle cart coin door feather fence garden "
+    "hammer hat jar key kettle machine "
     "ring rope shoe spoon stone table tent ticket tower train umbrella wagon wheel window"
 )
 NOUNS = ANIMALS + FOODS + THINGS
 ADJECTIVES = _split_words(
-    "small large old new red blue green yellow white black quiet loud bright dark warm cold soft heavy light clever "
-    "gentle brave happy sad curious funny strange simple pretty round broken clean dusty famous friendly golden hidden "
+    "small large old new red blue green yellow white black quiet loud bright dark warm "
+    "cold soft heavy light clever "
+    "gentle brave happy sad curious funny strange simple pretty round broken clean "
+    "dusty famous friendly golden hidden "
     "lucky patient perfect plain proud quick slow sleepy sweet tall tiny wild wise wooden"
 )
 PLACES = (
@@ -73,11 +80,13 @@ TIMES = (
     "Soon after",
 )
 CARRIED = _split_words(
-    "found carried painted opened washed moved lifted mended sold bought lost borrowed kept drew saw followed wanted "
+    "found carried painted opened washed moved lifted mended sold bought lost borrowed "
+    "kept drew saw followed wanted "
     "needed liked noticed remembered touched dropped hid shared built cleaned made praised watched"
 )
 WENT = _split_words(
-    "walked slept waited danced sang smiled rested played worked stood sat laughed arrived listened ran grew"
+    "walked slept waited danced sang smiled rested played worked stood sat laughed "
+    "arrived listened ran grew"
 )
 FEELINGS = _split_words(
     "calm glad tired proud happy surprised hungry ready certain thankful lonely excited"
@@ -87,7 +96,8 @@ HOW = _split_words(
 )
 WEATHER = _split_words("wind rain snow sun moon sky fog storm river sea")
 JOBS = _split_words(
-    "baker farmer teacher sailor doctor painter singer driver gardener writer miller clerk pilot tailor"
+    "baker farmer teacher sailor doctor painter singer driver gardener writer miller "
+    "clerk pilot tailor"
 )
 TOPICS = (
     "machine learning",
@@ -139,7 +149,8 @@ TOPICS = (
 )
 SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in "aeiou")
 UNITS = _split_words(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen "
+    "fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 )
 TENS = _split_words("zero ten twenty thirty forty fifty sixty seventy eighty ninety")

@@ -327,7 +327,8 @@ def _draw_scrap(rng: Random) -> str:
     if kind == 1:
         return sentence(rng, rng.choice(_SENTENCES))
     if kind == 2:
-        return f"{rng.choice(('Prompt', 'test', 'prompt', 'item', 'Example', 'text'))} {rng.randint(0, 999)}"
+        words = ("Prompt", "test", "prompt", "item", "Example", "text")
+        return f"{rng.choice(words)} {rng.randint(0, 999)}"
     letters = rng.choice(
         (ascii_letters, ascii_letters + digits + punctuation, "äöüéñçжщяλπ中文字日本")
     )

@@ -72,7 +72,8 @@ def trained(
             elapsed_s = time.monotonic() - began
             left_s = elapsed_s / step * (steps - step)
             print(
-                f"step {step}/{steps}  loss {total / 200:.4f}  {elapsed_s:.0f} s, {left_s:.0f} s left",
+                f"step {step}/{steps}  loss {total / 200:.4f}  {elapsed_s:.0f} s, "
+                f"{left_s:.0f} s left",
                 flush=True,
             )
             total = 0.0
@@ -113,7 +114,8 @@ def main(
     model, tokenizer = trained(steps, seed, out)
     export(model, tokenizer, out)
     print(
-        f"{out}: {out.stat().st_size:,} bytes, {sum(p.numel() for p in model.parameters()):,} parameters"
+        f"{out}: {out.stat().st_size:,} bytes, "
+        f"{sum(p.numel() for p in model.parameters()):,} parameters"
     )
     print_scores(
         accuracies(

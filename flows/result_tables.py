@@ -1,0 +1,136 @@
+"""The tables of a terminal: the summary of a run, its stages and errors, and a plan.
+
+They are laid out for 80 columns: what all rows share is left out or put below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from themis_lib.explain.plan import StagePlan
+from themis_lib.report.markdown import (
+    AGREEMENT_HEADINGS,
+    STAGE_HEADINGS,
+    SUMMARY_HEADINGS,
+    agreement_cells,
+    stage_counts,
+    summary_cells,
+)
+from themis_lib.runs.results import RunResult
+from themis_lib.runs.summary import ALL_CASES
+
+_PLAN_HEADINGS = ("stage", "rows", "cached", "to compute", "not known yet")
+# Text is read from its left end; numbers are compared from their right end.
+_LEFT_HEADINGS = {
+    "dataset",
+    "metric",
+    "method",
+    "label",
+    "stage",
+    "commonest errors",
+}
+
+
+def summary_table(result: RunResult) -> Table:
+    """Return the scores of a run: a row for each dataset, slice and metric."""
+    methods = {row.interval_method for row in result.summary if row.interval_method}
+    names = [
+        "metric",
+        "n",
+        "errors",
+        "mean",
+        "95 % interval",
+    ]
+    # A method that all intervals share is put below, to leave room for the rest.
+    if len(methods) > 1:
+        names.append("method")
+    table = _make_table(["dataset", *names], collapse_padding=True)
+    if len(methods) == 1:
+        table.caption = f"intervals: {methods.pop()}"
+        table.caption_justify = "left"
+    for row in result.summary:
+        cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
+        place = row.dataset_id
+        # Slices are indented below their dataset.
+        if row.slice != ALL_CASES:
+            place = f"  {row.slice}"
+        _add_cells(table, [place, *(cells[name] for name in names)])
+    return table
+
+
+def agreement_table(result: RunResult) -> Table:
+    """Return the agreement of metrics with people's labels, if the run measured it."""
+    dataset_ids = {record.dataset_id for record in result.agreement}
+    # A single dataset's name says nothing, and takes room on a narrow terminal.
+    first = 0 if len(dataset_ids) > 1 else 1
+    table = _make_table(AGREEMENT_HEADINGS[first:])
+    for record in result.agreement:
+        _add_cells(table, agreement_cells(record)[first:])
+    return table
+
+
+def stages_table(result: RunResult) -> Table:
+    """Return the rows of a run by stage: computed, cached, failed and so on."""
+    table = _make_table(STAGE_HEADINGS, wrapped=STAGE_HEADINGS)
+    for item in result.manifest.stages:
+        _add_counts(table, item.stage, stage_counts(item))
+    return table
+
+
+def errors_table(errors: Sequence[tuple[str, str, str]]) -> Table:
+    """Return a table of errors, each with its stage and how many rows have it."""
+    headings = ("stage", "rows", "commonest errors")
+    table = _make_table(headings, wrapped=headings)
+    for error in errors:
+        _add_cells(table, error)
+    return table
+
+
+def plan_table(plans: Sequence[StagePlan]) -> Table:
+    """Return how many rows of each stage a run would find, and how many compute."""
+    table = _make_table(_PLAN_HEADINGS)
+    for item in plans:
+        counts = (item.rows, item.cached, item.missing, item.unknown)
+        _add_counts(table, item.stage, counts)
+    return table
+
+
+def _make_table(
+    headings: Sequence[str],
+    *,
+    wrapped: Collection[str] = (),
+    collapse_padding: bool = False,
+) -> Table:
+    """Return an empty table; only cells below `wrapped` headings may take two lines."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=collapse_padding,
+    )
+    for heading in headings:
+        table.add_column(
+            heading,
+            justify="left" if heading in _LEFT_HEADINGS else "right",
+            no_wrap=heading not in wrapped,
+        )
+    return table
+
+
+def _add_cells(
+    table: Table,
+    cells: Sequence[str],
+) -> None:
+    # As `Text`: a plain string with square brackets would be read as markup.
+    table.add_row(*map(Text, cells))
+
+
+def _add_counts(
+    table: Table,
+    stage: str,
+    counts: Sequence[int],
+) -> None:
+    _add_cells(table, [stage, *(f"{count:,}" for count in counts)])
