@@ -1,5 +1,7 @@
-"""The evaluation flow: generate → parse → judge → score → reduce, a task for each shard
-of each stage.
+"""The evaluation flow: generate → parse → judge → score → reduce.
+
+Each stage is one task for each shard, a few hundred tasks at most: beyond some 10,000
+messages Prefect's in-memory broker drops events.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from themis_lib.runs.run import Run
 FLOW = "evaluate"
 
 
+# An `async def` flow: a synchronous one waits about a second for its heartbeat at exit.
 @flow(
     name=FLOW,
     description="Evaluates an experiment, computing only the rows that its store lacks.",
@@ -49,7 +52,7 @@ FLOW = "evaluate"
     persist_result=False,
 )
 async def evaluate(parameters: EvaluateParameters) -> State[Any]:
-    """Evaluate an experiment; how it ended is told by `outcome.py`."""
+    """Evaluate an experiment, and return a state that says how it ended."""
     without_tracebacks()
     names = [PurePath(parameters.experiment).stem]
     run: Run | None = None
@@ -69,7 +72,7 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             prepared.store,
             gates=not_judged(prepared.gates),
         )
-        result = await _carry_out(
+        result = await _evaluate_run(
             run,
             storage,
             parameters.runner,
@@ -86,7 +89,7 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
         raise
 
 
-async def _carry_out(
+async def _evaluate_run(
     run: Run,
     storage: Path | StoredRows,
     runner: RunnerName,
@@ -94,6 +97,7 @@ async def _carry_out(
 ) -> RunResult:
     workers = run.pipeline.experiment.runtime.workers
     with task_runner(runner, workers, run.run_id) as place, run:
+        # Tasks in threads of this process find the run by its id.
         register(run)
         observe(run)
         try:
@@ -104,6 +108,7 @@ async def _carry_out(
                     storage=storage,
                     runner=place,
                 )
+                # Twice the workers: none waits while the next shard is prepared.
                 window = max(THREADS, 2 * workers_of(runner, workers))
                 await run_shards(
                     run,
@@ -114,6 +119,7 @@ async def _carry_out(
             result = run.finish()
         finally:
             unregister(run)
+    # In a thread: a gate may read another run's rows and resample them.
     result = await asyncio.to_thread(judged, result, gates)
     await publish_report(result)
     return result

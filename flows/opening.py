@@ -1,4 +1,4 @@
-"""How commands open a store, write files, and refuse bad input: one line, exit code 2."""
+"""How commands open a store, write files, and refuse bad input in one line."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def parse_options(options: list[str]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn an error of the input, or of a table that is read, into one line and exit."""
+    """Turn an error of the input, or of a file read, into one line and exit code 2."""
     try:
         yield
     except InputError as error:
@@ -109,7 +109,7 @@ def write_text(
     path: Path,
     text: str,
 ) -> None:
-    """Write a file that the user named. Raise `ConfigError` where that is impossible."""
+    """Write a file that the user named. Raise `ConfigError` if that is impossible."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a run is asked for, by the form in the UI, by the API and by the command line."""
+"""The parameters of a run: of the form in the UI, the API and the command line."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from themis_lib import Experiment
 from themis_lib.core.config import RunnerName
 
 
-def _without_nulls(schema: dict[str, Any]) -> None:
-    """Leave null out of the schema as a default: the form then sends nothing for a
-    field that is left empty.
-    """
+def _drop_null_defaults(schema: dict[str, Any]) -> None:
+    # With a default of null, Prefect's form sends null for a field that is left empty,
+    # which the field's own schema refuses.
     for field in schema["properties"].values():
         if field.get("default", "") is None:
             del field["default"]
 
 
 class EvaluateParameters(BaseModel):
-    """Only the experiment is needed; what else is set goes before what its file says."""
+    """An experiment's file, and settings that take precedence over it."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra=_without_nulls,
+        json_schema_extra=_drop_null_defaults,
     )
 
     experiment: str = Field(
@@ -35,7 +34,8 @@ class EvaluateParameters(BaseModel):
     )
     store: str | SkipJsonSchema[None] = Field(
         default=None,
-        description="Where rows and runs are kept: a folder, s3://bucket/path, any fsspec URL",
+        description="Where rows and runs are kept: a folder, s3://bucket/path, "
+        "any fsspec URL",
     )
     limit: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -48,7 +48,8 @@ class EvaluateParameters(BaseModel):
     )
     runner: RunnerName = Field(
         default="threads",
-        description="Where shards are computed: in this process, in processes, or on a cluster",
+        description="Where shards are computed: in this process, in processes, "
+        "or on a cluster",
     )
     workers: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -57,13 +58,14 @@ class EvaluateParameters(BaseModel):
     max_cost: Annotated[float, Field(gt=0)] | SkipJsonSchema[None] = Field(
         default=None,
         title="Max cost",
-        description="Dollars that this run may spend; it stops before a call that could cost more",
+        description="Dollars that this run may spend; it stops before a call that "
+        "could cost more",
     )
     gates: list[str] = Field(
         default_factory=list,
         description="What the run has to reach, such as 'exact_match >= 0.8' or "
-        "'exact_match no worse than last good "
-        "by 0.02'; by interval, so that a gate may also find that the data cannot tell",
+        "'exact_match no worse than last good by 0.02'; by interval, so that a gate "
+        "may also find that the data cannot tell",
     )
     overrides: list[str] = Field(
         default_factory=list,

@@ -17,7 +17,7 @@ from themis_lib.runs.pipeline import Pipeline
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """An experiment that can run: its stages, its store, and the gates to judge it by."""
+    """An experiment that can run: its stages, its store and its gates."""
 
     experiment: Experiment
     pipeline: Pipeline

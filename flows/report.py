@@ -53,9 +53,7 @@ def report(
         typer.Option(help="The file to write, in place of printing it."),
     ] = None,
 ) -> None:
-    """Report a run: scores, cost, failures, identity and every case, by default as
-    HTML.
-    """
+    """Report a run: scores, cost, failures, identity and every case."""
     with one_line_errors():
         result = find_run(opened(store, option), run)
         if output is not None:

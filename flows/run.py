@@ -1,15 +1,16 @@
 """Run one experiment on Prefect.
 
-    python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N] [--until STAGE]
-                        [--max-cost DOLLARS] [--plan] [--workers N]
-                        [--runner threads|processes|dask|ray]
-                        [--gate GATE …] [--junit FILE]
+    python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N]
+                        [--until STAGE] [--max-cost DOLLARS]
+                        [--runner threads|processes|dask|ray] [--workers N]
+                        [--plan] [--gate GATE …] [--junit FILE]
 
-It uses the server at PREFECT_API_URL; where none is set, a small local one that it
+It uses the server at PREFECT_API_URL or, if that is not set, a small local one that it
 starts or reuses (`server.py`). A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN
-by 0.02'; how it is decided, `comparison/gate.py` says. Exit codes: 0 completed, 1
+by 0.02'; `comparison/gate.py` says how it is decided. Exit codes: 0 completed, 1
 failed, 2 bad input, 3 completed with failed rows, 4 stopped at its budget, 5 a gate
-failed, 6 no gate failed, but the data cannot tell for one, 130 stopped by Ctrl-C.
+failed, 6 no gate failed, but for one of them the data cannot tell, 130 stopped by
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -37,16 +38,18 @@ from themis_lib.core.config import RunnerName
 from themis_lib.report.junit import check_junit, junit_xml
 from themis_lib.runs.pipeline import StageName
 
-#: Settings of the client, unless the environment says otherwise: no telemetry, no
-#: noise, no wait at exit.
+#: Settings of Prefect's client, unless the environment says otherwise.
 _CLIENT_SETTINGS = {
+    # The only outbound calls that Prefect makes by itself.
     "DO_NOT_TRACK": "1",
-    "PREFECT_CLIENT_MAX_RETRIES": "4",  # a server may be away for half a minute
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # A server may be away for half a minute.
+    "PREFECT_CLIENT_MAX_RETRIES": "4",
+    # Lines of a log would break the progress bars; the run's page still has warnings.
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the page of the run still has warnings
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
 
 app = typer.Typer(
@@ -54,48 +57,67 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+ExperimentFile = Annotated[
+    str,
+    typer.Argument(help="The experiment's YAML file."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Settings to replace: key.path=value"),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(help="A folder or fsspec URL for rows and runs."),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(help="Only the first N cases of each dataset."),
+]
+Until = Annotated[
+    str,
+    typer.Option(help="Stop after generate, parse, score or reduce."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(help="Stop before more dollars than this are spent."),
+]
+Runner = Annotated[
+    RunnerName,
+    typer.Option(help="Where shards are computed."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="How many shards at once."),
+]
+Gates = Annotated[
+    list[str] | None,
+    typer.Option(help="What the run has to reach, such as 'METRIC >= 0.8'."),
+]
+JunitFile = Annotated[
+    Path | None,
+    typer.Option(help="Write the gates as JUnit XML to this file."),
+]
+Plan = Annotated[
+    bool,
+    typer.Option("--plan", help="Say what would be computed and why; compute nothing."),
+]
+
 
 @app.command()
 def run(
-    experiment: Annotated[str, typer.Argument(help="The experiment's YAML file.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(help="Settings to replace: key.path=value")
-    ] = None,
-    store: Annotated[
-        str | None, typer.Option(help="A folder or fsspec URL for rows and runs.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Only the first N cases of each dataset.")
-    ] = None,
-    until: Annotated[
-        str, typer.Option(help="Stop after generate, parse, score or reduce.")
-    ] = "reduce",
-    max_cost: Annotated[
-        float | None, typer.Option(help="Stop before more dollars than this are spent.")
-    ] = None,
-    runner: Annotated[
-        RunnerName, typer.Option(help="Where shards are computed.")
-    ] = "threads",
-    workers: Annotated[
-        int | None, typer.Option(help="How many shards at once.")
-    ] = None,
-    gate: Annotated[
-        list[str] | None,
-        typer.Option(help="What the run has to reach, such as 'METRIC >= 0.8'."),
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write the gates as JUnit XML to this file.")
-    ] = None,
-    plan: Annotated[
-        bool,
-        typer.Option(
-            "--plan", help="Say what would be computed and why; compute nothing."
-        ),
-    ] = False,
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    store: Store = None,
+    limit: Limit = None,
+    until: Until = "reduce",
+    max_cost: MaxCost = None,
+    runner: Runner = "threads",
+    workers: Workers = None,
+    gate: Gates = None,
+    junit: JunitFile = None,
+    plan: Plan = False,
 ) -> None:
-    """Run an experiment: generate → parse → score → reduce, computing only what the
-    store lacks.
-    """
+    """Run an experiment, computing only the rows that its store lacks."""
     console = Console()
     # Not validated here: the experiment says what is wrong with a number, by its name.
     parameters = EvaluateParameters.model_construct(
@@ -139,15 +161,21 @@ def _run_flow(
     console: Console,
     junit: Path | None,
 ) -> int:
+    # Imported late: bad input is refused without waiting for Prefect.
     from flows.display import Follower, print_result, showing
 
     began = time.monotonic()
     follower = Follower()
     with showing(follower, console):
-        api_url = _connect_server()
+        # Before Prefect is imported, which reads its settings from the environment.
+        for name, value in _CLIENT_SETTINGS.items():
+            os.environ.setdefault(name, value)
+        from flows.server import server_address
+
+        api_url = server_address()
         from flows.local import ServerGoneError, run_to_end
 
-        _look_for_garbage()
+        _collect_garbage_again()
         try:
             outcome = asyncio.run(
                 run_to_end(
@@ -158,16 +186,15 @@ def _run_flow(
             )
         except ServerGoneError as error:
             _print_error(str(error))
-            os._exit(
-                exit_codes.FAILED
-            )  # Prefect would try for minutes more to tell the server
+            # Prefect's threads would try for minutes more to reach the server.
+            os._exit(exit_codes.FAILED)
     result = RunResult(outcome.run.store, outcome.run.run_id)
-    page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
+    server = api_url.removesuffix("/api")
     print_result(
         result,
         console,
         seconds=time.monotonic() - began,
-        page=page,
+        page=f"{server}/runs/flow-run/{outcome.flow_run_id}",
         command=_typed_command(),
     )
     if junit:
@@ -175,30 +202,21 @@ def _run_flow(
     return exit_codes.run_code(result)
 
 
-def _connect_server() -> str:
-    """The API address to use, set for this process before Prefect is imported."""
-    for name, value in _CLIENT_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    from flows.server import server_address
-
-    return server_address()
-
-
 def _print_plan(
     prepared: PreparedRun,
     console: Console,
 ) -> None:
+    # Imported late, as in `_run_flow`.
     from flows.display import print_plan
     from themis_lib.explain.plan import plan_run
 
-    _look_for_garbage()
+    _collect_garbage_again()
     print_plan(plan_run(prepared.pipeline, prepared.store), console)
 
 
-def _look_for_garbage() -> None:
-    """From now on; what was imported stays, and need not be looked over again and
-    again.
-    """
+def _collect_garbage_again() -> None:
+    """End what `main` began, once everything is imported."""
+    # Modules live as long as the process: frozen, they are never looked over again.
     gc.freeze()
     gc.enable()
 
@@ -215,18 +233,22 @@ def _print_error(message: str) -> None:
 
 
 def main() -> None:
-    """Run the command, with neither of two things that take a third of a short run's
-    time: looking for garbage among what is being imported, and taking the interpreter
-    apart at the end, when everything is saved and on record.
+    """Run the command with GC off during imports and without interpreter teardown.
+
+    Together these are a third of the time of a short run.
     """
+    # Imports make many objects and no garbage: each collection would look at all.
     gc.disable()
     code = 1
     try:
         app()
     except SystemExit as ended:
-        code = (
-            ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        )
+        # As Python itself: no code is 0, a message is 1.
+        code = 0
+        if ended.code is not None:
+            code = ended.code if isinstance(ended.code, int) else 1
+    # `os._exit` skips teardown, and with it exit handlers and buffers: without these
+    # lines clients stay open and output that goes to a pipe is lost.
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

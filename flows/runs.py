@@ -1,7 +1,7 @@
-"""List the runs of a store, and show how a metric went over the runs of one experiment.
+"""List the runs of a store, and draw a metric over the runs of an experiment.
 
-    python -m flows.runs [--store URL] [--name EXPERIMENT] [--status STATUS] [--since DATE]
-                         [--metric METRIC] [--html FILE]
+    python -m flows.runs [--store URL] [--name EXPERIMENT] [--status STATUS]
+                         [--since DATE] [--metric METRIC] [--html FILE]
 
 For each run, oldest first: when it started (UTC), how it ended, what it cost, the
 settings that differ from the experiment's run before, and its scores with 95 %
@@ -29,7 +29,13 @@ from flows.opening import (
 )
 from themis_lib import RunStatus
 from themis_lib.errors import first_few
-from themis_lib.report.history import PastRun, past_runs, series_of, unreadable_runs
+from themis_lib.report.history import (
+    PastRun,
+    Series,
+    past_runs,
+    series_of,
+    unreadable_runs,
+)
 from themis_lib.report.history_page import history_html
 from themis_lib.report.history_plot import history_plot
 from themis_lib.report.markdown import (
@@ -45,8 +51,11 @@ _STYLES = {
     "failed": "red",
     "running": "cyan",
 }
+# A run after many edits would fill the screen; `--html` shows all of them.
 _MOST_CHANGES = 4
+# Wider, a plot gets no clearer.
 _WIDEST_PLOT = 100
+_SINCE_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M"]
 
 app = typer.Typer(
     add_completion=False,
@@ -59,53 +68,56 @@ def runs(
     store: StoreUrl = DEFAULT_STORE,
     option: Options = None,
     name: Annotated[
-        str | None, typer.Option(help="Only runs of this experiment.")
+        str | None,
+        typer.Option(help="Only runs of this experiment."),
     ] = None,
     status: Annotated[
-        RunStatus | None, typer.Option(help="Only runs that ended so.")
+        RunStatus | None,
+        typer.Option(help="Only runs that ended so."),
     ] = None,
     since: Annotated[
         datetime | None,
         typer.Option(
             help="Only runs that started then or later, in UTC.",
-            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"],
+            formats=_SINCE_FORMATS,
         ),
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="Only this metric, with a plot.")
+        str | None,
+        typer.Option(help="Only this metric, with a plot."),
     ] = None,
     html: Annotated[
         Path | None,
         typer.Option(help="Also write the runs and every metric's plot to a file."),
     ] = None,
 ) -> None:
-    """List the runs of a store; with a metric, show how it went."""
+    """List the runs of a store; with a metric, also draw it over the runs."""
     console = Console()
+    if since is not None:
+        # The command line has no time zone, and records are in UTC.
+        since = since.replace(tzinfo=UTC)
     with one_line_errors():
         source = opened(store, option)
         found = past_runs(
             source,
             name=name,
             status=status,
-            since=since.replace(tzinfo=UTC) if since else None,
+            since=since,
         )
+        lines: list[Text] = []
+        # Before anything is printed: an unknown metric is one line, not half a list.
         series = series_of(found, metric) if metric else []
         for run in found:
-            for line in _run_lines(run, metric):
-                console.print(
-                    line,
-                    soft_wrap=True,
-                    highlight=False,
-                )
+            lines += run_lines(run, metric)
         for one in series:
-            place = f"{one.metric_id} on {one.dataset_id}"
-            heading = f"{place}, {len(one.points):,} run(s) of {one.name}"
-            console.print(Text(f"\n{heading}\n"), soft_wrap=True)
-            for drawn in history_plot(one, width=min(console.width, _WIDEST_PLOT)):
-                plotted = Text(drawn, style="dim")
-                plotted.highlight_regex("●", "not dim bold cyan")
-                console.print(plotted, soft_wrap=True)
-        for line in _closing_lines(found, unreadable_runs(source)):
+            lines += plot_lines(one, width=min(console.width, _WIDEST_PLOT))
+        if not found:
+            lines.append(Text("no such runs"))
+        unreadable = unreadable_runs(source)
+        if unreadable:
+            count = f"{len(unreadable):,} run(s) without a record that can be read"
+            lines.append(Text(f"{count}: {first_few(unreadable)}", style="yellow"))
+        for line in lines:
             console.print(
                 line,
                 soft_wrap=True,
@@ -116,11 +128,14 @@ def runs(
             console.print(Text(f"written to {html}"), soft_wrap=True)
 
 
-def _run_lines(
+def run_lines(
     run: PastRun,
     metric: str | None,
 ) -> Iterator[Text]:
-    """A run: its name and end, then what changed, then its scores."""
+    """Yield the lines of a run: its end, what changed, its scores, and its cost.
+
+    With a metric, only that metric's scores.
+    """
     manifest = run.manifest
     started = datetime.fromisoformat(manifest.started_at).astimezone(UTC)
     status = manifest.status.value
@@ -134,38 +149,39 @@ def _run_lines(
         yield Text(f"    {manifest.error}", style="red")
     for change in run.changes[:_MOST_CHANGES]:
         yield Text(f"    {change}", style="yellow")
-    if len(run.changes) > _MOST_CHANGES:
-        yield Text(
-            f"    … and {len(run.changes) - _MOST_CHANGES} more changes", style="yellow"
-        )
+    more = len(run.changes) - _MOST_CHANGES
+    if more > 0:
+        yield Text(f"    … and {more} more changes", style="yellow")
     for row in run.scores:
-        if metric in (None, row.metric_id):
-            cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
-            label = f"{row.metric_id} on {row.dataset_id}"
-            errors = f"  {row.errors:,} errors" if row.errors else ""
-            yield Text(
-                f"    {label:<32}  {cells['mean']}  ({cells['95 % interval']}){errors}"
-            )
-    paid, saved = manifest.cost_paid, manifest.cost_saved
+        if metric not in (None, row.metric_id):
+            continue
+        cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
+        label = f"{row.metric_id} on {row.dataset_id}"
+        score = f"{cells['mean']}  ({cells['95 % interval']})"
+        # A mean is never shown without the cases that it leaves out.
+        if row.errors:
+            score += f"  {row.errors:,} errors"
+        yield Text(f"    {label:<32}  {score}")
+    paid = manifest.cost_paid
+    saved = manifest.cost_saved
+    # Both are null where no price is known; 0 would say that it was free.
     if paid is not None and saved is not None:
-        yield Text(
-            f"    {dollars(paid)} paid, {dollars(saved)} saved{left_out(manifest)}",
-            style="dim",
-        )
+        cost = f"{dollars(paid)} paid, {dollars(saved)} saved{left_out(manifest)}"
+        yield Text(f"    {cost}", style="dim")
 
 
-def _closing_lines(
-    found: list[PastRun],
-    unreadable: list[str],
+def plot_lines(
+    series: Series,
+    *,
+    width: int,
 ) -> Iterator[Text]:
-    if not found:
-        yield Text("no such runs")
-    if unreadable:
-        yield Text(
-            f"{len(unreadable):,} run(s) without a record that can be read: "
-            f"{first_few(unreadable)}",
-            style="yellow",
-        )
+    """Yield the plot of a metric over the runs of an experiment, below its heading."""
+    place = f"{series.metric_id} on {series.dataset_id}"
+    yield Text(f"\n{place}, {len(series.points):,} run(s) of {series.name}\n")
+    for drawn in history_plot(series, width=width):
+        line = Text(drawn, style="dim")
+        line.highlight_regex("●", "not dim bold cyan")
+        yield line
 
 
 if __name__ == "__main__":

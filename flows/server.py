@@ -1,10 +1,10 @@
-"""A small local Prefect server in a process session of its own: started once, reused,
-stopped when asked.
+"""A small local Prefect server: started once, reused, stopped when asked.
 
     python -m flows.server start|status|stop
 
-It outlives the run that started it, and a terminal's Ctrl-C does not reach it, so that
-a run can always record how it ended. Its settings are the project's `prefect.toml`.
+It runs in its own process session, outlives the run that started it, and is not reached
+by a terminal's Ctrl-C, so that a run can always record how it ended. Its settings are
+the project's `prefect.toml`.
 """
 
 from __future__ import annotations
@@ -19,55 +19,73 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 from themis_lib.errors import ThemisError
 
+# Prefect's own default, where people look for its pages.
 _FIRST_PORT = 4200
+# A first start, with a fresh home, takes 16 s on an idle machine.
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 5
+_POLL_INTERVAL_S = 0.05
 _HERE = Path(__file__).parent
-#: Servers outlive this process; a reference keeps `Popen` from taking that for a
-#: mistake.
+# Process-wide: servers outlive whatever started them here, and `Popen` warns of a
+# process that is still running when its object is collected.
 _STARTED: list[subprocess.Popen[bytes]] = []
 
 
 def prefect_home() -> Path:
-    """Where Prefect keeps its database, and this module the record of its server."""
-    return Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser().absolute()
+    """Return the folder of Prefect's database, and of the record of its server here."""
+    home = os.environ.get("PREFECT_HOME", "~/.prefect")
+    return Path(home).expanduser().absolute()
 
 
 def server_address() -> str:
-    """The API address to use: the environment's, else that of Prefect's profile, else
-    the local server's.
+    """Return the API address to use, with the local server's as the last resort.
+
+    Precedence: the environment, Prefect's profile, the local server, which is started.
     """
+    # Late: `--plan` and `flows.server status` need not wait for Prefect's import.
     from prefect.settings import PREFECT_API_URL
 
-    return str(
-        os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value() or ensure_server()
-    )
+    address = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
+    if address:
+        return str(address)
+    return ensure_server()
 
 
 def running_server() -> str | None:
-    """The API address of the server that was started here, if it answers."""
+    """Return the API address of the local server if it answers, else `None`."""
     record = _read_record()
-    return record["api_url"] if record and _is_ours(record["api_url"]) else None
+    if record is None or not _is_ours(record["api_url"]):
+        return None
+    return record["api_url"]
 
 
 def ensure_server() -> str:
-    """The API address of the local server, started if it is not there. Raises
-    `ThemisError` if it will not start.
+    """Return the API address of the local server, started if it is not running.
+
+    Raise `ThemisError` if it does not start.
     """
-    with _start_lock():
+    home = prefect_home()
+    # The parent of Prefect's home must exist, or its server fails.
+    home.mkdir(
+        parents=True,
+        exist_ok=True,
+    )
+    # One process at a time: two runs that start together share one server.
+    with (home / "themis-server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         return running_server() or _start_server()
 
 
 def stop_server() -> bool:
-    """Stop the local server; returns whether there was one."""
+    """Stop the local server and return whether it was running."""
     record = _read_record()
-    if not record or not _is_server(record["pid"]):
+    if record is None or not _is_server(record["pid"]):
         return False
+    # The group: the server has children, which a signal to it alone would orphan.
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(int(record["pid"]), number)
@@ -82,20 +100,22 @@ def stop_server() -> bool:
 
 
 def _start_server() -> str:
-    """Start the server. Where another one takes the port meanwhile, the second try
-    finds it taken.
-    """
+    """Start the server and return its API address."""
+    # Another program may take the port meanwhile: the second try finds it taken.
     for _ in range(2):
-        port = _free_port()
+        port = free_port()
         api_url = f"http://127.0.0.1:{port}/api"
         process = _launch_server(port, api_url)
-        _record_path().write_text(
-            json.dumps({"pid": str(process.pid), "api_url": api_url})
-        )
+        record = {"pid": str(process.pid), "api_url": api_url}
+        _record_path().write_text(json.dumps(record))
         try:
-            if _comes_up(process, api_url):
-                return api_url
-        except BaseException:  # a Ctrl-C while it starts leaves nothing behind
+            deadline = time.monotonic() + _START_TIMEOUT_S
+            while process.poll() is None and time.monotonic() < deadline:
+                if _is_ours(api_url):
+                    return api_url
+                time.sleep(_POLL_INTERVAL_S)
+        except BaseException:
+            # A Ctrl-C while it starts leaves nothing behind.
             stop_server()
             raise
         stop_server()
@@ -111,59 +131,53 @@ def _launch_server(
     environment = {
         **os.environ,
         "PREFECT_HOME": str(prefect_home()),
+        # With a port other than 4200 the pages do not find the API by themselves.
         "PREFECT_UI_API_URL": api_url,
-        "PREFECT_UI_URL": api_url.removesuffix(
-            "/api"
-        ),  # for the links in notifications
+        # For the links in notifications.
+        "PREFECT_UI_URL": api_url.removesuffix("/api"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
+    # A server must not be the client of another one.
     environment.pop("PREFECT_API_URL", None)
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+    ]
+    command += [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     with _log_path().open("ab") as output:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "prefect",
-                "server",
-                "start",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-            ],
-            cwd=_settings_directory(),
+            command,
+            # Prefect reads `prefect.toml` in the working directory only.
+            cwd=settings_directory(),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            # A terminal's Ctrl-C would end the server first, and its client would hang.
             start_new_session=True,
         )
     _STARTED.append(process)
     return process
 
 
-def _comes_up(
-    process: subprocess.Popen[bytes],
-    api_url: str,
-) -> bool:
-    """Wait until a server answers; false where it ended instead, or never does."""
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        if _is_ours(api_url):
-            return True
-        time.sleep(0.05)
-    return False
+def settings_directory() -> Path:
+    """Return the folder of `prefect.toml`.
 
-
-def _settings_directory() -> Path:
-    """The directory of `prefect.toml`: beside this module in a wheel, above it in a
-    checkout.
+    A wheel has it beside this module, a checkout above it.
     """
-    return next(
-        (place for place in (_HERE, _HERE.parent) if (place / "prefect.toml").exists()),
-        _HERE,
-    )
+    for place in (_HERE, _HERE.parent):
+        if (place / "prefect.toml").exists():
+            return place
+    return _HERE
 
 
 def _log_path() -> Path:
@@ -183,9 +197,8 @@ def _read_record() -> dict[str, str] | None:
 
 
 def _is_ours(api_url: str) -> bool:
-    """Whether a server answers that keeps its records here, and not another that was
-    given the same port.
-    """
+    """Return whether the server that answers is the one of this home."""
+    # A record may be older than its server's end, and another server have its port.
     try:
         with urllib.request.urlopen(f"{api_url}/admin/settings", timeout=2) as response:
             return Path(json.load(response)["home"]) == prefect_home()
@@ -194,9 +207,8 @@ def _is_ours(api_url: str) -> bool:
 
 
 def _is_server(pid: str) -> bool:
-    """Whether the process is a Prefect server, and not another that was given its
-    number.
-    """
+    """Return whether a process is a Prefect server that has not ended."""
+    # The system reuses process numbers: a stale record must not kill another process.
     listing = subprocess.run(
         [
             "ps",
@@ -209,12 +221,12 @@ def _is_server(pid: str) -> bool:
         text=True,
         check=False,
     )
-    return (
-        "prefect server start" in listing.stdout and "<defunct>" not in listing.stdout
-    )
+    is_defunct = "<defunct>" in listing.stdout
+    return "prefect server start" in listing.stdout and not is_defunct
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a free port on loopback: 4200 where it is free, else any."""
     for port in (_FIRST_PORT, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -222,32 +234,18 @@ def _free_port() -> int:
     raise ThemisError("no free port for a local Prefect server")
 
 
-@contextlib.contextmanager
-def _start_lock() -> Iterator[None]:
-    """One process at a time: two runs that start together share one server."""
-    prefect_home().mkdir(
-        parents=True,
-        exist_ok=True,
-    )
-    with (prefect_home() / "themis-server.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def main(arguments: list[str]) -> int:
-    """Start, show or stop the local server."""
-    action = arguments[0] if len(arguments) == 1 else ""
-    if action == "start":
+    """Start, show or stop the local server; return the exit code."""
+    if arguments == ["start"]:
         print(f"Prefect server at {ensure_server().removesuffix('/api')}")
-    elif action == "stop":
+    elif arguments == ["stop"]:
         print("stopped" if stop_server() else "no local server was running")
-    elif action == "status":
+    elif arguments == ["status"]:
         address = running_server()
-        print(
-            f"Prefect server at {address.removesuffix('/api')}"
-            if address
-            else "no local server is running"
-        )
+        if address is None:
+            print("no local server is running")
+        else:
+            print(f"Prefect server at {address.removesuffix('/api')}")
     else:
         print("usage: python -m flows.server start|status|stop", file=sys.stderr)
         return 2

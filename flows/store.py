@@ -1,8 +1,10 @@
 """Look after a store.
 
-    python -m flows.store check URL       is every file readable, and every row of every run there?
-    python -m flows.store measure URL     rows, bytes and files by stage, and their runs
-    python -m flows.store compact URL     merge small files; nothing is lost, nothing is computed
+    python -m flows.store check URL       is every file readable, and every row of every
+                                          run in the store?
+    python -m flows.store measure URL     rows, bytes and files by stage, and the runs
+                                          that refer to them
+    python -m flows.store compact URL     merge small files; nothing is lost or computed
     python -m flows.store prune URL       what no run refers to; --yes removes it
 
 Credentials come from the environment, as the filesystem reads them (AWS_ACCESS_KEY_ID,
@@ -12,6 +14,7 @@ input.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -23,13 +26,14 @@ from rich.text import Text
 
 from flows.opening import Options, one_line_errors, opened
 from themis_lib.runs.inventory import holdings
-from themis_lib.runs.manifest import Manifest, RunStatus, manifests
+from themis_lib.runs.manifest import RunStatus, manifests
 from themis_lib.upkeep.check import check as check_store
 from themis_lib.upkeep.compact import compact as compact_store
-from themis_lib.upkeep.prune import remove, unused
+from themis_lib.upkeep.prune import Unused, remove, unused
 
 _WRONG = 1
 _HOUR_S = 3600
+# Enough to tell fingerprints apart, as Git does with commits.
 _SHOWN_DIGITS = 12
 
 app = typer.Typer(
@@ -38,7 +42,10 @@ app = typer.Typer(
     help="Look after a store of rows and runs.",
 )
 
-Url = Annotated[str, typer.Argument(help="A folder or fsspec URL.")]
+Url = Annotated[
+    str,
+    typer.Argument(help="A folder or fsspec URL."),
+]
 
 
 @app.command()
@@ -46,23 +53,17 @@ def check(
     url: Url,
     option: Options = None,
 ) -> None:
-    """Read every file, and look for the rows of every run; say what is wrong and what
-    to do.
-    """
+    """Read every file, look for every run's rows, and say what is wrong."""
     console = Console()
     with one_line_errors():
-        store = opened(url, option)
         count = 0
-        for problem in check_store(store):
+        for problem in check_store(opened(url, option)):
             count += 1
-            console.print(Text(str(problem)), soft_wrap=True)
-        console.print(
-            f"{count:,} problem(s)"
-            if count
-            else "every file can be read, and the rows of every run are there"
-        )
+            _print_line(console, str(problem))
         if count:
+            console.print(f"{count:,} problem(s)")
             raise typer.Exit(_WRONG)
+        console.print("every file can be read, and the rows of every run are there")
 
 
 @app.command()
@@ -70,36 +71,36 @@ def measure(
     url: Url,
     option: Options = None,
 ) -> None:
-    """Count rows, bytes and files by stage and fingerprint, with the runs that refer to
-    them.
-    """
+    """Count rows, bytes, files and runs by stage and fingerprint."""
     console = Console()
     with one_line_errors():
         store = opened(url, option)
-        files, runs = store.files(), manifests(store)
+        files = store.files()
+        runs = manifests(store)
         table = Table("stage", "fingerprint", box=box.SIMPLE_HEAD)
         for heading in ("files", "rows", "bytes", "runs"):
             table.add_column(heading, justify="right")
         table.add_column("newest run")
         for held in holdings(store, files, runs):
-            counts = (
+            table.add_row(
+                held.stage,
+                held.fingerprint[:_SHOWN_DIGITS],
                 f"{held.files:,}",
                 f"{held.rows:,}",
                 decimal(held.bytes),
                 f"{len(held.runs):,}",
-            )
-            table.add_row(
-                held.stage,
-                held.fingerprint[:_SHOWN_DIGITS],
-                *counts,
+                # Run ids begin with the time, so the greatest is the newest.
                 max(held.runs, default="—"),
             )
         console.print(table)
-        in_rows = sum(file.bytes for file in files if file.path.startswith("rows/"))
-        total = sum(file.bytes for file in files)
+        total = in_rows = 0
+        for file in files:
+            total += file.bytes
+            if file.path.startswith("rows/"):
+                in_rows += file.bytes
         console.print(
-            f"{len(files):,} files, {decimal(total)}: rows {decimal(in_rows)}, the "
-            f"rest {len(runs):,} run(s)"
+            f"{len(files):,} files, {decimal(total)}: rows {decimal(in_rows)}, "
+            f"the rest {len(runs):,} run(s)"
         )
 
 
@@ -113,14 +114,12 @@ def compact(
     with one_line_errors():
         before = after = 0
         for done in compact_store(opened(url, option)):
-            before, after = before + done.files_before, after + done.files_after
-            if done.files_before != done.files_after:
-                console.print(
-                    Text(
-                        f"{done.directory}: {done.files_before} → {done.files_after} files"
-                    ),
-                    soft_wrap=True,
-                )
+            before += done.files_before
+            after += done.files_after
+            if done.files_before == done.files_after:
+                continue
+            change = f"{done.files_before} → {done.files_after} files"
+            _print_line(console, f"{done.directory}: {change}")
         console.print(f"{before:,} files before, {after:,} after")
 
 
@@ -129,7 +128,8 @@ def prune(
     url: Url,
     option: Options = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Remove it; without this it is only listed.")
+        bool,
+        typer.Option("--yes", help="Remove it; without this it is only listed."),
     ] = False,
     hours: Annotated[
         float,
@@ -139,36 +139,43 @@ def prune(
         ),
     ] = 24,
 ) -> None:
-    """Remove rows that no run refers to, and what interrupted runs left behind. To give
-    up a run, remove its folder.
+    """Remove rows that no run refers to, and what interrupted runs left behind.
+
+    To give up a run, remove its folder.
     """
     console = Console()
     with one_line_errors():
         store = opened(url, option)
         runs = manifests(store)
         found = unused(store, older_than_s=hours * _HOUR_S)
-        for item in (
-            found
-            if not yes
-            else remove(store, found, known=[run.run_id for run in runs])
-        ):
+        outcome = "could be removed; --yes removes it"
+        items: Iterable[Unused] = found
+        if yes:
+            outcome = "removed"
+            # A run that is not known yet has begun since, and keeps its rows.
+            known = [run.run_id for run in runs]
+            items = remove(store, found, known=known)
+        for item in items:
             size = f"{len(item.files):,} file(s), {decimal(item.bytes)}"
-            text = f"{item.directory}: {size}, {item.why}"
-            console.print(Text(text), soft_wrap=True)
+            _print_line(console, f"{item.directory}: {size}, {item.why}")
         for run in runs:
+            # A killed process cannot say that its run has ended.
             if run.status is RunStatus.RUNNING:
-                console.print(Text(_kept_message(run)), soft_wrap=True)
+                _print_line(
+                    console,
+                    f"every row of run {run.run_id} is kept, which is under way since "
+                    f"{run.started_at}; remove its folder if it is not",
+                )
         total = decimal(sum(item.bytes for item in found))
-        console.print(
-            f"{total} removed" if yes else f"{total} could be removed; --yes removes it"
-        )
+        console.print(f"{total} {outcome}")
 
 
-def _kept_message(run: Manifest) -> str:
-    return (
-        f"every row of run {run.run_id} is kept, which is under way since {run.started_at}; "
-        "remove its folder if it is not"
-    )
+def _print_line(
+    console: Console,
+    line: str,
+) -> None:
+    # As `Text`, since a path may have square brackets, and unwrapped, to be copied.
+    console.print(Text(line), soft_wrap=True)
 
 
 if __name__ == "__main__":

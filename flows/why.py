@@ -4,20 +4,27 @@
 
 RUN is a run's id, the beginning of one, `last`, or an experiment's name. For each row:
 the columns that its key covers, what the stage made of them, whether the run computed
-or found it, what has changed, and the file it lies in. Nothing is computed. Exit codes:
+or found it, what has changed, and the file it is in. Nothing is computed. Exit codes:
 0 explained, 2 bad input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from flows.opening import DEFAULT_STORE, Options, StoreUrl, one_line_errors, opened
+from flows.opening import (
+    DEFAULT_STORE,
+    Options,
+    RunName,
+    StoreUrl,
+    one_line_errors,
+    opened,
+)
 from themis_lib.explain.why import (
     Explanation,
     RowExplanation,
@@ -33,6 +40,10 @@ _STYLES = {
     "skipped": "yellow",
     "not known": "yellow",
 }
+_CELL_STYLES = {
+    "error": "red",
+    "changed": "yellow",
+}
 
 app = typer.Typer(
     add_completion=False,
@@ -42,13 +53,11 @@ app = typer.Typer(
 
 @app.command()
 def why(
-    run: Annotated[
+    run: RunName,
+    case: Annotated[
         str,
-        typer.Argument(
-            help="A run's id, the beginning of one, `last`, or an experiment's name."
-        ),
+        typer.Argument(help="The id of the case."),
     ],
-    case: Annotated[str, typer.Argument(help="The id of the case.")],
     store: StoreUrl = DEFAULT_STORE,
     option: Options = None,
     dataset: Annotated[
@@ -56,10 +65,11 @@ def why(
         typer.Option(help="The case's dataset, where several have such a case."),
     ] = None,
     sample: Annotated[
-        int | None, typer.Option(help="One sample of the case; otherwise all.")
+        int | None,
+        typer.Option(help="One sample of the case; otherwise all."),
     ] = None,
 ) -> None:
-    """Explain one case of a run: what each stage read, and where each row comes from."""
+    """Explain one case of a run: what each stage read, and where each row is from."""
     console = Console()
     with one_line_errors():
         result = find_run(opened(store, option), run)
@@ -69,13 +79,13 @@ def why(
             dataset_id=dataset,
             sample_index=sample,
         )
-        name, place = result.manifest.name, result.store.uri("rows")
-        for line in explanation_lines(
+        lines = explanation_lines(
             explanation,
-            name=name,
-            place=place,
+            name=result.manifest.name,
+            place=result.store.uri("rows"),
             width=console.width,
-        ):
+        )
+        for line in lines:
             console.print(
                 line,
                 soft_wrap=True,
@@ -90,7 +100,11 @@ def explanation_lines(
     place: str,
     width: int,
 ) -> Iterator[Text]:
-    """What to show of a case; values are cut to the width, addresses are not."""
+    """Yield the lines to show of a case.
+
+    `name` is the experiment's, and `place` the address of the store's rows. Values are
+    cut to `width` columns; addresses and keys, which people copy, are not.
+    """
     yield Text.assemble(
         ("case ", "dim"),
         (explanation.case_id, "bold"),
@@ -100,26 +114,26 @@ def explanation_lines(
         explanation.run_id,
         (f" of {name}", "dim"),
     )
-    before = explanation.run_before
-    compared = (
-        f"compared with run {before}"
-        if before
-        else f"no earlier run of {name} has this case"
-    )
+    compared = f"no earlier run of {name} has this case"
+    if explanation.run_before:
+        compared = f"compared with run {explanation.run_before}"
     yield Text(compared, style="dim")
     yield Text(f"rows in {place}", style="dim")
     for stage in explanation.stages:
         yield Text()
-        yield from _stage_lines(stage, place, width)
+        # A stage's label is its kind, and for scores and judges what it is for.
+        kind = stage.stage.partition("[")[0]
+        directory = f"{kind}/{stage.fingerprint}"
+        yield from _stage_lines(stage, kind, directory)
+        for row in stage.rows:
+            yield from _row_lines(row, f"{place}/{directory}/", width)
 
 
 def _stage_lines(
     stage: StageExplanation,
-    place: str,
-    width: int,
+    kind: str,
+    directory: str,
 ) -> Iterator[Text]:
-    kind = stage.stage.partition("[")[0]
-    directory = f"{kind}/{stage.fingerprint}"
     yield Text.assemble((stage.stage, "bold underline"), (f"  {directory}", "dim"))
     if stage.changes:
         yield Text(f"  changed since run {stage.changed_since}")
@@ -130,8 +144,6 @@ def _stage_lines(
             "  its request is made of these columns; no table holds the request itself",
             style="dim",
         )
-    for row in stage.rows:
-        yield from _row_lines(row, f"{place}/{directory}/", width)
 
 
 def _row_lines(
@@ -139,52 +151,62 @@ def _row_lines(
     directory: str,
     width: int,
 ) -> Iterator[Text]:
-    label = (
-        f"metric {row.metric_id}"
-        if row.sample_index is None
-        else f"sample {row.sample_index}"
-    )
-    shared = (
-        f"; {row.equal_rows:,} equal rows of the run share it"
-        if row.equal_rows > 1
-        else ""
-    )
+    # A reduced row is for all samples of a case and one metric.
+    label = f"sample {row.sample_index}"
+    if row.sample_index is None:
+        label = f"metric {row.metric_id}"
+    shared = ""
+    if row.equal_rows > 1:
+        shared = f"; {row.equal_rows:,} equal rows of the run share it"
     origin = row.origin
     yield Text.assemble(
         f"  {label}  ",
         (origin.name, _STYLES[origin.name]),
         f": {origin.reason}{shared}",
     )
-    cells = [("read", f"{name} = {text}") for name, text in row.columns.items()]
-    cells += [("changed", change) for change in row.changes]
-    cells += [("gave", row.value)] if row.value is not None else []
-    cells += [("error", row.error)] if row.error is not None else []
-    for (heading, text), shown in zip(cells, _shown_headings(cells), strict=True):
-        style = {"error": "red", "changed": "yellow"}.get(heading, "")
-        line = Text.assemble((f"    {shown:<9}", "dim"), (_as_printable(text), style))
+    before = ""
+    for heading, text in row_cells(row):
+        # A heading is shown once for all lines below it.
+        shown = "" if heading == before else heading
+        before = heading
+        line = Text.assemble(
+            (f"    {shown:<9}", "dim"),
+            (as_printable(text), _CELL_STYLES.get(heading, "")),
+        )
         line.truncate(width, overflow="ellipsis")
         yield line
     if row.key is not None:
         yield Text.assemble(("    key      ", "dim"), row.key)
     if origin.file is not None:
-        yield Text.assemble(
-            ("    file     ", "dim"), origin.file.removeprefix(directory)
-        )
+        # The stage's line has the folder already.
+        file = origin.file.removeprefix(directory)
+        yield Text.assemble(("    file     ", "dim"), file)
 
 
-def _shown_headings(cells: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """A heading where it is not the same as in the line before."""
-    before = ""
-    for heading, _ in cells:
-        yield "" if heading == before else heading
-        before = heading
+def row_cells(row: RowExplanation) -> Iterator[tuple[str, str]]:
+    """Yield what is to say of a row, as heading and text: input first, then outcome."""
+    for name, text in row.columns.items():
+        yield "read", f"{name} = {text}"
+    for change in row.changes:
+        yield "changed", change
+    if row.value is not None:
+        yield "gave", row.value
+    if row.error is not None:
+        yield "error", row.error
 
 
-def _as_printable(text: str) -> str:
-    """Text in one line, without characters that a terminal would obey."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )
+def as_printable(text: str) -> str:
+    r"""Return text in one line, with characters escaped that a terminal would obey.
+
+    >>> print(as_printable("red: \x1b[31m"))
+    red: \x1b[31m
+    """
+    shown: list[str] = []
+    for character in text:
+        if not character.isprintable():
+            character = character.encode("unicode_escape").decode()
+        shown.append(character)
+    return "".join(shown)
 
 
 if __name__ == "__main__":

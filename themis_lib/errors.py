@@ -1,17 +1,19 @@
-"""Every exception the library raises, as one tree.
+"""Every exception of the project, as one tree.
 
 ThemisError
 ├── InputError            bad input, found before anything is generated (exit code 2)
 │   ├── ConfigError       an experiment file or a setting
 │   ├── ComponentError    a generator, parser, metric or reducer that cannot be used
 │   ├── DatasetError      a dataset, one of its lines or its columns
-│   ├── ModelError        a local model, or the build that runs it, that cannot be used
+│   ├── ModelError        a local model, or its llama.cpp build, that cannot be used
 │   └── StoreError        a store that cannot be read or written
 ├── RowError              a fact about one row: recorded in it and cached
 ├── TransientError        a failure that might not happen again: never cached, retried
 ├── FatalError            no row could succeed: the run stops at once
-│   └── BudgetError       the next call could pass the run's budget (exit code 4)
-└── ShardError            some rows of a shard failed; everything that succeeded is saved
+│   └── BudgetError       the next call could exceed the run's budget (exit code 4)
+├── ShardError            some rows of a shard failed; the rows that succeeded are saved
+├── LostWorkerError       a worker process died in a shard; defined in `tasks.submit`
+└── ServerGoneError       the Prefect server stopped answering; defined in `flows.local`
 """
 
 from __future__ import annotations
@@ -23,20 +25,24 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from themis_lib.identity.part import Part
 
+#: How many names a message lists before it is cut short.
+_LISTED_NAMES = 3
+
 
 class ThemisError(Exception):
-    """The root of every exception of this library."""
+    """The root of every exception of the project."""
 
-    #: Whether the call that failed surely cost nothing: a provider that refuses a
-    #: request does not charge for it.
+    #: Whether the failed call surely cost nothing: a provider that refuses a request
+    #: does not charge for it.
     is_free: bool = False
 
     def marked(self, *, is_free: bool) -> Self:
-        """The same exception, marked."""
+        """Set `is_free` and return the exception itself, ready to be raised."""
         self.is_free = is_free
         return self
 
 
+# `ValueError` too, so that code that knows nothing of this tree can catch bad input.
 class InputError(ThemisError, ValueError):
     """Bad input: the message names the place, the value and the fix."""
 
@@ -62,69 +68,65 @@ class StoreError(InputError):
 
 
 class RowError(ThemisError):
-    """A fact about one row that would happen again; raise it from a component to record
-    and cache it.
+    """A fact about one row that would happen again.
+
+    Raise it from a component to have it recorded in the row and cached.
     """
 
 
 class TransientError(ThemisError):
-    """A failure that might not happen again; raise it from a component to have the row
-    retried, never cached.
+    """A failure that might not happen again.
+
+    Raise it from a component to have the row retried; it is never cached.
     """
 
 
 class FatalError(ThemisError):
-    """A failure every other row would share, such as a refused credential; it stops the
-    run at once.
+    """A failure that every row shares, such as a refused credential.
+
+    It stops the run at once.
     """
 
 
 class BudgetError(FatalError):
-    """The next call could cost more than is left of the run's budget; what was paid for
-    is saved.
+    """A budget that the next call could exceed.
+
+    The rows that were paid for are saved.
     """
 
 
 class ShardError(ThemisError):
-    """Some rows of a shard failed for this run; `part` names the table with all its
-    rows, failures included.
+    """A shard of which some rows failed in this run.
+
+    `part` names the table with all its rows, failures included. `transient` says
+    whether another try might succeed.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        part: Part,
-        transient: bool,
-    ) -> None:
+    def __init__(self, message: str, *, part: Part, transient: bool) -> None:
         super().__init__(message, part, transient)
         self.part = part
         self.transient = transient
 
+    # The arguments hold the part as well; a log is to show the message alone.
     def __str__(self) -> str:
         return str(self.args[0])
 
     def __repr__(self) -> str:
         return f"ShardError({str(self)!r})"
 
+    # Pickle calls the class with positional arguments, and two of ours are keyword-only:
+    # without this, the error would be lost on its way back from a worker process.
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild_shard_error, (self.args[0], self.part, self.transient))
+        arguments = (self.args[0], self.part, self.transient)
+        return (_rebuild_shard_error, arguments)
 
 
-def _rebuild_shard_error(
-    message: str,
-    part: Part,
-    transient: bool,
-) -> ShardError:
-    return ShardError(
-        message,
-        part=part,
-        transient=transient,
-    )
+def _rebuild_shard_error(message: str, part: Part, transient: bool) -> ShardError:
+    return ShardError(message, part=part, transient=transient)
 
 
-#: Exceptions of the standard library that say the world was not ready, not that the
-#: input was wrong.
+#: Exceptions that mean the outside world was not ready, not that the input was wrong;
+#: the last two come from the standard library.
 TRANSIENT_TYPES: tuple[type[BaseException], ...] = (
     TransientError,
     TimeoutError,
@@ -133,48 +135,49 @@ TRANSIENT_TYPES: tuple[type[BaseException], ...] = (
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again might succeed: a `TransientError`, a timeout or a lost
-    connection.
+    """Return whether trying again might succeed.
+
+    True for a `TransientError`, a timeout or a lost connection.
     """
     return isinstance(error, TRANSIENT_TYPES)
 
 
 def describe(error: BaseException) -> str:
-    """One line for a row or a log: the type and the message, without a traceback, in
-    text that can be stored.
+    """Return one line for a row or a log: the type and the message, no traceback.
 
     >>> describe(KeyError("answer"))
     "KeyError: 'answer'"
     """
-    text = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = type(error).__name__
+    line = " ".join(str(error).split())
+    # Half a surrogate pair cannot be stored as UTF-8; an escape can.
+    text = line.encode("utf-8", "backslashreplace").decode()
+    return f"{name}: {text}" if text else name
 
 
-def nearest(
-    name: str,
-    choices: Iterable[str],
-) -> str:
-    """A hint naming the closest valid choice, or all of them when none is close.
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return a hint: the closest valid choice, or all of them when none is close.
 
     >>> nearest("exact_mach", ["exact_match", "f1"])
     "did you mean 'exact_match'?"
     """
+    # Sorted, so that one mistake always gives one message, whatever the set's order.
     known = sorted(choices)
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return (
-        "choose one of " + ", ".join(repr(choice) for choice in known)
-        if known
-        else "there is no valid choice"
-    )
+    if not known:
+        return "there is no valid choice"
+    return "choose one of " + ", ".join(map(repr, known))
 
 
 def first_few(names: Iterable[str]) -> str:
-    """The first three different names, and a sign where there are more.
+    """Return the first three distinct names, with an ellipsis if there are more.
 
     >>> first_few(["a", "b", "a"]), first_few(["a", "b", "c", "d"])
     ('a, b', 'a, b, c, …')
     """
-    different = list(dict.fromkeys(names))
-    return ", ".join(different[:3]) + (", …" if len(different) > 3 else "")
+    # A dict keeps the order of arrival, which a set would lose.
+    distinct = list(dict.fromkeys(names))
+    shown = ", ".join(distinct[:_LISTED_NAMES])
+    return f"{shown}, …" if len(distinct) > _LISTED_NAMES else shown

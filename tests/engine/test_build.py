@@ -1,6 +1,4 @@
-"""The build of llama-cpp-python: probed before it is used, silenced, and named with a
-fix where it fails.
-"""
+"""A build of llama-cpp-python is probed before it is used, and silenced afterwards."""
 
 from __future__ import annotations
 
@@ -63,9 +61,7 @@ def fake_build(folder: Path, source: str) -> Path:
 
 
 def test_a_crashing_build_is_one_clear_error(tmp_path: Path) -> None:
-    """A build that kills its process does not kill this one; the error names the signal
-    and the portable rebuild.
-    """
+    """The error names the signal and the portable rebuild; this process goes on."""
     fake = fake_build(tmp_path / "fake", CRASH)
     done = python(LOADING, tmp_path / "kept", first_on_path=fake)
     first, second = done.stdout.splitlines()
@@ -82,9 +78,7 @@ def test_a_crashing_build_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_build_is_probed_until_it_works(tmp_path: Path) -> None:
-    """A failure is remembered in its process, success for all, and a build with another
-    file is another build.
-    """
+    """A failure counts for its process, success for all; another file is probed."""
     probes = tmp_path / "probes"
     count = f"open({str(probes)!r}, 'a').write('x')\n"
     fake = fake_build(tmp_path / "fake", "")
@@ -106,14 +100,14 @@ for source in ({count + CRASH!r}, {count + WORKING!r}, {count + WORKING + "# reb
 
 
 def test_a_build_that_fails_is_one_clear_error(tmp_path: Path) -> None:
-    """A crash while decoding, libraries that are missing, a refused batch and wrong
-    numbers: each in one line.
-    """
+    """A crash, missing libraries, a refused batch, wrong numbers: one line each."""
     fake = fake_build(tmp_path / "fake", "")
     sources = {
         "crashes on this processor (SIGILL)": WORKING
         + "import os, signal\nllama_decode = lambda *_: os.kill(os.getpid(), signal.SIGILL)",
-        "does not work (OSError: libgomp.so.1: cannot open)": "raise OSError('libgomp.so.1: cannot open')",
+        "does not work (OSError: libgomp.so.1: cannot open)": (
+            "raise OSError('libgomp.so.1: cannot open')"
+        ),
         "ended with status 1": WORKING + "llama_decode = lambda *_: 1",
         "the numbers are wrong": WORKING
         + "llama_get_logits = lambda *_: [float('nan')] * 16",
@@ -148,7 +142,10 @@ def test_no_build_is_one_clear_error(tmp_path: Path) -> None:
     """Without llama-cpp-python the error is the command that installs it portably."""
     done = python("sys.modules['llama_cpp'] = None" + LOADING, tmp_path / "kept")
 
-    expected = "llama-cpp-python is not installed: CMAKE_ARGS=\"-DGGML_NATIVE=OFF\" pip install 'themis-flows[local]'"
+    expected = (
+        'llama-cpp-python is not installed: CMAKE_ARGS="-DGGML_NATIVE=OFF" '
+        "pip install 'themis-flows[local]'"
+    )
     assert 2 * [f"ModelError {expected}"] == done.stdout.splitlines()
 
 
@@ -165,19 +162,22 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_installed_build_loads_and_leaves_the_process_as_it_was(
     tmp_path: Path, probed: Path
 ) -> None:
-    """The real build is probed with the bundled model and loaded; nothing of the
-    caller's changes, nothing is said.
+    """The real build changes nothing of the caller's, and prints nothing.
 
     Unchanged are the environment, the random state, the working directory, the warning
-    filters, and every logger's level and handlers; the file that cannot be loaded
-    leaves llama.cpp's reason in `last_log`.
+    filters, and every logger's level and handlers. A file that cannot be loaded leaves
+    llama.cpp's reason in `last_log`.
     """
     (tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(100))
     program = f"""
 def state():
     loggers = [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]
-    logging_state = {{one.name: (one.level, list(one.handlers), one.disabled, one.propagate) for one in loggers}}
-    return dict(os.environ), random.getstate(), os.getcwd(), list(warnings.filters), logging_state
+    logging_state = {{}}
+    for one in loggers:
+        found = one.level, list(one.handlers), one.disabled, one.propagate
+        logging_state[one.name] = found
+    filters = list(warnings.filters)
+    return dict(os.environ), random.getstate(), os.getcwd(), filters, logging_state
 logging.basicConfig(level=logging.DEBUG)
 import numpy, diskcache  # what llama_cpp imports beside itself
 before = state()

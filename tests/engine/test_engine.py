@@ -1,6 +1,4 @@
-"""The same bits alone, beside others, in any order, streamed, after anything else, and
-in a new process.
-"""
+"""A text has the same bits in any order, company or process, streamed or not."""
 
 from __future__ import annotations
 
@@ -48,9 +46,7 @@ WAIT_S = 240
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The bundled model, or one with random weights in some quantisation and of some
-    depth.
-    """
+    """The bundled model, or random weights of some quantisation and depth."""
     folder = tmp_path_factory.mktemp("models")
     layers = {"Q8_0": 4, "F16": 2, "Q4_K_M": 2, "Q6_K": 3}
 
@@ -140,9 +136,7 @@ def _results(futures: list[Future[Generation]]) -> list[Any]:
 
 
 def differing(expected: list[Any], actual: list[Any]) -> list[int]:
-    """The places of requests whose answers differ in a token, a text, a reason or a bit
-    of a log-probability.
-    """
+    """Return the places where answers differ in a token, a text, a reason or a bit."""
     assert len(expected) == len(actual)
     return [
         place
@@ -165,9 +159,7 @@ def compare(path: Path, *, count: int, seed: int) -> None:
     "name", ["tiny", pytest.param("Q4_K_M", marks=pytest.mark.slow)]
 )
 def test_a_text_has_the_same_bits_however_it_is_asked_for(model, name) -> None:
-    """Alone in a fresh process, at once, shuffled, one by one, from eight threads,
-    streamed, after other work.
-    """
+    """In a fresh process, at once, shuffled, from threads, streamed, after others."""
     compare(model(name), count=20, seed=1)
 
 
@@ -182,9 +174,7 @@ def test_two_hundred_texts_have_the_same_bits_however_they_are_asked_for(
 
 
 def test_the_comparison_meets_every_rule() -> None:
-    """Calls over 512 tokens, shared beginnings, greedy and drawn, free and constrained
-    texts are all among them.
-    """
+    """Long prompts, shared beginnings; greedy, drawn, free and constrained texts."""
     requests = workload(2259, count=20, seed=1)
     lengths = [len(request.prompt) for request in requests]
     assert min(lengths) < 33
@@ -203,9 +193,7 @@ def test_the_comparison_meets_every_rule() -> None:
 def test_the_comparison_finds_texts_decoded_beside_others_that_must_not_be(
     model,
 ) -> None:
-    """Negative control: F16 with the claim that any number of texts may be decoded
-    together.
-    """
+    """Negative control: F16, with the claim that any number may be decoded together."""
     path = model("F16")
     engine = claiming(path, CARELESS)
     n_vocab = engine.weights.n_vocab
@@ -266,9 +254,7 @@ def _hex(rated: list[list[float]]) -> list[list[str]]:
 def test_a_continuation_is_rated_with_the_same_bits_however_it_is_asked_for(
     model, name, count
 ) -> None:
-    """Alone in a fresh process, after others of the same prompt, in another order, and
-    while texts are decoded.
-    """
+    """In a fresh process, after others of its prompt, reordered, and beside texts."""
     engine = engine_of(model(name))
     n_vocab = engine.weights.n_vocab
     asked = continuations(n_vocab, count=count, seed=5)
@@ -351,9 +337,7 @@ def _random_tokens(n_vocab: int, *lengths: int) -> list[list[int]]:
 
 
 def test_log_probabilities_of_all_tokens_sum_to_one(model) -> None:
-    """The likely tokens, asked for to the end of the vocabulary, are a distribution,
-    the likeliest first.
-    """
+    """All tokens as likely ones are a distribution, the likeliest first."""
     engine = engine_of(model("tiny"))
     n_vocab = engine.weights.n_vocab
     token = (
@@ -387,9 +371,7 @@ def test_a_shorter_text_is_a_beginning_of_a_longer_one(model) -> None:
 
 @pytest.mark.parametrize("name", ["tiny", "F16", "Q4_K_M"])
 def test_a_prompt_may_fill_the_window_but_for_a_token(model, name) -> None:
-    """The text is then cut by its length after what room there is; the next text has
-    the same bits as before.
-    """
+    """The text is then cut by its length; the next one has the same bits as before."""
     engine = claiming(
         model(name), asdict(engine_of(model(name)).invariance)
     )  # one thread: the slot is used again

@@ -1,6 +1,4 @@
-"""What leaves the bits alone is measured for each model, remembered, and measured again
-where the memory is damaged.
-"""
+"""Ways of computing are measured for each model, and remembered until damaged."""
 
 from __future__ import annotations
 
@@ -48,9 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_leaves_the_bits_alone_is_found_for_each_quantisation(model, name) -> None:
-    """Eight at once where widths are equal, a fixed eight where not; K-quants are cut
-    at multiples of 32.
-    """
+    """Eight at once, or a fixed eight; K-quants are cut at multiples of 32."""
     found = measure(Weights(model(name)), threads=1)
     assert KNOWN[name] == (found.decode, found.width, found.cut_at, found.shortest)
     assert not found.threads_matter
@@ -87,17 +83,13 @@ def test_models_with_other_weights_have_other_numerics(model, tmp_path) -> None:
 
 @pytest.fixture
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for what is remembered, and where the facts of invariance stand
-    in it.
-    """
+    """An empty cache folder; the folder of its facts about invariance."""
     monkeypatch.setenv("THEMIS_CACHE_DIR", str(tmp_path))
     return tmp_path / "facts" / "invariance"
 
 
 def test_what_was_found_is_remembered_for_other_processes(model, memory) -> None:
-    """The second process neither measures nor writes: it believes the record, whatever
-    it says.
-    """
+    """The second process neither measures nor writes: it believes the record."""
     first = answer_of("identity", model=str(model("Q8_0")))
     (record,) = memory.iterdir()
     written = record.stat()
@@ -165,9 +157,7 @@ def test_where_nothing_can_be_remembered_it_is_measured_each_time(
 def test_every_quantisation_can_be_decoded_together_and_share_beginnings(
     model, name
 ) -> None:
-    """No warning is said, because nothing is lost; "alone" and no cut at all were not
-    seen with any.
-    """
+    """Nothing is lost: "alone" and no cut at all were not seen with any."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = measure(Weights(model(name)), threads=2)

@@ -1,6 +1,4 @@
-"""A draw depends on the seed and its place alone, and what is drawn has the frequencies
-of a plain reference.
-"""
+"""A draw depends on seed and place alone, and has the frequencies of a reference."""
 
 from __future__ import annotations
 
@@ -49,8 +47,9 @@ def row(logits: Any) -> np.ndarray:
 
 
 def reference(logits: list[float], sampling: Sampling) -> list[tuple[int, float]]:
-    """The tokens that may come with their unnormalised probabilities, by rank where a
-    cut ranks them, else by id.
+    """Return the tokens that may come with their unnormalised probabilities.
+
+    They are by rank if a cut ranks them, else by id.
     """
     ranked = sorted(range(len(logits)), key=lambda token: (-logits[token], token))
     if sampling.top_k:
@@ -85,8 +84,9 @@ def reference(logits: list[float], sampling: Sampling) -> list[tuple[int, float]
 
 
 def philox(seed: int, place: int) -> float:
-    """Philox 4x64-10 as published (Salmon et al. 2011, section 4): the number of one
-    place, from nothing else.
+    """Return the number of one place, computed from nothing else.
+
+    Philox 4x64-10 as published (Salmon et al. 2011, section 4).
     """
     counter, key = [place // 4 + 1, 0, 0, 0], [seed, 0]  # NumPy counts before it draws
     for _ in range(10):
@@ -135,8 +135,9 @@ def test_a_draw_depends_on_its_seed_and_its_place_alone(seed, places) -> None:
 
 
 def test_neighbouring_seeds_and_places_have_unrelated_draws() -> None:
-    """Uniform in sixteen classes over the first place of 4,000 seeds, and over 4,000
-    places of one seed.
+    """Over the first place of 4,000 seeds, and over 4,000 places of one seed.
+
+    Uniform in sixteen classes.
     """
     for draws in (
         [Draws(seed).at(0) for seed in range(4000)],
@@ -192,9 +193,7 @@ def test_without_cuts_frequencies_are_the_softmax_of_scipy() -> None:
 @MANY
 @given(LOGITS, SAMPLINGS)
 def test_a_pick_is_that_of_a_plain_reference(logits, sampling) -> None:
-    """Each token that may come has its stretch of [0, 1), in order, and nothing else
-    has one; greedy has no draw.
-    """
+    """Each token that may come has its stretch of [0, 1); greedy has no draw."""
     if sampling.temperature == 0:
         assert logits.index(max(logits)) == pick(row(logits), sampling, 0.5)
         return
@@ -215,9 +214,7 @@ def test_a_pick_is_that_of_a_plain_reference(logits, sampling) -> None:
 
 
 def test_ties_at_the_border_of_a_cut_go_to_the_smaller_id() -> None:
-    """Half of two equal tokens is one of them; a third of the equal ones is kept where
-    top_k asks for it.
-    """
+    """By top_p half of two equal tokens is one; by top_k the smaller ids are kept."""
     last = 1 - 2**-53
     assert 0 == pick(row([1.0, 1.0]), Sampling(temperature=1, top_p=0.5), last)
     assert 1 == pick(row([1.0, 1.0]), Sampling(temperature=1, top_p=0.51), last)
@@ -239,9 +236,7 @@ def test_a_token_that_must_not_come_never_does() -> None:
 
 
 def test_a_cut_by_top_p_looks_beyond_the_first_thousand() -> None:
-    """A flat distribution over 5,000 tokens: top_p=0.9 keeps 4,500 of them, the smaller
-    ids.
-    """
+    """Of a flat distribution over 5,000 tokens top_p=0.9 keeps the first 4,500."""
     logits = np.zeros(5000, dtype=np.float32)
     sampling = Sampling(temperature=1, top_p=0.9)
     assert 0 == pick(logits, sampling, 0.0)
@@ -292,9 +287,7 @@ def test_log_probabilities_do_not_depend_on_the_tokens_asked_for_together() -> N
 def test_a_penalty_divides_positive_logits_and_multiplies_the_others(
     logits, data, penalty
 ) -> None:
-    """Those of tokens seen before (Keskar et al. 2019), once each; the row given is
-    left as it was.
-    """
+    """Those of tokens seen before (Keskar et al. 2019), once each, in a copy."""
     seen = data.draw(st.sets(st.integers(0, len(logits) - 1)))
     given_row = row(logits)
     found = penalized(given_row, seen, penalty)

@@ -1,6 +1,4 @@
-"""Text is released whole characters at a time, up to the first stop string, however its
-bytes were cut.
-"""
+"""Text is released in whole characters up to a stop, however its bytes were cut."""
 
 from __future__ import annotations
 
@@ -40,8 +38,9 @@ def before_first_stop(text: str, stops: list[str]) -> str:
 
 
 def _known_difference(text: str, stops: list[str]) -> bool:
-    """Whether a stop that begins earlier ends after another: the one that is complete
-    first ends the text.
+    """Return whether a stop that begins earlier ends after another.
+
+    The one that is complete first ends the text.
     """
     first_end = min(
         (text.find(stop) + len(stop) for stop in stops if stop and stop in text),
@@ -65,9 +64,7 @@ def test_without_stops_every_piece_joins_to_the_text(text, cuts) -> None:
 @given(TEXTS, STOPS, st.lists(st.integers(0, 200), max_size=12))
 @example("aab", ["ab", "aab"], [])
 def test_pieces_join_to_the_text_before_the_first_stop(text, stops, cuts) -> None:
-    """The one that is complete first; of several complete within one token, the one
-    that begins first.
-    """
+    """The first to be complete; of several within one token, the first to begin."""
     text = text.encode("utf-8", "replace").decode()
     stream = TextStream(stops)
     found = "".join(released(stream, pieces(text.encode(), cuts)))
@@ -82,9 +79,7 @@ def test_pieces_join_to_the_text_before_the_first_stop(text, stops, cuts) -> Non
 def test_how_a_text_is_cut_into_tokens_does_not_matter_byte_by_byte(
     text, stops
 ) -> None:
-    """One byte at a time finds the first stop that is complete, and releases nothing of
-    it.
-    """
+    """One byte at a time finds the first complete stop, and releases nothing of it."""
     text = text.encode("utf-8", "replace").decode()
     stream = TextStream(stops)
     found = "".join(released(stream, [bytes([byte]) for byte in text.encode()]))
@@ -96,8 +91,9 @@ def test_how_a_text_is_cut_into_tokens_does_not_matter_byte_by_byte(
 @MANY
 @given(TEXTS, STOPS, st.lists(st.integers(0, 200), max_size=12))
 def test_what_was_released_is_never_taken_back(text, stops, cuts) -> None:
-    """At every moment a beginning of the text before the first stop: cut by its length,
-    a text is one too.
+    """What is released is always a beginning of the text before the first stop.
+
+    So is a text that is cut by its length.
     """
     text = text.encode("utf-8", "replace").decode()
     stream, so_far = TextStream(stops), ""

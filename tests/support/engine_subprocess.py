@@ -1,8 +1,7 @@
-"""Requests of every kind, made from a seed; what two answers are compared by; and
-programs for fresh processes.
+"""Requests of every kind, exact comparison of answers, and programs to run.
 
 `python -m tests.support.engine_subprocess <program> <arguments as JSON>` runs one of
-the programs at the end.
+the programs at the end, in a fresh process.
 """
 
 from __future__ import annotations
@@ -63,6 +62,8 @@ EDGES = (
     600,
 )
 SHARED = (33, 64, 130, 300, 560)
+#: Seconds until a text that takes next to no time is taken to be lost.
+WAIT_S = 60
 
 _CONSTRAINTS = (
     {"regex": r"[a-z]{3,12}"},
@@ -85,9 +86,7 @@ _SAMPLINGS = (
 
 
 def workload(n_vocab: int, *, count: int, seed: int) -> list[Request]:
-    """So many requests: prompts of 1 to 650 tokens, half of them with a beginning that
-    others have too.
-    """
+    """Return requests with prompts of 1 to 650 tokens; half share beginnings."""
     random = np.random.default_rng(seed)
     beginnings = [random.integers(0, n_vocab, length).tolist() for length in SHARED]
     edges = random.permutation(EDGES).tolist()
@@ -136,8 +135,9 @@ def _request(
 def continuations(
     n_vocab: int, *, count: int, seed: int
 ) -> list[tuple[list[int], list[list[int]]]]:
-    """Prompts, every other with a shared beginning, each with continuations of 0 to 70
-    tokens.
+    """Return prompts, each with continuations of 0 to 70 tokens.
+
+    Every other prompt has a shared beginning.
     """
     random = np.random.default_rng(seed)
     lengths = (1, 2, 5, 0, 31, 32, 33, 34, 70)
@@ -152,7 +152,7 @@ def continuations(
 
 
 def exact(generation: Generation) -> list[Any]:
-    """Everything an answer says, with every bit of its numbers, as JSON."""
+    """Return everything an answer says, with every bit of its numbers, as JSON."""
     return [
         generation.finish_reason,
         [exact_token(token) for token in generation.tokens],
@@ -160,7 +160,7 @@ def exact(generation: Generation) -> list[Any]:
 
 
 def exact_token(token: Token) -> list[Any]:
-    """A token with every bit of its numbers."""
+    """Return a token with every bit of its numbers."""
     likely = [[one.token, one.text, one.logprob.hex()] for one in token.likely]
     return [
         token.token,
@@ -171,7 +171,7 @@ def exact_token(token: Token) -> list[Any]:
 
 
 def command(program: str, **arguments: Any) -> list[str]:
-    """How to run one of the programs below, from the root of the project."""
+    """Return how to run one of the programs below, from the root of the project."""
     return [
         sys.executable,
         "-m",
@@ -196,7 +196,7 @@ def in_fresh_process(
 
 
 def answer_of(program: str, timeout_s: float = 800, **arguments: Any) -> Any:
-    """What a program prints, after it ended well."""
+    """Return what a program prints, after it ended well."""
     done = in_fresh_process(program, timeout_s, **arguments)
     assert done.returncode == 0, (
         f"{program} ended with {done.returncode}: {done.stderr[-2000:]}"
@@ -207,24 +207,24 @@ def answer_of(program: str, timeout_s: float = 800, **arguments: Any) -> Any:
 
 
 def engine_of(path: str | os.PathLike[str], window: int | None = None) -> Engine:
-    """The engine of a model file, as every caller of the library gets it."""
+    """Return the engine of a model file, as every caller of the library gets it."""
     return engine_for(find_model(model=path), window=window)
 
 
 def claiming(path: str | os.PathLike[str], claimed: dict[str, Any]) -> Engine:
-    """An engine of its own that is told how it may compute, be it true or not."""
+    """Return a new engine that is told how it may compute, be it true or not."""
     return Engine(
         Weights(Path(path)), Invariance(**claimed), window=1024, slots=8, threads=1
     )
 
 
 def long_request(*, length: int = 900) -> Request:
-    """A text that a model with random weights goes on with until it is cut."""
+    """Return a text that a model with random weights continues until it is cut."""
     return Request((5, 6, 7), length, top_logprobs=0)
 
 
 def short_request() -> Request:
-    """A text that takes next to no time."""
+    """Return a text that takes next to no time."""
     return Request(
         tuple(range(40, 80)),
         12,
@@ -232,6 +232,11 @@ def short_request() -> Request:
         sampling=Sampling(temperature=1),
         top_logprobs=2,
     )
+
+
+def answered(engine: Engine) -> list[Any]:
+    """Return what an engine answers to the short request, with every bit."""
+    return exact(engine.submit(short_request()).result(timeout=WAIT_S))
 
 
 def alone(
@@ -242,7 +247,7 @@ def alone(
     seed: int,
     claimed: dict[str, Any] | None = None,
 ) -> list[Any]:
-    """Each request of a workload answered by a process that answers nothing else."""
+    """Answer each request of a workload in a process that answers nothing else."""
     load_llama_cpp()  # imported once; nothing of a model is loaded before the fork
 
     def answer(request: Request) -> Any:
@@ -275,20 +280,18 @@ def rated_alone(
 
 
 def measured(*, model: str) -> dict[str, Any]:
-    """What measuring a model finds, nothing remembered."""
+    """Return what measuring a model finds, nothing remembered."""
     load_llama_cpp()
     return asdict(measure(Weights(Path(model)), threads=2))
 
 
 def identity(*, model: str) -> dict[str, Any]:
-    """What an engine says decides its bits, remembered or measured."""
+    """Return what an engine says decides its bits, remembered or measured."""
     return engine_identity(find_model(model=model))
 
 
 def loads(*, models: list[str]) -> list[Any]:
-    """What comes of each file: a text, or the error's kind and message, or the signal
-    that killed the process.
-    """
+    """Return for each file a text, an error's message, or the signal that killed it."""
     load_llama_cpp()
     os.environ["GGML_NO_BACKTRACE"] = (
         "1"  # else a debugger is started where llama.cpp aborts
@@ -323,7 +326,7 @@ def interrupted(*, model: str) -> Any:
 
 
 def generate(*, model: str) -> None:
-    """Many long texts through the API, with nobody to catch an interrupt."""
+    """Generate many long texts through the API, without catching an interrupt."""
     steadytext.preload_models(model=model)
     threading.Timer(0.3, _say, ("decoding",)).start()
     steadytext.generate_batch(
@@ -332,7 +335,7 @@ def generate(*, model: str) -> None:
 
 
 def iterate(*, model: str) -> None:
-    """A long text through the API, read slowly."""
+    """Read a long text slowly through the API."""
     for number, _ in enumerate(steadytext.generate_iter("prompt", 512, model=model)):
         if number == 0:
             _say("decoding")
@@ -363,8 +366,9 @@ def leave_unknown(*, model: str) -> None:
 
 
 def forks(*, model: str) -> list[Any]:
-    """The same text from the parent and from children that were forked before, while
-    and after it decoded.
+    """Return the same text from the parent and from children forked at several times.
+
+    They are forked before, while and after the parent decoded.
     """
     context = multiprocessing.get_context("fork")
     engine = engine_of(model)
@@ -395,8 +399,9 @@ def _from_child(context: Any, model: str) -> Any:
 
 
 def _forked(answer: Callable[[Any], Any], argument: Any) -> Any:
-    """What a child process answers; -n where signal n killed it, and another number
-    where it raised.
+    """Return what a child process answers; -n if signal n killed it.
+
+    Another number if it raised.
     """
     receiver, sender = os.pipe()
     child = os.fork()

@@ -1,6 +1,4 @@
-"""Models with random weights, of any size and quantisation, so that the engine meets
-more than one model.
-"""
+"""Models with random weights, of any size and quantisation."""
 
 from __future__ import annotations
 
@@ -11,6 +9,8 @@ from pathlib import Path
 import gguf
 import llama_cpp
 import numpy as np
+
+from themis_lib.engine.weights import Weights
 
 _CONTEXT = 1024
 _END, _START = 257, 258
@@ -27,10 +27,10 @@ def write_model(
     quantization: str = "F16",
     sentencepiece: bool = False,
 ) -> Path:
-    """A Llama with random weights and a vocabulary of bytes, in F16 or as llama.cpp
-    quantizes it.
+    """Write a Llama with random weights and a vocabulary of bytes.
 
-    One of `sentencepiece` puts a space before the first word of a text.
+    It is in F16, or as llama.cpp quantizes it. With `sentencepiece` its vocabulary puts
+    a space before the first word of a text.
     """
     source = path if quantization == "F16" else path.with_suffix(".f16.gguf")
     vocabulary = (
@@ -60,6 +60,19 @@ def write_model(
         )
         source.unlink()
     return path
+
+
+def text_of(weights: Weights, tokens: tuple[int, ...]) -> str:
+    """Return the text of tokens, control tokens by their names."""
+    get_text = weights.llama.llama_vocab_get_text
+    control = {
+        weights.llama.llama_vocab_bos(weights.vocab),
+        weights.llama.llama_vocab_eos(weights.vocab),
+    }
+    return b"".join(
+        get_text(weights.vocab, token) if token in control else weights.piece(token)
+        for token in tokens
+    ).decode()
 
 
 def _write_f16(
@@ -116,8 +129,9 @@ def _write_f16(
 
 
 def _add_vocabulary(writer: gguf.GGUFWriter, extra_tokens: int) -> None:
-    """The 256 bytes as GPT-2 writes them, one merge, an end and a start token, and
-    words that no text is cut into.
+    """Add the 256 bytes as GPT-2 writes them, one merge, an end and a start.
+
+    No text is cut into the words that follow them.
     """
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     signs = {byte: chr(byte) for byte in shown}
@@ -146,8 +160,9 @@ def _add_vocabulary(writer: gguf.GGUFWriter, extra_tokens: int) -> None:
 
 
 def _add_sentencepiece(writer: gguf.GGUFWriter) -> None:
-    """An unknown, a start and an end token, and the 256 bytes, of which the space and
-    the letters are pieces.
+    """Add an unknown, a start and an end token, and the 256 bytes.
+
+    The space and the letters are pieces; the others are bytes.
     """
     pieces = {
         32: "\u2581",

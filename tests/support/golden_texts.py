@@ -1,9 +1,8 @@
-"""What the bundled model writes and chooses, as it must stay; `python -m
-tests.support.golden_texts` writes it anew.
+"""The texts and choices of the bundled model, as they must stay.
 
-A text that changes without a new model is a broken promise; a new one goes with
-`TEXT_VERSION` where the same model writes it, and another choice with the version of
-`llama_choice`.
+`python -m tests.support.golden_texts` writes them anew. A text that changes without a
+new model is a broken promise; a new one goes with `TEXT_VERSION` where the same model
+writes it, and another choice with the version of `llama_choice`.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ CHOICE_SETTINGS: list[dict[str, Any]] = [
 
 
 def golden_texts() -> list[dict[str, Any]]:
-    """Every prompt under every setting, 48 tokens at most."""
+    """Return every prompt under every setting, with 48 tokens at most."""
     return [
         {
             "prompt": prompt[:60],
@@ -73,7 +72,7 @@ def golden_texts() -> list[dict[str, Any]]:
 
 
 def golden_choices() -> dict[str, Any]:
-    """Every score of `llama_choice`, to the bit, by its version."""
+    """Return every score of `llama_choice`, to the bit, by its version."""
     kept = [
         {
             "prompt": prompt,

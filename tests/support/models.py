@@ -1,6 +1,4 @@
-"""Where tests of local models keep what is found out about builds and models, and which
-model they use.
-"""
+"""The environment of tests of local models: their cache and their default model."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import pytest
 def use_bundled_model(
     facts: Path, monkeypatch: pytest.MonkeyPatch, *, offline: bool
 ) -> None:
-    """The bundled model, no network, and nothing of the user's own cache, ."""
+    """Set the bundled model and a cache of the tests; `offline` forbids the network."""
     monkeypatch.setenv("THEMIS_CACHE_DIR", str(facts.parent))
     monkeypatch.setenv("THEMIS_MODEL", "tiny")
     if offline:

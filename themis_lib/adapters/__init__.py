@@ -1,6 +1,6 @@
 """Generators that run a model: one SDK each, imported only when it is used."""
 
-from themis_lib.adapters.langgraph_graph import LangGraph as langgraph  # noqa: N813 - called as functions
+from themis_lib.adapters.langgraph_graph import LangGraph as langgraph  # noqa: N813
 from themis_lib.adapters.llama_choice import LlamaChoice as llama_choice  # noqa: N813
 from themis_lib.adapters.llama_cpp import Llama as llama  # noqa: N813
 from themis_lib.adapters.openai_api import OpenAI as openai  # noqa: N813

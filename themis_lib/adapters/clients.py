@@ -15,7 +15,7 @@ from concurrent.futures import wait
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from themis_lib.adapters.endpoint import Address
 from themis_lib.adapters.limits import Throttle
@@ -62,7 +62,10 @@ async def client_for(
     timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
     url = urlsplit(address.base_url)
     # The SDK appends paths to the address, so that its query is given separately.
-    base_url = urlunsplit((url.scheme, url.netloc, url.path, "", ""))
+    base_url = url._replace(
+        query="",
+        fragment="",
+    ).geturl()
     client = openai.AsyncOpenAI(
         # The SDK requires a key, even for a server that checks none.
         api_key=address.api_key or "none",
@@ -134,6 +137,30 @@ async def create(
             reply = await reply
     latency_s = elapsed.total_seconds() if isinstance(elapsed, timedelta) else None
     return reply, headers, latency_s
+
+
+async def create_throttled(
+    client: Any,
+    api_mode: ApiMode,
+    request: Mapping[str, Any],
+    *,
+    throttle: Throttle,
+    timeout_s: float | None,
+) -> Reply:
+    """Send a request with an injected client as `create` does, throttled and timed."""
+    # Its transport is the user's: only what it raises shows a refusal.
+    async with throttle:
+        try:
+            async with asyncio.timeout(timeout_s):
+                reply = await create(client, api_mode, request)
+        except Exception as error:
+            status = getattr(error, "status_code", None)
+            if isinstance(status, int):
+                response = getattr(error, "response", None)
+                throttle.observe(status, getattr(response, "headers", None) or {})
+            raise
+        throttle.observe(200, reply[1])
+        return reply
 
 
 def check_sdk() -> None:

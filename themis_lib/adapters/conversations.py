@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, Message
 from themis_lib.core.prompts import is_conversation, render_conversation
@@ -14,12 +15,18 @@ from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json
 
 #: A message as chat APIs write it.
-Turn: TypeAlias = dict[str, Any]
+Turn: TypeAlias = JsonObject
 #: A user's `input_builder(case, ctx)`, which returns text, JSON or turns.
 InputBuilder: TypeAlias = Callable[[Case, GenerateContext], Any]
 
 #: The columns of a stored conversation.
-_COLUMNS = ("role", "content", "name", "tool_calls", "tool_call_id")
+_COLUMNS = (
+    "role",
+    "content",
+    "name",
+    "tool_calls",
+    "tool_call_id",
+)
 
 
 def turns_to_send(
@@ -38,7 +45,12 @@ def turns_to_send(
     # The prompt spec's other parts are the builder's to use: it was handed them.
     instructions = ctx.prompt_spec.instructions
     if instructions:
-        turns.append({"role": "system", "content": instructions})
+        turns.append(
+            {
+                "role": "system",
+                "content": instructions,
+            }
+        )
     if is_conversation(built):
         turns.extend(built)
         return turns
@@ -51,7 +63,12 @@ def turns_to_send(
             raise RowError(
                 f"input_builder returned what is neither text nor JSON: {error}"
             ) from None
-    turns.append({"role": "user", "content": text})
+    turns.append(
+        {
+            "role": "user",
+            "content": text,
+        }
+    )
     return turns
 
 
@@ -66,7 +83,10 @@ def stored_turns(turns: Sequence[Turn]) -> list[Message]:
             columns = {name: turn[name] for name in _COLUMNS if name in turn}
         else:
             # Items of the Responses API, such as a tool's result, have a type instead.
-            columns = {"role": str(turn.get("type", "item")), "content": dict(turn)}
+            columns = {
+                "role": str(turn.get("type", "item")),
+                "content": dict(turn),
+            }
         try:
             stored.append(Message(**columns))
         except ValidationError as error:

@@ -8,9 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-from themis_lib.adapters.masking import Mask, is_word, mask_logs, secrets_in
+from themis_lib.adapters.masking import (
+    Mask,
+    is_word,
+    mask_logs,
+    secrets_in_headers,
+    secrets_in_url,
+)
 from themis_lib.core.secrets import (
     is_literal,
     may_be_credential,
@@ -113,7 +119,10 @@ class Endpoint:
         for name in headers:
             if not _HEADER_NAME.fullmatch(name):
                 raise ComponentError(f"headers: {name!r} is no name of a header")
-        for name, value in {"api_key": key, **headers}.items():
+        for name, value in {
+            "api_key": key,
+            **headers,
+        }.items():
             # The HTTP client's own error would quote the value, which is a secret.
             if not (value.isascii() and value.isprintable()):
                 raise ComponentError(
@@ -134,14 +143,10 @@ class Endpoint:
         """The mask of errors; making it also masks log lines from then on."""
         if self.client is None:
             key = self.address.api_key
-            found = set(
-                secrets_in(
-                    base_url=self.given_url,
-                    url=self.address.base_url,
-                    headers=self.headers,
-                    api_key=key,
-                )
-            )
+            url = self.address.base_url
+            found = {key}
+            found.update(secrets_in_url(url, given_url=self.given_url))
+            found.update(secrets_in_headers(self.headers))
         else:
             # An injected client shows its key; its headers and query stay its own.
             client_key = getattr(self.client, "api_key", None)
@@ -170,7 +175,13 @@ def public_url(url: str) -> str:
     """
     parts = _split_url(url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+    public = parts._replace(
+        netloc=host,
+        path=parts.path.rstrip("/"),
+        query="",
+        fragment="",
+    )
+    return public.geturl()
 
 
 def refuse_literals(base_url: str) -> None:

@@ -46,7 +46,12 @@ _FATAL_CODES = frozenset(
     }
 )
 #: Words of a 403 that concern this row's text: a provider's moderation.
-_MODERATION = ("moderation", "flagged", "content_filter", "content policy")
+_MODERATION = (
+    "moderation",
+    "flagged",
+    "content_filter",
+    "content policy",
+)
 #: Classes of the SDK for a request without a readable reply. By name, since importing
 #: the SDK to compare classes would slow every failure of another client.
 _LOST = frozenset(
@@ -68,8 +73,7 @@ _MESSAGE_CHARS = 2000
 
 
 def translated(error: Exception) -> Exception:
-    """Return an exception of the OpenAI SDK as one of this library, any other
-    unchanged.
+    """Return an exception of the OpenAI SDK as one of this library, any other unchanged.
 
     Timeouts, lost connections, 408, 409, 425, 429, 5xx and unreadable replies become a
     `TransientError`. A request that is refused for its text becomes a `RowError`; a
@@ -85,11 +89,18 @@ def translated(error: Exception) -> Exception:
         return _fault_of_status(status, error).marked(is_free=True)
     if type(error).__name__ not in _LOST:
         return error
-    said = " ".join(str(error).split())
-    # The SDK says "Connection error."; what happened is in its cause.
-    cause = f" ({describe(error.__cause__)})" if error.__cause__ else ""
-    host = _host_of(error)
-    return TransientError(f"no answer from the provider{host}: {said}{cause}")
+    said = "no answer from the provider"
+    # Never the whole address, whose path or query may contain a credential.
+    url = getattr(getattr(error, "request", None), "url", None)
+    if url is not None:
+        said += f" {url.host}"
+        if url.port:
+            said += f":{url.port}"
+    said += f": {' '.join(str(error).split())}"
+    if error.__cause__:
+        # The SDK only says "Connection error."; its cause says what happened.
+        said += f" ({describe(error.__cause__)})"
+    return TransientError(said)
 
 
 def is_final(response: Any) -> bool:
@@ -130,14 +141,3 @@ def _provider_message(error: Any) -> str:
         said = getattr(error, "message", error)
     # Bounded: the body of a proxy's error page would be kept in every row.
     return " ".join(str(said).split())[:_MESSAGE_CHARS]
-
-
-def _host_of(error: Exception) -> str:
-    """Return the host and port of a failed request, after a space, or nothing."""
-    # Never the whole address, whose path or query may contain a credential.
-    url = getattr(getattr(error, "request", None), "url", None)
-    if url is None:
-        return ""
-    if url.port:
-        return f" {url.host}:{url.port}"
-    return f" {url.host}"

@@ -1,269 +1,240 @@
-"""What makes a graph the graph it is: its structure, and the code of what it runs.
+"""What identifies a graph: its structure, and the code of what it runs.
 
-Digests are of code and settings, never of addresses or of what a run leaves behind in
-an object, so that they are the same in every process.
+Digests are of code and settings, never of addresses in memory or of what a run leaves
+behind in an object, so that they are equal in every process.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import dis
 import enum
 import functools
-import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeAlias
 
-from pydantic import BaseModel, SecretBytes, SecretStr
-
+from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.adapters.object_settings import FUNCTION_TYPES, settings_of
 from themis_lib.core.secrets import may_be_credential
-from themis_lib.identity.bytecode import captured, functions_of, is_plain
+from themis_lib.identity.bytecode import captured, is_plain
 from themis_lib.identity.code import code_digest
 from themis_lib.identity.digests import canonical_json, digest
 
-#: Packages whose code is known by name: what of them a graph uses is told by the graph.
+#: Packages that are identified by name: the graph itself says how it uses them.
 _LIBRARIES = re.compile(r"(?:langchain|langgraph|langsmith)\w*(?:\.|$)")
-#: Settings of a run that cannot change what it returns: who watches it, and how much it
-#: does at once.
+#: Settings of a run that cannot change its output: who watches it, how much runs at once.
 _RUNTIME = {
     "callbacks",
     "max_concurrency",
     "run_id",
     "run_name",
 }
-_STORES = ("STORE_ATTR", "DELETE_ATTR")
+#: Settings of a compiled graph that are attributes of it.
+_GRAPH_SETTINGS = (
+    "input_channels",
+    "output_channels",
+    "interrupt_before_nodes",
+    "interrupt_after_nodes",
+)
+#: LangGraph's own channels between the nodes, which follow from the edges.
+_WIRES = (
+    "__",
+    "branch:to:",
+    "join:",
+)
+_COLLECTIONS = (
+    list,
+    tuple,
+    set,
+    frozenset,
+)
+_JSON_TYPES = (
+    str,
+    int,
+    type(None),
+)
+
+#: The values around the one that is looked at, outermost first.
+_Around: TypeAlias = tuple[Any, ...]
 
 
-def graph_identity(graph: Any) -> dict[str, Any]:
-    """A compiled graph by its nodes, edges, branches and channels; any other object by
-    its class and settings.
+def graph_identity(graph: Any) -> JsonObject:
+    """Return a compiled graph's nodes, edges, branches and channels as JSON.
+
+    Of any other object, return a digest of its class and settings.
     """
-    return (
-        _graph_identity(graph, ())
-        if _is_graph(graph)
-        else {"object": _identity_digest(graph, ())}
-    )
+    if _is_graph(graph):
+        return _structure_of_graph(graph, ())
+    return {"object": _digest_of(graph, ())}
 
 
-def config_identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run by name. Those the user's code reads enter by digest: what
-    they hold is not shown.
+def config_identity(config: Mapping[str, Any]) -> JsonObject:
+    """Return the settings of a run by name, without credentials.
+
+    Those below `configurable`, which the user's code reads, are digested: their content
+    is not shown.
     """
-    known = {name: item for name, item in config.items() if name not in _RUNTIME}
-    configurable = {
-        name: _identity_digest(item, ())
-        for name, item in known.pop("configurable", {}).items()
-        if not may_be_credential(name)
-    }
-    return {
-        **{name: identity_of(item) for name, item in known.items()},
-        "configurable": configurable,
-    }
+    known: JsonObject = {}
+    for name, item in config.items():
+        if name not in _RUNTIME and name != "configurable":
+            known[name] = identity_of(item)
+    public = _drop_credentials(config.get("configurable", {}))
+    known["configurable"] = {name: _digest_of(public[name], ()) for name in public}
+    return known
 
 
 def identity_of(value: Any) -> Any:
-    """What says what a function or an object computes, as JSON."""
-    return _value_identity(value, ())
+    """Return what determines the results of a function or an object, as JSON."""
+    return _identity_inside(value, ())
 
 
-def _graph_identity(
+def _structure_of_graph(
     graph: Any,
-    around: tuple[Any, ...],
-) -> dict[str, Any]:
+    around: _Around,
+) -> JsonObject:
     around = (*around, graph)
+    # A graph of the functional API has no builder.
     builder = getattr(graph, "builder", None)
+    nodes: JsonObject = {}
+    for name, node in graph.nodes.items():
+        # A subgraph is shown, so that a difference inside it can be told.
+        if _is_graph(node.bound):
+            nodes[name] = _structure_of_graph(node.bound, around)
+        else:
+            nodes[name] = _digest_of(node.bound, around)
     edges = {*getattr(builder, "edges", ()), *getattr(builder, "waiting_edges", ())}
+    branches: JsonObject = {}
+    for source, named in getattr(builder, "branches", {}).items():
+        digests = {}
+        for name, branch in named.items():
+            digests[name] = _digest_of(branch, around)
+        branches[source] = digests
+    state = [getattr(builder, "state_schema", None)]
+    for name, channel in sorted(graph.channels.items()):
+        if not name.startswith(_WIRES):
+            # The operator joins the updates of several nodes to one value.
+            operator = getattr(channel, "operator", None)
+            state.append([name, type(channel), operator])
+    settings = {}
+    for name in _GRAPH_SETTINGS:
+        settings[name] = _identity_inside(getattr(graph, name, None), around)
     return {
-        "nodes": {
-            name: _graph_identity(node.bound, around)
-            if _is_graph(node.bound)
-            else _identity_digest(node.bound, around)
-            for name, node in graph.nodes.items()
-        },
-        "edges": sorted(([start, end] for start, end in edges), key=canonical_json),
-        "branches": {
-            source: {
-                name: _identity_digest(branch, around)
-                for name, branch in branches.items()
-            }
-            for source, branches in getattr(builder, "branches", {}).items()
-        },
-        "state": _identity_digest(
-            [getattr(builder, "state_schema", None), *_channel_identities(graph)],
-            around,
-        ),
-        "settings": {
-            name: _value_identity(getattr(graph, name, None), around)
-            for name in (
-                "input_channels",
-                "output_channels",
-                "interrupt_before_nodes",
-                "interrupt_after_nodes",
-            )
-        },
+        "nodes": nodes,
+        "edges": sorted(map(list, edges), key=canonical_json),
+        "branches": branches,
+        "state": _digest_of(state, around),
+        "settings": settings,
         "config": config_identity(getattr(graph, "config", None) or {}),
     }
 
 
-def _channel_identities(graph: Any) -> Iterator[list[Any]]:
-    """The state's values and how updates of each are joined, without LangGraph's own
-    wires between the nodes.
-    """
-    for name, channel in sorted(graph.channels.items()):
-        if not name.startswith(("__", "branch:to:", "join:")):
-            yield [name, type(channel), getattr(channel, "operator", None)]
-
-
 def _is_graph(value: Any) -> bool:
-    return isinstance(getattr(value, "nodes", None), dict) and isinstance(
-        getattr(value, "channels", None), dict
-    )
+    # By its shape: LangGraph need not be installed.
+    nodes = getattr(value, "nodes", None)
+    channels = getattr(value, "channels", None)
+    return isinstance(nodes, dict) and isinstance(channels, dict)
 
 
-def _identity_digest(
+def _drop_credentials(settings: Mapping[Any, Any]) -> JsonObject:
+    """Return settings by name, those whose name is that of a credential left out."""
+    # A new key of an API must not compute every row again.
+    public = {}
+    for name, item in settings.items():
+        if not may_be_credential(str(name)):
+            public[str(name)] = item
+    return public
+
+
+def _digest_of(
     value: Any,
-    around: tuple[Any, ...],
+    around: _Around,
 ) -> str:
-    return digest("graph", _value_identity(value, around))
+    return digest("graph", _identity_inside(value, around))
 
 
-def _value_identity(
+def _identity_inside(
     value: Any,
-    around: tuple[Any, ...],
+    around: _Around,
 ) -> Any:
-    """The identity of a value inside the values around it, to which it may refer back."""
+    """Return the identity of a value inside others, to which it may refer back."""
+    # A node that holds its graph would otherwise be followed forever.
     for depth, outer in enumerate(around):
         if outer is value:
             return {"outer": depth}
     if is_plain(value) and not isinstance(value, tuple):
-        return value if isinstance(value, (str, int, type(None))) else repr(value)
+        # Floats and bytes, of which JSON has not all, by their text.
+        return value if isinstance(value, _JSON_TYPES) else repr(value)
     around = (*around, value)
     if isinstance(value, Mapping):
-        return {
-            str(key): _value_identity(item, around)
-            for key, item in value.items()
-            if not may_be_credential(str(key))
-        }
-    if isinstance(value, (list, tuple)):
-        return [_value_identity(item, around) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted(
-            (_value_identity(item, around) for item in value), key=canonical_json
-        )
-    if isinstance(
-        value, (type, FunctionType, BuiltinFunctionType, MethodType, functools.partial)
-    ):
-        return _callable_identity(value, around)
-    return _object_identity(value, around)
+        public = _drop_credentials(value)
+        return {key: _identity_inside(item, around) for key, item in public.items()}
+    if isinstance(value, _COLLECTIONS):
+        members = [_identity_inside(item, around) for item in value]
+        if isinstance(value, (set, frozenset)):
+            # A set has another order in every process.
+            members.sort(key=canonical_json)
+        return members
+    if isinstance(value, (type, *FUNCTION_TYPES)):
+        return _identity_of_callable(value, around)
+    return _identity_of_object(value, around)
 
 
-def _callable_identity(
+def _identity_of_callable(
     value: Any,
-    around: tuple[Any, ...],
+    around: _Around,
 ) -> Any:
+    """Return the identity of a function, method, partial or class."""
     if isinstance(value, functools.partial):
-        return {
-            "partial": _value_identity(
-                [value.func, list(value.args), value.keywords], around
-            )
-        }
+        parts = [value.func, list(value.args), value.keywords]
+        return {"partial": _identity_inside(parts, around)}
     if isinstance(value, MethodType):
-        return {"method": value.__name__, "of": _value_identity(value.__self__, around)}
+        owner = _identity_inside(value.__self__, around)
+        return {
+            "method": value.__name__,
+            "of": owner,
+        }
     name = f"{value.__module__}:{value.__qualname__}"
     if isinstance(value, BuiltinFunctionType) or value.__module__ == "builtins":
         return {"name": name}
-    code = (
-        {"name": name}
-        if _LIBRARIES.match(value.__module__)
-        else {"code": code_digest(value)}
-    )
+    code: JsonObject = {}
+    if _LIBRARIES.match(value.__module__):
+        code["name"] = name
+    else:
+        code["code"] = code_digest(value)
     if isinstance(value, type):
         return code
-    held = {
-        name: _value_identity(item, around)
-        for name, item in captured(value)
-        if not is_plain(item)
-        and not isinstance(item, (FunctionType, type))  # those the code digest covers
-    }
-    return {**code, "holds": held} if held else code
+    held = {}
+    for name, item in captured(value):
+        # The code digest covers plain values, functions and classes.
+        if not is_plain(item) and not isinstance(item, (FunctionType, type)):
+            held[name] = _identity_inside(item, around)
+    if held:
+        code["holds"] = held
+    return code
 
 
-def _object_identity(
+def _identity_of_object(
     value: Any,
-    around: tuple[Any, ...],
+    around: _Around,
 ) -> Any:
+    """Return the identity of an object: its class, and what it was made with."""
     if _is_graph(value):
-        return _graph_identity(value, around)
+        return _structure_of_graph(value, around)
     if isinstance(value, enum.Enum):
-        return {"class": _callable_identity(type(value), around), "member": value.name}
+        kind = _identity_of_callable(type(value), around)
+        return {
+            "class": kind,
+            "member": value.name,
+        }
     if isinstance(value, re.Pattern):
-        return {"pattern": value.pattern, "flags": value.flags}
+        return {
+            "pattern": value.pattern,
+            "flags": value.flags,
+        }
+    settings = {}
+    for name, item in settings_of(value):
+        settings[name] = _identity_inside(item, around)
     return {
-        "class": _callable_identity(type(value), around),
-        "settings": {
-            name: _value_identity(item, around)
-            for name, item in _object_settings(value)
-            if not may_be_credential(name)
-        },
+        "class": _identity_of_callable(type(value), around),
+        "settings": settings,
     }
-
-
-def _object_settings(value: Any) -> Iterator[tuple[str, Any]]:
-    """What an object was made with, by name: its fields, or attributes that only
-    `__init__` sets; no credentials.
-
-    Of attributes that are no declared fields, only plain values and what can be run:
-    the rest may be what a run left behind.
-    """
-    declared = _field_names(value)
-    names = [*getattr(value, "__dict__", ())] if declared is None else declared
-    changing = frozenset() if isinstance(value, BaseModel) else _set_later(type(value))
-    for name in names:
-        item = getattr(value, name, None)
-        if name in changing or isinstance(item, (SecretStr, SecretBytes)):
-            continue
-        if declared is not None or is_plain(item) or _is_runnable(item):
-            yield name, item
-
-
-def _field_names(value: Any) -> list[str] | None:
-    if isinstance(value, BaseModel):
-        return list(type(value).model_fields)
-    return (
-        [item.name for item in dataclasses.fields(value)]
-        if dataclasses.is_dataclass(value)
-        else None
-    )
-
-
-def _is_runnable(value: Any) -> bool:
-    """Whether a value is something that a graph can run, or holds nothing else."""
-    if isinstance(value, (list, tuple)):
-        return bool(value) and all(map(_is_runnable, value))
-    if isinstance(value, dict):
-        return bool(value) and all(map(_is_runnable, value.values()))
-    is_function = isinstance(
-        value, (FunctionType, BuiltinFunctionType, MethodType, functools.partial)
-    )
-    return is_function or hasattr(value, "invoke") or _field_names(value) is not None
-
-
-def _set_later(definition: type) -> frozenset[str]:
-    """The attributes that methods other than `__init__` store to: counters and caches,
-    not settings.
-    """
-    later = [
-        function
-        for one in definition.__mro__
-        for function in functions_of(one)
-        if function.__name__
-        not in ("__init__", "__post_init__", "__new__", "__setattr__")
-    ]
-    return frozenset(
-        str(step.argval)
-        for function in later
-        for step in dis.get_instructions(inspect.unwrap(function))
-        if step.opname in _STORES
-    )

@@ -13,11 +13,15 @@ from typing import Any, TypeAlias
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.core.models import Message
 from themis_lib.identity.digests import canonical_json
 
 #: LangChain's message types for which chat APIs have another name.
-_ROLES = {"human": "user", "ai": "assistant"}
+_ROLES = {
+    "human": "user",
+    "ai": "assistant",
+}
 
 _Convert: TypeAlias = Callable[[Any], Any]
 
@@ -27,8 +31,16 @@ def as_json(value: Any) -> Any:
 
     Raises `ValueError`, naming the type, if a part of it is not JSON.
     """
+
+    def refuse(unknown: Any) -> Any:
+        raise ValueError(f"{type(unknown).__name__} is not JSON")
+
     try:
-        return _to_json(value, as_json, fallback=_refuse_value)
+        return _to_json(
+            value,
+            as_json,
+            fallback=refuse,
+        )
     except PydanticSerializationError as error:
         raise ValueError(str(error)) from None
 
@@ -42,7 +54,16 @@ def shown(value: Any) -> Any:
     # JSON has no name for these, and a trace must not cost its row.
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return _to_json(value, shown, fallback=_name_type)
+
+    def name_type(unknown: Any) -> str:
+        # Not its `repr`, which may contain an address in memory.
+        return f"<{type(unknown).__name__}>"
+
+    return _to_json(
+        value,
+        shown,
+        fallback=name_type,
+    )
 
 
 def conversation_of(state: Any) -> list[Message] | None:
@@ -54,15 +75,15 @@ def conversation_of(state: Any) -> list[Message] | None:
     if not isinstance(turns, (list, tuple)) or not turns:
         return None
     messages = []
-    for turn in shown(turns):
-        known = {}
-        if isinstance(turn, dict):
-            known = {name: turn[name] for name in turn if name in Message.model_fields}
-        try:
+    try:
+        for turn in shown(turns):
+            known = {}
+            if isinstance(turn, dict):
+                known = {key: turn[key] for key in turn if key in Message.model_fields}
             messages.append(Message.model_validate(known))
-        except ValueError:
-            # The state's `messages` are something else of that name.
-            return None
+    except ValueError:
+        # The state's `messages` are something else of that name.
+        return None
     return messages
 
 
@@ -81,15 +102,6 @@ def loaded_class(
 
 class _Nothing:
     """A class without instances."""
-
-
-def _refuse_value(value: Any) -> Any:
-    raise ValueError(f"{type(value).__name__} is not JSON")
-
-
-def _name_type(value: Any) -> str:
-    # Not its `repr`, which may contain an address in memory.
-    return f"<{type(value).__name__}>"
 
 
 def _to_json(
@@ -119,11 +131,11 @@ def _to_json(
 def _message_to_json(
     message: Any,
     convert: _Convert,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return a LangChain message as chat APIs write it."""
     # Without its id and its response's metadata, which differ in every run.
     role = getattr(message, "role", None)
-    turn: dict[str, Any] = {
+    turn: JsonObject = {
         "role": role or _ROLES.get(message.type, message.type),
         "content": convert(message.content),
     }

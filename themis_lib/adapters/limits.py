@@ -52,8 +52,7 @@ class Limits:
 
 
 class Throttle:
-    """A gate for one provider's requests on one event loop, as wide as its limits
-    allow.
+    """A gate for one provider's requests on one event loop, as wide as its limits allow.
 
     A burst of up to one minute's allowance passes at once. After a reply that says that
     nothing remains, requests pass at the pace at which the allowance refills. A single
@@ -79,7 +78,18 @@ class Throttle:
     async def __aenter__(self) -> Throttle:
         await self._slots.acquire()
         try:
-            await self._wait_for_turn()
+            loop = asyncio.get_running_loop()
+            # Again after each sleep: another reply may have moved the time meanwhile.
+            while self._resume_at > loop.time():
+                await asyncio.sleep(self._resume_at - loop.time())
+            # The next request waits for what refills after this one.
+            self._pause_for(self._pace_s)
+            if self._requests:
+                await self._requests.acquire()
+            if self._tokens:
+                # The bucket never contains more: waiting for more would not end.
+                tokens = min(self._tokens_each, self._tokens.max_rate)
+                await self._tokens.acquire(tokens)
         except BaseException:
             # A request that is cancelled while it waits would keep its slot forever.
             self._slots.release()
@@ -146,21 +156,6 @@ class Throttle:
         self._set_width(self._width / 2)
         self._pause_for(retry_after_s(headers) or 1.0)
         self._obeyed_at = self._resume_at
-
-    async def _wait_for_turn(self) -> None:
-        loop = asyncio.get_running_loop()
-        # Again after each sleep: another reply may have moved the time meanwhile.
-        while self._resume_at > loop.time():
-            await asyncio.sleep(self._resume_at - loop.time())
-        # The next request waits for what refills after this one.
-        self._pause_for(self._pace_s)
-        if self._requests:
-            await self._requests.acquire()
-        if self._tokens:
-            # The bucket can never contain more than its maximum: waiting for more
-            # would never end.
-            tokens = min(self._tokens_each, self._tokens.max_rate)
-            await self._tokens.acquire(tokens)
 
     def _pause_for(self, seconds: float) -> None:
         if seconds <= 0:

@@ -11,15 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from themis_lib.adapters.local_model import LocalModel, dropped_metadata
+from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.adapters.local_model import Answer, LocalModel
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.models import (
-    Case,
-    GenerationResult,
-    Message,
-    TokenUsage,
-    TraceStep,
-)
+from themis_lib.core.models import Case, GenerationResult
 from themis_lib.errors import ConfigError, FatalError, ModelError, RowError
 
 #: The key of a case's metadata that lists its choices, and of the row's artifacts.
@@ -63,7 +58,7 @@ class LlamaChoice(LocalModel):
             return ("input", "metadata")
         return ("input",)
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Return model, engine and template, and how choices are rated."""
         return {
             **super().settings(),
@@ -98,53 +93,24 @@ class LlamaChoice(LocalModel):
         rated = await asyncio.wrap_future(future)
 
         ratings = []
-        scores = []
         for choice, ids, logprobs in zip(
             choices,
             tokens,
             rated,
             strict=True,
         ):
-            # `sum` rounds differently from Python 3.12 on; `fsum` never does.
-            total = math.fsum(logprobs)
-            score = total / self._length_of(choice, ids)
-            rating = {
-                "text": choice,
-                "logprob": total,
-                "score": score,
-                "tokens": len(ids),
-            }
-            ratings.append(rating)
-            scores.append(score)
+            ratings.append(self._rate_choice(choice, ids, logprobs))
+        scores = [rating["score"] for rating in ratings]
         # The first of equal scores, so that ties do not depend on the machine.
         best = choices[scores.index(max(scores))]
-        conversation = [Message(**message) for message in messages]
-        conversation.append(
-            Message(
-                role="assistant",
-                content=best,
-            )
-        )
-        step = TraceStep(
-            name="llama",
+        answer = Answer(
+            text=best,
+            tokens=sum(map(len, tokens)),
             event="rating",
-            metadata={
-                "model": self._model_file.name,
-                **dropped_metadata(prompt),
-            },
-        )
-        usage = TokenUsage(
-            input_tokens=len(prompt.tokens),
-            output_tokens=sum(map(len, tokens)),
-        )
-        return GenerationResult(
-            final_output=best,
             finish_reason="stop",
-            conversation=conversation,
-            trace=[step],
-            usage=usage,
             artifacts={CHOICES: ratings},
         )
+        return self._result_of(messages, prompt, answer)
 
     def _find_choices(self, case: Case) -> Sequence[str]:
         """Return the settings' choices, or else the case's own."""
@@ -162,18 +128,27 @@ class LlamaChoice(LocalModel):
         choices: list[str] = found
         return choices
 
-    def _length_of(
+    def _rate_choice(
         self,
         choice: str,
         tokens: Sequence[int],
-    ) -> int:
-        """Return the divisor of a choice's score."""
+        logprobs: Sequence[float],
+    ) -> JsonObject:
+        """Return what the row's artifacts keep of one choice."""
+        # `sum` rounds differently from Python 3.12 on; `fsum` never does.
+        total = math.fsum(logprobs)
+        length = 1
         if self.normalize == "tokens":
-            return len(tokens)
-        if self.normalize == "bytes":
+            length = len(tokens)
+        elif self.normalize == "bytes":
             # A lone surrogate has no UTF-8: it counts as one byte.
-            return len(choice.encode("utf-8", "replace"))
-        return 1
+            length = len(choice.encode("utf-8", "replace"))
+        return {
+            "text": choice,
+            "logprob": total,
+            "score": total / length,
+            "tokens": len(tokens),
+        }
 
 
 def _problem_with(choices: Any) -> str | None:

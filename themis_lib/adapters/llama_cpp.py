@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from themis_lib.adapters.local_model import LocalModel, dropped_metadata
+from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.adapters.local_model import Answer, LocalModel
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.models import (
-    Case,
-    GenerationResult,
-    Message,
-    TokenUsage,
-    TraceStep,
-)
+from themis_lib.core.models import Case, GenerationResult
 from themis_lib.engine.constraints.constraint import Constraint, constraint
 from themis_lib.engine.sampling import Sampling, check_seed
 from themis_lib.errors import ConfigError, FatalError, InputError
-
-if TYPE_CHECKING:
-    from themis_lib.engine.generation import Token
 
 
 @dataclass(frozen=True)
@@ -58,8 +50,8 @@ class Llama(LocalModel):
         """Raise `InputError` if a setting is out of range or cannot be satisfied."""
         super().check_settings()
         # Both validate what they are made of: an error must come before any model.
-        _ = self._sampling
-        _ = self._constraint
+        _ = self._sampling_settings
+        _ = self._text_constraint
         if "" in self.stop:
             raise ConfigError(
                 "stop holds an empty text, which ends everything; remove it"
@@ -75,12 +67,12 @@ class Llama(LocalModel):
                 f"logprobs={self.logprobs}: write a whole number from 0 to 100"
             )
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Return model, engine and template, and what is asked of them."""
-        asked = self._constraint
+        asked = self._text_constraint
         return {
             **super().settings(),
-            "sampling": asdict(self._sampling),
+            "sampling": asdict(self._sampling_settings),
             "max_tokens": self.max_tokens,
             "stop": list(self.stop),
             "constraint": None if asked is None else asked.identity,
@@ -109,9 +101,9 @@ class Llama(LocalModel):
                 prompt=prompt.tokens,
                 max_tokens=self.max_tokens,
                 seed=check_seed(ctx.seed),
-                sampling=self._sampling,
+                sampling=self._sampling_settings,
                 stops=tuple(self.stop),
-                constraint=self._constraint,
+                constraint=self._text_constraint,
                 top_logprobs=self.logprobs,
             )
             future = engine.submit(request)
@@ -121,41 +113,30 @@ class Llama(LocalModel):
         # A wrapped future passes a cancellation on to the engine.
         generation = await asyncio.wrap_future(future)
 
-        conversation = [Message(**message) for message in messages]
-        conversation.append(
-            Message(
-                role="assistant",
-                content=generation.text,
-            )
-        )
-        step = TraceStep(
-            name="llama",
-            event="generation",
-            metadata={
-                # The file's name alone: its path differs between machines.
-                "model": self._model_file.name,
-                **dropped_metadata(prompt),
-            },
-        )
-        usage = TokenUsage(
-            input_tokens=len(prompt.tokens),
-            output_tokens=len(generation.tokens),
-        )
         artifacts = None
         if self.logprobs is not None:
-            kept = [_logprob_artifact(token) for token in generation.tokens]
-            artifacts = {"logprobs": kept}
-        return GenerationResult(
-            final_output=generation.text,
+            logprobs = []
+            for token in generation.tokens:
+                likely = [[one.token, one.text, one.logprob] for one in token.likely]
+                kept = {
+                    "token": token.token,
+                    "text": token.text,
+                    "logprob": token.logprob,
+                    "likely": likely,
+                }
+                logprobs.append(kept)
+            artifacts = {"logprobs": logprobs}
+        answer = Answer(
+            text=generation.text,
+            tokens=len(generation.tokens),
+            event="generation",
             finish_reason=generation.finish_reason,
-            conversation=conversation,
-            trace=[step],
-            usage=usage,
             artifacts=artifacts,
         )
+        return self._result_of(messages, prompt, answer)
 
     @cached_property
-    def _sampling(self) -> Sampling:
+    def _sampling_settings(self) -> Sampling:
         return Sampling(
             self.temperature,
             self.top_k,
@@ -166,21 +147,10 @@ class Llama(LocalModel):
 
     # Cached, so that a schema is compiled once and not for each row.
     @cached_property
-    def _constraint(self) -> Constraint | None:
+    def _text_constraint(self) -> Constraint | None:
         return constraint(
             schema=self.schema,
             regex=self.regex,
             choices=self.choices,
             response_format=self.response_format,
         )
-
-
-def _logprob_artifact(token: Token) -> dict[str, Any]:
-    """Return one generated token as the row's artifacts keep it."""
-    likely = [[one.token, one.text, one.logprob] for one in token.likely]
-    return {
-        "token": token.token,
-        "text": token.text,
-        "logprob": token.logprob,
-        "likely": likely,
-    }

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.models import Case
+from themis_lib.core.models import (
+    Case,
+    GenerationResult,
+    Message,
+    TokenUsage,
+    TraceStep,
+)
 from themis_lib.core.prompts import render_conversation
 from themis_lib.engine.prompt import PromptTokens, Template, prompt_tokens
 from themis_lib.errors import FatalError, InputError, ModelError, RowError
@@ -19,7 +26,18 @@ if TYPE_CHECKING:
     from themis_lib.engine.models import ModelFile
 
 #: The turns of a conversation, each with its `role` and `content`.
-Messages = list[dict[str, Any]]
+Messages = list[JsonObject]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a local model answers to one prompt, and the event of the trace it is."""
+
+    text: str
+    tokens: int
+    event: str
+    finish_reason: str
+    artifacts: JsonObject | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +76,7 @@ class LocalModel(Builtin):
         """
         _ = self.settings()
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Return the model file's digest, the engine's identity and the template."""
         # Imported late here and below: llama.cpp is an extra, and slow to load.
         from themis_lib.engine.engines import engine_identity
@@ -131,9 +149,38 @@ class LocalModel(Builtin):
             raise RowError(str(error)) from error
         return messages, prompt
 
-
-def dropped_metadata(prompt: PromptTokens) -> dict[str, int]:
-    """Return for the trace how many tokens of a prompt were dropped, if any were."""
-    if not prompt.dropped:
-        return {}
-    return {"dropped_prompt_tokens": prompt.dropped}
+    def _result_of(
+        self,
+        messages: Messages,
+        prompt: PromptTokens,
+        answer: Answer,
+    ) -> GenerationResult:
+        """Return the result of a prompt that the model has answered."""
+        # The file's name alone: its path differs between machines.
+        metadata: JsonObject = {"model": self._model_file.name}
+        if prompt.dropped:
+            metadata["dropped_prompt_tokens"] = prompt.dropped
+        step = TraceStep(
+            name="llama",
+            event=answer.event,
+            metadata=metadata,
+        )
+        conversation = [Message(**message) for message in messages]
+        conversation.append(
+            Message(
+                role="assistant",
+                content=answer.text,
+            )
+        )
+        usage = TokenUsage(
+            input_tokens=len(prompt.tokens),
+            output_tokens=answer.tokens,
+        )
+        return GenerationResult(
+            final_output=answer.text,
+            finish_reason=answer.finish_reason,
+            conversation=conversation,
+            trace=[step],
+            usage=usage,
+            artifacts=answer.artifacts,
+        )

@@ -38,9 +38,16 @@ class Mask:
     ) -> None:
         forms: set[str] = set()
         for secret in secrets:
-            forms.update(_forms_of(secret))
+            # As it is, as it is in a URL, and as it is in JSON without the quotes.
+            forms |= {
+                secret,
+                unquote(secret),
+                quote(secret),
+                quote(secret, safe=""),
+                json.dumps(secret)[1:-1],
+            }
         #: Longest first, so that a secret that contains another is masked as a whole.
-        self.secrets = sorted(forms)
+        self.secrets = sorted(form for form in forms if len(form) >= _SHORTEST)
         self.secrets.sort(
             key=len,
             reverse=True,
@@ -105,29 +112,45 @@ def masked_result(
     return GenerationResult.model_validate(masked)
 
 
-def secrets_in(
-    *,
-    base_url: str,
-    url: str,
-    headers: Mapping[str, str],
-    api_key: str,
-) -> Iterator[str]:
-    """Yield the secrets of an address: its key, and those in its URL and headers.
+def secrets_in_headers(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield the secrets of headers, given as they were written.
 
-    A secret there is a value under a credential's name, one that looks like a key, or
-    one given by reference. `base_url` and `headers` are as they were written, `url` has
-    its references resolved.
+    A secret is a value given by reference, one under a credential's name, or one that
+    looks like a key.
     """
-    yield api_key
     yield from referenced_values(headers)
-    yield from referenced_values(base_url, only_credentials=True)
     for name, value in headers.items():
         is_named = may_be_credential(name)
         # Word by word: "Bearer" before a token is no secret.
         for word in value.split():
             if _LIKE_A_KEY.fullmatch(word) or (is_named and not word.isalpha()):
                 yield word
-    yield from _secrets_in_url(url, referenced=referenced_values(base_url))
+
+
+def secrets_in_url(
+    url: str,
+    *,
+    given_url: str,
+) -> Iterator[str]:
+    """Yield the secrets of an address: of its user and of its query.
+
+    `given_url` is the address as it was written; `url` has its references resolved.
+    """
+    yield from referenced_values(given_url, only_credentials=True)
+    parts = urlsplit(url)
+    user = parts.username or ""
+    password = parts.password or ""
+    if password or user:
+        # A user name beside a password is public; alone it is the key.
+        yield password or user
+        # As the `Authorization` header of basic authentication writes both.
+        basic = f"{unquote(user)}:{unquote(password)}"
+        yield b64encode(basic.encode()).decode()
+    referenced = referenced_values(given_url)
+    for name, value in parse_qsl(parts.query):
+        is_secret = may_be_credential(name) or value in referenced
+        if is_secret or _LIKE_A_KEY.fullmatch(value):
+            yield value
 
 
 def is_word(key: str) -> bool:
@@ -141,44 +164,6 @@ def mask_logs(mask: Mask) -> None:
     for name in _LOGGERS:
         # The same filter each time: a logger holds one filter only once.
         logging.getLogger(name).addFilter(_LOG_FILTER)
-
-
-def _secrets_in_url(
-    url: str,
-    *,
-    referenced: set[str],
-) -> Iterator[str]:
-    """Yield the secrets of a resolved URL: of its user and of its query."""
-    parts = urlsplit(url)
-    user = parts.username or ""
-    password = parts.password or ""
-    if password or user:
-        # A user name beside a password is public; alone it is the key.
-        yield password or user
-        # As the `Authorization` header of basic authentication writes both.
-        basic = f"{unquote(user)}:{unquote(password)}"
-        yield b64encode(basic.encode()).decode()
-    for name, value in parse_qsl(parts.query):
-        if (
-            may_be_credential(name)
-            or _LIKE_A_KEY.fullmatch(value)
-            or value in referenced
-        ):
-            yield value
-
-
-def _forms_of(secret: str) -> Iterator[str]:
-    """Yield a secret as it is, as it is in a URL, and as it is in JSON."""
-    forms = (
-        secret,
-        unquote(secret),
-        quote(secret),
-        quote(secret, safe=""),
-        json.dumps(secret)[1:-1],
-    )
-    for form in forms:
-        if len(form) >= _SHORTEST:
-            yield form
 
 
 class _LogFilter(logging.Filter):

@@ -5,13 +5,11 @@ Every server that speaks either of them can be used.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import FunctionType
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -24,6 +22,7 @@ from themis_lib.adapters.conversations import (
 )
 from themis_lib.adapters.endpoint import OPENAI_URL, Endpoint, refuse_literals
 from themis_lib.adapters.faults import translated
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Limits, Throttle, throttle
 from themis_lib.adapters.masking import masked_fault, masked_result
 from themis_lib.adapters.replies import chat_result, response_result
@@ -183,18 +182,18 @@ class OpenAI(Builtin):
             clients.check_sdk()
             _ = self._api_endpoint.address
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Return what decides the answers, without secrets.
 
         Of `input_builder` it has the digest of the code.
         """
-        builder = self._builder_function
+        builder: Any = self._builder_function
         return {
             "model": self.model,
             "api_mode": self.api_mode,
             "base_url": self._api_endpoint.identity_url,
             "instructions": self.instructions,
-            "input_builder": builder and code_digest(cast(FunctionType, builder)),
+            "input_builder": None if builder is None else code_digest(builder),
             "temperature": self.temperature,
             "top_p": self.top_p,
             "max_tokens": self.max_tokens,
@@ -275,8 +274,8 @@ class OpenAI(Builtin):
         except Exception as error:  # noqa: BLE001 - an injected client may raise anything
             # Without its cause, whose message may contain a secret too.
             raise masked_fault(translated(error), mask) from None
-        changes: dict[str, Any] = {}
-        changes["conversation"] = [*stored, *(result.conversation or [])]
+        stored += result.conversation or []
+        changes: JsonObject = {"conversation": stored}
         if isinstance(result.final_output, str) and not result.error:
             try:
                 output = self._output_structure.read(result.final_output)
@@ -304,33 +303,11 @@ class OpenAI(Builtin):
                 update={"instructions": self.instructions}
             )
             ctx = replace(ctx, prompt_spec=spec)
-        return turns_to_send(case, ctx, self._builder_function)
-
-    def _make_request(
-        self,
-        turns: list[Turn],
-        seed: int,
-    ) -> dict[str, Any]:
-        # OpenAI's newer models refuse the old name, other servers the new one.
-        max_tokens_name = "max_tokens"
-        if self._api_endpoint.public_url == OPENAI_URL:
-            max_tokens_name = "max_completion_tokens"
-        asked = Asked(
-            model=self.model,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=self.max_tokens,
-            stop=self._stop_texts,
-            seed=seed,
-            response_format=self._output_structure.response_format,
-            reasoning_effort=self.reasoning_effort,
-            logprobs=self.logprobs,
-            max_tokens_name=max_tokens_name,
-            **self._resolved_settings,
+        return turns_to_send(
+            case,
+            ctx,
+            self._builder_function,
         )
-        if self.api_mode == "chat_completions":
-            return chat_request(turns, asked)
-        return responses_request(turns, asked)
 
     async def _request_answer(
         self,
@@ -338,7 +315,11 @@ class OpenAI(Builtin):
         seed: int,
     ) -> GenerationResult:
         """Return the provider's answer to one conversation, with its latency."""
-        request = self._make_request(turns, seed)
+        asked = replace(self._asked_of_all, seed=seed)
+        if self.api_mode == "chat_completions":
+            request = chat_request(turns, asked)
+        else:
+            request = responses_request(turns, asked)
         gate = self._find_throttle()
         if self.tokens_per_minute:
             gate.expect_tokens(estimated_tokens(request, self.max_tokens))
@@ -346,9 +327,19 @@ class OpenAI(Builtin):
             if self.client is None:
                 address = self._api_endpoint.address
                 client = await clients.client_for(address, gate)
-                reply = await clients.post(client, self.api_mode, request)
+                reply = await clients.post(
+                    client,
+                    self.api_mode,
+                    request,
+                )
             else:
-                reply = await self._send_with_own_client(request, gate)
+                reply = await clients.create_throttled(
+                    self.client,
+                    self.api_mode,
+                    request,
+                    throttle=gate,
+                    timeout_s=self.timeout_s,
+                )
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             # A proxy's error page under status 200: another try may succeed.
             raise TransientError(f"the provider's reply is not JSON: {error}") from None
@@ -365,26 +356,6 @@ class OpenAI(Builtin):
             gate.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
         return result.model_copy(update={"latency_s": latency_s})
 
-    async def _send_with_own_client(
-        self,
-        request: dict[str, Any],
-        gate: Throttle,
-    ) -> clients.Reply:
-        """Send a request with the injected client, throttled and timed out from here."""
-        # Its transport is the user's: only what it raises shows a refusal.
-        async with gate:
-            try:
-                async with asyncio.timeout(self.timeout_s):
-                    reply = await clients.create(self.client, self.api_mode, request)
-            except Exception as error:
-                status = getattr(error, "status_code", None)
-                if isinstance(status, int):
-                    response = getattr(error, "response", None)
-                    gate.observe(status, getattr(response, "headers", None) or {})
-                raise
-            gate.observe(200, reply[1])
-            return reply
-
     def _find_throttle(self) -> Throttle:
         # Providers limit each model and each key by itself.
         account: Any = id(self.client)
@@ -396,16 +367,33 @@ class OpenAI(Builtin):
     @cached_property
     def _request_limits(self) -> Limits:
         most = self.max_concurrency or self._default_concurrency(RuntimeConfig())
-        return Limits(most, self.requests_per_minute, self.tokens_per_minute)
+        return Limits(
+            most,
+            self.requests_per_minute,
+            self.tokens_per_minute,
+        )
 
-    # Cached: the environment is read once, not in every row.
+    # Cached: references to the environment are resolved once, not in every row.
     @cached_property
-    def _resolved_settings(self) -> dict[str, Any]:
-        return {
-            "tools": resolve_references(self.tools, where="tools"),
-            "tool_choice": resolve_references(self.tool_choice, where="tool_choice"),
-            "extra_body": resolve_references(self.extra_body, where="extra_body"),
-        }
+    def _asked_of_all(self) -> Asked:
+        # OpenAI's newer models refuse the old name, other servers the new one.
+        max_tokens_name = "max_tokens"
+        if self._api_endpoint.public_url == OPENAI_URL:
+            max_tokens_name = "max_completion_tokens"
+        return Asked(
+            model=self.model,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            stop=self._stop_texts,
+            response_format=self._output_structure.response_format,
+            tools=resolve_references(self.tools, where="tools"),
+            tool_choice=resolve_references(self.tool_choice, where="tool_choice"),
+            reasoning_effort=self.reasoning_effort,
+            logprobs=self.logprobs,
+            extra_body=resolve_references(self.extra_body, where="extra_body"),
+            max_tokens_name=max_tokens_name,
+        )
 
     @cached_property
     def _stop_texts(self) -> list[str]:

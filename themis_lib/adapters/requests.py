@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from themis_lib.adapters.json_objects import JsonObject, without_nulls
+
 ApiMode = Literal["responses", "chat_completions"]
 
 
@@ -22,20 +24,20 @@ class Asked:
     max_tokens: int | None = None
     stop: Sequence[str] = ()
     seed: int | None = None
-    response_format: dict[str, Any] | None = None
-    tools: Sequence[dict[str, Any]] = ()
+    response_format: JsonObject | None = None
+    tools: Sequence[JsonObject] = ()
     tool_choice: Any = None
     reasoning_effort: str | None = None
     logprobs: int | None = None
-    extra_body: dict[str, Any] = field(default_factory=dict)
+    extra_body: JsonObject = field(default_factory=dict)
     #: This provider's name for the token limit in Chat Completions.
     max_tokens_name: str = "max_completion_tokens"
 
 
 def chat_request(
-    messages: Sequence[dict[str, Any]],
+    messages: Sequence[JsonObject],
     asked: Asked,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the arguments of `chat.completions.create`.
 
     Instructions are the system message.
@@ -57,13 +59,14 @@ def chat_request(
         "top_logprobs": asked.logprobs or None,
         "extra_body": asked.extra_body or None,
     }
-    return _drop_unset(arguments)
+    # An explicit null is not an absent field: some servers refuse it.
+    return without_nulls(arguments)
 
 
 def responses_request(
-    messages: Sequence[dict[str, Any]],
+    messages: Sequence[JsonObject],
     asked: Asked,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the arguments of `responses.create`.
 
     A leading system message becomes `instructions`. A single user turn is sent as text,
@@ -95,17 +98,20 @@ def responses_request(
         inner = written.get("json_schema")
         # Chat Completions nests the schema, this API does not.
         if isinstance(inner, dict):
-            written = {"type": "json_schema", **inner}
+            written = {
+                "type": "json_schema",
+                **inner,
+            }
         arguments["text"] = {"format": written}
     if asked.reasoning_effort is not None:
         arguments["reasoning"] = {"effort": asked.reasoning_effort}
     if asked.logprobs is not None:
         arguments["include"] = ["message.output_text.logprobs"]
-    return _drop_unset(arguments)
+    return without_nulls(arguments)
 
 
 def estimated_tokens(
-    request: dict[str, Any],
+    request: JsonObject,
     max_tokens: int | None,
 ) -> float:
     """Return roughly what a request uses: its text and the longest answer, in tokens."""
@@ -114,13 +120,8 @@ def estimated_tokens(
 
 
 def _is_text_turn(
-    turn: dict[str, Any],
+    turn: JsonObject,
     *,
     role: str,
 ) -> bool:
     return turn.get("role") == role and isinstance(turn.get("content"), str)
-
-
-def _drop_unset(arguments: dict[str, Any]) -> dict[str, Any]:
-    # An explicit null is not the same as an absent field: some servers refuse it.
-    return {name: value for name, value in arguments.items() if value is not None}

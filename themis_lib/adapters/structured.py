@@ -6,18 +6,22 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.errors import ComponentError
 from themis_lib.identity.code import code_digest
 
-_Format: TypeAlias = dict[str, Any]
 #: The response formats whose outputs are JSON.
 _JSON_TYPES = ("json_object", "json_schema")
 #: Keywords of JSON Schema whose keys are the user's names, not keywords.
-_NAMED_SCHEMAS = ("properties", "$defs", "definitions")
+_NAMED_SCHEMAS = (
+    "properties",
+    "$defs",
+    "definitions",
+)
 #: The longest name of a schema that the API accepts, and what it may not contain.
 _NAME_CHARS = 64
 _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -30,7 +34,7 @@ class Structure:
     Without a response format the output is plain text.
     """
 
-    response_format: _Format | None = None
+    response_format: JsonObject | None = None
     #: The digest of the classes whose validators decide as well.
     code: str | None = None
     #: Raises `ValueError` if a JSON text, given with its value, does not fit.
@@ -54,7 +58,7 @@ class Structure:
 
 def structure(
     schema: Any,
-    response_format: _Format | str | None,
+    response_format: JsonObject | str | None,
 ) -> Structure:
     """Return the structure of a schema or of a response format.
 
@@ -88,10 +92,10 @@ def structure(
 
 
 def json_schema_format(
-    schema: dict[str, Any],
+    schema: JsonObject,
     *,
     name: str,
-) -> _Format:
+) -> JsonObject:
     """Return a response format for a JSON Schema, strict if the schema allows it."""
     allowed_name = _NOT_IN_NAME.sub("_", name)[:_NAME_CHARS]
     inner = {
@@ -99,7 +103,10 @@ def json_schema_format(
         "schema": schema,
         "strict": allows_strict(schema),
     }
-    return {"type": "json_schema", "json_schema": inner}
+    return {
+        "type": "json_schema",
+        "json_schema": inner,
+    }
 
 
 def allows_strict(schema: Any) -> bool:
@@ -136,7 +143,7 @@ def strict(schema: Any) -> Any:
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made: dict[str, Any] = {}
+    made: JsonObject = {}
     for key, value in schema.items():
         # Strict mode refuses defaults: every property is required.
         if key == "default":
@@ -159,7 +166,7 @@ def _unknown_format(response_format: Any) -> str:
     )
 
 
-def _structure_of_format(response_format: _Format) -> Structure:
+def _structure_of_format(response_format: JsonObject) -> Structure:
     """Return the structure of a response format that is written in full."""
     if not isinstance(response_format.get("type"), str):
         raise ComponentError(_unknown_format(response_format))

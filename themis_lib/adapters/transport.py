@@ -10,6 +10,7 @@ from urllib.request import getproxies
 import httpx2
 
 from themis_lib.adapters.faults import is_final
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Throttle
 
 #: A pool searches all of its connections for each request: many connections are
@@ -26,7 +27,7 @@ class ThrottledClient(httpx2.AsyncClient):
         *,
         timeout_s: float,
     ) -> None:
-        options: dict[str, Any] = {}
+        options: JsonObject = {}
         # The throttle alone bounds the connections.
         limits = httpx2.Limits(
             max_connections=None,

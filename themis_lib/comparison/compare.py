@@ -15,7 +15,10 @@ from themis_lib.comparison.models import (
     Flip,
 )
 from themis_lib.comparison.run_pair import RunPair
-from themis_lib.comparison.sides import identity_differences, run_side
+from themis_lib.comparison.sides import (
+    identity_differences,
+    run_side,
+)
 from themis_lib.errors import ConfigError
 from themis_lib.runs.results import RunResult
 
@@ -41,11 +44,7 @@ def compare(
     Raises `ConfigError` for runs without scores, cases or metrics in common, or a
     column that no case has.
     """
-    _check_arguments(
-        baseline,
-        candidates,
-        delta,
-    )
+    _check_arguments(baseline, candidates, delta)
     cluster_by = cluster_by or _common_cluster_column(candidates)
     pairs = []
     for candidate in candidates:
@@ -62,11 +61,13 @@ def compare(
             delta=delta,
             seed=seed,
         )
+    # All differences come first: Holm's adjustment is over the whole comparison.
     flips: list[Flip] = []
     unmatched = []
     for pair in pairs:
         flips += pair.flips()
         unmatched += pair.cases.unmatched
+    # Also runs of other experiments compare; the settings say what they differ in.
     identity = {}
     for run in candidates:
         identity[run.run_id] = identity_differences(baseline.manifest, run.manifest)
@@ -91,6 +92,7 @@ def _check_arguments(
             f"run {baseline.run_id!r} alone: name at least one more run to compare it "
             "with"
         )
+    # A run against itself shows no difference, which would look like a result.
     run_ids = [baseline.run_id]
     for candidate in candidates:
         if candidate.run_id in run_ids:

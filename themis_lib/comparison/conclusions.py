@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from themis_lib.comparison.models import Conclusion, Difference
+from themis_lib.comparison.models import (
+    Conclusion,
+    Difference,
+)
 from themis_lib.stats.multiple import holm
 
 # The family-wise error rate: Holm's p below it gives a conclusion.
@@ -19,18 +22,10 @@ def with_conclusions(
     # Holm's p of one difference depends on all: conclusions come last.
     adjusted = holm([difference.p_value for difference in differences])
     judged = []
-    for difference, p_adjusted in zip(
-        differences,
-        adjusted,
-        strict=True,
-    ):
+    for difference, p_adjusted in zip(differences, adjusted, strict=True):
         changes = {
             "p_adjusted": p_adjusted,
-            "conclusion": conclusion_of(
-                difference,
-                p_adjusted,
-                delta,
-            ),
+            "conclusion": conclusion_of(difference, p_adjusted, delta),
         }
         judged.append(difference.model_copy(update=changes))
     return judged

@@ -14,13 +14,20 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Collection
+from collections.abc import (
+    Callable,
+    Collection,
+)
 from dataclasses import dataclass
 
-from themis_lib.errors import ConfigError, nearest
+from themis_lib.errors import (
+    ConfigError,
+    nearest,
+)
 from themis_lib.runs.manifest import GateOutcome
 from themis_lib.runs.summary import ALL_CASES
 
+# A decimal number with or without an exponent; no "nan", no "inf", no percent sign.
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _PLACE = r"(?:\s+on\s+(?P<place>\S.*?))?\s*"
 # Metric ids may hold spaces and brackets. The lookbehind refuses "=>" and "<>", whose
@@ -94,10 +101,12 @@ def parse_gate(text: str) -> Gate:
     found = _REGRESSION.fullmatch(text)
     if found:
         margin = float(found["margin"])
+        # "No worse by -0.1" would ask for an improvement in the words of a tolerance.
         if margin < 0:
             raise ConfigError(
                 f"gate {text!r}: a run is no worse by a margin of 0 or more"
             )
+        # No worse by 0.02: the difference candidate − baseline is at least -0.02.
         return Gate(
             text=text,
             metric_id=found["metric"],

@@ -20,7 +20,10 @@ from themis_lib.errors import (
     StoreError,
     nearest,
 )
-from themis_lib.runs.find_run import find_run, in_time
+from themis_lib.runs.find_run import (
+    find_run,
+    in_time,
+)
 from themis_lib.runs.manifest import (
     GateOutcome,
     Manifest,
@@ -78,11 +81,7 @@ def ready_gates(
             dataset_ids=dataset_ids,
             columns=experiment.evaluation.slices,
         )
-        baseline = _find_baseline(
-            gate,
-            experiment.name,
-            store,
-        )
+        baseline = _find_baseline(gate, experiment.name, store)
         ready.append(ReadyGate(gate, baseline))
     return ready
 
@@ -95,11 +94,8 @@ def _find_baseline(
     if gate.baseline is None:
         return None
     if gate.baseline.lower() in (LAST_GOOD, BASELINE):
-        return last_good(
-            store,
-            experiment,
-            gate.metric_id,
-        )
+        # `None` on the first night, which the gate passes with a note.
+        return last_good(store, experiment, gate.metric_id)
     try:
         found = find_run(store, gate.baseline)
     except StoreError as error:
@@ -117,6 +113,7 @@ def check_baseline(
 
     Raises `ConfigError` where the run lacks the metric or stopped early.
     """
+    # Found out now and not after hours of generation.
     manifest = baseline.manifest
     metric_ids = _scored_metrics(manifest)
     if not _was_reduced(manifest):

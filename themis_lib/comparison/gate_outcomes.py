@@ -18,7 +18,10 @@ from themis_lib.runs.manifest import (
     GateRecord,
     write_manifest,
 )
-from themis_lib.runs.results import RunResult, SummaryRow
+from themis_lib.runs.results import (
+    RunResult,
+    SummaryRow,
+)
 
 
 def judged(
@@ -58,11 +61,12 @@ def judge(
     for ready in gates:
         gate = ready.gate
         rows = []
+        places = []
         for row in result.summary:
             is_there = gate.is_for(row.dataset_id, row.slice)
             if row.metric_id == gate.metric_id and is_there:
                 rows.append(row)
-        places = [(row.dataset_id, row.slice) for row in rows]
+                places.append((row.dataset_id, row.slice))
         if ready.baseline is not None:
             records += judge_regression(
                 result,
@@ -74,7 +78,8 @@ def judge(
             # A gate on a place without a case must not pass unnoticed.
             records.append(placeless_record(gate, "no case is in this place"))
         elif gate.baseline is None:
-            records += [_judge_threshold(gate, row) for row in rows]
+            for row in rows:
+                records.append(judge_threshold(gate, row))
         else:
             # A first run has to pass, or none could become the last good one.
             reason = (
@@ -92,10 +97,11 @@ def judge(
     return records
 
 
-def _judge_threshold(
+def judge_threshold(
     gate: Gate,
     row: SummaryRow,
 ) -> GateRecord:
+    """Judge a gate by one row of a run's summary."""
     outcome = gate.outcome(row.low, row.high)
     numbers = row.mean, row.low, row.high
     cases = row.n

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from themis_lib.comparison.gate import Gate
-from themis_lib.runs.manifest import GateOutcome, GateRecord
+from themis_lib.runs.manifest import (
+    GateOutcome,
+    GateRecord,
+)
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
 

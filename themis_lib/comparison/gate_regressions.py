@@ -15,9 +15,12 @@ from themis_lib.comparison.gate_records import (
     nominal_place,
     placeless_record,
 )
-from themis_lib.comparison.models import Comparison, Difference
+from themis_lib.comparison.models import Difference
 from themis_lib.errors import InputError
-from themis_lib.runs.manifest import GateOutcome, GateRecord
+from themis_lib.runs.manifest import (
+    GateOutcome,
+    GateRecord,
+)
 from themis_lib.runs.results import RunResult
 
 
@@ -37,6 +40,7 @@ def judge_regression(
     columns = []
     if gate.place is not None and gate.place not in result.manifest.datasets:
         columns.append(gate.place.partition("=")[0])
+    differences: dict[Place, Difference] = {}
     try:
         comparison = compare(
             baseline,
@@ -46,15 +50,19 @@ def judge_regression(
         )
     except InputError as error:
         # The run has ended and keeps its results: what cannot be compared is a record.
-        differences: dict[Place, Difference] = {}
         missing = str(error)
         is_complete = False
     else:
-        differences = _differences_at(gate, comparison)
         missing = f"no case of run {baseline.run_id!r} is in this place"
         is_complete = not comparison.unmatched
+        for item in comparison.differences:
+            is_there = gate.is_for(item.dataset_id, item.slice)
+            if item.metric_id == gate.metric_id and is_there:
+                differences[item.dataset_id, item.slice] = item
+        # No case is in the place in either run, which is nothing to pass.
         if not summarised and not differences:
             return [placeless_record(gate, "no case is in this place")]
+    # The summary's order first; a comparison may have slices that it lacks.
     places = list(dict.fromkeys([*summarised, *differences]))
     records = []
     for place in places or [nominal_place(gate)]:
@@ -75,18 +83,6 @@ def judge_regression(
             )
         records.append(record)
     return records
-
-
-def _differences_at(
-    gate: Gate,
-    comparison: Comparison,
-) -> dict[Place, Difference]:
-    differences = {}
-    for item in comparison.differences:
-        is_there = gate.is_for(item.dataset_id, item.slice)
-        if item.metric_id == gate.metric_id and is_there:
-            differences[item.dataset_id, item.slice] = item
-    return differences
 
 
 def _judge_difference(
@@ -111,11 +107,7 @@ def _judge_difference(
         reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
     else:
         outcome = gate.outcome(item.low, item.high)
-        reason = _comparison_reason(
-            item,
-            baseline,
-            outcome,
-        )
+        reason = _comparison_reason(item, baseline, outcome)
     return gate_record(
         gate,
         (item.dataset_id, item.slice),

@@ -46,8 +46,8 @@ class Difference(FrozenModel):
     `baseline_errors` and `candidate_errors` count the cases without a score. Depending
     on the candidate's `error_policy` such cases are left out of `n` (`exclude`), count
     0 in both runs (`zero`), or leave no numbers where the candidate has any (`fail`).
-    `p_adjusted` is Holm's over all differences of the comparison; the conclusion uses
-    it. `detectable` is the smallest difference that data like these show in 80 of 100
+    `p_adjusted` is Holm's over all differences of the comparison; the conclusion uses it.
+    `detectable` is the smallest difference that data like these show in 80 of 100
     repetitions. `cases_needed`, or `samples_needed` of each case in both runs, would
     show a difference of `delta` as often. `None` is what the data cannot tell.
     """

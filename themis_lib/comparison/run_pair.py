@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import (
+    Iterator,
+    Sequence,
+)
 from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from themis_lib.comparison.models import Difference, Flip
+from themis_lib.comparison.models import (
+    Difference,
+    Flip,
+)
 from themis_lib.comparison.sample_noise import sample_noise
 from themis_lib.comparison.scored_cases import (
     Floats,
@@ -21,7 +27,10 @@ from themis_lib.comparison.scored_cases import (
     scored_cases,
     slice_names,
 )
-from themis_lib.errors import ConfigError, nearest
+from themis_lib.errors import (
+    ConfigError,
+    nearest,
+)
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.paired import (
@@ -63,6 +72,7 @@ class RunPair:
     ) -> None:
         self.before = scored_cases(baseline)
         self.after = scored_cases(candidate)
+        # Positions in the matched cases, not rows of a run, index everything below.
         self.cases: Matched = matched(self.before, self.after)
         self.metric_ids = shared_metrics(self.before, self.after)
         self._noise = (
@@ -70,6 +80,7 @@ class RunPair:
             sample_noise(candidate, self.after),
         )
         self._errors = candidate.manifest.statistics.errors
+        # The candidate is what is judged, so its metadata and settings count.
         rows = self.cases.candidate
         self._paired_scores: dict[str, tuple[Floats, Floats]] = {}
         for metric_id in self.metric_ids:
@@ -157,6 +168,7 @@ class RunPair:
             asked = delta
             if asked is None and paired.difference:
                 asked = abs(paired.difference)
+            # Units are cases unless clusters are given, where they are clusters.
             numbers = asdict(paired)
             units = numbers.pop("units")
             yield Difference(
@@ -217,6 +229,7 @@ class RunPair:
         one_sample = []
         drawn = []
         for noise, cases, scores in sides:
+            # One run with a single sample a case leaves its part unknown.
             if metric_id not in noise:
                 return None
             variances = noise[metric_id].of(cases[rows], scores[rows])
@@ -262,6 +275,7 @@ def shared_metrics(
     Raises `ConfigError` where they share none.
     """
     metric_ids = [metric_id for metric_id in before.scores if metric_id in after.scores]
+    # A metric of only one run is left out without a word; none at all is an error.
     if not metric_ids:
         name = next(iter(after.scores))
         raise ConfigError(

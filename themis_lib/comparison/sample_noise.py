@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from themis_lib.comparison.scored_cases import Floats, ScoredCases
+from themis_lib.comparison.scored_cases import (
+    Floats,
+    ScoredCases,
+)
 from themis_lib.runs.results import RunResult
 
 _IDS = [
@@ -86,6 +89,7 @@ def sample_noise(
     for metric_id in cases.scores:
         noise[metric_id] = np.full((len(_COLUMNS), len(row_of)), np.nan)
     ids = statistics.select(_IDS).to_pylist()
+    # Arrow groups in the order of the scores table, cases have their own.
     for at, row in enumerate(ids):
         # Only metrics with reduced scores are compared.
         if row["metric_id"] in noise:

@@ -6,7 +6,10 @@ Cases match by dataset and content, not by id.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import (
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,12 +50,8 @@ class ScoredCases:
     def row_numbers(self) -> dict[tuple[str, str], int]:
         """Return the row of each case by its dataset and id."""
         # Ids are unique only within a dataset.
-        ids = zip(
-            self.dataset_ids,
-            self.case_ids,
-            strict=True,
-        )
-        return {case: row for row, case in enumerate(ids)}
+        ids = zip(self.dataset_ids, self.case_ids, strict=True)
+        return dict(zip(ids, range(len(self.case_ids)), strict=True))
 
     def column(
         self,
@@ -67,6 +66,7 @@ class ScoredCases:
         for row in rows:
             text = self.metadata[row].get(name)
             values.append(None if text == _NO_VALUE else text)
+        # A column that no case has is most likely misspelt.
         if values.count(None) == len(values):
             known: set[str] = set()
             for row in rows:
@@ -107,17 +107,22 @@ def scored_cases(result: RunResult) -> ScoredCases:
                 "score",
             ],
         )
+    # A damaged or a locked file is for the user to mend, so it needs no traceback.
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"a table of run {result.run_id!r} in {result.location} cannot be read: "
             f"{error}"
         ) from None
+    metadata = []
+    for pairs in table["metadata"].to_pylist():
+        # Arrow gives the pairs of a map, and null for a case without metadata.
+        metadata.append(dict(pairs or []))
     cases = ScoredCases(
         run_id=result.run_id,
         dataset_ids=table["dataset_id"].to_pylist(),
         case_ids=table["case_id"].to_pylist(),
         contents=_case_contents(table),
-        metadata=[dict(pairs or []) for pairs in table["metadata"].to_pylist()],
+        metadata=metadata,
     )
     _fill_scores(cases, results)
     if not cases.scores:
@@ -183,7 +188,8 @@ def matched(
     Equal cases of a run match in their order. Raises `ConfigError` where no case has a
     partner.
     """
-    row_of = {content: row for row, content in enumerate(candidate.contents)}
+    contents = candidate.contents
+    row_of = dict(zip(contents, range(len(contents)), strict=True))
     baseline_rows: list[int] = []
     candidate_rows: list[int] = []
     for row, content in enumerate(baseline.contents):
@@ -238,7 +244,11 @@ def slice_names(
     values: Sequence[str | None],
 ) -> list[str]:
     """Return the slice of each case over a metadata column, as summaries name it."""
-    return [f"{column}={_NO_VALUE if value is None else value}" for value in values]
+    names = []
+    for value in values:
+        text = _NO_VALUE if value is None else value
+        names.append(f"{column}={text}")
+    return names
 
 
 def cluster_numbers(values: Sequence[str | None]) -> npt.NDArray[np.int64]:

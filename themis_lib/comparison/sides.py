@@ -16,7 +16,13 @@ from themis_lib.runs.results import RunResult
 def run_side(result: RunResult) -> RunSide:
     """Return the size, cost and latency of a run."""
     manifest = result.manifest
-    usage = [record.usage for record in manifest.stages if record.usage]
+    input_counts = []
+    output_counts = []
+    for record in manifest.stages:
+        # Only stages that call a model have usage; judges count too.
+        if record.usage:
+            input_counts.append(record.usage.input_tokens)
+            output_counts.append(record.usage.output_tokens)
     latencies = result.table("outputs", columns=["latency_s"])["latency_s"]
     p50, p95 = pc.quantile(latencies, [0.5, 0.95]).to_pylist()
     return RunSide(
@@ -29,8 +35,8 @@ def run_side(result: RunResult) -> RunSide:
         cost=manifest.cost,
         cost_paid=manifest.cost_paid,
         unpriced=manifest.unpriced,
-        input_tokens=_sum_known(item.input_tokens for item in usage),
-        output_tokens=_sum_known(item.output_tokens for item in usage),
+        input_tokens=_sum_known(input_counts),
+        output_tokens=_sum_known(output_counts),
         latency_mean_s=pc.mean(latencies).as_py(),
         latency_p50_s=p50,
         latency_p95_s=p95,
@@ -65,7 +71,10 @@ def identity_differences(
             after.datasets,
             "datasets",
         ),
-        *differences(_stage_identities(before), _stage_identities(after)),
+        *differences(
+            _stage_identities(before),
+            _stage_identities(after),
+        ),
     ]
 
 

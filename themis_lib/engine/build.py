@@ -8,7 +8,6 @@ processor.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib
 import importlib.metadata
@@ -49,8 +48,7 @@ class _BuildState:
         # By build name. Never kept on disk: a failure may come from this process alone.
         self.failures: dict[str, str] = {}
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
-        # llama.cpp calls it for as long as the process lives; ctypes keeps no
-        # reference.
+        # llama.cpp calls it for as long as the process lives; ctypes keeps no reference.
         self.log_callback: Any = None
 
 
@@ -146,17 +144,12 @@ def build_name() -> str:
         found = file.stat()
         stamps.append([str(file), found.st_size, found.st_mtime_ns])
     # What the processor reports decides which code a build runs.
-    features = platform.processor()
-    with contextlib.suppress(OSError):
-        text = Path("/proc/cpuinfo").read_text(
-            encoding="utf-8",
-            errors="replace",
-        )
-        line = re.search(
-            r"^(?:flags|Features)\s*:\s*(.*)$",
-            text,
-            re.MULTILINE,
-        )
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        features = platform.processor()  # elsewhere than on Linux; may start a process
+    else:
+        line = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
         features = line[1] if line else ""
     processor = f"{platform.machine()} {features}"
     return digest("build", [stamps, processor, platform.release()])

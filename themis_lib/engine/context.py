@@ -134,8 +134,7 @@ class Context:
     ) -> None:
         """Replace what one slot holds by what another holds."""
         memory = self._memory
-        # -1 means all positions: between streams llama.cpp copies nothing but the
-        # whole.
+        # -1 means all positions: between streams llama.cpp copies nothing but the whole.
         self._llama.llama_memory_seq_rm(
             memory,
             target,

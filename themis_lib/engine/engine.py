@@ -45,8 +45,7 @@ class Engine:
         self.weights = weights
         self.invariance = invariance
         self.window = window
-        # One inbox for all workers, so that none is idle while another has work
-        # waiting.
+        # One inbox for all workers, so that none is idle while another has work waiting.
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         # Held while work is put and while the engine is marked as closed: work that
         # arrived after `close` emptied the inbox would wait for ever.
@@ -101,8 +100,7 @@ class Engine:
         prompt: Sequence[int],
         continuations: Sequence[Sequence[int]],
     ) -> Future[list[list[float]]]:
-        """Begin to rate continuations, and return the future of their
-        log-probabilities.
+        """Begin to rate continuations, and return the future of their log-probabilities.
 
         They are natural logarithms, one for each token of each continuation. The prompt
         is computed once, and all first tokens are rated from the row after it. Longer

@@ -99,8 +99,8 @@ _DEEPEST_ARRAY = 4
 _MOST_DIMENSIONS = 4
 #: The longest name of a setting (ggml, docs/gguf.md); those of tensors are shorter.
 _LONGEST_NAME = 0xFFFF
-#: The fewest bytes that a setting and a tensor take in a header, so that a damaged
-#: count is refused before it is looped over.
+#: The fewest bytes that a setting and a tensor take in a header, so that a damaged count
+#: is refused before it is looped over.
 _SMALLEST_SETTING, _SMALLEST_TENSOR = 13, 24
 #: Elements and bytes of a block, by the number of the tensor type (ggml.c,
 #: `type_traits`).

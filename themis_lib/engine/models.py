@@ -52,8 +52,8 @@ MODELS: Mapping[str, HubModel | Path] = {
 }
 SIZES = tuple(MODELS)
 
-#: Nanoseconds. Two writes within the coarsest clock tick of a filesystem (FAT: 2 s)
-#: have one time of modification.
+#: Nanoseconds. Two writes within the coarsest clock tick of a filesystem (FAT: 2 s) have
+#: one time of modification.
 _COARSEST_TICK_NS = 2_000_000_000
 
 
@@ -77,8 +77,7 @@ class _FileVersion:
 
     def is_settled(self) -> bool:
         """Return whether a later change would show in the version."""
-        # The absolute value, because a clock that was set back makes files of the
-        # future.
+        # The absolute value, because a clock that was set back makes files of the future.
         return abs(time_ns() - self.mtime_ns) > _COARSEST_TICK_NS
 
 

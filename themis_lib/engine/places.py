@@ -86,9 +86,8 @@ def remember(
             parents=True,
             exist_ok=True,
         )
-        # In the same folder, and so on the same filesystem: only there is a move
-        # atomic, and another process reads the old content or the new one, never half
-        # of it.
+        # In the same folder, and so on the same filesystem: only there is a move atomic,
+        # and another process reads the old content or the new one, never half of it.
         with tempfile.NamedTemporaryFile(
             dir=file.parent,
             delete=False,

@@ -236,8 +236,7 @@ class Weights:
             )
             if count < 0:
                 return None
-            # Like `snprintf`, it counts what it would write, without the null at the
-            # end.
+            # Like `snprintf`, it counts what it would write, without the null at the end.
             if count < room:
                 return buffer.raw[:count].decode("utf-8", "replace")
             room = count + 1

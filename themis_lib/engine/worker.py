@@ -82,8 +82,8 @@ class Worker:
     def _admit_waiting(self) -> None:
         """Begin what is waiting while slots are free; with nothing to do, wait for it."""
         while len(self._active) < self._width and not self._closing.is_set():
-            # First the continuations of a rating that has begun, so that their prompt
-            # is still in its slot; then the inbox in its order.
+            # First the continuations of a rating that has begun, so that their prompt is
+            # still in its slot; then the inbox in its order.
             if self._following:
                 source, continuation = self._following[0]
                 if not continuation.future.done():
@@ -180,8 +180,8 @@ class Worker:
 
     def _release_slot(self, slot: int) -> None:
         self._active.pop(slot, None)
-        # The prompt stays for others to share; what was decoded behind it may have
-        # other bits than a prompt has.
+        # The prompt stays for others to share; what was decoded behind it may have other
+        # bits than a prompt has.
         self._context.trim(slot, self._slots.held(slot))
 
     def _closed_error(self) -> ModelError:
@@ -203,8 +203,7 @@ def _is_finished_by(
     logits: Row,
     likeliest: int,
 ) -> bool:
-    """Return whether a text is finished by its next token, or by an error in choosing
-    it.
+    """Return whether a text is finished by its next token, or by an error in choosing it.
 
     The error concerns that text alone: the caller gets it, and the others go on.
     """

@@ -15,7 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from themis_lib.identity.bytecode import (
@@ -235,7 +235,8 @@ def _lambda_in(
     """The expression of a lambda, which may share its line with others. Raises
     `OSError` when it is gone.
     """
-    positions = [place for place in function.__code__.co_positions() if place[3]]  # type: ignore[union-attr]
+    code: CodeType = function.__code__  # type: ignore[union-attr]
+    positions = [place for place in code.co_positions() if place[3]]
     first = min(((line, column) for line, _, column, _ in positions), default=None)
     last = max(((line, column) for _, line, _, column in positions), default=None)
     around = [

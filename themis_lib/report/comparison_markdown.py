@@ -25,6 +25,7 @@ from themis_lib.report.markdown import (
 )
 from themis_lib.runs.summary import ALL_CASES
 
+# Flips shown of those that rose, and of those that fell.
 _FLIPS_EACH_WAY = 5
 # Case ids listed of a side; the line says how many there are in all.
 _MOST_NAMES = 20
@@ -38,17 +39,26 @@ _POLICIES = {
 def comparison_markdown(comparison: Comparison) -> str:
     """Return a comparison as Markdown.
 
-    Its parts: the runs, differences with their conclusions, tests and power, settings
-    that differ, cases in one run only, and flips.
+    Its parts: the runs, differences with their conclusions, tests and power, settings that
+    differ, cases in one run only, and flips.
     """
     differences = comparison.differences
     parts = [
         f"# {comparison.baseline.name}: {conclusion_line(comparison)}",
-        markdown_table(SIDE_HEADINGS, map(side_cells, comparison.runs)),
+        markdown_table(
+            SIDE_HEADINGS,
+            map(side_cells, comparison.runs),
+        ),
         "## Differences",
-        markdown_table(DIFFERENCE_HEADINGS, map(difference_cells, differences)),
+        markdown_table(
+            DIFFERENCE_HEADINGS,
+            map(difference_cells, differences),
+        ),
         "## Tests and power",
-        markdown_table(TEST_HEADINGS, map(test_cells, differences)),
+        markdown_table(
+            TEST_HEADINGS,
+            map(test_cells, differences),
+        ),
         _bullet_list(method_lines(comparison)),
         _bullet_list(power_lines(comparison)),
     ]

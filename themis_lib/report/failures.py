@@ -10,7 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.errors import first_few
-from themis_lib.report.markdown import STAGE_OF, short
+from themis_lib.report.markdown import (
+    STAGE_OF,
+    short,
+)
 from themis_lib.runs.results import RunResult
 from themis_lib.storage.tables import RUN_TABLES
 
@@ -41,11 +44,14 @@ def failed_rows(
     count = 0
     for name, stage in STAGE_OF.items():
         table = _stage_errors(result, name)
-        ids = table.select(["dataset_id", "case_id"]).to_pylist()
-        cases = [(row["dataset_id"], row["case_id"]) for row in ids]
+        dataset_ids = table["dataset_id"].to_pylist()
+        case_ids = table["case_id"].to_pylist()
+        cases = list(zip(dataset_ids, case_ids, strict=True))
         if name == "results":
             # A reduced row has a key of its own even where its samples failed.
-            is_new = [case not in failed_cases for case in cases]
+            is_new = []
+            for case in cases:
+                is_new.append(case not in failed_cases)
             table = table.filter(pa.array(is_new, pa.bool_()))
         failed_cases.update(cases)
         count += table.num_rows

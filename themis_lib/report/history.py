@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import (
+    Iterable,
+    Sequence,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,7 +24,10 @@ from themis_lib.runs.manifest import (
     RunStatus,
     manifests,
 )
-from themis_lib.runs.results import RunResult, SummaryRow
+from themis_lib.runs.results import (
+    RunResult,
+    SummaryRow,
+)
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.storage.store import RunStore
 
@@ -115,7 +121,11 @@ def _overall_scores(
         ).summary
     except (pa.ArrowException, OSError):
         return ()
-    return tuple(row for row in rows if row.slice == ALL_CASES)
+    overall = []
+    for row in rows:
+        if row.slice == ALL_CASES:
+            overall.append(row)
+    return tuple(overall)
 
 
 def unreadable_runs(store: RunStore) -> list[str]:
@@ -193,8 +203,11 @@ def ticks_over(
     if high - low < 1e-9:
         low, high = low - 0.05, high + 0.05
     power = 10.0 ** math.floor(math.log10((high - low) / (most - 1)))
-    steps = [factor * power for factor in _FACTORS]
-    steps += [factor * (10 * power) for factor in _FACTORS]
+    steps = []
+    # The ends may need one tick more than their distance: then the next power fits.
+    for scale in (power, 10 * power):
+        for factor in _FACTORS:
+            steps.append(factor * scale)
     for step in steps:
         # 1e-9: an end that is a tick but for rounding needs no further tick.
         first = math.floor(low / step + 1e-9)

@@ -75,7 +75,10 @@ def history_html(
             unpriced = manifest.unpriced
             costs = (
                 dollars(manifest.cost_paid, leaves_out=unpriced),
-                dollars(manifest.cost_saved, leaves_out=unpriced),
+                dollars(
+                    manifest.cost_saved,
+                    leaves_out=unpriced,
+                ),
             )
         rows.append((run, costs))
     return render_page(
@@ -83,7 +86,7 @@ def history_html(
         scripts=(),
         data="",
         name=runs[0].manifest.name,
-        plots=[_plot_of(series) for series in plotted],
+        plots=list(map(_plot_of, plotted)),
         runs=rows,
     )
 
@@ -108,7 +111,10 @@ def _every_series(runs: Sequence[PastRun]) -> list[Series]:
 
 
 def _plot_of(series: Series) -> _Plot:
-    numbers = ticks_over([row for _, row in series.points], most=_MOST_TICKS)
+    numbers = ticks_over(
+        [row for _, row in series.points],
+        most=_MOST_TICKS,
+    )
     axis = Axis(
         numbers[0],
         numbers[-1],

@@ -6,7 +6,10 @@ It shows scores with their intervals, distributions, costs, failures and every c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import (
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,9 +17,15 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from themis_lib.core.prompts import PromptSpec, render_input
+from themis_lib.core.prompts import (
+    PromptSpec,
+    render_input,
+)
 from themis_lib.errors import StoreError
-from themis_lib.report.failures import FAILURE_HEADINGS, failed_rows
+from themis_lib.report.failures import (
+    FAILURE_HEADINGS,
+    failed_rows,
+)
 from themis_lib.report.html_cases import (
     CUTS,
     pack,
@@ -40,14 +49,24 @@ from themis_lib.report.markdown import (
     gate_cells,
     summary_notes,
 )
-from themis_lib.runs.inventory import TABLE_OF, has_tables
-from themis_lib.runs.manifest import Manifest, RunStatus
-from themis_lib.runs.results import RunResult, SummaryRow
+from themis_lib.runs.inventory import (
+    TABLE_OF,
+    has_tables,
+)
+from themis_lib.runs.manifest import (
+    Manifest,
+    RunStatus,
+)
+from themis_lib.runs.results import (
+    RunResult,
+    SummaryRow,
+)
 from themis_lib.runs.summary import ALL_CASES
 
 REPORT_NAME = "report.html"
 #: Cases in the browser; of more, so many are chosen evenly over all of them.
 MOST_CASES = 10_000
+# Failures listed with their reasons; the browser of cases has all of them.
 _MOST_FAILURES = 200
 # A model may be named by a digest, whose beginning is enough for a reader.
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
@@ -81,16 +100,20 @@ def report_html(result: RunResult) -> str:
     where a table of a finished run is gone.
     """
     manifest = result.manifest
-    _check_tables(result)
+    check_tables(result)
     count = sum(manifest.datasets.values())
     tables = read_tables(result, spread(count, MOST_CASES))
     panels = metric_panels(result)
+    outcomes = {}
+    for panel in panels:
+        # The browser of cases filters by these bins.
+        outcomes[panel.metric_id] = panel.bins.to_json()
     # What the scripts need to label the cases; everything else is in the template.
     facts = {
         "samples": len(manifest.seeds),
         "location": result.location,
         "prompt": prompt_parts(manifest),
-        "outcomes": {panel.metric_id: _bin_facts(panel.bins) for panel in panels},
+        "outcomes": outcomes,
     }
     data, cut = pack({"run": tables}, facts)
     return render_page(
@@ -109,7 +132,7 @@ def report_html(result: RunResult) -> str:
         failures=failed_rows(result, limit=_MOST_FAILURES),
         failure_headings=FAILURE_HEADINGS,
         reasons=commonest_errors(result),
-        latency=_latency_percentiles(result),
+        latency=latency_percentiles(result),
         dollars=dollars,
         all_cases=ALL_CASES,
         is_running=result.status is RunStatus.RUNNING,
@@ -117,20 +140,8 @@ def report_html(result: RunResult) -> str:
         gate_headings=GATE_HEADINGS,
         gate_cells=gate_cells,
         agreement_headings=AGREEMENT_HEADINGS,
-        agreement=[agreement_cells(record) for record in result.agreement],
+        agreement=list(map(agreement_cells, result.agreement)),
     )
-
-
-def _bin_facts(bins: Bins) -> dict[str, Any]:
-    # The browser filters cases by bin: each is its two ends and its label.
-    bars: list[list[float | str]] = []
-    for (low, high), label in zip(
-        bins.ranges,
-        bins.labels,
-        strict=True,
-    ):
-        bars.append([low, high, label])
-    return {"levels": bins.are_levels, "bars": bars}
 
 
 def write_report(result: RunResult) -> str:
@@ -140,6 +151,7 @@ def write_report(result: RunResult) -> str:
     """
     path = f"runs/{result.run_id}/{REPORT_NAME}"
     page = report_html(result).encode()
+    # A full disk or a denied permission becomes a `StoreError`.
     with result.store.refusals():
         result.store.replace(path, page)
     return result.store.uri(path)
@@ -147,7 +159,7 @@ def write_report(result: RunResult) -> str:
 
 def metric_panels(result: RunResult) -> list[MetricPanel]:
     """Return a panel for each metric, in the order of the summary."""
-    scores = _scores_by_metric(result)
+    scores = scores_by_metric(result)
     rows_of: dict[str, list[SummaryRow]] = {}
     for row in result.summary:
         rows_of.setdefault(row.metric_id, []).append(row)
@@ -229,7 +241,8 @@ def duration_s(manifest: Manifest) -> float | None:
     return (finished_at - started_at).total_seconds()
 
 
-def _check_tables(result: RunResult) -> None:
+def check_tables(result: RunResult) -> None:
+    """Refuse a finished run that has lost a table. Raises `StoreError`."""
     # Without this, a page would show a run that lost its tables as one without cases.
     if not has_tables(result.manifest):
         return
@@ -245,7 +258,7 @@ def _check_tables(result: RunResult) -> None:
             )
 
 
-def _scores_by_metric(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
+def scores_by_metric(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
     """Return the scores of all cases by metric and dataset, NaN where there is none."""
     table = result.table(
         "results",
@@ -267,11 +280,16 @@ def _scores_by_metric(result: RunResult) -> dict[str, dict[str, ScoreArray]]:
     return found
 
 
-def _latency_percentiles(result: RunResult) -> Sequence[float] | None:
+def latency_percentiles(result: RunResult) -> Sequence[float] | None:
     """Return the median and the 95th percentile of a call's seconds, if any was timed."""
     column = result.table("outputs", columns=["latency_s"])["latency_s"]
     latencies = column.drop_null().to_numpy()
     # NumPy has no quantile of nothing.
     if not len(latencies):
         return None
-    return [float(value) for value in np.quantile(latencies, (0.5, 0.95))]
+    return list(
+        map(
+            float,
+            np.quantile(latencies, (0.5, 0.95)),
+        )
+    )

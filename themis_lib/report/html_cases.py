@@ -21,7 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.runs.results import RunResult
-from themis_lib.runs.run_tables import RunTableFile, open_run_table
+from themis_lib.runs.run_tables import (
+    RunTableFile,
+    open_run_table,
+)
 from themis_lib.storage.tables import RUN_TABLES
 
 #: The lengths at which texts are cut, in characters. The first at which the cases fit
@@ -49,12 +52,38 @@ _OUTPUT_COLUMNS = (
     "transport",
 )
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "cases": ("dataset_id", "case_id", "input", "expected_output", "metadata"),
+    "cases": (
+        "dataset_id",
+        "case_id",
+        "input",
+        "expected_output",
+        "metadata",
+    ),
     "outputs": ("seed", *_OUTPUT_COLUMNS),
-    "answers": ("value", "format", "error"),
-    "verdicts": ("metric_id", "judge_id", *_OUTPUT_COLUMNS),
-    "scores": ("metric_id", "score", "details", "error"),
-    "results": ("metric_id", "reducer", "score", "sample_index", "details", "error"),
+    "answers": (
+        "value",
+        "format",
+        "error",
+    ),
+    "verdicts": (
+        "metric_id",
+        "judge_id",
+        *_OUTPUT_COLUMNS,
+    ),
+    "scores": (
+        "metric_id",
+        "score",
+        "details",
+        "error",
+    ),
+    "results": (
+        "metric_id",
+        "reducer",
+        "score",
+        "sample_index",
+        "details",
+        "error",
+    ),
 }
 # Columns whose text is JSON; a string in them is shown without its quotes.
 _JSON_COLUMNS = {
@@ -96,11 +125,7 @@ def read_tables(
     with contextlib.ExitStack() as opened:
         files: dict[str, RunTableFile] = {}
         for name in _COLUMNS:
-            file = open_run_table(
-                result.store,
-                result.run_id,
-                name,
-            )
+            file = open_run_table(result.store, result.run_id, name)
             if file is not None:
                 files[name] = opened.enter_context(contextlib.closing(file))
         # Every shard of cases is one row group, by which the others are found.
@@ -116,7 +141,7 @@ def read_tables(
                 groups = len(file.group_sizes) // len(sizes)
                 for group in range(shard * groups, (shard + 1) * groups):
                     table = file.read_groups([group], _COLUMNS[name])
-                    parts[name].append(_take_cases(table, chosen, size))
+                    parts[name].append(take_cases(table, chosen, size))
     tables = {}
     for name, columns in _COLUMNS.items():
         selected = [table.select(columns) for table in parts[name]]
@@ -124,7 +149,7 @@ def read_tables(
     return tables
 
 
-def _take_cases(
+def take_cases(
     table: pa.Table,
     chosen: Positions,
     cases: int,
@@ -153,11 +178,7 @@ def pack(
         if len(content) > _MOST_RAW_BYTES and cut != CUTS[-1]:
             continue
         # With the time in it, the same run would have another page.
-        packed = gzip.compress(
-            content,
-            _GZIP_LEVEL,
-            mtime=0,
-        )
+        packed = gzip.compress(content, _GZIP_LEVEL, mtime=0)
         if len(packed) <= _MOST_BYTES:
             break
     return base64.b64encode(packed).decode(), cut
@@ -172,13 +193,16 @@ def case_columns(
     answers = _columns_of(tables["answers"], cut)
     if "value" in answers:
         # Most answers are the whole output, which the page then holds once.
-        same = pc.equal(tables["answers"]["value"], tables["outputs"]["output"])
+        same = pc.equal(
+            tables["answers"]["value"],
+            tables["outputs"]["output"],
+        )
         for row, is_same in enumerate(same.to_pylist()):
             if is_same:
                 answers["value"][row] = 1
     return {
         "cases": _columns_of(cases.drop_columns("metadata"), cut),
-        "metadata": _metadata_columns(cases["metadata"], cut),
+        "metadata": metadata_columns(cases["metadata"], cut),
         "outputs": _columns_of(tables["outputs"], cut),
         "answers": answers,
         "verdicts": _by_part(
@@ -229,7 +253,7 @@ def _columns_of(
             # Measured before JSON is read: what it holds is never longer.
             longest = pc.max(pc.utf8_length(column)).as_py()
             if name in _JSON_COLUMNS:
-                values = [_read_json(text) for text in values]
+                values = list(map(_read_json, values))
             if longest > cut:
                 values = [_shorten_text(text, cut) for text in values]
         columns[name] = values
@@ -262,24 +286,23 @@ def _shorten_text(
     }
 
 
-def _metadata_columns(
+def metadata_columns(
     column: pa.ChunkedArray,
     cut: int,
 ) -> dict[str, list[Any]]:
     """Return a column for each name, in the order in which names first appear."""
     maps = column.combine_chunks()
     # A slice keeps the keys of the whole array; its own begin at the first offset.
-    items = range(maps.offsets[0].as_py(), maps.offsets[-1].as_py())
+    items = range(
+        maps.offsets[0].as_py(),
+        maps.offsets[-1].as_py(),
+    )
     sizes = np.diff(maps.offsets.to_numpy())
     rows = np.repeat(np.arange(len(maps)), sizes)
     names = maps.keys.to_pylist()
     texts = maps.items.to_pylist()
     columns: dict[str, list[Any]] = {}
-    for row, item in zip(
-        rows.tolist(),
-        items,
-        strict=True,
-    ):
+    for row, item in zip(rows.tolist(), items, strict=True):
         if names[item] not in columns:
             columns[names[item]] = [None] * len(maps)
         columns[names[item]][row] = _shorten_text(texts[item], cut)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,12 +74,25 @@ class Bins:
     def count(self, scores: ScoreArray) -> list[int]:
         """Return how many scores are in each bin; NaN, a case without one, is in none."""
         if self.are_levels:
-            return [int((scores == level).sum()) for level, _ in self.ranges]
+            sizes = []
+            for level, _ in self.ranges:
+                sizes.append(int((scores == level).sum()))
+            return sizes
         edges = [low for low, _ in self.ranges]
         edges.append(self.ranges[-1][1])
         # Unlike a comparison, NumPy's histogram refuses NaN.
         counts, _ = np.histogram(scores[~np.isnan(scores)], edges)
-        return [int(count) for count in counts]
+        return list(map(int, counts))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the bins for the scripts of a page: two ends and a label each."""
+        bars: list[list[float | str]] = []
+        for (low, high), label in zip(self.ranges, self.labels, strict=True):
+            bars.append([low, high, label])
+        return {
+            "levels": self.are_levels,
+            "bars": bars,
+        }
 
 
 def axis_over(
@@ -121,11 +135,7 @@ def axis_over(
     last = math.ceil(high / step)
     # Equal values may both be on a tick; an axis has at least one step.
     last = max(last, first + 1)
-    return _axis_between(
-        first * step,
-        last * step,
-        step,
-    )
+    return _axis_between(first * step, last * step, step)
 
 
 def bins_of(scores: ScoreArray) -> Bins:
@@ -141,7 +151,8 @@ def bins_of(scores: ScoreArray) -> Bins:
     if len(levels) and np.isin(levels, (0.0, 1.0)).all():
         levels = np.array([0.0, 1.0])
     if len(levels) <= _MOST_LEVELS:
-        ranges = tuple((level, level) for level in levels.tolist())
+        ends = levels.tolist()
+        ranges = tuple(zip(ends, ends, strict=True))
         return Bins(ranges, are_levels=True)
     low = float(levels[0])
     high = float(levels[-1])
@@ -152,8 +163,13 @@ def bins_of(scores: ScoreArray) -> Bins:
     first = math.floor(low / step)
     last = math.ceil(high / step)
     # Rounding removes 0.30000000000000004 from the labels.
-    edges = [round(step * index, 12) for index in range(first, last + 1)]
-    return Bins(tuple(pairwise(edges)), are_levels=False)
+    edges = []
+    for index in range(first, last + 1):
+        edges.append(round(step * index, 12))
+    return Bins(
+        tuple(pairwise(edges)),
+        are_levels=False,
+    )
 
 
 def number(value: float) -> str:

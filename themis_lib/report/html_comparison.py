@@ -1,13 +1,16 @@
 """A comparison of runs as one HTML file.
 
-It shows the differences with their conclusions, and side by side the cases that
-flipped.
+It shows the differences with their conclusions, and side by side the cases that flipped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import (
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +18,7 @@ import pyarrow as pa
 from themis_lib.comparison.models import (
     Comparison,
     Difference,
+    Flip,
     RunSide,
 )
 from themis_lib.report.html import prompt_parts
@@ -24,7 +28,10 @@ from themis_lib.report.html_cases import (
     read_tables,
     spread,
 )
-from themis_lib.report.html_charts import Axis, axis_over
+from themis_lib.report.html_charts import (
+    Axis,
+    axis_over,
+)
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import dollars
 from themis_lib.runs.results import RunResult
@@ -48,7 +55,7 @@ class DifferencePanel:
 
 
 @dataclass(frozen=True)
-class _ShownCases:
+class ShownCases:
     """The cases of a run that are on the page, and the place of each in its columns."""
 
     tables: Mapping[str, pa.Table]
@@ -66,18 +73,21 @@ def comparison_html(
     """
     labels = run_labels(comparison.runs)
     baseline_id = comparison.baseline.run_id
-    chosen = [comparison.flips[at] for at in spread(len(comparison.flips), MOST_FLIPS)]
-    shown: dict[str, _ShownCases] = {}
+    chosen = []
+    for at in spread(len(comparison.flips), MOST_FLIPS):
+        chosen.append(comparison.flips[at])
+    shown: dict[str, ShownCases] = {}
+    tables = {}
     run_facts = []
     for run in runs:
-        keys = set()
-        for flip in chosen:
-            # Every flip has a case of the baseline and one of its candidate.
-            if run.run_id == baseline_id:
-                keys.add((flip.dataset_id, flip.case_id))
-            elif run.run_id == flip.run_id:
-                keys.add((flip.dataset_id, flip.candidate_case_id))
-        shown[run.run_id] = _read_cases(run, keys)
+        keys = flipped_cases(
+            chosen,
+            run_id=run.run_id,
+            baseline_id=baseline_id,
+        )
+        cases = _read_cases(run, keys)
+        shown[run.run_id] = cases
+        tables[run.run_id] = cases.tables
         facts = {
             "run_id": run.run_id,
             "label": labels[run.run_id],
@@ -88,19 +98,19 @@ def comparison_html(
         run_facts.append(facts)
     flip_facts = []
     for flip in chosen:
-        before = flip.dataset_id, flip.case_id
-        after = flip.dataset_id, flip.candidate_case_id
-        facts = {
-            "run": flip.run_id,
-            "metric": flip.metric_id,
-            "row": shown[baseline_id].places[before],
-            "other": shown[flip.run_id].places[after],
-            "before": flip.baseline_score,
-            "after": flip.candidate_score,
-        }
+        facts = facts_of_flip(
+            flip,
+            baseline=shown[baseline_id],
+            candidate=shown[flip.run_id],
+        )
         flip_facts.append(facts)
-    tables = {run_id: cases.tables for run_id, cases in shown.items()}
-    data, cut = pack(tables, {"runs": run_facts, "flips": flip_facts})
+    data, cut = pack(
+        tables,
+        {
+            "runs": run_facts,
+            "flips": flip_facts,
+        },
+    )
     return render_page(
         "comparison.html.jinja",
         scripts=_SCRIPTS,
@@ -118,27 +128,68 @@ def comparison_html(
     )
 
 
+def facts_of_flip(
+    flip: Flip,
+    *,
+    baseline: ShownCases,
+    candidate: ShownCases,
+) -> dict[str, Any]:
+    """Return a flip for the scripts of the page.
+
+    `row` and `other` are its places in the columns of baseline and candidate.
+    """
+    before = flip.dataset_id, flip.case_id
+    # The same content may have another id in the candidate.
+    after = flip.dataset_id, flip.candidate_case_id
+    return {
+        "run": flip.run_id,
+        "metric": flip.metric_id,
+        "row": baseline.places[before],
+        "other": candidate.places[after],
+        "before": flip.baseline_score,
+        "after": flip.candidate_score,
+    }
+
+
+def flipped_cases(
+    flips: Sequence[Flip],
+    *,
+    run_id: str,
+    baseline_id: str,
+) -> set[CaseKey]:
+    """Return the cases of a run that flipped, by the ids that the run itself has."""
+    keys = set()
+    for flip in flips:
+        # Every flip has a case of the baseline and one of its candidate.
+        if run_id == baseline_id:
+            keys.add((flip.dataset_id, flip.case_id))
+        elif run_id == flip.run_id:
+            keys.add((flip.dataset_id, flip.candidate_case_id))
+    return keys
+
+
 def _read_cases(
     run: RunResult,
     keys: set[CaseKey],
-) -> _ShownCases:
-    table = run.table("cases", columns=["dataset_id", "case_id"])
+) -> ShownCases:
+    # The rows of a case are found by its place in the table of cases.
+    table = run.table(
+        "cases",
+        columns=["dataset_id", "case_id"],
+    )
     dataset_ids = table["dataset_id"].to_pylist()
     case_ids = table["case_id"].to_pylist()
     rows: list[int] = []
     places: dict[CaseKey, int] = {}
-    for row, key in enumerate(
-        zip(
-            dataset_ids,
-            case_ids,
-            strict=True,
-        )
-    ):
+    for row, key in enumerate(zip(dataset_ids, case_ids, strict=True)):
         if key in keys:
             # The page holds only these cases, in the order of the run.
             places[key] = len(rows)
             rows.append(row)
-    return _ShownCases(read_tables(run, np.array(rows, np.int64)), places)
+    return ShownCases(
+        read_tables(run, np.array(rows, np.int64)),
+        places,
+    )
 
 
 def run_labels(runs: Sequence[RunSide]) -> dict[str, str]:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import (
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from themis_lib.errors import ConfigError
-from themis_lib.runs.manifest import GateOutcome, GateRecord
+from themis_lib.runs.manifest import (
+    GateOutcome,
+    GateRecord,
+)
 from themis_lib.runs.summary import ALL_CASES
 
 # The characters that XML 1.0 does not allow, not even escaped (section 2.2).
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A gate that the data could not decide is an error and not a failure.
-_ELEMENTS = {GateOutcome.FAIL: "failure", GateOutcome.UNDERPOWERED: "error"}
+_ELEMENTS = {
+    GateOutcome.FAIL: "failure",
+    GateOutcome.UNDERPOWERED: "error",
+}
 
 
 def check_junit(
@@ -56,6 +65,7 @@ def junit_xml(gates: Mapping[str, Sequence[GateRecord]]) -> str:
         )
         for record in records:
             _add_case(suite, record)
+    # Without it everything would be on one line.
     ET.indent(root)
     return (
         ET.tostring(
@@ -89,10 +99,10 @@ def _add_case(
             type=record.outcome.value,
             message=reason,
         )
-        conclusion.text = reason
     else:
         # JUnit has no reason for a test that passed.
-        ET.SubElement(case, "system-out").text = reason
+        conclusion = ET.SubElement(case, "system-out")
+    conclusion.text = reason
 
 
 def _xml_text(text: str) -> str:

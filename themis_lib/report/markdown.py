@@ -6,7 +6,11 @@ The headings and cells here are shared with the terminal and the HTML pages.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import (
+    Iterable,
+    Sequence,
+)
+from itertools import compress
 
 from themis_lib.core.models import TokenUsage
 from themis_lib.runs.agreement import AgreementRecord
@@ -15,7 +19,10 @@ from themis_lib.runs.manifest import (
     Manifest,
     StageRecord,
 )
-from themis_lib.runs.results import RunResult, SummaryRow
+from themis_lib.runs.results import (
+    RunResult,
+    SummaryRow,
+)
 from themis_lib.storage.tables import RUN_TABLES
 
 # Distinct reasons shown for each stage.
@@ -39,7 +46,10 @@ def markdown_report(result: RunResult) -> str:
         *summary_notes(result),
     ]
     if manifest.gates:
-        gates = markdown_table(GATE_HEADINGS, map(gate_cells, manifest.gates))
+        gates = markdown_table(
+            GATE_HEADINGS,
+            map(gate_cells, manifest.gates),
+        )
         parts += ["## Gates", gates]
     if result.agreement:
         rows = map(agreement_cells, result.agreement)
@@ -49,15 +59,23 @@ def markdown_report(result: RunResult) -> str:
         ]
     stage_rows = []
     for record in manifest.stages:
-        counts = [f"{count:,}" for count in stage_counts(record)]
-        stage_rows.append([record.stage, *counts])
-    parts += ["## Rows", markdown_table(STAGE_HEADINGS, stage_rows)]
+        cells = [record.stage]
+        for count in stage_counts(record):
+            cells.append(f"{count:,}")
+        stage_rows.append(cells)
+    parts += [
+        "## Rows",
+        markdown_table(STAGE_HEADINGS, stage_rows),
+    ]
     money = cost_line(result)
     if money:
         parts += ["## Cost", money]
     reasons = commonest_errors(result)
     if reasons:
-        parts += ["## Errors", markdown_table(("stage", "rows", "reason"), reasons)]
+        parts += [
+            "## Errors",
+            markdown_table(("stage", "rows", "reason"), reasons),
+        ]
     # Markdown needs an empty line between a heading and a table.
     return "\n\n".join(parts) + "\n"
 
@@ -73,7 +91,7 @@ def cost_line(result: RunResult) -> str | None:
     for record in manifest.stages:
         # Stages that call no model have no tokens to state.
         if record.usage:
-            parts.append(f"{record.stage}: {_stage_price(record)}{_token_text(record)}")
+            parts.append(f"{record.stage}: {_stage_cost(record)}")
     if not parts:
         return None
     if manifest.cost_paid is not None and manifest.cost_saved is not None:
@@ -111,14 +129,15 @@ def dollars(
     return f"{least}${amount:.4f}"
 
 
-def _stage_price(record: StageRecord) -> str:
+def _stage_cost(record: StageRecord) -> str:
+    """Return the dollars and tokens of a stage, those of this run and those of all."""
     if record.cost is not None and record.cost_paid is not None:
-        return f"{dollars(record.cost_paid)} of {dollars(record.cost)}, "
-    # A stage may have no price because it calls nothing that is charged.
-    return "price not known, " if record.lacks_price else ""
-
-
-def _token_text(record: StageRecord) -> str:
+        price = f"{dollars(record.cost_paid)} of {dollars(record.cost)}, "
+    elif record.lacks_price:
+        price = "price not known, "
+    else:
+        # A stage may have no price because it calls nothing that is charged.
+        price = ""
     computed = record.usage_computed or TokenUsage()
     every = record.usage or TokenUsage()
     kinds = (
@@ -132,7 +151,7 @@ def _token_text(record: StageRecord) -> str:
         # Most providers do not count every kind.
         if in_all is not None:
             counts.append(f"{in_this_run or 0:,} of {in_all:,} {name}")
-    return f"{', '.join(counts)} tokens in this run"
+    return f"{price}{', '.join(counts)} tokens in this run"
 
 
 GATE_HEADINGS = ("gate", "dataset", "slice", "outcome", "why")
@@ -213,16 +232,15 @@ def summary_table(
     Columns for clusters and for samples are left out where no row has a value.
     """
     every_row = list(map(summary_cells, rows))
-    kept = []
+    is_shown = []
     for at, name in enumerate(SUMMARY_HEADINGS):
         has_values = any(cells[at] != "—" for cells in every_row)
-        if has_values or name not in _OPTIONAL:
-            kept.append(at)
-    headings = tuple(SUMMARY_HEADINGS[at] for at in kept)
-    cells_kept = []
+        is_shown.append(has_values or name not in _OPTIONAL)
+    headings = tuple(compress(SUMMARY_HEADINGS, is_shown))
+    shown_cells = []
     for cells in every_row:
-        cells_kept.append(tuple(cells[at] for at in kept))
-    return headings, cells_kept
+        shown_cells.append(tuple(compress(cells, is_shown)))
+    return headings, shown_cells
 
 
 def summary_notes(result: RunResult) -> list[str]:
@@ -232,7 +250,10 @@ def summary_notes(result: RunResult) -> list[str]:
     """
     if result.failure:
         return [f"Failed: {result.failure}."]
-    policies = {row.error_policy for row in result.summary if row.errors}
+    policies = set()
+    for row in result.summary:
+        if row.errors:
+            policies.add(row.error_policy)
     # `fail` has no note: a run that fails by it states the failure above.
     return [_POLICIES[policy] for policy in sorted(policies) if policy in _POLICIES]
 
@@ -261,11 +282,7 @@ def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
         f"{record.unlabelled:,}",
         fixed(record.observed, 3),
         fixed(record.kappa, 3),
-        _interval_text(
-            record.low,
-            record.high,
-            3,
-        ),
+        _interval_text(record.low, record.high, 3),
     )
 
 
@@ -293,9 +310,9 @@ def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
             _, _, cause = reason.partition(": ")
             if reason not in known and cause not in known:
                 common.append((stage, f"{count:,}", reason))
-        shown = common[:_REASONS]
-        found += shown
-        known.update(reason for _, _, reason in shown)
+        for row in common[:_REASONS]:
+            found.append(row)
+            known.add(row[2])
     return found
 
 
@@ -323,20 +340,20 @@ def markdown_table(
     """
     lines: list[Sequence[str]] = [headings, ["---"] * len(headings)]
     for row in rows:
-        lines.append([_escape_cell(text) for text in row])
+        cells = []
+        for text in row:
+            # What a model or a dataset wrote must not end a cell, or become HTML or
+            # code.
+            escaped = (
+                text.replace("\\", "\\\\")
+                .replace("|", "\\|")
+                .replace("<", "&lt;")
+                .replace("`", "\\`")
+            )
+            # A line break would end the row.
+            cells.append(" ".join(escaped.split()))
+        lines.append(cells)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _escape_cell(text: str) -> str:
-    # What a model or a dataset wrote must not end a cell, or become HTML or code.
-    escaped = (
-        text.replace("\\", "\\\\")
-        .replace("|", "\\|")
-        .replace("<", "&lt;")
-        .replace("`", "\\`")
-    )
-    # A line break would end the row.
-    return " ".join(escaped.split())
 
 
 def short(text: str) -> str:

@@ -1,5 +1,6 @@
-"""Deterministic text generation with local models: the same arguments give the same
-text, wherever and whenever.
+"""Deterministic text generation with local models.
+
+The same arguments give the same text, wherever and whenever.
 
 >>> from themis_lib import steadytext
 >>> steadytext.generate("What is 27 + 58?", size="tiny")  # doctest: +SKIP
@@ -9,12 +10,12 @@ text, wherever and whenever.
 from themis_lib.engine.models import MODELS
 from themis_lib.steadytext.api import (
     DEFAULT_SEED,
-    Text,
     generate,
     generate_batch,
     generate_iter,
     preload_models,
 )
+from themis_lib.steadytext.texts import Text
 
 __all__ = [
     "DEFAULT_SEED",

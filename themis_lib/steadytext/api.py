@@ -1,71 +1,42 @@
-"""`generate`, `generate_iter`, `generate_batch` and `preload_models`: the same
-arguments give the same text.
+"""The public functions: `generate`, `generate_batch`, `generate_iter`, `preload_models`.
+
+The same arguments give the same text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from themis_lib.engine.constraints.constraint import constraint
 from themis_lib.engine.engines import engine_for
-from themis_lib.engine.generation import Token
 from themis_lib.engine.sampling import Sampling, check_seed
 from themis_lib.errors import ConfigError
-from themis_lib.steadytext.answers import (
-    Answer,
-    Question,
-    answers,
-    choose_model,
-    stream,
-)
-from themis_lib.steadytext.remote import (
-    ProviderModel,
-    RemoteText,
-    remote_model,
-    remote_texts,
+from themis_lib.steadytext.answers import answers, choose_model, stream
+from themis_lib.steadytext.question import Question
+from themis_lib.steadytext.remote import ProviderModel, remote_model, remote_texts
+from themis_lib.steadytext.texts import (
+    Logprobs,
+    Text,
+    logprobs_of_answer,
+    logprobs_of_token,
+    text_of_answer,
+    text_of_remote,
 )
 
 DEFAULT_SEED = 42
 DEFAULT_MAX_NEW_TOKENS = 512
 DEFAULT_EOS_STRING = "[EOS]"
 
-#: How any seed but the default one varies a text at temperature 0.
+#: The temperature at which any seed but the default one samples when asked for 0.
 VARIATION_TEMPERATURE = 0.8
-#: What is drawn from above temperature 0: the likeliest tokens that together have this
-#: much of the probability.
+#: Sampling draws from the likeliest tokens that together have this much probability.
 TOP_P = 0.95
 #: Likely tokens given beside each chosen one where log-probabilities are asked for.
 TOP_LOGPROBS = 5
-
-Logprobs = dict[str, Any]
-
-
-class Text(str):
-    """A generated text; `metadata` says how it came about.
-
-    Its keys: `model`, `seed`, `temperature`, `finish_reason` ("stop" or "length"),
-    `prompt_tokens`, `dropped_prompt_tokens` (left out of the middle of a prompt that
-    was too long), `output_tokens`, `cached`, and `fallback`, true where no model could
-    be loaded.
-    """
-
-    __slots__ = ("metadata",)
-    metadata: Mapping[str, Any]
-
-    def __new__(
-        cls,
-        text: str,
-        metadata: Mapping[str, Any],
-    ) -> Text:
-        self = super().__new__(cls, text)
-        self.metadata = metadata
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Text, (str(self), dict(self.metadata)))
 
 
 def generate(
@@ -85,24 +56,29 @@ def generate(
     response_format: Mapping[str, Any] | None = None,
     unsafe_mode: bool = False,
 ) -> Text | tuple[Text, Logprobs | None]:
-    """The text that a model writes after a prompt: always the same for the same
-    arguments.
+    """Return the text a model writes for a prompt, the same for the same arguments.
 
-    Seed 42 at temperature 0 takes the most likely token each time; any other seed
-    draws, at temperature 0 as at 0.8. At most `max_new_tokens` (512 unless given);
-    fewer give a beginning of the longer text. `eos_string` ends the text and is not
-    part of it. `schema` (JSON Schema, pydantic model or Python type), `regex` (the
-    whole text matches), `choices` or `response_format` constrain it; such a text ends
-    by itself, within its length. Texts are kept on disk and not generated twice.
+    Seed 42 at temperature 0 takes the most likely token each time. Any other seed
+    samples, at temperature 0 as at 0.8. A text has at most `max_new_tokens` tokens (512
+    unless given); with fewer, it is a prefix of the longer text. `eos_string` ends the
+    text and is not part of it. `schema` (JSON Schema, pydantic model or Python type),
+    `regex` (the whole text matches), `choices` or `response_format` constrain the text;
+    a constrained text is complete within its length. Texts are cached on disk and not
+    generated twice.
 
-    A `Text`, which is a `str`; with `return_logprobs` a pair of it and `tokens`,
-    `token_logprobs` and `top_logprobs` (natural logarithms of the model's own
-    probabilities; None from the fallback). `model="provider:name"` asks a remote model,
-    with `unsafe_mode=True` and without a promise: its texts may change, it gives no
-    log-probabilities here, and `generate_iter` gives its text in one piece. Raises
-    `InputError` for arguments that are out of range or contradict each other, and for a
-    model that cannot be used.
+    The result is a `Text`, which is a `str`. With `return_logprobs` it is a pair of the
+    text and a dict with `tokens`, `token_logprobs` and `top_logprobs` (natural
+    logarithms of the model's probabilities before sampling), or `None` from the
+    fallback.
+
+    `model="provider:name"` asks a remote model. It takes `unsafe_mode=True`, and there
+    is no guarantee: its texts may change, it gives no log-probabilities here, and
+    `generate_iter` yields its text in one piece.
+
+    Raises `InputError` for arguments that are out of range or contradict each other,
+    and for a model that cannot be used.
     """
+    # A batch takes a list of seeds too; here a list is refused.
     check_seed(seed)
     texts = generate_batch(
         [prompt],
@@ -141,70 +117,58 @@ def generate_batch(
     response_format: Mapping[str, Any] | None = None,
     unsafe_mode: bool = False,
 ) -> list[Text] | list[tuple[Text, Logprobs | None]]:
-    """What `generate` gives for each prompt, decoded together; `seed` may be one for
-    each prompt.
+    """Return what `generate` gives for each prompt, decoded together.
+
+    `seed` is one seed for all prompts, or a sequence with one for each.
     """
+    # A single text is a sequence too: it would be taken for a list of letters.
     if isinstance(prompts, str) or not isinstance(prompts, Sequence):
         raise ConfigError(
-            f"prompts is a {type(prompts).__name__}; write a list of texts, or call "
-            f"generate for one"
+            f"prompts is a {type(prompts).__name__}; "
+            "write a list of texts, or call generate for one"
         )
     remote = remote_model(model, unsafe_mode=unsafe_mode)
+    settings = _Settings(
+        temperature=temperature,
+        max_tokens=_check_length(max_new_tokens),
+        stop=_check_text("eos_string", eos_string),
+        constraints={
+            "schema": schema,
+            "regex": regex,
+            "choices": choices,
+            "response_format": response_format,
+        },
+    )
     if remote is not None:
-        written = _remote_batch(
+        written = _generate_remotely(
             remote,
             prompts,
             seed,
-            temperature,
-            _checked_length(max_new_tokens),
-            _checked_text("eos_string", eos_string),
-            schema=schema,
-            regex=regex,
-            choices=choices,
-            response_format=response_format,
+            settings,
         )
-        return _without_logprobs(written) if return_logprobs else written
-    constrained = constraint(
-        schema=schema,
-        regex=regex,
-        choices=choices,
-        response_format=response_format,
+        return _pair_with_no_logprobs(written) if return_logprobs else written
+    choice = {
+        "model": model,
+        "model_repo": model_repo,
+        "model_filename": model_filename,
+        "size": size,
+    }
+    questions = _build_questions(
+        prompts,
+        seed,
+        settings,
+        choice,
     )
-    longest = _checked_length(max_new_tokens)
-    checked = [
-        (_checked_text("prompt", prompt), *_seed_and_sampling(one, temperature))
-        for prompt, one in _prompt_seed_pairs(prompts, seed)
-    ]
-    stop = _checked_text("eos_string", eos_string)
-    chosen = choose_model(
-        model=model,
-        model_repo=model_repo,
-        model_filename=model_filename,
-        size=size,
+    found = answers(
+        questions,
+        top_logprobs=TOP_LOGPROBS if return_logprobs else None,
     )
-    questions = [
-        Question(
-            prompt,
-            chosen,
-            one,
-            sampling,
-            longest,
-            stop,
-            constrained,
-        )
-        for prompt, one, sampling in checked
-    ]
-    found = answers(questions, top_logprobs=TOP_LOGPROBS if return_logprobs else None)
-    texts = [
-        _as_text(question, answer, temperature)
-        for question, answer in zip(questions, found, strict=True)
-    ]
+    texts = []
+    for question, answer in zip(questions, found, strict=True):
+        texts.append(text_of_answer(question, answer, temperature))
     if not return_logprobs:
         return texts
-    return [
-        (text, _answer_logprobs(answer))
-        for text, answer in zip(texts, found, strict=True)
-    ]
+    return list(zip(texts, map(logprobs_of_answer, found), strict=True))
 
 
 def generate_iter(
@@ -220,56 +184,51 @@ def generate_iter(
     temperature: float = 0.0,
     unsafe_mode: bool = False,
 ) -> Iterator[str] | Iterator[tuple[str, Logprobs | None]]:
-    """The text of `generate`, piece by piece as it is written; joined, the pieces are
-    that text.
+    """Return the text of `generate` as an iterator over its pieces, as they are written.
 
-    With `include_logprobs` a pair for every token: its text, which may be empty, and
-    `token_id`, `logprob` and `top_logprobs` (None from the fallback). Arguments are
-    checked at the call, not at the first piece. A stream that is left early costs no
-    more than it gave.
+    Joined, the pieces are that text. With `include_logprobs`, each item is a pair for
+    one token: its text, which may be empty, and a dict with `token_id`, `logprob` and
+    `top_logprobs` (`None` from the fallback). Arguments are checked at the call, not at
+    the first piece. A stream that is closed early generates no further tokens.
     """
     remote = remote_model(model, unsafe_mode=unsafe_mode)
+    settings = _Settings(
+        temperature=temperature,
+        max_tokens=_check_length(max_new_tokens),
+        stop=_check_text("eos_string", eos_string),
+        constraints={},
+    )
     if remote is not None:
-        longest, stop = (
-            _checked_length(max_new_tokens),
-            _checked_text("eos_string", eos_string),
-        )
-        written = _remote_batch(
+        written = _generate_remotely(
             remote,
             [prompt],
             seed,
-            temperature,
-            longest,
-            stop,
+            settings,
         )
-        return iter(_without_logprobs(written)) if include_logprobs else iter(written)
-    checked, sampling = _seed_and_sampling(seed, temperature)
-    prompt, stop, longest = (
-        _checked_text("prompt", prompt),
-        _checked_text("eos_string", eos_string),
-        _checked_length(max_new_tokens),
-    )
-    chosen = choose_model(
-        model=model,
-        model_repo=model_repo,
-        model_filename=model_filename,
-        size=size,
-    )
-    question = Question(
-        prompt,
-        chosen,
-        checked,
-        sampling,
-        longest,
-        stop,
-        None,
+        if include_logprobs:
+            return iter(_pair_with_no_logprobs(written))
+        return iter(written)
+    # `_build_questions` takes a list of seeds too; here a list is refused.
+    check_seed(seed)
+    choice = {
+        "model": model,
+        "model_repo": model_repo,
+        "model_filename": model_filename,
+        "size": size,
+    }
+    (question,) = _build_questions(
+        [prompt],
+        seed,
+        settings,
+        choice,
     )
     if include_logprobs:
-        return (
-            (token.text, _token_logprobs(token))
-            for token in stream(question, top_logprobs=TOP_LOGPROBS)
-        )
-    return (token.text for token in stream(question, top_logprobs=None) if token.text)
+        tokens = stream(question, top_logprobs=TOP_LOGPROBS)
+        return ((token.text, logprobs_of_token(token)) for token in tokens)
+    # Tokens without text (half a character, a held-back end) are only of use to those
+    # who count tokens.
+    tokens = stream(question, top_logprobs=None)
+    return (token.text for token in tokens if token.text)
 
 
 def preload_models(
@@ -278,8 +237,10 @@ def preload_models(
     model_filename: str | None = None,
     size: str | None = None,
 ) -> None:
-    """Load the model that the arguments choose, as `generate` does, so that the first
-    text need not wait for it.
+    """Load the model that the arguments choose, so that the first text need not wait.
+
+    The arguments are those of `generate`. Without a usable default model this is a
+    no-op with a warning.
     """
     chosen = choose_model(
         model=model,
@@ -291,39 +252,34 @@ def preload_models(
         engine_for(chosen.file)
 
 
-def _seed_and_sampling(
-    seed: Any,
-    temperature: float,
-) -> tuple[int, Sampling]:
-    """A seed and how it draws. The default seed at temperature 0 draws nothing."""
-    seed = check_seed(seed)
-    asked = Sampling(
-        temperature=temperature,
-        top_p=TOP_P,
+@dataclass(
+    frozen=True,
+    slots=True,
+)
+class _Settings:
+    """What is asked for besides prompts, seeds and the model; lengths in tokens."""
+
+    temperature: float
+    max_tokens: int
+    stop: str
+    constraints: Mapping[str, Any]
+
+
+def _check_length(max_new_tokens: Any) -> int:
+    if max_new_tokens is None:
+        return DEFAULT_MAX_NEW_TOKENS
+    # `True` is an `int` to Python, but no number of tokens.
+    is_whole = isinstance(max_new_tokens, (int, np.integer)) and not isinstance(
+        max_new_tokens, bool
     )
-    if asked.temperature == 0 and seed != DEFAULT_SEED:
-        return seed, Sampling(
-            temperature=VARIATION_TEMPERATURE,
-            top_p=TOP_P,
+    if not is_whole or max_new_tokens < 1:
+        raise ConfigError(
+            f"max_new_tokens={max_new_tokens!r}: write a whole number from 1 on"
         )
-    return (seed, asked) if asked.temperature else (DEFAULT_SEED, Sampling())
+    return int(max_new_tokens)
 
 
-def _prompt_seed_pairs(
-    prompts: Sequence[str],
-    seed: Any,
-) -> list[tuple[str, Any]]:
-    if isinstance(seed, Sequence) and not isinstance(seed, str):
-        if len(seed) != len(prompts):
-            raise ConfigError(
-                f"{len(seed)} seeds for {len(prompts)} prompts; give one seed, or one "
-                f"for each prompt"
-            )
-        return list(zip(prompts, seed, strict=True))
-    return [(prompt, seed) for prompt in prompts]
-
-
-def _checked_text(
+def _check_text(
     name: str,
     value: Any,
 ) -> str:
@@ -331,125 +287,111 @@ def _checked_text(
         raise ConfigError(
             f"{name}={value!r:.60} is a {type(value).__name__}; write a text"
         )
-    return value.encode(
-        "utf-8", "replace"
-    ).decode()  # half a surrogate pair is in no vocabulary
+    # Half a surrogate pair is in no vocabulary and cannot be encoded: it becomes "?".
+    return value.encode("utf-8", "replace").decode()
 
 
-def _checked_length(max_new_tokens: Any) -> int:
-    if max_new_tokens is None:
-        return DEFAULT_MAX_NEW_TOKENS
-    whole = isinstance(max_new_tokens, (int, np.integer)) and not isinstance(
-        max_new_tokens, bool
-    )
-    if not whole or max_new_tokens < 1:
-        raise ConfigError(
-            f"max_new_tokens={max_new_tokens!r}: write a whole number from 1 on"
+def _build_questions(
+    prompts: Sequence[str],
+    seed: Any,
+    settings: _Settings,
+    choice: Mapping[str, str | None],
+) -> list[Question]:
+    """Check all arguments, then choose the model, and return a question per prompt."""
+    constrained = constraint(**settings.constraints)
+    drawn = []
+    for prompt, one_seed in _pair_with_seeds(prompts, seed):
+        text = _check_text("prompt", prompt)
+        drawn.append((text, *_choose_sampling(one_seed, settings.temperature)))
+    # Choosing comes last: it may load llama.cpp, and warn.
+    chosen = choose_model(**choice)
+    questions = []
+    for text, checked_seed, sampling in drawn:
+        questions.append(
+            Question(
+                prompt=text,
+                model=chosen,
+                seed=checked_seed,
+                sampling=sampling,
+                max_new_tokens=settings.max_tokens,
+                stop=settings.stop,
+                constraint=constrained,
+            )
         )
-    return int(max_new_tokens)
+    return questions
 
 
-def _remote_batch(
+def _pair_with_seeds(
+    prompts: Sequence[str],
+    seed: Any,
+) -> list[tuple[str, Any]]:
+    # A text is a sequence too; as a seed it is refused later, by name.
+    if not isinstance(seed, Sequence) or isinstance(seed, str):
+        return [(prompt, seed) for prompt in prompts]
+    if len(seed) != len(prompts):
+        raise ConfigError(
+            f"{len(seed)} seeds for {len(prompts)} prompts; "
+            "give one seed, or one for each prompt"
+        )
+    return list(zip(prompts, seed, strict=True))
+
+
+def _choose_sampling(
+    seed: Any,
+    temperature: float,
+) -> tuple[int, Sampling]:
+    """Return the seed and the sampling that stand for these arguments in the cache."""
+    seed = check_seed(seed)
+    requested = Sampling(
+        temperature=temperature,
+        top_p=TOP_P,
+    )
+    if requested.temperature != 0:
+        return seed, requested
+    if seed != DEFAULT_SEED:
+        return seed, Sampling(
+            temperature=VARIATION_TEMPERATURE,
+            top_p=TOP_P,
+        )
+    # Greedy: `top_p` has no effect, so it must not make another cache key.
+    return DEFAULT_SEED, Sampling()
+
+
+def _generate_remotely(
     remote: ProviderModel,
     prompts: Sequence[str],
     seed: Any,
-    temperature: float,
-    longest: int,
-    stop: str,
-    **asked: Any,
+    settings: _Settings,
 ) -> list[Text]:
-    """The texts of a remote model."""
-    constraint(**asked)
-    pairs = [
-        (_checked_text("prompt", prompt), check_seed(one))
-        for prompt, one in _prompt_seed_pairs(prompts, seed)
-    ]
+    # Refuse constraints that contradict each other before a request is paid for.
+    constraint(**settings.constraints)
+    texts = []
+    seeds = []
+    for prompt, one_seed in _pair_with_seeds(prompts, seed):
+        texts.append(_check_text("prompt", prompt))
+        seeds.append(check_seed(one_seed))
     found = remote_texts(
         remote,
-        [prompt for prompt, _ in pairs],
-        [one for _, one in pairs],
-        temperature=Sampling(temperature=temperature).temperature,
-        max_tokens=longest,
-        stop=stop,
-        **asked,
+        texts,
+        seeds,
+        # Through `Sampling`, which checks the temperature's range.
+        temperature=Sampling(temperature=settings.temperature).temperature,
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+        **settings.constraints,
     )
-    return [
-        _remote_text(
-            remote,
-            one,
-            text,
-            temperature,
+    written = []
+    for checked_seed, text in zip(seeds, found, strict=True):
+        written.append(
+            text_of_remote(
+                remote,
+                text,
+                seed=checked_seed,
+                temperature=settings.temperature,
+            )
         )
-        for (_, one), text in zip(pairs, found, strict=True)
-    ]
+    return written
 
 
-def _without_logprobs(texts: list[Text]) -> list[tuple[Text, Logprobs | None]]:
+def _pair_with_no_logprobs(texts: list[Text]) -> list[tuple[Text, Logprobs | None]]:
     return [(text, None) for text in texts]
-
-
-def _remote_text(
-    remote: ProviderModel,
-    seed: int,
-    text: RemoteText,
-    temperature: float,
-) -> Text:
-    metadata = {
-        "model": f"{remote.provider}:{remote.name}",
-        "seed": seed,
-        "temperature": temperature,
-        "finish_reason": text.finish_reason,
-        "prompt_tokens": text.prompt_tokens,
-        "dropped_prompt_tokens": 0,
-        "output_tokens": text.output_tokens,
-        "cached": text.cached,
-        "fallback": False,
-    }
-    return Text(text.text, metadata)
-
-
-def _as_text(
-    question: Question,
-    answer: Answer,
-    temperature: float,
-) -> Text:
-    metadata = {
-        "model": question.model.file.name if question.model else None,
-        "seed": question.seed,
-        "temperature": temperature,
-        "finish_reason": answer.generation.finish_reason,
-        "prompt_tokens": answer.prompt_tokens,
-        "dropped_prompt_tokens": answer.dropped_prompt_tokens,
-        "output_tokens": len(answer.generation.tokens),
-        "cached": answer.source == "cache",
-        "fallback": answer.source == "fallback",
-    }
-    return Text(answer.generation.text, metadata)
-
-
-def _answer_logprobs(answer: Answer) -> Logprobs | None:
-    if answer.source == "fallback":
-        return None
-    tokens = answer.generation.tokens
-    return {
-        "tokens": [token.text for token in tokens],
-        "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [_likely_tokens(token) for token in tokens],
-    }
-
-
-def _token_logprobs(token: Token) -> Logprobs | None:
-    if token.logprob is None:
-        return None
-    return {
-        "token_id": token.token,
-        "logprob": token.logprob,
-        "top_logprobs": _likely_tokens(token),
-    }
-
-
-def _likely_tokens(token: Token) -> list[dict[str, Any]]:
-    return [
-        {"token_id": one.token, "token": one.text, "logprob": one.logprob}
-        for one in token.likely
-    ]

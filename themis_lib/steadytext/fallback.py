@@ -1,5 +1,6 @@
-"""Text for when no model can be loaded at all: no answer, but the same one for the same
-prompt and seed.
+"""Text for when no model can be loaded at all.
+
+It answers nothing, but the same prompt and seed give the same text.
 """
 
 from __future__ import annotations
@@ -11,35 +12,37 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 #: Words in a text, unless `max_new_tokens` ends it sooner.
-MIN_WORDS, MAX_WORDS = 40, 120
+MIN_WORDS = 40
+MAX_WORDS = 120
+#: Below `MAX_WORDS`, because the sentence that reaches the wanted length is finished.
+_LONGEST_SENTENCE = 20
+# Any edit of these lists, their order included, changes every fallback text.
 _SUBJECTS = (
-    "the river,the old clock,a careful reader,the northern road,the garden,a quiet "
-    "engine,the harbour,the first letter,"
-    "a small lamp,the mountain,the weaver,an honest answer,the long winter,the bridge,"
-    "a young teacher,the orchard,"
-    "the map,the evening train,a patient gardener,the library,the stone wall,a distant "
-    "bell,the baker,the tide"
+    "the river,the old clock,a careful reader,the northern road,the garden,"
+    "a quiet engine,the harbour,the first letter,a small lamp,the mountain,"
+    "the weaver,an honest answer,the long winter,the bridge,a young teacher,"
+    "the orchard,the map,the evening train,a patient gardener,the library,"
+    "the stone wall,a distant bell,the baker,the tide"
 )
 _VERBS = (
     "follows,remembers,carries,opens,answers,crosses,measures,keeps,brings,shelters,"
-    "finds,describes,"
-    "repeats,changes,gathers,reaches,welcomes,counts,leaves,mends,guides,holds,watches,explains"
+    "finds,describes,repeats,changes,gathers,reaches,welcomes,counts,leaves,mends,"
+    "guides,holds,watches,explains"
 )
 _OBJECTS = (
-    "the morning light,a simple question,every open window,the same path,a box of "
-    "letters,the slow water,"
-    "two ripe apples,the edge of the field,a story without an end,the sound of rain,"
-    "its own shadow,the broken gate,"
-    "a page of numbers,the warm kitchen,the next village,a promise,the open sea,a "
-    "handful of seeds,the empty square,"
-    "what was lost,the last step,a blue door,the winding stairs,the city below"
+    "the morning light,a simple question,every open window,the same path,"
+    "a box of letters,the slow water,two ripe apples,the edge of the field,"
+    "a story without an end,the sound of rain,its own shadow,the broken gate,"
+    "a page of numbers,the warm kitchen,the next village,a promise,the open sea,"
+    "a handful of seeds,the empty square,what was lost,the last step,a blue door,"
+    "the winding stairs,the city below"
 )
 _ENDINGS = (
-    "before the day begins,without a word,in the early spring,for a little while,as it "
-    "did the year before,"
-    "when nobody is looking,beside the water,with great care,until the snow melts,once "
-    "more,after a long silence,"
-    "far from home,and then rests,in the old way,under a clear sky,between two seasons"
+    "before the day begins,without a word,in the early spring,for a little while,"
+    "as it did the year before,when nobody is looking,beside the water,"
+    "with great care,until the snow melts,once more,after a long silence,"
+    "far from home,and then rests,in the old way,under a clear sky,"
+    "between two seasons"
 )
 _LINKS = "Later,Meanwhile,In the end,At times,Even so,Now and then,Afterwards,In turn"
 
@@ -51,78 +54,82 @@ def fallback_pieces(
     max_new_tokens: int,
     choices: Sequence[str] | None = None,
 ) -> list[str]:
-    """The pieces of a text that depends on nothing but its arguments; joined, they are
-    the text.
+    """Return the pieces of a text that depends on nothing but the arguments.
 
-    A piece is a word with the space before it; there are at most `max_new_tokens`, and
-    fewer are a prefix of more. With `choices`, the one piece is one of them.
+    A piece is a word with the space before it; joined, the pieces are the text. There
+    are at most `max_new_tokens`, and fewer are a prefix of more. With `choices`, the one
+    piece is one of them.
 
     >>> "".join(fallback_pieces("Hello", seed=42, max_new_tokens=6))
     'The river keeps the city below'
     >>> fallback_pieces("Hello", seed=42, max_new_tokens=6, choices=["yes", "no"])
     ['no']
     """
-    draws = _draw_numbers(prompt, seed)
+    numbers = _draw_numbers(prompt, seed)
     if choices:
-        return [choices[next(draws) % len(choices)]]
-    wanted = MIN_WORDS + next(draws) % (MAX_WORDS - MIN_WORDS - 20)
+        return [choices[next(numbers) % len(choices)]]
+    spread = MAX_WORDS - MIN_WORDS - _LONGEST_SENTENCE
+    wanted = MIN_WORDS + next(numbers) % spread
     words: list[str] = []
     while len(words) < wanted:
-        words += _make_sentence(draws, opening=not words).split(" ")
-    return [
-        word if index == 0 else f" {word}"
-        for index, word in enumerate(words[:max_new_tokens])
-    ]
+        words += _write_sentence(numbers, opening=not words).split(" ")
+    pieces: list[str] = []
+    # Cut after writing: the length asked for must not change which words come.
+    for word in words[:max_new_tokens]:
+        pieces.append(f" {word}" if pieces else word)
+    return pieces
 
 
-def _make_sentence(
-    draws: Iterator[int],
+def _write_sentence(
+    numbers: Iterator[int],
     *,
     opening: bool,
 ) -> str:
-    subject, verb, thing, ending = (
-        _pick_phrase(draws, words) for words in (_SUBJECTS, _VERBS, _OBJECTS, _ENDINGS)
-    )
-    link = _pick_phrase(draws, _LINKS)
+    # The order of the draws decides the text: the link is drawn even if it is not used.
+    subject = _pick_phrase(numbers, _SUBJECTS)
+    verb = _pick_phrase(numbers, _VERBS)
+    thing = _pick_phrase(numbers, _OBJECTS)
+    ending = _pick_phrase(numbers, _ENDINGS)
+    link = _pick_phrase(numbers, _LINKS)
     body = f"{subject} {verb} {thing} {ending}."
-    if opening or next(draws) % 3:
+    # An opening sentence links to nothing, and takes no draw for it.
+    if opening or next(numbers) % 3:
         return body[0].upper() + body[1:]
     return f"{link}, {body}"
 
 
 def _pick_phrase(
-    draws: Iterator[int],
+    numbers: Iterator[int],
     phrases: str,
 ) -> str:
     options = phrases.split(",")
-    return options[next(draws) % len(options)]
+    return options[next(numbers) % len(options)]
 
 
 def _draw_numbers(
     prompt: str,
     seed: int,
 ) -> Iterator[int]:
-    """64-bit numbers, each the BLAKE2b of its position under a key made of the prompt
-    and the seed.
-    """
+    """Yield 64-bit numbers: BLAKE2b of 0, 1, 2, …, keyed by the prompt and the seed."""
+    # `surrogatepass`: a prompt may hold half a surrogate pair.
     content = f"themis/fallback/1\n{seed}\n{prompt}".encode("utf-8", "surrogatepass")
     key = hashlib.blake2b(content).digest()
     for position in itertools.count():
-        yield int.from_bytes(
-            hashlib.blake2b(
-                position.to_bytes(8, "little"),
-                key=key,
-                digest_size=8,
-            ).digest(),
-            "little",
-        )
+        block = position.to_bytes(8, "little")
+        number = hashlib.blake2b(
+            block,
+            key=key,
+            digest_size=8,
+        ).digest()
+        yield int.from_bytes(number, "little")
 
 
 @functools.cache
 def warn_fallback(reason: str) -> None:
-    """Say, once per process and reason, that texts come from no model."""
+    """Warn, once per process and reason, that texts come from no model."""
     warnings.warn(
-        f"no model could be loaded, so a fixed text stands in for what one would say: {reason}",
+        "no model could be loaded, so a fixed text stands in for what one would say: "
+        f"{reason}",
         RuntimeWarning,
         stacklevel=3,
     )
