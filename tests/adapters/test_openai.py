@@ -1077,7 +1077,7 @@ def test_references_in_what_is_sent_are_secret(
     }
     server.script = lambda attempt, body: Fault(changes={"text": body["k"]})
 
-    generator = build("generator", given, where="generator")
+    generator = build("generator", given, where="generator").component
     result = ask(generator)
 
     assert "canary-4711-canary-4711" == server.bodies[0]["k"]

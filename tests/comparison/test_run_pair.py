@@ -1,0 +1,199 @@
+"""Two runs beside each other: what is counted, and what such data can show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.compared_runs import StatedScore, case, run_of, scored
+from themis_lib import ConfigError, InMemoryRunStore, compare
+from themis_lib.comparison.run_pair import (
+    RunPair,
+    cases_needed,
+    shared_metrics,
+    smallest_detectable,
+)
+from themis_lib.comparison.scored_cases import scored_cases
+from themis_lib.stats.paired import paired_difference
+
+
+def test_groups_are_the_whole_and_then_its_slices() -> None:
+    """Each group holds the positions of its own cases."""
+    store = InMemoryRunStore()
+    before = [case("a", 0, topic="x"), case("b", 0, topic="y"), case("c", 0, topic="x")]
+    run = run_of(store, before)
+    pair = RunPair(run, run_of(store, before), cluster_by=None, slices=["topic"])
+
+    groups = [(group.slice, group.members.tolist()) for group in pair.groups()]
+
+    assert [("all", [0, 1, 2]), ("topic=x", [0, 2]), ("topic=y", [1])] == groups
+
+
+def test_a_slice_that_is_named_twice_is_compared_once() -> None:
+    """Twice the same differences would make Holm's adjustment stricter."""
+    store = InMemoryRunStore()
+    before = [case("a", 0, topic="x"), case("b", 0, topic="x")]
+    pair = RunPair(
+        run_of(store, before),
+        run_of(store, before),
+        cluster_by=None,
+        slices=["topic", "topic"],
+    )
+
+    assert ["all", "topic=x"] == [group.slice for group in pair.groups()]
+
+
+def test_metrics_of_one_run_alone_are_left_out() -> None:
+    """What both have is compared; nothing in common is an error."""
+    store = InMemoryRunStore()
+    both = run_of(
+        store,
+        scored([1]),
+        metrics={"m": StatedScore(), "n": StatedScore()},
+    )
+    one = run_of(store, scored([1]))
+    other = run_of(store, scored([1]), metrics={"n": StatedScore()})
+
+    assert ["m"] == shared_metrics(scored_cases(both), scored_cases(one))
+    with pytest.raises(ConfigError, match="no metric in common"):
+        shared_metrics(scored_cases(one), scored_cases(other))
+
+
+def test_pairs_that_all_rise_could_show_what_six_of_them_show() -> None:
+    """Without any variance the floor of the exact test is all that is known."""
+    paired = paired_difference(np.zeros(10), np.ones(10))
+
+    assert 0.6 == smallest_detectable(paired)
+    assert cases_needed(paired, 0.1) is None
+
+
+def test_other_scores_that_do_not_vary_show_nothing() -> None:
+    """A t-test has no such floor, and a standard error of 0 is no evidence."""
+    paired = paired_difference(np.full(10, 0.25), np.full(10, 0.5))
+
+    assert smallest_detectable(paired) is None
+
+
+def test_cases_without_a_score_are_counted_and_left_out() -> None:
+    """A case counts in the means where both runs have a score; what either lacks is
+    stated.
+    """
+    store = InMemoryRunStore()
+    before, after = scored([1, None, 0, None, 1]), scored([0, 1, None, None, 1])
+
+    (item,) = compare(run_of(store, before), run_of(store, after)).differences
+
+    assert (2, 2, 2) == (item.n, item.baseline_errors, item.candidate_errors)
+    assert (1.0, 0.5, -0.5) == (
+        item.baseline_mean,
+        item.candidate_mean,
+        item.difference,
+    )
+
+
+def test_missing_scores_count_0_where_the_run_s_statistics_say_so() -> None:
+    """Under `errors: zero` a comparison has the means of the summaries, and an answer
+    lost to an error is a fall.
+    """
+    store, zero = InMemoryRunStore(), {"errors": "zero"}
+    before, after = scored([1, 1, 0, None]), scored([1, None, None, 1])
+    baseline, candidate = (
+        run_of(store, before, statistics=zero),
+        run_of(store, after, statistics=zero),
+    )
+
+    comparison = compare(baseline, candidate)
+
+    (item,) = comparison.differences
+    assert (4, 1, 2, "zero") == (
+        item.n,
+        item.baseline_errors,
+        item.candidate_errors,
+        item.error_policy,
+    )
+    assert (baseline.summary[0].mean, candidate.summary[0].mean) == (
+        item.baseline_mean,
+        item.candidate_mean,
+    )
+    assert (1, 1) == (item.improved, item.worsened)
+    assert ["q1", "q3"] == [flip.case_id for flip in comparison.flips]
+
+
+def test_missing_scores_leave_no_numbers_where_none_may_be_missing() -> None:
+    """Under `errors: fail` the cases that have a score do not stand for all."""
+    store, fail = InMemoryRunStore(), {"errors": "fail"}
+
+    (item,) = compare(
+        run_of(store, scored([1, 0])), run_of(store, scored([1, None]), statistics=fail)
+    ).differences
+
+    assert (0, 1, None, "cannot tell") == (
+        item.n,
+        item.candidate_errors,
+        item.difference,
+        item.conclusion,
+    )
+
+
+def test_run_without_a_single_score_says_nothing() -> None:
+    """Where no pair has both scores there are no numbers, and the metric is not left
+    out.
+    """
+    store = InMemoryRunStore()
+
+    (item,) = compare(
+        run_of(store, scored([1, 0])), run_of(store, scored([None, None]))
+    ).differences
+
+    assert (0, 0, 2) == (item.n, item.baseline_errors, item.candidate_errors)
+    assert (None, None, None, "cannot tell") == (
+        item.difference,
+        item.p_value,
+        item.detectable,
+        item.conclusion,
+    )
+
+
+def test_slices_are_the_candidate_s() -> None:
+    """Where the runs disagree about a column, the candidate's values count."""
+    store = InMemoryRunStore()
+    before = [case("a", 0, topic="old"), case("b", 0, topic="old")]
+    after = [case("b", 1, topic="new"), case("a", 0, topic="other")]
+
+    comparison = compare(run_of(store, before), run_of(store, after), slices=["topic"])
+
+    rows = {item.slice: item.difference for item in comparison.differences}
+    assert {"all": 0.5, "topic=new": 1.0, "topic=other": 0.0} == rows
+
+
+def test_fewer_than_six_cases_show_nothing() -> None:
+    """Five cases that all rise leave p above 5 %, and the power says that no difference
+    could be shown.
+    """
+    store = InMemoryRunStore()
+
+    (item,) = compare(
+        run_of(store, scored([0] * 5)), run_of(store, scored([1] * 5))
+    ).differences
+
+    assert (0.0625, "cannot tell", None) == (
+        item.p_value,
+        item.conclusion,
+        item.detectable,
+    )
+
+
+def test_detectable_is_never_what_the_exact_test_cannot_show() -> None:
+    """With one flip in a hundred cases, fewer than six that differ could not have been
+    significant.
+    """
+    store = InMemoryRunStore()
+
+    (item,) = compare(
+        run_of(store, scored([0] * 100)),
+        run_of(store, scored([1] + [0] * 99)),
+        delta=0.05,
+    ).differences
+
+    assert (0.06, 0.05) == (item.detectable, item.delta)
+    assert item.cases_needed >= 6 / 0.05
