@@ -1,0 +1,25 @@
+r"""The LaTeX in the boxes of a text."""
+
+from __future__ import annotations
+
+import pytest
+
+from themis_lib.builtins.boxed import last_box
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"\boxed{5}", "5"),
+        (r"\boxed{1} then \fbox{2}", "2"),
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed 7", "7"),
+        (r"\boxed{5} and \boxed{unclosed", "5"),
+        ("no box", None),
+        (r"\boxed{", None),
+    ],
+)
+def test_last_box_whose_braces_match(text: str, expected: str | None) -> None:
+    """Nested and escaped braces are content; a box cut off is none."""
+    assert expected == last_box(text)

@@ -1,0 +1,51 @@
+"""Exit codes, which scripts depend on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flows import exit_codes
+from themis_lib.runs.manifest import GateOutcome, RunStatus
+
+
+@pytest.mark.parametrize(
+    ("status", "gate", "expected"),
+    [
+        (RunStatus.COMPLETED, None, 0),
+        (RunStatus.COMPLETED, GateOutcome.PASS, 0),
+        (RunStatus.COMPLETED, GateOutcome.FAIL, 5),
+        (RunStatus.COMPLETED, GateOutcome.UNDERPOWERED, 6),
+        (RunStatus.PARTIAL_FAILURE, None, 3),
+        (RunStatus.PARTIAL_FAILURE, GateOutcome.FAIL, 5),
+        (RunStatus.FAILED, None, 1),
+        (RunStatus.FAILED, GateOutcome.FAIL, 1),
+    ],
+)
+def test_run_code(status: RunStatus, gate: GateOutcome | None, expected: int) -> None:
+    """A failed run is failed whatever its gates; gates win over failed rows."""
+    result: Any = SimpleNamespace(
+        status=status, manifest=SimpleNamespace(gate_outcome=gate)
+    )
+
+    assert expected == exit_codes.run_code(result)
+
+
+def test_codes_are_a_promise() -> None:
+    """No number may change."""
+    assert {
+        "COMPLETED": 0,
+        "FAILED": 1,
+        "BAD_INPUT": 2,
+        "FAILED_ROWS": 3,
+        "OUT_OF_BUDGET": 4,
+        "GATE_FAILED": 5,
+        "GATE_UNDERPOWERED": 6,
+        "INTERRUPTED": 130,
+    } == {
+        name: value
+        for name, value in vars(exit_codes).items()
+        if name.isupper() and name[0] != "_"
+    }
