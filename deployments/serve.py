@@ -1,8 +1,9 @@
 """Evaluations from the Prefect UI on one machine, without a worker.
 
-    python -m deployments.serve [--experiment EXPERIMENT.yaml] [--cron "0 3 * * *"] [--at-once N]
+    python -m deployments.serve [--experiment EXPERIMENT.yaml] [--cron "0 3 * * *"]
+                                [--at-once N]
 
-It uses the server at PREFECT_API_URL; where none is set, a small local one that it
+It uses the server at PREFECT_API_URL or, if that is not set, a small local one that it
 starts or reuses. It serves until Ctrl-C, which stops what it runs; the next run of an
 experiment goes on from its store.
 """
@@ -14,7 +15,7 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -29,8 +30,10 @@ DEPLOYMENT = "serve"
 #: What the runs of this deployment inherit, unless the environment says otherwise.
 _SETTINGS = {
     "DO_NOT_TRACK": "1",
+    # `automations.yaml` takes a run that is silent for two minutes for crashed.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_LOGGING_LEVEL": "INFO",
+    # Else a run's log has a line for each of its hundreds of tasks.
     "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
@@ -44,23 +47,30 @@ app = typer.Typer(
 @app.command()
 def serve(
     experiment: Annotated[
-        str | None, typer.Option(help="The experiment that the form suggests.")
+        str | None,
+        typer.Option(help="The experiment that the form suggests."),
     ] = None,
     cron: Annotated[
         str | None,
         typer.Option(help="Run it on this schedule (UTC) as long as this serves."),
     ] = None,
-    at_once: Annotated[int, typer.Option(help="Runs at a time; the others wait.")] = 1,
+    at_once: Annotated[
+        int,
+        typer.Option(help="Runs at a time; the others wait."),
+    ] = 1,
 ) -> None:
     """Serve the evaluation flow to the Prefect UI until Ctrl-C."""
     if cron and not experiment:
         raise typer.BadParameter(
-            "a schedule needs an --experiment to run", param_hint="--cron"
+            "a schedule needs an --experiment to run",
+            param_hint="--cron",
         )
     if experiment and not Path(experiment).is_file():
         raise typer.BadParameter(
-            f"there is no file {experiment!r}", param_hint="--experiment"
+            f"there is no file {experiment!r}",
+            param_hint="--experiment",
         )
+    # Before Prefect is imported, which reads its settings from the environment.
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     address = server_address()
@@ -84,48 +94,54 @@ async def serve_flow(
     cron: str | None,
     at_once: int,
 ) -> None:
-    """Serve the flow; its schedule is paused when this ends, since nothing would run
-    it.
-    """
+    """Serve the flow until a signal; `page` is the address of the server's UI."""
     from prefect.runner import Runner
     from prefect.types.entrypoint import EntrypointType
 
     from flows.evaluate import evaluate
 
     await create_automations()
+    suggested: dict[str, Any] = {}
+    if experiment:
+        suggested = {"parameters": {"experiment": experiment}}
     deployment = await evaluate.ato_deployment(
         DEPLOYMENT,
-        description=f"Runs on this machine, in {Path.cwd()}; only the experiment's path is needed.",
-        parameters={"parameters": {"experiment": experiment}} if experiment else {},
+        description=f"Runs on this machine, in {Path.cwd()}; only the experiment's "
+        "path is needed.",
+        parameters=suggested,
         cron=cron,
         tags=["themis"],
+        # A file as entry point would put `flows/` first on `sys.path`.
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    # Paused when this ends: nothing would run what the schedule starts.
     runner = Runner(
         pause_on_shutdown=True,
         limit=at_once,
     )
     await runner.aadd_deployment(deployment)
     print(
-        f"Open {page}/deployments, choose `evaluate/{DEPLOYMENT}`, then Run. Ctrl-C ends.",
+        f"Open {page}/deployments, choose `evaluate/{DEPLOYMENT}`, then Run. "
+        "Ctrl-C ends.",
         flush=True,
     )
-    await _until_signal(runner)
+    await _serve_until_signal(runner)
 
 
-async def _until_signal(runner: Runner) -> None:
-    """Run what is asked for until a signal to end; then cancel what runs, so that
-    nothing stays `Running`.
-    """
+async def _serve_until_signal(runner: Runner) -> None:
+    """Run what is asked for until a signal; then cancel what runs."""
     stop = asyncio.Event()
     serving = asyncio.ensure_future(runner.start())
-    await asyncio.sleep(
-        0
-    )  # the runner installs a handler of its own, which leaves its runs as they are
+    # The runner installs its own handler first, which would leave its runs `Running`.
+    await asyncio.sleep(0)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    # The runner may also end by itself, with an error.
+    await asyncio.wait(
+        [serving, stopping],
+        return_when=asyncio.FIRST_COMPLETED,
+    )
     if stop.is_set():
         await runner.astop()
     stopping.cancel()
@@ -138,11 +154,11 @@ async def create_automations() -> None:
     from prefect.client.orchestration import get_client
     from prefect.events.schemas.automations import AutomationCore
 
+    text = (_HERE / "automations.yaml").read_text(encoding="utf-8")
     async with get_client() as client:
-        for content in yaml.safe_load(
-            (_HERE / "automations.yaml").read_text(encoding="utf-8")
-        )["automations"]:
+        for content in yaml.safe_load(text)["automations"]:
             automation = AutomationCore.model_validate(content)
+            # By name: those that people have edited or switched off stay as they are.
             if not await client.read_automations_by_name(automation.name):
                 await client.create_automation(automation)
 

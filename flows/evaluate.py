@@ -119,7 +119,7 @@ async def _evaluate_run(
             result = run.finish()
         finally:
             unregister(run)
-    # In a thread: a gate may read another run's rows and resample them.
+    # In a thread: a gate reads the rows of its baseline, too.
     result = await asyncio.to_thread(judged, result, gates)
     await publish_report(result)
     return result

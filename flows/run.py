@@ -40,7 +40,7 @@ from themis_lib.runs.pipeline import StageName
 
 #: Settings of Prefect's client, unless the environment says otherwise.
 _CLIENT_SETTINGS = {
-    # The only outbound calls that Prefect makes by itself.
+    # Prefect's only outbound calls.
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # A server may be away for half a minute.
