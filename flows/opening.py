@@ -66,7 +66,8 @@ def opened(
 def parse_options(options: list[str]) -> dict[str, Any]:
     """Return the values of `--option`, typed as an experiment file would have them.
 
-    Raise `ConfigError` for one that is not written `key=value`.
+    Raise `ConfigError` for one that is not written `key=value`, or whose value is
+    not YAML.
 
     >>> parse_options(["anon=true", "endpoint_url=http://127.0.0.1:9000"])
     {'anon': True, 'endpoint_url': 'http://127.0.0.1:9000'}
@@ -78,7 +79,13 @@ def parse_options(options: list[str]) -> dict[str, Any]:
         if not name or not equals:
             # Not the whole option: a value may be a credential.
             raise ConfigError(f"--option {name!r}: write key=value")
-        values[name] = yaml.safe_load(value)
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            # From `None`: the parser's message would quote the value.
+            raise ConfigError(
+                f"--option {name!r}: the value is not YAML; put it in quotes"
+            ) from None
     return values
 
 

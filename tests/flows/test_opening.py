@@ -44,6 +44,17 @@ def test_an_option_without_a_value_is_told(
     assert "--option 'anon': write key=value" in done.stderr
 
 
+def test_an_option_that_is_not_yaml_is_told_without_its_value(tmp_path: Path) -> None:
+    """The parser's own message would quote the value, which may be a credential."""
+    done = CliRunner().invoke(
+        runs.app, ["--store", str(tmp_path), "--option", "secret=[hunter2"]
+    )
+
+    assert (2, 1) == (done.exit_code, len(done.stderr.splitlines())), done.output
+    assert "--option 'secret': the value is not YAML" in done.stderr
+    assert "hunter2" not in done.output
+
+
 @pytest.mark.parametrize("form", ["html", "markdown", "csv", "latex"])
 def test_a_damaged_table_is_told(form: str, tmp_path: Path) -> None:
     """One line that names the command which looks at every file, and exit code 2."""
