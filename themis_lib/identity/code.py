@@ -28,6 +28,8 @@ from themis_lib.identity.bytecode import (
 from themis_lib.identity.digests import digest
 
 #: The text of each module that was digested, and the spec it was imported under.
+#: Process-wide, like `sys.modules`: a digest is of the code that this process runs, even
+#: when its file has been edited since.
 _SOURCES: dict[str, tuple[object, str]] = {}
 _PARSING_TRIES = 10
 

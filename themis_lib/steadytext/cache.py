@@ -63,8 +63,12 @@ _SWITCH = {
     "false": False,
 }
 
+# Held for every use of a database, so that no fork comes in the middle of one.
 _LOCK = threading.RLock()
+# Process-wide: the text functions take no cache, and all calls with one folder and size
+# should count against one limit.
 _SHARED: dict[tuple[Path, int], TextCache] = {}
+# Process-wide: after a fork each cache has to give up its parent's connection.
 _CACHES: weakref.WeakSet[TextCache] = weakref.WeakSet()
 #: Connections of the parent process: SQLite forbids a forked process to use them, or to
 #: close them.
