@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 #: Ranges of code points, both ends included.
 Ranges = tuple[tuple[int, int], ...]
 
 _LAST_CODE_POINT = 0x10FFFF
+_FIRST_SURROGATE, _LAST_SURROGATE = 0xD800, 0xDFFF
 # The letter of each category's escape, by its name in Python's parser.
 _CATEGORY_LETTERS = {
     "DIGIT": "d",
@@ -149,8 +150,15 @@ def _unite_ranges(ranges: Iterable[tuple[int, int]]) -> Ranges:
     >>> _unite_ranges([(98, 99), (97, 97), (100, 100)])
     ((97, 100),)
     """
+    # Half a surrogate pair has no UTF-8, so Rust's syntax refuses it in a class.
+    encodable: list[tuple[int, int]] = []
+    for low, high in ranges:
+        if low < _FIRST_SURROGATE:
+            encodable.append((low, min(high, _FIRST_SURROGATE - 1)))
+        if high > _LAST_SURROGATE:
+            encodable.append((max(low, _LAST_SURROGATE + 1), high))
     merged: list[tuple[int, int]] = []
-    for low, high in sorted(_skip_surrogates(ranges)):
+    for low, high in sorted(encodable):
         if merged and low <= merged[-1][1] + 1:
             before_low, before_high = merged[-1]
             merged[-1] = (before_low, max(high, before_high))
@@ -171,12 +179,3 @@ def _complement_ranges(ranges: Iterable[tuple[int, int]]) -> Ranges:
         others.append((next_code, _LAST_CODE_POINT))
     # A gap may span the surrogates; uniting takes them out.
     return _unite_ranges(others)
-
-
-def _skip_surrogates(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    # Half a surrogate pair has no UTF-8, so Rust's syntax refuses it in a class.
-    for low, high in ranges:
-        if low < 0xD800:
-            yield low, min(high, 0xD7FF)
-        if high > 0xDFFF:
-            yield max(low, 0xE000), high

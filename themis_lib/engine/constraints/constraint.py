@@ -201,7 +201,23 @@ def _compile_schema(
     argument: str,
     schema: Any,
 ) -> Constraint:
-    text = _dump_json(argument, _to_json_schema(argument, schema))
+    given = _to_json_schema(argument, schema)
+    # RecursionError: a mapping may contain itself.
+    try:
+        text = json.dumps(
+            given,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        refuse(
+            argument,
+            given,
+            f"is not JSON: {error}",
+            "use JSON values only",
+        )
+    check_encodable(argument, text)
     # Read back from the text, the schema is plain JSON: no tuples, keys are strings.
     narrowed = Narrowing(argument, json.loads(text)).schema()
     if narrowed is False:
@@ -293,30 +309,3 @@ def _to_json_schema(
             f"has no JSON Schema: {reason}",
             "give a JSON Schema, a pydantic model or a type",
         )
-
-
-def _dump_json(
-    argument: str,
-    schema: Any,
-) -> str:
-    # RecursionError: a mapping may contain itself.
-    try:
-        text = json.dumps(
-            schema,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-        )
-    except (
-        TypeError,
-        ValueError,
-        RecursionError,
-    ) as error:
-        refuse(
-            argument,
-            schema,
-            f"is not JSON: {error}",
-            "use JSON values only",
-        )
-    check_encodable(argument, text)
-    return text

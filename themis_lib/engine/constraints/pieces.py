@@ -143,6 +143,12 @@ def write_class(ranges: Ranges) -> Translated | None:
     last = ranges[-1][1]
     if first != last:
         text = f"[{text}]"
+    example = chr(first)
+    # The first of them that matches is preferred, and therefore tried last.
+    for character in reversed(_USUAL_CHARACTERS):
+        code = ord(character)
+        if any(low <= code <= high for low, high in ranges):
+            example = character
     # UTF-8 grows with the code point: the ends of the ranges have the extreme sizes.
     shortest = len(chr(first).encode())
     longest = len(chr(last).encode())
@@ -151,13 +157,5 @@ def write_class(ranges: Ranges) -> Translated | None:
         shortest=shortest,
         # After the first byte of the longest character, all but one are missing.
         farthest=max(shortest, longest - 1),
-        examples=(_choose_example(ranges),),
+        examples=(example,),
     )
-
-
-def _choose_example(ranges: Ranges) -> str:
-    for character in _USUAL_CHARACTERS:
-        code = ord(character)
-        if any(low <= code <= high for low, high in ranges):
-            return character
-    return chr(ranges[0][0])

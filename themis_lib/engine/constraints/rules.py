@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import Any
 
 from themis_lib.engine.constraints.alternatives import TYPES, are_disjoint
 from themis_lib.engine.constraints.bounds import (
@@ -21,9 +20,8 @@ from themis_lib.engine.constraints.bounds import (
     step_inside,
 )
 from themis_lib.engine.constraints.formats import CALENDAR, FORMATS
-from themis_lib.engine.constraints.patterns import translate
 from themis_lib.engine.constraints.pointers import resolve_node
-from themis_lib.engine.constraints.refusals import refuse
+from themis_lib.engine.constraints.sites import Site
 from themis_lib.errors import nearest
 
 _COUNTS = frozenset(
@@ -56,37 +54,6 @@ _ABOUT_OTHERS = frozenset(
 _UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
 # Multiples of halves, quarters, … down to this are exact in binary.
 _MOST_PARTS = 1024
-
-
-@dataclass(frozen=True)
-class Site:
-    """One node of a schema as it was given, and where it is."""
-
-    argument: str
-    root: Any
-    node: Any
-    place: str
-    #: Whether objects that list properties have no others.
-    is_closed: bool
-
-    def refuse(
-        self,
-        keyword: str,
-        value: Any,
-        problem: str,
-        fix: str,
-    ) -> NoReturn:
-        """Raise `ConfigError` for a keyword of this node."""
-        refuse(
-            self.describe(keyword),
-            value,
-            problem,
-            fix,
-        )
-
-    def describe(self, keyword: str) -> str:
-        """Return the argument and the place of a keyword, for a message."""
-        return f"{self.argument} at {self.place}/{keyword}"
 
 
 def check_reference(
@@ -239,8 +206,7 @@ def translate_text(
 ) -> None:
     """Translate a `pattern`, and a `format` of the calendar to one; refuse others."""
     if "pattern" in kept:
-        kept["pattern"] = _translate_pattern(
-            site,
+        kept["pattern"] = site.translate_pattern(
             kept["pattern"],
             "pattern",
         )
@@ -265,8 +231,7 @@ def translate_text(
         )
     if name in CALENDAR:
         del kept["format"]
-        kept["pattern"] = _translate_pattern(
-            site,
+        kept["pattern"] = site.translate_pattern(
             CALENDAR[name],
             "format",
         )
@@ -290,8 +255,7 @@ def translate_pattern_properties(
             "use one pattern, and neither properties nor additionalProperties",
         )
     [(pattern, value)] = patterns.items()
-    translated = _translate_pattern(
-        site,
+    translated = site.translate_pattern(
         pattern,
         "patternProperties",
     )
@@ -380,23 +344,6 @@ RULES: tuple[Callable[[Site, dict[str, Any]], None], ...] = (
     merge_alternatives,
     close_object,
 )
-
-
-def _translate_pattern(
-    site: Site,
-    pattern: Any,
-    keyword: str,
-) -> str:
-    argument = site.describe(keyword)
-    if not isinstance(pattern, str):
-        refuse(
-            argument,
-            pattern,
-            "is not a text",
-            "write the pattern in quotes",
-        )
-    # Anchored: the translation already holds any text that may surround a match.
-    return f"^{translate(pattern, argument=argument, search=True).text}$"
 
 
 def _yield_leaves(value: Any) -> Iterator[Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from themis_lib.engine.constraints.refusals import refuse
-from themis_lib.engine.constraints.rules import RULES, Site
+from themis_lib.engine.constraints.rules import RULES
+from themis_lib.engine.constraints.sites import Site
 from themis_lib.errors import nearest
 
 # Keywords whose values hold no schemas; the rules check and change them.

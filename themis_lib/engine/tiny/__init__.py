@@ -1,5 +1,6 @@
-"""A small chat model trained from scratch on data this package makes, shipped as
-`tiny.gguf`.
+"""A small chat model, trained from scratch on data that this package makes.
+
+The trained model is shipped as `tiny.gguf`.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from random import Random
@@ -19,21 +19,31 @@ from themis_lib.engine.tiny.tokenizer import (
     END,
     VOCABULARY,
     Turn,
-    rendered,
+    render,
 )
 
 #: Tokens in the two kinds of row: documents that fit go in the short ones, where
 #: attention costs least.
 SHORT, LONG = 192, 512
+#: Rows in a batch of each kind.
 SHORT_ROWS, LONG_ROWS = 7, 1
+#: Steps that only repeat random tokens, at the beginning.
 REHEARSALS = 750
 #: How many examples come in their plain form before the varied ones.
 PLAIN = 300_000
-#: The tokens that the first third of the rehearsals draw from.
+# The tokens that the first third of the rehearsals draw from.
 _FEW = 200
-#: What one token of an open answer or of plain text counts for beside a token of a
-#: right answer.
+# What one token of an open answer or of plain text counts for beside a token of a
+# right answer.
 _OPEN_WEIGHT = 0.4
+# The share of examples without instructions that become a conversation.
+_CONVERSATION_SHARE = 0.04
+# Rows that are filled at the same time: with more of them less is padding, and
+# documents wait longer.
+_MOST_FILLING = 12
+# The id of padding is that of `END`; -1 is the number of no document.
+_PADDING_ID = 1
+_PADDING_DOCUMENT = -1
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of token ids, each token's document within its row (-1 is padding) and its
-    loss weight.
+    """Rows of tokens, all of shape (rows, length).
+
+    For each token there is its id, its document's number within the row (-1 is
+    padding), and its loss weight.
     """
 
     ids: Tensor
@@ -55,78 +67,78 @@ class Batch:
     weights: Tensor
 
     def mask(self) -> Tensor:
-        """True where a token sees another: earlier, or itself, in the same document;
-        (rows, 1, length, length).
+        """Return which tokens see which others, of shape (rows, 1, length, length).
+
+        A token sees itself and the earlier ones of its document.
         """
         length = self.ids.shape[1]
+        # Padding sees padding: a row of the mask without any token would give NaN.
         causal = torch.ones(length, length, dtype=torch.bool).tril()
-        return ((self.documents[:, :, None] == self.documents[:, None, :]) & causal)[
-            :, None
-        ]
+        same = self.documents[:, :, None] == self.documents[:, None, :]
+        return (same & causal)[:, None]
 
 
 def batches(
     tokenizer: Tokenizer,
     seed: int,
 ) -> Iterator[list[Batch]]:
-    """For each step, a batch of short rows, and one of long rows whenever as much has
-    come up in the stream.
+    """Yield the batches of each training step.
 
-    The first `REHEARSALS` steps repeat random tokens. A model that has learned to look
-    up what came after a token learns every other task sooner; without it, copying alone
-    takes many hundreds of steps.
+    A step has a batch of short rows, and one of long rows if enough long documents
+    have come up. The first `REHEARSALS` steps repeat random tokens: a model that has
+    learned to look up what came after a token learns every other task sooner. Without
+    them, copying alone takes many hundreds of steps.
     """
     rng = Random(seed)
     for step in range(REHEARSALS):
-        yield [
-            _rehearsal_batch(
-                tokenizer,
-                rng,
-                distinct=_FEW if step < REHEARSALS // 3 else VOCABULARY - len(CONTROLS),
-            )
-        ]
-    short, long = _Packer(SHORT), _Packer(LONG)
+        # Few tokens first: each then comes up often enough to be learned.
+        distinct = VOCABULARY - len(CONTROLS)
+        if step < REHEARSALS // 3:
+            distinct = _FEW
+        yield [_rehearsal_batch(tokenizer, rng, distinct)]
+    short = _Packer(SHORT)
+    long = _Packer(LONG)
     for document in documents(tokenizer, seed):
-        (short if len(document.ids) <= SHORT else long).add(document)
-        if len(short.full) >= SHORT_ROWS:
-            longer = [long.take(LONG_ROWS)] if len(long.full) >= LONG_ROWS else []
-            yield [short.take(SHORT_ROWS), *longer]
+        packer = short if len(document.ids) <= SHORT else long
+        packer.add(document)
+        if len(short.full) < SHORT_ROWS:
+            continue
+        step_batches = [short.take(SHORT_ROWS)]
+        if len(long.full) >= LONG_ROWS:
+            step_batches.append(long.take(LONG_ROWS))
+        yield step_batches
 
 
 def documents(
     tokenizer: Tokenizer,
     seed: int,
 ) -> Iterator[Document]:
-    """The training examples as documents; about one in twelve is a conversation of
-    several turns.
+    """Yield the training examples as documents, some of them in conversations.
+
+    A conversation has 2 to 10 turns, cut after `LONG` tokens.
     """
-    rng, stream = (
-        Random(seed),
-        chain(islice(plain_examples(seed), PLAIN), examples(seed)),
+    rng = Random(seed)
+    stream = chain(
+        islice(plain_examples(seed), PLAIN),
+        examples(seed),
     )
-    assistant, end = tokenizer.token_to_id(ASSISTANT), tokenizer.token_to_id(END)
     for example in stream:
         if example.group == "raw":
             ids = tokenizer.encode(BEGIN + example.answer).ids
             yield Document(ids, [_OPEN_WEIGHT] * len(ids))
             continue
         turns = [example]
-        if example.instructions is None and rng.random() < 0.04:
-            turns += _make_followups(stream, rng.randint(1, 9))
-        ids = tokenizer.encode(
-            rendered(
-                (Turn(turn.prompt, turn.answer) for turn in turns), example.instructions
-            )
-        ).ids
-        yield Document(
-            ids[:LONG],
-            _answer_weights(
-                ids,
-                turns,
-                assistant,
-                end,
-            )[:LONG],
-        )
+        # Instructions apply to a whole conversation, and the others have none.
+        if example.instructions is None and rng.random() < _CONVERSATION_SHARE:
+            count = rng.randint(1, 9)
+            while len(turns) <= count:
+                following = next(stream)
+                if following.instructions is None and following.group != "raw":
+                    turns.append(following)
+        pairs = [Turn(turn.prompt, turn.answer) for turn in turns]
+        ids = tokenizer.encode(render(pairs, example.instructions)).ids
+        weights = _answer_weights(tokenizer, ids, turns)
+        yield Document(ids[:LONG], weights[:LONG])
 
 
 def _rehearsal_batch(
@@ -134,56 +146,48 @@ def _rehearsal_batch(
     rng: Random,
     distinct: int,
 ) -> Batch:
-    begin, assistant, end = (
-        tokenizer.token_to_id(token) for token in (BEGIN, ASSISTANT, END)
-    )
+    """Return rows of random tokens to repeat, drawn from `distinct` of them."""
+    begin = tokenizer.token_to_id(BEGIN)
+    assistant = tokenizer.token_to_id(ASSISTANT)
+    end = tokenizer.token_to_id(END)
     packer = _Packer(SHORT)
     while len(packer.full) < SHORT_ROWS:
-        drawn = [
-            len(CONTROLS) + rng.randrange(distinct) for _ in range(rng.randint(3, 16))
-        ]
-        ids = [
-            begin,
-            *drawn,
-            assistant,
-            *drawn,
-            end,
-        ]
-        packer.add(Document(ids, [0.0] * (len(drawn) + 2) + [1.0] * (len(drawn) + 1)))
+        drawn: list[int] = []
+        for _ in range(rng.randint(3, 16)):
+            # The ids of the controls come first and are left out.
+            drawn.append(len(CONTROLS) + rng.randrange(distinct))
+        question = [begin, *drawn, assistant]
+        answer = [*drawn, end]
+        # Nothing predicts a random token the first time.
+        weights = [0.0] * len(question) + [1.0] * len(answer)
+        packer.add(Document(question + answer, weights))
     return packer.take(SHORT_ROWS)
 
 
-def _make_followups(
-    stream: Iterator[Example],
-    count: int,
-) -> list[Example]:
-    found: list[Example] = []
-    while len(found) < count:
-        example = next(stream)
-        if example.instructions is None and example.group != "raw":
-            found.append(example)
-    return found
-
-
 def _answer_weights(
+    tokenizer: Tokenizer,
     ids: list[int],
-    turns: Iterable[Example],
-    assistant: int,
-    end: int,
+    turns: list[Example],
 ) -> list[float]:
-    each = iter([_OPEN_WEIGHT if turn.group == "open" else 1.0 for turn in turns])
-    weights, weight = [], 0.0
+    """Return the loss weight of each token: only answers and their ends count."""
+    assistant = tokenizer.token_to_id(ASSISTANT)
+    end = tokenizer.token_to_id(END)
+    waiting = iter(turns)
+    weights: list[float] = []
+    weight = 0.0
     for token in ids:
+        # Appended first: the control that begins an answer is not part of it.
         weights.append(weight)
         if token == assistant:
-            weight = next(each)
+            is_open = next(waiting).group == "open"
+            weight = _OPEN_WEIGHT if is_open else 1.0
         elif token == end:
             weight = 0.0
     return weights
 
 
 class _Packer:
-    """Rows being filled: a document goes in the first that has room."""
+    """Rows of one length being filled: a document goes in the first with room."""
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -191,25 +195,35 @@ class _Packer:
         self.full: list[list[Document]] = []
 
     def add(self, document: Document) -> None:
+        """Put a document into a row; it has at most the length of one."""
         for row in self.filling:
-            if sum(len(other.ids) for other in row) + len(document.ids) <= self.length:
+            used = sum(len(other.ids) for other in row)
+            if used + len(document.ids) <= self.length:
                 row.append(document)
                 return
         self.filling.append([document])
-        if len(self.filling) > 12:
+        # The oldest row has had the most documents offered to it.
+        if len(self.filling) > _MOST_FILLING:
             self.full.append(self.filling.pop(0))
 
     def take(self, rows: int) -> Batch:
-        ids = torch.ones(rows, self.length, dtype=torch.long)
-        documents = torch.full((rows, self.length), -1)
-        weights = torch.zeros(rows, self.length)
+        """Remove the first full rows and return them as a batch."""
+        shape = (rows, self.length)
+        ids = torch.full(shape, _PADDING_ID, dtype=torch.long)
+        numbers = torch.full(shape, _PADDING_DOCUMENT)
+        weights = torch.zeros(shape)
         for row, packed in enumerate(self.full[:rows]):
             start = 0
             for number, document in enumerate(packed):
                 stop = start + len(document.ids)
                 ids[row, start:stop] = torch.tensor(document.ids)
+                # A document's first token would be predicted from the one before it.
                 weights[row, start + 1 : stop] = torch.tensor(document.weights[1:])
-                documents[row, start:stop] = number
+                numbers[row, start:stop] = number
                 start = stop
         del self.full[:rows]
-        return Batch(ids, documents, weights)
+        return Batch(
+            ids=ids,
+            documents=numbers,
+            weights=weights,
+        )

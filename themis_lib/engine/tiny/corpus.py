@@ -1,8 +1,8 @@
-"""The examples that the bundled model learns from, and the problems kept back to
-examine it.
+"""Examples that the bundled model learns from, and problems held out to examine it.
 
 `python -m themis_lib.engine.tiny.corpus > examples/tasks.jsonl` writes the evaluation
-set.
+set. The order of the draws is part of the corpus: another order gives other examples
+for the same seed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from random import Random
 
 from themis_lib.engine.tiny.problems import GROUPS, Problem
 from themis_lib.engine.tiny.prose import open_request, plain_text
 
-#: The instruction under which an answer ends with a line `A: …`, after written work in
-#: the additions.
+#: The instruction under which an answer ends with a line `A: …`. Additions have written
+#: work before it.
 SHOW_WORK = "Show your work."
 #: How many examples of each kind the stream holds, relative to each other.
 WEIGHTS = {
@@ -35,8 +34,15 @@ WEIGHTS = {
     "open": 10,
     "raw": 1,
 }
+#: How many problems of each group the evaluation set has.
 CASES_PER_GROUP = 30
 
+# The share of a group's examples that ask for written work, and of all others.
+_WORKED_SHARES = {"add": 0.06, "add_long": 0.5}
+_OTHER_WORKED_SHARE = 0.04
+# The share of the direct examples that show solved problems first.
+_FEW_SHOT_SHARE = 0.04
+# Instructions that change no answer: the model learns to do the task under any of them.
 _INSTRUCTIONS = (
     "Answer with the number only.",
     "You are a careful assistant.",
@@ -49,6 +55,9 @@ _INSTRUCTIONS = (
     "You are a teacher who likes short answers.",
     "Reply with the answer and nothing else.",
 )
+# Those that go with `SHOW_WORK`; the others ask for an answer alone.
+_PATIENT_INSTRUCTIONS = _INSTRUCTIONS[1:4]
+# What people write around a question.
 _FRAMES = (
     "Question: {}\nAnswer:",
     "Q: {}\nA:",
@@ -63,8 +72,10 @@ _FRAMES = (
 
 @dataclass(frozen=True)
 class Example:
-    """A request and its right answer; `raw` examples are plain text in `answer`,
-    outside any conversation.
+    """A request and its right answer.
+
+    A `raw` example is plain text in `answer`, outside of any conversation. `content`
+    identifies the problem, and is empty where there is none.
     """
 
     group: str
@@ -75,30 +86,31 @@ class Example:
 
 
 def held_out(content: str) -> bool:
-    """Whether a problem is kept for examination and never trained on: one in eight, by
-    SHA-256 of its content.
+    """Return whether a problem is kept for examination and never trained on.
+
+    That is one problem in eight, by the SHA-256 of its content.
     """
+    # By content, not by a draw: a problem that comes up again is held out again.
     return hashlib.sha256(content.encode()).digest()[0] % 8 == 0
 
 
 def examples(seed: int) -> Iterator[Example]:
-    """The endless stream of training examples that `seed` fixes; it holds no held-out
-    problem.
-    """
+    """Yield the training examples of `seed` without end, none of them held out."""
     rng = Random(seed)
     while True:
         group = _draw_group(rng)
         if group not in GROUPS:
             yield _open_example(rng, group, _draw_instructions(rng))
-        elif rng.random() < _SHOWN.get(group, 0.04):
+        elif rng.random() < _WORKED_SHARES.get(group, _OTHER_WORKED_SHARE):
             yield _worked_example(rng, group)
         else:
             yield _direct_example(rng, group)
 
 
 def plain_examples(seed: int) -> Iterator[Example]:
-    """As `examples`, in first phrasings and without instructions other than
-    `SHOW_WORK`: what to learn first.
+    """Yield simpler examples without end, which the model learns from first.
+
+    They have the first phrasing of each problem, and no instructions but `SHOW_WORK`.
     """
     rng = Random(seed)
     while True:
@@ -107,22 +119,16 @@ def plain_examples(seed: int) -> Iterator[Example]:
             yield _open_example(rng, group, None)
             continue
         problem = _draw_problem(rng, group)
-        if problem.work and rng.random() < _SHOWN[group]:
+        if problem.work and rng.random() < _WORKED_SHARES[group]:
             yield Example(
-                group,
-                problem.phrasings[0],
-                problem.work,
-                SHOW_WORK,
-                problem.content,
+                group=group,
+                prompt=problem.phrasings[0],
+                answer=problem.work,
+                instructions=SHOW_WORK,
+                content=problem.content,
             )
         else:
-            yield Example(
-                group,
-                problem.phrasings[0],
-                problem.answer,
-                None,
-                problem.content,
-            )
+            yield _plain_example(problem)
 
 
 def examination(
@@ -130,29 +136,25 @@ def examination(
     count: int,
     seed: int = 0,
 ) -> list[Example]:
-    """`count` different held-out problems of `group`, each in its first phrasing and
-    without instructions.
+    """Return `count` different held-out problems of a group.
+
+    Each is in its first phrasing and without instructions. Never returns if the group
+    has fewer problems.
     """
     rng = Random(f"{group} {seed}")
     found: dict[str, Example] = {}
     while len(found) < count:
         problem = _draw_problem(rng, group, kept_back=True)
-        found.setdefault(
-            problem.content,
-            Example(
-                group,
-                problem.phrasings[0],
-                problem.answer,
-                None,
-                problem.content,
-            ),
-        )
+        # The first draw of a problem is kept: its options may be in another order.
+        found.setdefault(problem.content, _plain_example(problem))
     return list(found.values())
 
 
 def task_lines(cases_per_group: int = CASES_PER_GROUP) -> Iterator[str]:
-    """The lines of the evaluation set: held-out problems of every group in turn, as
-    JSON.
+    """Yield the lines of the evaluation set as JSON.
+
+    They are held-out problems of every group in turn, so that the first few lines hold
+    all groups.
     """
     examined = [examination(group, cases_per_group) for group in GROUPS]
     for number, row in enumerate(zip(*examined, strict=True), start=1):
@@ -166,12 +168,9 @@ def task_lines(cases_per_group: int = CASES_PER_GROUP) -> Iterator[str]:
             yield json.dumps(case)
 
 
-#: The share of a group's examples that ask for written work; 0.04 where none is listed.
-_SHOWN = {"add": 0.06, "add_long": 0.5}
-
-
 def _draw_group(rng: Random) -> str:
-    return rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    [group] = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))
+    return group
 
 
 def _open_example(
@@ -180,13 +179,26 @@ def _open_example(
     instructions: str | None,
 ) -> Example:
     if group == "raw":
-        return Example("raw", "", plain_text(rng))
+        return Example(
+            group="raw",
+            prompt="",
+            answer=plain_text(rng),
+        )
     request, answer = open_request(rng)
     return Example(
-        "open",
-        request,
-        answer,
-        instructions,
+        group="open",
+        prompt=request,
+        answer=answer,
+        instructions=instructions,
+    )
+
+
+def _plain_example(problem: Problem) -> Example:
+    return Example(
+        group=problem.group,
+        prompt=problem.phrasings[0],
+        answer=problem.answer,
+        content=problem.content,
     )
 
 
@@ -196,6 +208,7 @@ def _draw_problem(
     *,
     kept_back: bool = False,
 ) -> Problem:
+    """Draw until a problem is among those held out, or among the others."""
     while True:
         problem = GROUPS[group](rng)
         if held_out(problem.content) == kept_back:
@@ -207,20 +220,16 @@ def _direct_example(
     group: str,
 ) -> Example:
     problem = _draw_problem(rng, group)
-    if rng.random() < 0.04:
-        return Example(
-            group,
-            _few_shot(rng, problem),
-            problem.answer,
-            _draw_instructions(rng),
-            problem.content,
-        )
+    if rng.random() < _FEW_SHOT_SHARE:
+        prompt = _show_solved(rng, problem)
+    else:
+        prompt = _ask_problem(rng, problem)
     return Example(
-        group,
-        _ask_problem(rng, problem),
-        problem.answer,
-        _draw_instructions(rng),
-        problem.content,
+        group=group,
+        prompt=prompt,
+        answer=problem.answer,
+        instructions=_draw_instructions(rng),
+        content=problem.content,
     )
 
 
@@ -228,26 +237,24 @@ def _worked_example(
     rng: Random,
     group: str,
 ) -> Example:
+    """Return an example that asks for written work, in the prompt or by instruction."""
     problem = _draw_problem(rng, group)
-    answer = problem.work or f"A: {problem.answer}"
-    prompt, drawn = _ask_problem(rng, problem), rng.random()
+    prompt = _ask_problem(rng, problem)
+    drawn = rng.random()
     if drawn < 0.2:
-        return Example(
-            group,
-            f"{prompt} {SHOW_WORK}",
-            answer,
-            _draw_instructions(rng),
-            problem.content,
-        )
-    instructions = (
-        SHOW_WORK if drawn < 0.7 else f"{rng.choice(_INSTRUCTIONS[1:4])} {SHOW_WORK}"
-    )
+        prompt = f"{prompt} {SHOW_WORK}"
+        instructions = _draw_instructions(rng)
+    elif drawn < 0.7:
+        instructions = SHOW_WORK
+    else:
+        instructions = f"{rng.choice(_PATIENT_INSTRUCTIONS)} {SHOW_WORK}"
+    # Without written work the answer still has its last line, which is what is scored.
     return Example(
-        group,
-        prompt,
-        answer,
-        instructions,
-        problem.content,
+        group=group,
+        prompt=prompt,
+        answer=problem.work or f"A: {problem.answer}",
+        instructions=instructions,
+        content=problem.content,
     )
 
 
@@ -255,27 +262,38 @@ def _ask_problem(
     rng: Random,
     problem: Problem,
 ) -> str:
-    prompt = (
-        problem.phrasings[0] if rng.random() < 0.5 else rng.choice(problem.phrasings)
-    )
-    return rng.choice(_FRAMES).format(prompt) if rng.random() < 0.12 else prompt
+    prompt = problem.phrasings[0]
+    # Half of the time the first phrasing, in which problems are examined.
+    if rng.random() >= 0.5:
+        prompt = rng.choice(problem.phrasings)
+    if rng.random() < 0.12:
+        return rng.choice(_FRAMES).format(prompt)
+    return prompt
 
 
 def _draw_instructions(rng: Random) -> str | None:
-    return rng.choice(_INSTRUCTIONS) if rng.random() < 0.2 else None
+    if rng.random() < 0.2:
+        return rng.choice(_INSTRUCTIONS)
+    return None
 
 
-def _few_shot(
+def _show_solved(
     rng: Random,
     problem: Problem,
 ) -> str:
+    """Return a prompt of one to four solved problems, and then the one to solve."""
+    # One phrasing throughout, as people write such prompts.
     style = rng.randrange(len(problem.phrasings))
-    shown = [_draw_problem(rng, problem.group) for _ in range(rng.randint(1, 4))]
-    solved = "\n".join(
-        f"Q: {shot.phrasings[style]}\nA: {shot.answer}" for shot in shown
-    )
-    return f"{solved}\nQ: {problem.phrasings[style]}\nA:"
+    lines: list[str] = []
+    for _ in range(rng.randint(1, 4)):
+        # Never a held-out problem: the solved ones are trained on, too.
+        solved = _draw_problem(rng, problem.group)
+        lines.append(f"Q: {solved.phrasings[style]}")
+        lines.append(f"A: {solved.answer}")
+    lines.append(f"Q: {problem.phrasings[style]}")
+    lines.append("A:")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{line}\n" for line in islice(task_lines(), None))
+    sys.stdout.writelines(f"{line}\n" for line in task_lines())

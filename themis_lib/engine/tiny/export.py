@@ -1,4 +1,4 @@
-"""The trained model as a GGUF file that llama.cpp loads."""
+"""Export of the trained model as a GGUF file that llama.cpp loads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import gguf
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter, TokenType
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from themis_lib.engine.tiny.model import Shape, TinyLlama
 from themis_lib.engine.tiny.tokenizer import (
@@ -21,7 +20,7 @@ from themis_lib.engine.tiny.tokenizer import (
     vocabulary,
 )
 
-#: Our parameter names within a block, and llama.cpp's.
+# The names of a block's parameters, here and in llama.cpp.
 _BLOCK_NAMES = {
     "attention_norm": "attn_norm",
     "attention.q": "attn_q",
@@ -45,17 +44,44 @@ def export(
     The file appears whole or not at all. It holds no output matrix: llama.cpp then uses
     the embedding.
     """
+    # Renamed at the end: an interrupted training leaves the last whole model.
     partial = path.with_suffix(".partial")
     writer = GGUFWriter(partial, "llama")
     _describe_model(writer, model.shape)
     _add_tokenizer(writer, tokenizer)
     for name, parameter in model.state_dict().items():
-        _add_tensor(writer, _gguf_name(name), parameter)
+        values = parameter.detach().float().numpy().astype(np.float32)
+        if values.ndim == 1:
+            # Norms and biases stay 32-bit floats, as in llama.cpp's own exports.
+            writer.add_tensor(gguf_name(name), values)
+            continue
+        kind = GGMLQuantizationType.Q8_0
+        quantized = gguf.quants.quantize(values, kind)
+        writer.add_tensor(gguf_name(name), quantized, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     partial.replace(path)
+
+
+def gguf_name(name: str) -> str:
+    """Return llama.cpp's name of a parameter.
+
+    >>> gguf_name("blocks.0.attention.q.weight")
+    'blk.0.attn_q.weight'
+    """
+    stem, kind = name.rsplit(".", 1)
+    match stem.split(".", 2):
+        case ["embedding"]:
+            return "token_embd.weight"
+        case ["norm"]:
+            return "output_norm.weight"
+        case ["blocks", number, inner]:
+            return f"blk.{number}.{_BLOCK_NAMES[inner]}.{kind}"
+        case _:
+            # A layer was added to the model but not to the table above.
+            raise ValueError(f"{name!r} has no GGUF name: add it to _BLOCK_NAMES")
 
 
 def _describe_model(
@@ -64,7 +90,8 @@ def _describe_model(
 ) -> None:
     writer.add_name("steadytext-tiny")
     writer.add_description(
-        "A small chat model trained from scratch on synthetic tasks and template English."
+        "A small chat model trained from scratch on synthetic tasks "
+        "and template English."
     )
     writer.add_license("mit")
     writer.add_context_length(shape.context)
@@ -72,6 +99,7 @@ def _describe_model(
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.hidden)
     writer.add_head_count(shape.heads)
+    # As many as queries have: keys and values are not shared between heads.
     writer.add_head_count_kv(shape.heads)
     writer.add_rope_dimension_count(shape.head_width)
     writer.add_rope_freq_base(shape.rope_base)
@@ -86,46 +114,23 @@ def _add_tokenizer(
     tokenizer: Tokenizer,
 ) -> None:
     tokens = vocabulary(tokenizer)
+    # llama.cpp's name for byte-level BPE.
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(SPLIT_NAME)
     writer.add_token_list(tokens)
-    writer.add_token_types(
-        [
-            TokenType.CONTROL if token in CONTROLS else TokenType.NORMAL
-            for token in tokens
-        ]
-    )
+    types: list[TokenType] = []
+    for token in tokens:
+        # Only control tokens are recognised in a rendered template, and not printed.
+        is_control = token in CONTROLS
+        types.append(TokenType.CONTROL if is_control else TokenType.NORMAL)
+    writer.add_token_types(types)
     writer.add_token_merges(merges(tokenizer))
     writer.add_bos_token_id(tokens.index(BEGIN))
     writer.add_eos_token_id(tokens.index(END))
+    # A turn, a text and padding all end with the same token: there is no other.
     writer.add_eot_token_id(tokens.index(END))
     writer.add_pad_token_id(tokens.index(END))
+    # Every training document begins with it.
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_chat_template(CHAT_TEMPLATE)
-
-
-def _add_tensor(
-    writer: GGUFWriter,
-    name: str,
-    parameter: Tensor,
-) -> None:
-    values = parameter.detach().float().numpy().astype(np.float32)
-    if values.ndim == 1:
-        writer.add_tensor(name, values)
-        return
-    kind = GGMLQuantizationType.Q8_0
-    writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
-
-
-def _gguf_name(name: str) -> str:
-    stem, kind = name.rsplit(".", 1)
-    match stem.split(".", 2):
-        case ["embedding"]:
-            return "token_embd.weight"
-        case ["norm"]:
-            return "output_norm.weight"
-        case ["blocks", number, inner]:
-            return f"blk.{number}.{_BLOCK_NAMES[inner]}.{kind}"
-        case _:
-            raise ValueError(f"{name!r} has no GGUF name: add it to _BLOCK_NAMES")

@@ -1,9 +1,14 @@
-"""The words that the corpus is made of."""
+"""Words that the corpus is made of.
+
+The tables are training data. A word added, removed or moved changes every text drawn
+after it, and the bundled model could no longer be trained again.
+"""
 
 from __future__ import annotations
 
 
 def _split_words(text: str) -> tuple[str, ...]:
+    # Most tables hold single words, which are easier to read in a row.
     return tuple(text.split())
 
 
@@ -27,6 +32,7 @@ THINGS = _split_words(
     "hammer hat jar key kettle machine "
     "ring rope shoe spoon stone table tent ticket tower train umbrella wagon wheel window"
 )
+# Jobs are not among them: a sentence says what a person does with a noun.
 NOUNS = ANIMALS + FOODS + THINGS
 ADJECTIVES = _split_words(
     "small large old new red blue green yellow white black quiet loud bright dark warm "
@@ -61,6 +67,7 @@ PLACES = (
     "in the museum",
     "on the beach",
 )
+# Openings of a sentence; the templates put a comma after them.
 TIMES = (
     "One morning",
     "Last summer",
@@ -79,11 +86,13 @@ TIMES = (
     "At last",
     "Soon after",
 )
+# What one does to a thing, in the past tense.
 CARRIED = _split_words(
     "found carried painted opened washed moved lifted mended sold bought lost borrowed "
     "kept drew saw followed wanted "
     "needed liked noticed remembered touched dropped hid shared built cleaned made praised watched"
 )
+# What one does without a thing, in the past tense.
 WENT = _split_words(
     "walked slept waited danced sang smiled rested played worked stood sat laughed "
     "arrived listened ran grew"
@@ -91,6 +100,7 @@ WENT = _split_words(
 FEELINGS = _split_words(
     "calm glad tired proud happy surprised hungry ready certain thankful lonely excited"
 )
+# Adverbs that suit every verb of `WENT`.
 HOW = _split_words(
     "slowly quickly quietly carefully softly happily again together alone early often suddenly"
 )
@@ -147,10 +157,13 @@ TOPICS = (
     "bees",
     "autumn",
 )
+# A consonant and a vowel each, so that any row of them can be spoken.
 SYLLABLES = tuple(a + b for a in "bdfgklmnprstvz" for b in "aeiou")
+# Indexed by the number itself.
 UNITS = _split_words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen "
     "fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 )
+# Indexed by the first digit; 0 and 1 only fill their places.
 TENS = _split_words("zero ten twenty thirty forty fifty sixty seventy eighty ninety")

@@ -1,5 +1,7 @@
-"""Problems with one right answer: a function a group, each drawing one problem from a
-seeded generator.
+"""Problems with one right answer, in groups.
+
+Each group has a function that draws one problem from a seeded generator. The order of
+its draws is part of the corpus: another order gives other problems for the same seed.
 """
 
 from __future__ import annotations
@@ -12,22 +14,27 @@ from string import ascii_lowercase, ascii_uppercase, digits
 
 from themis_lib.engine.tiny.lexicon import (
     ADJECTIVES,
-    ANIMALS,
-    FOODS,
     JOBS,
     NAMES,
     NOUNS,
     SYLLABLES,
     TENS,
-    THINGS,
     UNITS,
+)
+from themis_lib.engine.tiny.questions import (
+    ask_kind,
+    ask_largest,
+    ask_letter,
+    ask_smallest,
 )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem: its content, whatever the phrasing; the phrasings; the answer; and
-    written work, if taught.
+    """A problem with one right answer.
+
+    `content` identifies it whatever its phrasing, `phrasings` ask the same question,
+    the usual one first, and `work` is the written way to the answer, if it is taught.
     """
 
     group: str
@@ -38,65 +45,81 @@ class Problem:
 
 
 def number_in_words(number: int) -> str:
-    """`number`, from 0 to 999, in English words.
+    """Return `number`, from 0 to 999, in English words.
 
     >>> number_in_words(42), number_in_words(205)
     ('forty-two', 'two hundred five')
     """
     hundreds, rest = divmod(number, 100)
-    tens = TENS[rest // 10] + (f"-{UNITS[rest % 10]}" if rest % 10 else "")
-    words = UNITS[rest] if rest < 20 else tens
+    # The numbers below twenty have names of their own, made of no parts.
+    if rest < 20:
+        words = UNITS[rest]
+    else:
+        tens, ones = divmod(rest, 10)
+        words = TENS[tens]
+        if ones:
+            words += f"-{UNITS[ones]}"
     if not hundreds:
         return words
-    return f"{UNITS[hundreds]} hundred" + (f" {words}" if rest else "")
+    words_of_hundreds = f"{UNITS[hundreds]} hundred"
+    if not rest:
+        return words_of_hundreds
+    return f"{words_of_hundreds} {words}"
 
 
 def written_addition(
     first: int,
     second: int,
 ) -> str:
-    """The sum worked out digit by digit from the right, ending with a line `A: <sum>`.
+    """Return the sum worked out digit by digit from the right.
 
-    Each line begins with what is left of the numbers, so that the next digits always
-    stand in the same places.
+    Each line begins with what is left of the numbers, so that the next digits are
+    always in the same places. The last line is `A: <sum>`.
 
     >>> print(written_addition(58, 27))
     58 + 27: 8 + 7 + 0 = 15, carry 1, so far 5
     5 + 2: 5 + 2 + 1 = 8, carry 0, so far 85
     A: 85
     """
-    lines, carry = [], 0
+    lines: list[str] = []
+    whole = str(first + second)
+    carry = 0
     for place in range(len(str(max(first, second)))):
-        left, right = first // 10**place, second // 10**place
-        a, b = left % 10, right % 10
-        total = a + b + carry
-        so_far = (
-            str(first + second)[-place - 1 :]
-            if left > 9 or right > 9
-            else str(first + second)
-        )
+        left = first // 10**place
+        right = second // 10**place
+        left_digit = left % 10
+        right_digit = right % 10
+        total = left_digit + right_digit + carry
+        # On the last line the carry is written too, as there is no digit left for it.
+        is_last = left <= 9 and right <= 9
+        so_far = whole if is_last else whole[-place - 1 :]
+        next_carry = total // 10
         lines.append(
-            f"{left} + {right}: {a} + {b} + {carry} = {total}, carry {total // 10}, so far {so_far}"
+            f"{left} + {right}: {left_digit} + {right_digit} + {carry} = {total}, "
+            f"carry {next_carry}, so far {so_far}"
         )
-        carry = total // 10
-    return "\n".join([*lines, f"A: {first + second}"])
+        carry = next_carry
+    lines.append(f"A: {whole}")
+    return "\n".join(lines)
 
 
 def add(rng: Random) -> Problem:
-    """The sum of two numbers up to 99."""
-    return _addition_problem("add", rng.randint(1, 99), rng.randint(1, 99))
+    """Draw the sum of two numbers up to 99."""
+    first = rng.randint(1, 99)
+    second = rng.randint(1, 99)
+    return _addition_problem("add", first, second)
 
 
 def add_long(rng: Random) -> Problem:
-    """The sum of two numbers of the same length, 3 or 4 digits."""
+    """Draw the sum of two numbers of the same length, 3 or 4 digits."""
     length = rng.choice((3, 4))
-    return _addition_problem(
-        "add_long", _draw_number(rng, length), _draw_number(rng, length)
-    )
+    first = _draw_number(rng, length)
+    second = _draw_number(rng, length)
+    return _addition_problem("add_long", first, second)
 
 
 def subtract(rng: Random) -> Problem:
-    """The difference, never negative, of two numbers up to 99."""
+    """Draw the difference, never negative, of two numbers up to 99."""
     small, large = sorted((rng.randint(1, 99), rng.randint(1, 99)))
     phrasings = (
         f"What is {large} - {small}?",
@@ -106,19 +129,20 @@ def subtract(rng: Random) -> Problem:
         f"How much is {large} minus {small}?",
     )
     return Problem(
-        "subtract",
-        f"subtract {large} {small}",
-        phrasings,
-        str(large - small),
+        group="subtract",
+        content=f"subtract {large} {small}",
+        phrasings=phrasings,
+        answer=str(large - small),
     )
 
 
 def multiply(rng: Random) -> Problem:
-    """The product of a 2-digit number and one of 1 or 2 digits."""
-    first, second = (
-        _draw_number(rng, 2),
-        rng.randint(2, 9) if rng.random() < 0.85 else _draw_number(rng, 2),
-    )
+    """Draw the product of a 2-digit number and one of 1 or 2 digits."""
+    first = _draw_number(rng, 2)
+    if rng.random() < 0.85:
+        second = rng.randint(2, 9)
+    else:
+        second = _draw_number(rng, 2)
     phrasings = (
         f"What is {first} * {second}?",
         f"Multiply {first} by {second}.",
@@ -126,26 +150,31 @@ def multiply(rng: Random) -> Problem:
         f"Calculate {first} * {second}.",
         f"How much is {first} times {second}?",
     )
+    # Sorted, so that a product is held out in both orders or in neither.
     low, high = sorted((first, second))
     return Problem(
-        "multiply",
-        f"multiply {low} {high}",
-        phrasings,
-        str(first * second),
+        group="multiply",
+        content=f"multiply {low} {high}",
+        phrasings=phrasings,
+        answer=str(first * second),
     )
 
 
 def words(rng: Random) -> Problem:
-    """Arithmetic asked and answered in words."""
+    """Draw arithmetic that is asked and answered in words."""
+    # Plus twice, so that it comes up as often as the other two together.
     name = rng.choice(("plus", "plus", "minus", "times"))
     top = 10 if name == "times" else 30
     small, large = sorted((rng.randint(1, top), rng.randint(1, top)))
-    first, second = (
-        (large, small) if name == "minus" or rng.random() < 0.5 else (small, large)
-    )
-    answer = {"plus": first + second, "minus": first - second, "times": first * second}[
-        name
-    ]
+    first, second = small, large
+    # No answer is negative; otherwise both orders are as likely.
+    if name == "minus" or rng.random() < 0.5:
+        first, second = large, small
+    results = {
+        "plus": first + second,
+        "minus": first - second,
+        "times": first * second,
+    }
     asked = f"{number_in_words(first)} {name} {number_in_words(second)}"
     phrasings = (
         f"What is {asked}?",
@@ -154,24 +183,23 @@ def words(rng: Random) -> Problem:
         f"{asked.capitalize()} is what number?",
     )
     return Problem(
-        "words",
-        f"words {name} {small} {large}",
-        phrasings,
-        number_in_words(answer),
+        group="words",
+        content=f"words {name} {small} {large}",
+        phrasings=phrasings,
+        answer=number_in_words(results[name]),
     )
 
 
 def copy(rng: Random) -> Problem:
-    """A text to give back unchanged: a few words or a code of letters and digits."""
+    """Draw a text to repeat: a few words, or a code of letters and digits."""
     if rng.random() < 0.7:
-        text = " ".join(
-            rng.choice(NOUNS + ADJECTIVES) for _ in range(rng.randint(2, 5))
-        )
+        count = rng.randint(2, 5)
+        text = " ".join(rng.choice(NOUNS + ADJECTIVES) for _ in range(count))
     else:
-        letters = rng.choice(
-            (ascii_lowercase, ascii_uppercase + digits, ascii_lowercase + digits)
-        )
-        text = "".join(rng.choice(letters) for _ in range(rng.randint(3, 7)))
+        # Codes are not in the lexicon: they can be copied but not guessed.
+        letters = rng.choice(_CODE_ALPHABETS)
+        size = rng.randint(3, 7)
+        text = "".join(rng.choice(letters) for _ in range(size))
     phrasings = (
         f"Copy this: {text}",
         f"Repeat: {text}",
@@ -179,15 +207,16 @@ def copy(rng: Random) -> Problem:
         f"Say exactly: {text}",
     )
     return Problem(
-        "copy",
-        f"copy {text}",
-        phrasings,
-        text,
+        group="copy",
+        content=f"copy {text}",
+        phrasings=phrasings,
+        answer=text,
     )
 
 
 def reverse(rng: Random) -> Problem:
-    """A word of 3 to 8 letters to spell backwards."""
+    """Draw a word of 3 to 8 letters to spell backwards."""
+    # The nouns are few; made-up words give as many problems as are drawn.
     word = rng.choice(NOUNS) if rng.random() < 0.2 else made_up_word(rng)
     phrasings = (
         f'Reverse the word "{word}".',
@@ -196,51 +225,54 @@ def reverse(rng: Random) -> Problem:
         f'What is "{word}" backwards?',
     )
     return Problem(
-        "reverse",
-        f"reverse {word}",
-        phrasings,
-        word[::-1],
+        group="reverse",
+        content=f"reverse {word}",
+        phrasings=phrasings,
+        answer=word[::-1],
     )
 
 
 def choose(rng: Random) -> Problem:
-    """Four options, one of them right; the answer is its letter."""
-    question, right, wrong = rng.choice(
-        (_ask_largest, _ask_smallest, _ask_kind, _spelled_with)
-    )(rng)
+    """Draw a question with four options, one of them right; its letter answers it."""
+    ask = rng.choice((ask_largest, ask_smallest, ask_kind, ask_letter))
+    question, right, wrong = ask(rng)
     options = [right, *wrong]
     rng.shuffle(options)
-    listed = "\n".join(
-        f"{letter}) {option}" for letter, option in zip("ABCD", options, strict=True)
-    )
+    lines: list[str] = []
+    for letter, option in zip(_OPTION_LETTERS, options, strict=True):
+        lines.append(f"{letter}) {option}")
+    listed = "\n".join(lines)
     phrasings = (
         f"{question}\n{listed}",
         f"{question}\n{listed}\nAnswer with the letter.",
         f"Choose the right option. {question}\n{listed}",
     )
-    content = f"choose {question} {' '.join(sorted(options))}"
+    # The order of the options makes no other problem.
     return Problem(
-        "choose",
-        content,
-        phrasings,
-        "ABCD"[options.index(right)],
+        group="choose",
+        content=f"choose {question} {' '.join(sorted(options))}",
+        phrasings=phrasings,
+        answer=_OPTION_LETTERS[options.index(right)],
     )
 
 
 def as_json(rng: Random) -> Problem:
-    """Two or three named values to write as a JSON object."""
+    """Draw two to four named values to write as a JSON object."""
+    # A name and an age are drawn even where an item replaces them: every later draw
+    # depends on the order of those before it.
     fields: dict[str, str | int] = {
         "name": rng.choice(NAMES),
         "age": rng.randint(2, 99),
     }
     if rng.random() < 0.5:
-        fields = {"item": rng.choice(NOUNS), "count": rng.randint(2, 99)}
-    if rng.random() < 0.5:
-        fields |= {
-            "color": rng.choice(("red", "blue", "green", "yellow", "white", "black"))
+        fields = {
+            "item": rng.choice(NOUNS),
+            "count": rng.randint(2, 99),
         }
+    if rng.random() < 0.5:
+        fields["color"] = rng.choice(_COLORS)
     if rng.random() < 0.3:
-        fields |= {"job": rng.choice(JOBS)}
+        fields["job"] = rng.choice(JOBS)
     listed = ", ".join(f"{key} {value}" for key, value in fields.items())
     phrasings = (
         f"Write as JSON: {listed}",
@@ -248,19 +280,22 @@ def as_json(rng: Random) -> Problem:
         f"Convert to JSON: {listed}",
     )
     return Problem(
-        "json",
-        f"json {listed}",
-        phrasings,
-        json.dumps(fields),
+        group="json",
+        content=f"json {listed}",
+        phrasings=phrasings,
+        answer=json.dumps(fields),
     )
 
 
 def made_up_word(rng: Random) -> str:
-    """A word of 3 to 8 letters that can be spoken but need not exist."""
+    """Return a word of 3 to 8 letters that can be spoken but need not exist."""
     word = "".join(rng.choice(SYLLABLES) for _ in range(rng.randint(1, 3)))
+    # One syllable has two letters, too few for a word to reverse.
     if len(word) < 3 or rng.random() < 0.5:
         word += rng.choice("nrstlmk")
-    return word + rng.choice("aeiou") if len(word) < 8 and rng.random() < 0.2 else word
+    if len(word) < 8 and rng.random() < 0.2:
+        word += rng.choice("aeiou")
+    return word
 
 
 #: The groups of problems, in the order in which the evaluation set interleaves them.
@@ -275,6 +310,21 @@ GROUPS: dict[str, Callable[[Random], Problem]] = {
     "choose": choose,
     "json": as_json,
 }
+
+_OPTION_LETTERS = "ABCD"
+_COLORS = (
+    "red",
+    "blue",
+    "green",
+    "yellow",
+    "white",
+    "black",
+)
+_CODE_ALPHABETS = (
+    ascii_lowercase,
+    ascii_uppercase + digits,
+    ascii_lowercase + digits,
+)
 
 
 def _draw_number(
@@ -296,60 +346,12 @@ def _addition_problem(
         f"Calculate {first} + {second}.",
         f"How much is {first} plus {second}?",
     )
+    # Sorted, so that a sum is held out in both orders or in neither.
     low, high = sorted((first, second))
-    content = f"{group} {low} {high}"
     return Problem(
-        group,
-        content,
-        phrasings,
-        str(first + second),
-        written_addition(first, second),
+        group=group,
+        content=f"{group} {low} {high}",
+        phrasings=phrasings,
+        answer=str(first + second),
+        work=written_addition(first, second),
     )
-
-
-def _ask_largest(rng: Random) -> tuple[str, str, list[str]]:
-    numbers = sorted(rng.sample(range(10, 1000 if rng.random() < 0.5 else 100), 4))
-    return (
-        "Which number is largest?",
-        str(numbers[3]),
-        [str(number) for number in numbers[:3]],
-    )
-
-
-def _ask_smallest(rng: Random) -> tuple[str, str, list[str]]:
-    numbers = sorted(rng.sample(range(10, 1000 if rng.random() < 0.5 else 100), 4))
-    return (
-        "Which number is smallest?",
-        str(numbers[0]),
-        [str(number) for number in numbers[1:]],
-    )
-
-
-def _ask_kind(rng: Random) -> tuple[str, str, list[str]]:
-    kinds = {
-        "an animal": ANIMALS,
-        "a food": FOODS,
-        "a tool or thing": THINGS,
-        "a job": JOBS,
-    }
-    kind = rng.choice(sorted(kinds))
-    others = [
-        word
-        for name, members in sorted(kinds.items())
-        if name != kind
-        for word in members
-    ]
-    return f"Which word is {kind}?", rng.choice(kinds[kind]), rng.sample(others, 3)
-
-
-def _spelled_with(rng: Random) -> tuple[str, str, list[str]]:
-    while True:
-        letter = rng.choice("abcdfghiklmnoprstuw")
-        having = [word for word in NOUNS if letter in word]
-        lacking = [word for word in NOUNS if letter not in word]
-        if having and len(lacking) >= 3:
-            return (
-                f'Which word has the letter "{letter}"?',
-                rng.choice(having),
-                rng.sample(lacking, 3),
-            )

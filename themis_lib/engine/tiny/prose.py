@@ -1,4 +1,8 @@
-"""Open requests and simple English to answer them with, from a grammar of many words."""
+"""Open requests, and simple English to answer them with.
+
+Both come from templates whose slots are filled with words of the lexicon. The model
+learns from them to write sentences, not to say anything.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ from themis_lib.engine.tiny.lexicon import (
     WENT,
 )
 
+# The words for each slot, by its name in the templates.
 _WORDS = {
     "adj": ADJECTIVES,
     "animal": ANIMALS,
@@ -41,6 +46,7 @@ _WORDS = {
     "weather": WEATHER,
     "went": WENT,
 }
+# In no order: a passage draws some of them.
 _SENTENCES = (
     "$time, $name $did a $adj $noun $place.",
     "$time, the $job $did the $adj $thing and felt $felt.",
@@ -73,6 +79,7 @@ _SENTENCES = (
     "They $went $place with a $adj $thing.",
     "Next to the $thing was a $adj $noun.",
 )
+# First sentences by the kind of request. `echo` quotes the request as its topic.
 _OPENINGS = {
     "story": (
         "Once there was a $adj $animal who $went $place.",
@@ -117,6 +124,7 @@ _OPENINGS = {
         'The $job once said "$topic" $place.',
     ),
 }
+# Sentences that name the topic once more, somewhere in the middle.
 _ON_TOPIC = (
     "That is why $topic is like a $adj $noun.",
     "$name learned about $topic $place.",
@@ -124,6 +132,8 @@ _ON_TOPIC = (
     "People who like $topic are often $felt.",
     "With $topic, it is good to be $adj.",
 )
+# Requests by kind. With and without a full stop, in capitals and without: people
+# type all of them, and one of them is an empty prompt.
 _REQUESTS = {
     "story": (
         "Write a story.",
@@ -219,6 +229,38 @@ _REQUESTS = {
         "about $topic",
     ),
 }
+# The kinds of request, each as often as it should be drawn.
+_KINDS = (
+    "story",
+    "joke",
+    "hello",
+    "any",
+    "any",
+    "any",
+    "topic",
+    "topic",
+    "topic",
+    "topic",
+)
+_SCRAP_WORDS = (
+    "Prompt",
+    "test",
+    "prompt",
+    "item",
+    "Example",
+    "text",
+)
+# Plain letters, everything on a keyboard, and scripts that the tokenizer has to survive.
+_SCRAP_ALPHABETS = (
+    ascii_letters,
+    ascii_letters + digits + punctuation,
+    "äöüéñçжщяλπ中文字日本",
+)
+_ENDINGS = ("", "n", "s", "ing", "tion")
+# How many words of a request its answer quotes.
+_MOST_QUOTED = 4
+# The topic is filled in last: it may hold words that are no slots.
+_SLOT = re.compile(r"\$(?!topic)[a-z]+")
 
 
 def sentence(
@@ -226,14 +268,15 @@ def sentence(
     template: str,
     topic: str = "",
 ) -> str:
-    """`template` with every slot filled, its articles agreeing and its first letter a
-    capital.
+    """Return a sentence: `template` with every slot filled.
+
+    Its articles agree with the next word, and its first letter is a capital.
     """
-    filled = re.sub(
-        r"\$(?!topic)[a-z]+", lambda slot: rng.choice(_WORDS[slot[0][1:]]), template
-    )
+    filled = _fill_slots(rng, template)
+    # Before the topic is filled in, which is quoted as it was given.
     agreeing = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", filled)
     text = Template(agreeing).substitute(topic=topic)
+    # Not `capitalize`, which would make the names lower-case.
     return text[:1].upper() + text[1:]
 
 
@@ -242,63 +285,58 @@ def passage(
     kind: str,
     topic: str = "",
 ) -> str:
-    """From 4 to 11 sentences of simple English, opened as suits `kind` and now and then
-    naming `topic`.
+    """Return 5 to 11 sentences of simple English, with an opening that suits `kind`.
+
+    One of them names `topic` again, unless the opening quotes it.
     """
-    opening = sentence(rng, rng.choice(_OPENINGS[kind]), topic)
-    rest = [
-        sentence(rng, template)
-        for template in rng.sample(_SENTENCES, rng.randint(4, 10))
-    ]
+    sentences = [sentence(rng, rng.choice(_OPENINGS[kind]), topic)]
+    templates = rng.sample(_SENTENCES, rng.randint(4, 10))
+    for template in templates:
+        sentences.append(sentence(rng, template))
     if topic and kind != "echo":
-        rest[rng.randrange(len(rest))] = sentence(rng, rng.choice(_ON_TOPIC), topic)
-    return " ".join([opening, *rest])
+        naming = sentence(rng, rng.choice(_ON_TOPIC), topic)
+        # After the opening, which names the topic itself.
+        sentences[1 + rng.randrange(len(templates))] = naming
+    return " ".join(sentences)
 
 
 def open_request(rng: Random) -> tuple[str, str]:
-    """A request without one right answer, and a passage that answers it."""
+    """Return a request without one right answer, and a passage that answers it."""
     if rng.random() < 0.25:
         return _answer_request(rng, _draw_scrap(rng))
-    kind = rng.choice(
-        (
-            "story",
-            "joke",
-            "hello",
-            "any",
-            "any",
-            "any",
-            "topic",
-            "topic",
-            "topic",
-            "topic",
-        )
-    )
+    kind = rng.choice(_KINDS)
+    # Drawn even where the request names none: later draws depend on it.
     topic = _draw_topic(rng)
     request = rng.choice(_REQUESTS[kind])
-    filled = re.sub(
-        r"\$(?!topic)[a-z]+", lambda slot: rng.choice(_WORDS[slot[0][1:]]), request
-    )
+    filled = _fill_slots(rng, request)
     if "$topic" in request:
-        return Template(filled).substitute(topic=topic), passage(rng, kind, topic)
-    return (
-        _answer_request(rng, filled) if kind == "any" else (filled, passage(rng, kind))
-    )
+        asked = Template(filled).substitute(topic=topic)
+        return asked, passage(rng, kind, topic)
+    if kind == "any":
+        return _answer_request(rng, filled)
+    return filled, passage(rng, kind)
 
 
 def plain_text(rng: Random) -> str:
-    """A passage that answers nobody."""
+    """Return a passage that answers no request."""
     return passage(rng, rng.choice(("story", "story", "any")))
+
+
+def _fill_slots(rng: Random, template: str) -> str:
+    # One draw for each slot, from left to right.
+    return _SLOT.sub(lambda slot: rng.choice(_WORDS[slot[0][1:]]), template)
 
 
 def _answer_request(
     rng: Random,
     request: str,
 ) -> tuple[str, str]:
-    """`request` with a passage that mostly begins by quoting its first words."""
-    quoted = " ".join(request.split()[:4])
-    return request, passage(
-        rng, "echo", quoted
-    ) if quoted and rng.random() < 0.7 else passage(rng, "any")
+    """Return the request with a passage, which mostly quotes the first words of it."""
+    # Without a quotation nothing in the passage depends on the request.
+    quoted = " ".join(request.split()[:_MOST_QUOTED])
+    if quoted and rng.random() < 0.7:
+        return request, passage(rng, "echo", quoted)
+    return request, passage(rng, "any")
 
 
 def _draw_topic(rng: Random) -> str:
@@ -307,31 +345,31 @@ def _draw_topic(rng: Random) -> str:
         return rng.choice(TOPICS)
     if drawn < 0.75:
         return f"the {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)}"
-    return " ".join(_made_up(rng) for _ in range(rng.randint(1, 2)))
+    # Made-up words: a topic may be one that no other text names.
+    words = [_make_up_word(rng) for _ in range(rng.randint(1, 2))]
+    return " ".join(words)
 
 
-def _made_up(rng: Random) -> str:
-    return "".join(
-        rng.choice(SYLLABLES) for _ in range(rng.randint(1, 4))
-    ) + rng.choice(("", "n", "s", "ing", "tion"))
+def _make_up_word(rng: Random) -> str:
+    syllables = [rng.choice(SYLLABLES) for _ in range(rng.randint(1, 4))]
+    return "".join(syllables) + rng.choice(_ENDINGS)
 
 
 def _draw_scrap(rng: Random) -> str:
-    """A text that asks for nothing clear: words, a sentence, or characters."""
+    """Return a text that asks for nothing clear: words, a sentence, or characters."""
     kind = rng.randrange(4)
     if kind == 0:
-        return " ".join(
-            rng.choice((_made_up(rng), rng.choice(NOUNS + ADJECTIVES)))
-            for _ in range(rng.randint(1, 8))
-        )
+        words: list[str] = []
+        for _ in range(rng.randint(1, 8)):
+            # Both are drawn before one of them is chosen.
+            candidates = (_make_up_word(rng), rng.choice(NOUNS + ADJECTIVES))
+            words.append(rng.choice(candidates))
+        return " ".join(words)
     if kind == 1:
         return sentence(rng, rng.choice(_SENTENCES))
     if kind == 2:
-        words = ("Prompt", "test", "prompt", "item", "Example", "text")
-        return f"{rng.choice(words)} {rng.randint(0, 999)}"
-    letters = rng.choice(
-        (ascii_letters, ascii_letters + digits + punctuation, "äöüéñçжщяλπ中文字日本")
-    )
-    return "".join(
-        rng.choice(letters + "  ") for _ in range(rng.randint(1, 20))
-    ).strip()
+        return f"{rng.choice(_SCRAP_WORDS)} {rng.randint(0, 999)}"
+    # Two spaces, so that longer texts fall into words now and then.
+    letters = rng.choice(_SCRAP_ALPHABETS) + "  "
+    size = rng.randint(1, 20)
+    return "".join(rng.choice(letters) for _ in range(size)).strip()

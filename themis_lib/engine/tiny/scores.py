@@ -1,4 +1,4 @@
-"""How often the model is right on held-out problems, answering greedily."""
+"""Scores of the model: how often it is right on held-out problems, greedily."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from torch import Tensor
 
 from themis_lib.engine.tiny.corpus import SHOW_WORK, Example, examination
 from themis_lib.engine.tiny.model import TinyLlama
-from themis_lib.engine.tiny.tokenizer import END, opened
+from themis_lib.engine.tiny.tokenizer import END, render_request
 
-#: Draws the problems examined; the evaluation set is drawn with another.
+# Draws the problems examined; the evaluation set is drawn with another.
 _SEED = 1
+# The most tokens of an answer, with written work and without.
+_MOST_WORK_TOKENS = 200
+_MOST_ANSWER_TOKENS = 40
 
 
 def accuracies(
@@ -21,20 +24,41 @@ def accuracies(
     count: int,
     instructions: str | None = None,
 ) -> dict[str, float]:
-    """The share of `count` held-out problems of each group that the model answers
-    right.
+    """Return the share of held-out problems that the model answers right, by group.
 
-    Under `SHOW_WORK` an answer counts by its last line, `A: …`.
+    Each group has `count` problems. With instructions, an answer counts by its last
+    line, `A: …`.
     """
-    return {
-        group: _share_right(
+    most = _MOST_ANSWER_TOKENS
+    if instructions == SHOW_WORK:
+        most = _MOST_WORK_TOKENS
+    shares: dict[str, float] = {}
+    for group in groups:
+        examined = examination(group, count, _SEED)
+        given = answers(
             model,
             tokenizer,
-            examination(group, count, _SEED),
+            [example.prompt for example in examined],
             instructions,
+            most,
         )
-        for group in groups
-    }
+        right = 0
+        for answer, example in zip(given, examined, strict=True):
+            right += is_right(answer, example, instructions)
+        shares[group] = right / count
+    return shares
+
+
+def is_right(
+    answer: str,
+    example: Example,
+    instructions: str | None,
+) -> bool:
+    """Return whether an answer is the expected one, or ends with it if instructed."""
+    if instructions:
+        # A slice, as an empty answer has no last line.
+        return answer.splitlines()[-1:] == [f"A: {example.answer}"]
+    return answer == example.answer
 
 
 def answers(
@@ -44,24 +68,33 @@ def answers(
     instructions: str | None,
     most: int,
 ) -> list[str]:
-    """The greedy answer to each prompt, at most `most` tokens long."""
-    asked = [tokenizer.encode(opened(prompt, instructions)).ids for prompt in prompts]
-    longest, end = max(map(len, asked)), tokenizer.token_to_id(END)
-    ids = torch.tensor(
-        [tokens + [end] * (longest + most - len(tokens)) for tokens in asked]
-    )
+    """Return the greedy answer to each prompt, at most `most` tokens long."""
+    end = tokenizer.token_to_id(END)
+    asked: list[list[int]] = []
+    for prompt in prompts:
+        asked.append(tokenizer.encode(render_request(prompt, instructions)).ids)
+    sizes = [len(tokens) for tokens in asked]
+    # Ends of sequence fill each row up; a causal mask hides them from what is before.
+    width = max(sizes) + most
+    rows: list[list[int]] = []
+    for tokens in asked:
+        padding = [end] * (width - len(tokens))
+        rows.append(tokens + padding)
+    ids = torch.tensor(rows)
+    # Without gradients: they would keep every step's activations in memory.
     with torch.no_grad():
         lengths = _write_continuations(
             model,
             ids,
-            torch.tensor([len(tokens) for tokens in asked]),
+            torch.tensor(sizes),
             most,
             end,
         )
-    return [
-        tokenizer.decode(ids[row, len(tokens) : lengths[row]].tolist())
-        for row, tokens in enumerate(asked)
-    ]
+    texts: list[str] = []
+    for row, size in enumerate(sizes):
+        answer = ids[row, size : lengths[row]]
+        texts.append(tokenizer.decode(answer.tolist()))
+    return texts
 
 
 def _write_continuations(
@@ -71,11 +104,14 @@ def _write_continuations(
     most: int,
     end: int,
 ) -> Tensor:
-    """Write the likeliest continuations into `ids`, each until `end`; the length of
-    every row then.
+    """Write the likeliest continuations into `ids`, each until `end`.
+
+    Returns the length of every row after that; `lengths` are those before.
     """
-    rows, running = torch.arange(len(ids)), torch.ones(len(ids), dtype=torch.bool)
+    rows = torch.arange(len(ids))
+    running = torch.ones(len(ids), dtype=torch.bool)
     for _ in range(most):
+        # Everything is computed again each time: the model keeps no cache.
         width = int(lengths.max())
         causal = torch.ones(width, width, dtype=torch.bool).tril()[None, None]
         hidden = model(ids[:, :width], causal)
@@ -86,26 +122,3 @@ def _write_continuations(
         ids[rows[running], lengths[running]] = chosen[running]
         lengths = lengths + running.long()
     return lengths
-
-
-def _share_right(
-    model: TinyLlama,
-    tokenizer: Tokenizer,
-    asked: list[Example],
-    instructions: str | None,
-) -> float:
-    most = 200 if instructions == SHOW_WORK else 40
-    given = answers(
-        model,
-        tokenizer,
-        [example.prompt for example in asked],
-        instructions,
-        most,
-    )
-    right = [
-        answer.splitlines()[-1:] == [f"A: {example.answer}"]
-        if instructions
-        else answer == example.answer
-        for answer, example in zip(given, asked, strict=True)
-    ]
-    return float(sum(right) / len(right))
