@@ -4,7 +4,6 @@ however little room it has.
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 import warnings
@@ -15,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from themis_lib.engine.constraints.closing import Closing
+from tests.support.constraint_strategies import ANCHORED, COMPOSED, NODE, SCHEMAS
+from tests.support.vocabularies import POOR, TOKENIZER
 from themis_lib.engine.constraints.constraint import Constraint, constraint
 from themis_lib.engine.constraints.guide import Guide
 from themis_lib.errors import ConfigError, InputError
@@ -25,58 +25,6 @@ llguidance = pytest.importorskip("llguidance")
 
 FEW = settings(max_examples=30, derandomize=True, deadline=None)
 TINY = Path(__file__).parents[3] / "themis_lib/engine/tiny/tiny.gguf"
-
-
-class Vocabulary:
-    """Every byte and some longer pieces, read greedily; the first tokens are two ends
-    of sequence.
-    """
-
-    eos_token_id = 0
-    bos_token_id = None
-    special_token_ids = (0, 1)
-    pieces = (
-        b"ab",
-        b"12",
-        b'"}',
-        b'":',
-        b'",',
-        b"},{",
-        b"true",
-        b"null",
-        b"hello",
-        b" w",
-        "é".encode(),
-        b"[]",
-        b"aaaa",
-    )
-    tokens = (b"</s>", b"<end>", *(bytes([byte]) for byte in range(256)), *pieces)
-
-    def __call__(self, text: bytes | str) -> list[int]:
-        rest, found = text.encode() if isinstance(text, str) else text, []
-        while rest:
-            size = next(size for size in (5, 4, 3, 2, 1) if rest[:size] in self.known)
-            found.append(self.known[rest[:size]])
-            rest = rest[size:]
-        return found
-
-    @functools.cached_property
-    def known(self) -> dict[bytes, int]:
-        return {piece: token for token, piece in enumerate(self.tokens)}
-
-
-class WithoutLetters(Vocabulary):
-    """A vocabulary that can write `ab` but neither letter alone."""
-
-    tokens = (b"</s>", b"<end>", b"ab", b"abab", b"1")
-
-
-TOKENIZER = llguidance.LLTokenizer(
-    llguidance.TokenizerWrapper(Vocabulary()), eos_token=[0, 1]
-)
-POOR = llguidance.LLTokenizer(
-    llguidance.TokenizerWrapper(WithoutLetters()), eos_token=[0, 1]
-)
 
 
 def written(
@@ -133,54 +81,6 @@ def texts(
     return found
 
 
-LITERALS = st.text(
-    st.sampled_from("ab1 .*+?()[]{}|^$\\/-\"'#é日😀\n"), min_size=1, max_size=3
-).map(re.escape)
-CLASSES = st.sampled_from(
-    [
-        r".",
-        r"\d",
-        r"\w",
-        r"\s",
-        r"\D",
-        r"\W",
-        r"\S",
-        r"[a-c]",
-        r"[^a-z]",
-        r"[\d_]",
-        r"[^\d]",
-        r"[\w.-]",
-        r"[^\s\"]",
-        r"[é-ü]",
-        r"[日-本a]",
-        r"[\]\\^-]",
-        r"\x41",
-        r"\t",
-        r"[\S\n]",
-        r"(?i:k)",
-        r"(?s:.)",
-    ]
-)
-QUANTIFIERS = st.sampled_from(
-    ["?", "*", "+", "{2}", "{1,3}", "{2,}", "{0,2}", "*?", "+?", "??", "{1,2}?", "{0}"]
-)
-
-
-def combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.one_of(
-        st.lists(inner, min_size=1, max_size=3).map("".join),
-        st.lists(inner, min_size=1, max_size=3).map("|".join).map("(?:{})".format),
-        inner.map("({})".format),
-        st.tuples(inner, QUANTIFIERS).map(lambda pair: f"(?:{pair[0]}){pair[1]}"),
-    )
-
-
-PATTERNS = st.recursive(LITERALS | CLASSES, combined, max_leaves=8)
-ANCHORED = st.tuples(
-    st.sampled_from(["", "^", r"\A"]), PATTERNS, st.sampled_from(["", "$", r"\Z"])
-).map("".join)
-
-
 @FEW
 @given(ANCHORED)
 def test_a_text_matches_its_whole_pattern(pattern):
@@ -232,199 +132,11 @@ def test_the_shortest_choice_is_the_one_of_fewest_tokens():
     assert written(rule, seed=0, max_tokens=1) == ("hello", 1)
 
 
-SCALARS = st.one_of(
-    st.sampled_from(
-        [
-            {"type": "null"},
-            {"type": "boolean"},
-            {"type": "number"},
-            {"type": "integer"},
-            {"type": "string"},
-        ]
-    ),
-    st.builds(
-        lambda kind, low, size: {"type": kind, "minimum": low, "maximum": low + size},
-        st.sampled_from(["integer", "number"]),
-        st.integers(-200, 200),
-        st.integers(0, 300),
-    ),
-    st.builds(
-        lambda low, size: {
-            "type": "number",
-            "exclusiveMinimum": low,
-            "exclusiveMaximum": low + size,
-        },
-        st.sampled_from([0, -1.5, 3, 0.1]),
-        st.sampled_from([1, 0.25, 100]),
-    ),
-    st.sampled_from(
-        [
-            {"type": "integer", "multipleOf": 7},
-            {"type": "number", "multipleOf": 0.25, "minimum": 1},
-        ]
-    ),
-    st.builds(
-        lambda low, size: {"type": "string", "minLength": low, "maxLength": low + size},
-        st.integers(0, 5),
-        st.integers(0, 4),
-    ),
-    st.sampled_from(
-        [
-            {"type": "string", "pattern": r"^[a-z]+\d$"},
-            {"type": "string", "pattern": r"\d-\d"},
-            {"type": "string", "pattern": "^a|b$"},
-            {"type": "string", "pattern": r"^\w+@\w+\.(com|org)$", "maxLength": 12},
-            {"type": "string", "format": "date"},
-            {"type": "string", "format": "email"},
-        ]
-    ),
-    st.lists(
-        st.sampled_from(
-            ["x", 'q"', "back\\", "é", 1, 2.5, True, None, [1, "a"], {"k": 1}]
-        ),
-        min_size=1,
-        max_size=3,
-    ).map(lambda values: {"enum": values}),
-    st.sampled_from(["x", 7, None, {"k": ["v"]}]).map(lambda value: {"const": value}),
-    st.just({"$ref": "#/$defs/node"}),
-)
-
-
-def nested(inner: st.SearchStrategy[dict]) -> st.SearchStrategy[dict]:
-    names = st.sampled_from(["a", "b", 'c"', "dé", "a longer name"])
-    return st.one_of(
-        st.builds(
-            lambda members, required, others: {
-                "type": "object",
-                "properties": members,
-                "required": [name for name in members if name in required],
-                **others,
-            },
-            st.dictionaries(names, inner, max_size=4),
-            st.sets(names),
-            st.sampled_from(
-                [
-                    {},
-                    {"additionalProperties": False},
-                    {"additionalProperties": {"type": "integer"}},
-                ]
-            ),
-        ),
-        st.builds(
-            lambda items, low, size: {
-                "type": "array",
-                "items": items,
-                "minItems": low,
-                "maxItems": low + size,
-            },
-            inner,
-            st.integers(0, 3),
-            st.integers(0, 3),
-        ),
-        st.builds(lambda items: {"type": "array", "items": items}, inner),
-        st.lists(inner, min_size=1, max_size=3).map(lambda options: {"anyOf": options}),
-        st.lists(inner, min_size=1, max_size=2).map(
-            lambda items: {
-                "type": "array",
-                "prefixItems": items,
-                "minItems": len(items),
-                "items": False,
-            }
-        ),
-    )
-
-
-NODE = {
-    "type": "object",
-    "properties": {
-        "value": {"type": "integer"},
-        "below": {"type": "array", "items": {"$ref": "#/$defs/node"}},
-    },
-    "required": ["value"],
-}
-SCHEMAS = st.recursive(SCALARS, nested, max_leaves=6).map(
-    lambda schema: {"$defs": {"node": NODE}, **schema}
-)
-
-
 @FEW
 @given(SCHEMAS)
 def test_a_text_is_valid_json_of_its_schema(schema):
     for text in texts(constraint(schema=schema), budgets=(2, 10, 40, 120)):
         jsonschema.validate(json.loads(text), schema)
-
-
-PART = {"type": "object", "properties": {"a": {"type": "integer"}}}
-LONG = {"properties": {"b": {"type": "string", "minLength": 30}}, "required": ["b"]}
-COMPOSED = [
-    {"allOf": [PART, LONG]},
-    {
-        "allOf": [
-            {"type": "string", "pattern": "^a"},
-            {"type": "string", "pattern": "z$", "maxLength": 6},
-        ]
-    },
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"$ref": "#"}}]},
-    {
-        "oneOf": [
-            {**PART, "required": ["a"]},
-            {"type": "array", "items": PART, "minItems": 2},
-        ]
-    },
-    {
-        "type": "object",
-        "patternProperties": {r"^n_\w+$": {"type": "integer"}},
-        "minProperties": 1,
-    },
-    {
-        "type": "object",
-        "properties": {"q": False, "b\n": {}},
-        "additionalProperties": {"type": "boolean"},
-    },
-    {"type": "object", "required": ["z", "y"], "maxProperties": 3},
-    {"type": ["string", "integer", "null"], "minLength": 2, "minimum": 5},
-    {
-        "$defs": {"p": {"type": "integer", "maximum": 9}},
-        "$ref": "#/$defs/p",
-        "minimum": 3,
-    },
-    {
-        "$defs": {"node": NODE},
-        "type": "object",
-        "properties": {"n": {"$ref": "#/$defs/node"}},
-        "required": ["n"],
-    },
-    {"type": "integer", "exclusiveMinimum": 3, "maximum": 17, "multipleOf": 5},
-    {"type": "string", "pattern": "(?i)^yes|no$", "minLength": 4},
-    True,
-]
-
-
-@FEW
-@given(
-    st.one_of(
-        ANCHORED.map(lambda pattern: {"regex": pattern}),
-        (SCHEMAS | st.sampled_from(COMPOSED)).map(lambda schema: {"schema": schema}),
-    )
-)
-def test_what_is_called_enough_is_enough_everywhere(asked):
-    rule = constraint(**asked)
-    closing, random = Closing(rule, TOKENIZER), np.random.default_rng(0)
-    matcher, place = llguidance.LLMatcher(TOKENIZER, rule.grammar), closing.start()
-
-    for _ in range(25):
-        plan = closing.shortest(matcher, place, 200)
-        assert plan is not None
-        assert len(plan) <= closing.enough(place)
-        bits = np.unpackbits(
-            np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little"
-        )
-        allowed = [token for token in np.flatnonzero(bits) if token > 1]
-        if matcher.is_stopped() or not allowed:
-            break
-        token = int(random.choice(allowed))
-        matcher.consume_token(token)
-        place = closing.after(place, token)
 
 
 @pytest.mark.parametrize("schema", COMPOSED)

@@ -208,7 +208,7 @@ class Closing:
         matcher: LLMatcher,
         plan: list[int],
     ) -> list[int]:
-        """Return the text of a plan in fewer tokens, or the plan where there are none."""
+        """Return the text of a plan in fewer tokens, or the plan if none has fewer."""
         text = self._tokenizer.decode_bytes(plan)
         merged = self._fewest_tokens(matcher, text, plan)
         return plan if merged is None else merged
@@ -219,7 +219,7 @@ class Closing:
         text: bytes,
         plan: list[int] | None,
     ) -> list[int] | None:
-        """Return a text in the tokenizer's own tokens if they are fewer, or the plan."""
+        """Return a text in the tokenizer's tokens if they are fewer, or the plan."""
         tokens: list[int] = self._tokenizer.tokenize_bytes(text)
         if plan is not None and len(tokens) >= len(plan):
             return plan

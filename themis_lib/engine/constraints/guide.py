@@ -143,7 +143,7 @@ class Guide:
         place: Place,
         left: int,
     ) -> list[int] | None:
-        """Return a completion of at most `left` tokens after this one, if one is found."""
+        """Return a completion of at most `left` tokens after this one, or `None`."""
         known = self._plan or []
         if known and known[0] == token:
             return known[1:]

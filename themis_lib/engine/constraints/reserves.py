@@ -163,7 +163,7 @@ class _Sizes:
         node: dict[str, Any],
         keys: set[str],
     ) -> float:
-        """Return the size of the largest constant; a text may have begun any of them."""
+        """Return the size of the largest constant, as any may have been begun."""
         if not keys <= _LITERALS or ("const" in keys and "enum" in keys):
             raise _UnknownError
         values = [node["const"]] if "const" in keys else node["enum"]

@@ -205,7 +205,7 @@ class _Frontier:
         return bool(self._states) and self._states[0][0] <= farthest
 
     def pop(self) -> tuple[int, LLMatcher | None, _Trail | None]:
-        """Remove the state of the shortest text; its matcher is `None` if impossible."""
+        """Remove the state of the shortest text; no matcher means impossible."""
         length, _, state, trail, token = heapq.heappop(self._states)
         if token is None:
             return length, state, trail

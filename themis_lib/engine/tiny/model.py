@@ -125,7 +125,7 @@ class Attention(nn.Module):
         return self.output(mixed.transpose(1, 2).reshape(batch, length, width))
 
     def split_heads(self, values: Tensor) -> Tensor:
-        """Return values (batch, length, width) as (batch, heads, length, head_width)."""
+        """Split (batch, length, width) into (batch, heads, length, head_width)."""
         batch, length, _ = values.shape
         split = values.view(
             batch,

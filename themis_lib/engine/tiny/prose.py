@@ -250,7 +250,7 @@ _SCRAP_WORDS = (
     "Example",
     "text",
 )
-# Plain letters, everything on a keyboard, and scripts that the tokenizer has to survive.
+# Plain letters, everything on a keyboard, and other scripts.
 _SCRAP_ALPHABETS = (
     ascii_letters,
     ascii_letters + digits + punctuation,

@@ -1,4 +1,4 @@
-"""Questions with one right option and three wrong ones, in words that the model knows."""
+"""Questions with one right option and three wrong ones."""
 
 from __future__ import annotations
 
