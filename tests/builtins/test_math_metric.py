@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
-from tests.builtins.test_metrics import reason, score
 from tests.support.golden_builtins import SCORE, case_expecting
-from themis_lib.builtins import math_processes
+from tests.support.scoring import reason, score
 from themis_lib.builtins.math_metric import MathEquivalence
-from themis_lib.builtins.math_worker import answer
 from themis_lib.components.build import component_identity
 from themis_lib.core.models import ParsedOutput, ScoreError
-from themis_lib.errors import ComponentError, TransientError
+from themis_lib.errors import ComponentError
 
 #: From Math-Verify's README and `tests/test_all.py`: expected output, value, verdict.
 PUBLISHED = [
@@ -161,38 +156,6 @@ def test_batch_has_the_scores_of_its_rows_in_order():
 
     assert [float(n % 2 == 0) for n in range(9)] == [item.value for item in found[:9]]
     assert ScoreError(reason="no answer") == found[9]
-
-
-def test_processes_are_kept_for_the_next_comparison():
-    """Loading math-verify takes longer than a comparison."""
-    score(MathEquivalence(), "1", "1")
-    before = {child.pid for child in psutil.Process().children()}
-
-    score(MathEquivalence(), "2", "2")
-
-    assert before == {child.pid for child in psutil.Process().children()}
-
-
-def test_process_that_was_killed_is_a_failure_of_this_run():
-    """Whoever kills it says nothing about the answer: the row is asked again."""
-    score(MathEquivalence(), "1", "1")
-    worker = math_processes._IDLE[os.getpid()][-1]
-    os.kill(worker._process.pid, signal.SIGKILL)
-
-    with pytest.raises(
-        TransientError, match="the process that compares mathematics ended with code -9"
-    ):
-        score(MathEquivalence(), "1", "1")
-    assert 1.0 == score(MathEquivalence(), "1", "1")
-
-
-def test_worker_says_which_side_it_cannot_read():
-    """The expected output first: where it is unreadable, no value can be judged."""
-    asked = {"float_rounding": 6, "strict": True, "cpu_s": 30.0}
-
-    assert {"unreadable": "expected", "equal": None} == answer("?", ["?"], **asked)
-    assert {"unreadable": "value", "equal": None} == answer("?", ["1"], **asked)
-    assert {"unreadable": None, "equal": True} == answer("1", ["2", "1"], **asked)
 
 
 def test_versions_of_the_libraries_are_identity():

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from tests.builtins.test_parsers import JSON
 from tests.support.golden_builtins import PARSE, SCORE, case_expecting
+from tests.support.json_values import JSON
+from tests.support.scoring import reason, score
 from themis_lib.builtins.metrics import (
     F1,
     ChoiceAccuracy,
@@ -22,7 +23,7 @@ from themis_lib.builtins.metrics import (
     same_key,
 )
 from themis_lib.builtins.parsers import Number
-from themis_lib.core.models import GenerationResult, ParsedOutput, Score, ScoreError
+from themis_lib.core.models import GenerationResult, Score
 from themis_lib.errors import ComponentError
 
 METRICS = [
@@ -37,22 +38,6 @@ GSM8K = (
     Path(os.environ.get("THEMIS_TEST_DATA", Path(__file__).parents[3] / "shared/data"))
     / "gsm8k"
 )
-
-
-def verdict(metric: Any, value: Any, expected: Any) -> Score | ScoreError:
-    return metric.score(ParsedOutput(value=value), case_expecting(expected), SCORE)
-
-
-def score(metric: Any, value: Any, expected: Any) -> float | None:
-    result = verdict(metric, value, expected)
-    assert isinstance(result, Score), result
-    return result.value
-
-
-def reason(metric: Any, value: Any, expected: Any) -> str:
-    result = verdict(metric, value, expected)
-    assert isinstance(result, ScoreError), result
-    return result.reason
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=repr)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.golden_builtins import PARSE
-from themis_lib.builtins.numbers import read_number
+from tests.support.json_values import JSON, PIECES, TEXTS
+from tests.support.parsing import parsed, value
 from themis_lib.builtins.parsers import (
     ChoiceLetter,
     JsonIdentity,
@@ -20,7 +17,7 @@ from themis_lib.builtins.parsers import (
     Regex,
     Text,
 )
-from themis_lib.core.models import GenerationResult, ParsedOutput
+from themis_lib.core.models import ParsedOutput
 from themis_lib.errors import ComponentError
 from themis_lib.identity.digests import canonical_json
 
@@ -37,98 +34,6 @@ PARSERS = [
     JsonPath(path="answer"),
     JsonPath(path="$[0]"),
 ]
-
-
-def parsed(parser: Any, output: Any) -> ParsedOutput:
-    return parser.parse(GenerationResult(final_output=output), PARSE)
-
-
-def value(parser: Any, output: Any) -> Any:
-    return parsed(parser, output).value
-
-
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | TEXTS,
-    lambda items: (
-        st.lists(items, max_size=4)
-        | st.dictionaries(TEXTS | st.just("answer"), items, max_size=4)
-    ),
-    max_leaves=12,
-)
-#: What parsers look for, in any order: far likelier to find a fault than text at
-#: random.
-PIECES = st.lists(
-    st.sampled_from(
-        [
-            "answer",
-            "Answer:",
-            "answer is",
-            "A:",
-            "####",
-            "\\boxed",
-            "\\fbox",
-            "\\frac",
-            "{",
-            "}",
-            "(",
-            ")",
-            "[",
-            "]",
-            "1",
-            "0",
-            "23",
-            "1,000",
-            ".",
-            ",",
-            "/",
-            "^",
-            "e",
-            "-",
-            "−",
-            "–",
-            "%",
-            "$",
-            "½",
-            "×",
-            "10^",
-            "=",
-            "*",
-            "**",
-            "A",
-            "B",
-            "b",
-            "I",
-            " is correct",
-            " or ",
-            " and ",
-            "so ",
-            "not ",
-            "\n",
-            " ",
-            '"',
-            "'",
-            "\\",
-            "```json\n",
-            "```",
-            '{"answer": ',
-            "null",
-            "NaN",
-            "1e999",
-            "_",
-            "x",
-            "²",
-            "٣",
-            "１",
-            "是",
-        ]
-    ),
-    max_size=12,
-).map("".join)
 
 
 @settings(deadline=None, max_examples=300)
@@ -218,258 +123,6 @@ def test_regex_without_a_match_is_no_answer(pattern, reason):
     assert ParsedOutput(format="text", error=reason) == parsed(
         Regex(pattern=pattern), "b"
     )
-
-
-NUMBERS: list[tuple[str, float | None]] = [
-    ("A: 1,234.50", 1234.5),
-    ("#### 18", 18),
-    ("$5", 5),
-    ("1/2", 0.5),
-    ("-3", -3),
-    ("−3", -3),
-    ("12%", 12),
-    ("1e5", 100000),
-    ("3 1/2", 3.5),
-    ("18.", 18),
-    ("18.00", 18),
-    ("1,450,000", 1450000),
-    (".5", 0.5),
-    ("1,2,3", 3),
-    ("So she has 7 left.", 7),
-    ("**18**", 18),
-    ("１８", 18),
-    ("答案是18元", 18),
-    ("A: -1.8 billion", -1.8),
-    ("5km", 5),
-    # Subtraction, signs, hyphens and bullets.
-    ("16 - 3 = 13", 13),
-    ("13 = 16 - 3", 3),
-    ("so 16 -3", 3),
-    ("5-10", 10),
-    ("(2) - 3", 3),
-    ("x = -3", -3),
-    ("x = - 3", -3),
-    ("-$5", -5),
-    ("$-5", -5),
-    ("- 3 apples", 3),
-    ("fell to -3 °C", -3),
-    ("$-3$", -3),
-    # Digits that are no number of their own.
-    ("GPT4 says 7", 7),
-    ("7, says GPT-4", 7),
-    ("7 in H2O", 7),
-    ("7 = x_1", 7),
-    ("25 cm^2", 25),
-    ("25 m^{-2}", 25),
-    ("7 in version 1.2.3", 7),
-    ("No.5", 5),
-    ("so...5", 5),
-    ("GPT-4", None),
-    ("", None),
-    ("none", None),
-    # Markers.
-    ("The answer is 18. She sold 9.", 18),
-    ("The answer is 18.\nNo, the answer is 20. (Not 3.)", 20),
-    ("**Answer:** $18 in 2 days", 18),
-    ("Final answer: 18 (of 20)", 18),
-    ("ANSWER = 18 of 20", 18),
-    ("#### 18\nThat took 3 steps.", 18),
-    (r"\boxed{42} after 3 steps", 42),
-    (r"so \(\boxed{-3}\) in 2", -3),
-    ("A: 18\nB: 3 was wrong", 18),
-    ("<answer>18</answer> in 3 steps", 18),
-    ('{"answer": 18, "steps": 3}', 18),
-    ("The answer is 2 * 9 = 18 dollars, not 5", 18),
-    ("The answer is:\n\n18\n\n(3 steps)", 18),
-    # Markers of something else.
-    ("Answer: Ann sells 16 - 3 = 13", 13),
-    ("#### 2. Add the prices\n3 + 4 = 7", 7),
-    ("</answer> 3 of 4", 4),
-    ("The answer is:\n1. Add them\n3 + 4 = 7", 7),
-    ("Q&A: 5 or 6", 6),
-    ("The answer is not 5 but 6", 6),
-    # LaTeX, exponents and fractions.
-    (r"\boxed{\frac{1}{2}}", 0.5),
-    (r"-\dfrac{3}{4}", -0.75),
-    (r"2\frac12", 2.5),
-    (r"\$1{,}234", 1234),
-    (r"1\,000", 1000),
-    ("½", 0.5),
-    ("3½", 3.5),
-    ("1/0", None),
-    ("10^5", 100000),
-    ("2^10", 1024),
-    ("2^{-1}", 0.5),
-    ("5 × 10^3", 5000),
-    (r"5 \times 10^{3}", 5000),
-    ("1.5e-3", 0.0015),
-    ("on 12/25/2020", None),
-    ("A: 12/25/2020", None),
-    # Beyond floats.
-    ("9" * 30, int("9" * 30)),
-    ("1e30", 10**30),
-    ("9" * 5000, None),
-    ("9" * 400 + ".5", None),
-    ("2^9999", None),
-]
-
-
-@pytest.mark.parametrize(("output", "expected"), NUMBERS)
-def test_number_is_the_final_number(output, expected):
-    """The number behind the last marker of an answer, else the last in the text; whole
-    ones are integers.
-    """
-    result = parsed(Number(), output)
-
-    assert expected == result.value
-    assert type(expected) is type(result.value)
-    assert (None if expected is not None else "no number in the output") == result.error
-
-
-@pytest.mark.parametrize(
-    ("output", "expected"),
-    [
-        (4, 4),
-        (4.0, 4),
-        (0.5, 0.5),
-        (-0.0, 0),
-        (1e23, 10**23),
-        (True, None),
-        ([4], None),
-        ({"n": 4}, None),
-    ],
-)
-def test_number_of_what_is_no_text(output, expected):
-    """A JSON number is itself, whole floats as integers; true is none, and nothing is
-    looked up inside.
-    """
-    assert repr(expected) == repr(value(Number(), output))
-
-
-@pytest.mark.parametrize(
-    ("output", "expected"),
-    [
-        ("12%", 0.12),
-        (r"12.3 \%", 0.123),
-        ("100%", 1),
-        ("12", 12),
-        ("-5%", -0.05),
-        ("5 % of 8", 8),
-    ],
-)
-def test_percentage_is_a_fraction_on_request(output, expected):
-    """With `percent: fraction` the sign divides by a hundred; other numbers stay as
-    they are.
-    """
-    assert repr(expected) == repr(value(Number(percent="fraction"), output))
-
-
-@given(st.integers())
-def test_integers_are_read_to_the_last_digit(number):
-    """With separators or without, alone or behind a marker."""
-    assert [number] * 3 == [
-        read_number(text)
-        for text in (f"{number}", f"{number:,}", f"5\n#### {number:,}.")
-    ]
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_floats_are_read_as_python_writes_them(number):
-    """No digit is lost, whatever the exponent."""
-    assert number == float(read_number(f"The answer is {number!r}"))
-
-
-@given(st.integers(-999, 999), st.integers(1, 999))
-def test_fractions_are_read_as_their_value(numerator, denominator):
-    """As text and as LaTeX."""
-    expected = float(Fraction(numerator, denominator))
-
-    assert expected == read_number(f"{numerator}/{denominator}")
-    assert expected == read_number(rf"\boxed{{\frac{{{numerator}}}{{{denominator}}}}}")
-
-
-CHOICES: list[tuple[str, str | None]] = [
-    ("The answer is B. I am sure", "B"),
-    ("(C)", "C"),
-    ("B)", "B"),
-    ("Answer: D", "D"),
-    ("**A**", "A"),
-    ("b", "B"),
-    ("I think A is wrong, so the answer is C", "C"),
-    ("A", "A"),
-    ("b.", "B"),
-    ('"B"', "B"),
-    ("$B$", "B"),
-    ("the answer is (b).", "B"),
-    ("The answer is: **C) Rome**", "C"),
-    ("Answer: **B. Paris**", "B"),
-    ("#### B", "B"),
-    ("The correct answer is therefore C, since A is", "C"),
-    ("The best answer is option (D) because it fits", "D"),
-    ("The correct option is C", "C"),
-    ("Choice: c", "C"),
-    ("<answer>D</answer>", "D"),
-    ("A: B", "B"),
-    (r"\boxed{B}", "B"),
-    (r"so $\boxed{\text{(C)}}$", "C"),
-    ("ANSWER: D", "D"),
-    ("The answer is A because", "A"),
-    ("The answer is A.\nNo, the answer is D. Good.", "D"),
-    ("B is correct", "B"),
-    ("Option (C) is the best answer.", "C"),
-    ("The answer is not A, it is B.", "B"),
-    ("so D.", "D"),
-    ("I choose B.", "B"),
-    ("Therefore, (C).", "C"),
-    ("B) Paris", "B"),
-    ("Let me think.\n\nC", "C"),
-    ("B\n\nIt is the capital.", "B"),
-    ("**B** because", "B"),
-    ("A) is wrong.\nB) is right.", "B"),
-    # Not named as the answer.
-    ("the answer is a bit long", None),
-    ("Answer: A person", None),
-    ("A cat", None),
-    ("I am sure", None),
-    ("", None),
-    ("A) Rome\nB) Paris\nC) Bonn", None),
-    ("Neither A nor B is correct", None),
-    ("The answer is B or C", None),
-    ("I think **A** is wrong", None),
-    ("so A is wrong", None),
-    ("Berlin", None),
-    ("A: Paris", None),
-    ("E", None),
-]
-
-
-@pytest.mark.parametrize(("output", "expected"), CHOICES)
-def test_choice_is_the_option_named_as_the_answer(output, expected):
-    """Never the last capital of the text: an option that is only mentioned is no
-    answer.
-    """
-    result = parsed(ChoiceLetter(), output)
-
-    assert (expected, None if expected else "no option is named as the answer") == (
-        result.value,
-        result.error,
-    )
-
-
-@pytest.mark.parametrize(
-    ("choices", "output", "expected"),
-    [
-        ("ABCDEFGHIJ", "The answer is B. I am sure", "B"),
-        ("ABCDEFGHIJ", "The answer is I.", "I"),
-        ("ABCDEFGHIJ", "Answer: I think so", None),
-        ("abcd", "Answer: B", "b"),
-        ("1234", "The answer is 3.", "3"),
-        ("1234", "The answer is 30.", None),
-    ],
-)
-def test_choices_are_a_setting(choices, output, expected):
-    """The answer is written as in `choices`."""
-    assert expected == value(ChoiceLetter(choices=choices), output)
 
 
 @pytest.mark.parametrize("output", [1, True, ["B"], {"answer": "B"}])
@@ -635,13 +288,6 @@ def test_unfit_regex_is_refused(settings, message):
 
     assert str(raised.value).startswith("builtin/regex: ")
     assert message in str(raised.value)
-
-
-@pytest.mark.parametrize("choices", ["", "A", "AA", "Aa", "A-D", "A B", 3, ["A", "B"]])
-def test_unfit_choices_are_refused(choices):
-    """Options are two or more different letters or digits."""
-    with pytest.raises(ComponentError, match=r"builtin/choice_letter: choices="):
-        ChoiceLetter(choices=choices)
 
 
 def test_unfit_percent_is_refused():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.builtins.test_metrics import reason, score, verdict
+from tests.support.scoring import reason, score, verdict
 from themis_lib.builtins.schema_metric import JsonSchema
 from themis_lib.components.build import component_identity
 from themis_lib.errors import ComponentError

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
-from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builtins.test_metrics import reason, score, verdict
+from tests.support.scoring import reason, score, verdict
 from themis_lib.builtins.text_metrics import Bleu, Chrf, EditSimilarity, Rouge
 from themis_lib.components.build import build, component_identity
 from themis_lib.core.models import Score
@@ -238,20 +236,6 @@ def test_metric_that_has_scored_can_be_sent_to_another_process(metric):
     before = verdict(metric, "a cat", "the cat")
 
     assert before == verdict(pickle.loads(pickle.dumps(metric)), "a cat", "the cat")
-
-
-def test_missing_library_is_named_with_the_command_that_installs_it():
-    """When the experiment is read, before anything is generated."""
-
-    @dataclass(frozen=True)
-    class Lacking(Bleu):
-        libraries: ClassVar[tuple[str, ...]] = ("themis-no-such-package",)
-
-    with pytest.raises(ComponentError) as raised:
-        Lacking()
-
-    expected = "builtin/bleu: themis-no-such-package is not installed: pip install 'themis-flows[metrics]'"
-    assert expected == str(raised.value)
 
 
 @pytest.mark.parametrize(

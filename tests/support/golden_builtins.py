@@ -1,7 +1,7 @@
-"""What every built-in does on a fixed battery of inputs, as one digest for each name
-and version.
+"""What every built-in does on a fixed battery of inputs, as one digest a version.
 
-python -m tests.support.golden_builtins     record the digests of new versions; those on record stay as they are
+`python -m tests.support.golden_builtins` records the digests of new versions; those on
+record stay as they are.
 """
 
 from __future__ import annotations
@@ -358,7 +358,7 @@ ROWS = [
 
 
 def behaviours() -> Iterator[tuple[str, str, Any]]:
-    """The name and version of each built-in, and all it does on the battery, as JSON."""
+    """Yield the name and version of each built-in, and its behaviour as JSON."""
     for kind, names in BUILTINS.items():
         for name in names:
             components = [
@@ -373,14 +373,12 @@ def behaviours() -> Iterator[tuple[str, str, Any]]:
 
 
 def behaviour(kind: str, component: Any) -> Any:
-    """All that a component does on the battery of its kind, and the names of its
-    settings.
-    """
+    """Return what a component does on its battery, and the names of its settings."""
     return {"settings": sorted(component.settings()), "outputs": _RUN[kind](component)}
 
 
 def digests() -> Digests:
-    """The digest of each built-in's behaviour, under its present version."""
+    """Return the digest of each built-in's behaviour, under its present version."""
     return {
         name: {version: digest("behaviour", what)}
         for name, version, what in behaviours()
@@ -388,14 +386,12 @@ def digests() -> Digests:
 
 
 def recorded() -> Digests:
-    """The digests on record."""
+    """Return the digests on record."""
     return json.loads(PATH.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 def changes(present: Digests, golden: Digests) -> list[str]:
-    """A line for each built-in whose behaviour is not the one on record for its
-    version.
-    """
+    """Return a line for each built-in that differs from the record of its version."""
     return [
         f"{name} {version}: {ADVICE}"
         for name, versions in present.items()
@@ -405,13 +401,13 @@ def changes(present: Digests, golden: Digests) -> list[str]:
 
 
 def additions(present: Digests, golden: Digests) -> Digests:
-    """The record with versions it did not have; what it holds is never replaced."""
+    """Return the record with the versions it lacks; what it holds is never replaced."""
     names = sorted({*present, *golden})
     return {name: {**present.get(name, {}), **golden.get(name, {})} for name in names}
 
 
 def main() -> int:
-    """Record new versions; 1 where behaviour changed under a version on record."""
+    """Record new versions. Return 1 if behaviour changed under a version on record."""
     golden = additions(digests(), recorded() if PATH.exists() else {})
     PATH.write_text(
         json.dumps(golden, indent=2, sort_keys=True) + "\n", encoding="utf-8"
@@ -480,8 +476,9 @@ def _scored(component: Any) -> list[Any]:
 
 
 def _dumped(component: Any, score: Any) -> Any:
-    """A score as JSON; that of BLEU without its last digits, as machines differ in
-    those of a logarithm.
+    """Return a score as JSON.
+
+    That of BLEU is rounded: machines differ in the last digits of a logarithm.
     """
     found = score.model_dump()
     if component.component_id == "builtin/bleu" and "value" in found:
@@ -490,14 +487,15 @@ def _dumped(component: Any, score: Any) -> Any:
 
 
 def letters(texts: list[str]) -> list[list[float]]:
-    """How often each text has some letters: an embedding that every machine computes
-    alike.
+    """Return how often each text has some letters.
+
+    An embedding that every machine computes alike.
     """
     return [[float(text.count(letter)) for letter in "aeiost"] for text in texts]
 
 
 def _asked(component: Any) -> list[Any]:
-    """What judges are told and asked."""
+    """Return what judges are told and asked."""
     return [
         [
             call.name,
@@ -518,7 +516,7 @@ def _requested(call: Any, case: Case) -> str:
 
 
 def _decided(component: Any) -> list[Any]:
-    """What panels of one to three judges come to."""
+    """Return what panels of one to three judges decide."""
     calls = len(component.judge_calls())
     said = [GenerationResult(final_output=output) for output in VERDICTS] + [
         GenerationResult(error="refused")
@@ -556,17 +554,17 @@ _RUN = {
 
 
 def generate_context(sample_index: int = 0) -> GenerateContext:
-    """The circumstances of one sample."""
+    """Return the circumstances of one sample."""
     return GenerateContext("run", "case", "dataset", 7, sample_index, PromptSpec())
 
 
 def case_expecting(expected: Any) -> Case:
-    """A case with this expected output and nothing else."""
+    """Return a case with this expected output and nothing else."""
     return Case(case_id="case", input=None, expected_output=expected)
 
 
 def candidates(*samples: tuple[Any, float | None, str | None]) -> list[Candidate]:
-    """Samples given as (value, score, error), in order."""
+    """Return samples given as (value, score, error), in order."""
     return [
         Candidate(sample_index=index, value=value, score=score, error=error)
         for index, (value, score, error) in enumerate(samples)
