@@ -54,6 +54,6 @@ def test_scores_agree_with_every_published_verdict(
     result = DRIVERS[driver](spec(solutions, tmp_path / "store"), tmp_path, api_url)
 
     scores = result.table("scores").to_pylist()
-    assert published == {row["case_id"]: row["value"] == 1.0 for row in scores}
-    assert correct == sum(row["value"] == 1.0 for row in scores)
+    assert published == {row["case_id"]: row["score"] == 1.0 for row in scores}
+    assert correct == sum(row["score"] == 1.0 for row in scores)
     assert (1319, 0) == (result.summary[0].n, result.summary[0].errors)
