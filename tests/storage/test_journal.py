@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from tests.support.stores import OpenStore
 from themis_lib import RunStore
+from themis_lib.identity.part import Part
 from themis_lib.storage.rows import RowSet, open_rows
 from themis_lib.storage.tables import ERROR, KEY
 
@@ -226,6 +229,62 @@ def test_recovered_rows_are_later_than_what_was_published_meanwhile(
 
     assert {0: "published", **expected(1)} == first
     assert first == later
+
+
+class _WhileSaving(RunStore):
+    """Calls `meanwhile` before it writes a part."""
+
+    meanwhile: Callable[[], None]
+
+    def create_part(self, path: str, table: pa.Table) -> Part:
+        self.meanwhile()
+        return super().create_part(path, table)
+
+
+def test_readers_that_recover_at_once_find_the_same_rows(tmp_path: Path) -> None:
+    """A reader that comes while another recovers a journal finds its rows, and does
+    not take the other for the writer.
+    """
+    journal = rows_of(RunStore(str(tmp_path))).journal(interval_s=0)
+    journal.append(records(0, 1))
+    journal.close()
+    store = _WhileSaving(str(tmp_path))
+    seen: list[dict[int, str]] = []
+    store.meanwhile = lambda: seen.append(found(rows_of(RunStore(str(tmp_path))), 2))
+
+    first = found(rows_of(store), 2)
+
+    assert [expected(0, 1)] == seen
+    assert expected(0, 1) == first
+    assert [] == journals(tmp_path)
+    assert 1 == len(list((tmp_path / DIRECTORY).glob("*.parquet")))
+
+
+class _AfterListing(RunStore):
+    """Calls `meanwhile` after it has listed a folder for the first time."""
+
+    meanwhile: Callable[[], None]
+
+    def list(self, directory: str) -> dict[str, dict[str, Any]]:
+        names = super().list(directory)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return names
+
+
+def test_journal_that_another_reader_recovered_after_the_listing_is_found(
+    tmp_path: Path,
+) -> None:
+    """Rows that leave their journal between a reader's listing and its look into the
+    journal are found in their part.
+    """
+    journal = rows_of(RunStore(str(tmp_path))).journal(interval_s=0)
+    journal.append(records(0))
+    journal.close()
+    store = _AfterListing(str(tmp_path))
+    store.meanwhile = lambda: rows_of(RunStore(str(tmp_path))).refresh()
+
+    assert expected(0) == found(rows_of(store), 2)
 
 
 def test_rows_are_safe_after_the_interval(tmp_path: Path) -> None:

@@ -160,31 +160,27 @@ def recover(
     *,
     save: Callable[[pa.Table], str],
 ) -> bool:
-    """Turn the journal of a process that died into a part; one whose writer lives is
-    left alone.
+    """Turn the journal of a process that died into a part.
 
-    Returns whether it was recovered.
+    Return `False` for a journal whose writer lives, which is left alone. `True` says
+    that its rows have left the journal, whoever moved them.
     """
     try:
-        file = os.open(path, os.O_RDONLY)
+        # Read from the open file: another reader may remove its name meanwhile.
+        with Path(path).open("rb") as file:
+            # Shared: a reader that took another reader for the writer would compute
+            # the rows again. Two that recover at once write the same part.
+            if not lock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB):
+                return False  # of a machine that has locks here
+            records = list(filter(None, map(_parse_record, file)))
     except FileNotFoundError:
-        return False
-    try:
-        if not lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            return False  # of a machine that has locks here
-        records = [
-            record
-            for record in map(_parse_record, Path(path).read_bytes().split(b"\n"))
-            if record
-        ]
-        if records:
-            save(table_of(records, schema))
-        Path(path).unlink(missing_ok=True)
         return True
-    except (BlockingIOError, FileNotFoundError):
+    except BlockingIOError:
         return False
-    finally:
-        os.close(file)
+    if records:
+        save(table_of(records, schema))
+    Path(path).unlink(missing_ok=True)
+    return True
 
 
 def _parse_record(line: bytes) -> dict[str, Any] | None:
