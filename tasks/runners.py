@@ -127,7 +127,8 @@ def _dask_runner(
         cluster = {
             "n_workers": workers,
             "threads_per_worker": 1,
-            "dashboard_address": None,
+            # `None` would still open the default port, which another run may have.
+            "dashboard_address": ":0",
             "env": {"OMP_NUM_THREADS": str(_threads_each(workers))},
             # Dask calls its `dask_setup` in each process.
             "preload": "tasks.worker",
