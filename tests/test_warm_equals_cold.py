@@ -141,7 +141,7 @@ def check_warm_equals_cold(history: list[dict[str, Any]]) -> None:
         assert expected == tables_of(experiment.run(warm))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(experiments(), min_size=2, max_size=4))
 def test_warm_equals_cold(history: list[dict[str, Any]]) -> None:
     """Whatever ran on a store before, in shards of any size and cases in any order, a
@@ -151,7 +151,7 @@ def test_warm_equals_cold(history: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(experiments(), min_size=2, max_size=4))
 def test_warm_equals_cold_in_many_histories(history: list[dict[str, Any]]) -> None:
     """As above, for more of them."""

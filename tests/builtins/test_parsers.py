@@ -36,7 +36,7 @@ PARSERS = [
 ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(PARSERS), TEXTS | PIECES | JSON)
 def test_no_output_makes_a_parser_raise(parser, output):
     """Every output has either an answer that is JSON or a reason why there is none,

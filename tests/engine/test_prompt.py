@@ -22,7 +22,7 @@ from themis_lib.engine.prompt import (
 from themis_lib.engine.weights import Weights
 from themis_lib.errors import ModelError
 
-MANY = settings(max_examples=200, derandomize=True, deadline=None)
+MANY = settings(max_examples=200, derandomize=True)
 WINDOW = 1024
 USER = {"role": "user", "content": "What is 27 + 58?"}
 SYSTEM = {"role": "system", "content": "Answer in digits."}

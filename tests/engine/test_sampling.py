@@ -24,7 +24,7 @@ from themis_lib.engine.sampling import (
 )
 from themis_lib.errors import ConfigError
 
-MANY = settings(max_examples=300, derandomize=True, deadline=None)
+MANY = settings(max_examples=300, derandomize=True)
 SEEDS = st.integers(0, LARGEST_SEED)
 
 #: Few values, so that ties are common.

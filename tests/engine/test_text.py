@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from themis_lib.engine.text import TextStream
 
-MANY = settings(max_examples=250, derandomize=True, deadline=None)
+MANY = settings(max_examples=250, derandomize=True)
 #: Few letters, so that stop strings and their beginnings are common; characters of one
 #: to four bytes.
 LETTERS = "ab é€🎉"

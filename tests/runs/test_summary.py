@@ -557,7 +557,7 @@ told = st.lists(
 )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(told, st.sampled_from(["t", "bootstrap"]), st.randoms(use_true_random=False))
 def test_order_and_shards_do_not_matter(
     cases: list[tuple[list[float], Any]], method: str, random: Any

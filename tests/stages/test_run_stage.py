@@ -541,7 +541,7 @@ def test_shard_round_trips_through_json(store: RunStore) -> None:
 TEXTS = st.sampled_from(["a", "b", "c", "d", "fact", "unknown", "ü", ""])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(TEXTS, min_size=1, max_size=12),
     st.integers(1, 12),

@@ -30,7 +30,7 @@ def scipy_interval(scores: Any, resamples: int = 10_000) -> tuple[float, float]:
     return found.confidence_interval.low, found.confidence_interval.high
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.integers(40, 300))
 def test_interval_is_that_of_scipy(seed: int, size: int) -> None:
     """For skewed scores, where bias correction and acceleration show, the ends are
@@ -47,7 +47,7 @@ def test_interval_is_that_of_scipy(seed: int, size: int) -> None:
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 49))
 def test_interval_of_a_proportion_is_that_of_scipy(successes: int) -> None:
     """Of 0 and 1 each end may besides be one success off: there is nothing between."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.regression.linear_model import OLS
 
@@ -36,7 +36,6 @@ def test_published_values() -> None:
     )
 
 
-@settings(deadline=None)
 @given(grades)
 def test_error_and_interval_are_those_of_statsmodels(
     graded: list[tuple[float, int]],
@@ -68,7 +67,6 @@ def test_error_and_interval_are_those_of_statsmodels(
     )
 
 
-@settings(deadline=None)
 @given(grades)
 def test_clusters_of_one_are_independent_scores(
     graded: list[tuple[float, int]],
@@ -85,7 +83,6 @@ def test_clusters_of_one_are_independent_scores(
     )
 
 
-@settings(deadline=None)
 @given(grades, st.randoms(use_true_random=False))
 def test_order_and_names_do_not_matter(
     graded: list[tuple[float, int]], random: object

@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.api import OLS
 from statsmodels.stats.contingency_tables import mcnemar
@@ -66,7 +66,6 @@ def test_mcnemar_agrees_with_statsmodels(improved: int, worsened: int) -> None:
     assert expected == pytest.approx(mcnemar_exact(improved, worsened))
 
 
-@settings(deadline=None)
 @given(st.lists(EIGHTHS, min_size=2, max_size=12))
 def test_all_sign_flips_agree_with_scipy(values: list[float]) -> None:
     """Where all signs are tried, the p-value is that of `scipy.stats.permutation_test`."""
@@ -125,7 +124,6 @@ def test_pairs_that_do_not_differ_change_nothing() -> None:
     assert ("sign flips, exact", 1.0) == sign_flip(np.zeros(5))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(FLOATS, FLOATS), min_size=3, max_size=60))
 def test_interval_of_other_scores_is_the_paired_t_test_s(
     values: list[tuple[float, float]],
@@ -141,7 +139,6 @@ def test_interval_of_other_scores_is_the_paired_t_test_s(
     assert tuple(expected) == pytest.approx((paired.low, paired.high))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(FLOATS, st.integers(0, 5)), min_size=8, max_size=60))
 def test_clustered_error_agrees_with_statsmodels(
     values: list[tuple[float, int]],

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from themis_lib.stats.intervals import mean_interval
@@ -28,7 +28,6 @@ def test_too_few_samples_give_no_estimate() -> None:
     assert (None, None) == (pass_at_k(4, 4, 5), all_pass(4, 4, 5))
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(1, 8))
 def test_estimators_equal_brute_force(passes: list[bool], k: int) -> None:
     """Of all draws of k samples, pass@k is the share with a pass and pass^k the share

@@ -19,7 +19,7 @@ from themis_lib.stats.power import (
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(FEWEST_UNITS, 5_000), st.floats(0.01, 10))
 def test_detectable_difference_has_the_power_by_statsmodels(
     units: int, deviation: float
@@ -32,7 +32,7 @@ def test_detectable_difference_has_the_power_by_statsmodels(
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(0.03, 1.0), st.floats(0.1, 2.0))
 def test_units_needed_are_the_fewest_with_the_power(
     difference: float, deviation: float

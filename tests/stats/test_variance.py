@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from themis_lib.stats.variance import VarianceSplit, sample_moments, variance_split
@@ -15,7 +15,6 @@ from themis_lib.stats.variance import VarianceSplit, sample_moments, variance_sp
 NONE = math.nan
 
 
-@settings(deadline=None)
 @given(
     st.integers(2, 5).flatmap(
         lambda samples: st.lists(

@@ -323,7 +323,7 @@ WRITES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(WRITES)
 def test_rows_are_a_dict_that_keeps_the_first(
     writes: list[tuple[str, int, dict[int, str]]],

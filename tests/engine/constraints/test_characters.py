@@ -12,7 +12,7 @@ from themis_lib.engine.constraints.characters import class_ranges, escape_charac
 from themis_lib.engine.constraints.patterns import translate
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=300, derandomize=True)
 @given(
     st.characters(exclude_categories=["Cs"]),
     st.sampled_from(

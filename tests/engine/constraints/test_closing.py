@@ -16,7 +16,7 @@ from themis_lib.engine.constraints.constraint import constraint
 
 llguidance = pytest.importorskip("llguidance")
 
-FEW = settings(max_examples=30, derandomize=True, deadline=None)
+FEW = settings(max_examples=30, derandomize=True)
 
 
 @FEW

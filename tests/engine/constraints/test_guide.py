@@ -23,7 +23,7 @@ from themis_lib.errors import ConfigError, InputError
 jsonschema = pytest.importorskip("jsonschema")
 llguidance = pytest.importorskip("llguidance")
 
-FEW = settings(max_examples=30, derandomize=True, deadline=None)
+FEW = settings(max_examples=30, derandomize=True)
 TINY = Path(__file__).parents[3] / "themis_lib/engine/tiny/tiny.gguf"
 
 
