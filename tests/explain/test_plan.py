@@ -152,9 +152,13 @@ def test_new_data_is_the_reason() -> None:
 
 
 def test_runs_of_the_same_name_are_compared_first() -> None:
-    """A run of another experiment is not compared with, though it is the latest."""
+    """A run of another experiment is not compared with, though it shares more stages."""
     store = InMemoryRunStore()
-    named = ran(store, generation__prompt_spec__prefix="p")
+    named = ran(
+        store,
+        generation__prompt_spec__prefix="p",
+        evaluation__metrics__0__scale=2.0,
+    )
     ran(store, name="another")
 
     generate = planned(store, generation__prompt_spec__prefix="q")["generate"]
