@@ -9,7 +9,17 @@ import pytest
 
 from tests.test_cost import Metered
 from tests.test_judge_cost import FreeJudge, Judge, bounded, experiment
-from themis_lib import InMemoryRunStore, TokenUsage
+from themis_lib import (
+    Case,
+    EvaluationConfig,
+    InMemoryRunStore,
+    JudgeCall,
+    ParsedOutput,
+    PromptSpec,
+    Score,
+    TokenUsage,
+)
+from themis_lib.core.contexts import ScoreContext
 from themis_lib.explain.estimates import (
     estimate_usage,
     expected_request_length,
@@ -17,6 +27,26 @@ from themis_lib.explain.estimates import (
 )
 from themis_lib.runs.manifest import Manifest, StageRecord
 from themis_lib.runs.pipeline import Pipeline
+
+
+class CaseMetric:
+    """Asks a judge about the input of a case, whatever was answered."""
+
+    component_id = "tests/case_metric"
+    version = "1"
+    reads = ("input",)
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def judge_calls(self) -> list[JudgeCall]:
+        return [JudgeCall(self.ask, PromptSpec(instructions="Is it hard?"))]
+
+    def ask(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Any:
+        return case.input
+
+    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score:
+        return Score(value=1.0)
 
 
 def compiled(
@@ -170,6 +200,19 @@ def test_expected_request_has_the_longest_answer() -> None:
 
     # The case has a digit as its input, and "x" in quotes as its expected output.
     assert 1 + 3 + 7 * 4 == length
+
+
+def test_expected_request_about_a_case_has_no_answer() -> None:
+    """A metric that reads no output and no answer asks about the case alone."""
+    store = InMemoryRunStore()
+    evaluation = EvaluationConfig(metrics=[CaseMetric()], judge_models=[Judge()])
+    asking = experiment(Metered(), None).model_copy(update={"evaluation": evaluation})
+    pipeline = asking.compile()
+    shard = next(pipeline.shards(store))
+
+    length = expected_request_length(pipeline, pipeline.judges[0], shard, store)
+
+    assert 1.0 == length
 
 
 def test_expected_request_of_an_unbounded_answer_is_unknown() -> None:

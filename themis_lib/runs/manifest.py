@@ -240,6 +240,7 @@ def write_manifest(
     manifest: Manifest,
 ) -> None:
     """Write the record of a run over an earlier one."""
+    # Indented, so that people can read and compare records.
     content = json.dumps(
         manifest.model_dump(mode="json"),
         indent=2,
@@ -279,7 +280,7 @@ def manifests(store: RunStore) -> list[Manifest]:
         try:
             found.append(read_manifest(store, run_id))
         except (StoreError, ValueError, NotADirectoryError):
-            continue
+            continue  # one damaged record must not hide all other runs
     return found
 
 

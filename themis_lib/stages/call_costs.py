@@ -43,7 +43,8 @@ class CallCosts:
         result_and_latency: tuple[Any, float],
     ) -> float:
         """Return what the call for a row did cost."""
-        return self._result_cost(result_and_latency[0])
+        result, _latency = result_and_latency
+        return self._result_cost(result)
 
     def cost_of_batch(
         self,

@@ -139,6 +139,7 @@ class JudgeStage(GenerateStage):
         shard: Shard,
         store: RunStore,
     ) -> pa.Table:
+        # Columns of generate's rows: a judge is a generator whose input is the request.
         judged = pa.table(
             answer_rows(
                 shard,
@@ -210,6 +211,7 @@ class JudgeStage(GenerateStage):
         except RowError as error:
             # Lone surrogates, which no file can hold, are written as escapes.
             return None, str(error).encode("utf-8", "backslashreplace").decode()
+        # A metric's code builds the request: what it raises is that row's error.
         except Exception as error:  # noqa: BLE001 - a component may raise anything
             return None, f"the judge's request: {describe(error)}"
 

@@ -132,6 +132,7 @@ class ReduceStage(Stage):
         emit: Emit,
     ) -> None:
         metric_ids = rows["metric_id"].to_pylist()
+        # The key's own text is the input, so that a key cannot miss an input.
         texts = rows["candidates"].to_pylist()
         reduce = self.reducer.reduce
 
@@ -201,6 +202,7 @@ def _result_record(
         raise RowError(
             f"the reducer returned {type(reduced).__name__}, not a ReducedCandidate"
         )
+    # A reducer may return an int, a bool or a number of NumPy.
     score = None if reduced.score is None else float(reduced.score)
     if score is not None and not math.isfinite(score):
         raise RowError(f"the reducer returned {score}, which is no finite number")
