@@ -185,6 +185,24 @@ def test_columns_read_of_a_judged_metric_make_the_key(
     assert row["key"] == key_of_columns(rows, score, 0)
 
 
+def test_verdicts_are_those_of_the_sample_in_the_order_of_the_judges() -> None:
+    """Judges that disagree, on samples that differ, make each key in one order alone."""
+    strict = {**SECOND, "says": "incorrect"}
+    spec = judged(Path("unused"), judge=[strict, JUDGE])
+    spec["seeds"] = [11, 13]
+    run = ran(InMemoryRunStore(), spec)
+    rows = rows_of_case(run, "case-5")
+    score = run.progress["score[judged]"]
+
+    first, second = rows.of(score)
+
+    assert first["key"] != second["key"]
+    assert first["key"] == key_of_columns(rows, score, 0)
+    assert second["key"] == key_of_columns(rows, score, 1)
+    texts = [rows.columns_read(score, row)["verdicts"] for row in (first, second)]
+    assert texts[0] != texts[1]
+
+
 def test_judge_reads_what_its_metric_reads() -> None:
     """For a judge, the columns are those that its metric builds the request from."""
     run = ran(InMemoryRunStore(), judged(Path("unused"), judge=[JUDGE, SECOND]))
