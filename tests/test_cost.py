@@ -27,7 +27,6 @@ from themis_lib import (
     TokenUsage,
     TransientError,
 )
-from themis_lib.explain.plan import plan_run
 from themis_lib.report.markdown import markdown_report
 from themis_lib.runs.manifest import manifests
 from themis_lib.stages.budget import Budget
@@ -284,33 +283,6 @@ def test_calls_in_flight_are_counted_at_their_most() -> None:
 
     assert 4 == len(made)
     assert 8.0 == budget.spent
-
-
-def test_a_plan_estimates_from_the_nearest_run() -> None:
-    """Missing rows are taken to cost what rows of the last such run did."""
-    store, metered = InMemoryRunStore(), Metered()
-    experiment(metered, 10).run(store)
-
-    plan = plan_run(experiment(metered, 30).compile(), store)[0]
-
-    assert (20, TokenUsage(input_tokens=180, output_tokens=20), 200.0) == (
-        plan.missing,
-        plan.usage,
-        plan.cost,
-    )
-    assert 10 == metered.calls
-
-
-def test_a_plan_without_history_counts_characters() -> None:
-    """A token for every four characters, and `max_tokens` for each answer."""
-    metered = Metered()
-    metered.max_tokens = 7  # type: ignore[attr-defined]
-
-    plan = plan_run(experiment(metered, 8, tokens=1234).compile(), InMemoryRunStore())[
-        0
-    ]
-
-    assert TokenUsage(input_tokens=12, output_tokens=56) == plan.usage
 
 
 def test_a_price_below_zero_is_refused(tmp_path: Path) -> None:

@@ -34,7 +34,6 @@ from themis_lib import (
 )
 from themis_lib.comparison.sides import run_side
 from themis_lib.explain.plan import StagePlan, plan_run
-from themis_lib.identity.digests import canonical_json
 from themis_lib.report.comparison_markdown import side_cells
 from themis_lib.report.html import report_html
 from themis_lib.report.markdown import cost_line
@@ -196,49 +195,6 @@ def test_a_judge_keeps_to_the_budget_and_the_next_run_goes_on() -> None:
         result.status,
         result.manifest.cost,
         result.manifest.cost_paid,
-    )
-
-
-def test_a_plan_before_a_first_run_takes_the_longest_answers_to_be_judged() -> None:
-    """A judge's request holds the case and the candidate's `max_tokens`; its reply is
-    its own `max_tokens`.
-    """
-    judge = Judge()
-    pipeline = experiment(bounded(7), judge).compile()
-
-    plan = of_judge(plan_run(pipeline, InMemoryRunStore()))
-
-    instructions = len(
-        pipeline.judges[0].prompt_spec.model_dump_json(exclude_defaults=True)
-    )
-    tokens = round(4 * (len('1"x"') + 7 * 4 + instructions) / 4)
-    assert (TokenUsage(input_tokens=tokens, output_tokens=4 * 5), tokens + 20.0) == (
-        plan.usage,
-        plan.cost,
-    )
-    assert [] == judge.asked
-
-
-def test_a_plan_knows_the_requests_for_answers_that_are_there() -> None:
-    """A judge added to a finished run: the estimate has the very texts that it will be
-    asked.
-    """
-    store, judge = InMemoryRunStore(), Judge()
-    experiment(Metered(), None).run(store)
-    pipeline = experiment(Metered(), judge).compile()
-
-    plan = of_judge(plan_run(pipeline, store))
-    experiment(Metered(), judge).run(store)
-
-    instructions = len(
-        pipeline.judges[0].prompt_spec.model_dump_json(exclude_defaults=True)
-    )
-    characters = sum(
-        len(canonical_json(request)) + instructions for request in judge.asked
-    )
-    assert (
-        TokenUsage(input_tokens=round(characters / 4), output_tokens=4 * 5)
-        == plan.usage
     )
 
 

@@ -5,43 +5,26 @@ changed since an earlier run.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.stages.test_judge import JUDGE, SECOND, judged
+from tests.stages.test_judge import JUDGE, judged
+from tests.support.counted_runs import ran
 from tests.support.counting import CALLS
 from tests.support.stores import OpenStore
-from tests.test_edit_costs import base, case, setting
-from tests.upkeep.test_prune import give_up
+from tests.test_edit_costs import base, case
 from themis_lib import (
     DatasetError,
     Experiment,
     InMemoryRunStore,
     RunResult,
     RunStatus,
-    RunStore,
     StoreError,
 )
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.explain.why import Explanation, RowExplanation, explain
-from themis_lib.identity.digests import row_keys
-from themis_lib.runs.manifest import write_manifest
-from themis_lib.upkeep.compact import compact
 
 READING_ALL = {"use": "tests.support.counting:MetadataMetric", "id": "all"}
-
-
-def ran(
-    store: RunStore, spec: dict[str, Any] | None = None, **settings: Any
-) -> RunResult:
-    """A run of six cases and two samples with settings by their dotted paths; dots are
-    written `__`.
-    """
-    spec = spec or base(Path("unused"))
-    for path, value in settings.items():
-        setting(path.replace("__", "."), value)(spec)
-    return experiment_from_spec(Experiment, spec, where="spec").run(store)
 
 
 def origins(explanation: Explanation) -> dict[str, list[str]]:
@@ -83,63 +66,6 @@ def test_first_run_computes_everything(open_store: OpenStore) -> None:
     } <= places
 
 
-@pytest.mark.parametrize("reducer", ["builtin/mean", "builtin/majority_vote"])
-def test_columns_read_make_the_key(reducer: str) -> None:
-    """The fingerprint and the columns shown give the key of every row, whatever a
-    component reads.
-    """
-    metrics = [*base(Path())["evaluation"]["metrics"], READING_ALL]
-    result = ran(
-        InMemoryRunStore(), evaluation__metrics=metrics, generation__reducer=reducer
-    )
-
-    explanation = explain(result, "case-4")
-
-    rows = [
-        (stage.fingerprint, row) for stage in explanation.stages for row in stage.rows
-    ]
-    assert 10 == len(rows)
-    for fingerprint, row in rows:
-        assert [bytes.fromhex(row.key or "")] == row_keys(
-            fingerprint, [list(row.columns.values())]
-        )
-
-
-def test_columns_read_of_a_judged_metric_make_the_key() -> None:
-    """A metric's key covers what its judges said; a judge shows what its request was
-    made of.
-    """
-    result = ran(InMemoryRunStore(), judged(Path("unused"), judge=[JUDGE, SECOND]))
-
-    explanation = explain(result, "case-1")
-
-    labels = ["judge[judged:tests/judge]", "judge[judged:second]"]
-    score = row_of(explanation, "score[judged]")
-    fingerprint = result.progress["score[judged]"].fingerprint
-    assert [bytes.fromhex(score.key or "")] == row_keys(
-        fingerprint, [list(score.columns.values())]
-    )
-    assert labels == [stage.stage for stage in explanation.stages][2:4]
-    assert {"value", "input", "expected_output"} == set(
-        row_of(explanation, labels[0]).columns
-    )
-    assert '"{\\"verdict\\": \\"correct\\"}"' == row_of(explanation, labels[1]).value
-
-
-def test_verdict_of_an_only_judge_is_read_once() -> None:
-    """A metric's only judge bears the metric's name; what the score's key covers is one
-    verdict all the same.
-    """
-    result = ran(InMemoryRunStore(), judged(Path("unused")))
-
-    explanation = explain(result, "case-1")
-
-    score = row_of(explanation, "score[judged]")
-    fingerprint = result.progress["score[judged]"].fingerprint
-    assert "judge[judged]" in result.progress
-    assert row_keys(fingerprint, [[*score.columns.values()]])[0].hex() == score.key
-
-
 def test_change_of_a_judge_is_named() -> None:
     """Another model for a judge is a change of the judge's stage; rows whose verdict
     stays the same are found.
@@ -158,31 +84,6 @@ def test_change_of_a_judge_is_named() -> None:
         judge.rows[0].origin.name,
         score.rows[0].origin.name,
     )
-
-
-def test_judges_that_are_one_computation_are_told_apart() -> None:
-    """Two members of a panel that are the same model have a row each, found in the run
-    before under either name.
-    """
-    store = InMemoryRunStore()
-    panel = [JUDGE, {**JUDGE, "id": "twin"}]
-    first = ran(store, judged(Path("unused"), judge=panel))
-    more = judged(Path("unused"), judge=panel)
-    more["datasets"][0]["cases"].append(case(7))
-    result = ran(store, more)
-
-    old, new = (
-        explain(result, "case-1", sample_index=0),
-        explain(result, "case-7", sample_index=0),
-    )
-
-    assert 1 == len({stage.fingerprint for stage in old.stages[2:4]})
-    assert {f"run {first.run_id} had it"} == {
-        stage.rows[0].origin.reason for stage in old.stages[2:4]
-    }
-    assert ["computed", "computed"] == [
-        stage.rows[0].origin.name for stage in new.stages[2:4]
-    ]
 
 
 def test_second_run_finds_everything() -> None:
@@ -321,113 +222,6 @@ def test_error_is_shown_where_it_happened(tmp_path: Path) -> None:
         parse.columns["output"],
     )
     assert ("skipped", "generate: 7 is refused") == (score.origin.name, score.error)
-
-
-def test_failed_row_is_not_kept(tmp_path: Path) -> None:
-    """A row that failed for a run stays failed in it, after a later run computed it
-    too.
-    """
-    store = InMemoryRunStore()
-    settings = {
-        "generation__generator": {
-            "use": "tests.support.unsteady:Unsteady",
-            "folder": str(tmp_path),
-        },
-        "datasets__0__cases": [case(11), case(2)],
-        "runtime__shard_size": 4,
-        "seeds": [1],
-    }
-    failed = ran(store, **settings)
-    succeeded = ran(store, **settings)
-
-    before, after = (
-        row_of(explain(failed, "case-11"), "generate"),
-        row_of(explain(succeeded, "case-11"), "generate"),
-    )
-
-    assert ("failed", "TransientError: 503: overloaded") == (
-        before.origin.name,
-        before.error,
-    )
-    assert f"runs/{failed.run_id}/incomplete/generate-" in str(before.origin.file)
-    assert ("computed", None) == (after.origin.name, after.error)
-    assert "cached" == row_of(explain(succeeded, "case-2"), "generate").origin.name
-
-
-def test_rows_of_a_stopped_run_are_not_known() -> None:
-    """Where a run that was stopped may have computed a row, nobody can tell which of
-    the two it was.
-    """
-    store = InMemoryRunStore()
-    first = ran(store)
-    stopped = first.manifest.model_copy(
-        update={
-            "run_id": "20000101-000000-stopped",
-            "status": RunStatus.FAILED,
-            "error": "interrupted",
-        }
-    )
-    write_manifest(store, stopped)
-    more = base(Path("unused"))
-    more["datasets"][0]["cases"].append(case(7))
-    result = ran(store, more)
-
-    origin = row_of(explain(result, "case-7"), "generate").origin
-
-    assert ("not known", f"computed in this run or in {stopped.run_id}") == (
-        origin.name,
-        origin.reason,
-    )
-
-
-def test_pruned_rows_are_gone(open_store: OpenStore) -> None:
-    """Where the rows are removed, the explanation stands, and says that the file is
-    gone.
-    """
-    store = open_store()
-    first = ran(store)
-    second = ran(store)
-    for file in store.files("rows"):
-        store.remove(file.path)
-
-    for run, name in ((first, "computed"), (second, "cached")):
-        row = row_of(explain(RunResult(open_store(), run.run_id), "case-3"), "parse")
-        assert (name, None) == (row.origin.name, row.origin.file)
-        assert row.origin.reason.endswith(
-            "its file is gone, and a run would compute it again"
-        )
-
-
-def test_rows_of_a_run_that_is_gone_were_found() -> None:
-    """A run that computed nothing found its rows, though the run that computed them is
-    no longer there.
-    """
-    store = InMemoryRunStore()
-    gone = ran(store)
-    result = ran(store)
-    give_up(gone)
-
-    origin = row_of(explain(result, "case-3"), "parse").origin
-
-    assert ("cached", "this run computed no row of the stage") == (
-        origin.name,
-        origin.reason,
-    )
-
-
-def test_compaction_changes_no_origin() -> None:
-    """Rows that were merged into other files come from where they came from."""
-    store = InMemoryRunStore()
-    first = ran(store)
-    more = base(Path("unused"))
-    more["datasets"][0]["cases"].append(case(7))
-    second = ran(store, more)
-    asked = [(first, "case-3"), (second, "case-3"), (second, "case-7")]
-    before = [origins(explain(run, case_id)) for run, case_id in asked]
-
-    list(compact(store))
-
-    assert before == [origins(explain(run, case_id)) for run, case_id in asked]
 
 
 def test_nothing_is_computed() -> None:

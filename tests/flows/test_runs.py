@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.runs import app
-from tests.explain.test_why import ran
+from tests.support.counted_runs import ran
 from themis_lib import RunResult, RunStore
 
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.why import app
-from tests.explain.test_why import ran
+from tests.support.counted_runs import ran
 from tests.test_edit_costs import base, case
 from themis_lib import RunResult, RunStore
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.explain.test_why import ran
+from tests.support.counted_runs import ran
 from tests.support.stores import OpenStore
 from tests.test_edit_costs import base
 from themis_lib import InMemoryRunStore, InputError, RunResult, RunStatus, SummaryRow

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.explain.test_why import ran
 from tests.report.test_history import row, series
+from tests.support.counted_runs import ran
 from themis_lib import InMemoryRunStore, InputError
 from themis_lib.report.history import PastRun, past_runs
 from themis_lib.report.history_page import history_html

@@ -27,7 +27,6 @@ from themis_lib import (
 )
 from themis_lib.errors import InputError
 from themis_lib.experiment.spec import experiment_from_spec
-from themis_lib.explain.plan import plan_run
 
 JUDGE = {"use": "tests.support.counting:Judge"}
 SECOND = {"use": "tests.support.counting:Judge", "id": "second", "name": "second"}
@@ -453,52 +452,6 @@ def test_schema_is_enforced_or_told() -> None:
     assert "Its JSON Schema: {" in told.prompt_spec.suffix
     assert "JSON Schema" not in held.prompt_spec.suffix
     assert ["reason", "verdict"] == list(held.generator.schema["properties"])
-
-
-def test_plan_counts_the_calls_of_a_judge(tmp_path: Path) -> None:
-    """A new judge prompt would cost a call for each answer; the scores depend on what
-    it says.
-    """
-    spec = judged(tmp_path)
-    outcome(spec)
-    spec["evaluation"]["metrics"].append(
-        {"use": "tests.support.counting:Metric", "id": "plain"}
-    )
-    spec["evaluation"]["metrics"][0]["instructions"] = "Be strict."
-    experiment = experiment_from_spec(Experiment, spec, where="spec")
-    CALLS.clear()
-
-    plans = {
-        item.stage: item
-        for item in plan_run(experiment.compile(), experiment.open_store())
-    }
-
-    assert {} == CALLS
-    assert (N * K, 0) == (
-        plans["judge[judged]"].missing,
-        plans["judge[judged]"].unknown,
-    )
-    assert (0, N * K) == (
-        plans["score[judged]"].missing,
-        plans["score[judged]"].unknown,
-    )
-    assert (N * K, 0) == (plans["score[plain]"].missing, plans["score[plain]"].unknown)
-    assert any(
-        "prompt_spec.instructions" in reason
-        for reason in plans["judge[judged]"].reasons
-    )
-
-
-def test_plan_of_a_warm_judged_experiment_is_empty(tmp_path: Path) -> None:
-    """Everything is in the store, verdicts included."""
-    spec = judged(tmp_path)
-    outcome(spec)
-    experiment = experiment_from_spec(Experiment, spec, where="spec")
-
-    assert {0} == {
-        item.rows - item.cached
-        for item in plan_run(experiment.compile(), experiment.open_store())
-    }
 
 
 def test_until_parse_asks_nobody(tmp_path: Path) -> None:

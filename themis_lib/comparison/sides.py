@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from themis_lib.comparison.models import RunSide
-from themis_lib.explain.plan import differences
+from themis_lib.explain.differences import differences
 from themis_lib.runs.manifest import Manifest
 from themis_lib.runs.results import RunResult
 

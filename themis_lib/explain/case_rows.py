@@ -1,4 +1,4 @@
-"""One case in the tables of a run: its rows, and what each stage read to compute them."""
+"""The rows of one case in a run, and the columns that each stage read for them."""
 
 from __future__ import annotations
 
@@ -14,160 +14,171 @@ from themis_lib.identity.digests import canonical_json, row_keys
 from themis_lib.runs.inventory import ID_OF, TABLE_OF
 from themis_lib.runs.manifest import Manifest, StageRecord
 from themis_lib.runs.results import RunResult
+from themis_lib.stages.reduce import candidate_text
+from themis_lib.stages.score import verdict_text
 
 Row = Mapping[str, Any]
-#: Columns that hold values; the others hold JSON text.
-_VALUES = ("dataset_id", "case_id", "sample_index", "seed", "finish_reason", "format")
+#: Columns of plain values; every other column holds JSON text already.
+_PLAIN_COLUMNS = (
+    "dataset_id",
+    "case_id",
+    "sample_index",
+    "seed",
+    "finish_reason",
+    "format",
+)
 
 
 @dataclass(frozen=True)
 class CaseRows:
-    """The rows of one case in a run, by table, in the order of samples; no rows where
-    the run has no such case.
+    """The rows of one case in a run: by table, and there in the order of the samples.
+
+    Every table is empty if the run has no such case.
     """
 
     manifest: Manifest
     tables: Mapping[str, Sequence[Row]]
 
     def of(self, record: StageRecord) -> list[Row]:
-        """The rows of a stage: by sample, those of `reduce` by metric."""
-        stage, _, rest = record.stage.partition("[")
-        rows = self.tables[TABLE_OF[stage]]
-        return [
-            row
-            for row in rows
-            if stage not in ID_OF or row[ID_OF[stage]] == rest.removesuffix("]")
-        ]
+        """Return the rows of a stage, one for each sample; of `reduce`, for each metric."""
+        rows = self.tables[TABLE_OF[record.name]]
+        # All metrics share the table of scores, all judges the table of verdicts.
+        id_column = ID_OF.get(record.name)
+        if id_column is None:
+            return list(rows)
+        return [row for row in rows if row[id_column] == record.member_id]
 
     def columns_read(
         self,
         record: StageRecord,
         row: Row,
     ) -> dict[str, str]:
-        """What the key of a row covers, as JSON text; for a judge, what the request was
-        made of, which no table holds.
+        """Return what the key of a row covers, by column, as JSON text.
 
-        The occurrence, which no table holds either, is found by the key, and left out
-        where it cannot be.
+        Of a judge's row, return what its request was built from: the request itself is
+        in no table. The occurrence number is in no table either. It is derived from the
+        key, and left out if that fails.
         """
-        stage = record.stage.partition("[")[0]
-        if stage == "reduce":
-            return self._candidate_columns(record, row)
-        if stage == "parse":
-            return self._read_columns(
-                [
-                    name
-                    for parser in record.identity["parsers"]
-                    for name in parser["reads"]
-                ],
-                row,
-            )
-        if stage == "generate":
-            columns = self._read_columns(
-                [*record.identity["generator"]["reads"], "seed"], row
-            )
-            return {**columns, **self._occurrence_column(record, row, columns)}
-        label = f"score[{row['metric_id']}]"
-        metric = next(
-            other.identity["metric"]
-            for other in self.manifest.stages
-            if other.stage == label
-        )
-        columns = self._read_columns(metric["reads"], row)
-        return {**columns, **self._verdict_column(row)} if stage == "score" else columns
+        if record.name == "generate":
+            return self._generate_columns(record, row)
+        if record.name == "parse":
+            reads: list[str] = []
+            for parser in record.identity["parsers"]:
+                reads += parser["reads"]
+            return self._read_columns(reads, row)
+        if record.name == "reduce":
+            return self._candidate_columns(record, row["metric_id"])
+        # A judge's record holds the judge; what its request reads is the metric's.
+        score = self._record_labelled(f"score[{row['metric_id']}]")
+        columns = self._read_columns(score.identity["metric"]["reads"], row)
+        if record.name == "score":
+            columns |= self._verdict_column(row)
+        return columns
+
+    def _generate_columns(
+        self,
+        record: StageRecord,
+        row: Row,
+    ) -> dict[str, str]:
+        reads = [*record.identity["generator"]["reads"], "seed"]
+        columns = self._read_columns(reads, row)
+        # A deterministic generator has no occurrence: then no number gives the key.
+        for occurrence in range(record.rows):
+            text = str(occurrence)
+            contents = [*columns.values(), text]
+            keys = row_keys(record.fingerprint, [contents])
+            if keys == [row["key"]]:
+                columns["occurrence"] = text
+                break
+        return columns
 
     def _read_columns(
         self,
         reads: Sequence[str],
         row: Row,
     ) -> dict[str, str]:
+        """Return columns of the case, its output and its answer, as JSON text."""
         case = self.tables["cases"][0]
-        held: dict[str, Any] = {name: case[name] for name in CASE_COLUMNS}
-        held["metadata"] = canonical_json(
-            {name: metadata_value(text) for name, text in case["metadata"] or []}
-        )
-        held["sample_index"] = row["sample_index"]
-        for table, names in (
-            ("outputs", (*OUTPUT_COLUMNS, "seed")),
-            ("answers", ANSWER_COLUMNS),
-        ):
-            for sample in self.tables[table]:
-                if sample["sample_index"] == row["sample_index"]:
-                    held.update({name: sample[name] for name in names})
-        return {
-            name: canonical_json(held[name])
-            if name in _VALUES
-            else held[name] or "null"
-            for name in reads
+        index = row["sample_index"]
+        values: dict[str, Any] = {"sample_index": index}
+        for name in CASE_COLUMNS:
+            values[name] = case[name]
+        # The run's table holds metadata as a map of texts, the key covers one JSON text.
+        metadata = {}
+        for name, text in case["metadata"] or ():
+            metadata[name] = metadata_value(text)
+        values["metadata"] = canonical_json(metadata)
+        columns_of = {
+            "outputs": (*OUTPUT_COLUMNS, "seed"),
+            "answers": ANSWER_COLUMNS,
         }
-
-    def _occurrence_column(
-        self,
-        record: StageRecord,
-        row: Row,
-        columns: Mapping[str, str],
-    ) -> dict[str, str]:
-        texts = list(columns.values())
-        at = (
-            at
-            for at in range(record.rows)
-            if row_keys(record.fingerprint, [[*texts, str(at)]]) == [row["key"]]
-        )
-        found = next(at, None)
-        return {} if found is None else {"occurrence": str(found)}
+        for table, names in columns_of.items():
+            for sample in self.tables[table]:
+                if sample["sample_index"] != index:
+                    continue
+                for name in names:
+                    values[name] = sample[name]
+        texts = {}
+        for name in reads:
+            value = values[name]
+            if name in _PLAIN_COLUMNS:
+                texts[name] = canonical_json(value)
+            else:
+                texts[name] = value or "null"
+        return texts
 
     def _verdict_column(self, row: Row) -> dict[str, str]:
-        """What each judge of a metric said, as `[[output, error], …]`; nothing where it
-        asks none.
+        """Return the verdicts on a metric's sample as `[[output, error], …]`.
+
+        Without judges there is no such column.
         """
-        said = {
-            verdict[
-                "judge_id"
-            ]: f"[{verdict['output'] or 'null'},{canonical_json(verdict['error'])}]"
-            for verdict in self.tables["verdicts"]
-            if (verdict["metric_id"], verdict["sample_index"])
-            == (row["metric_id"], row["sample_index"])
-        }
-        stages = [record.stage.partition("[") for record in self.manifest.stages]
-        judges = [
-            rest.removesuffix("]") for stage, _, rest in stages if stage == "judge"
-        ]
-        texts = [said[judge_id] for judge_id in judges if judge_id in said]
-        return {"verdicts": f"[{','.join(texts)}]"} if texts else {}
+        said: dict[str | None, str] = {}
+        for verdict in self.tables["verdicts"]:
+            if verdict["metric_id"] != row["metric_id"]:
+                continue
+            if verdict["sample_index"] != row["sample_index"]:
+                continue
+            judge_id = verdict["judge_id"]
+            said[judge_id] = verdict_text(verdict["output"], verdict["error"])
+        # The key covers them in the order of the stages, which no table has to keep.
+        texts = []
+        for other in self.manifest.stages:
+            if other.name == "judge" and other.member_id in said:
+                texts.append(said[other.member_id])
+        if not texts:
+            return {}
+        verdicts = ",".join(texts)
+        return {"verdicts": f"[{verdicts}]"}
 
     def _candidate_columns(
         self,
         record: StageRecord,
-        row: Row,
+        metric_id: str | None,
     ) -> dict[str, str]:
-        """The samples as `[[value, score, error], …]`, the value where the reducer
-        reads it.
-        """
-        answers, metric_id = self.tables["answers"], row["metric_id"]
-        judged: Sequence[Row] = [
-            score for score in self.tables["scores"] if score["metric_id"] == metric_id
-        ]
-        scores = (
-            [score["score"] for score in judged]
-            if metric_id is not None
-            else [None] * len(answers)
-        )
-        judged = judged if metric_id is not None else answers
+        """Return the metric and its samples as `[[value, score, error], …]`."""
+        answers = self.tables["answers"]
+        # Without metrics the answers themselves are reduced, and none has a score.
+        reduced = answers
+        if metric_id is not None:
+            reduced = self.of(self._record_labelled(f"score[{metric_id}]"))
         reads_value = "value" in record.identity["reducer"]["reads"]
-        texts = [
-            f"[{answer['value'] if reads_value and answer['value'] else 'null'},"
-            f"{'null' if score is None else repr(score)},{canonical_json(item['error'])}]"
-            for answer, score, item in zip(
-                answers,
-                scores,
-                judged,
-                strict=True,
-            )
-        ]
+        texts = []
+        for answer, sample in zip(answers, reduced, strict=True):
+            value = answer["value"] if reads_value else None
+            score = sample.get("score")
+            text = candidate_text(value, score, sample["error"])
+            texts.append(text)
+        candidates = ",".join(texts)
         return {
             "metric_id": canonical_json(metric_id),
-            "candidates": f"[{','.join(texts)}]",
+            "candidates": f"[{candidates}]",
         }
+
+    def _record_labelled(self, label: str) -> StageRecord:
+        for record in self.manifest.stages:
+            if record.stage == label:
+                return record
+        raise KeyError(label)
 
 
 def case_rows(
@@ -175,11 +186,14 @@ def case_rows(
     dataset_id: str,
     case_id: str,
 ) -> CaseRows:
-    """The rows of a case in a run. Raises what pyarrow does where a table cannot be
-    read.
+    """Return the rows of a case in a run.
+
+    Raise what pyarrow raises, or `OSError`, if a table cannot be read.
     """
-    where = (pc.field("dataset_id") == dataset_id) & (pc.field("case_id") == case_id)
-    names = ("cases", *TABLE_OF.values())
-    return CaseRows(
-        run.manifest, {name: run.table(name, where=where).to_pylist() for name in names}
-    )
+    is_in_dataset = pc.field("dataset_id") == dataset_id
+    is_case = pc.field("case_id") == case_id
+    tables = {}
+    for name in ("cases", *TABLE_OF.values()):
+        table = run.table(name, where=is_in_dataset & is_case)
+        tables[name] = table.to_pylist()
+    return CaseRows(run.manifest, tables)

@@ -1,9 +1,9 @@
-"""Where the rows of a run come from: computed in it, or found.
+"""The origin of each row of a run: computed in it, or found in the store.
 
-Rows do not record which run computed them, so that equal runs have equal tables. What
-there is instead: how many rows of a stage the run computed and how many it found, the
-keys in the tables of earlier runs, and the age of the file that holds a row. Where
-these cannot tell, the origin is `not known`.
+Rows do not record which run computed them, so that equal runs have equal tables. The
+origin is derived from other evidence: how many rows of a stage the run computed and
+found, the keys in the tables of earlier runs, and the age of the file that holds a row.
+If these leave it open, the origin is `not known`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from themis_lib.storage.tables import KEY
 
 OriginName = Literal["computed", "cached", "failed", "skipped", "not known"]
 Row = Mapping[str, Any]
-#: How far the times of files may be off: S3 keeps whole seconds.
+#: How far the times of files may be off, in seconds: S3 keeps whole ones.
 _CLOCK_S = 1.0
 
 
 @dataclass(frozen=True)
 class Origin:
-    """How a run came by a row, how that is known, and the oldest file that holds the
-    row; null where none does.
+    """The origin of a row, the evidence for it, and the oldest file with the row.
+
+    `file` is `None` if no file has it.
     """
 
     name: OriginName
@@ -42,33 +43,37 @@ class Origin:
 
 @dataclass(frozen=True)
 class _Stored:
+    """The oldest file that holds a row, and the row's error there."""
+
     file: File
     error: str | None
 
 
 class Origins:
-    """Tells where the rows of one run come from. `earlier` are the records of the runs
-    before it, latest last.
+    """The origins of the rows of one run.
+
+    `earlier` has the records of the runs that started before it, the latest last.
     """
 
     def __init__(self, run: RunResult) -> None:
         self._run = run
         self._store = run.store
-        runs = [
-            other
-            for other in in_time(manifests(run.store))
-            if other.run_id != run.run_id
-        ]
-        own, ended = (
-            (run.manifest.started_at, run.run_id),
-            run.manifest.finished_at or "",
-        )
-        self.earlier = [
-            other for other in runs if (other.started_at, other.run_id) < own
-        ]
-        self._meanwhile = [
-            other for other in runs[len(self.earlier) :] if other.started_at <= ended
-        ]
+        self.earlier: list[Manifest] = []
+        # Runs that started while this one was in flight.
+        self._concurrent: list[Manifest] = []
+        own = run.manifest
+        started = own.started_at, own.run_id
+        finished_at = own.finished_at or ""
+        for other in in_time(manifests(run.store)):
+            if other.run_id == own.run_id:
+                continue
+            # Run ids decide between runs that started in the same millisecond.
+            other_started = other.started_at, other.run_id
+            if other_started < started:
+                self.earlier.append(other)
+            elif other.started_at <= finished_at:
+                self._concurrent.append(other)
+        # Ids of earlier runs with a damaged table, which cannot be asked for a row.
         self._unreadable: set[str] = set()
 
     def of(
@@ -76,49 +81,49 @@ class Origins:
         record: StageRecord,
         rows: Sequence[Row],
     ) -> list[Origin]:
-        """The origin of each row of one stage, by `key` and `error`."""
-        keys = pa.array([row["key"] for row in rows], KEY.type).drop_null().unique()
-        stored = _find_stored(
-            self._store, directories_of(self._run.manifest)[record.stage], keys
-        )
-        first = self._first_runs(record, rows, keys) if record.cached else {}
-        return [
-            self._make_origin(
-                record,
-                row,
-                stored.get(row["key"]),
-                first.get(row["key"]),
-            )
-            for row in rows
-        ]
+        """Return the origin of each row of one stage, by its `key` and `error`."""
+        every_key = [row["key"] for row in rows]
+        keys = pa.array(every_key, KEY.type).drop_null().unique()
+        directories = directories_of(self._run.manifest)
+        stored = _find_stored(self._store, directories[record.stage], keys)
+        first: dict[bytes, str] = {}
+        # Reading the tables of all earlier runs is slow: skip it if nothing was found.
+        if record.cached:
+            first = self._first_runs(record, rows, keys)
+        origins = []
+        for row in rows:
+            key = row["key"]
+            if key is None:
+                reason = "an earlier stage has no row to read"
+                origin = Origin("skipped", reason, None)
+            else:
+                origin = self._row_origin(record, row, stored.get(key), first.get(key))
+            origins.append(origin)
+        return origins
 
-    def _make_origin(
+    def _row_origin(
         self,
         record: StageRecord,
         row: Row,
         stored: _Stored | None,
         first: str | None,
     ) -> Origin:
-        if row["key"] is None:
-            return Origin("skipped", "an earlier stage has no row to read", None)
-        if (
-            record.failed
-            and row["error"] is not None
-            and (stored is None or stored.error != row["error"])
-        ):
-            return Origin(
-                "failed",
-                "it is not kept; the next run tries it again",
-                self._incomplete_file(record, row["key"]),
-            )
+        """Return the origin of a row that has a key.
+
+        `first` is the id of the earliest run that had the row.
+        """
+        # A later run may have stored the row after it failed in this one.
+        is_kept = stored is not None and stored.error == row["error"]
+        if record.failed and row["error"] is not None and not is_kept:
+            reason = "it is not kept; the next run tries it again"
+            file = self._incomplete_file(record, row["key"])
+            return Origin("failed", reason, file)
         name, reason = self._find_origin(record, stored, first)
         if stored is None:
-            return Origin(
-                name,
-                f"{reason}; its file is gone, and a run would compute it again",
-                None,
-            )
-        return Origin(name, reason, self._store.uri(stored.file.path))
+            reason += "; its file is gone, and a run would compute it again"
+            return Origin(name, reason, None)
+        file = self._store.uri(stored.file.path)
+        return Origin(name, reason, file)
 
     def _find_origin(
         self,
@@ -126,48 +131,59 @@ class Origins:
         stored: _Stored | None,
         first: str | None,
     ) -> tuple[OriginName, str]:
+        """Return whether a row was computed or cached, and the evidence.
+
+        Certain evidence comes first: counts, then keys, then the times of files.
+        """
         if not record.cached:
             return "computed", "this run computed every row of the stage"
-        began, ended = map(
-            _as_seconds, (self._run.manifest.started_at, self._run.manifest.finished_at)
-        )
-        written = stored.file.written if stored else None
-        is_rewritten = (
-            written is not None and began + _CLOCK_S < written <= ended + _CLOCK_S
-        )
-        if first is not None and not (record.computed and is_rewritten):
-            return "cached", f"run {first} had it"
         if not record.computed:
-            return "cached", "this run computed no row of the stage"
-        if written is not None and written < began - _CLOCK_S:
+            if first is None:
+                return "cached", "this run computed no row of the stage"
+            return "cached", f"run {first} had it"
+        manifest = self._run.manifest
+        began = _as_seconds(manifest.started_at)
+        ended = _as_seconds(manifest.finished_at)
+        is_older = is_rewritten = False
+        if stored is not None:
+            written = stored.file.written
+            is_older = written < began - _CLOCK_S
+            is_rewritten = began + _CLOCK_S < written <= ended + _CLOCK_S
+        # A row may have been pruned after an earlier run, and computed anew in this one.
+        if first is not None and not is_rewritten:
+            return "cached", f"run {first} had it"
+        if is_older:
             return "cached", "its file is older than this run"
-        unsure = [other.run_id for other in self._rival_runs(record)]
-        if unsure:
-            return "not known", f"computed in this run or in {', '.join(unsure)}"
-        if first is not None:
-            return (
-                "computed",
-                f"run {first} had it, but its file was written anew during this run",
-            )
-        return "computed", "no earlier run had it"
+        rivals = self._rival_runs(record)
+        if rivals:
+            others = ", ".join(rivals)
+            return "not known", f"computed in this run or in {others}"
+        if first is None:
+            return "computed", "no earlier run had it"
+        reason = f"run {first} had it, but its file was written anew during this run"
+        return "computed", reason
 
-    def _rival_runs(self, record: StageRecord) -> list[Manifest]:
-        """Runs that may have computed a row and cannot be asked for it: they were
-        stopped, or ran meanwhile.
+    def _rival_runs(self, record: StageRecord) -> list[str]:
+        """Return the ids of runs that may have computed a row but cannot tell.
+
+        These were stopped, have a damaged table, or started while this run was in
+        flight.
         """
-        unsure = [
-            other
-            for other in self.earlier
-            if not has_tables(other) or other.run_id in self._unreadable
-        ]
-        return [
-            other
-            for other in unsure + self._meanwhile
-            if any(
-                same.computed or other.status is RunStatus.RUNNING
-                for same in _same_stages(other, record)
-            )
-        ]
+        suspects = []
+        for other in self.earlier:
+            is_damaged = other.run_id in self._unreadable
+            if is_damaged or not has_tables(other):
+                suspects.append(other)
+        suspects += self._concurrent
+        rivals = []
+        for other in suspects:
+            is_running = other.status is RunStatus.RUNNING
+            for same in _same_stages(other, record):
+                # A run in flight has no counts yet: any row may be its.
+                if same.computed or is_running:
+                    rivals.append(other.run_id)
+                    break
+        return rivals
 
     def _first_runs(
         self,
@@ -175,29 +191,28 @@ class Origins:
         rows: Iterable[Row],
         keys: pa.Array,
     ) -> dict[bytes, str]:
-        """The earliest run before this one that has a row of each key; one that failed
-        there does not count.
+        """Return the id of the earliest run before this one that had each row, by key.
+
+        A run in which the row failed does not count.
         """
         errors = {row["key"]: row["error"] for row in rows}
         first: dict[bytes, str] = {}
-        for manifest, same in (
-            (other, same)
-            for other in self.earlier
-            for same in _same_stages(other, record)
-        ):
-            if len(first) == len(keys):
-                break
-            if not has_tables(manifest):
-                continue
+        for manifest in filter(has_tables, self.earlier):
             other = RunResult(self._store, manifest.run_id, manifest)
-            try:
-                table = rows_of(other, same, where=pc.field("key").isin(keys))
-            except (pa.ArrowException, OSError):
-                self._unreadable.add(manifest.run_id)
-                continue
-            for row in table.to_pylist():
-                if not same.failed or row["error"] in (None, errors[row["key"]]):
-                    first.setdefault(row["key"], manifest.run_id)
+            for same in _same_stages(manifest, record):
+                if len(first) == len(keys):
+                    return first
+                try:
+                    table = rows_of(other, same, where=pc.field("key").isin(keys))
+                except (pa.ArrowException, OSError):
+                    self._unreadable.add(manifest.run_id)
+                    continue
+                for row in table.to_pylist():
+                    key, error = row["key"], row["error"]
+                    # If no row failed, an error is a fact, stored like a value.
+                    is_kept = not same.failed or error is None
+                    if is_kept or error == errors[key]:
+                        first.setdefault(key, manifest.run_id)
         return first
 
     def _incomplete_file(
@@ -205,25 +220,24 @@ class Origins:
         record: StageRecord,
         key: bytes,
     ) -> str | None:
-        """The file of a shard with failed rows that the run left beside its tables."""
-        stage = record.stage.partition("[")[0]
+        """Return the file with a failed row, which the run left beside its tables."""
+        wanted = pa.array([key], KEY.type)
         directory = f"runs/{self._run.run_id}/incomplete"
-        paths = [
-            f"{directory}/{name}"
-            for name in self._store.list(directory)
-            if name.startswith(f"{stage}-")
-        ]
-        holding = (
-            path for path in paths if _contains_key(self._store.read_keys(path), key)
-        )
-        return next(map(self._store.uri, holding), None)
+        for name in self._store.list(directory):
+            if not name.startswith(f"{record.name}-"):
+                continue
+            path = f"{directory}/{name}"
+            keys = self._store.read_keys(path)
+            if keys is not None and _share_any(keys, wanted):
+                return self._store.uri(path)
+        return None
 
 
 def _same_stages(
     manifest: Manifest,
     record: StageRecord,
 ) -> list[StageRecord]:
-    """The stages of a run that are the same computation, under whatever name."""
+    """Return the stages of a run that are the same computation, whatever their label."""
     return [
         other for other in manifest.stages if other.fingerprint == record.fingerprint
     ]
@@ -234,32 +248,36 @@ def _find_stored(
     directory: str,
     keys: pa.Array,
 ) -> dict[bytes, _Stored]:
-    """The oldest file that holds each key, and the error that it has there."""
+    """Return the oldest file that holds each key, and the row's error there."""
     found: dict[bytes, _Stored] = {}
-    for file in sorted(
-        store.files(directory), key=lambda file: (file.written, file.path)
-    ):
+    # By age: compaction and later runs may have written the same rows again.
+    files = list(store.files(directory))
+    files.sort(key=lambda file: (file.written, file.path))
+    for file in files:
         if not file.path.endswith(PART_SUFFIX):
             continue
-        held = store.read_keys(file.path)
-        if held is None or not pc.any(pc.is_in(keys, value_set=held)).as_py():
+        # Keys alone are read first: most parts hold none of these rows.
+        part_keys = store.read_keys(file.path)
+        if part_keys is None or not _share_any(keys, part_keys):
             continue
         table = store.read_table(file.path)
-        if table is not None:
-            rows = table.select(["key", "error"]).filter(
-                pc.is_in(table["key"], value_set=keys)
-            )
-            for row in rows.to_pylist():
-                found.setdefault(row["key"], _Stored(file, row["error"]))
+        if table is None:
+            continue  # removed, or set aside as damaged, since its keys were read
+        is_wanted = pc.is_in(table["key"], value_set=keys)
+        rows = table.select(["key", "error"]).filter(is_wanted)
+        for row in rows.to_pylist():
+            found.setdefault(row["key"], _Stored(file, row["error"]))
     return found
 
 
-def _as_seconds(time: str | None) -> float:
-    return datetime.fromisoformat(time).timestamp() if time else 0.0
-
-
-def _contains_key(
-    keys: pa.Array | None,
-    key: bytes,
+def _share_any(
+    keys: pa.Array,
+    others: pa.Array,
 ) -> bool:
-    return keys is not None and pc.index(keys, pa.scalar(key, KEY.type)).as_py() >= 0
+    is_shared = pc.is_in(keys, value_set=others)
+    return bool(pc.any(is_shared).as_py())
+
+
+def _as_seconds(time: str | None) -> float:
+    """Return a manifest's time in seconds since 1970; 0 for `None`."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0

@@ -1,5 +1,5 @@
-"""Why the rows of one case are what they are: what each stage read, where each row
-comes from, and what has changed.
+"""The explanation of one case in a run: what each stage read for its rows, where each
+row comes from, and what has changed since an earlier run.
 
 Nothing is computed: everything is looked up in the tables of runs and in the store.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,17 @@ import pyarrow.compute as pc
 
 from themis_lib.errors import DatasetError, StoreError, nearest
 from themis_lib.explain.case_rows import CaseRows, Row, case_rows
+from themis_lib.explain.differences import differences
 from themis_lib.explain.origins import Origin, Origins
-from themis_lib.explain.plan import differences
 from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.runs.inventory import has_tables, rows_of
 from themis_lib.runs.manifest import Manifest, StageRecord
 from themis_lib.runs.results import RunResult
 from themis_lib.storage.tables import KEY
 
+#: How many cases an error suggests.
 _NEAREST = 3
-#: The column that holds what a stage makes of a row.
+#: The column that holds the result of a stage.
 _VALUE_OF = {
     "generate": "output",
     "parse": "value",
@@ -38,13 +39,12 @@ _VALUE_OF = {
 
 @dataclass(frozen=True)
 class RowExplanation:
-    """A row of a stage, of one sample or, once these are reduced, of one metric;
-    `value` is JSON text.
+    """A row of a stage: of one sample or, of `reduce`, of one metric.
 
     `columns` are what its key covers, as JSON text; for a judge, what its request was
-    made of. `changes` say what of them differs from the same row in the run before.
-    `equal_rows` counts the rows of this run under the key, which share one row of the
-    store.
+    built from. `changes` has a line for each of them that differs from the same row in
+    the run before. `equal_rows` counts the rows of this run under the key, which share
+    one row of the store. `value` is JSON text.
     """
 
     sample_index: int | None
@@ -60,9 +60,11 @@ class RowExplanation:
 
 @dataclass(frozen=True)
 class StageExplanation:
-    """A stage for one case. `changes` say what of its identity differs from
-    `changed_since`, the nearest earlier run of the experiment in which it had another;
-    null where there is none.
+    """A stage for one case.
+
+    `changed_since` is the nearest earlier run of the experiment in which the stage had
+    another identity, `None` if there is no such run; `changes` has a line for each
+    setting that differs.
     """
 
     stage: str
@@ -74,8 +76,9 @@ class StageExplanation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A case through every stage of a run; `run_before` is the experiment's run before
-    that has this case.
+    """A case through every stage of a run.
+
+    `run_before` is the experiment's latest earlier run that has this case.
     """
 
     run_id: str
@@ -92,11 +95,11 @@ def explain(
     dataset_id: str | None = None,
     sample_index: int | None = None,
 ) -> Explanation:
-    """A case through every stage of a run, with one of its samples or all.
+    """Return a case through every stage of a run, with one of its samples or all.
 
-    Raises `DatasetError` for a dataset, case or sample that the run does not have and
-    for a case that several of its datasets have, `StoreError` for a run whose tables
-    are not there or cannot be read.
+    Raise `DatasetError` for a dataset, case or sample that the run does not have, and
+    for a case that several of its datasets have. Raise `StoreError` for a run whose
+    tables are missing or cannot be read.
     """
     if not has_tables(run.manifest):
         reason = run.manifest.error or "it has not ended"
@@ -104,9 +107,9 @@ def explain(
             f"run {run.run_id!r} has no tables: {reason}; explain a run that came to its end"
         )
     try:
-        dataset = _dataset_of(run, case_id, dataset_id)
+        dataset = _find_dataset(run, case_id, dataset_id)
         rows = case_rows(run, dataset, case_id)
-        return _explain_rows(run, rows, sample_index)
+        return _CaseHistory(run, rows).explain(sample_index)
     except (pa.ArrowException, OSError) as error:
         problem = " ".join(str(error).split())
         raise StoreError(
@@ -114,103 +117,175 @@ def explain(
         ) from None
 
 
-def _dataset_of(
+def _find_dataset(
     run: RunResult,
     case_id: str,
     dataset_id: str | None,
 ) -> str:
-    """The dataset that is asked for, or the only one that has the case."""
+    """Return the dataset that is asked for, or the only one that has the case."""
     datasets = run.manifest.datasets
     if dataset_id is not None and dataset_id not in datasets:
         raise DatasetError(
             f"run {run.run_id!r} has no dataset {dataset_id!r}; {nearest(dataset_id, datasets)}"
         )
-    table = run.table(
-        "cases",
-        columns=["dataset_id"],
-        where=pc.field("case_id") == case_id,
-    )
+    is_case = pc.field("case_id") == case_id
+    table = run.table("cases", columns=["dataset_id"], where=is_case)
     found: list[str] = table["dataset_id"].to_pylist()
-    wanted = [name for name in found if dataset_id in (None, name)]
-    if len(wanted) > 1:
+    if dataset_id is not None and dataset_id in found:
+        return dataset_id
+    if dataset_id is None and len(found) == 1:
+        return found[0]
+    if dataset_id is None and found:
+        names = ", ".join(map(repr, found))
         raise DatasetError(
-            f"case {case_id!r} is in {len(found)} datasets; name one: {', '.join(map(repr, found))}"
+            f"case {case_id!r} is in {len(found)} datasets; name one: {names}"
         )
-    if wanted:
-        return wanted[0]
-    cases = run.table("cases", columns=["dataset_id", "case_id"]).to_pylist()
-    names = [row["case_id"] for row in cases if dataset_id in (None, row["dataset_id"])]
-    where = (
-        f"run {run.run_id!r}"
-        if dataset_id is None
-        else f"dataset {dataset_id!r} of run {run.run_id!r}"
-    )
-    raise DatasetError(
-        f"{where} has no case {case_id!r}; {_nearest_cases(case_id, names)}"
-    )
+    where = f"run {run.run_id!r}"
+    if dataset_id is not None:
+        where = f"dataset {dataset_id!r} of {where}"
+    hint = _nearest_cases(run, case_id, dataset_id)
+    raise DatasetError(f"{where} has no case {case_id!r}; {hint}")
 
 
 def _nearest_cases(
+    run: RunResult,
     case_id: str,
-    names: list[str],
+    dataset_id: str | None,
 ) -> str:
+    """Return the cases of a run, or of one of its datasets, that are named alike."""
+    names = []
+    cases = run.table("cases", columns=["dataset_id", "case_id"])
+    for row in cases.to_pylist():
+        if dataset_id in (None, row["dataset_id"]):
+            names.append(row["case_id"])
     close = difflib.get_close_matches(case_id, names, n=_NEAREST)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
-    return f"its {len(names):,} cases are named like {', '.join(map(repr, names[:_NEAREST]))}"
+    examples = ", ".join(map(repr, names[:_NEAREST]))
+    return f"its {len(names):,} cases are named like {examples}"
 
 
-def _explain_rows(
-    run: RunResult,
-    rows: CaseRows,
-    sample_index: int | None,
-) -> Explanation:
-    origins = Origins(run)
-    earlier = [
-        other for other in reversed(origins.earlier) if other.name == run.manifest.name
-    ]
-    case = rows.tables["cases"][0]
-    before = _rows_before(run, earlier, case)
-    stages = []
-    for record in run.manifest.stages:
-        found = _rows_asked_for(rows, record, sample_index)
-        counts = _equal_rows(run, record, found)
-        since, changes = _identity_changes(record, earlier)
-        explained = [
-            RowExplanation(
+class _CaseHistory:
+    """The rows of one case in a run, and in the experiment's earlier runs."""
+
+    def __init__(
+        self,
+        run: RunResult,
+        rows: CaseRows,
+    ) -> None:
+        self._run = run
+        self._rows = rows
+        self._case = rows.tables["cases"][0]
+        self._origins = Origins(run)
+        # Nearest first: that is the run whose differences explain most.
+        self._earlier: list[Manifest] = []
+        for manifest in reversed(self._origins.earlier):
+            if manifest.name == run.manifest.name:
+                self._earlier.append(manifest)
+        self._before = self._rows_before()
+
+    def explain(self, sample_index: int | None) -> Explanation:
+        """Return the explanation of one sample, or of all."""
+        stages = []
+        for record in self._run.manifest.stages:
+            rows = _rows_asked_for(self._rows, record, sample_index)
+            since, changes = self._identity_changes(record)
+            stage = StageExplanation(
+                stage=record.stage,
+                fingerprint=record.fingerprint,
+                changed_since=since,
+                changes=changes,
+                rows=tuple(self._explain_rows(record, rows)),
+            )
+            stages.append(stage)
+        return Explanation(
+            run_id=self._run.run_id,
+            dataset_id=self._case["dataset_id"],
+            case_id=self._case["case_id"],
+            run_before=self._before.manifest.run_id if self._before else None,
+            stages=tuple(stages),
+        )
+
+    def _rows_before(self) -> CaseRows | None:
+        """Return the case in the nearest earlier run that has it and can be read."""
+        dataset_id, case_id = self._case["dataset_id"], self._case["case_id"]
+        for manifest in self._earlier:
+            other = RunResult(self._run.store, manifest.run_id, manifest)
+            try:
+                rows = case_rows(other, dataset_id, case_id)
+            except (pa.ArrowException, OSError):
+                continue  # a damaged run is no obstacle to explaining another
+            if rows.tables["cases"]:
+                return rows
+        return None
+
+    def _explain_rows(
+        self,
+        record: StageRecord,
+        rows: Sequence[Row],
+    ) -> list[RowExplanation]:
+        counts = _count_equal_rows(self._run, record, rows)
+        origins = self._origins.of(record, rows)
+        explained = []
+        for row, origin in zip(rows, origins, strict=True):
+            key: bytes | None = row["key"]
+            explanation = RowExplanation(
                 sample_index=None if _is_reduced(record) else row["sample_index"],
                 metric_id=row.get("metric_id"),
-                columns=rows.columns_read(record, row),
-                key=row["key"].hex() if row["key"] else None,
-                equal_rows=counts[row["key"]],
+                columns=self._rows.columns_read(record, row),
+                key=key.hex() if key else None,
+                equal_rows=counts[key],
                 origin=origin,
-                changes=_column_changes(
-                    rows,
-                    before,
-                    record,
-                    row,
-                ),
+                changes=self._column_changes(record, row),
                 value=_row_value(record, row),
                 error=row["error"],
             )
-            for row, origin in zip(found, origins.of(record, found), strict=True)
-        ]
-        stages.append(
-            StageExplanation(
-                record.stage,
-                record.fingerprint,
-                since,
-                changes,
-                tuple(explained),
-            )
-        )
-    return Explanation(
-        run_id=run.run_id,
-        dataset_id=case["dataset_id"],
-        case_id=case["case_id"],
-        run_before=before.manifest.run_id if before else None,
-        stages=tuple(stages),
-    )
+            explained.append(explanation)
+        return explained
+
+    def _identity_changes(
+        self, record: StageRecord
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Return the nearest run in which a stage was another, and what differs."""
+        for manifest in self._earlier:
+            other = _stage_labelled(manifest, record.stage)
+            if other is None or other.fingerprint == record.fingerprint:
+                continue
+            lines = differences(other.identity, record.identity)
+            if not lines:
+                # A fingerprint covers more than the identity that is recorded.
+                lines = ["no setting: the version of the tables, or the judges asked"]
+            return manifest.run_id, tuple(lines)
+        return None, ()
+
+    def _column_changes(
+        self,
+        record: StageRecord,
+        row: Row,
+    ) -> tuple[str, ...]:
+        """Return what a row reads now and did not read in the run before."""
+        if self._before is None:
+            return ()
+        other = _stage_labelled(self._before.manifest, record.stage)
+        if other is None:
+            return ()
+        old = _same_row(self._before, other, row)
+        if old is None:
+            return ("the row is new",)
+        read_then = self._before.columns_read(other, old)
+        read_now = self._rows.columns_read(record, row)
+        then: dict[str, Any] = {}
+        now: dict[str, Any] = {}
+        # A column that one of them does not read is a change of the stage, not the row.
+        for name in read_now.keys() & read_then.keys():
+            then[name] = load_json(read_then[name])
+            now[name] = load_json(read_now[name])
+        lines = differences(then, now)
+        is_other_row = old["key"] and row["key"] and old["key"] != row["key"]
+        if not lines and is_other_row and other.fingerprint == record.fingerprint:
+            # The same computation on the same columns: only a judge reads more than these.
+            return ("what the judge is asked, which no table holds",)
+        return tuple(lines)
 
 
 def _rows_asked_for(
@@ -218,115 +293,56 @@ def _rows_asked_for(
     record: StageRecord,
     sample_index: int | None,
 ) -> list[Row]:
-    """The rows of one sample of the case or of all; those that samples are reduced to
-    in any case.
-    """
-    every = rows.of(record)
-    if not every:
+    """Return the rows of one sample or of all; of `reduce`, always all."""
+    every_row = rows.of(record)
+    if not every_row:
         raise StoreError(
             f"run {rows.manifest.run_id!r} has lost its table of stage {record.stage}; "
             f"check the store"
         )
     if sample_index is None or _is_reduced(record):
-        return every
-    found = [row for row in every if row["sample_index"] == sample_index]
+        return every_row
+    found = [row for row in every_row if row["sample_index"] == sample_index]
     if not found:
+        last = len(every_row) - 1
         raise DatasetError(
-            f"the case has no sample {sample_index}; its samples are 0 to {len(every) - 1}"
+            f"the case has no sample {sample_index}; its samples are 0 to {last}"
         )
     return found
 
 
 def _is_reduced(record: StageRecord) -> bool:
-    return record.stage == "reduce"
+    """Return whether a stage has rows for metrics, not for samples."""
+    return record.name == "reduce"
 
 
-def _rows_before(
-    run: RunResult,
-    earlier: Iterable[Manifest],
-    case: Row,
-) -> CaseRows | None:
-    """The case in the nearest of earlier runs that has it and can be read."""
-    for manifest in earlier:
-        other = RunResult(run.store, manifest.run_id, manifest)
-        try:
-            rows = case_rows(other, case["dataset_id"], case["case_id"])
-        except (pa.ArrowException, OSError):
-            continue
-        if rows.tables["cases"]:
-            return rows
-    return None
-
-
-def _equal_rows(
+def _count_equal_rows(
     run: RunResult,
     record: StageRecord,
     rows: Iterable[Row],
 ) -> Counter[bytes | None]:
-    """How many rows of one stage have each of the keys; 0 for a row without one."""
+    """Return how many rows of a stage have each key; a row without one is not counted."""
     keys = pa.array([row["key"] for row in rows if row["key"]], KEY.type)
-    return Counter(
-        rows_of(run, record, where=pc.field("key").isin(keys))["key"].to_pylist()
-    )
+    table = rows_of(run, record, where=pc.field("key").isin(keys))
+    return Counter(table["key"].to_pylist())
 
 
-def _identity_changes(
-    record: StageRecord,
-    earlier: Iterable[Manifest],
-) -> tuple[str | None, tuple[str, ...]]:
-    """The nearest of earlier runs in which a stage had another fingerprint, and what
-    differs.
-    """
-    for manifest in earlier:
-        for other in manifest.stages:
-            if other.stage == record.stage and other.fingerprint != record.fingerprint:
-                lines = differences(other.identity, record.identity)
-                return manifest.run_id, tuple(lines) or (
-                    "no setting: the version of the tables, or the judges asked",
-                )
-    return None, ()
-
-
-def _column_changes(
-    rows: CaseRows,
-    before: CaseRows | None,
-    record: StageRecord,
-    row: Row,
-) -> tuple[str, ...]:
-    """Return what a row reads now and did not read in the run before."""
-    if before is None:
-        return ()
-    other = _stage_labelled(before.manifest, record.stage)
-    if other is None:
-        return ()
-    old = _same_row(before, other, row)
-    if old is None:
-        return ("the row is new",)
-    read_then = before.columns_read(other, old)
-    read_now = rows.columns_read(record, row)
-    then: dict[str, Any] = {}
-    now: dict[str, Any] = {}
-    for name in read_now:
-        if name in read_then:
-            then[name] = load_json(read_then[name])
-            now[name] = load_json(read_now[name])
-    lines = differences(then, now)
-    is_other_row = old["key"] and row["key"] and old["key"] != row["key"]
-    if not lines and is_other_row and other.fingerprint == record.fingerprint:
-        # The same computation on the same columns: only a judge reads more than these.
-        return ("what the judge is asked, which no table holds",)
-    return tuple(lines)
-
-
-def _stage_labelled(manifest: Manifest, label: str) -> StageRecord | None:
+def _stage_labelled(
+    manifest: Manifest,
+    label: str,
+) -> StageRecord | None:
     for record in manifest.stages:
         if record.stage == label:
             return record
     return None
 
 
-def _same_row(before: CaseRows, record: StageRecord, row: Row) -> Row | None:
-    """Return the row of the run before for the same sample, or the same metric."""
+def _same_row(
+    before: CaseRows,
+    record: StageRecord,
+    row: Row,
+) -> Row | None:
+    """Return the row of the run before for the same sample or, reduced, metric."""
     name = "metric_id" if _is_reduced(record) else "sample_index"
     for old in before.of(record):
         if old[name] == row[name]:
@@ -338,6 +354,7 @@ def _row_value(
     record: StageRecord,
     row: Row,
 ) -> str | None:
-    """What the stage made of the row, as JSON text."""
-    value = row[_VALUE_OF[record.stage.partition("[")[0]]]
+    """Return the result of a stage for a row, as JSON text."""
+    value = row[_VALUE_OF[record.name]]
+    # Scores are numbers in the tables; every other result is JSON text there.
     return canonical_json(value) if isinstance(value, float) else value

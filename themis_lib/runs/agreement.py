@@ -65,8 +65,10 @@ class Labels:
             return
         metadata = [load_json(text) for text in cases["metadata"].to_pylist()]
         scores = results["score"].to_pylist()
+        # A shard has cases of one dataset, and at least one.
         dataset_id = cases["dataset_id"][0].as_py()
         for metric_id, name in self._labels.items():
+            # The metrics of a case are next to each other.
             of_metric = scores[metric_ids.index(metric_id) :: len(metric_ids)]
             for score, values in zip(of_metric, metadata, strict=True):
                 pair = _as_category(score), _as_category(values.get(name))
@@ -79,6 +81,7 @@ class Labels:
             both: dict[tuple[str, str], int] = {}
             errors = unlabelled = 0
             for (score, label), count in counts.items():
+                # Without a label there is nothing to agree with, scored or not.
                 if label is None:
                     unlabelled += count
                 elif score is None:
@@ -107,7 +110,9 @@ def check_labels(
         return
     known: set[str] = set()
     for shard in shards:
-        for text in pc.unique(read(store, shard.cases)["metadata"]).to_pylist():
+        # Many cases share their metadata: each different text is parsed once.
+        texts = pc.unique(read(store, shard.cases)["metadata"])
+        for text in texts.to_pylist():
             metadata = load_json(text)
             known.update(metadata)
             for name in labels.values():

@@ -42,6 +42,7 @@ def compile_experiment(
     _check_datasets(experiment)
     evaluation = experiment.evaluation
     seeds = seeds_of(experiment)
+    # Candidates and judges spend from one budget.
     budget = Budget(experiment.cost.max_cost)
     generate = _generate_stage(experiment, seeds, budget)
     parsers = []
@@ -65,6 +66,7 @@ def compile_experiment(
                 f"{nearest(metric_id, metrics)}"
             )
     reducer = _build_reducer(experiment.generation.reducer, samples=len(seeds))
+    # Without a limit, calls of unknown cost are allowed.
     if experiment.cost.max_cost is not None:
         check_bounded([generate, *every_judge])
     common: dict[str, Any] = {"samples": len(seeds), "runtime": experiment.runtime}
@@ -116,6 +118,7 @@ def derived_seed(
     >>> derived_seed(0, 0), derived_seed(0, 1)
     (1115990317, 1431673750)
     """
+    # 31 bits: some providers' seeds are signed 32-bit integers.
     return int(digest("seed", [base_seed, sample_index])[:8], 16) >> 1
 
 

@@ -35,6 +35,7 @@ async def run_shards(
             while waiting and len(started) < window:
                 evaluation = run.pipeline.evaluate_shard(waiting.popleft(), run_stage)
                 started.append(asyncio.ensure_future(evaluation))
+            # In the order of the data, not of completion: tables are written in it.
             shard = await started.popleft()
             if adding is not None:
                 await adding
@@ -42,6 +43,7 @@ async def run_shards(
         if adding is not None:
             await adding
     finally:
+        # After an error or Ctrl-C: no call may be in flight once this returns.
         for task in started:
             task.cancel()
         unfinished: list[asyncio.Future[Any]] = [*started]

@@ -22,36 +22,46 @@ def find_run(
     an experiment's name, for the latest run (of that name) that has ended. Raise
     `StoreError` with what there is to choose from.
     """
-    begun = []
-    if text:
-        begun = [run_id for run_id in store.list("runs") if run_id.startswith(text)]
-    if text in begun:
+    # Ids first: they are a listing, while names take reading every record.
+    matching = _ids_beginning_with(store, text)
+    if text in matching:
         return RunResult(store, text)
-    if len(begun) == 1:
-        return RunResult(store, begun[0])
+    if len(matching) == 1:
+        return RunResult(store, matching[0])
     known = in_time(manifests(store))
+    named = [run for run in known if text in (LAST, run.name)]
+    for run in reversed(named):
+        if run.status is not RunStatus.RUNNING:
+            return RunResult(store, run.run_id, run)
     if not known:
         raise StoreError(
             f"store {store.url!r} has no runs; "
             "`python -m flows.run EXPERIMENT.yaml` makes one"
         )
-    named = [run for run in known if text in (LAST, run.name)]
-    ended = [run for run in named if run.status is not RunStatus.RUNNING]
-    if ended:
-        return RunResult(store, ended[-1].run_id, ended[-1])
-    if begun:
+    if matching:
+        examples = first_few(sorted(matching))
         raise StoreError(
-            f"run {text!r}: {len(begun)} runs begin so ({first_few(sorted(begun))}); "
+            f"run {text!r}: {len(matching)} runs begin so ({examples}); "
             "write more of the id"
         )
     if named:
         raise StoreError(f"run {text!r}: none has ended yet in store {store.url!r}")
-    choices = [LAST]
+    choices = {LAST}
     for run in known:
-        choices += [run.name, run.run_id]
+        choices.update((run.name, run.run_id))
     raise StoreError(
-        f"store {store.url!r} has no run {text!r}; {nearest(text, set(choices))}"
+        f"store {store.url!r} has no run {text!r}; {nearest(text, choices)}"
     )
+
+
+def _ids_beginning_with(
+    store: RunStore,
+    text: str,
+) -> list[str]:
+    # Every id begins with an empty text, which nobody means.
+    if not text:
+        return []
+    return [run_id for run_id in store.list("runs") if run_id.startswith(text)]
 
 
 def in_time(runs: Sequence[Manifest]) -> list[Manifest]:

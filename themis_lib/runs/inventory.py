@@ -103,8 +103,7 @@ def directories_of(manifest: Manifest) -> dict[str, str]:
     directories = {}
     for record in manifest.stages:
         # `score[exact_match]` is kept with the rows of every metric under `score`.
-        stage = record.stage.partition("[")[0]
-        directories[record.stage] = f"rows/{stage}/{record.fingerprint}"
+        directories[record.stage] = f"rows/{record.name}/{record.fingerprint}"
     return directories
 
 
@@ -123,12 +122,11 @@ def rows_of(
 
     `where` chooses some of them.
     """
-    stage, _, rest = record.stage.partition("[")
-    if stage in ID_OF:
-        of_stage = pc.field(ID_OF[stage]) == rest.removesuffix("]")
+    if record.name in ID_OF:
+        of_stage = pc.field(ID_OF[record.name]) == record.member_id
         where = of_stage if where is None else of_stage & where
     return run.table(
-        TABLE_OF[stage],
+        TABLE_OF[record.name],
         columns=["key", "error"],
         where=where,
     )

@@ -65,6 +65,17 @@ class StageRecord(FrozenModel):
     is_paid: bool = False
 
     @property
+    def name(self) -> str:
+        """The stage without its metric or judge: `score` for `score[exact_match]`."""
+        return self.stage.partition("[")[0]
+
+    @property
+    def member_id(self) -> str | None:
+        """The metric or judge in brackets; `None` for a stage that has neither."""
+        _, bracket, rest = self.stage.partition("[")
+        return rest.removesuffix("]") if bracket else None
+
+    @property
     def lacks_price(self) -> bool:
         """Whether its tokens may cost money and nobody said how much."""
         return self.is_paid and self.usage is not None and self.price is None
@@ -229,6 +240,7 @@ def write_manifest(
     manifest: Manifest,
 ) -> None:
     """Write the record of a run over an earlier one."""
+    # Indented, so that people can read and compare records.
     content = json.dumps(
         manifest.model_dump(mode="json"),
         indent=2,
@@ -268,7 +280,7 @@ def manifests(store: RunStore) -> list[Manifest]:
         try:
             found.append(read_manifest(store, run_id))
         except (StoreError, ValueError, NotADirectoryError):
-            continue
+            continue  # one damaged record must not hide all other runs
     return found
 
 

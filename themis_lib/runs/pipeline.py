@@ -94,6 +94,7 @@ class Pipeline:
         if not self.experiment.datasets:
             raise ConfigError("datasets: there is none; give at least one")
         for dataset in self.experiment.datasets:
+            # The rest is read by `shards`, once: a dataset may be large.
             next(case_tables(dataset), None)
 
     def shards(
@@ -128,6 +129,7 @@ class Pipeline:
             shard = replace(shard, answers=await run_stage(self.parse, shard))
         if self._is_included("score"):
             shard = replace(shard, verdicts=await self._run_judges(shard, run_stage))
+            # Metrics do not depend on each other, so that all run at once.
             running = [run_stage(stage, shard) for stage in self.scores]
             parts = await asyncio.gather(*running)
             metric_ids = [stage.metric_id for stage in self.scores]

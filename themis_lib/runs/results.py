@@ -90,6 +90,7 @@ class RunResult:
         """Why a complete run failed: missing scores that `errors: fail` forbids."""
         problems = []
         for row in self.summary:
+            # Slices only repeat what is missing among all cases.
             is_refused = row.error_policy == "fail" and row.errors
             if is_refused and row.slice == ALL_CASES:
                 problems.append(
@@ -113,6 +114,7 @@ class RunResult:
         is empty if the run stopped before it.
         """
         file = open_run_table(self.store, self.run_id, name)
+        # A run until `parse` has no scores: an empty table is easier to use than none.
         if file is None:
             names = list(columns or RUN_TABLES[name].names)
             return RUN_TABLES[name].empty_table().select(names)
@@ -124,6 +126,7 @@ class RunResult:
         """The cases in the order of the datasets, read as they are looked at."""
         files = {}
         for name in RUN_TABLES:
+            # The summary has no rows of cases.
             if name != "summary":
                 files[name] = open_run_table(self.store, self.run_id, name)
         return CaseSequence(files)

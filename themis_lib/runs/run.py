@@ -147,6 +147,7 @@ class Run:
         statistics = self.pipeline.experiment.evaluation.statistics
         table, computed = summarise(self._scores.groups(), statistics, self.store)
         self._tables.write("summary", table)
+        # Tables before the record: a record that says `completed` has all its tables.
         self._tables.close()
         status = RunStatus.FAILED if lacks_scores(table) else self._final_status()
         self._write_closing(status, summary_computed=computed)
@@ -237,6 +238,7 @@ class Run:
             if stage.name == last:
                 rows += counts[stage.label].done
                 errors += self._errors[stage.label]
+        # Also for a run without any row: it has nothing to show.
         if errors >= rows:
             return RunStatus.FAILED
         if any(self._errors.values()):

@@ -55,6 +55,7 @@ class RunTableFile:
         stored = [self._stored_names[name] for name in names]
         if where is None:
             return self._file.read(columns=stored).rename_columns(names)
+        # The footer was read through the same file, which is not at its start any more.
         self._source.seek(0)
         table = pq.read_table(
             self._source,

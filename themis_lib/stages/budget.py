@@ -44,6 +44,7 @@ class Budget:
         try:
             yield receipt
         finally:
+            # Also after an error, which may have cost as much as an answer.
             self.spent += receipt.cost
             self._set_aside -= most
             self._in_flight -= 1
@@ -53,6 +54,7 @@ class Budget:
     async def _set_money_aside(self, most: float) -> None:
         async with self._changed:
             while not self._has_room_for(most):
+                # Nothing that is in flight can make room any more.
                 if not self._in_flight:
                     raise BudgetError(
                         f"stopped at the budget: ${self.spent:.4f} of "

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.components.records import BuiltGenerator, GenerateCall
+from themis_lib.components.records import BuiltGenerator
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.models import Case, GenerationResult, TokenUsage
+from themis_lib.core.models import Case
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import case_columns
-from themis_lib.errors import ConfigError, RowError, ThemisError
+from themis_lib.errors import ConfigError, RowError
 from themis_lib.stages.budget import Budget, paid_call
+from themis_lib.stages.call_costs import CallCosts
 from themis_lib.stages.calls import (
     AsyncCall,
     OutcomeSink,
@@ -34,6 +33,7 @@ from themis_lib.stages.calls import (
 from themis_lib.stages.outputs import output_record
 from themis_lib.stages.reading import column_digests_of, sample_rows, visible_cases
 from themis_lib.stages.stage import Emit, RowOutcome, Stage
+from themis_lib.stages.timed_calls import timed_coroutine, timed_function
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import OUTPUTS
@@ -186,26 +186,13 @@ class GenerateStage(Stage):
             timeout_s = None
         call: AsyncCall
         if generator.is_async:
-            call = _timed_coroutine(generator.generate, cases, contexts)
+            call = timed_coroutine(generator.generate, cases, contexts)
         else:
-            call = threaded(_timed_function(generator.generate, cases, contexts))
+            call = threaded(timed_function(generator.generate, cases, contexts))
         call = within(call, timeout_s)
         if self._budget and self.price:
-            price = self.price
-
-            def cost(
-                _position: int,
-                result_and_latency: tuple[Any, float],
-            ) -> float:
-                return price.cost(_usage_of(result_and_latency[0]))
-
-            most = self._most_cost(cases, contexts, price)
-            call = paid_call(
-                call,
-                self._budget,
-                most=most,
-                cost=cost,
-            )
+            costs = CallCosts(self.generator, self.price, cases, contexts)
+            call = paid_call(call, self._budget, most=costs.most, cost=costs.cost)
 
         def to_record(result_and_latency: tuple[Any, float]) -> Any:
             return output_record(*result_and_latency)
@@ -231,30 +218,12 @@ class GenerateStage(Stage):
         call = partial(call_batch, self.generator.generate_batch, (cases, contexts))
         generate = within(call, self._runtime.timeout_s)
         if self._budget and self.price:
-            price = self.price
-            most_of_row = self._most_cost(cases, contexts, price)
-
-            def most(positions: range) -> float:
-                return sum(map(most_of_row, positions))
-
-            def cost(
-                positions: range,
-                results: Sequence[Any],
-            ) -> float:
-                costs = []
-                for position, result in zip(positions, results, strict=True):
-                    if not isinstance(result, Exception):
-                        costs.append(price.cost(_usage_of(result)))
-                    elif not (isinstance(result, ThemisError) and result.is_free):
-                        # Nobody says what a failed row was charged: count the most.
-                        costs.append(most_of_row(position))
-                return sum(costs)
-
+            costs = CallCosts(self.generator, self.price, cases, contexts)
             generate = paid_call(
                 generate,
                 self._budget,
-                most=most,
-                cost=cost,
+                most=costs.most_of_batch,
+                cost=costs.cost_of_batch,
             )
 
         async def outcomes(positions: range) -> list[RowOutcome]:
@@ -267,25 +236,6 @@ class GenerateStage(Stage):
             limit=limiter(f"generate/{self.fingerprint}/batches", batches_at_once),
             size=size,
         )
-
-    def _most_cost(
-        self,
-        cases: Sequence[Case],
-        contexts: Sequence[GenerateContext],
-        price: Price,
-    ) -> Callable[[int], float]:
-        """Return a function from a row to the most dollars it can cost.
-
-        A generator that cannot say is never held back.
-        """
-        most_tokens = self.generator.most_tokens
-
-        def most(position: int) -> float:
-            if most_tokens is None:
-                return 0.0
-            return price.cost(most_tokens(cases[position], contexts[position]))
-
-        return most
 
     def _make_contexts(
         self,
@@ -363,53 +313,6 @@ def check_bounded(stages: Sequence[GenerateStage]) -> None:
             raise ConfigError(
                 f"{place}: give it max_tokens, so that a call has a price at most"
             )
-
-
-def _timed_coroutine(
-    generate: GenerateCall,
-    cases: Sequence[Case],
-    contexts: Sequence[GenerateContext],
-) -> AsyncCall:
-    """Wrap a coroutine function: from a position to the result and its seconds."""
-
-    async def call_and_time(position: int) -> tuple[Any, float]:
-        began = time.perf_counter()
-        result: Any = generate(cases[position], contexts[position])
-        result = await result
-        return result, time.perf_counter() - began
-
-    return call_and_time
-
-
-def _timed_function(
-    generate: GenerateCall,
-    cases: Sequence[Case],
-    contexts: Sequence[GenerateContext],
-) -> Callable[[int], Any]:
-    """Wrap a plain function: from a position to the result and its seconds.
-
-    A plain function may return an awaitable; then an awaitable of both is returned.
-    """
-
-    async def await_and_time(
-        result: Awaitable[Any],
-        began: float,
-    ) -> tuple[Any, float]:
-        return await result, time.perf_counter() - began
-
-    def call_and_time(position: int) -> Any:
-        began = time.perf_counter()
-        result = generate(cases[position], contexts[position])
-        if inspect.isawaitable(result):
-            return await_and_time(result, began)
-        return result, time.perf_counter() - began
-
-    return call_and_time
-
-
-def _usage_of(result: Any) -> TokenUsage | None:
-    """Return the usage of a result; `None` for what is none, which costs nothing here."""
-    return result.usage if isinstance(result, GenerationResult) else None
 
 
 def _batch_outcome(result: Any) -> RowOutcome:

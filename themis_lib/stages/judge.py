@@ -139,6 +139,7 @@ class JudgeStage(GenerateStage):
         shard: Shard,
         store: RunStore,
     ) -> pa.Table:
+        # Columns of generate's rows: a judge is a generator whose input is the request.
         judged = pa.table(
             answer_rows(
                 shard,
@@ -210,6 +211,7 @@ class JudgeStage(GenerateStage):
         except RowError as error:
             # Lone surrogates, which no file can hold, are written as escapes.
             return None, str(error).encode("utf-8", "backslashreplace").decode()
+        # A metric's code builds the request: what it raises is that row's error.
         except Exception as error:  # noqa: BLE001 - a component may raise anything
             return None, f"the judge's request: {describe(error)}"
 
@@ -227,15 +229,7 @@ def judge_stages(
     Raise `InputError` if nobody answers a metric, if no metric asks `judge_models`, or
     if judges cannot be built, told apart or held to a schema.
     """
-    asking: dict[str, BuiltMetric] = {}
-    for metric_id, metric in metrics.items():
-        if metric.judge_calls is not None:
-            asking[metric_id] = metric
-    if judge_models and all(metric.judges is not None for metric in asking.values()):
-        raise ConfigError(
-            "evaluation.judge_models: no metric of this experiment asks them; "
-            "leave them out"
-        )
+    asking = _metrics_with_judges(metrics, judge_models)
     shared_panel = _build_panel(judge_models, where="evaluation.judge_models")
     stages: dict[str, list[JudgeStage]] = {}
     for metric_id, metric in asking.items():
@@ -264,9 +258,35 @@ def judge_stages(
             )
             for judge in judges
         ]
-    every_stage = [stage for of_metric in stages.values() for stage in of_metric]
-    _check_names([stage.judge_id for stage in every_stage], where="evaluation.metrics")
+    judge_ids = []
+    for of_metric in stages.values():
+        judge_ids += [stage.judge_id for stage in of_metric]
+    # A metric named `a:b` and a member `b` of the metric `a` would share a label.
+    _check_names(judge_ids, where="evaluation.metrics")
     return stages
+
+
+def _metrics_with_judges(
+    metrics: Mapping[str, BuiltMetric],
+    judge_models: Sequence[Any],
+) -> dict[str, BuiltMetric]:
+    """Return the metrics that ask judges.
+
+    Raise `ConfigError` if none of them would ask `judge_models`, which somebody meant
+    to be asked.
+    """
+    asking: dict[str, BuiltMetric] = {}
+    asks_models = False
+    for metric_id, metric in metrics.items():
+        if metric.judge_calls is not None:
+            asking[metric_id] = metric
+            asks_models = asks_models or metric.judges is None
+    if judge_models and not asks_models:
+        raise ConfigError(
+            "evaluation.judge_models: no metric of this experiment asks them; "
+            "leave them out"
+        )
+    return asking
 
 
 def _build_judges(
@@ -367,5 +387,7 @@ def _hold_to_schema(
         "Write the JSON object alone, without any other text. "
         f"Its JSON Schema: {schema}"
     )
-    suffix = "\n\n".join(part for part in (call.prompt_spec.suffix, told) if part)
+    # Behind the suffix: what the metric asks stays as it wrote it.
+    parts = [call.prompt_spec.suffix, told]
+    suffix = "\n\n".join(filter(None, parts))
     return judge, call.prompt_spec.model_copy(update={"suffix": suffix})

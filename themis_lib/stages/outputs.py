@@ -36,6 +36,7 @@ def _record_of(
     result: GenerationResult,
     latency_s: float | None,
 ) -> dict[str, Any]:
+    # The measured time may include waiting for a turn inside the generator.
     latency = latency_s if result.latency_s is None else result.latency_s
     row: dict[str, Any] = {
         "output": None,
@@ -45,6 +46,7 @@ def _record_of(
     }
     if result.final_output is not None:
         row["output"] = canonical_json(result.final_output)
+    # A null output comes with a reason: readers of the table rely on it.
     elif result.error is None:
         row["error"] = "the generator returned no output"
     if result.trace is not None:

@@ -126,6 +126,7 @@ class ParseStage(Stage):
                     break
             return parsed
 
+        # One parser that waits makes the whole row wait, others stay plain calls.
         async def parse_async(position: int) -> Any:
             parsed = None
             for view in views:
@@ -165,6 +166,7 @@ def _answer_record(parsed: Any) -> dict[str, Any]:
     except ValueError as error:
         raise RowError(f"the parser's value cannot be kept: {error}") from None
     reason = parsed.error
+    # A null value comes with a reason: readers of the table rely on it.
     if value is None and not reason:
         reason = "no answer in the output"
     return {"value": value, "format": parsed.format, "error": reason}

@@ -63,6 +63,7 @@ class Progress:
         """Count rows that were just computed, and the tokens they took."""
         with self._lock:
             item = self._stages.get(stage, StageProgress())
+            # Stages that call no model have no usage, rather than one of 0.
             if usage is not None and item.usage is not None:
                 usage = added(item.usage, usage)
             self._stages[stage] = replace(

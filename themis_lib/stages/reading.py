@@ -51,6 +51,7 @@ def sample_rows(
     cases = read(store, shard.cases)
     repeat = pa.array(np.repeat(np.arange(cases.num_rows), samples))
     rows = {}
+    # A component may read an id too: each column once.
     for name in dict.fromkeys((*_ID_COLUMNS, *columns)):
         rows[name] = cases[name].combine_chunks().take(repeat)
     indices = np.tile(np.arange(samples, dtype=np.int32), cases.num_rows)
@@ -169,6 +170,7 @@ def visible_cases(
         ids = [HIDDEN_CASE_ID] * rows.num_rows
     columns = []
     for name in ("input", "expected_output", "metadata"):
+        # Hidden even if another component of the stage has made the rows hold it.
         if name in reads:
             columns.append([load_json_or_null(text) for text in rows[name].to_pylist()])
         else:

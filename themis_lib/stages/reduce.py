@@ -118,17 +118,7 @@ class ReduceStage(Stage):
         if metric_id is not None:
             scores = reduced["value"].to_pylist()
         errors = reduced["error"].to_pylist()
-        # Written by hand: values are JSON already, and a float's `repr` is exact.
-        texts = []
-        for value, score, error in zip(
-            values,
-            scores,
-            errors,
-            strict=True,
-        ):
-            score_text = "null" if score is None else repr(score)
-            error_text = "null" if error is None else canonical_json(error)
-            texts.append(f"[{value or 'null'},{score_text},{error_text}]")
+        texts = list(map(candidate_text, values, scores, errors))
         cases = []
         for start in range(0, count, self._samples):
             samples = texts[start : start + self._samples]
@@ -142,6 +132,7 @@ class ReduceStage(Stage):
         emit: Emit,
     ) -> None:
         metric_ids = rows["metric_id"].to_pylist()
+        # The key's own text is the input, so that a key cannot miss an input.
         texts = rows["candidates"].to_pylist()
         reduce = self.reducer.reduce
 
@@ -167,6 +158,22 @@ class ReduceStage(Stage):
             name=f"reduce/{self.fingerprint}",
             runtime=self._runtime,
         )
+
+
+def candidate_text(
+    value: str | None,
+    score: float | None,
+    error: str | None,
+) -> str:
+    """Return a sample as the key of its result covers it: `[value, score, error]`.
+
+    >>> candidate_text('"A"', 1.0, None)
+    '["A",1.0,null]'
+    """
+    # Written by hand: values are JSON already, and a float's `repr` is exact.
+    score_text = "null" if score is None else repr(score)
+    error_text = "null" if error is None else canonical_json(error)
+    return f"[{value or 'null'},{score_text},{error_text}]"
 
 
 def _load_candidates(text: str) -> list[Candidate]:
@@ -195,6 +202,7 @@ def _result_record(
         raise RowError(
             f"the reducer returned {type(reduced).__name__}, not a ReducedCandidate"
         )
+    # A reducer may return an int, a bool or a number of NumPy.
     score = None if reduced.score is None else float(reduced.score)
     if score is not None and not math.isfinite(score):
         raise RowError(f"the reducer returned {score}, which is no finite number")

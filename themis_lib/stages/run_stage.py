@@ -42,10 +42,12 @@ async def run_stage(
     row_set = stage.row_set(store)
     name = stage.shard_name(shard)
     complete = row_set.shard(name)
+    # The name covers everything that the shard's rows depend on.
     if complete is not None:
         return replace(complete, cached=complete.rows)
     rows = stage.rows(shard, store)
     keys = stage.keys(rows)
+    # Other shards, interrupted runs and other people may have computed some of them.
     known, known_rows = row_set.find(keys)
     missing = _missing_positions(keys, known)
     collector = Collector(
@@ -82,6 +84,7 @@ async def run_stage(
         # Also on Ctrl-C: what succeeded is there for the next try.
         collector.journal.close()
         raise
+    # The shard is published, and has all rows of the journal.
     collector.journal.discard()
     return collector.counted(part, cached=len(known))
 

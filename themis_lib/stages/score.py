@@ -114,8 +114,10 @@ class ScoreStage(Stage):
             # A row's verdicts as one JSON text: one judge after another.
             by_judge = []
             for label in self.judges:
-                by_judge.append(_verdict_texts(read(store, shard.verdicts[label])))
-            texts = [f"[{','.join(said)}]" for said in zip(*by_judge, strict=True)]
+                said = read(store, shard.verdicts[label])
+                outputs, errors = said["output"].to_pylist(), said["error"].to_pylist()
+                by_judge.append(map(verdict_text, outputs, errors))
+            texts = [f"[{','.join(row)}]" for row in zip(*by_judge, strict=True)]
             columns["verdicts"] = pa.array(texts)
         return pa.table(columns)
 
@@ -227,15 +229,18 @@ class ScoreStage(Stage):
         return verdicts
 
 
-def _verdict_texts(table: pa.Table) -> list[str]:
-    """Return each verdict as JSON: `[output, error]`."""
-    outputs = table["output"].to_pylist()
-    texts = []
-    for output, error in zip(outputs, table["error"].to_pylist(), strict=True):
-        # Outputs are JSON already, so that only the error is encoded.
-        error_text = "null" if error is None else canonical_json(error)
-        texts.append(f"[{output or 'null'},{error_text}]")
-    return texts
+def verdict_text(
+    output: str | None,
+    error: str | None,
+) -> str:
+    """Return a verdict as the key of a score covers it: `[output, error]`.
+
+    >>> verdict_text('{"verdict": "correct"}', None)
+    '[{"verdict": "correct"},null]'
+    """
+    # Outputs are JSON already, so that only the error is encoded.
+    error_text = "null" if error is None else canonical_json(error)
+    return f"[{output or 'null'},{error_text}]"
 
 
 def _batch_outcome(score: Any) -> RowOutcome:

@@ -1,6 +1,4 @@
-"""Checks a store: every part can be read and is what was written, and the rows of every
-run are there.
-"""
+"""The problems of a store: damaged parts, damaged runs, and rows that are missing."""
 
 from __future__ import annotations
 
@@ -30,12 +28,13 @@ from themis_lib.storage.store import COLUMNS, File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
 
 _REMOVE = "remove the file; the next run that needs its rows computes them again"
+_REMOVE_RUN = "remove the folder of this run"
 _RUN_AGAIN = "run its experiment again, which computes what is missing"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a file, and what to do about it."""
+    """A fault of a file or folder, and what to do about it."""
 
     uri: str
     what: str
@@ -46,8 +45,9 @@ class Problem:
 
 
 def check(store: RunStore) -> Iterator[Problem]:
-    """Every problem of a store, as it is found. Reads all of it and changes nothing."""
+    """Yield every problem of a store as it is found. Read all of it, change nothing."""
     files = store.files()
+    # Parts come first: runs are checked against the keys that can be read.
     held: dict[str, pa.Array] = {}
     for directory, parts in parts_by_directory(files).items():
         keys: list[pa.ChunkedArray] = []
@@ -63,38 +63,33 @@ def _check_part(
     part: File,
     keys: list[pa.ChunkedArray],
 ) -> Iterator[Problem]:
-    """The problem of a part, if it has one; the keys of one that can be read are added
-    to the others.
-    """
+    """Yield the problem of a part, if any. Otherwise add its keys to `keys`."""
+    uri = store.uri(part.path)
+    # Read past the store, which would set a damaged part aside and hide it.
     try:
-        table = pq.read_table(
-            pa.BufferReader(store.read_bytes(part.path)),
-            page_checksum_verification=True,
-        )
+        source = pa.BufferReader(store.read_bytes(part.path))
+        table = pq.read_table(source, page_checksum_verification=True)
     except FileNotFoundError:
         return  # removed since it was listed
     except (pa.ArrowException, OSError) as error:
-        yield Problem(
-            store.uri(part.path), f"cannot be read ({_first_line(error)})", _REMOVE
-        )
+        yield Problem(uri, f"cannot be read ({_first_line(error)})", _REMOVE)
         return
-    recorded = json.loads((table.schema.metadata or {}).get(COLUMNS, b"{}"))
+    # A part that was replaced by another has valid checksums, but other digests.
+    metadata = table.schema.metadata or {}
+    recorded = json.loads(metadata.get(COLUMNS, b"{}"))
     if recorded != column_digests(table):
-        yield Problem(
-            store.uri(part.path), "does not hold what was written to it", _REMOVE
-        )
+        yield Problem(uri, "does not hold what was written to it", _REMOVE)
     elif KEY.name in table.column_names:
         keys.append(table[KEY.name])
 
 
 def _run_ids(files: Iterable[File]) -> list[str]:
-    return sorted(
-        {
-            file.path.split("/")[1]
-            for file in files
-            if file.path.startswith("runs/") and "/." not in file.path
-        }
-    )
+    run_ids = set()
+    for file in files:
+        # A name with a leading dot is of a file that is still being written.
+        if file.path.startswith("runs/") and "/." not in file.path:
+            run_ids.add(file.path.split("/")[1])
+    return sorted(run_ids)
 
 
 def _check_run(
@@ -102,21 +97,19 @@ def _check_run(
     run_id: str,
     held: dict[str, pa.Array],
 ) -> Iterator[Problem]:
+    """Yield the problems of a run: of its record, its tables, and its rows."""
     path = f"runs/{run_id}/{MANIFEST_NAME}"
+    uri = store.uri(path)
     try:
         manifest = parse_manifest(store.read_bytes(path))
     except FileNotFoundError:
-        yield Problem(store.uri(path), "is missing", "remove the folder of this run")
+        yield Problem(uri, "is missing", _REMOVE_RUN)
         return
     except ValueError as error:
-        yield Problem(
-            store.uri(path),
-            f"cannot be read ({_first_line(error)})",
-            "remove the folder of this run",
-        )
+        yield Problem(uri, f"cannot be read ({_first_line(error)})", _REMOVE_RUN)
         return
     if not has_tables(manifest):
-        return  # under way, or stopped before its tables were written
+        return  # in flight, or stopped before its tables were written
     yield from _check_tables(store, manifest, held)
 
 
@@ -126,56 +119,58 @@ def _check_tables(
     held: dict[str, pa.Array],
 ) -> Iterator[Problem]:
     run = RunResult(store, manifest.run_id, manifest)
-    damaged = set()
+    is_damaged = False
     for name in RUN_TABLES:
         try:
             run.table(name)
         except (pa.ArrowException, OSError) as error:
-            damaged.add(name)
-            yield Problem(
-                store.uri(f"runs/{manifest.run_id}/{name}.parquet"),
-                f"cannot be read ({_first_line(error)})",
-                f"remove the folder of this run, and {_RUN_AGAIN}",
-            )
-    if damaged:
+            is_damaged = True
+            uri = store.uri(f"runs/{manifest.run_id}/{name}.parquet")
+            what = f"cannot be read ({_first_line(error)})"
+            yield Problem(uri, what, f"{_REMOVE_RUN}, and {_RUN_AGAIN}")
+    # Rows that a damaged table had would all be reported once more.
+    if is_damaged:
         return
+    directories = directories_of(manifest)
     for record in manifest.stages:
-        yield from _check_rows(
-            run, record, held.get(directories_of(manifest)[record.stage])
-        )
+        directory = directories[record.stage]
+        yield from _check_rows(run, record, directory, held.get(directory))
 
 
 def _check_rows(
     run: RunResult,
     record: StageRecord,
+    directory: str,
     held: pa.Array | None,
 ) -> Iterator[Problem]:
-    """Whether a run's table has all rows of a stage, and the store each of them by its
-    key.
+    """Yield a problem for rows missing in a run's table, and for keys missing in the
+    store.
 
-    A row that failed for now is in the run's table alone.
+    `held` are the keys of the parts in `directory`; `None` without parts.
     """
     rows = rows_of(run, record)
     if rows.num_rows != record.rows:
         what = f"{record.stage} has {rows.num_rows:,} of {record.rows:,} rows"
-        yield Problem(
-            run.location, what, f"remove the folder of this run, and {_RUN_AGAIN}"
-        )
+        yield Problem(run.location, what, f"{_REMOVE_RUN}, and {_RUN_AGAIN}")
+    # A row that failed is in the run's table alone: the store never keeps it.
     if record.failed:
         rows = rows.filter(rows["error"].is_null())
     keys = joined_keys([rows["key"]])
-    missing = (
-        len(keys)
-        if held is None
-        else pc.sum(pc.invert(pc.is_in(keys, value_set=held))).as_py() or 0
-    )
+    missing = len(keys)
+    if held is not None:
+        is_held = pc.is_in(keys, value_set=held)
+        # The sum of no values is null.
+        missing -= pc.sum(is_held).as_py() or 0
     if missing:
-        directory = run.store.uri(directories_of(run.manifest)[record.stage])
-        what = f"lacks {missing:,} of the {len(keys):,} rows of {record.stage} in run {run.run_id}"
-        yield Problem(
-            directory, what, f"the run's own tables have them; {_RUN_AGAIN} for others"
+        what = (
+            f"lacks {missing:,} of the {len(keys):,} rows of {record.stage} "
+            f"in run {run.run_id}"
         )
+        advice = f"the run's own tables have them; {_RUN_AGAIN} for others"
+        yield Problem(run.store.uri(directory), what, advice)
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """Return the first line of a message, or the kind of an error that has none."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

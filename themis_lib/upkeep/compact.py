@@ -1,8 +1,8 @@
-"""Compaction: fewer and fuller files, the same rows.
+"""Compaction of a store: fewer and fuller files, the same rows.
 
 Interrupted runs leave small files, and edited datasets leave shards whose rows newer
-shards hold too. Compaction keeps the newest complete shards and merges what only other
-files hold. Run it while no run writes to the store.
+shards hold too. Compaction keeps the newest complete shards and merges the rows that
+only other files hold. Run it while no run writes to the store.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from themis_lib.storage.tables import KEY
 
 @dataclass(frozen=True)
 class Compaction:
-    """What was done to the rows of one stage under one fingerprint."""
+    """The outcome for the rows of one stage under one fingerprint."""
 
     directory: str
     files_before: int
@@ -28,61 +28,71 @@ class Compaction:
 
 
 def compact(store: RunStore) -> Iterator[Compaction]:
-    """Compact every stage of a store, one fingerprint at a time."""
+    """Compact every stage of a store, and yield the outcome by fingerprint."""
     for stage in store.list("rows"):
-        if stage != "cases":  # named by content alone: nothing to merge
-            for fingerprint in store.list(f"rows/{stage}"):
-                yield _compact_directory(store, f"rows/{stage}/{fingerprint}")
+        # Parts of cases have no keys: each is named by its content, and read whole.
+        if stage == "cases":
+            continue
+        for fingerprint in store.list(f"rows/{stage}"):
+            yield _compact_directory(store, f"rows/{stage}/{fingerprint}")
 
 
 def _compact_directory(
     store: RunStore,
     directory: str,
 ) -> Compaction:
+    """Keep shards that are mostly new, merge the other rows, and remove the rest."""
     row_set = RowSet(store, directory, pa.schema([]))
     before = row_set.names()
-    held: set[bytes] = set()
+    held: set[bytes | None] = set()
     kept: list[str] = []
-    pieces: list[pa.Table] = []
-    for name in reversed(
-        before
-    ):  # newest first: its shards are those that a run will ask for
+    loose: list[pa.Table] = []
+    # Newest first: the newest shards are those that a run will ask for by name.
+    for name in reversed(before):
         table = store.read_table(f"{directory}/{name}")
         if table is None:
             continue
-        keys = table["key"].to_pylist()
-        own = [key not in held for key in keys]
+        keys: list[bytes | None] = table["key"].to_pylist()
+        is_new = [key not in held for key in keys]
         held.update(keys)
-        if not RowSet.is_loose(name) and 2 * sum(own) > len(own):
+        # A shard with few new rows is not worth a file: a run can put it together.
+        is_mostly_new = 2 * sum(is_new) > len(keys)
+        if is_mostly_new and not RowSet.is_loose(name):
             kept.append(name)
         else:
-            pieces.append(
-                table.filter(pa.array(own, pa.bool_())).replace_schema_metadata(None)
-            )
-    merged = _merge_loose_rows(pieces)
+            new_rows = table.filter(pa.array(is_new, pa.bool_()))
+            # Metadata has the digests of a part's columns, which no longer fit.
+            loose.append(new_rows.replace_schema_metadata(None))
+    merged = _merge_rows(loose)
     if merged is not None:
-        kept.append(
-            RowSet(store, directory, merged.schema.remove(0))
-            .save(merged)
-            .rpartition("/")[2]
-        )
+        # The row set adds the key to the columns itself.
+        schema = merged.schema.remove(0)
+        path = RowSet(store, directory, schema).save(merged)
+        kept.append(path.rpartition("/")[2])
+    # Removed last, so that a compaction that is interrupted loses no row.
     for name in set(before) - set(kept):
         store.remove(f"{directory}/{name}")
     return Compaction(
         directory,
-        len(before),
-        len(kept),
-        len(held - {None}),
+        files_before=len(before),
+        files_after=len(kept),
+        rows=len(held - {None}),
     )
 
 
-def _merge_loose_rows(pieces: list[pa.Table]) -> pa.Table | None:
-    """Loose rows as one table, each key once, rows without a key left out."""
-    if not any(piece.num_rows for piece in pieces):
+def _merge_rows(tables: list[pa.Table]) -> pa.Table | None:
+    """Return tables as one with each key once; `None` if no row has a key.
+
+    Rows without a key hold an earlier stage's error, which a run carries over anew.
+    """
+    if not any(table.num_rows for table in tables):
         return None
-    table = pa.concat_tables(pieces)
-    first: dict[bytes | None, int] = {}
+    table = pa.concat_tables(tables)
+    first: dict[bytes, int] = {}
     for position, key in enumerate(table[KEY.name].to_pylist()):
-        first.setdefault(key, position)
-    first.pop(None, None)
-    return table.take(pa.array(first.values(), pa.int64())) if first else None
+        if key is not None:
+            first.setdefault(key, position)
+    if not first:
+        return None
+    positions = pa.array(first.values(), pa.int64())
+    return table.take(positions)

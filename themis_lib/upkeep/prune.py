@@ -1,9 +1,7 @@
-"""Prunes a store: removes rows that no run refers to, and what interrupted runs left
-behind.
+"""Unused files of a store: rows that no run refers to, and remains of interrupted runs.
 
-Safe while runs write: files younger than a few hours stay, and so does every row under
-a fingerprint of a run that is under way, also of one that begins while files are
-removed.
+Removing them is safe while runs write: files younger than a few hours stay, and so does
+every row under a fingerprint of a run in flight, even of one that begins meanwhile.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -29,13 +27,15 @@ from themis_lib.runs.inventory import (
 from themis_lib.runs.manifest import MANIFEST_NAME, Manifest, RunStatus, parse_manifest
 from themis_lib.storage.store import File, RunStore
 
+#: Suffixes of files that were set aside as damaged, or whose writing never ended.
 _LEFT_BEHIND = (".damaged", ".tmp", ".new")
+#: Rows of the summary are small, and no run refers to them by key.
 _SUMMARIES = "rows/summary/"
 
 
 @dataclass(frozen=True)
 class Unused:
-    """Files of one directory that nobody needs, and why."""
+    """Unused files of one directory, and the reason."""
 
     directory: str
     why: str
@@ -43,7 +43,7 @@ class Unused:
 
     @property
     def bytes(self) -> int:
-        """What removing them frees."""
+        """The bytes that removing them frees."""
         return sum(file.bytes for file in self.files)
 
 
@@ -52,38 +52,36 @@ def unused(
     *,
     older_than_s: float,
 ) -> list[Unused]:
-    """What can be removed, none of it written in the last `older_than_s` seconds.
+    """Return what can be removed, all of it older than `older_than_s` seconds.
 
-    Raises `StoreError` where the record of a run cannot be read, since its rows could
-    not be told from the others.
+    Raise `StoreError` if the record or a table of a run cannot be read, since its rows
+    could not be told from unused ones.
     """
     limit = time.time() - older_than_s
+    # Listed before the runs are read: a run that begins later has no listed file.
     files = store.files()
     runs = _read_runs(store, files)
-    rows = _keep_older(
-        [*_unused_rows(store, files, runs), *_unused_cases(files, runs)], limit
-    )
-    gone = {file.path for item in rows for file in item.files}
-    return rows + _keep_older(
-        _left_behind(
-            store,
-            files,
-            runs,
-            gone,
-        ),
-        limit,
-    )
+    found = [*_unused_rows(store, files, runs), *_unused_cases(files, runs)]
+    unused_rows = _only_older(found, limit)
+    # Results of tasks go with the rows they point to.
+    remaining = {file.path for file in files}
+    for item in unused_rows:
+        remaining.difference_update(file.path for file in item.files)
+    left_behind = _left_behind(store, files, runs, remaining)
+    return unused_rows + _only_older(left_behind, limit)
 
 
-def _keep_older(
+def _only_older(
     items: Iterable[Unused],
     limit: float,
 ) -> list[Unused]:
-    old = [
-        replace(item, files=tuple(file for file in item.files if file.written < limit))
-        for item in items
-    ]
-    return [item for item in old if item.files]
+    """Return items with only the files written before `limit`, without empty ones."""
+    older = []
+    for item in items:
+        files = tuple(file for file in item.files if file.written < limit)
+        if files:
+            older.append(replace(item, files=files))
+    return older
 
 
 def remove(
@@ -92,14 +90,15 @@ def remove(
     *,
     known: Iterable[str],
 ) -> Iterator[Unused]:
-    """Remove files, but for those that a run which has begun since may need; `known`
-    names the runs there were before.
+    """Remove files, and yield what was removed.
 
-    Hands over what was removed.
+    Directories that a newer run may need are left out. `known` has the ids of the runs
+    that there were when `items` were found.
     """
     seen = set(known)
     needed: set[str] = set()
     for item in items:
+        # A run may begin at any time, and find rows that no run needed before.
         begun = set(store.list("runs")) - seen
         for run_id in begun:
             needed.update(_needed_by(store, run_id))
@@ -115,8 +114,10 @@ def _needed_by(
     store: RunStore,
     run_id: str,
 ) -> set[str]:
+    """Return the directories that a run may read or write."""
     try:
-        manifest = parse_manifest(store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}"))
+        content = store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}")
+        manifest = parse_manifest(content)
     except (FileNotFoundError, ValueError):
         return set()
     return {CASES_DIRECTORY, f"runs/{run_id}", *directories_of(manifest).values()}
@@ -126,17 +127,20 @@ def _read_runs(
     store: RunStore,
     files: Iterable[File],
 ) -> list[Manifest]:
+    """Return the records of all runs. Raise `StoreError` for one that is damaged."""
     runs = []
     for file in files:
         path = PurePosixPath(file.path)
-        if path.parts[0] == "runs" and path.name == MANIFEST_NAME:
-            try:
-                runs.append(parse_manifest(store.read_bytes(file.path)))
-            except ValueError:
-                raise StoreError(
-                    f"{store.uri(file.path)} cannot be read; remove the folder of this "
-                    f"run to give up its rows"
-                ) from None
+        if path.parts[0] != "runs" or path.name != MANIFEST_NAME:
+            continue
+        try:
+            manifest = parse_manifest(store.read_bytes(file.path))
+        except ValueError:
+            raise StoreError(
+                f"{store.uri(file.path)} cannot be read; remove the folder of this "
+                f"run to give up its rows"
+            ) from None
+        runs.append(manifest)
     return runs
 
 
@@ -145,6 +149,7 @@ def _unused_rows(
     files: Iterable[File],
     runs: list[Manifest],
 ) -> Iterator[Unused]:
+    """Yield rows that no run refers to, by directory."""
     try:
         keys, whole = references(store, runs)
     except (pa.ArrowException, OSError) as error:
@@ -152,19 +157,19 @@ def _unused_rows(
             f"store {store.url!r}: a table of a run cannot be read ({error}); check the store"
         ) from None
     for directory, parts in parts_by_directory(files).items():
-        if (
-            directory in whole
-            or directory == CASES_DIRECTORY
-            or directory.startswith(_SUMMARIES)
-        ):
+        if directory == CASES_DIRECTORY or directory.startswith(_SUMMARIES):
+            continue
+        if directory in whole:
             continue
         if directory not in keys:
             yield Unused(directory, "no run has this fingerprint", tuple(parts))
-        else:
-            dead = tuple(
-                part for part in parts if not _is_needed(store, part, keys[directory])
-            )
-            yield Unused(directory, "no run has any of these rows", dead)
+            continue
+        # A part goes whole or stays whole: parts are never written again.
+        dead = []
+        for part in parts:
+            if not _is_needed(store, part, keys[directory]):
+                dead.append(part)
+        yield Unused(directory, "no run has any of these rows", tuple(dead))
 
 
 def _is_needed(
@@ -172,77 +177,95 @@ def _is_needed(
     part: File,
     referred: pa.Array,
 ) -> bool:
-    """Whether a run has a row of a part; one that cannot be read stays, for `check` to
-    report.
+    """Return whether a run refers to a row of a part.
+
+    A part that cannot be read is kept, so that `check` can report it.
     """
     keys = store.read_keys(part.path)
-    return keys is None or bool(
-        pc.any(pc.is_in(keys.drop_null(), value_set=referred)).as_py()
-    )
+    if keys is None:
+        return True
+    is_referred = pc.is_in(keys.drop_null(), value_set=referred)
+    return bool(pc.any(is_referred).as_py())
 
 
 def _unused_cases(
     files: Iterable[File],
     runs: Iterable[Manifest],
 ) -> Iterator[Unused]:
-    """Cases that no run has; they are read from their datasets again when they are
-    needed.
-    """
-    if any(manifest.status is RunStatus.RUNNING for manifest in runs):
-        return
-    used = {path for manifest in runs for path in manifest.cases}
-    cases = [
-        file
-        for file in files
-        if str(PurePosixPath(file.path).parent) == CASES_DIRECTORY
-    ]
-    dead = tuple(
-        file
-        for file in cases
-        if file.path.endswith(PART_SUFFIX) and file.path not in used
-    )
-    yield Unused(CASES_DIRECTORY, "no run has any of these cases", dead)
+    """Yield cases that no run has: they are read from their datasets again if needed."""
+    used: set[str] = set()
+    for manifest in runs:
+        # A run lists its cases when it ends: until then, any may be its.
+        if manifest.status is RunStatus.RUNNING:
+            return
+        used.update(manifest.cases)
+    dead = []
+    for file in files:
+        path = PurePosixPath(file.path)
+        is_case_part = (
+            str(path.parent) == CASES_DIRECTORY and path.suffix == PART_SUFFIX
+        )
+        if is_case_part and file.path not in used:
+            dead.append(file)
+    yield Unused(CASES_DIRECTORY, "no run has any of these cases", tuple(dead))
 
 
 def _left_behind(
     store: RunStore,
     files: Iterable[File],
     runs: Iterable[Manifest],
-    gone: set[str],
+    remaining: Container[str],
 ) -> Iterator[Unused]:
-    running = {
-        manifest.run_id for manifest in runs if manifest.status is RunStatus.RUNNING
-    }
-    present = {file.path for file in files} - gone
+    """Yield what runs left behind, by directory and reason.
+
+    `remaining` has the paths of the files that stay.
+    """
+    running = set()
+    for manifest in runs:
+        if manifest.status is RunStatus.RUNNING:
+            running.add(manifest.run_id)
     found: defaultdict[tuple[str, str], list[File]] = defaultdict(list)
     for file in files:
-        path = PurePosixPath(file.path)
-        if path.suffix in _LEFT_BEHIND and not running:
-            found[str(path.parent), "set aside as damaged, or never finished"].append(
-                file
-            )
-        elif (
-            path.parts[0] == "runs"
-            and path.parent.name == "incomplete"
-            and path.parts[1] not in running
-        ):
-            found[str(path.parent), "rows that failed in a run that has ended"].append(
-                file
-            )
-        elif path.parts[0] == "tasks" and _result_path(store, file) not in present:
-            found[str(path.parent), "results of tasks whose rows are gone"].append(file)
-    for (directory, why), dead in found.items():
-        yield Unused(directory, why, tuple(dead))
+        reason = _reason_left(store, file, running, remaining)
+        if reason is not None:
+            directory = str(PurePosixPath(file.path).parent)
+            found[directory, reason].append(file)
+    for (directory, reason), dead in found.items():
+        yield Unused(directory, reason, tuple(dead))
+
+
+def _reason_left(
+    store: RunStore,
+    file: File,
+    running: Collection[str],
+    remaining: Container[str],
+) -> str | None:
+    """Return why nobody needs a file that is no row; `None` if somebody may."""
+    path = PurePosixPath(file.path)
+    room = path.parts[0]
+    # While any run is in flight, an unfinished file may be the one it is writing.
+    if path.suffix in _LEFT_BEHIND and not running:
+        return "set aside as damaged, or never finished"
+    if room == "runs" and path.parent.name == "incomplete":
+        is_running = path.parts[1] in running
+        return None if is_running else "rows that failed in a run that has ended"
+    if room == "tasks" and _result_path(store, file) not in remaining:
+        return "results of tasks whose rows are gone"
+    return None
 
 
 def _result_path(
     store: RunStore,
     file: File,
 ) -> str | None:
-    """Where the rows lie that a task's result refers to; null where it cannot be read."""
+    """Return the path of the rows that a task's result points to.
+
+    `None` if the result cannot be read: then no task can use it either.
+    """
     try:
-        return str(
-            json.loads(json.loads(store.read_bytes(file.path))["result"])["path"]
-        )
+        record = json.loads(store.read_bytes(file.path))
+        # The orchestrator's record holds the result as JSON text inside JSON.
+        result = json.loads(record["result"])
+        return str(result["path"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
