@@ -16,9 +16,9 @@ import pytest
 from tests.support.stores import OpenStore, wait_for_the_clock
 from themis_lib import InMemoryRunStore, RunStore, StoreError
 from themis_lib.identity.part import Part
+from themis_lib.storage.part_files import parquet_bytes
 from themis_lib.storage.rows import open_rows
 from themis_lib.storage.store import open_store as open_url
-from themis_lib.storage.store import parquet_bytes
 from themis_lib.storage.tables import column_digests
 
 THREADS = 16

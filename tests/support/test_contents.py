@@ -19,7 +19,7 @@ from tests.support.contents import contents
 from tests.support.reported_runs import run
 from themis_lib import Case, Dataset
 from themis_lib.report.html import report_html
-from themis_lib.storage.store import parquet_bytes
+from themis_lib.storage.part_files import parquet_bytes
 
 HIDDEN = "sk-hidden-0b9d7a61-key"
 #: Whose key is compressed, since its parts stand before it.

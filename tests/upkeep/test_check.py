@@ -16,7 +16,7 @@ from themis_lib import Experiment, RunResult, RunStore
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.runs.inventory import directories_of
 from themis_lib.runs.manifest import RunStatus
-from themis_lib.storage.store import parquet_bytes
+from themis_lib.storage.part_files import parquet_bytes
 from themis_lib.upkeep.check import check
 
 

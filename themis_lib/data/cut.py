@@ -1,6 +1,4 @@
-"""Datasets cut into shards of cases, each kept as a part that any stage, on any
-machine, can read.
-"""
+"""Shards of cases, each stored as a part that any stage, on any machine, can read."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,28 +28,32 @@ from themis_lib.storage.tables import CASES, column_digests
 #: Raised when the same file would be cut into other tables than before.
 CASES_VERSION = 1
 _DIRECTORY = "rows/cases"
+#: Rows of outputs in the first shards.
 _FIRST_SHARD_ROWS = 4096
 #: The same where each file of a shard takes requests.
 _FIRST_REMOTE_ROWS = 16_384
 #: The same where shards are spread over processes, so that also a small dataset has
 #: some for each.
 _FIRST_SPREAD_ROWS = 256
+#: Shards double in size up to this one, each size used for so many of them: results
+#: come early, and a large dataset has few files.
 _LARGEST_SHARD_ROWS = 32_768
 _SHARDS_OF_A_SIZE = 8
-#: Text of a shard's cases, counted once for each sample: what a stage may hold in
+#: Text of a shard's cases, counted once for each sample: the most a stage may hold in
 #: memory at once.
 _LARGEST_SHARD_BYTES = 128 * 2**20
+#: The columns that hold canonical JSON text already.
 _JSON_COLUMNS = {"input", "expected_output", "metadata"}
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How datasets are cut: what the generator reads, the samples of a case, and the
-    cases of a shard if fixed.
+    """The settings that decide how datasets are cut.
 
-    Cases that agree in what the generator reads are counted as occurrences, unless it
-    is deterministic. Where their number is not fixed, the first shards have
-    `first_rows` rows of outputs.
+    `reads` is what the generator reads of a case: cases that agree in it are counted as
+    occurrences, unless the generator is `deterministic`. `shard_size` is the cases of a
+    shard; without it, the first shards have `first_rows` rows of outputs, `samples` for
+    each case.
     """
 
     reads: tuple[str, ...]
@@ -65,12 +68,14 @@ def first_rows(
     *,
     spread: bool,
 ) -> int:
-    """The rows of the first shards: few to `spread` them over processes, many in a
-    store that is asked by requests.
+    """Return the rows of the first shards: few where they are `spread` over processes,
+    many in a store behind requests.
     """
     if spread:
         return _FIRST_SPREAD_ROWS
-    return _FIRST_SHARD_ROWS if store.local or store.in_memory else _FIRST_REMOTE_ROWS
+    if store.local or store.in_memory:
+        return _FIRST_SHARD_ROWS
+    return _FIRST_REMOTE_ROWS
 
 
 def shards_of(
@@ -78,10 +83,10 @@ def shards_of(
     store: RunStore,
     cut: Cut,
 ) -> Iterator[Shard]:
-    """The shards of all datasets in order, written to the store one at a time.
+    """Yield the shards of all datasets in order, each written to the store before.
 
-    Local files that were cut like this before are not parsed again: their shards are on
-    record under the digest of their content. Raises `DatasetError` when a case id
+    Local files that were cut like this before are not parsed again: the store records
+    their shards under the digest of their content. Raises `DatasetError` if a case id
     appears twice.
     """
     name = _record_name(datasets, cut)
@@ -93,15 +98,17 @@ def shards_of(
     for shard in _cut_datasets(datasets, store, cut):
         shards.append(shard.to_json())
         yield shard
+    # Only a complete cut is recorded: a run that stops early never gets here.
     if name:
-        store.replace(name, json.dumps(shards).encode())
+        content = json.dumps(shards)
+        store.replace(name, content.encode())
 
 
 def _record_name(
     datasets: Sequence[AnyDataset],
     cut: Cut,
 ) -> str | None:
-    """Where the shards of these files are on record; null unless every dataset is a
+    """Return the path of the record of these shards; `None` unless every dataset is a
     local file that can be read.
     """
     contents = []
@@ -109,23 +116,23 @@ def _record_name(
         if not isinstance(dataset, DatasetFile):
             return None
         content = _file_digest(dataset)
+        # Cutting the file will say what is wrong with it.
         if content is None:
-            return None  # cutting it says what is wrong
-        settings = dataset.model_dump(
-            mode="json",
-            exclude={"path", "storage_options"},
-        )
-        contents.append([content, PurePath(dataset.path).suffixes, settings])
-    return f"{_DIRECTORY}/{digest('cut', [CASES_VERSION, contents, asdict(cut)])}.json"
+            return None
+        # Where a file is does not change its cases; the suffixes of its name can.
+        suffixes = PurePath(dataset.path).suffixes
+        settings = dataset.model_dump(mode="json", exclude={"path", "storage_options"})
+        contents.append([content, suffixes, settings])
+    name = digest("cut", [CASES_VERSION, contents, asdict(cut)])
+    return f"{_DIRECTORY}/{name}.json"
 
 
 def _file_digest(dataset: DatasetFile) -> str | None:
     try:
-        path = Path(
-            resolve_references(dataset.path, where="path").removeprefix("file://")
-        ).expanduser()
-        with path.open("rb") as file:
+        path = resolve_references(dataset.path, where="path").removeprefix("file://")
+        with Path(path).expanduser().open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    # A URL of another kind, too, is no file here.
     except (OSError, InputError):
         return None
 
@@ -135,24 +142,23 @@ def _recorded_shards(
     name: str,
 ) -> list[Shard] | None:
     try:
-        shards = [
-            Shard.from_json(shard) for shard in json.loads(store.read_bytes(name))
-        ]
+        values = json.loads(store.read_bytes(name))
+        shards = [Shard.from_json(value) for value in values]
+    # A record that another version wrote may lack fields: cut again, and replace it.
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return (
-        shards if _are_present(store, [shard.cases.path for shard in shards]) else None
-    )
+    paths = [shard.cases.path for shard in shards]
+    # The record outlives its parts where the store is pruned.
+    return shards if _are_present(store, paths) else None
 
 
 def _are_present(
     store: RunStore,
     paths: Sequence[str],
 ) -> bool:
+    # The run will read the only part anyway, so reading it now costs no request more.
     if len(paths) == 1:
-        return (
-            store.read_table(paths[0]) is not None
-        )  # which the run will read: no request more
+        return store.read_table(paths[0]) is not None
     present = store.list(_DIRECTORY)
     return all(PurePath(path).name in present for path in paths)
 
@@ -163,41 +169,42 @@ def _cut_datasets(
     cut: Cut,
 ) -> Iterator[Shard]:
     index = 0
+    # Both over all datasets: the generator does not know which one a case is of.
     ids = IdRegistry()
-    occurrences = _Occurrences(case_columns(cut.reads), deterministic=cut.deterministic)
+    reads = case_columns(cut.reads)
+    occurrences = _Occurrences(reads, deterministic=cut.deterministic)
+    most_bytes = _LARGEST_SHARD_BYTES // cut.samples
     for dataset in datasets:
         start = 0
-        for table in _cut_tables(
-            case_tables(dataset),
-            _shard_sizes(cut),
-            most_bytes=_LARGEST_SHARD_BYTES // cut.samples,
-        ):
+        tables = case_tables(dataset)
+        for table in _cut_tables(tables, _shard_sizes(cut), most_bytes=most_bytes):
             ids.add_all(dataset.dataset_id, table["case_id"])
-            table = table.append_column(
-                CASES.field("occurrence"), occurrences.count(table)
-            ).cast(CASES)
-            name = digest("cases", column_digests(table))
-            part = store.keep_part(
-                f"{_DIRECTORY}/{name}.parquet", table.combine_chunks()
-            )
+            counts = occurrences.count(table)
+            cases = table.append_column("occurrence", counts)
+            cases = cases.cast(CASES)
+            name = digest("cases", column_digests(cases))
+            path = f"{_DIRECTORY}/{name}.parquet"
             yield Shard(
                 index=index,
                 start=start,
                 dataset_id=dataset.dataset_id,
-                cases=part,
+                cases=store.keep_part(path, cases.combine_chunks()),
             )
-            index, start = index + 1, start + table.num_rows
+            index += 1
+            start += cases.num_rows
 
 
 def _shard_sizes(cut: Cut) -> Iterator[int]:
-    """Cases in each shard. Sizes depend on the position alone, so that a dataset that
-    grows keeps its shards.
+    """Yield the cases of each shard.
+
+    Sizes depend on the position alone, so that a dataset that grows keeps its shards.
     """
-    size = cut.first_rows
+    rows = cut.first_rows
     while True:
+        cases = max(rows // cut.samples, 1)
         for _ in range(_SHARDS_OF_A_SIZE):
-            yield cut.shard_size or max(size // cut.samples, 1)
-        size = min(2 * size, _LARGEST_SHARD_ROWS)
+            yield cut.shard_size or cases
+        rows = min(2 * rows, _LARGEST_SHARD_ROWS)
 
 
 def _cut_tables(
@@ -206,8 +213,8 @@ def _cut_tables(
     *,
     most_bytes: int,
 ) -> Iterator[pa.Table]:
-    """Tables of the given sizes; where rows are large, of as many rows as fit into
-    `most_bytes`.
+    """Yield tables of the given sizes; where rows are large, of as many rows as fit
+    into `most_bytes`.
     """
     held: list[pa.Table] = []
     rows, size = 0, next(sizes)
@@ -216,12 +223,17 @@ def _cut_tables(
         rows += table.num_rows
         while rows >= size or sum(item.nbytes for item in held) > most_bytes:
             whole = pa.concat_tables(held)
-            taken = min(size, _rows_within(whole, most_bytes), rows)
+            fitting = _rows_within(whole, most_bytes)
+            taken = min(size, fitting, rows)
+            # `nbytes` counts more than text: all that is held may still fit.
             if taken == rows < size:
-                break  # large, but not more than fits
+                break
             yield whole.slice(0, taken)
-            held, rows = [whole.slice(taken)], rows - taken
-            size = next(sizes) if taken == size else size
+            held = [whole.slice(taken)]
+            rows -= taken
+            # A size cut short by its bytes is used again.
+            if taken == size:
+                size = next(sizes)
     if rows:
         yield pa.concat_tables(held)
 
@@ -230,14 +242,15 @@ def _rows_within(
     table: pa.Table,
     most_bytes: int,
 ) -> int:
-    """How many of the first rows hold at most so many bytes of text; at least one."""
-    lengths = sum(
-        pc.fill_null(pc.binary_length(table[name].combine_chunks()), 0)
-        .to_numpy()
-        .astype(np.int64)
-        for name in ("input", "expected_output", "metadata")
-    )
-    return max(int(np.searchsorted(np.cumsum(lengths), most_bytes, side="right")), 1)
+    """Return how many of the first rows hold at most so many bytes of text; at least 1."""
+    lengths = np.zeros(table.num_rows, dtype=np.int64)
+    for name in ("input", "expected_output", "metadata"):
+        column = table[name].combine_chunks()
+        sizes = pc.fill_null(pc.binary_length(column), 0)
+        lengths += sizes.to_numpy()
+    totals = np.cumsum(lengths)
+    fitting = np.searchsorted(totals, most_bytes, side="right")
+    return max(int(fitting), 1)
 
 
 class _Occurrences:
@@ -256,18 +269,23 @@ class _Occurrences:
         self._seen: defaultdict[bytes, int] = defaultdict(int)
 
     def count(self, table: pa.Table) -> pa.Array:
+        # Equal cases of a deterministic generator share one key: computed once.
         if self._deterministic:
-            return pa.array(np.zeros(table.num_rows, dtype=np.int32))
-        texts = [
-            column if name in _JSON_COLUMNS else map(canonical_json, column)
-            for name, column in (
-                (name, table[name].to_pylist()) for name in self._reads
-            )
-        ]
+            zeros = np.zeros(table.num_rows, dtype=np.int32)
+            return pa.array(zeros)
+        texts: list[Iterable[str | None]] = []
+        for name in self._reads:
+            values: Iterable[Any] = table[name].to_pylist()
+            if name not in _JSON_COLUMNS:
+                values = map(canonical_json, values)
+            texts.append(values)
+        contents: Iterable[tuple[str | None, ...]] = zip(*texts, strict=True)
+        # `zip` of no columns has no rows, but a generator that reads nothing cannot
+        # tell any case from another.
+        if not texts:
+            contents = [()] * table.num_rows
         counts = []
-        for key in row_keys(
-            "content", zip(*texts, strict=True) if texts else [()] * table.num_rows
-        ):
+        for key in row_keys("content", contents):
             counts.append(self._seen[key])
             self._seen[key] += 1
         return pa.array(counts, pa.int32())

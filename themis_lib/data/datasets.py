@@ -1,5 +1,4 @@
-"""Cases as tables, wherever they lie: in memory, in a file at any fsspec URL, or on the
-Hugging Face hub.
+"""The cases of a dataset as tables: from memory, a file or the Hugging Face hub.
 
 Rows are read, filtered and mapped a batch at a time, so a file larger than memory takes
 no more of it than a small one. Only `sample` holds on to rows, as many as it keeps.
@@ -23,15 +22,18 @@ from themis_lib.data.columns import (
     TARGETS,
     CaseMapping,
     CaseTexts,
-    RowFilter,
     id_text,
     no_column,
 )
-from themis_lib.data.sources import Source, opened
+from themis_lib.data.formats import Source
+from themis_lib.data.row_filter import RowFilter
+from themis_lib.data.sources import opened
 from themis_lib.errors import DatasetError, nearest
 from themis_lib.identity.digests import bytes_digest, canonical_json
 from themis_lib.storage.tables import CASES
 
+#: Hashes of case ids, 64 bits each.
+_Marks = npt.NDArray[np.int64]
 _SCHEMA = pa.schema([item for item in CASES if item.name != "occurrence"])
 
 
@@ -40,20 +42,24 @@ def case_tables(
     *,
     batch_rows: int = 4096,
 ) -> Iterator[pa.Table]:
-    """The cases in dataset order, as tables of `batch_rows` rows; only the last may
-    have fewer.
+    """Yield the cases in dataset order, as tables of `batch_rows` rows.
 
-    The columns are those of `tables.CASES` without `occurrence`; a null
-    `expected_output` says there is none. Raises `DatasetError`, naming the file and the
-    line or row, on reaching what is wrong: a file or column that is not there, a
-    malformed line, a value JSON cannot say, no cases at all; and `TransientError` where
-    reading again might help. Whether ids are unique is for `IdRegistry` to check.
+    Only the last table may have fewer. The columns are those of `tables.CASES` without
+    `occurrence`; `expected_output` is null where there is none.
+
+    Raises `DatasetError`, naming the file and the line or row, on reaching what is
+    wrong: a missing file or column, a malformed line, a value that JSON has no form
+    for, no cases at all. Raises `TransientError` where reading again might help.
+    Whether ids are unique is for `IdRegistry` to check.
     """
     cases = _iter_cases(dataset)
+    dataset_id = pa.scalar(dataset.dataset_id, pa.string())
     while batch := list(islice(cases, batch_rows)):
-        dataset_ids = pa.repeat(pa.scalar(dataset.dataset_id, pa.string()), len(batch))
-        columns = [pa.array(values, pa.string()) for values in zip(*batch, strict=True)]
-        yield pa.table([dataset_ids, *columns], schema=_SCHEMA)
+        columns = [pa.repeat(dataset_id, len(batch))]
+        for values in zip(*batch, strict=True):
+            column = pa.array(values, pa.string())
+            columns.append(column)
+        yield pa.table(columns, schema=_SCHEMA)
 
 
 class IdRegistry:
@@ -64,35 +70,40 @@ class IdRegistry:
     """
 
     def __init__(self) -> None:
-        self._runs: dict[str, list[npt.NDArray[np.int64]]] = {}
+        self._runs: dict[str, list[_Marks]] = {}
 
     def add_all(
         self,
         dataset_id: str,
         case_ids: pa.Array[Any] | pa.ChunkedArray[Any],
     ) -> None:
-        """Add the ids of some cases; raises `DatasetError` naming the first that its
-        dataset already has.
+        """Add the ids of some cases.
+
+        Raises `DatasetError` naming the first id that its dataset already has.
         """
         names = case_ids.to_pylist()
         # Python's own hash is good enough, and fast: it never leaves this process.
         marks = np.fromiter(map(hash, names), np.int64, len(names))
         run, first = np.unique(marks, return_index=True)
+        # Within the batch, every place of a mark but its first is a repetition.
         repeated = np.ones(len(marks), dtype=bool)
         repeated[first] = False
         runs = self._runs.setdefault(dataset_id, [])
         for known in runs:
-            at = np.minimum(np.searchsorted(known, marks), len(known) - 1)
+            at = np.searchsorted(known, marks)
+            # A mark above all of the run would be looked up past its end.
+            at = np.minimum(at, len(known) - 1)
             repeated |= known[at] == marks
         if repeated.any():
-            name = names[int(np.argmax(repeated))]
+            first_repeated = int(np.argmax(repeated))
+            name = names[first_repeated]
             raise DatasetError(
                 f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own"
             )
-        while runs and len(runs[-1]) <= len(
-            run
-        ):  # runs of a size merge: n ids cost O(n log n) in all
-            run = np.sort(np.concatenate([runs.pop(), run]))
+        # Runs of a size merge, so that n ids cost O(n log n) in all.
+        while runs and len(runs[-1]) <= len(run):
+            older = runs.pop()
+            run = np.sort(np.concatenate([older, run]))
         if len(run):
             runs.append(run)
 
@@ -111,25 +122,26 @@ def _iter_cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
         cases = _read_cases(dataset, source)
         if dataset.sample is not None:
             cases = _sample_cases(cases, dataset.sample, seed=dataset.seed)
+        # Last, and lazily: the rows after the limit are not even read.
         yield from islice(cases, dataset.limit)
 
 
 def _held_cases(dataset: Dataset) -> Iterator[CaseTexts]:
+    """Yield the cases of a dataset in memory."""
+    where = f"dataset {dataset.dataset_id!r}"
     if not dataset.cases:
-        raise DatasetError(f"dataset {dataset.dataset_id!r}: there are no cases")
+        raise DatasetError(f"{where}: there are no cases")
     for case in dataset.cases:
+        expected = None
         try:
-            case_id, case_input = id_text(case.case_id), canonical_json(case.input)
-            expected = (
-                None
-                if case.expected_output is None
-                else canonical_json(case.expected_output)
-            )
+            case_id = id_text(case.case_id)
+            case_input = canonical_json(case.input)
+            # `None` is no expected output, not the expected output null.
+            if case.expected_output is not None:
+                expected = canonical_json(case.expected_output)
             metadata = canonical_json(case.metadata)
         except ValueError as error:
-            raise DatasetError(
-                f"dataset {dataset.dataset_id!r}: case {case.case_id!r}: {error}"
-            ) from None
+            raise DatasetError(f"{where}: case {case.case_id!r}: {error}") from None
         yield case_id, case_input, expected, metadata
 
 
@@ -137,18 +149,20 @@ def _read_cases(
     dataset: DatasetFile | HubDataset,
     source: Source,
 ) -> Iterator[CaseTexts]:
+    """Yield the cases of the rows that pass the filter."""
     mapping = CaseMapping(dataset, source)
     row_filter = RowFilter(dataset.filter)
     is_empty = True
-    for row_number, (number, row) in enumerate(source.records(mapping.columns)):
+    # Numbered before the filter, so that a case keeps its default id under another one.
+    records = source.records(mapping.columns)
+    for row_number, (number, row) in enumerate(records):
         try:
             if not row_filter.keeps(row):
                 continue
             case = mapping.case(row_number, row)
         except KeyError as error:
-            raise DatasetError(
-                f"{source.place(number)}: {no_column(error.args[0], row)}"
-            ) from None
+            message = no_column(error.args[0], row)
+            raise DatasetError(f"{source.place(number)}: {message}") from None
         except ValueError as error:
             raise DatasetError(f"{source.place(number)}: {error}") from None
         is_empty = False
@@ -164,17 +178,20 @@ def _sample_cases(
     *,
     seed: int,
 ) -> Iterator[CaseTexts]:
-    """The cases whose content has the smallest digests under a seed, in their order.
+    """Yield the cases whose content has the smallest digests under a seed, in order.
 
-    A case's rank depends neither on its place nor on what else there is, so a file that
-    grows displaces few.
+    The rank of a case depends neither on its place nor on the other cases, so a file
+    that grows displaces few.
     """
 
     def rank(numbered: tuple[int, CaseTexts]) -> tuple[str, str]:
         case_id, case_input, expected, metadata = numbered[1]
-        content = f"[{seed},{case_input},{expected or 'null'},{metadata}]"
-        return bytes_digest("sample", content.encode()), case_id
+        expected = expected or "null"
+        content = f"[{seed},{case_input},{expected},{metadata}]"
+        content_digest = bytes_digest("sample", content.encode())
+        # The id breaks ties between equal contents: otherwise the order would decide.
+        return content_digest, case_id
 
-    return (
-        case for _, case in sorted(heapq.nsmallest(size, enumerate(cases), key=rank))
-    )
+    sampled = heapq.nsmallest(size, enumerate(cases), key=rank)
+    for _, case in sorted(sampled):
+        yield case

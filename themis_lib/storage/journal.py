@@ -1,9 +1,9 @@
-"""Rows of a shard in progress, made safe as they finish, so that a crash repeats only
-what was in flight.
+"""Journals of shards in progress: rows are stored as they finish, so that a crash
+repeats only what was in flight.
 
-On a filesystem with locks a journal is a file of JSON lines that its writer holds
-locked; the lock of a process that died is free, and the next reader turns its journal
-into a part. Elsewhere a journal is a part every few seconds.
+On a filesystem with locks a journal is a file of JSON lines that its writer keeps
+locked. The lock of a process that died is free, and the next reader turns its journal
+into a part. On other filesystems a journal is a part every few seconds.
 """
 
 from __future__ import annotations
@@ -23,39 +23,46 @@ import pyarrow as pa
 from themis_lib.storage.local_files import lock
 from themis_lib.storage.tables import table_of
 
+#: A row as a stage made it: its `key` is 16 bytes, every other value JSON.
+Record = Mapping[str, Any]
 JOURNAL_SUFFIX = ".journal"
+#: The least time between two parts: each takes a request, and is a file to clean up.
 _REMOTE_INTERVAL_S = 2.0
 
 
 class Journal(ABC):
-    """Append rows; then `discard` once their shard is published, or `close` to leave
-    them for the next run.
+    """The rows of a shard in progress.
+
+    `append` them, then `discard` the journal once the shard is published, or `close` it
+    to leave them to the next run.
     """
 
     def __init__(self, *, interval_s: float) -> None:
         self.interval_s = interval_s
-        self._pending: list[Mapping[str, Any]] = []
+        self._pending: list[Record] = []
         self._flushed_at = time.monotonic()
 
-    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Take rows, `key` included, and make them safe when the interval has passed."""
+    def append(self, records: Sequence[Record]) -> None:
+        """Add rows, `key` included, and store them if the interval has passed."""
         self._pending.extend(records)
-        if time.monotonic() - self._flushed_at >= self.interval_s:
+        elapsed_s = time.monotonic() - self._flushed_at
+        if elapsed_s >= self.interval_s:
             self.flush()
 
     def flush(self) -> None:
-        """Make every row appended so far safe."""
+        """Store every row appended so far."""
         if self._pending:
+            # Pending until written: a write that fails is repeated with the next rows.
             self._write_records(self._pending)
             self._pending = []
         self._flushed_at = time.monotonic()
 
     @abstractmethod
-    def _write_records(self, records: Sequence[Mapping[str, Any]]) -> None: ...
+    def _write_records(self, records: Sequence[Record]) -> None: ...
 
     @abstractmethod
     def close(self) -> None:
-        """Make every row safe and let go; the next reader finds them."""
+        """Store every row and leave the journal to its next reader."""
 
     @abstractmethod
     def discard(self) -> None:
@@ -75,15 +82,18 @@ class LocalJournal(Journal):
         self._path = Path(directory) / f"{uuid.uuid4().hex}{JOURNAL_SUFFIX}"
         self._file: int | None = None
 
-    def _write_records(self, records: Sequence[Mapping[str, Any]]) -> None:
+    def _write_records(self, records: Sequence[Record]) -> None:
         if self._file is None:
             self._file = _create_locked(self._path)
-        lines = [
-            orjson.dumps({**record, "key": record["key"].hex()}) for record in records
-        ]
+        lines = []
+        for record in records:
+            key = record["key"].hex()
+            lines.append(orjson.dumps({**record, "key": key}))
         content = b"\n".join(lines) + b"\n"
+        # Not through a buffer: a process that is killed would lose what is in it.
         while content:
-            content = content[os.write(self._file, content) :]
+            written = os.write(self._file, content)
+            content = content[written:]
 
     def close(self) -> None:
         self.flush()
@@ -94,28 +104,29 @@ class LocalJournal(Journal):
     def discard(self) -> None:
         self._pending = []
         if self._file is not None:
+            # Before the lock is free: a reader would take the journal for an orphan.
             self._path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = None
 
 
 class LooseRows(Protocol):
-    """Where a journal of parts keeps them: the rows of one stage."""
+    """The rows of one stage, as a journal of parts uses them."""
 
     schema: pa.Schema
 
     def write_loose(self, table: pa.Table) -> str:
-        """Write rows that do not make a complete shard; returns where."""
+        """Write rows that do not make a complete shard, and return their path."""
 
     def learn(self, paths: Sequence[str]) -> None:
-        """Take files for found that were written here."""
+        """Add files that this process wrote to those that are known."""
 
     def remove(self, paths: Sequence[str]) -> None:
         """Remove files of rows."""
 
 
 class PartJournal(Journal):
-    """A part for each interval, where files cannot be appended to."""
+    """A journal of parts, one an interval, for filesystems without append or locks."""
 
     def __init__(
         self,
@@ -127,8 +138,10 @@ class PartJournal(Journal):
         self._rows = rows
         self._paths: list[str] = []
 
-    def _write_records(self, records: Sequence[Mapping[str, Any]]) -> None:
-        self._paths.append(self._rows.write_loose(table_of(records, self._rows.schema)))
+    def _write_records(self, records: Sequence[Record]) -> None:
+        table = table_of(records, self._rows.schema)
+        path = self._rows.write_loose(table)
+        self._paths.append(path)
 
     def close(self) -> None:
         self.flush()
@@ -140,15 +153,15 @@ class PartJournal(Journal):
 
 
 def _create_locked(path: Path) -> int:
-    """A new file that bears its name only once it is locked, so that no reader takes it
-    for an orphan.
+    """Create a file under another name, lock it, and rename it.
+
+    No reader can find it unlocked and take it for an orphan.
     """
-    path.parent.mkdir(
-        parents=True,
-        exist_ok=True,
-    )
+    path.parent.mkdir(parents=True, exist_ok=True)
     unnamed = path.with_suffix(".new")
-    file = os.open(unnamed, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+    # `O_EXCL`: never write into a file that somebody else made.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+    file = os.open(unnamed, flags, 0o644)
     lock(file, fcntl.LOCK_EX)
     unnamed.rename(path)
     return file
@@ -170,8 +183,9 @@ def recover(
         with Path(path).open("rb") as file:
             # Shared: a reader that took another reader for the writer would compute
             # the rows again. Two that recover at once write the same part.
+            # Without locks here, the writer is on a machine that has them.
             if not lock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB):
-                return False  # of a machine that has locks here
+                return False
             records = list(filter(None, map(_parse_record, file)))
     except FileNotFoundError:
         return True
@@ -179,14 +193,16 @@ def recover(
         return False
     if records:
         save(table_of(records, schema))
+    # After they are saved: a crash in between saves them twice, under one name.
     Path(path).unlink(missing_ok=True)
     return True
 
 
 def _parse_record(line: bytes) -> dict[str, Any] | None:
-    """A row of a journal; null for a last line that was cut off."""
+    """Return a row of a journal; `None` for a last line that was cut off."""
     try:
         record = orjson.loads(line)
-        return {**record, "key": bytes.fromhex(record["key"])}
+        key = bytes.fromhex(record["key"])
+        return {**record, "key": key}
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return None

@@ -1,5 +1,6 @@
-"""Files in a folder, also on a network: written whole, created once, and locked where
-the filesystem has locks.
+"""Files in a folder, also on a network: created once, written whole, and locked.
+
+Where the filesystem has no locks, nothing is locked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-#: What a filesystem without locks answers; some network folders have none.
+#: The errors of filesystems without locks, as some network folders are.
 _WITHOUT_LOCKS = {
     errno.ENOLCK,
     errno.ENOTSUP,
@@ -25,18 +26,21 @@ def create_file(
     target: Path,
     content: bytes,
 ) -> bool:
-    """Write a file unless there is one, whole or not at all; returns whether this call
-    wrote it.
+    """Write a file unless there is one, and return whether this call wrote it.
+
+    The file is written whole or not at all.
     """
     if target.exists():
         return False
     temporary = _temporary_path(target)
     temporary.write_bytes(content)
     try:
+        # A link, not a rename: a rename would replace what another process created.
         os.link(temporary, target)
     except FileExistsError:
         return False
-    except OSError:  # a filesystem without hard links
+    # A filesystem without hard links: of two writers at once, the last one wins.
+    except OSError:
         temporary.replace(target)
         return True
     finally:
@@ -48,20 +52,19 @@ def replace_file(
     target: Path,
     content: bytes,
 ) -> None:
-    """Write a file, whole or not at all, over whatever is there."""
+    """Write a file, whole or not at all, in place of one that may be there."""
     temporary = _temporary_path(target)
     temporary.write_bytes(content)
     temporary.replace(target)
 
 
 def has_locks(folder: Path) -> bool:
-    """Whether the filesystem of a folder, which is made if it is not there, can lock
-    files.
+    """Return whether the filesystem of a folder can lock files.
+
+    A missing folder is made.
     """
-    folder.mkdir(
-        parents=True,
-        exist_ok=True,
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    # Nothing but trying tells: the same type of mount may come with and without locks.
     probe = folder / f".lock-{uuid.uuid4().hex}"
     try:
         with probe.open("wb") as file:
@@ -74,9 +77,9 @@ def lock(
     file: int,
     how: int,
 ) -> bool:
-    """Lock an open file, as `flock` does; false where the filesystem has no locks.
+    """Lock an open file as `flock` does, and return whether the filesystem has locks.
 
-    Raises `BlockingIOError` when it is locked and `how` says not to wait.
+    Raises `BlockingIOError` if another process holds the lock and `how` is not to wait.
     """
     try:
         fcntl.flock(file, how)
@@ -89,21 +92,18 @@ def lock(
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if it is not there; where there are no
-    locks, hold none.
+    """Hold the lock of a file inside the `with`; a missing file is made.
+
+    On a filesystem without locks, hold none.
     """
-    path.parent.mkdir(
-        parents=True,
-        exist_ok=True,
-    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Closing the file frees the lock; so does the end of a process that died.
     with path.open("w") as file:
         lock(file.fileno(), fcntl.LOCK_EX)
         yield
 
 
 def _temporary_path(target: Path) -> Path:
-    target.parent.mkdir(
-        parents=True,
-        exist_ok=True,
-    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder: a rename across filesystems is not atomic.
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")

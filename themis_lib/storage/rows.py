@@ -1,10 +1,10 @@
-"""The rows of one stage under one fingerprint: the cache, by key.
+"""The cache: the rows of one stage under one fingerprint, by key.
 
     <directory>/<name>.parquet      a complete shard, named by the digest of its input
-    <directory>/rows-….parquet      rows of shards that were interrupted, named by their keys
+    <directory>/rows-….parquet      rows of interrupted shards, named by their keys
     <directory>/….journal           rows of a shard in progress (see `journal.py`)
 
-Every file holds `key` and the columns of the stage. The first row written for a key
+Every file has the column `key` and those of the stage. The first row written for a key
 wins for every reader.
 """
 
@@ -38,14 +38,18 @@ from themis_lib.storage.tables import KEY
 Positions = npt.NDArray[np.int64]
 _SUFFIX = ".parquet"
 _LOOSE = "rows-"
-#: How old a listing may be when a shard is looked for where to list is slow: what
-#: others finished meanwhile is computed twice at worst, and who publishes first wins.
+#: How old a listing may be when a shard is looked for where listing is slow. At worst,
+#: a shard that another process just finished is computed twice, and the first one wins.
 _FRESH_S = 1.0
+#: A locator holds the number of a file above the number of a row in it.
+_FILE_SHIFT = 32
+_ROW_MASK = 0xFFFFFFFF
 
 
 class RowSet:
-    """Finds rows by key, publishes complete shards, and keeps a journal of those in
-    progress.
+    """The rows of a stage: found by key, published by the shard, journaled in between.
+
+    Safe to share between threads.
     """
 
     def __init__(
@@ -58,88 +62,101 @@ class RowSet:
         self.schema = pa.schema([KEY, *schema])
         self._store = store
         self._index = KeyIndex()
-        self._names: dict[
-            str, bool
-        ] = {}  # whether the file's keys are in the index yet
-        self._paths: list[str] = []  # in the order of the index's locators
+        # The known files, oldest first, and whether the index has their keys.
+        self._names: dict[str, bool] = {}
+        # The indexed files, by their number in the locators.
+        self._paths: list[str] = []
         self._listed_at: float | None = None
         self._lock = threading.RLock()
 
     def shard(self, name: str) -> Part | None:
-        """The reference to a complete shard; null where it has not been computed."""
+        """Return the reference to a complete shard; `None` if there is none yet."""
         path = self.path(name)
-        if (
-            not self._store.local and self._listed_at is None
-        ):  # one request where to list first takes two
+        file = name + _SUFFIX
+        # A shard of an earlier run takes one request; listing first would take two.
+        if not self._store.local and self._listed_at is None:
             part = self._store.read_part(path)
             if part is not None:
                 self.learn([path])
                 return part
-        if name + _SUFFIX not in self._names:
+        if file not in self._names:
             self._refresh_older(0 if self._store.local else _FRESH_S)
-        return self._store.read_part(path) if name + _SUFFIX in self._names else None
+        return self._store.read_part(path) if file in self._names else None
 
     @staticmethod
     def is_loose(name: str) -> bool:
-        """Whether a file holds loose rows and not a complete shard."""
+        """Return whether a file holds loose rows and not a complete shard."""
         return name.startswith(_LOOSE)
 
     def path(self, name: str) -> str:
-        """Where a complete shard lies."""
-        return f"{self.directory}/{name}{_SUFFIX}"
+        """Return the path of a complete shard."""
+        return self._path_of(name + _SUFFIX)
 
     def find(self, keys: pa.Array) -> tuple[Positions, pa.Table]:
-        """The positions of the keys that have a row, in ascending order, and those
-        rows, aligned with them.
-        """
+        """Return the positions of the keys that have a row, ascending, and their rows."""
         with self._lock:
             self._index_new_files()
             located = self._index.find(keys)
+            # A copy: another thread may start the index anew.
             paths = list(self._paths)
-        tables, positions = [self.schema.empty_table()], [np.empty(0, dtype=np.int64)]
-        for number in np.unique(located[located >= 0] >> 32):
-            wanted = np.flatnonzero((located >> 32) == number)
+        # An empty table and no positions first: there may be nothing to concatenate.
+        tables = [self.schema.empty_table()]
+        positions = [np.empty(0, dtype=np.int64)]
+        # The shift keeps the sign: keys without a row have the number -1.
+        numbers = located >> _FILE_SHIFT
+        for number in np.unique(numbers[located >= 0]):
+            wanted = np.flatnonzero(numbers == number)
             table = self._store.read_table(paths[number])
             if table is None:
+                # Removed or damaged since it was indexed: another file may have the rows.
                 self._forget_file(paths[number])
                 return self.find(keys)
-            found = table.select(self.schema.names).replace_schema_metadata(None)
-            found = found.take(pa.array(located[wanted] & 0xFFFFFFFF))
-            same = pc.equal(found["key"], keys.take(pa.array(wanted)))
+            stored = table.select(self.schema.names).replace_schema_metadata(None)
+            rows_in_file = located[wanted] & _ROW_MASK
+            found = stored.take(pa.array(rows_in_file))
+            wanted_keys = keys.take(pa.array(wanted))
+            # The index knows half of a key.
+            same = pc.equal(found["key"], wanted_keys)
             tables.append(found.filter(same))
             positions.append(wanted[same.to_numpy()])
         where = np.concatenate(positions)
         order = np.argsort(where, kind="stable")
-        return where[order], pa.concat_tables(tables).take(pa.array(order))
+        rows = pa.concat_tables(tables)
+        return where[order], rows.take(pa.array(order))
 
     def publish(
         self,
         name: str,
         table: pa.Table,
     ) -> Part:
-        """Write a complete shard. Rows that somebody else wrote first take the place of
-        this table's.
+        """Write a complete shard and return its reference.
+
+        Rows that were written first, by any process, replace those of this table.
         """
+        # Between looking and writing, no other process on this disk may publish.
         with self._publish_lock():
             self.refresh()
-            positions, rows = self.find(table["key"].combine_chunks())
-            part = self._store.create_part(
-                self.path(name), _replace_known(table, positions, rows)
-            )
+            keys = table["key"].combine_chunks()
+            positions, rows = self.find(keys)
+            merged = _replace_rows(table, positions, rows)
+            part = self._store.create_part(self.path(name), merged)
+            # At once: the next listing may be a while away.
             if not self._store.local:
-                self.learn([part.path])  # at once: the next listing may be a while away
+                self.learn([part.path])
             return part
 
     def save(self, table: pa.Table) -> str:
-        """Write rows that do not make a complete shard; returns where."""
+        """Write rows that do not make a complete shard, and return their path."""
         path = self.write_loose(table)
         self.refresh()
         return path
 
     def write_loose(self, table: pa.Table) -> str:
-        """`save` for rows that are found only after the next `refresh`."""
-        name = f"{_LOOSE}{digest('rows', [key.hex() for key in table['key'].to_pylist()])}{_SUFFIX}"
-        path = f"{self.directory}/{name}"
+        """Do the same as `save`, for rows that need not be found before a `refresh`."""
+        keys = [key.hex() for key in table["key"].to_pylist()]
+        # Named by the keys: rows that are recovered twice make one file.
+        name = digest("rows", keys)
+        path = self._path_of(f"{_LOOSE}{name}{_SUFFIX}")
         self._store.create_part(path, table.select(self.schema.names))
         return path
 
@@ -149,88 +166,101 @@ class RowSet:
             self._store.remove(path)
 
     def journal(self, *, interval_s: float) -> Journal:
-        """A journal for one shard in progress; rows are safe at most `interval_s` after
-        they are appended.
+        """Return a journal for one shard in progress.
+
+        It stores what was appended about every `interval_s`, so a crash costs the rows
+        of that time at most.
         """
         if self._store.has_locks:
-            return LocalJournal(
-                self._store.locate(self.directory), interval_s=interval_s
-            )
+            directory = self._store.locate(self.directory)
+            return LocalJournal(directory, interval_s=interval_s)
         return PartJournal(self, interval_s=interval_s)
 
     def refresh(self) -> None:
-        """Look for rows written since, by whomever, and recover the journals of
-        processes that died.
-        """
+        """Look for files of any process, and recover the journals of dead ones."""
         with self._lock:
+            # Before the listing: files written during it belong to the next one.
             self._listed_at = time.monotonic()
             listing = self._store.list(self.directory)
-            recovered = [
-                self._recover_journal(name)
-                for name in listing
-                if name.endswith(JOURNAL_SUFFIX)
-            ]
-            if any(recovered):
+            has_recovered = False
+            for name in listing:
+                if name.endswith(JOURNAL_SUFFIX) and self._recover_journal(name):
+                    has_recovered = True
+            if has_recovered:
                 listing = self._store.list(self.directory)
-            # On disks own files, too, are learnt of here alone: in the order of all
-            # writers.
+            # On disks this process's own files, too, are added only here, in the order
+            # in which all writers wrote: the first row of a key must win everywhere.
             for name in listing:
                 if name.endswith(_SUFFIX) and not name.startswith("."):
                     self._names.setdefault(name, False)
 
     def learn(self, paths: Iterable[str]) -> None:
-        """Take files for found that were written here, without looking for others."""
+        """Add files that this process wrote, without looking for others."""
         with self._lock:
             for path in paths:
-                self._names.setdefault(path.removeprefix(f"{self.directory}/"), False)
+                self._names.setdefault(self._name_of(path), False)
 
     def _refresh_older(self, seconds: float) -> None:
-        with (
-            self._lock
-        ):  # who waits here for another thread's listing need not list again
-            if self._listed_at is None or time.monotonic() - self._listed_at >= seconds:
+        # The age is read inside the lock: a thread that waited for another's listing
+        # need not list again.
+        with self._lock:
+            listed_at = self._listed_at
+            if listed_at is None or time.monotonic() - listed_at >= seconds:
                 self.refresh()
 
     def names(self) -> list[str]:
-        """The files that hold rows, oldest first."""
+        """Return the names of the files with rows, oldest first."""
         with self._lock:
             self.refresh()
             return list(self._names)
 
     def _recover_journal(self, name: str) -> bool:
-        path = self._store.locate(f"{self.directory}/{name}")
-        return self._store.local and recover(path, self.schema, save=self.write_loose)
+        # Only disks have journals that are files.
+        if not self._store.local:
+            return False
+        path = self._store.locate(self._path_of(name))
+        return recover(path, self.schema, save=self.write_loose)
 
     def _index_new_files(self) -> None:
-        for name in [name for name, indexed in self._names.items() if not indexed]:
-            path = f"{self.directory}/{name}"
+        # A list: files that turn out to be missing or damaged are deleted on the way.
+        for name in list(self._names):
+            if self._names[name]:
+                continue
+            path = self._path_of(name)
             keys = self._store.read_keys(path)
             if keys is None:
                 del self._names[name]
                 continue
-            self._index.add(
-                keys, (len(self._paths) << 32) + np.arange(len(keys), dtype=np.int64)
-            )
+            numbers = np.arange(len(keys), dtype=np.int64)
+            first = len(self._paths) << _FILE_SHIFT
+            self._index.add(keys, first + numbers)
             self._paths.append(path)
             self._names[name] = True
 
     def _forget_file(self, path: str) -> None:
-        """Start the index anew without a file that is gone."""
+        """Start the index anew without a file that is missing."""
         with self._lock:
-            self._index, self._paths = KeyIndex(), []
-            self._names = {
-                name: False
-                for name in self._names
-                if f"{self.directory}/{name}" != path
-            }
+            self._index = KeyIndex()
+            self._paths = []
+            self._names.pop(self._name_of(path), None)
+            self._names = dict.fromkeys(self._names, False)
+
+    def _path_of(self, file: str) -> str:
+        return f"{self.directory}/{file}"
+
+    def _name_of(self, path: str) -> str:
+        return path.removeprefix(f"{self.directory}/")
 
     @contextlib.contextmanager
     def _publish_lock(self) -> Iterator[None]:
         with self._lock:
+            # Object stores have no locks: there, of two rows of a key the oldest file's
+            # wins when they are read.
             if not self._store.local:
                 yield
                 return
-            with locked(Path(self._store.locate(f"{self.directory}/.lock"))):
+            path = self._store.locate(self._path_of(".lock"))
+            with locked(Path(path)):
                 yield
 
 
@@ -240,20 +270,24 @@ def open_rows(
     fingerprint: str,
     schema: pa.Schema,
 ) -> RowSet:
-    """Return the rows of one stage under one fingerprint; the same object for the life
-    of the store.
+    """Return the rows of one stage under one fingerprint.
+
+    The same object for the life of the store, so that its index is built once.
     """
     directory = f"rows/{stage}/{fingerprint}"
     return store.attached(directory, lambda: RowSet(store, directory, schema))
 
 
-def _replace_known(
+def _replace_rows(
     table: pa.Table,
     positions: Positions,
     rows: pa.Table,
 ) -> pa.Table:
+    """Return the table with the given rows at the given positions."""
     if not len(positions):
         return table
+    # Of both tables one below the other, take row by row.
+    both = pa.concat_tables([table, rows.cast(table.schema)])
     choice = np.arange(table.num_rows)
     choice[positions] = table.num_rows + np.arange(rows.num_rows)
-    return pa.concat_tables([table, rows.cast(table.schema)]).take(pa.array(choice))
+    return both.take(pa.array(choice))

@@ -1,4 +1,4 @@
-"""Cases that go through the stages together."""
+"""Shards: cases that go through the stages together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from themis_lib.identity.part import Part
 
 @dataclass(frozen=True)
 class Shard:
-    """A run of cases and the tables computed for them so far; what passes from stage to
-    stage.
+    """Consecutive cases and the tables computed for them so far.
+
+    Passed from stage to stage. `start` is the position of the first case in its
+    dataset, `index` that of the shard among all shards of the run.
     """
 
     index: int
@@ -27,45 +29,54 @@ class Shard:
 
     @property
     def label(self) -> str:
-        """The cases of the shard, as people count them."""
-        return f"{self.dataset_id} {self.start}-{self.start + self.cases.rows - 1}"
+        """The dataset and the positions of the first and the last case."""
+        last = self.start + self.cases.rows - 1
+        return f"{self.dataset_id} {self.start}-{last}"
 
     def to_json(self) -> dict[str, Any]:
-        """The shard as JSON references."""
-        parts = {
-            name: getattr(self, name)
-            for name in ("cases", "outputs", "answers", "results")
-        }
+        """Return the shard as JSON references."""
         return {
             "index": self.index,
             "start": self.start,
             "dataset_id": self.dataset_id,
-            **{name: part.to_json() if part else None for name, part in parts.items()},
-            "verdicts": {
-                label: part.to_json() for label, part in self.verdicts.items()
-            },
-            "scores": {
-                metric_id: part.to_json() for metric_id, part in self.scores.items()
-            },
+            "cases": self.cases.to_json(),
+            "outputs": _to_json_or_null(self.outputs),
+            "answers": _to_json_or_null(self.answers),
+            "results": _to_json_or_null(self.results),
+            "verdicts": _all_to_json(self.verdicts),
+            "scores": _all_to_json(self.scores),
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Shard:
-        """The shard that `to_json` wrote."""
-
-        def part(name: str) -> Part | None:
-            return Part(**value[name]) if value[name] else None
-
+        """Return the shard that `to_json` wrote."""
         return cls(
             index=value["index"],
             start=value["start"],
             dataset_id=value["dataset_id"],
             cases=Part(**value["cases"]),
-            outputs=part("outputs"),
-            answers=part("answers"),
-            verdicts={label: Part(**item) for label, item in value["verdicts"].items()},
-            scores={
-                metric_id: Part(**item) for metric_id, item in value["scores"].items()
-            },
-            results=part("results"),
+            outputs=_part_or_none(value["outputs"]),
+            answers=_part_or_none(value["answers"]),
+            verdicts=_all_parts(value["verdicts"]),
+            scores=_all_parts(value["scores"]),
+            results=_part_or_none(value["results"]),
         )
+
+
+_Json = dict[str, Any]
+
+
+def _to_json_or_null(part: Part | None) -> _Json | None:
+    return None if part is None else part.to_json()
+
+
+def _part_or_none(value: _Json | None) -> Part | None:
+    return None if value is None else Part(**value)
+
+
+def _all_to_json(parts: Mapping[str, Part]) -> _Json:
+    return {name: part.to_json() for name, part in parts.items()}
+
+
+def _all_parts(values: Mapping[str, _Json]) -> dict[str, Part]:
+    return {name: Part(**value) for name, value in values.items()}

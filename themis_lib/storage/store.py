@@ -1,19 +1,17 @@
-"""Where rows and runs are kept: tables at paths below one fsspec URL.
+"""The store of rows and runs: tables at paths below one fsspec URL.
 
 Parts are immutable: `create` writes a file once, whole or not at all, and the first
 writer wins. `replace` is for the few small files that change (a manifest). A part that
-cannot be read is reported, set aside and recomputed.
+cannot be read is logged, set aside and recomputed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,29 +24,29 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from themis_lib.errors import StoreError
+from themis_lib.errors import StoreError, describe
 from themis_lib.identity.part import Part
 from themis_lib.storage.local_files import create_file, has_locks, replace_file
-from themis_lib.storage.tables import column_digests
+from themis_lib.storage.part_files import described, parquet_bytes, part_of
+from themis_lib.storage.table_cache import TableCache
 
 T = TypeVar("T")
 _LOG = logging.getLogger("themis_lib.store")
-#: Where the metadata of a part's schema holds the digest of each column.
-COLUMNS = b"themis.columns"
+#: The code and the text of S3's answer to a write that must not replace a file.
+_PATH_IS_TAKEN = ("PreconditionFailed", "At least one of the pre-conditions")
+#: The most that a store keeps in memory of the tables it read or wrote.
 _CACHE_BYTES = 256 * 2**20
-#: s3fs asks for the size of a file before it reads one in several pieces; in one piece
-#: is half the requests.
+#: s3fs asks for the size of a file before it reads one in several pieces; reading it in
+#: one piece takes half the requests.
 _DEFAULT_OPTIONS = {"s3": {"max_concurrency": 1}}
-#: fsspec's memory, shared by the whole process, looks and writes in two steps and
-#: cannot list while others remove.
+#: fsspec's memory filesystem, one for the whole process, checks and writes in two steps
+#: and cannot list while others remove.
 _MEMORY_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a store: its path, its size, and when it was written, in seconds since
-    1970.
-    """
+    """A file of a store; `written` is a time in seconds since 1970."""
 
     path: str
     bytes: int
@@ -68,11 +66,11 @@ class RunStore:
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.url = url
-        options = {
-            **_DEFAULT_OPTIONS.get(url.partition("://")[0], {}),
-            **(storage_options or {}),
-        }
+        protocol = url.partition("://")[0]
+        defaults = _DEFAULT_OPTIONS.get(protocol, {})
+        options = {**defaults, **(storage_options or {})}
         try:
+            # A listing from the cache would hide what other processes wrote since.
             self.fs, self.root = fsspec.core.url_to_fs(
                 url,
                 use_listings_cache=False,
@@ -83,8 +81,7 @@ class RunStore:
         self.local = isinstance(self.fs, LocalFileSystem)
         self.in_memory = isinstance(self.fs, MemoryFileSystem)
         self._files = _MEMORY_LOCK if self.in_memory else contextlib.nullcontext()
-        self._tables: OrderedDict[str, pa.Table] = OrderedDict()
-        self._cached_bytes = 0
+        self._tables = TableCache(_CACHE_BYTES)
         self._attached: dict[str, Any] = {}
         self._held: dict[str, bytes | None] = {}
         self._lock = threading.RLock()
@@ -92,23 +89,15 @@ class RunStore:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
-    def attached(
-        self,
-        name: str,
-        make: Callable[[], T],
-    ) -> T:
-        """Return what `make` made the first time this name was asked for: one object
-        for the life of the store.
-        """
+    def attached(self, name: str, make: Callable[[], T]) -> T:
+        """Return the store's object of this name, made by `make` when first asked for."""
         with self._lock:
             if name not in self._attached:
                 self._attached[name] = make()
             return self._attached[name]  # type: ignore[no-any-return]
 
     def check_writable(self) -> None:
-        """Write and remove a small file. Raises `StoreError` where the store refuses
-        either.
-        """
+        """Raise `StoreError` if a small file cannot be written and removed."""
         probe = f"runs/.probe-{uuid.uuid4().hex}"
         with self.refusals():
             self.replace(probe, b"")
@@ -116,83 +105,86 @@ class RunStore:
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
-        """Raise `StoreError`, one clear line, for whatever the filesystem says against
-        what the block writes.
-        """
+        """Turn what the filesystem raises in the block into a `StoreError` of one line."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
+            reason = describe(error)
             raise StoreError(
-                f"store {self.url!r} cannot be written: {_one_line(error)}"
+                f"store {self.url!r} cannot be written: {reason}"
             ) from None
 
     @cached_property
     def has_locks(self) -> bool:
-        """Whether files of this store can be locked: on disks they can, in some network
-        folders they cannot.
-        """
+        """Whether files can be locked: on disks they can, in some network folders not."""
         return self.local and has_locks(Path(self.root))
 
     def make_folder(self, path: str) -> None:
-        """Make the folder of a path; elsewhere than on disks there are none, and a
-        misspelt bucket would be made.
-        """
+        """Make the folder of a path, on disks."""
+        # Object stores have no folders, and would make a bucket of a misspelt name.
         if self.local:
-            self.fs.makedirs(self.fs._parent(self.locate(path)), exist_ok=True)
+            folder = self.fs._parent(self.locate(path))
+            self.fs.makedirs(folder, exist_ok=True)
 
     def locate(self, path: str) -> str:
-        """The path on the filesystem for a path inside the store."""
+        """Return the path on the filesystem for a path inside the store."""
         return f"{self.root.rstrip('/')}/{path}"
 
     def uri(self, path: str) -> str:
-        """The address of a path inside the store, for people and other tools."""
-        return (
-            self.locate(path)
-            if self.local
-            else str(self.fs.unstrip_protocol(self.locate(path)))
-        )
+        """Return the address of a path inside the store, for people and other tools."""
+        location = self.locate(path)
+        if self.local:
+            return location
+        return str(self.fs.unstrip_protocol(location))
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file at this path; one that is held needs no request."""
+        """Return whether there is a file; one that is held takes no request."""
         if path in self._held:
             return self._held[path] is not None
         return bool(self.fs.exists(self.locate(path)))
 
     def list(self, directory: str) -> dict[str, dict[str, Any]]:
-        """The files of a directory, oldest first, each with what the filesystem says of
-        it; empty if there is none.
+        """Return the files of a directory, oldest first.
+
+        By name, each with its entry on the filesystem. Empty if there is no directory.
         """
         try:
             with self._files:
                 entries = self.fs.ls(self.locate(directory), detail=True)
         except FileNotFoundError:
             return {}
-        named = [
-            (entry["name"].rstrip("/").rpartition("/")[2], entry) for entry in entries
-        ]
-        return dict(sorted(named, key=lambda item: (_time_written(item[1]), item[0])))
+        aged = []
+        for entry in entries:
+            name = entry["name"].rstrip("/").rpartition("/")[2]
+            aged.append((_time_written(entry), name, entry))
+        # Among files of one age by name, so that every reader has the same order.
+        aged.sort(key=lambda item: item[:2])
+        return {name: entry for _, name, entry in aged}
 
     def files(self, directory: str = "") -> Sequence[File]:
-        """Every file below a directory, in the order of their paths; few requests,
-        however many folders there are.
+        """Return every file below a directory, in the order of their paths.
+
+        Takes few requests, however many folders there are.
         """
         below = self.locate(directory).rstrip("/")
         root = self.root.rstrip("/") + "/"
         with self._files:
             found = self.fs.find(below, detail=True)
-        files = [
-            File(name.removeprefix(root), int(entry["size"]), _time_written(entry))
-            for name, entry in found.items()
-        ]
+        files = []
+        for name, entry in found.items():
+            path = name.removeprefix(root)
+            size = int(entry["size"])
+            files.append(File(path, size, _time_written(entry)))
         return sorted(files, key=lambda file: file.path)
 
     def read_bytes(self, path: str) -> bytes:
-        """The content of a file. Raises `FileNotFoundError`."""
+        """Return the content of a file. Raises `FileNotFoundError`."""
         return bytes(self.fs.cat_file(self.locate(path)))
 
     def open(self, path: str) -> IO[bytes]:
-        """A file to read; one that is held is read without a request. Raises
-        `FileNotFoundError`.
+        """Open a file to read. Raises `FileNotFoundError`.
+
+        One that is held is read without a request.
         """
         if path not in self._held:
             return self.fs.open(self.locate(path), "rb")  # type: ignore[no-any-return]
@@ -202,8 +194,9 @@ class RunStore:
         return io.BytesIO(content)
 
     def hold(self, contents: Mapping[str, bytes | None]) -> None:
-        """Keep files at hand that were just written, null for one that there is not, in
-        place of those held before.
+        """Keep the contents of files that were just written, to read without a request.
+
+        `None` is for a file that is known not to exist. Replaces those held before.
         """
         self._held = dict(contents)
 
@@ -222,9 +215,9 @@ class RunStore:
         except FileExistsError:
             return False
         except OSError as error:
-            if "PreconditionFailed" in str(
-                error
-            ) or "At least one of the pre-conditions" in str(error):
+            # What S3 answers where the path is taken: s3fs has no class for it.
+            message = str(error)
+            if any(text in message for text in _PATH_IS_TAKEN):
                 return False
             raise
         return True
@@ -243,29 +236,28 @@ class RunStore:
         replace_file(Path(target), content)
 
     def remove(self, path: str) -> None:
-        """Remove a file; nothing happens where there is none."""
+        """Remove a file, if there is one."""
         with contextlib.suppress(FileNotFoundError), self._files:
             self.fs.rm_file(self.locate(path))
         self._held.pop(path, None)
-        self._forget_table(path)
+        self._tables.forget(path)
 
     def create_part(
         self,
         path: str,
         table: pa.Table,
     ) -> Part:
-        """Write an immutable table and return its reference; where there is one
-        already, that one's reference.
+        """Write an immutable table and return its reference.
+
+        If there is one already, return that one's reference.
         """
-        table, part = _describe_table(path, table)
+        table = described(table)
         while not self.create(path, parquet_bytes(table)):
             written = self.read_part(path)
             if written is not None:
-                return (
-                    written  # else the file in the way was damaged and is now set aside
-                )
-        self._remember_table(path, table)
-        return part
+                return written
+            # The file in the way was damaged; it is set aside, so try again.
+        return self._remember(path, table)
 
     def keep_part(
         self,
@@ -273,13 +265,11 @@ class RunStore:
         table: pa.Table,
     ) -> Part:
         """Write a table whose path is named by its content, unless it is there."""
-        table, part = _describe_table(path, table)
-        if not self.local or not self.exists(
-            path
-        ):  # elsewhere to ask costs more than to try
+        table = described(table)
+        # Where asking is a request, writing costs no more than asking first.
+        if not self.local or not self.exists(path):
             self.create(path, parquet_bytes(table))
-        self._remember_table(path, table)
-        return part
+        return self._remember(path, table)
 
     def replace_part(
         self,
@@ -287,38 +277,35 @@ class RunStore:
         table: pa.Table,
     ) -> Part:
         """Write a table over whatever is there and return its reference."""
-        table, part = _describe_table(path, table)
+        table = described(table)
         self.replace(path, parquet_bytes(table))
-        self._remember_table(path, table)
-        return part
+        return self._remember(path, table)
 
     def read_part(self, path: str) -> Part | None:
-        """The reference to a part that was written before; null where it is gone or
-        damaged.
-        """
+        """Return the reference to a part; `None` if it is missing or damaged."""
         table = self.read_table(path)
-        if table is None:
-            return None
-        columns = json.loads((table.schema.metadata or {}).get(COLUMNS, b"{}"))
-        return _part_of(path, table, columns)
+        return None if table is None else part_of(path, table)
 
     def read_table(self, path: str) -> pa.Table | None:
-        """The table at a path; null where it is gone, or damaged and now set aside."""
-        with self._lock:
-            if path in self._tables:
-                self._tables.move_to_end(path)
-                return self._tables[path]
+        """Return the table at a path; `None` if it is missing or damaged.
+
+        A damaged file is set aside.
+        """
+        cached = self._tables.get(path)
+        if cached is not None:
+            return cached
         try:
             content = self.read_bytes(path)
         except FileNotFoundError:
             return None
         table = self._parse_table(path, pa.BufferReader(content))
         if table is not None:
-            self._remember_table(path, table)
+            self._tables.put(path, table)
         return table
 
     def read_keys(self, path: str) -> pa.Array | None:
-        """The `key` column of a part; null where the part is gone or damaged."""
+        """Return the `key` column of a part; `None` if it is missing or damaged."""
+        # One request brings the whole file; on disk, reading one column is cheaper.
         if not self.local or path in self._tables:
             table = self.read_table(path)
         else:
@@ -330,29 +317,26 @@ class RunStore:
         return None if table is None else table["key"].combine_chunks()
 
     def count_rows(self, path: str) -> int:
-        """The rows of a part, from the end of its file; 0 where it is gone or damaged."""
+        """Return the number of rows of a part; 0 if it is missing or damaged."""
         try:
+            # The number is in the footer: the rows stay unread.
             with self.fs.open(self.locate(path), "rb") as file:
                 return int(pq.read_metadata(file).num_rows)
         except (FileNotFoundError, pa.ArrowException):
             return 0
 
-    def set_aside(
-        self,
-        path: str,
-        reason: Exception,
-    ) -> None:
-        """Keep a file that cannot be read out of the way, under the same name with
-        `.damaged` after it.
-        """
+    def set_aside(self, path: str, reason: Exception) -> None:
+        """Rename a file that cannot be read, with `.damaged` after its name."""
         _LOG.warning(
             "set aside a file that cannot be read: %s (%s)",
             self.uri(path),
-            _one_line(reason),
+            describe(reason),
         )
+        location = self.locate(path)
+        # Another process may have set it aside first.
         with contextlib.suppress(FileNotFoundError):
-            self.fs.mv(self.locate(path), self.locate(f"{path}.damaged"))
-        self._forget_table(path)
+            self.fs.mv(location, f"{location}.damaged")
+        self._tables.forget(path)
 
     def _parse_table(
         self,
@@ -361,42 +345,31 @@ class RunStore:
         *,
         columns: Sequence[str] | None = None,
     ) -> pa.Table | None:
-        """The table in an open file; null where its content is damaged. A failure to
-        open it is not damage.
-        """
+        """Return the table in an open file; `None` if its content is damaged."""
         try:
             return pq.read_table(
-                source,
-                columns=columns,
-                page_checksum_verification=True,
+                source, columns=columns, page_checksum_verification=True
             )
+        # The source is open: an `OSError` here is about what it contains.
         except (pa.ArrowException, OSError) as error:
             self.set_aside(path, error)
             return None
 
-    def _remember_table(
+    def _remember(
         self,
         path: str,
         table: pa.Table,
-    ) -> None:
-        with self._lock:
-            self._forget_table(path)
-            self._tables[path] = table
-            self._cached_bytes += table.nbytes
-            while self._cached_bytes > _CACHE_BYTES and len(self._tables) > 1:
-                _, oldest = self._tables.popitem(last=False)
-                self._cached_bytes -= oldest.nbytes
-
-    def _forget_table(self, path: str) -> None:
-        with self._lock:
-            table = self._tables.pop(path, None)
-            self._cached_bytes -= table.nbytes if table is not None else 0
+    ) -> Part:
+        """Cache a table that is stored, and return its reference."""
+        self._tables.put(path, table)
+        return part_of(path, table)
 
 
 class InMemoryRunStore(RunStore):
-    """A store of its own in this process's memory; gone when the process ends."""
+    """A store in the memory of this process, shared with no other store."""
 
     def __init__(self) -> None:
+        # fsspec's memory is one for the process: the name keeps stores apart.
         super().__init__(f"memory://themis-{uuid.uuid4().hex}")
 
 
@@ -404,57 +377,20 @@ def open_store(
     url: str,
     storage_options: Mapping[str, Any] | None = None,
 ) -> RunStore:
-    """The store a configuration names: `memory`, a folder or an fsspec URL."""
+    """Open the store that a configuration names: `memory`, a folder or an fsspec URL."""
     if url == "memory":
         return InMemoryRunStore()
-    return RunStore(
-        str(Path(url).expanduser()) if "://" not in url else url, storage_options
-    )
-
-
-def _describe_table(
-    path: str,
-    table: pa.Table,
-) -> tuple[pa.Table, Part]:
-    columns = column_digests(table)
-    described = table.replace_schema_metadata({COLUMNS: json.dumps(columns).encode()})
-    return described, _part_of(path, table, columns)
-
-
-def _part_of(
-    path: str,
-    table: pa.Table,
-    columns: Mapping[str, str],
-) -> Part:
-    skipped = table["key"].null_count if "key" in table.column_names else 0
-    return Part(
-        path=path,
-        rows=table.num_rows,
-        columns=columns,
-        skipped=skipped,
-    )
-
-
-def parquet_bytes(table: pa.Table) -> bytes:
-    """A table as Parquet: zstd, with page checksums, keys written as they are."""
-    sink = pa.BufferOutputStream()
-    plain = [name for name in table.column_names if name not in ("key", "latency_s")]
-    pq.write_table(
-        table,
-        sink,
-        compression="zstd",
-        use_dictionary=plain,
-        write_page_checksum=True,
-    )
-    return bytes(sink.getvalue().to_pybytes())
+    if "://" not in url:
+        url = str(Path(url).expanduser())
+    return RunStore(url, storage_options)
 
 
 def _time_written(entry: Mapping[str, Any]) -> float:
-    written = (
-        entry.get("mtime") or entry.get("LastModified") or entry.get("created") or 0.0
-    )
-    return float(written.timestamp() if hasattr(written, "timestamp") else written)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """Return when a file was written, in seconds since 1970; 0 if it is not known."""
+    # On disks, on S3 and in memory, in this order: on disks, `created` is another time.
+    for key in ("mtime", "LastModified", "created"):
+        written = entry.get(key)
+        if written:
+            is_datetime = hasattr(written, "timestamp")
+            return float(written.timestamp() if is_datetime else written)
+    return 0.0

@@ -1,4 +1,4 @@
-"""The tables of a run while they are written."""
+"""Writers of the tables of a run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.spec import AbstractBufferedFile
 
+from themis_lib.storage.part_files import dictionary_columns
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import RUN_TABLES
 
-#: The most that stays at hand of each table.
+#: The most that is copied of each table.
 _COPIED_BYTES = 16 * 2**20
 
 
 class TableWriters:
-    """The Parquet files of a run, a row group for each shard; they bear their names
-    once they are complete.
+    """The Parquet files of a run, a row group for each shard.
 
-    Where to read them back takes requests, a copy of small ones stays at hand.
+    A file gets its name only once it is complete. Where reading them back takes
+    requests, the store holds copies of small ones.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class TableWriters:
     ) -> None:
         self._store = store
         self._directory = directory
+        # An object appears only when it is complete: only disks need another name.
         self._suffix = f".{uuid.uuid4().hex}.tmp" if store.local else ""
         self._open: dict[str, tuple[_CopyingFile, pq.ParquetWriter]] = {}
 
@@ -44,66 +46,65 @@ class TableWriters:
         if name not in self._open:
             path = self._table_path(name) + self._suffix
             self._store.make_folder(path)
+            location = self._store.locate(path)
             file = _CopyingFile(
-                self._store.fs.open(self._store.locate(path), "wb"),
+                self._store.fs.open(location, "wb"),
                 keep=not self._store.local,
             )
-            plain = [
-                column
-                for column in table.column_names
-                if column not in ("key", "latency_s")
-            ]
             writer = pq.ParquetWriter(
                 file,
                 RUN_TABLES[name],
                 compression="zstd",
-                use_dictionary=plain,
+                use_dictionary=dictionary_columns(table),
             )
             self._open[name] = (file, writer)
-        self._open[name][1].write_table(table, row_group_size=max(table.num_rows, 1))
+        _, writer = self._open[name]
+        # Parquet refuses row groups of no rows.
+        writer.write_table(table, row_group_size=max(table.num_rows, 1))
 
     def close(self) -> None:
         """Complete every table."""
         for name, (file, writer) in self._open.items():
+            # The writer first: it adds the footer.
             writer.close()
             file.close()
             if self._suffix:
                 path = self._store.locate(self._table_path(name))
                 self._store.fs.mv(path + self._suffix, path)
         if not self._store.local:
-            copies = {name: file.copy for name, (file, _) in self._open.items()}
-            missing = {
-                self._table_path(name): None
-                for name in RUN_TABLES
-                if name not in copies
-            }
-            self._store.hold(
-                {
-                    **missing,
-                    **{
-                        self._table_path(name): copy
-                        for name, copy in copies.items()
-                        if copy
-                    },
-                }
-            )
+            self._store.hold(self._copies())
         self._open = {}
 
     def abandon(self) -> None:
-        """Leave no table behind."""
+        """Close every table without leaving a file behind."""
         for name, (file, _) in self._open.items():
+            # The failure that is the reason to abandon them must not be hidden by another.
             with contextlib.suppress(Exception):
                 file.discard()
                 if self._store.local or self._store.in_memory:
                     self._store.remove(self._table_path(name) + self._suffix)
         self._open = {}
 
+    def _copies(self) -> dict[str, bytes | None]:
+        """Return the tables to hold by path; `None` for those that were not written."""
+        copies: dict[str, bytes | None] = {}
+        for name in RUN_TABLES:
+            path = self._table_path(name)
+            if name not in self._open:
+                copies[path] = None
+                continue
+            file, _ = self._open[name]
+            # A table too large to copy is left out, and read with requests.
+            if file.copy:
+                copies[path] = file.copy
+        return copies
+
     def _table_path(self, name: str) -> str:
         return f"{self._directory}/{name}.parquet"
 
 
 class _CopyingFile(io.RawIOBase):
-    """A file being written, with a copy of its content as long as that is small."""
+    """A file to write, with a copy of its content as long as that is small."""
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class _CopyingFile(io.RawIOBase):
 
     @property
     def copy(self) -> bytes | None:
-        """What was written; null where it was too much, or none was to be kept."""
+        """What was written; `None` if it was too much or no copy is kept."""
         return None if self._copy is None else self._copy.getvalue()
 
     def writable(self) -> bool:
@@ -127,7 +128,10 @@ class _CopyingFile(io.RawIOBase):
             self._copy.write(content)
             if self._copy.tell() > _COPIED_BYTES:
                 self._copy = None
-        return len(content) if self._file is None else int(self._file.write(content))
+        # After `discard`, the footer that a Parquet writer adds goes nowhere.
+        if self._file is None:
+            return len(content)
+        return int(self._file.write(content))
 
     def close(self) -> None:
         if self._file is not None:
@@ -135,10 +139,11 @@ class _CopyingFile(io.RawIOBase):
             self._file = None
 
     def discard(self) -> None:
-        """Close without having written, where the filesystem can; what a writer adds at
-        its end goes nowhere.
-        """
-        file, self._file = self._file, None
+        """Close the file and, where the filesystem can, write nothing."""
+        file = self._file
+        self._file = None
+        # fsspec's `discard` drops the upload but leaves the file open, and closing it
+        # would upload it all the same.
         if isinstance(file, AbstractBufferedFile):
             file.discard()
             file.closed = True

@@ -1,10 +1,9 @@
-"""The tables of a run: their columns are an interface, read as they are by DuckDB,
-Polars or pandas.
+"""The schemas of stored tables, an interface for DuckDB, Polars, pandas and others.
 
-Rows at rest (`<store>/rows/…`) hold a key and what the stage wrote; the tables of a run
-(`<store>/runs/…`) hold the same columns behind the ids of the case, the sample, the
-metric and the judge. JSON columns are canonical JSON text. A null output, value or
-score comes with the reason in `error`.
+Rows of stages (`<store>/rows/…`) have a key and the columns that the stage wrote. The
+tables of a run (`<store>/runs/…`) have the same columns after the ids of the case, the
+sample, the metric and the judge. JSON columns are canonical JSON text. A null output,
+value or score comes with the reason in `error`.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ CASES = pa.schema(
     ]
 )
 
-#: What generate and judge write. Latency and transport are different at every call: no
-#: key can cover them.
+#: What generate and judge write. Latency and transport differ at every call, so no
+#: later stage reads them.
 OUTPUTS = pa.schema(
     [
         ("output", pa.string()),
@@ -58,8 +57,8 @@ OUTPUTS = pa.schema(
 ANSWERS = pa.schema([("value", pa.string()), ("format", pa.string()), ERROR])
 #: What score writes for one metric.
 SCORES = pa.schema([("value", pa.float64()), ("details", pa.string()), ERROR])
-#: What reduce writes for one case and metric: the score, the chosen sample where one
-#: was chosen, and the counts.
+#: What reduce writes for one case and metric: the score, the chosen sample if the
+#: reducer chose one, and the counts.
 RESULTS = pa.schema(
     [
         ("score", pa.float64()),
@@ -72,10 +71,10 @@ RESULTS = pa.schema(
     ]
 )
 #: One row for each dataset, slice and metric. `n` counts the cases with a score,
-#: `errors` those without, `error_policy` says what these are to the mean. `clusters` is
-#: null for cases taken as independent. The variance of the samples' scores, between
-#: cases and within a case, is null where it cannot be estimated: `within` takes two
-#: samples of a case.
+#: `errors` those without, and `error_policy` says how these enter the mean. `clusters`
+#: is null if cases are taken as independent. The variances of the samples' scores,
+#: between cases and within a case, are null where they cannot be estimated: the one
+#: within takes two samples of a case.
 SUMMARY = pa.schema(
     [
         ("dataset_id", pa.string()),
@@ -97,7 +96,7 @@ SUMMARY = pa.schema(
 
 _CASE_IDS = [("dataset_id", pa.string()), ("case_id", pa.string())]
 _SAMPLE_IDS = [*_CASE_IDS, ("sample_index", pa.int32())]
-#: The tables of a run, as they stand in `<store>/runs/<run_id>/<name>.parquet`.
+#: The tables of a run, `<store>/runs/<run_id>/<name>.parquet`.
 RUN_TABLES: dict[str, pa.Schema] = {
     "cases": pa.schema(
         [
@@ -148,60 +147,74 @@ RUN_TABLES: dict[str, pa.Schema] = {
 
 
 def column_digests(table: pa.Table) -> dict[str, str]:
-    """The digest of each column's content but the keys': equal for equal values,
-    however a column is chunked.
+    """Return the digest of each column except `key`.
+
+    Equal values have equal digests, however a column is chunked.
     """
-    return {
-        name: _column_digest(table.column(name))
-        for name in table.column_names
-        if name != "key"
-    }
+    digests = {}
+    for name in table.column_names:
+        if name != "key":
+            digests[name] = _column_digest(table.column(name))
+    return digests
 
 
 def _column_digest(column: pa.ChunkedArray) -> str:
-    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    hasher = hashlib.sha256(f"column:{array.type}:{len(array)}:".encode())
+    # `combine_chunks` would copy a single chunk.
+    is_whole = column.num_chunks == 1
+    array = column.chunk(0) if is_whole else column.combine_chunks()
+    prefix = f"column:{array.type}:{len(array)}:"
+    hasher = hashlib.sha256(prefix.encode())
     if pa.types.is_string(array.type):
+        # The lengths tell ["ab", "c"] from ["a", "bc"], and null (-1) from "".
         lengths = pc.fill_null(pc.binary_length(array), -1)
-        hasher.update(lengths.to_numpy(zero_copy_only=False).astype("<i4").tobytes())
-        hasher.update(_text_bytes(pc.fill_null(array, "")))
+        numbers = lengths.to_numpy(zero_copy_only=False)
+        hasher.update(numbers.astype("<i4").tobytes())
+        texts = pc.fill_null(array, "")
+        hasher.update(_text_bytes(texts))
     else:
-        hasher.update(array.is_valid().to_numpy(zero_copy_only=False).tobytes())
-        hasher.update(pc.fill_null(array, 0).to_numpy(zero_copy_only=False).tobytes())
+        # Validity tells null from 0.
+        valid = array.is_valid().to_numpy(zero_copy_only=False)
+        values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
+        hasher.update(valid.tobytes())
+        hasher.update(values.tobytes())
     return hasher.hexdigest()[: 2 * KEY_BYTES]
 
 
 def _text_bytes(array: pa.Array) -> memoryview:
+    """Return the texts of an array as bytes, one after the other, without a copy."""
     _, offsets, data = array.buffers()
+    # Arrow needs no data for texts that are all empty.
     if data is None:
         return memoryview(b"")
-    bounds = np.frombuffer(offsets, dtype="<i4")[
-        [array.offset, array.offset + len(array)]
-    ]
-    return memoryview(data)[bounds[0] : bounds[1]]
+    # The buffers are those of the whole array, of which this may be a slice.
+    bounds = np.frombuffer(offsets, dtype="<i4")
+    start = bounds[array.offset]
+    end = bounds[array.offset + len(array)]
+    return memoryview(data)[start:end]
 
 
 def empty_rows(
     schema: pa.Schema,
     errors: pa.Array,
 ) -> pa.Table:
-    """Rows that hold nothing but the reason why."""
-    nulls = [
-        pa.nulls(len(errors), item.type) for item in schema if item.name != "error"
-    ]
-    return pa.table([*nulls, errors], schema=schema)
+    """Return a row for each error, null in every other column of the schema."""
+    columns = []
+    for item in schema:
+        column = pa.nulls(len(errors), item.type)
+        if item.name == "error":
+            column = errors
+        columns.append(column)
+    return pa.table(columns, schema=schema)
 
 
 def table_of(
     records: Iterable[Mapping[str, Any]],
     schema: pa.Schema,
 ) -> pa.Table:
-    """Records as a table; a column that a record leaves out is null."""
+    """Return records as a table; a column that a record leaves out is null."""
     rows = list(records)
-    return pa.table(
-        [
-            pa.array([row.get(name) for row in rows], schema.field(name).type)
-            for name in schema.names
-        ],
-        schema=schema,
-    )
+    columns = []
+    for field in schema:
+        values = [row.get(field.name) for row in rows]
+        columns.append(pa.array(values, field.type))
+    return pa.table(columns, schema=schema)

@@ -24,7 +24,8 @@ from themis_lib.runs.manifest import (
     parse_manifest,
 )
 from themis_lib.runs.results import RunResult
-from themis_lib.storage.store import COLUMNS, File, RunStore
+from themis_lib.storage.part_files import COLUMNS
+from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
 
 _REMOVE = "remove the file; the next run that needs its rows computes them again"
