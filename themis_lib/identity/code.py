@@ -32,6 +32,7 @@ from themis_lib.identity.digests import digest
 #: when its file has been edited since.
 _SOURCES: dict[str, tuple[object, str]] = {}
 _PARSING_TRIES = 10
+_BLOCKS = (ast.If, ast.For, ast.While, ast.Try, ast.With)
 _DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -97,7 +98,8 @@ def _tree_of(
         inspect.getsource(definition)
         return _lambda_in(module_tree, definition)
     candidates: list[ast.AST] = [module_tree]
-    for name in definition.__qualname__.replace(".<locals>", "").split("."):
+    path = definition.__qualname__.replace(".<locals>", "")
+    for name in path.split("."):
         inner: list[ast.AST] = []
         for candidate in candidates:
             inner += _definitions_named(name, candidate)
@@ -105,7 +107,8 @@ def _tree_of(
     if len(candidates) == 1:
         return candidates[0]
     # Defined twice under one name: the line that Python recorded tells which.
-    return _parse_source(textwrap.dedent(inspect.getsource(definition)))
+    source = inspect.getsource(definition)
+    return _parse_source(textwrap.dedent(source))
 
 
 def _definitions_named(
@@ -158,10 +161,11 @@ def _iter_statements(
 ) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
     """Yield the statements of a body and of the blocks in it, with their headers."""
     for statement in body:
-        if isinstance(statement, (ast.If, ast.For, ast.While, ast.Try, ast.With)):
+        if isinstance(statement, _BLOCKS):
             inner = (*headers, *_block_header(statement))
-            for block in ("body", "orelse", "finalbody"):
-                yield from _iter_statements(getattr(statement, block, []), inner)
+            for name in ("body", "orelse", "finalbody"):
+                block = getattr(statement, name, [])
+                yield from _iter_statements(block, inner)
             for handler in getattr(statement, "handlers", []):
                 yield from _iter_statements(handler.body, inner)
         else:
@@ -194,9 +198,11 @@ def _bound_names(statement: ast.stmt) -> Iterator[str]:
         # Any method may change its object, and which ones do is not in the source.
         yield from _root_name(statement.value.func)
     else:
-        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-        for target in filter(None, targets):
-            yield from _stored_roots(target)
+        # An assignment has several targets, an annotated or augmented one has one.
+        target = getattr(statement, "target", None)
+        for node in getattr(statement, "targets", [target]):
+            if node is not None:
+                yield from _stored_roots(node)
 
 
 def _stored_roots(target: ast.AST) -> Iterator[str]:
@@ -223,7 +229,8 @@ def _tree_text(tree: ast.AST) -> str:
     """Return the source of a tree without docstrings, comments and layout."""
     # The remover changes what it visits: it gets a tree that nothing else uses.
     copy = _parse_source(ast.unparse(tree))
-    return ast.unparse(_DocstringRemover().visit(copy))
+    without_docstrings = _DocstringRemover().visit(copy)
+    return ast.unparse(without_docstrings)
 
 
 class _DocstringRemover(ast.NodeTransformer):
