@@ -1,6 +1,7 @@
-"""Builds components: what an experiment names becomes a typed record of its kind.
+"""The building of components: what an experiment names becomes a typed record.
 
-A component is read here once. Beyond this room nobody asks an object what it can do.
+A component is read here once. Outside this package no code asks an object what it can
+do.
 """
 
 from __future__ import annotations
@@ -83,12 +84,7 @@ def build(
     """
     if isinstance(spec, str):
         factory = _find_factory(kind, spec, where=where)
-        component = _construct_component(
-            factory,
-            spec,
-            {},
-            where=where,
-        )
+        component = _construct_component(factory, spec, {}, where=where)
     elif isinstance(spec, Mapping):
         component = _build_from_mapping(kind, spec, where=where)
     else:
@@ -136,18 +132,14 @@ def _build_from_mapping(
     parameters: dict[str, Any] = {}
     resolvable: dict[str, Any] = {}
     for parameter, value in spec.items():
+        # These are for the experiment; the rest is for the component.
         if parameter in ("use", "id"):
             continue
         parameters[parameter] = value
         if parameter not in own_references:
             resolvable[parameter] = value
     parameters.update(resolve_references(resolvable, where=where))
-    return _construct_component(
-        factory,
-        name,
-        parameters,
-        where=where,
-    )
+    return _construct_component(factory, name, parameters, where=where)
 
 
 def _find_factory(
@@ -178,6 +170,7 @@ def _nearest_component(
     """Return a hint: an adapter of a similar name, else the nearest built-in."""
     if "/" in name:
         return nearest(name, known)
+    # `openia` is an adapter misspelt, and `exact_mach` a built-in without `builtin/`.
     hint = nearest(name, [short for short in known if "/" not in short])
     if hint.startswith("did you mean"):
         return hint
@@ -191,6 +184,7 @@ def _construct_component(
     *,
     where: str,
 ) -> Any:
+    """Return what a factory makes of the parameters, or an object as it is."""
     if not isinstance(factory, type) and not inspect.isfunction(factory):
         if parameters:
             raise ComponentError(
@@ -198,15 +192,11 @@ def _construct_component(
                 f"got {sorted(parameters)}"
             )
         return factory
-    _check_parameters(
-        factory,
-        name,
-        parameters,
-        where=where,
-    )
+    _check_parameters(factory, name, parameters, where=where)
     try:
         return factory(**parameters)
     except ComponentError as error:
+        # Built-ins name the setting and its value; the place is known only here.
         raise ComponentError(f"{where}: {error}") from None
     except Exception as error:  # noqa: BLE001 - a user's class may raise anything
         said = reason(error, TypeError, ValueError)
@@ -222,11 +212,17 @@ def _check_parameters(
     *,
     where: str,
 ) -> None:
+    """Raise `ComponentError` for a parameter that is unknown or missing.
+
+    Python's own message would name neither the place nor the nearest valid choice.
+    """
     try:
         accepted = inspect.signature(factory).parameters
-    except ValueError:  # some types written in C have no signature to look at
+    except ValueError:
+        # Some types written in C have no signature to look at.
         return
     kinds = {item.kind for item in accepted.values()}
+    # `**options` accepts any name, and what it needs is not in the signature.
     if inspect.Parameter.VAR_KEYWORD in kinds:
         return
     for parameter in parameters:
@@ -270,11 +266,23 @@ def _check_protocol(
     if hasattr(component, "judge_calls") and not hasattr(component, "score"):
         raise ComponentError(f"{label} asks judges, and needs a method `score`")
     _check_reads(kind, component, label=label)
+    _run_own_checks(component, where=where, label=label)
+
+
+def _run_own_checks(
+    component: Any,
+    *,
+    where: str,
+    label: str,
+) -> None:
+    """Raise if a component says that it cannot work, or cannot name its settings."""
     if callable(getattr(component, "check", None)):
         try:
             component.check()
         except InputError as error:
+            # Of the same class, which says whether a file or a setting is at fault.
             raise type(error)(f"{where}: {error}") from None
+    # Called now: every key needs it, and a run would fail only after its start.
     try:
         component.fingerprint()
     except Exception as error:  # noqa: BLE001 - a user's method may raise anything

@@ -1,4 +1,4 @@
-"""What built-in components share: their settings are dataclass fields.
+"""The base of built-in components: settings are dataclass fields, checked by type.
 
 A built-in's identity is its declared `version`, not its code: a golden test fails when
 its behaviour changes without a new one.
@@ -17,8 +17,9 @@ from themis_lib.identity.digests import canonical_json
 
 
 class Builtin:
-    """A component of the library. Subclasses are frozen dataclasses and set the class
-    variables.
+    """A component of the library.
+
+    Subclasses are frozen dataclasses and set the class variables.
     """
 
     component_id: ClassVar[str]
@@ -28,46 +29,44 @@ class Builtin:
         self.check_settings()
 
     def check_settings(self) -> None:
-        """Raises `ComponentError`, naming the setting and its value, for one that
-        cannot be used.
+        """Raise `ComponentError` for a setting that cannot be used, with its value.
+
+        Here that is the first one whose value is not of its declared type.
         """
-        _check_types(self)
+        definition: Any = type(self)
+        for name, adapter in _field_types(definition).items():
+            value = getattr(self, name)
+            try:
+                # Strict: else "1" would pass for 1, with another fingerprint.
+                adapter.validate_python(value, strict=True)
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"]
+                # Fields without a repr may hold a credential.
+                is_shown = definition.__dataclass_fields__[name].repr
+                setting = f"{name}={value!r}" if is_shown else name
+                raise ComponentError(
+                    f"{self.component_id}: {setting}: "
+                    f"{problem[:1].lower()}{problem[1:]}"
+                ) from None
 
     def settings(self) -> dict[str, Any]:
-        """Every setting that can change a result, by name."""
-        return {
-            item.name: getattr(self, item.name)
-            for item in dataclasses.fields(self)  # type: ignore[arg-type]
-        }
+        """Return every setting that can change a result, by name."""
+        settings = {}
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]
+            settings[item.name] = getattr(self, item.name)
+        return settings
 
     def fingerprint(self) -> str:
-        """The settings as canonical JSON."""
+        """Return the settings as canonical JSON."""
         return canonical_json(self.settings())
 
 
-def _check_types(component: Builtin) -> None:
-    """Raises `ComponentError` for the first setting whose value is not of its declared
-    type.
-    """
-    definition: Any = type(component)
-    for name, adapter in _field_types(definition).items():
-        value = getattr(component, name)
-        try:
-            adapter.validate_python(value, strict=True)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            setting = (
-                f"{name}={value!r}"
-                if definition.__dataclass_fields__[name].repr
-                else name
-            )
-            raise ComponentError(
-                f"{component.component_id}: {setting}: {problem[:1].lower()}{problem[1:]}"
-            ) from None
-
-
+# Cached: making an adapter takes far longer than using it.
 @cache
 def _field_types(definition: Any) -> dict[str, TypeAdapter[Any]]:
+    # Annotations are text in modules that postpone them; `Annotated` holds the limits.
     hints = get_type_hints(definition, include_extras=True)
-    names = [item.name for item in dataclasses.fields(definition)]
-    return {name: TypeAdapter(hints[name]) for name in names}
+    adapters = {}
+    for item in dataclasses.fields(definition):
+        adapters[item.name] = TypeAdapter(hints[item.name])
+    return adapters

@@ -110,16 +110,19 @@ def _unwrap_callable(function: Any) -> tuple[Any, list[Any]]:
     These are the arguments of partials and the state of an object.
     """
     bound: list[Any] = []
+    # Partials may be nested.
     while isinstance(function, partial):
         bound.append([list(function.args), function.keywords])
         function = function.func
     if isinstance(function, MethodType):
         owner = function.__self__
+        # A class method is bound to its class, which has no state of an object.
         if isinstance(owner, type):
             return owner, [*bound, function.__name__, {}]
         return type(owner), [*bound, function.__name__, vars(owner)]
     if isinstance(function, (FunctionType, type)):
         return function, bound
+    # A built-in such as `len` has a name, an object with `__call__` has its state.
     name = str(getattr(function, "__qualname__", ""))
     return type(function), [*bound, name, getattr(function, "__dict__", {})]
 
@@ -136,6 +139,7 @@ class FunctionGenerator(_FunctionComponent):
     ) -> GenerationResult | Awaitable[GenerationResult]:
         """Return the function's output for the rendered prompt."""
         output = self.function(render_prompt(ctx.prompt_spec, case.input))
+        # Found out from the output: a lambda may return a coroutine, too.
         if inspect.isawaitable(output):
             return _await_result(output)
         return _as_result(output)
@@ -202,7 +206,8 @@ def _as_parsed(value: Any) -> ParsedOutput:
 def _as_score(score: Any) -> Score | ScoreError:
     if isinstance(score, (bool, int, float)):
         return Score(value=float(score))
-    return cast(Score, score)  # the stage refuses what is none, in the row
+    # The stage refuses what is no score, in the row.
+    return cast(Score, score)
 
 
 async def _await_result(output: Awaitable[Any]) -> GenerationResult:

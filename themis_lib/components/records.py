@@ -116,11 +116,13 @@ class BuiltComponent:
         digest of its code.
         """
         component = self.component
+        # All of it enters digests: a new entry here moves every fingerprint.
         identity: dict[str, Any] = {
             "component_id": component.component_id,
             "version": component.version,
             "reads": list(self.reads),
         }
+        # A golden test holds a built-in to its declared version, so its code is left out.
         if isinstance(component, Builtin):
             return {**identity, "settings": component.settings()}
         definition = getattr(component, "definition", type(component))
@@ -143,7 +145,8 @@ class BuiltGenerator(BuiltComponent):
     instructions: str | None
     at_list_price: bool
     most_tokens: MostTokensCall | None
-    has_token_limit: bool  # whether it declares `max_tokens`, which may still be `None`
+    # Whether it declares `max_tokens`, which may still be `None`.
+    has_token_limit: bool
     max_tokens: int | None
     global_limit: str | None
     calls_at_once: int | None
@@ -245,6 +248,7 @@ def generator_record(
     name: str,
 ) -> BuiltGenerator:
     """Return the record of a generator."""
+    # Text in tables and price lists, whatever type a user's generator has for it.
     model = getattr(component, "model", None)
     return BuiltGenerator(
         component=component,
@@ -261,6 +265,7 @@ def generator_record(
         has_token_limit=hasattr(component, "max_tokens"),
         max_tokens=getattr(component, "max_tokens", None),
         global_limit=getattr(component, "global_limit", None),
+        # 0 is no bound, as `None` is.
         calls_at_once=getattr(component, "calls_at_once", None) or None,
         schema=getattr(component, "schema", None),
         enforces_schemas=callable(getattr(component, "with_schema", None)),
@@ -286,6 +291,7 @@ def metric_record(
 ) -> BuiltMetric:
     """Return the record of a metric."""
     judge = getattr(component, "judge", None)
+    # One judge is a panel of one.
     if judge is not None and not isinstance(judge, (list, tuple)):
         judge = (judge,)
     return BuiltMetric(
@@ -305,6 +311,7 @@ def reducer_record(
 ) -> BuiltReducer:
     """Return the record of a reducer."""
     k = getattr(component, "k", None)
+    # A user's reducer may have another attribute of this name.
     return BuiltReducer(
         component=component,
         name=name,

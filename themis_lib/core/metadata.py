@@ -13,6 +13,7 @@ def metadata_text(value: Any) -> str:
     >>> [metadata_text(value) for value in ("hard", 3, "3", None)]
     ['hard', '3', '"3"', 'null']
     """
+    # The text "3" gets quotes, so that it differs from the number 3.
     if isinstance(value, str) and not _is_json(value):
         return value
     return canonical_json(value)

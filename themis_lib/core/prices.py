@@ -1,4 +1,4 @@
-"""The price of tokens by model: the experiment's own, or from a small list here."""
+"""The prices of tokens by model: the experiment's own, or those of a small list."""
 
 from __future__ import annotations
 
@@ -95,6 +95,7 @@ LIST_PRICES: Mapping[str, Price] = {
         output=4.4,
     ),
 }
+# The date at the end of `gpt-4o-2024-08-06`.
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
@@ -104,15 +105,16 @@ def price_of(
     *,
     at_list_price: bool,
 ) -> Price | None:
-    """Return the price of a model; `None` where nobody says.
+    """Return the price of a model, `None` if it is not known.
 
-    The experiment's own `prices` win over the listed ones, which hold only where the
+    The experiment's own `prices` win over the listed ones, which hold only if the
     provider itself is called. A snapshot (`gpt-4o-2024-08-06`) costs what its model
     does.
     """
     if model is None:
         return None
     without_date = _SNAPSHOT.sub("", model)
+    # A price given for one snapshot wins over that of its model.
     price = prices.get(model) or prices.get(without_date)
     if price is None and at_list_price:
         price = LIST_PRICES.get(without_date)
@@ -123,10 +125,11 @@ def added(
     first: TokenUsage,
     second: TokenUsage,
 ) -> TokenUsage:
-    """Return the sum of two counts; `None` where neither says."""
+    """Return the sum of two usages; a count is `None` if neither usage has it."""
     counts = {}
     for name in TokenUsage.model_fields:
         of_first, of_second = getattr(first, name), getattr(second, name)
+        # A sum with an unknown part is still the part that is known.
         if of_first is None or of_second is None:
             counts[name] = of_second if of_first is None else of_first
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, JsonValue
@@ -57,6 +56,7 @@ def render_prompt(
         render_input(value),
         spec.suffix,
     ]
+    # An empty part would leave two blank lines.
     return "\n\n".join(part for part in parts if part)
 
 
@@ -93,14 +93,13 @@ def _turns_with_prompt(
     spec: PromptSpec | None,
     turns: Any,
 ) -> list[dict[str, Any]]:
+    """Return a conversation with the prompt material around its last user turn."""
+    # Copies: the case keeps the turns as they are.
     messages = [dict(turn) for turn in turns]
     for message in reversed(messages):
-        if _is_user_text(message):
+        content = message.get("content")
+        if message["role"] == "user" and isinstance(content, str):
             # Only the last one: it asks the question, earlier ones are history.
-            message["content"] = render_prompt(spec, message["content"])
+            message["content"] = render_prompt(spec, content)
             break
     return messages
-
-
-def _is_user_text(turn: Mapping[str, Any]) -> bool:
-    return turn["role"] == "user" and isinstance(turn.get("content"), str)

@@ -59,6 +59,7 @@ def resolve_references(
     if isinstance(value, str):
         return _REFERENCE.sub(partial(_read_variable, where=where), value)
     if isinstance(value, Mapping):
+        # The component may read some references itself, at run time.
         if "use" in value:
             return value
         resolved = {}
@@ -115,6 +116,7 @@ def referenced_values(
     of a key above it.
     """
     names = _referenced_names(spec, is_wanted=not only_credentials)
+    # A variable that is not set has no value to hide.
     return {os.environ.get(name, "") for name in names}
 
 
@@ -164,7 +166,8 @@ def refuse_literal_secrets(
     """
     if isinstance(spec, Mapping):
         for key, item in spec.items():
-            if names_credential(str(key)) and any(map(is_literal, _texts_in(item))):
+            texts = _texts_in(item) if names_credential(str(key)) else []
+            if any(map(is_literal, texts)):
                 variable = _snake_case(str(key)).upper()
                 raise ConfigError(
                     f"{where}.{key} holds a credential as it is; put it into an "
@@ -213,12 +216,14 @@ def names_credential(key: str) -> bool:
     `X-Api-Key` does, `max_tokens` does not.
     """
     words = _snake_case(key)
+    # Most keys that end in `token` are credentials, some are tokens of text.
     if _TOKEN.search(words):
         return not _TEXT_TOKEN.search(words)
     return bool(_CREDENTIAL.search(words))
 
 
 def _snake_case(key: str) -> str:
+    # `clientSecret` and `X-Api-Key` become `client_secret` and `x_api_key`.
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key).lower()
     return re.sub(r"[^a-z0-9]+", "_", words)
 

@@ -65,6 +65,7 @@ def evaluate(
     >>> run.summary[0].mean
     1.0
     """
+    # One component, or a list of them; a name is a text, which is no list.
     metrics = metric if isinstance(metric, (list, tuple)) else [metric]
     parsers = parser if isinstance(parser, (list, tuple)) else [parser]
     experiment = Experiment(
@@ -90,10 +91,8 @@ def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
     if isinstance(data, (Dataset, DatasetFile, HubDataset)):
         return data
     if isinstance(data, (str, PathLike)):
-        return DatasetFile(
-            dataset_id="data",
-            path=str(data),
-        )
+        return DatasetFile(dataset_id="data", path=str(data))
+    # Any other iterable, a generator too, is read once.
     cases = []
     for index, item in enumerate(data):
         if isinstance(item, Case):
@@ -105,10 +104,7 @@ def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
                 f"data: item {index} is {type(item).__name__}; "
                 "give cases or mappings with an `input`"
             )
-    return Dataset(
-        dataset_id="data",
-        cases=cases,
-    )
+    return Dataset(dataset_id="data", cases=cases)
 
 
 def _case_from_mapping(
@@ -116,6 +112,7 @@ def _case_from_mapping(
     index: int,
 ) -> Case:
     try:
+        # A mapping without an id gets its position; one with an id keeps that.
         return Case(**{"case_id": f"data-{index:04d}", **item})
     except ValidationError as error:
         # The first problem is enough: one line that names the item and the field.

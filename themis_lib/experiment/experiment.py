@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pydantic import PrivateAttr
 
@@ -45,6 +46,7 @@ class Experiment(ExperimentSpec):
         `limit` keeps the first cases of each dataset. Raise `ConfigError` that names
         the file, the setting and the nearest valid choice.
         """
+        # An experiment without a name is called as its file.
         spec = {"name": Path(path).stem, **load_spec(path, overrides=overrides)}
         experiment = experiment_from_spec(cls, spec, where=str(path))
         return experiment if limit is None else experiment.limited(limit)
@@ -53,7 +55,14 @@ class Experiment(ExperimentSpec):
         """Return the same experiment on the first `limit` cases of each dataset."""
         if limit < 1:
             raise ConfigError(f"limit {limit}: give at least one case")
-        datasets = [_limit_dataset(dataset, limit) for dataset in self.datasets]
+        datasets: list[AnyDataset] = []
+        for dataset in self.datasets:
+            if isinstance(dataset, Dataset):
+                changes: dict[str, Any] = {"cases": dataset.cases[:limit]}
+            else:
+                # A limit that the file has already may be lower.
+                changes = {"limit": min(limit, dataset.limit or limit)}
+            datasets.append(dataset.model_copy(update=changes))
         return self.model_copy(update={"datasets": datasets})
 
     def compile(self, *, until_stage: str = "reduce") -> Pipeline:
@@ -74,6 +83,7 @@ class Experiment(ExperimentSpec):
 
         The message names what cannot leave this process.
         """
+        # It raises for a component that has no name.
         self.portable_json()
         if self.open_store().in_memory:
             raise ConfigError(
@@ -101,6 +111,7 @@ class Experiment(ExperimentSpec):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
+            # No loop is running, so one may be started.
             return asyncio.run(self.run_async(store, until_stage=until_stage))
         raise ThemisError(
             "run() was called inside a running event loop; "
@@ -121,16 +132,9 @@ class Experiment(ExperimentSpec):
             return run.finish()
 
 
-def _limit_dataset(
-    dataset: AnyDataset,
-    limit: int,
-) -> AnyDataset:
-    if isinstance(dataset, Dataset):
-        return dataset.model_copy(update={"cases": dataset.cases[:limit]})
-    return dataset.model_copy(update={"limit": min(limit, dataset.limit or limit)})
-
-
 async def _run_stages(run: Run) -> None:
+    """Compute every stage of a run in this process."""
+
     async def run_here(
         stage: Stage,
         shard: Shard,
@@ -144,7 +148,8 @@ async def _run_stages(run: Run) -> None:
                 progress=run.progress,
             )
         except ShardError as error:
-            part = error.part  # in process nothing is retried: its failures are final
+            # In process nothing is retried: its failures are final.
+            part = error.part
         run.progress.finish(stage.label, part)
         return part
 

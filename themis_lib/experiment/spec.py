@@ -1,4 +1,4 @@
-"""Experiments in YAML: loading, overriding and explaining what is wrong with them."""
+"""Experiments in YAML: loading, overrides, and explanations of what is wrong."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from themis_lib.errors import ConfigError, InputError, nearest
 
-# Messages speak of datasets, not of the members of the union that they are.
 M = TypeVar("M", bound=BaseModel)
+# Messages speak of datasets, not of the members of the union that they are.
 _UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset"}
 
 
@@ -58,8 +58,10 @@ def parse_yaml(
         # A date that does not exist is a ValueError, without a mark.
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise ConfigError(f"{place}: not YAML: {problem}") from None
+        problem = getattr(error, "problem", None) or error
+        # YAML's messages have several lines.
+        one_line = " ".join(str(problem).split())
+        raise ConfigError(f"{place}: not YAML: {one_line}") from None
 
 
 def apply_override(
@@ -73,26 +75,30 @@ def apply_override(
     target: Any = spec
     *parents, last = path.strip().split(".")
     for part in parents:
-        position = _item_index(target, part, override)
+        position = _position_in(target, part, override)
         held = target[position] if isinstance(target, list) else target.get(position)
         if isinstance(held, str):
             # A component given by its name alone gets parameters.
             target[position] = {"use": held}
         elif not isinstance(held, (dict, list)):
+            # A section that is missing, or has no value, begins empty.
             target[position] = {}
         target = target[position]
-    position = _item_index(target, last, override)
+    position = _position_in(target, last, override)
     target[position] = parse_yaml(text, where=f"override {override!r}")
 
 
-def _item_index(
+def _position_in(
     target: Any,
     part: str,
     override: str,
 ) -> Any:
+    """Return the key, or in a list the index, that a part of a dotted path names."""
     if not isinstance(target, list):
         return part
-    if not re.fullmatch(r"\d+", part) or int(part) >= len(target):
+    # An index counts from 0; -1 for the last item would be a typing error.
+    is_number = re.fullmatch(r"\d+", part)
+    if not is_number or int(part) >= len(target):
         raise ConfigError(
             f"override {override!r}: {part!r} is not one of the {len(target)} items, "
             "counted from 0"
@@ -122,33 +128,39 @@ def _explain_error(
     model: type[BaseModel],
     error: ValidationError,
 ) -> str:
-    # A misspelt setting explains others that seem to be missing; deeper ones are closer
-    # to what was meant.
-    problems = sorted(
-        error.errors(),
-        key=lambda item: (item["type"] != "extra_forbidden", -len(item["loc"])),
-    )
+    """Return what is wrong in one line: the first problem, and how to solve it."""
+    problems: list[Any] = sorted(error.errors(), key=_rank)
+    # A union reports problems for each of its members, most of which were not meant.
     outside = [problem for problem in problems if _union_at(problem["loc"]) is None]
     first = outside[0] if outside else _likely_problem(problems)
     place = _place_text(first["loc"])
-    # Our own validators say all of it themselves.
-    if isinstance(first.get("ctx", {}).get("error"), InputError):
-        return str(first["ctx"]["error"])
+    # The library's own validators say all of it themselves.
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return str(cause)
     if first["type"] == "extra_forbidden":
-        known = _fields_at(model, first["loc"][:-1])
-        return f"unknown setting {place!r}; {nearest(str(first['loc'][-1]), known)}"
+        *parents, name = first["loc"]
+        known = _fields_at(model, parents)
+        return f"unknown setting {place!r}; {nearest(str(name), known)}"
     if first["type"] == "missing":
         return f"the setting {place!r} is missing"
+    # The message follows a colon.
     message = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
     return f"{place}: {message}; got {first['input']!r}"
 
 
-def _likely_problem(problems: list[Any]) -> Any:
-    """Return the problem to tell, if the first union with problems fits no member.
+def _rank(problem: Any) -> tuple[bool, int]:
+    # A misspelt setting explains others that seem to be missing; deeper ones are closer
+    # to what was meant.
+    return problem["type"] != "extra_forbidden", -len(problem["loc"])
 
-    It is a problem of the member whose own field is present (`path` makes a
-    `DatasetFile`). If no member's is, it is what none of them knows, or that one of
-    those fields is missing.
+
+def _likely_problem(problems: list[Any]) -> Any:
+    """Return the problem to tell, if all are within unions and the first fits no member.
+
+    It is a problem of the member whose distinctive field is present: `path` makes a
+    `DatasetFile`. If no such field is present, it is a setting that no member knows,
+    or else that one of those fields is needed.
     """
     union = min(problem["loc"][: _union_at(problem["loc"])] for problem in problems)
     depth = len(union)
@@ -166,6 +178,7 @@ def _likely_problem(problems: list[Any]) -> Any:
     shared = set.intersection(*missing.values())
     own_fields = {name: fields - shared for name, fields in missing.items()}
     fitting = [found for name, found in members.items() if not own_fields[name]]
+    # The one with the fewest problems is the one that was meant.
     if fitting:
         return min(fitting, key=len)[0]
     unknown_to_all = set.intersection(*unknown.values())
@@ -227,16 +240,18 @@ def _place_text(loc: tuple[int | str, ...]) -> str:
 
 def _fields_at(
     model: type[BaseModel],
-    loc: tuple[int | str, ...],
+    loc: list[int | str],
 ) -> list[str]:
     """Return the fields that are known at a location, sorted."""
     current: Any = model
     for part in loc:
         models = _models_in(current)
+        # A location names the union's member that it goes through, which is no field.
         member = [item for item in models if item.__name__ == _union_member(part)]
         if member:
             current = member[0]
             continue
+        # Items of lists and keys of mappings are no fields: the annotation stays.
         for candidate in models:
             if part in candidate.model_fields:
                 current = candidate.model_fields[part].annotation

@@ -1,5 +1,5 @@
-"""Code as identity: a component's class, without comments and docstrings, and what it
-names in its module.
+"""Code as identity: the source of a definition, without comments and docstrings, and
+of what it names in its module.
 
 Only source is looked at, never the values that names hold at run time, so a counter
 that a component keeps does not change what it is. Functions that share their source are
@@ -32,13 +32,15 @@ from themis_lib.identity.digests import digest
 #: when its file has been edited since.
 _SOURCES: dict[str, tuple[object, str]] = {}
 _PARSING_TRIES = 10
+_BLOCKS = (ast.If, ast.For, ast.While, ast.Try, ast.With)
+_DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_digest(definition: Definition) -> str:
-    """The digest of a class or function and of everything it names in its module.
+    """Return the digest of a class or function and of what it names in its module.
 
-    Falls back to bytecode where there is no source (a class typed into an interpreter
-    or a notebook).
+    Without source (a class typed into an interpreter or a notebook) it is the digest of
+    the bytecode.
     """
     return _code_digest(definition, enclosing=())
 
@@ -48,36 +50,28 @@ def _code_digest(
     *,
     enclosing: tuple[Any, ...],
 ) -> str:
+    module = sys.modules.get(definition.__module__)
     try:
-        module_tree = _parse_source(
-            _module_source(sys.modules.get(definition.__module__))
-        )
+        module_tree = _parse_source(_module_source(module))
         tree = _tree_of(definition, module_tree)
     except (OSError, TypeError, SyntaxError):
         return digest("bytecode", bytecode_of(definition))
-    named = _named_in_module(
-        tree, _module_bindings(module_tree), but=definition.__name__
-    )
-    return digest(
-        "code",
-        [
-            _tree_text(tree),
-            sorted(named),
-            _captured_values(definition, tree, enclosing),
-        ],
-    )
+    bindings = _module_bindings(module_tree)
+    named = _named_in_module(tree, bindings, but=definition.__name__)
+    values = _captured_values(definition, tree, enclosing)
+    return digest("code", [_tree_text(tree), sorted(named), values])
 
 
 def _module_source(module: ModuleType | None) -> str:
-    """The text of a module as it was when it was first asked for, until the module is
-    imported anew.
+    """Return the text of a module as it was at the first call since its import.
 
-    What runs is what was imported: an edit of the file means nothing before
-    `importlib.reload` or a new process.
+    An edit of the file changes what runs only at `importlib.reload` or in a new
+    process.
     """
     if module is None:
         return ""
     spec, text = _SOURCES.get(module.__name__, (None, ""))
+    # Every import, and every reload, gives a module a new spec.
     if not text or spec is not module.__spec__:
         text = inspect.getsource(module)
         _SOURCES[module.__name__] = (module.__spec__, text)
@@ -85,12 +79,9 @@ def _module_source(module: ModuleType | None) -> str:
 
 
 def _parse_source(source: str) -> ast.Module:
-    """The tree of a source.
-
-    Threads that parse at the same time share a counter in Python before 3.11.8, and
-    some of them get a `SystemError` (https://github.com/python/cpython/issues/106905);
-    whoever does tries again.
-    """
+    """Return the tree of a source."""
+    # Before Python 3.11.8 threads that parse at the same time share a counter, and some
+    # get a `SystemError`: https://github.com/python/cpython/issues/106905.
     for _ in range(_PARSING_TRIES - 1):
         with suppress(SystemError):
             return ast.parse(source)
@@ -101,21 +92,32 @@ def _tree_of(
     definition: Definition,
     module_tree: ast.Module,
 ) -> ast.AST:
+    """Return the tree of a definition. Raise `OSError` if it has no source."""
     if definition.__name__ == "<lambda>":
-        inspect.getsource(definition)  # raises where there is no source
+        # Raises for a lambda without source, whose position could match another's.
+        inspect.getsource(definition)
         return _lambda_in(module_tree, definition)
-    nodes: list[ast.AST] = [module_tree]
-    for name in definition.__qualname__.replace(".<locals>", "").split("."):
-        nodes = [
-            inner
-            for node in nodes
-            for inner in ast.walk(node)
-            if isinstance(inner, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-            and inner.name == name
-        ]
-    if len(nodes) == 1:
-        return nodes[0]
-    return _parse_source(textwrap.dedent(inspect.getsource(definition)))
+    candidates: list[ast.AST] = [module_tree]
+    path = definition.__qualname__.replace(".<locals>", "")
+    for name in path.split("."):
+        inner: list[ast.AST] = []
+        for candidate in candidates:
+            inner += _definitions_named(name, candidate)
+        candidates = inner
+    if len(candidates) == 1:
+        return candidates[0]
+    # Defined twice under one name: the line that Python recorded tells which.
+    source = inspect.getsource(definition)
+    return _parse_source(textwrap.dedent(source))
+
+
+def _definitions_named(
+    name: str,
+    tree: ast.AST,
+) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        if isinstance(node, _DEFINITIONS) and node.name == name:
+            yield node
 
 
 def _named_in_module(
@@ -124,7 +126,7 @@ def _named_in_module(
     *,
     but: str,
 ) -> list[str]:
-    """The statements that bind what a tree names, what those name, and so on."""
+    """Return the statements that bind what a tree names, what those name, and so on."""
     texts: list[str] = []
     seen = {but}
     queue = sorted(_loaded_names(tree) & bindings.keys())
@@ -135,16 +137,19 @@ def _named_in_module(
         seen.add(name)
         for statement in bindings[name]:
             texts.append(f"{name}: {_tree_text(statement)}")
-            queue.extend(sorted(_loaded_names(statement) & bindings.keys() - seen))
+            unseen = bindings.keys() - seen
+            queue.extend(sorted(_loaded_names(statement) & unseen))
     return texts
 
 
 def _module_bindings(module: ast.Module) -> dict[str, list[ast.AST]]:
-    """The statements at module level that bind or fill each name, with the headers of
-    their blocks.
+    """Return the statements at module level that bind or fill each name.
+
+    Behind a statement come the headers of the blocks around it.
     """
     bound: dict[str, list[ast.AST]] = {}
     for statement, headers in _iter_statements(module.body, ()):
+        # Once a statement, in order: a set's order differs from process to process.
         for name in dict.fromkeys(_bound_names(statement)):
             bound.setdefault(name, []).extend([statement, *headers])
     return bound
@@ -154,11 +159,13 @@ def _iter_statements(
     body: list[ast.stmt],
     headers: tuple[ast.expr, ...],
 ) -> Iterator[tuple[ast.stmt, tuple[ast.expr, ...]]]:
+    """Yield the statements of a body and of the blocks in it, with their headers."""
     for statement in body:
-        if isinstance(statement, (ast.If, ast.For, ast.While, ast.Try, ast.With)):
+        if isinstance(statement, _BLOCKS):
             inner = (*headers, *_block_header(statement))
-            for block in ("body", "orelse", "finalbody"):
-                yield from _iter_statements(getattr(statement, block, []), inner)
+            for name in ("body", "orelse", "finalbody"):
+                block = getattr(statement, name, [])
+                yield from _iter_statements(block, inner)
             for handler in getattr(statement, "handlers", []):
                 yield from _iter_statements(handler.body, inner)
         else:
@@ -166,45 +173,52 @@ def _iter_statements(
 
 
 def _block_header(statement: ast.stmt) -> list[ast.expr]:
-    """What decides whether, how often and with what a block runs."""
+    """Return what decides whether, how often and with what a block runs."""
     if isinstance(statement, (ast.If, ast.While)):
         return [statement.test]
     if isinstance(statement, ast.For):
         return [statement.target, statement.iter]
-    return (
-        [item.context_expr for item in statement.items]
-        if isinstance(statement, ast.With)
-        else []
-    )
+    if isinstance(statement, ast.With):
+        return [item.context_expr for item in statement.items]
+    return []
 
 
 def _bound_names(statement: ast.stmt) -> Iterator[str]:
-    """The names a statement binds or fills: `TABLE = …`, `TABLE[key] = …`,
-    `TABLE.update(…)`.
+    """Yield the names that a statement binds or fills.
+
+    It fills `TABLE` by `TABLE[key] = …` and by `TABLE.update(…)`.
     """
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+    if isinstance(statement, _DEFINITIONS):
         yield statement.name
     elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-        yield from (
-            alias.asname or alias.name.partition(".")[0] for alias in statement.names
-        )
+        for alias in statement.names:
+            # `import a.b` binds `a`.
+            yield alias.asname or alias.name.partition(".")[0]
     elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        yield from filter(None, [_root_name(statement.value.func)])
+        # Any method may change its object, and which ones do is not in the source.
+        yield from _root_name(statement.value.func)
     else:
-        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
-        nodes = [node for target in targets if target for node in ast.walk(target)]
-        stored = (
-            _root_name(node)
-            for node in nodes
-            if isinstance(getattr(node, "ctx", None), ast.Store)
-        )
-        yield from filter(None, stored)
+        # An assignment has several targets, an annotated or augmented one has one.
+        target = getattr(statement, "target", None)
+        for node in getattr(statement, "targets", [target]):
+            if node is not None:
+                yield from _stored_roots(node)
 
 
-def _root_name(node: ast.AST) -> str | None:
+def _stored_roots(target: ast.AST) -> Iterator[str]:
+    """Yield the variables that the target of an assignment stores to or into."""
+    for node in ast.walk(target):
+        # In `TABLE[key] = …` the key is loaded, and stays as it is.
+        if isinstance(getattr(node, "ctx", None), ast.Store):
+            yield from _root_name(node)
+
+
+def _root_name(node: ast.AST) -> Iterator[str]:
+    """Yield the variable that `a.b[c]` begins with, if it begins with one."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
-    return node.id if isinstance(node, ast.Name) else None
+    if isinstance(node, ast.Name):
+        yield node.id
 
 
 def _loaded_names(tree: ast.AST) -> set[str]:
@@ -212,21 +226,26 @@ def _loaded_names(tree: ast.AST) -> set[str]:
 
 
 def _tree_text(tree: ast.AST) -> str:
-    """The source of a tree without docstrings, comments and layout."""
-    return ast.unparse(_DocstringRemover().visit(_parse_source(ast.unparse(tree))))
+    """Return the source of a tree without docstrings, comments and layout."""
+    # The remover changes what it visits: it gets a tree that nothing else uses.
+    copy = _parse_source(ast.unparse(tree))
+    without_docstrings = _DocstringRemover().visit(copy)
+    return ast.unparse(without_docstrings)
 
 
 class _DocstringRemover(ast.NodeTransformer):
+    """The removal of docstrings, and of any other text that is a statement."""
+
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
+        # A body that was only a docstring would not parse again.
         if getattr(node, "body", None) == []:
             node.body = [ast.Pass()]  # type: ignore[attr-defined]
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        is_text = isinstance(node.value, ast.Constant) and isinstance(
-            node.value.value, str
-        )
+        value = node.value
+        is_text = isinstance(value, ast.Constant) and isinstance(value.value, str)
         return None if is_text else node
 
 
@@ -234,24 +253,27 @@ def _lambda_in(
     module: ast.Module,
     function: Definition,
 ) -> ast.Lambda:
-    """The expression of a lambda, which may share its line with others. Raises
-    `OSError` when it is gone.
+    """Return the expression of a lambda, which may share its line with others.
+
+    Raise `OSError` if it is not in the source.
     """
     code: CodeType = function.__code__  # type: ignore[union-attr]
-    positions = [place for place in code.co_positions() if place[3]]
-    first = min(((line, column) for line, _, column, _ in positions), default=None)
-    last = max(((line, column) for _, line, _, column in positions), default=None)
-    around = [
-        node
-        for node in ast.walk(module)
-        if isinstance(node, ast.Lambda)
-        and first
-        and last
-        and _start_position(node.body) <= first
-        and last <= (node.body.end_lineno, node.body.end_col_offset)
-    ]
+    starts: list[tuple[Any, Any]] = []
+    ends: list[tuple[Any, Any]] = []
+    for line, end_line, column, end_column in code.co_positions():
+        # Instructions that Python adds, such as the first, are nowhere in the source.
+        if end_column:
+            starts.append((line, column))
+            ends.append((end_line, end_column))
+    around: list[ast.Lambda] = []
+    for node in ast.walk(module):
+        if starts and isinstance(node, ast.Lambda):
+            end = (node.body.end_lineno, node.body.end_col_offset)
+            if _start_position(node.body) <= min(starts) and max(ends) <= end:
+                around.append(node)
     if not around:
         raise OSError("the lambda is not in the source of its module")
+    # Of nested lambdas, which all contain the code, the innermost starts last.
     return max(around, key=_start_position)
 
 
@@ -264,35 +286,48 @@ def _captured_values(
     tree: ast.AST,
     enclosing: tuple[Any, ...],
 ) -> dict[str, Any]:
-    """What the functions of a definition close over and their defaults, unless the code
-    rebinds them.
+    """Return the identity of what the functions of a definition hold, by name.
 
-    Functions and classes of the same module enter as code, those of other modules by
-    name, plain values as they are.
+    These are their defaults and what they close over, unless the code rebinds it.
+    `enclosing` are the definitions whose digest is being computed.
     """
-    rebound = {
-        name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Nonlocal)
-        for name in node.names
-    }
+    rebound: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Nonlocal):
+            rebound.update(node.names)
     enclosing = (*enclosing, definition)
     values: dict[str, Any] = {}
     for function in functions_of(definition):
-        if function.__code__.co_filename.startswith(
-            "<"
-        ):  # generated, as by `dataclass`
+        # Generated, as by `dataclass`: it follows from the source of its class.
+        if function.__code__.co_filename.startswith("<"):
             continue
         for name, value in captured(function):
-            if name in rebound or any(value is item for item in enclosing):
+            # A function that closes over itself would be digested without end.
+            is_enclosing = any(value is item for item in enclosing)
+            if name in rebound or is_enclosing:
                 continue
-            if is_plain(value):
-                values[name] = repr(value)
-            elif (
-                isinstance(value, (FunctionType, type))
-                and value.__module__ == definition.__module__
-            ):
-                values[name] = _code_digest(value, enclosing=enclosing)
-            elif hasattr(value, "__qualname__"):
-                values[name] = f"{value.__module__}:{value.__qualname__}"
+            identity = _value_identity(value, definition.__module__, enclosing)
+            if identity is not None:
+                values[name] = identity
     return values
+
+
+def _value_identity(
+    value: Any,
+    module: str,
+    enclosing: tuple[Any, ...],
+) -> str | None:
+    """Return the identity of a captured value, `None` for one that may change.
+
+    Functions and classes of the module are identified by their code, those of other
+    modules by their name, plain values by themselves.
+    """
+    if is_plain(value):
+        return repr(value)
+    is_definition = isinstance(value, (FunctionType, type))
+    if is_definition and value.__module__ == module:
+        return _code_digest(value, enclosing=enclosing)
+    if hasattr(value, "__qualname__"):
+        # A method of a type in C, such as `str.upper`, has no module.
+        return f"{getattr(value, '__module__', None)}:{value.__qualname__}"
+    return None

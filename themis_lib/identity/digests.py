@@ -3,7 +3,7 @@
 A *digest* names content, a *fingerprint* names a computation, a *key* looks a row up.
 All three are SHA-256 over canonical JSON, tagged with the kind of thing they name and
 cut to 128 bits. Canonical JSON is compact UTF-8 with sorted keys; NaN, infinity, and
-whatever else JSON cannot say are refused.
+whatever else is no JSON value are refused.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from typing import Any
 import orjson
 
 KEY_BYTES = 16
+# PASSTHROUGH leaves dates and dataclasses to the strict encoder, which refuses them;
+# orjson would write them as texts and objects.
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+# Only integers of at least as many digits may be beyond 64 bits.
 _LONG_INTEGER = re.compile(r"\d{19}")
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: compact, keys sorted.
+    """Return the one JSON text of a value: compact, keys sorted.
 
-    Raises `ValueError` for NaN, infinity, text that is not Unicode, and values that are
+    Raise `ValueError` for NaN, infinity, text that is not Unicode, and values that are
     not JSON.
 
     >>> canonical_json({"b": 1, "a": [True, None, 0.5]})
@@ -38,15 +41,16 @@ def canonical_json(value: Any) -> str:
     try:
         text = orjson.dumps(value, option=_OPTIONS).decode()
     except TypeError:
+        # An integer beyond 64 bits, a subclass such as an enum, or no JSON at all.
         return _plain_json(_strict_json(value))
+    # orjson writes NaN and infinity as null; the strict encoder refuses them.
     if "null" in text:
-        _strict_json(
-            value
-        )  # orjson writes NaN and infinity as null; the strict encoder refuses them
+        _strict_json(value)
     return text
 
 
 def _strict_json(value: Any) -> str:
+    """Return a value as JSON. Raise `ValueError` for what is no JSON value."""
     try:
         text = json.dumps(
             value,
@@ -55,29 +59,31 @@ def _strict_json(value: Any) -> str:
             allow_nan=False,
             separators=(",", ":"),
         )
-        text.encode()
+        text.encode()  # half of a surrogate pair is not Unicode text
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a JSON value: {error}") from None
     return text
 
 
 def _plain_json(text: str) -> str:
-    """What orjson writes for the same value: the strict encoder has another way with
-    floats (`1e-06`).
-    """
+    """Return what orjson writes for a JSON text; the encoders write `1e-06` unlike."""
     try:
         return orjson.dumps(json.loads(text), option=_OPTIONS).decode()
-    except TypeError:  # an integer beyond 64 bits, or nested too deep
+    except TypeError:
+        # An integer beyond 64 bits, or nested too deep.
         return text
 
 
 def load_json(text: str) -> Any:
-    """The value of a JSON text; integers beyond 64 bits keep every digit."""
-    return json.loads(text) if _LONG_INTEGER.search(text) else orjson.loads(text)
+    """Return the value of a JSON text; integers beyond 64 bits keep every digit."""
+    # orjson, much the faster, reads such an integer as a float.
+    if _LONG_INTEGER.search(text):
+        return json.loads(text)
+    return orjson.loads(text)
 
 
 def load_json_or_null(text: str | None) -> Any:
-    """The value of a JSON column: null where there is no text."""
+    """Return the value of a cell in a JSON column, `None` for null."""
     return None if text is None else load_json(text)
 
 
@@ -85,7 +91,7 @@ def digest(
     kind: str,
     value: Any,
 ) -> str:
-    """The name of a JSON value of one kind: 32 hexadecimal digits.
+    """Return the digest of a JSON value of one kind: 32 hexadecimal digits.
 
     >>> digest("case", {"input": "2+2"}) == digest("prompt", {"input": "2+2"})
     False
@@ -97,25 +103,27 @@ def bytes_digest(
     kind: str,
     content: bytes,
 ) -> str:
-    """The digest of content given as bytes."""
-    return hashlib.sha256(kind.encode() + b":" + content).hexdigest()[: 2 * KEY_BYTES]
+    """Return the digest of content given as bytes."""
+    tagged = kind.encode() + b":" + content
+    # Two hexadecimal digits a byte.
+    return hashlib.sha256(tagged).hexdigest()[: 2 * KEY_BYTES]
 
 
 def row_keys(
     fingerprint: str,
     rows: Iterable[Iterable[str | None]],
 ) -> list[bytes]:
-    """The key of each row under a stage: 16 bytes that cover the fingerprint and every
-    column read.
+    """Return the key of each row under a stage, 16 bytes.
 
-    A row is its columns' canonical JSON texts, null where there is none.
+    A key covers the stage's fingerprint and every column that it reads. A row is its
+    columns' canonical JSON texts, `None` for null.
     """
+    # Copying a hash of the prefix is faster than hashing it anew for every row.
     prefix = hashlib.sha256(f"row:{fingerprint}:[".encode())
     keys = []
     for columns in rows:
+        texts = ["null" if text is None else text for text in columns]
         row = prefix.copy()
-        row.update(
-            ",".join(["null" if text is None else text for text in columns]).encode()
-        )
+        row.update(",".join(texts).encode())
         keys.append(row.digest()[:KEY_BYTES])
     return keys

@@ -9,14 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Part:
-    """A reference to one immutable table: where it is, how many rows, and what its
-    columns contain.
+    """A reference to one immutable table: its path, rows and columns.
 
     `columns` maps each column to the digest of its content, so that the next stage can
-    be named without reading the data. `skipped` counts the rows without a key, which an
-    earlier stage left without anything to read; `computed`, `cached` and `failed` count
-    the rows of the call that returned this reference, and `usage` the tokens that the
-    computed ones took.
+    be named without reading the data. `skipped` counts the rows without a key: an
+    earlier stage left them nothing to read. `computed`, `cached` and `failed` count the
+    rows of the call that returned this reference; `usage` is the tokens of the computed
+    ones.
     """
 
     path: str
@@ -29,5 +28,5 @@ class Part:
     usage: Mapping[str, int | None] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The reference as JSON, as it passes between tasks."""
+        """Return the reference as JSON, to pass between tasks."""
         return asdict(self)

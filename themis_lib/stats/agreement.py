@@ -1,4 +1,4 @@
-"""How far two raters agree beyond chance."""
+"""The agreement of two raters beyond chance."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _NO_VARIANCE = 1e-12
 
 @dataclass(frozen=True)
 class Agreement:
-    """`n` cases that both raters judged, the share they agree on, and Cohen's kappa
-    with its 95 % interval.
+    """The observed agreement on `n` cases, and Cohen's kappa with its 95 % interval.
 
-    Kappa is null where chance alone explains everything: no cases, or one category on
-    both sides. The interval is null where its variance is zero, as for raters who never
-    differ or one who always says the same.
+    Kappa is `None` if chance alone explains the agreement: without cases, or with one
+    category on both sides. The interval is `None` if its variance is zero, as for
+    raters who never differ or a rater who gives one category only.
     """
 
     n: int
@@ -29,7 +28,7 @@ class Agreement:
 
 
 def cohens_kappa(counts: Mapping[tuple[str, str], int]) -> Agreement:
-    """The agreement of two raters, from how often each pair of categories was given.
+    """Return the agreement of two raters from the count of each pair of categories.
 
     Kappa: Cohen 1960; its interval: the asymptotic normal one of Fleiss, Cohen and
     Everitt 1969, cut to [-1, 1].
@@ -39,49 +38,28 @@ def cohens_kappa(counts: Mapping[tuple[str, str], int]) -> Agreement:
     >>> agreement.n, agreement.observed, round(agreement.kappa, 6)
     (50, 0.7, 0.4)
     """
-    categories = sorted({category for pair in counts for category in pair})
-    table = np.array(
-        [[counts.get((row, column), 0) for column in categories] for row in categories],
-        dtype=np.int64,
-    )
+    categories: set[str] = set()
+    for pair in counts:
+        categories.update(pair)
+    order = sorted(categories)
+    table = np.zeros((len(order), len(order)), dtype=np.int64)
+    for (first, second), count in counts.items():
+        table[order.index(first), order.index(second)] = count
     n = int(table.sum())
     if not n:
-        return Agreement(
-            0,
-            None,
-            None,
-            None,
-            None,
-        )
+        return Agreement(n=0, observed=None, kappa=None, low=None, high=None)
     observed = float(np.trace(table)) / n
-    if len(categories) == 1:
-        return Agreement(
-            n,
-            observed,
-            None,
-            None,
-            None,
-        )
+    if len(order) == 1:
+        return Agreement(n=n, observed=observed, kappa=None, low=None, high=None)
     from statsmodels.stats.inter_rater import cohens_kappa as kappa_of
 
-    with np.errstate(
-        invalid="ignore",
-        divide="ignore",
-    ):  # its test against zero, which is not asked for
+    # statsmodels also tests kappa against zero, which divides by zero for some tables.
+    with np.errstate(invalid="ignore", divide="ignore"):
         result = kappa_of(table)
     kappa = float(result.kappa)
     if result.var_kappa < _NO_VARIANCE:
-        return Agreement(
-            n,
-            observed,
-            kappa,
-            None,
-            None,
-        )
-    return Agreement(
-        n,
-        observed,
-        kappa,
-        max(float(result.kappa_low), -1.0),
-        min(float(result.kappa_upp), 1.0),
-    )
+        return Agreement(n=n, observed=observed, kappa=kappa, low=None, high=None)
+    # The normal approximation may reach past what kappa can be.
+    low = max(float(result.kappa_low), -1.0)
+    high = min(float(result.kappa_upp), 1.0)
+    return Agreement(n=n, observed=observed, kappa=kappa, low=low, high=high)

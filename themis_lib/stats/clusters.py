@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-#: What differs by less than this share of the largest value differs by rounding.
+#: A difference of less than this share of the largest value is rounding.
 ROUNDING = 1e-12
 
 
@@ -19,12 +19,15 @@ def cluster_totals(
     scores: Floats,
     clusters: npt.NDArray[Any],
 ) -> tuple[Floats, Floats]:
-    """The sum and the size of each cluster; the same to the last bit in whatever order
-    the scores come.
+    """Return the sum and the size of each cluster, ordered by the cluster's name.
+
+    They are the same to the last bit in whatever order the scores are given.
     """
+    # Adding floats in another order changes their last bits: sort within clusters too.
     order = np.lexsort((scores, clusters))
     grouped = clusters[order]
-    starts = np.flatnonzero(np.append(True, grouped[1:] != grouped[:-1]))
+    is_first = np.append(True, grouped[1:] != grouped[:-1])
+    starts = np.flatnonzero(is_first)
     sizes = np.diff(np.append(starts, len(scores)))
     return np.add.reduceat(scores[order], starts), sizes.astype(np.float64)
 
@@ -33,11 +36,10 @@ def clustered_error(
     scores: Floats,
     clusters: npt.NDArray[Any],
 ) -> float | None:
-    """The cluster-robust standard error of a mean, with the correction G/(G-1); null
-    for fewer than two clusters.
+    """Return the cluster-robust standard error of a mean, with the correction G/(G-1).
 
-    Liang and Zeger 1986; for evaluations Miller 2024, "Adding error bars to evals",
-    equation 4, without the correction.
+    `None` for fewer than two clusters. Liang and Zeger 1986; for evaluations Miller
+    2024, "Adding error bars to evals", equation 4, without the correction.
 
     >>> scores = np.array([1, 0, 1, 1, 0, 1, 0, 1, 1, 1], dtype=float)
     >>> round(clustered_error(scores, np.repeat(np.arange(5), 2)), 6)
@@ -45,10 +47,11 @@ def clustered_error(
     """
     if not len(scores):
         return None
-    deviations, sizes = cluster_totals(
-        scores - math.fsum(scores) / len(scores), clusters
-    )
+    # `fsum` is exact, and so independent of the order of the scores.
+    mean = math.fsum(scores) / len(scores)
+    deviations, sizes = cluster_totals(scores - mean, clusters)
     count = len(sizes)
     if count < 2:
         return None
-    return math.sqrt(math.fsum(deviations**2) * count / (count - 1)) / len(scores)
+    corrected = math.fsum(deviations**2) * count / (count - 1)
+    return math.sqrt(corrected) / len(scores)

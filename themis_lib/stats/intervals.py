@@ -17,14 +17,14 @@ Method = Literal["auto", "t", "wilson", "bootstrap"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, its standard error, and an interval that covers the true mean with the
-    given confidence.
+    """A mean, its standard error, and a confidence interval for the true mean.
 
-    Everything is null for no scores; the standard error and a t interval are null for
-    one score, or one cluster, and a t interval where scores, or the means of clusters,
-    are all alike: that is no evidence that others would be. `method` is null where
-    there is no interval: `wilson`, `t`, `bootstrap`, behind `cluster` where scores come
-    in clusters. `clusters` counts them, null where scores are independent.
+    Without scores everything is `None`. For one score, or one cluster, the standard
+    error and a t interval are `None`. So is a t interval of scores, or means of
+    clusters, that are all equal: that is no evidence that others would be. `method` is
+    `wilson`, `t` or `bootstrap`, with `cluster` before it if scores come in clusters,
+    and `None` without an interval. `clusters` is their number, `None` for independent
+    scores.
     """
 
     mean: float | None
@@ -44,45 +44,33 @@ def mean_interval(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:
-    """The mean of scores with its interval; the order of the scores, and the names of
-    clusters, do not matter.
+    """Return the mean of scores with its interval.
 
-    `auto` is Wilson's for scores that are all 0 or 1, Student's t otherwise. `clusters`
-    names the cluster of each score: then t has the cluster-robust error and as many
-    degrees of freedom as there are clusters, less one, also for 0 and 1. `wilson` has
-    no interval for other scores than 0 and 1. `resamples` and `seed` are the
-    bootstrap's. Raises `ValueError` for NaN, and for `wilson` with clusters.
+    The order of the scores and the names of clusters do not matter. `auto` is Wilson's
+    for scores that are all 0 or 1, Student's t otherwise. `clusters` names the cluster
+    of each score: then t has the cluster-robust error and one degree of freedom less
+    than there are clusters, also for 0 and 1. `wilson` has no interval for other scores
+    than 0 and 1. `resamples` and `seed` are the bootstrap's. Raise `ValueError` for
+    NaN, and for `wilson` with clusters.
 
     >>> interval = mean_interval(np.array([1.0] * 8 + [0.0] * 2))
     >>> round(interval.low, 6), round(interval.high, 6)
     (0.490162, 0.943318)
     """
-    if np.isnan(scores).any():
-        raise ValueError(
-            "scores hold NaN; leave out what has no score, or count it as 0"
-        )
-    if method == "wilson" and clusters is not None:
-        raise ValueError(
-            "Wilson's interval is for independent scores; take `t` or `bootstrap` with clusters"
-        )
+    _check_arguments(scores, method, clusters)
     count = None if clusters is None else len(np.unique(clusters))
     if not len(scores):
-        return Interval(
-            None,
-            None,
-            None,
-            None,
-            None,
-            count,
-        )
+        return Interval(None, None, None, None, None, count)
+    # `fsum` is exact, and so independent of the order of the scores.
     mean = math.fsum(scores) / len(scores)
-    error = (
-        _standard_error(scores, mean)
-        if clusters is None
-        else clustered_error(scores, clusters)
-    )
+    if clusters is None:
+        error = _standard_error(scores, mean)
+    else:
+        error = clustered_error(scores, clusters)
     chosen = _choose_method(scores, clusters) if method == "auto" else method
+    # Each cluster counts as one trial, or one degree of freedom.
     independent = len(scores) if count is None else count
+    ends = None
     if chosen == "bootstrap":
         ends = bootstrap_interval(
             scores,
@@ -92,35 +80,33 @@ def mean_interval(
             confidence=confidence,
         )
     elif chosen == "t":
-        ends = _t_interval(
-            scores,
-            mean,
-            error,
-            independent,
-            confidence,
-        )
+        ends = _t_interval(scores, mean, error, independent, confidence)
     elif _are_01(scores):
-        ends = wilson_interval(
-            round(mean * independent), independent, confidence=confidence
-        )
-    else:
-        ends = None
+        # With clusters all scores are equal, so each cluster is a success or none is.
+        successes = round(mean * independent)
+        ends = wilson_interval(successes, independent, confidence=confidence)
     if ends is None:
-        return Interval(
-            mean,
-            error,
-            None,
-            None,
-            None,
-            count,
+        return Interval(mean, error, None, None, None, count)
+    low, high = ends
+    name = chosen if count is None else f"cluster {chosen}"
+    return Interval(mean, error, low, high, name, count)
+
+
+def _check_arguments(
+    scores: Floats,
+    method: Method,
+    clusters: npt.NDArray[Any] | None,
+) -> None:
+    # NaN would spread to every figure without a word.
+    if np.isnan(scores).any():
+        raise ValueError(
+            "scores hold NaN; leave out what has no score, or count it as 0"
         )
-    return Interval(
-        mean,
-        error,
-        *ends,
-        chosen if count is None else f"cluster {chosen}",
-        count,
-    )
+    if method == "wilson" and clusters is not None:
+        raise ValueError(
+            "Wilson's interval is for independent scores; "
+            "take `t` or `bootstrap` with clusters"
+        )
 
 
 def wilson_interval(
@@ -129,39 +115,42 @@ def wilson_interval(
     *,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
-    """Wilson's score interval for a proportion (Wilson 1927, equation 5); `trials` is
-    at least 1.
+    """Return Wilson's score interval for a proportion (Wilson 1927, equation 5).
+
+    `trials` is at least 1.
 
     >>> [round(bound, 4) for bound in wilson_interval(81, 263)]
     [0.2553, 0.3662]
     """
+    # Imported where it is needed: its import is slow.
     from scipy.special import ndtri
 
     z = float(ndtri(0.5 + confidence / 2))
     rate = successes / trials
-    centre = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    reach = (
-        z
-        / (1 + z**2 / trials)
-        * math.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
-    )
+    shrinkage = 1 + z**2 / trials
+    centre = (rate + z**2 / (2 * trials)) / shrinkage
+    variance = rate * (1 - rate) / trials + z**2 / (4 * trials**2)
+    reach = z / shrinkage * math.sqrt(variance)
+    # Here the ends are 0 and 1 but for rounding.
     low = 0.0 if successes == 0 else centre - reach
-    return low, 1.0 if successes == trials else centre + reach
+    high = 1.0 if successes == trials else centre + reach
+    return low, high
 
 
 def _choose_method(
     scores: Floats,
     clusters: npt.NDArray[Any] | None,
 ) -> Method:
-    """Wilson's for scores of 0 and 1. Clusters rule it out, unless all scores are
-    alike: then there is no error to take the clusters into account by, and each cluster
-    counts as one trial, as if its scores were bound to be alike.
+    """Return `wilson` for scores of 0 and 1, else `t`.
+
+    With clusters it is `t`, unless all scores are equal. Then there is no error to
+    account for the clusters with, and each cluster counts as one trial, as if its
+    scores had to be equal.
     """
-    return (
-        "wilson"
-        if _are_01(scores) and (clusters is None or (scores == scores[0]).all())
-        else "t"
-    )
+    if not _are_01(scores):
+        return "t"
+    are_equal = bool((scores == scores[0]).all())
+    return "wilson" if clusters is None or are_equal else "t"
 
 
 def _are_01(scores: Floats) -> bool:
@@ -174,7 +163,8 @@ def _standard_error(
 ) -> float | None:
     if len(scores) < 2:
         return None
-    return math.sqrt(math.fsum((scores - mean) ** 2) / (len(scores) - 1) / len(scores))
+    variance = math.fsum((scores - mean) ** 2) / (len(scores) - 1)
+    return math.sqrt(variance / len(scores))
 
 
 def _t_interval(
@@ -184,6 +174,7 @@ def _t_interval(
     independent: int,
     confidence: float,
 ) -> tuple[float, float] | None:
+    # Equal scores, up to rounding, would give an interval of no width.
     if error is None or error <= ROUNDING * np.abs(scores).max():
         return None
     from scipy.special import stdtrit

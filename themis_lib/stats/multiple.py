@@ -1,5 +1,5 @@
-"""Many comparisons at once: p-values adjusted so that any false finding stays as rare
-as one alone would be.
+"""P-values of many comparisons, adjusted for the family-wise error rate: any false
+finding among them is as rare as it would be in one comparison.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """P-values adjusted by Holm's step-down method (Holm 1979), in the order given;
-    null where there was no test.
+    """Return p-values adjusted by Holm's step-down method (Holm 1979), in order.
+
+    A comparison without a test has `None`, and does not count among them.
 
     >>> holm([0.01, 0.04, None, 0.03, 0.005])
     [0.03, 0.06, None, 0.06, 0.02]
@@ -17,7 +18,12 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     tested = [p for p in p_values if p is not None]
     if not tested:
         return [None] * len(p_values)
+    # Imported where it is needed: its import is slow.
     from statsmodels.stats.multitest import multipletests
 
     adjusted = iter(multipletests(tested, method="holm")[1].tolist())
-    return [None if p is None else next(adjusted) for p in p_values]
+    # The results are those of the tests alone; the gaps go back in between.
+    in_order: list[float | None] = []
+    for p in p_values:
+        in_order.append(None if p is None else next(adjusted))
+    return in_order

@@ -1,5 +1,5 @@
-"""Two runs on the same cases: the mean of the paired differences, its interval, and an
-exact test.
+"""The paired differences of two runs on the same cases: their mean, its interval, and
+an exact test.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy.typing as npt
 from themis_lib.stats.clusters import ROUNDING, Floats, cluster_totals, clustered_error
 
 CONFIDENCE = 0.95
-#: Up to this many units that differ, all their signs are tried: 2 to this power.
+#: Up to this many units that differ, all 2 to this power combinations of their signs
+#: are tried.
 _EXACT_UNITS = 16
 #: Signs drawn at a time, which keeps memory at some tens of megabytes.
 _BLOCK = 4_000_000
-#: Sums that differ by less than this part of the whole are the same sum, added up in
-#: another order.
+#: Sums that differ by less than this share are the same sum, added in another order.
 _SAME_SUM = 1e-9
 
 BONETT_PRICE = "bonett-price"
@@ -29,12 +29,12 @@ Bounds = tuple[float | None, float | None, str | None]
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The mean difference candidate − baseline over `n` pairs, in `units` that are
-    independent: pairs, or clusters.
+    """The mean difference candidate − baseline over `n` pairs.
 
-    No pair gives no numbers, one pair no error. The interval is at 95 %, and null where
-    units do not vary, unless all pairs of scores from 0 to 1 are alike: then it is that
-    of Bonett and Price, each unit a pair.
+    `units` counts the independent ones: pairs, or clusters. Without a pair there are no
+    numbers, with one unit there is no error. The interval is at 95 %, and `None` if
+    units do not vary, unless scores are from 0 to 1 and all differences are equal to
+    -1, 0 or 1: then it is that of Bonett and Price, each unit a pair.
     """
 
     n: int
@@ -53,6 +53,24 @@ class PairedDifference:
     tied: int
 
 
+_NO_PAIRS = PairedDifference(
+    n=0,
+    units=0,
+    baseline_mean=None,
+    candidate_mean=None,
+    difference=None,
+    standard_error=None,
+    low=None,
+    high=None,
+    interval_method=None,
+    test=None,
+    p_value=None,
+    improved=0,
+    worsened=0,
+    tied=0,
+)
+
+
 def paired_difference(
     baseline: Floats,
     candidate: Floats,
@@ -61,65 +79,34 @@ def paired_difference(
     resamples: int = 9_999,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compare scores of the same cases; `clusters` gives each pair the number of the
-    cluster it belongs to.
+    """Return the difference of scores of the same cases, with its interval and test.
 
-    Scores that are all 0 or 1 have McNemar's exact test and the interval of Bonett and
-    Price, other scores and clusters a sign-flip permutation test and Student's t over
-    the independent units. `resamples` and `seed` are for sign flips that are too many
-    to try them all.
+    `clusters` gives each pair the number of its cluster. Scores that are all 0 or 1
+    have McNemar's exact test and the interval of Bonett and Price; other scores, and
+    clusters, have a sign-flip permutation test and Student's t over the independent
+    units. `resamples` and `seed` are for sign flips that are too many to try them all.
     """
     differences = candidate - baseline
     n = len(differences)
-    improved, worsened = int((differences > 0).sum()), int((differences < 0).sum())
     if not n:
-        return PairedDifference(
-            0,
-            0,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            None,
-            0,
-            0,
-            0,
-        )
+        return _NO_PAIRS
+    improved = int((differences > 0).sum())
+    worsened = int((differences < 0).sum())
     groups = np.arange(n) if clusters is None else clusters
-    error, (sums, _) = (
-        clustered_error(differences, groups),
-        cluster_totals(differences, groups),
-    )
+    error = clustered_error(differences, groups)
+    sums, _ = cluster_totals(differences, groups)
     units = len(sums)
-    if (
-        clusters is None
-        and np.isin(baseline, (0.0, 1.0)).all()
-        and np.isin(candidate, (0.0, 1.0)).all()
-    ):
-        interval: Bounds = (
-            *bonett_price_interval(improved, worsened, n),
-            BONETT_PRICE,
-        )
+    # McNemar's test counts pairs, so they have to be independent.
+    if clusters is None and _are_01(baseline) and _are_01(candidate):
+        low, high = bonett_price_interval(improved, worsened, n)
+        interval: Bounds = (low, high, BONETT_PRICE)
         test, p_value = "McNemar, exact", mcnemar_exact(improved, worsened)
     else:
-        interval = _t_interval(
-            baseline,
-            candidate,
-            error,
-            units,
-        )
-        test, p_value = sign_flip(
-            sums,
-            resamples=resamples,
-            seed=seed,
-        )
-    low, high, method = interval
-    if method and clusters is not None:
-        method = f"cluster {method}"
+        interval = _t_interval(baseline, candidate, error, units)
+        test, p_value = sign_flip(sums, resamples=resamples, seed=seed)
+    if clusters is not None:
+        test = f"{test}, by cluster"
+        interval = _by_cluster(interval)
     return PairedDifference(
         n=n,
         units=units,
@@ -127,10 +114,10 @@ def paired_difference(
         candidate_mean=math.fsum(candidate) / n,
         difference=math.fsum(differences) / n,
         standard_error=error,
-        low=low,
-        high=high,
-        interval_method=method,
-        test=test if clusters is None else f"{test}, by cluster",
+        low=interval[0],
+        high=interval[1],
+        interval_method=interval[2],
+        test=test,
         p_value=p_value,
         improved=improved,
         worsened=worsened,
@@ -138,12 +125,22 @@ def paired_difference(
     )
 
 
+def _are_01(scores: Floats) -> bool:
+    return bool(np.isin(scores, (0.0, 1.0)).all())
+
+
+def _by_cluster(interval: Bounds) -> Bounds:
+    low, high, method = interval
+    return low, high, f"cluster {method}" if method else None
+
+
 def mcnemar_exact(
     improved: int,
     worsened: int,
 ) -> float:
-    """The two-sided p-value that as many pairs rise as fall (McNemar 1947, in its exact
-    binomial form).
+    """Return the two-sided p-value of McNemar's test, in its exact binomial form.
+
+    The null hypothesis is that as many pairs improve as worsen (McNemar 1947).
 
     >>> mcnemar_exact(86, 150)
     3.7159...e-05
@@ -160,34 +157,32 @@ def sign_flip(
     resamples: int = 9_999,
     seed: int = 0,
 ) -> tuple[str, float]:
-    """The name and the two-sided p-value of a permutation test: how often the total of
-    `sums`, one for each independent unit, is as far from 0 when the sign of each is a
-    coin's (Fisher 1935, §21).
+    """Return the name and the two-sided p-value of a sign-flip permutation test.
 
-    All signs are tried where few units differ; else `resamples` are drawn, and the
-    observed one is counted among them (Phipson and Smyth 2010). What
-    `scipy.stats.permutation_test` computes, without its copies of the data.
+    `sums` has one sum for each independent unit. The p-value is how often their total
+    is as far from 0 if the sign of each is drawn by a coin (Fisher 1935, §21). If few
+    units differ, all signs are tried; else `resamples` are drawn, and the observed one
+    counts among them (Phipson and Smyth 2010). `scipy.stats.permutation_test` computes
+    the same, with copies of the data.
 
     >>> sign_flip(np.array([1.0, 2.0, 3.0, 4.0, 5.0, 0.0]))
     ('sign flips, exact', 0.0625)
     """
+    # Units without a difference have no sign to flip.
     sizes, counts = np.unique(np.abs(sums[sums != 0]), return_counts=True)
+    # Lowered a little, so that totals equal to it but for rounding count as equal.
     observed = abs(math.fsum(sums)) - _SAME_SUM * float(sizes @ counts)
     units = int(counts.sum())
     if units <= _EXACT_UNITS:
-        signs = 1 - 2 * ((np.arange(2**units)[:, None] >> np.arange(units)) & 1)
-        return "sign flips, exact", float(
-            (np.abs(signs @ np.repeat(sizes, counts)) >= observed).mean()
-        )
-    totals = _drawn_totals(
-        sizes,
-        counts,
-        resamples,
-        np.random.default_rng(seed),
-    )
-    return "sign flips, drawn", float(
-        (1 + (np.abs(totals) >= observed).sum()) / (1 + resamples)
-    )
+        # The bits of the numbers from 0 are all combinations of signs.
+        numbers = np.arange(2**units)[:, None]
+        bits = (numbers >> np.arange(units)) & 1
+        totals = (1 - 2 * bits) @ np.repeat(sizes, counts)
+        return "sign flips, exact", float((np.abs(totals) >= observed).mean())
+    random = np.random.default_rng(seed)
+    totals = _drawn_totals(sizes, counts, resamples, random)
+    as_far = int((np.abs(totals) >= observed).sum())
+    return "sign flips, drawn", (1 + as_far) / (1 + resamples)
 
 
 def bonett_price_interval(
@@ -195,22 +190,23 @@ def bonett_price_interval(
     worsened: int,
     pairs: int,
 ) -> tuple[float, float]:
-    """An interval for the difference of two proportions from the same `pairs` (Bonett
-    and Price 2012, equation 5).
+    """Return an interval for the difference of two proportions from the same `pairs`.
 
-    Wald's with a pair added to each of the two counts that differ: it keeps its level
-    where few pairs, or none, differ (Fagerland, Lydersen and Laake 2014 recommend it).
+    It is Wald's with a pair added to each of the two counts that differ (Bonett and
+    Price 2012, equation 5). It keeps its level even if few pairs, or none, differ
+    (recommended by Fagerland, Lydersen and Laake 2014).
 
     >>> [round(bound, 4) for bound in bonett_price_interval(0, 0, 100)]
     [-0.0272, 0.0272]
     """
     from scipy.special import ndtri
 
-    up, down = (improved + 1) / (pairs + 2), (worsened + 1) / (pairs + 2)
-    reach = float(ndtri(0.5 + CONFIDENCE / 2)) * math.sqrt(
-        (up + down - (up - down) ** 2) / (pairs + 2)
-    )
-    return max(up - down - reach, -1.0), min(up - down + reach, 1.0)
+    up = (improved + 1) / (pairs + 2)
+    down = (worsened + 1) / (pairs + 2)
+    difference = up - down
+    variance = (up + down - difference**2) / (pairs + 2)
+    reach = float(ndtri(0.5 + CONFIDENCE / 2)) * math.sqrt(variance)
+    return max(difference - reach, -1.0), min(difference + reach, 1.0)
 
 
 def _t_interval(
@@ -219,13 +215,15 @@ def _t_interval(
     error: float | None,
     units: int,
 ) -> Bounds:
-    """Student's t over the units; where they do not vary, what is known of differences
-    that lie within ± 1.
+    """Return Student's t interval over the units.
+
+    If they do not vary, return what is known of differences that lie within ± 1.
     """
-    scores = np.concatenate((baseline, candidate))
-    differences = candidate - baseline
+    # One unit.
     if error is None:
         return None, None, None
+    differences = candidate - baseline
+    scores = np.concatenate((baseline, candidate))
     if error > ROUNDING * np.abs(scores).max():
         from scipy.special import stdtrit
 
@@ -233,16 +231,15 @@ def _t_interval(
         reach = float(stdtrit(units - 1, 0.5 + CONFIDENCE / 2)) * error
         return mean - reach, mean + reach, "t"
     common = float(differences[0])
-    if (
-        (differences == common).all()
-        and common in (-1.0, 0.0, 1.0)
-        and scores.min() >= 0.0
-        and scores.max() <= 1.0
-    ):
-        return *bonett_price_interval(
-            units * (common > 0), units * (common < 0), units
-        ), BONETT_PRICE
-    return None, None, None
+    is_common = (differences == common).all()
+    is_extreme = common in (-1.0, 0.0, 1.0)
+    is_bounded = scores.min() >= 0.0 and scores.max() <= 1.0
+    if not (is_common and is_extreme and is_bounded):
+        return None, None, None
+    improved = units * (common > 0)
+    worsened = units * (common < 0)
+    low, high = bonett_price_interval(improved, worsened, units)
+    return low, high, BONETT_PRICE
 
 
 def _drawn_totals(
@@ -251,22 +248,26 @@ def _drawn_totals(
     resamples: int,
     random: np.random.Generator,
 ) -> Floats:
-    """Totals with signs drawn at random. Of units of one size only the number with a
-    plus matters.
+    """Return the totals of `resamples` draws of signs for units of these sizes.
+
+    `counts` is how many units have each size.
     """
-    shared, alone, totals = counts > 1, sizes[counts == 1], np.empty(resamples)
-    for start, drawn in _iter_blocks(resamples, int(shared.sum())):
-        plus = random.binomial(counts[shared], 0.5, size=(drawn, int(shared.sum())))
-        totals[start : start + drawn] = (2 * plus - counts[shared]) @ sizes[shared]
-    for start, drawn in _iter_blocks(resamples, len(alone)) if len(alone) else ():
-        bits = np.frombuffer(
-            random.bytes(drawn * -(-len(alone) // 8)), np.uint8
-        ).reshape(drawn, -1)
-        signs = np.unpackbits(
-            bits,
-            axis=1,
-            count=len(alone),
-        )
+    totals = np.empty(resamples)
+    # Of units of one size only the number with a plus matters: one draw for all.
+    is_shared = counts > 1
+    shared, shared_counts = sizes[is_shared], counts[is_shared]
+    for start, drawn in _iter_blocks(resamples, len(shared)):
+        plus = random.binomial(shared_counts, 0.5, size=(drawn, len(shared)))
+        totals[start : start + drawn] = (2 * plus - shared_counts) @ shared
+    alone = sizes[counts == 1]
+    if not len(alone):
+        return totals
+    # A sign is one random bit; whole bytes need an eighth of the draws.
+    row_bytes = math.ceil(len(alone) / 8)
+    for start, drawn in _iter_blocks(resamples, len(alone)):
+        content = np.frombuffer(random.bytes(drawn * row_bytes), np.uint8)
+        rows = content.reshape(drawn, row_bytes)
+        signs = np.unpackbits(rows, axis=1, count=len(alone))
         totals[start : start + drawn] += 2 * (signs @ alone) - alone.sum()
     return totals
 
@@ -275,6 +276,7 @@ def _iter_blocks(
     rows: int,
     columns: int,
 ) -> Iterator[tuple[int, int]]:
-    """Where each block of rows starts, and how many it has."""
+    """Yield where each block of rows starts, and how many it has."""
     most = max(1, _BLOCK // max(columns, 1))
-    return ((start, min(most, rows - start)) for start in range(0, rows, most))
+    for start in range(0, rows, most):
+        yield start, min(most, rows - start)

@@ -1,10 +1,9 @@
-"""What data can show: the smallest difference they would reveal, and how much more of
-them a difference takes.
+"""The power of a paired comparison: the smallest difference that data can show, and
+how much data a difference needs.
 
-For a two-sided test at 5 % that finds a true difference in 80 of 100 repetitions, on
-the mean of paired differences. The t-test stands for the exact tests that are used: its
-power is theirs but for very small data, and those have a floor of their own
-(`FEWEST_UNITS`).
+The test is two-sided at 5 % on the mean of paired differences, and has a power of 80 %.
+All is computed for the t-test. The exact tests that are used have the same power except
+for very small data, which `FEWEST_UNITS` rules out.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _LEVEL = 0.05
 #: Fewer pairs (or clusters) that differ cannot bring an exact sign test below 5 %: 2 /
 #: 2⁵ > 0.05 > 2 / 2⁶.
 FEWEST_UNITS = 6
-#: From here on Student's t is the normal distribution, as far as anyone can tell.
+#: From here on Student's t is computed as the normal distribution.
 _MANY = 100_000
 
 
@@ -24,27 +23,29 @@ def detectable_difference(
     standard_error: float,
     units: int,
 ) -> float | None:
-    """The smallest true difference that a test finds with the power of 80 %, given its
-    standard error over so many independent units (pairs, or clusters of them); null for
-    fewer than `FEWEST_UNITS`.
+    """Return the smallest true difference that a test finds with a power of 80 %.
 
-    The non-centrality λ at which a t-test with units − 1 degrees of freedom has this
-    power, times the standard error (Cohen 1988, chapter 2; the other tail, below 10⁻⁵,
-    is left out).
+    `units` are independent: pairs, or clusters of them; `None` for fewer than
+    `FEWEST_UNITS`. It is the non-centrality λ at which a t-test with units − 1 degrees
+    of freedom has this power, times the standard error (Cohen 1988, chapter 2; the
+    other tail, below 10⁻⁵, is left out).
 
     >>> round(detectable_difference(0.01, 1000), 5)
     0.02804
     """
-    return None if units < FEWEST_UNITS else _noncentrality_for(units) * standard_error
+    if units < FEWEST_UNITS:
+        return None
+    return _noncentrality_for(units) * standard_error
 
 
 def units_needed(
     difference: float,
     deviation: float,
 ) -> int | None:
-    """How many independent units (pairs) it takes to find a true difference with the
-    power of 80 %, where their differences deviate so from their mean; null for a
-    difference of 0.
+    """Return the number of independent units needed to find a true difference.
+
+    `deviation` is the standard deviation of the units' differences, the power 80 %.
+    `None` for a difference of 0.
 
     >>> units_needed(0.5, 1.0), units_needed(0.02, 0.42)
     (34, 3464)
@@ -52,7 +53,9 @@ def units_needed(
     if not difference:
         return None
     effect = abs(difference) / deviation if deviation else math.inf
-    units = max(FEWEST_UNITS, math.ceil((_noncentrality_for(_MANY) / effect) ** 2))
+    # The normal distribution gives a number that is slightly too small.
+    smallest = math.ceil((_noncentrality_for(_MANY) / effect) ** 2)
+    units = max(FEWEST_UNITS, smallest)
     while _noncentrality_for(units) > effect * math.sqrt(units):
         units += 1
     return units
@@ -66,12 +69,12 @@ def samples_needed(
     sampling_part: float,
     one_sample: float,
 ) -> int | None:
-    """How many samples of each case, in both runs, it takes to find a true difference
-    on these units; null where no number is enough.
+    """Return the samples of each case, in both runs, needed to find a true difference.
 
-    `error_variance` is the squared standard error of the mean difference,
-    `sampling_part` what the samples drawn so far add to it, and `one_sample` what a
-    single one in each run would: the rest is between cases, and stays.
+    `None` if no number is enough. `error_variance` is the squared standard error of the
+    mean difference, `sampling_part` what the samples drawn so far add to it, and
+    `one_sample` what a single one in each run would add. The rest is between cases,
+    and more samples do not lower it.
 
     >>> known = {"units": 100, "sampling_part": 0.001, "one_sample": 0.002}
     >>> samples_needed(0.1, error_variance=0.002, **known)
@@ -81,13 +84,16 @@ def samples_needed(
     """
     if units < FEWEST_UNITS:
         return None
-    bearable = (difference / _noncentrality_for(units)) ** 2 - max(
-        error_variance - sampling_part, 0.0
-    )
-    return max(1, math.ceil(one_sample / bearable)) if bearable > 0 else None
+    between_cases = max(error_variance - sampling_part, 0.0)
+    most_variance = (difference / _noncentrality_for(units)) ** 2
+    left_to_samples = most_variance - between_cases
+    if left_to_samples <= 0:
+        return None
+    return max(1, math.ceil(one_sample / left_to_samples))
 
 
 def _noncentrality_for(units: int) -> float:
+    """Return the true difference, in standard errors, that is found with this power."""
     from scipy.special import nctdtrinc, ndtri, stdtrit
 
     if units >= _MANY:

@@ -1,4 +1,4 @@
-"""Where the variance of scores comes from: the cases, or the samples of one case."""
+"""The sources of the variance of scores: the cases, and the samples of a case."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from themis_lib.stats.clusters import Floats
 
 @dataclass(frozen=True)
 class VarianceSplit:
-    """The variance between cases, and within a case between its samples; null where the
-    data cannot tell.
+    """The variance between cases, and that between the samples within a case.
+
+    `None` if the data cannot tell.
     """
 
     between: float | None
@@ -21,57 +22,50 @@ class VarianceSplit:
 
 
 def sample_moments(scores: Floats) -> Floats:
-    """For each case the number, mean and sample variance of its scores; NaN where there
-    are too few.
+    """Return for each case the number, mean and sample variance of its scores.
 
-    `scores` is cases × samples, NaN for a sample without a score. The order of the
-    samples does not matter.
+    `scores` is cases × samples, NaN for a sample without a score. Mean and variance are
+    NaN if there are too few. The order of the samples does not matter.
     """
-    ordered = np.sort(scores, axis=1)  # NaN last
+    # Sorted: adding floats in another order changes their last bits.
+    ordered = np.sort(scores, axis=1)
     present = ~np.isnan(ordered)
     counts = present.sum(axis=1).astype(np.float64)
-    with np.errstate(
-        invalid="ignore",
-        divide="ignore",
-    ):
-        means = np.where(
-            counts > 0, np.where(present, ordered, 0.0).sum(axis=1) / counts, np.nan
-        )
+    # Divisions by zero are overwritten with NaN: of no score, or of one.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sums = np.where(present, ordered, 0.0).sum(axis=1)
+        means = np.where(counts > 0, sums / counts, np.nan)
         deviations = np.where(present, ordered - means[:, None], 0.0)
         variances = (deviations**2).sum(axis=1) / (counts - 1)
-    return np.column_stack((counts, means, np.where(counts > 1, variances, np.nan)))
+    variances = np.where(counts > 1, variances, np.nan)
+    return np.column_stack((counts, means, variances))
 
 
 def variance_split(moments: Floats) -> VarianceSplit:
-    """The components of variance of a one-way layout, from the `sample_moments` of each
-    case.
+    """Return the components of variance of a one-way layout.
 
-    Within: the mean of the cases' sample variances. Between: the variance of the cases'
-    means less what their samples put into it, within/k for k samples (their harmonic
-    mean where cases differ), and not below 0. Searle, Casella and McCulloch 1992,
-    section 3.6. Null without a case of two samples, and between also for fewer than two
-    cases.
+    `moments` are the `sample_moments` of the cases. Within is the mean of the cases'
+    sample variances. Between is the variance of the cases' means less what their
+    samples add to it: within/k for k samples (their harmonic mean if cases differ), and
+    not below 0. Searle, Casella and McCulloch 1992, section 3.6. Both are `None`
+    without a case of two samples, and between also for fewer than two cases.
 
     >>> variance_split(sample_moments(np.array([[4.0, 6.0], [0.0, 2.0]])))
     VarianceSplit(between=7.0, within=2.0)
     """
-    counts, means, variances = moments[moments[:, 0] > 0].T
+    has_scores = moments[:, 0] > 0
+    counts, means, variances = moments[has_scores].T
     repeated = variances[counts > 1]
     if not len(repeated):
-        return VarianceSplit(
-            between=None,
-            within=None,
-        )
+        return VarianceSplit(between=None, within=None)
     within = math.fsum(repeated) / len(repeated)
     if len(means) < 2:
-        return VarianceSplit(
-            between=None,
-            within=within,
-        )
+        return VarianceSplit(between=None, within=within)
     centre = math.fsum(means) / len(means)
-    of_means = math.fsum((means - centre) ** 2) / (len(means) - 1)
+    squares = math.fsum((means - centre) ** 2)
+    of_means = squares / (len(means) - 1)
+    # One over the harmonic mean of the counts.
     by_samples = within * math.fsum(1 / counts) / len(counts)
-    return VarianceSplit(
-        between=max(of_means - by_samples, 0.0),
-        within=within,
-    )
+    # An estimate by subtraction may fall below zero, which no variance does.
+    between = max(of_means - by_samples, 0.0)
+    return VarianceSplit(between=between, within=within)
