@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from tests.support.names import without_addresses
 from themis_lib.adapters.object_settings import settings_of
 
 
@@ -67,7 +68,7 @@ def test_fields_of_a_pydantic_model_are_settings() -> None:
         [len, Runnable()],
         {"first": len, "then": [Runnable()]},
     ],
-    ids=str,
+    ids=without_addresses,
 )
 def test_attribute_that_is_plain_or_runs_is_a_setting(value: Any) -> None:
     """Functions, and what has the methods of one, decide what an object does."""
@@ -75,7 +76,9 @@ def test_attribute_that_is_plain_or_runs_is_a_setting(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [[], {}, ["text"], [len, "text"], {"a": 1}, object(), {1}], ids=str
+    "value",
+    [[], {}, ["text"], [len, "text"], {"a": 1}, object(), {1}],
+    ids=without_addresses,
 )
 def test_attribute_that_may_be_filled_by_a_run_is_none(value: Any) -> None:
     """Buffers, caches and connections change while rows are computed."""
