@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.counting import CALLS
 from tests.support.provider_server import ProviderServer
 
 
@@ -45,3 +49,26 @@ def free_port() -> Callable[[], int]:
             return int(found.getsockname()[1])
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def no_calls() -> None:
+    """Every test counts the calls of components from zero."""
+    CALLS.clear()
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Writes a source text as the module `edited_graph`, imported anew, and returns the
+    name of its graph.
+    """
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def load_source(source: str) -> str:
+        (tmp_path / "edited_graph.py").write_text(source)
+        sys.modules.pop("edited_graph", None)
+        importlib.invalidate_caches()
+        return "edited_graph:graph"
+
+    return load_source

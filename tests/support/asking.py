@@ -20,6 +20,11 @@ from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import GenerationResult
 
 
+def context(*, seed: int = 7, **spec: Any) -> GenerateContext:
+    """The circumstances of one question under a prompt spec."""
+    return GenerateContext("run", "case", "dataset", seed, None, PromptSpec(**spec))
+
+
 def ask(
     generator: Any,
     value: Any = "2+2",
@@ -29,12 +34,8 @@ def ask(
     **spec: Any,
 ) -> GenerationResult:
     """What a generator answers to one input."""
-    context = GenerateContext("run", "case", "dataset", seed, None, PromptSpec(**spec))
-    return asyncio.run(
-        generator.generate(
-            Case(case_id="case", input=value, metadata=metadata or {}), context
-        )
-    )
+    case = Case(case_id="case", input=value, metadata=metadata or {})
+    return asyncio.run(generator.generate(case, context(seed=seed, **spec)))
 
 
 def questions(

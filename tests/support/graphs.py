@@ -5,7 +5,8 @@ count their calls.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.language_models import BaseChatModel
@@ -240,3 +241,54 @@ def make_telling_graph() -> Any:
     builder.add_node("tell", tell, retry_policy=again)
     builder.add_edge(START, "tell")
     return builder.compile()
+
+
+class PlanningGraph:
+    """A user's fake: its stream has an event but no output, which `ainvoke` returns."""
+
+    async def ainvoke(self, payload: object) -> object:
+        count("ainvoke")
+        return {"answer": "4", "input": payload}
+
+    async def astream_events(
+        self, payload: object, *, version: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        del version
+        yield {
+            "name": "plan",
+            "event": "step",
+            "data": {"input": payload, "output": {"proposed_answer": "4"}},
+        }
+
+
+class Invoked:
+    """A graph with `invoke` alone."""
+
+    def invoke(self, payload: Any) -> Any:
+        count("invoke")
+        return {
+            "answer": payload["input"] * 2,
+            "thread": threading.current_thread() is threading.main_thread(),
+        }
+
+
+class InvokedAsync:
+    """A graph with `ainvoke` alone."""
+
+    async def ainvoke(self, payload: Any) -> Any:
+        count("invoke")
+        return {"answer": payload["input"] * 2, "thread": False}
+
+
+class Echo(TypedDict, total=False):
+    """A state that keeps what the graph was given."""
+
+    input: Any
+    question: str
+    messages: list[Any]
+    given: Any
+
+
+def echo(state: Echo) -> dict[str, Any]:
+    """A node whose answer is its state."""
+    return {"given": dict(state)}

@@ -11,6 +11,7 @@ from tests.support.provider_server import ProviderServer
 from themis_lib import ComponentError, PromptSpec
 from themis_lib.adapters import vllm
 from themis_lib.components.build import component_identity
+from themis_lib.core.config import RuntimeConfig
 
 
 def test_request_is_exact(
@@ -168,3 +169,26 @@ def test_prompt_spec_costs_generation_alone(server: ProviderServer) -> None:
 
     assert [3, 0, 0, 3, 3] == computed
     assert 9 == len(server.requests)
+
+
+@pytest.mark.parametrize(
+    ("settings", "runtime", "concurrency"),
+    [
+        ({}, RuntimeConfig(), 1000),
+        ({}, RuntimeConfig(max_concurrency=20), 20),
+        ({"max_concurrency": 3}, RuntimeConfig(max_concurrency=20), 3),
+    ],
+    ids=["default", "run", "setting"],
+)
+def test_concurrency_is_bounded_where_somebody_wrote_a_number(
+    settings: dict[str, Any], runtime: RuntimeConfig, concurrency: int
+) -> None:
+    """The run's default is meant for a provider that charges."""
+    assert concurrency == vllm("m", **settings).with_runtime(runtime).max_concurrency
+
+
+def test_own_server_has_no_list_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget counts only what is priced."""
+    monkeypatch.delenv("VLLM_BASE_URL", raising=False)
+
+    assert not vllm("m").at_list_price

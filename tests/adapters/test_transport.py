@@ -1,0 +1,144 @@
+"""How requests travel to a provider: throttled, timed out, over kept connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.support.provider_server import (
+    DRIP,
+    SILENT,
+    Fault,
+    ProviderServer,
+    refused,
+)
+from themis_lib.adapters.limits import Limits, Throttle
+from themis_lib.adapters.transport import ThrottledClient
+
+
+@pytest.fixture(autouse=True)
+def proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy of the machine's own."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def send(
+    server_url: str,
+    count: int = 1,
+    *,
+    width: int = 4,
+    timeout_s: float = 30.0,
+) -> tuple[list[httpx2.Response], Throttle]:
+    """Send so many requests at once; return the replies and the throttle."""
+    throttle = Throttle(Limits(width))
+
+    async def work() -> list[httpx2.Response]:
+        async with ThrottledClient(throttle, timeout_s=timeout_s) as client:
+            url = f"{server_url}/responses"
+            requests = [
+                client.post(url, json={"model": "gpt", "input": f"question {number}"})
+                for number in range(count)
+            ]
+            return list(await asyncio.gather(*requests))
+
+    return asyncio.run(work()), throttle
+
+
+@pytest.mark.parametrize("width", [1, 3, 20])
+def test_throttle_bounds_the_requests_in_flight(
+    width: int, server: ProviderServer
+) -> None:
+    """As many as its width and no more, over one pool of connections or several."""
+    server.delay_s = 0.05
+
+    replies, _ = send(server.url, 2 * width, width=width)
+
+    assert [200] * 2 * width == [reply.status_code for reply in replies]
+    assert width == server.most_in_flight
+
+
+@pytest.mark.parametrize("fault", [SILENT, DRIP], ids=["silent", "drips"])
+def test_whole_reply_has_one_timeout(fault: Fault, server: ProviderServer) -> None:
+    """Even if parts of it keep arriving."""
+    server.script = lambda attempt, body: fault
+
+    with pytest.raises(httpx2.ReadTimeout, match=r"^no whole reply after 0\.4 s$"):
+        send(server.url, timeout_s=0.4)
+
+
+def test_throttle_learns_from_every_reply(server: ProviderServer) -> None:
+    """Most of the replies are refusals: half as many are in flight."""
+    server.script = lambda attempt, body: refused("0.01")
+
+    _, throttle = send(server.url, 11)
+
+    assert 2 == throttle.width
+
+
+@pytest.mark.parametrize(
+    ("fault", "should_retry"),
+    [
+        (refused(code="insufficient_quota"), "false"),
+        (refused(), None),
+        (refused(status=500, code="insufficient_quota"), None),
+        (Fault(), None),
+    ],
+    ids=["no quota", "too many requests", "server error", "good"],
+)
+def test_refusal_of_the_account_is_not_tried_again(
+    fault: Fault, should_retry: str | None, server: ProviderServer
+) -> None:
+    """A header tells the SDK so, which would repeat every 429."""
+    server.script = lambda attempt, body: fault
+
+    ((reply,), _) = send(server.url)
+
+    assert should_retry == reply.headers.get("x-should-retry")
+
+
+def test_redirects_are_followed(server: ProviderServer) -> None:
+    """A server may have moved its API."""
+    server.script = lambda attempt, body: (
+        Fault(status=307, headers={"Location": "/v2/responses"})
+        if attempt == 1
+        else None
+    )
+
+    ((reply,), _) = send(server.url)
+
+    assert 200 == reply.status_code
+    assert ["/v1/responses", "/v2/responses"] == [one.path for one in server.requests]
+
+
+def test_proxy_of_the_environment_is_used(
+    server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request for another host arrives there."""
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+
+    ((reply,), _) = send("http://provider.invalid/v1")
+
+    assert 200 == reply.status_code
+    assert ["provider.invalid"] == [one.headers["host"] for one in server.requests]
+
+
+def test_lost_connection_is_an_error_of_the_client(
+    free_port: Callable[[], int],
+) -> None:
+    """Its slot of the throttle is free again."""
+    throttle = Throttle(Limits(1))
+    url = f"http://127.0.0.1:{free_port()}/v1"
+
+    async def work() -> Any:
+        async with ThrottledClient(throttle, timeout_s=30.0) as client:
+            for _ in range(2):
+                with pytest.raises(httpx2.ConnectError):
+                    await client.post(url)
+
+    asyncio.run(work())
