@@ -32,6 +32,7 @@ def write_cases(*, path: str, cases: int) -> None:
             }
             line = json.dumps(case)
             file.write(f"{line}\n")
+    # The file of lines stays beside it: only the Parquet file is evaluated.
     if path.endswith(".parquet"):
         import pyarrow.json
         import pyarrow.parquet
@@ -61,6 +62,7 @@ def in_process(
     """Evaluate the first cases of a file with `Experiment.run`."""
     from themis_lib import Experiment
 
+    # Before the run: what the import alone has taken.
     imported_bytes = _peak_bytes()
     overrides = [*_data_and_store(data, store), *settings]
     began = time.perf_counter()
@@ -196,6 +198,7 @@ def _run_flow(api_url: str, **parameters: Any) -> tuple[Any, float]:
     from flows.local import run_to_end
 
     parameters["experiment"] = EXPERIMENT
+    # After the imports, which are measured elsewhere.
     began = time.perf_counter()
     outcome = asyncio.run(run_to_end(api_url, parameters, follow=lambda _: None))
     seconds = time.perf_counter() - began

@@ -55,6 +55,7 @@ def measure(*, quick: bool) -> Report:
         many_bytes = _peak_bytes(path, url, cases=_MANY)
     in_process_row = _overhead_row("in process", turn, start)
     prefect_row = _overhead_row("under Prefect", turn, start)
+    # Nothing is requested, so there is no ideal to compare with.
     cached_row = _row(
         "in process, cached", seconds=turn["cached"], start_s=start["cached"]
     )
@@ -108,6 +109,7 @@ def _measure_turn(
     rows = STAGES * cases
     job = _job(path, url, cases=cases)
     loop = {"url": url, "requests": cases, "width": _CONCURRENCY}
+    # A store for each: on a shared one, the second would find the rows of the first.
     with folder() as store, folder() as flow_store:
         flow_job = {**job, **server, "store": flow_store}
         job["store"] = store
@@ -138,6 +140,7 @@ def _job(
     cases: int,
 ) -> Row:
     client = "use: openai, model: waiting, api_mode: chat_completions"
+    # A YAML mapping; doubled braces are single ones in an f-string.
     generator = f"{{{client}, base_url: '{url}'}}"
     settings = [
         f"generation.generator={generator}",

@@ -119,7 +119,7 @@ def _time_steps(
     """Return the seconds of each step of a run. Without an address, the run starts a
     server.
     """
-    overrides = (
+    options = (
         f"datasets.0.path={path}",
         "--store",
         str(store),
@@ -127,7 +127,7 @@ def _time_steps(
         f"{cases}",
     )
     began = time.time()
-    output = python("-m", "flows.run", EXPERIMENT, *overrides, environment=environment)
+    output = python("-m", "flows.run", EXPERIMENT, *options, environment=environment)
     exited = time.time()
     flow_run_id = re.findall(r"flow-run/([0-9a-f-]{36})", output)[0]
     if api_url is None:
@@ -162,7 +162,7 @@ def _event_times(api_url: str, flow_run_id: str) -> Numbers:
         "ended": _timestamp(flow_run["end_time"]),
     }
     for artifact in _fetch(f"{api_url}/artifacts/filter", of_run):
-        # A flow run publishes one progress bar, at its beginning, and one table.
+        # The progress bar is made when a run begins, its table when all is computed.
         kind = artifact["type"]
         if kind in ("progress", "table"):
             times[kind] = _timestamp(artifact["created"])
