@@ -1,3 +1,3 @@
-"""Benchmarks: what the README's numbers come from. `python -m benchmarks [NAME …]
-[--quick] [--json PATH]`.
+"""Benchmarks behind the README's numbers: `python -m benchmarks [NAME …] [--quick]
+[--json PATH]`.
 """

@@ -1,5 +1,5 @@
-"""Measure this library on this machine: python -m benchmarks [NAME …] [--quick] [--json
-PATH].
+"""Command line of the benchmarks: `python -m benchmarks [NAME …] [--quick] [--json
+PATH]`.
 
 Every measurement runs in fresh processes, on data and stores in temporary folders. Run
 it on an idle machine.
@@ -47,6 +47,7 @@ BENCHMARKS = {
     "bootstrap": bootstrap.measure,
     "html_report": html_report.measure,
 }
+_CHOICES = ", ".join(BENCHMARKS)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -54,8 +55,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     names: Annotated[
-        list[str] | None,
-        typer.Argument(help=f"Any of {', '.join(BENCHMARKS)}; else all."),
+        list[str] | None, typer.Argument(help=f"Any of {_CHOICES}; else all.")
     ] = None,
     quick: Annotated[
         bool,
@@ -68,26 +68,23 @@ def main(
     """Measure speed, memory, start and overhead; print a table for each."""
     for name in names or []:
         if name not in BENCHMARKS:
-            raise typer.BadParameter(
-                f"no benchmark {name!r}; choose from {', '.join(BENCHMARKS)}"
-            )
+            raise typer.BadParameter(f"no benchmark {name!r}; choose from {_CHOICES}")
     # `finally` blocks stop servers and remove folders; without this, a SIGTERM would
     # skip them.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=120)
-    measured: dict[str, Any] = {"machine": machine(), "quick": quick, "benchmarks": {}}
-    console.print(
-        "  ".join(f"{fact} {value}" for fact, value in measured["machine"].items()),
-        highlight=False,
-    )
+    facts = machine()
+    described = [f"{fact} {value}" for fact, value in facts.items()]
+    console.print("  ".join(described), highlight=False)
+    measured: dict[str, Any] = {"machine": facts, "quick": quick, "benchmarks": {}}
     for name in names or BENCHMARKS:
         report = BENCHMARKS[name](quick=quick)
         print_report(name, report, console)
         measured["benchmarks"][name] = asdict(report)
-        if (
-            json_path is not None
-        ):  # after each, so that a failure costs only what was not yet measured
-            json_path.write_text(json.dumps(measured, indent=2) + "\n")
+        # After each benchmark: a failure loses only what is not yet measured.
+        if json_path is not None:
+            text = json.dumps(measured, indent=2)
+            json_path.write_text(f"{text}\n")
 
 
 if __name__ == "__main__":

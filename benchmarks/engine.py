@@ -1,75 +1,86 @@
-"""Tokens per second of the local engine beside a plain loop over
+"""Tokens per second of the local engine, beside a plain loop over
 `llama_cpp.Llama.create_completion`.
 
-The same model, prompts and lengths, both in one process and by turns. The loop shares a
-beginning with the prompt before, as `Llama` does by default (`loop`), or computes each
-prompt anew, which is what gives it the same bits every time (`reset`).
+Both get the same model, prompts and lengths, in one process and by turns. The loop
+reuses the prefix it shares with the prompt before, as `Llama` does by default (`loop`),
+or computes each prompt anew (`reset`), which alone gives the same bits every time.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.engine_jobs import constrained_beside_free, engine_beside_loop
 from benchmarks.processes import fresh
-from benchmarks.report import Aim, Report
+from benchmarks.report import Aim, Report, Row
 
-#: Tokens of the shared beginning, of the rest of a prompt, and of its text; and how
-#: many prompts.
+#: In tokens: the shared prefix, the rest of each prompt, and its text; and the number
+#: of prompts.
 _WORKLOADS = {
     "few-shot": {"shared": 600, "own": 50, "out": 16, "prompts": 64},
     "no shared prefix": {"shared": 0, "own": 128, "out": 128, "prompts": 32},
     "one prompt alone": {"shared": 0, "own": 128, "out": 128, "prompts": 1},
 }
 _AIMS = {"few-shot": 5.0, "no shared prefix": 1.5, "one prompt alone": 1.0}
+#: The workload that is compared with the machine's own rates: with a shared prefix,
+#: the work that remains depends on what the cache keeps.
+_BOUND_WORKLOAD = "no shared prefix"
 
 
 def measure(*, quick: bool) -> Report:
-    rows, aims = [], []
+    repeats = 1 if quick else 5
+    measured = {}
+    rows = []
+    aims = []
     for name, sizes in _WORKLOADS.items():
-        found = fresh("engine_beside_loop", repeats=1 if quick else 5, **sizes)
-        rows.append({"workload": name, **_rates(sizes, found)})
-        aims.append(
-            Aim(
-                f"{name}: times the loop",
-                rows[-1]["times_loop"],
-                _AIMS[name],
-                at_least=True,
-            )
-        )
-        if name == "no shared prefix":
-            bound = found["bound"]
-            share = bound["seconds"] / found["engine"]
-    constrained = fresh("constrained_beside_free", repeats=1 if quick else 5)
-    aims.append(
-        Aim(
-            "constrained over free, per cent more time a token",
-            constrained["overhead_percent"],
-            10,
-        )
-    )
+        seconds = fresh(engine_beside_loop, repeats=repeats, **sizes)
+        measured[name] = seconds
+        tokens = sizes["prompts"] * sizes["out"]
+        row = _build_row(name, tokens, seconds)
+        rows.append(row)
+        what = f"{name}: times the loop"
+        aims.append(Aim(what, row["times_loop"], _AIMS[name], at_least=True))
+    constrained = fresh(constrained_beside_free, repeats=repeats)
+    overhead = constrained["overhead_percent"]
+    aims.append(Aim("constrained over free, per cent more time a token", overhead, 10))
     return Report(
         how="tokens of text per second, the bundled model; the loop is llama_cpp.Llama "
-        "with its own settings, which "
-        "shares a beginning with the prompt before; `reset` forgets it first. Best of "
-        "the repeats, by turns. Without a "
-        f"shared prefix the engine reaches {100 * share:.0f} % of the bound: "
-        f"{bound['flops'] / 1e9:.1f} GFLOP (2 for "
-        f"each weight and token) at {bound['flops_per_s'] / 1e9:.0f} GFLOP/s (NumPy's "
-        f"float32 matrix product, "
-        f"{bound['threads']} threads), or the weights read once a step at "
-        f"{bound['bytes_per_s'] / 1e9:.0f} GB/s, "
-        "whichever takes longer",
+        "with its own settings, which reuses the prefix it shares with the prompt "
+        "before; `reset` forgets it first. Best of the repeats, by turns. "
+        + _describe_bound(measured[_BOUND_WORKLOAD]),
         rows=rows,
         aims=aims,
     )
 
 
-def _rates(sizes: dict[str, int], found: dict[str, Any]) -> dict[str, float]:
-    tokens = sizes["prompts"] * sizes["out"]
+def _build_row(
+    workload: str,
+    tokens: int,
+    seconds: dict[str, Any],
+) -> Row:
+    engine_s = seconds["engine"]
+    loop_s = seconds["loop"]
+    reset_s = seconds["reset"]
     return {
-        "engine_tokens_per_s": tokens / found["engine"],
-        "loop_tokens_per_s": tokens / found["loop"],
-        "reset_tokens_per_s": tokens / found["reset"],
-        "times_loop": found["loop"] / found["engine"],
-        "times_reset": found["reset"] / found["engine"],
+        "workload": workload,
+        "engine_tokens_per_s": tokens / engine_s,
+        "loop_tokens_per_s": tokens / loop_s,
+        "reset_tokens_per_s": tokens / reset_s,
+        "times_loop": loop_s / engine_s,
+        "times_reset": reset_s / engine_s,
     }
+
+
+def _describe_bound(seconds: dict[str, Any]) -> str:
+    """Say which share of the machine's own rates the engine reaches."""
+    bound = seconds["bound"]
+    share = bound["seconds"] / seconds["engine"]
+    gflop = bound["flops"] / 1e9
+    gflop_per_s = bound["flops_per_s"] / 1e9
+    gb_per_s = bound["bytes_per_s"] / 1e9
+    return (
+        f"Without a shared prefix the engine reaches {100 * share:.0f} % of the bound: "
+        f"{gflop:.1f} GFLOP (2 for each weight and token) at {gflop_per_s:.0f} GFLOP/s "
+        f"(NumPy's float32 matrix product, {bound['threads']} threads), or the weights "
+        f"read once a step at {gb_per_s:.0f} GB/s, whichever takes longer"
+    )

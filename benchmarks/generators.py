@@ -1,4 +1,4 @@
-"""Generators that tell something about when they are called."""
+"""Generators whose timing or output size is set by the benchmark."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from themis_lib.core.contexts import GenerateContext
 
 @dataclass(frozen=True)
 class Stamped:
-    """The calculator of `examples/sums.yaml`; the time of its first row is left in a
-    new file at `path`.
+    """The calculator of `examples/sums.yaml`, which writes the time of its first row to
+    a new file at `path`.
     """
 
     path: str
@@ -27,10 +27,12 @@ class Stamped:
     reads = ("input",)
 
     def fingerprint(self) -> str:
-        return ""  # not the path: it changes no row, and a run elsewhere finds the rows of this one
+        # Without the path: a run that stamps another file must find these rows.
+        return ""
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         result = await CarelessCalculator().generate(case, ctx)
+        # Mode "x" creates the file or fails, so that only the first row writes it.
         with suppress(FileExistsError), Path(self.path).open("x") as file:
             file.write(repr(time.time()))
         return result
@@ -38,7 +40,7 @@ class Stamped:
 
 @dataclass(frozen=True)
 class Sleeper:
-    """Waits, as for a provider, and returns the input."""
+    """A generator that waits as for a provider and returns the input."""
 
     sleep_s: float
 
@@ -56,8 +58,8 @@ class Sleeper:
 
 @dataclass(frozen=True)
 class Rambler:
-    """Writes so many words that nothing compresses well, the same for the same input
-    and seed.
+    """A generator of random words, the same for the same input and seed; they hardly
+    compress.
     """
 
     words: int
@@ -71,8 +73,8 @@ class Rambler:
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         draw = random.Random(f"{ctx.seed}/{case.input}")
-        return GenerationResult(
-            final_output=" ".join(
-                f"{draw.getrandbits(24):x}" for _ in range(self.words)
-            )
-        )
+        words = []
+        for _ in range(self.words):
+            number = draw.getrandbits(24)
+            words.append(f"{number:x}")
+        return GenerationResult(final_output=" ".join(words))

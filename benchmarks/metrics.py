@@ -1,4 +1,4 @@
-"""A metric that keeps a core busy."""
+"""Metric that keeps a core busy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from themis_lib.core.contexts import ScoreContext
 
 @dataclass(frozen=True)
 class Busy:
-    """Computes in Python, holding its lock, for so many milliseconds of the thread's
-    own time.
-    """
+    """A metric that computes in Python for `work_ms` of its thread's own CPU time."""
 
     work_ms: float
 
@@ -24,7 +22,13 @@ class Busy:
     def fingerprint(self) -> str:
         return str(self.work_ms)
 
-    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score:
+    def score(
+        self,
+        parsed: ParsedOutput,
+        case: Case,
+        ctx: ScoreContext,
+    ) -> Score:
+        # The thread's own time: a clock on the wall would run while others hold the GIL.
         ends = time.thread_time() + self.work_ms / 1000
         value = 0
         while time.thread_time() < ends:

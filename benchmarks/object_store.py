@@ -1,4 +1,4 @@
-"""A real S3 server on loopback that counts what it is asked."""
+"""Real S3 server on loopback that counts its requests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ BUCKET = "themis"
 
 
 class CountingServer:
-    """moto's S3 server behind a counter; `credentials` are the environment variables by
-    which it is reached.
+    """moto's S3 server behind a counter; `credentials` are the environment variables
+    that a client needs.
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class CountingServer:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
+        kind = operation(environ["REQUEST_METHOD"], environ.get("QUERY_STRING", ""))
+        # Requests come in on many threads, and `+=` on a counter is not atomic.
         with self._lock:
-            self._counts[
-                operation(environ["REQUEST_METHOD"], environ.get("QUERY_STRING", ""))
-            ] += 1
+            self._counts[kind] += 1
         return self._application(environ, start_response)
 
     def take(self) -> Counter[str]:
-        """The requests since the last call, by operation."""
+        """Return the requests since the last call, by operation."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         return counts
@@ -42,7 +42,7 @@ class CountingServer:
 
 @contextmanager
 def counting_s3() -> Iterator[CountingServer]:
-    """A server with a bucket `themis`, until the block ends."""
+    """Run a server with a bucket `themis` until the block ends."""
     import s3fs
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -59,13 +59,12 @@ def counting_s3() -> Iterator[CountingServer]:
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_ENDPOINT_URL": endpoint,
     }
+    client = s3fs.S3FileSystem(key="bench", secret="bench", endpoint_url=endpoint)
     try:
-        with suppress(
-            FileExistsError
-        ):  # moto's servers of one process share their buckets
-            s3fs.S3FileSystem(key="bench", secret="bench", endpoint_url=endpoint).mkdir(
-                BUCKET
-            )
+        # moto's servers of one process share their buckets: it may exist.
+        with suppress(FileExistsError):
+            client.mkdir(BUCKET)
+        # The requests that make the bucket are not the evaluation's.
         server.take()
         yield server
     finally:
@@ -75,5 +74,8 @@ def counting_s3() -> Iterator[CountingServer]:
 
 
 def operation(method: str, query: str) -> str:
-    """The kind of an S3 request."""
-    return "LIST" if method == "GET" and "list-type" in query else method
+    """Return the kind of an S3 request: its method, or LIST for a listing."""
+    # S3 lists a bucket with `GET ?list-type=2`.
+    if method == "GET" and "list-type" in query:
+        return "LIST"
+    return method

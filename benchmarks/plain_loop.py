@@ -1,11 +1,12 @@
-"""What the engine is measured against: `llama_cpp.Llama` called for one prompt after
-another, and the machine.
+"""Baselines of the engine: `llama_cpp.Llama` called for one prompt after another, and
+the rates of the machine.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,28 @@ import numpy as np
 
 
 class PlainLoop:
-    """`Llama` with its own settings, and texts that do not end early, so that every
-    text has the same length.
+    """`Llama` with its own settings, kept from ending a text early so that all texts
+    have the same length.
     """
 
     def __init__(self, path: Path) -> None:
         import llama_cpp
 
         self._llama = llama_cpp.Llama(model_path=str(path), n_ctx=0, verbose=False)
-        ends = [token for token in range(self._llama.n_vocab()) if self._is_end(token)]
-        self._never_end = dict.fromkeys(ends, float("-inf"))
+        vocab = self._llama._model.vocab
+        self._never_end: dict[int, float] = {}
+        for token in range(self._llama.n_vocab()):
+            if llama_cpp.llama_vocab_is_eog(vocab, token):
+                self._never_end[token] = float("-inf")
 
-    def complete(self, prompt: Sequence[int], tokens: int, *, reset: bool) -> int:
-        """Complete a prompt greedily; the tokens written."""
+    def complete(
+        self,
+        prompt: Sequence[int],
+        tokens: int,
+        *,
+        reset: bool,
+    ) -> int:
+        """Complete a prompt greedily and return the number of tokens written."""
         if reset:
             self._llama.reset()
         done = self._llama.create_completion(
@@ -33,49 +43,63 @@ class PlainLoop:
         )
         return int(done["usage"]["completion_tokens"])
 
-    def _is_end(self, token: int) -> bool:
-        import llama_cpp
-
-        return bool(llama_cpp.llama_vocab_is_eog(self._llama._model.vocab, token))
-
 
 def machine_bound(
-    weights: Any, *, prompt_tokens: int, steps: int, width: int, texts: int
+    weights: Any,
+    *,
+    prompt_tokens: int,
+    steps: int,
+    width: int,
+    texts: int,
 ) -> dict[str, float]:
-    """The seconds this machine needs at NumPy's rates, measured here and now: for the
-    arithmetic in float32, or for reading the weights once a step, whichever is more.
+    """Return the seconds that this machine needs for the work at NumPy's rates.
+
+    They are those of the float32 arithmetic, or of reading the weights once a step,
+    whichever is more. Both rates are measured here and now.
     """
     from themis_lib.cpus import available_cpus
 
     llama = weights.llama
-    weight_count, weight_bytes = (
-        llama.llama_model_n_params(weights.model),
-        llama.llama_model_size(weights.model),
-    )
-    flops = 2.0 * weight_count * (prompt_tokens + texts * steps)
-    flops_per_s, bytes_per_s, threads = _arithmetic(), _bandwidth(), available_cpus()
-    read = weight_bytes * (steps * -(-texts // width) + texts)
+    weight_count = llama.llama_model_n_params(weights.model)
+    weight_bytes = llama.llama_model_size(weights.model)
+    # A multiplication and an addition for each weight and token.
+    tokens = prompt_tokens + texts * steps
+    flops = 2.0 * weight_count * tokens
+    # A step advances up to `width` texts; each prompt is read in one step more.
+    groups = math.ceil(texts / width)
+    weight_reads = steps * groups + texts
+    flops_per_s = _flops_per_second()
+    bytes_per_s = _bytes_per_second()
+    arithmetic_s = flops / flops_per_s
+    reading_s = weight_bytes * weight_reads / bytes_per_s
     return {
-        "seconds": max(flops / flops_per_s, read / bytes_per_s),
+        "seconds": max(arithmetic_s, reading_s),
         "flops": flops,
         "flops_per_s": flops_per_s,
         "bytes_per_s": bytes_per_s,
-        "threads": threads,
+        "threads": available_cpus(),
     }
 
 
-def _arithmetic() -> float:
+def _flops_per_second() -> float:
     size = 1024
+    flops = 2.0 * size**3
     matrix = np.ones((size, size), dtype=np.float32)
-    return max(2.0 * size**3 / _seconds(lambda: matrix @ matrix) for _ in range(10))
+    seconds = _least_seconds(lambda: matrix @ matrix, repeats=10)
+    return flops / seconds
 
 
-def _bandwidth() -> float:
+def _bytes_per_second() -> float:
+    # 256 MiB: more than the processor's caches hold, so that memory is what is read.
     block = np.ones(2**26, dtype=np.float32)
-    return max(block.nbytes / _seconds(block.sum) for _ in range(5))
+    seconds = _least_seconds(block.sum, repeats=5)
+    return block.nbytes / seconds
 
 
-def _seconds(work: Any) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def _least_seconds(work: Callable[[], Any], *, repeats: int) -> float:
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)

@@ -1,5 +1,5 @@
-"""A provider that repeats what it was asked, after a while: python -m
-benchmarks.provider_server 0.05.
+"""Provider that repeats each message after a wait: `python -m
+benchmarks.provider_server 0.05`.
 """
 
 from __future__ import annotations
@@ -19,27 +19,31 @@ _REPLY = {
 
 
 async def serve(wait_s: float) -> None:
-    """Answer until the process is ended; the address is printed first."""
+    """Print the address, then answer until the process is ended."""
 
     async def answer(request: web.Request) -> web.Response:
         asked = await request.json()
         await asyncio.sleep(wait_s)
-        message = {"role": "assistant", "content": asked["messages"][-1]["content"]}
-        return web.json_response(
-            {
-                **_REPLY,
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            }
-        )
+        last = asked["messages"][-1]
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": last["content"]},
+            "finish_reason": "stop",
+        }
+        return web.json_response({**_REPLY, "choices": [choice]})
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
+    # Port 0 lets the system choose a free one.
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    print(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", flush=True)
+    port = runner.addresses[0][1]
+    # Flushed: the process that started this one waits for the line.
+    print(f"http://127.0.0.1:{port}/v1", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(float(sys.argv[1])))
+    _wait_s = float(sys.argv[1])
+    asyncio.run(serve(_wait_s))

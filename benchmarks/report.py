@@ -1,4 +1,6 @@
-"""What a benchmark found, as a table and as JSON; and the machine it was found on."""
+"""Report of a benchmark, printed as a table or written as JSON, and the facts of the
+machine.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,9 @@ from rich.text import Text
 
 from themis_lib.cpus import available_cpus
 
+#: Named numbers and texts, in the order of a table's columns.
+Row = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -27,53 +32,58 @@ class Aim:
     at_least: bool = False
 
     def __str__(self) -> str:
-        met = self.value >= self.bound if self.at_least else self.value <= self.bound
-        sign = "≥" if self.at_least else "≤"
+        if self.at_least:
+            sign = "≥"
+            met = self.value >= self.bound
+        else:
+            sign = "≤"
+            met = self.value <= self.bound
         verdict = "met" if met else "missed"
-        aim = f"aim {sign} {self.bound:g}"
-        return f"{self.what}: {_shown(self.value)} ({aim}): {verdict}"
+        number = _format_value(self.value)
+        return f"{self.what}: {number} (aim {sign} {self.bound:g}): {verdict}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Rows of named numbers, how they were measured, and the aims beside them; `parts`
-    are printed below.
+    """Rows of named numbers, how they were measured, and their aims; `parts` are printed
+    below.
     """
 
     how: str
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[Row]
     aims: Sequence[Aim] = ()
     parts: Mapping[str, Report] = field(default_factory=dict)
 
 
-def print_report(name: str, report: Report, console: Console) -> None:
+def print_report(
+    name: str,
+    report: Report,
+    console: Console,
+) -> None:
+    title = Text(name, style="bold")
     table = Table(
-        box=box.SIMPLE_HEAD,
-        title=Text(name, style="bold"),
-        title_justify="left",
-        pad_edge=False,
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False
     )
+    # The first row has a value for each column, and decides how the column is aligned.
     for column, value in report.rows[0].items():
-        table.add_column(
-            column.replace("_", " "),
-            justify="left" if isinstance(value, str) else "right",
-        )
+        heading = column.replace("_", " ")
+        justify = "left" if isinstance(value, str) else "right"
+        table.add_column(heading, justify=justify)
     for row in report.rows:
-        table.add_row(*map(_shown, row.values()))
-    console.print(
-        "",
-        table,
-        Text(report.how, style="dim"),
-        *map(Text, map(str, report.aims)),
-        sep="\n",
-    )
+        cells = map(_format_value, row.values())
+        table.add_row(*cells)
+    # `Text`, since square brackets in a plain string would be read as markup.
+    how = Text(report.how, style="dim")
+    console.print("", table, how, sep="\n")
+    for aim in report.aims:
+        console.print(Text(str(aim)))
     for part, found in report.parts.items():
         print_report(f"{name}: {part}", found, console)
 
 
 def machine() -> dict[str, str]:
-    """Cores this process may use, the versions that matter, and how busy the machine
-    was beforehand.
+    """Return the cores this process may use, the versions that matter, and how busy the
+    machine is.
     """
     return {
         "cores": str(available_cpus()),
@@ -85,9 +95,12 @@ def machine() -> dict[str, str]:
     }
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "–"
+    if not isinstance(value, (int, float)):
+        return str(value)
+    # From 1,000 on, three significant digits would become an exponent.
     if isinstance(value, float) and abs(value) < 1000:
         return f"{value:.3g}"
-    return f"{value:,.0f}" if isinstance(value, (int, float)) else str(value)
+    return f"{value:,.0f}"

@@ -1,17 +1,17 @@
-"""How long it takes until something happens: the import, the first generated row, the
-end of a small run.
+"""Time until something happens: the import, the first generated row, the end of a small
+run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from benchmarks.processes import folder, fresh, prefect_environment, python
-from benchmarks.report import Aim, Report
+from benchmarks.jobs import import_library
+from benchmarks.processes import Environment, folder, fresh, prefect_environment, python
+from benchmarks.report import Aim, Report, Row
+from flows.exit_codes import FAILED_ROWS
 
 _IMPORTS, _REPEATS = 5, 3
 _EXPERIMENT = "examples/sums.yaml"
@@ -22,68 +22,78 @@ _IN_PROCESS = (
     "overrides=sys.argv[2:]).run()",
     _EXPERIMENT,
 )
-_WITH_FAILED_ROWS = 3
+#: Seconds to the first row, `None` without one, and to the exit.
+_Times = tuple[float | None, float]
 
 
 def measure(*, quick: bool) -> Report:
     repeats = 1 if quick else _REPEATS
-    imports = median(fresh("import_library") for _ in range(_IMPORTS))
-    rounds = [_round() for _ in range(repeats)]
-    rows: list[dict[str, Any]] = [
-        {"what": "import themis_lib", "first_row_s": None, "exit_s": imports}
+    import_s = median(fresh(import_library) for _ in range(_IMPORTS))
+    rounds = [_measure_round() for _ in range(repeats)]
+    rows: list[Row] = [
+        {"what": "import themis_lib", "first_row_s": None, "exit_s": import_s}
     ]
     for what in rounds[0]:
-        first, ended = zip(*(times[what] for times in rounds), strict=True)
-        rows.append(
-            {
-                "what": what,
-                "first_row_s": median(first) if None not in first else None,
-                "exit_s": median(ended),
-            }
-        )
+        times = [measured[what] for measured in rounds]
+        rows.append(_build_row(what, times))
     return Report(
-        how=f"median of {_IMPORTS} imports, timed inside, and of {repeats} of each run,"
-        f" from the start of the process "
-        f"to the first generated row and to its exit; {_EXPERIMENT}: 240 cases, 5 samples each",
+        how=f"median of {_IMPORTS} imports, timed inside, and of {repeats} of each "
+        "run, from the start of the process to the first generated row and to its "
+        f"exit; {_EXPERIMENT}: 240 cases, 5 samples each",
         rows=rows,
-        aims=[Aim("seconds to import themis_lib, without Prefect", imports, 0.5)],
+        aims=[Aim("seconds to import themis_lib, without Prefect", import_s, 0.5)],
     )
 
 
-def _round() -> dict[str, tuple[float | None, float]]:
+def _measure_round() -> dict[str, _Times]:
     with (
-        folder() as first,
-        folder() as second,
-        folder() as third,
+        folder() as in_process,
+        folder() as without_server,
+        folder() as with_server,
         prefect_environment() as environment,
     ):
+        # In this order: the second run starts the server that the others use, and the
+        # last one finds its rows in the store of the third.
         return {
-            "Experiment.run, in process": _times(_IN_PROCESS, first, environment),
-            "flows.run, no server yet": _times(_FLOW, second, environment),
-            "flows.run, server running": _times(_FLOW, third, environment),
-            "flows.run, everything cached": _times(_FLOW, third, environment),
+            "Experiment.run, in process": _time_run(
+                _IN_PROCESS, in_process, environment
+            ),
+            "flows.run, no server yet": _time_run(_FLOW, without_server, environment),
+            "flows.run, server running": _time_run(_FLOW, with_server, environment),
+            "flows.run, everything cached": _time_run(_FLOW, with_server, environment),
         }
 
 
-def _times(
-    command: tuple[str, ...], store: Path, environment: Mapping[str, str]
-) -> tuple[float | None, float]:
-    """Seconds to the first row and to the exit; no row is generated when all are in the
-    store.
-    """
+def _time_run(
+    command: tuple[str, ...],
+    store: Path,
+    environment: Environment,
+) -> _Times:
     with folder() as stamps:
         stamp = stamps / "first_row"
-        stamped = f"{{use: 'benchmarks.generators:Stamped', path: '{stamp}'}}"
-        generator = f"generation.generator={stamped}"
+        generator = f"{{use: 'benchmarks.generators:Stamped', path: '{stamp}'}}"
+        overrides = (f"generation.generator={generator}", f"storage.store={store}")
+        # A row without an answer is a result of the example, not a failure here.
+        codes = (0, FAILED_ROWS)
+        # The wall clock, which the other process shares.
         began = time.time()
-        python(
-            *command,
-            generator,
-            f"storage.store={store}",
-            environment=environment,
-            codes=(0, _WITH_FAILED_ROWS),
-        )
-        ended = time.time()
-        return float(
-            stamp.read_text()
-        ) - began if stamp.exists() else None, ended - began
+        python(*command, *overrides, environment=environment, codes=codes)
+        exit_s = time.time() - began
+        # A run that finds all its rows in the store generates none.
+        first_row_s = None
+        if stamp.exists():
+            first_row_s = float(stamp.read_text()) - began
+    return first_row_s, exit_s
+
+
+def _build_row(what: str, times: list[_Times]) -> Row:
+    first_rows, exits = zip(*times, strict=True)
+    # A median of only some repeats would be that of other runs.
+    first_row_s = None
+    if None not in first_rows:
+        first_row_s = median(first_rows)
+    return {
+        "what": what,
+        "first_row_s": first_row_s,
+        "exit_s": median(exits),
+    }

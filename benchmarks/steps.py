@@ -1,5 +1,5 @@
-"""Where the seconds of one `python -m flows.run` go, from the start of the process to
-its exit.
+"""Steps of one `python -m flows.run`, from the start of the process to its exit, and
+the seconds of each.
 
 The times within a run are the server's own records of it: flow run, task runs,
 artifacts.
@@ -10,19 +10,26 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 from benchmarks.jobs import EXPERIMENT
-from benchmarks.processes import folder, prefect_environment, python
-from benchmarks.report import Aim, Report
+from benchmarks.processes import (
+    Environment,
+    Numbers,
+    find_server,
+    folder,
+    prefect_environment,
+    python,
+    start_server,
+)
+from benchmarks.report import Aim, Report, Row
 
 _CASES, _REPEATS = 10_000, 5
 #: What a run imports, also where it does so late: pyarrow brings pandas, and Prefect
-#: FastAPI.
+#: FastAPI. Without garbage collection, as in a run.
 _IMPORTS = """
 import gc, time
 gc.disable()
@@ -30,6 +37,8 @@ import flows.run, flows.local, flows.display, pandas, fastapi.encoders
 print(time.time())
 """
 _IMPORT = "Python starts and imports"
+_TOTAL = "in all"
+#: The steps in order, each under the event that ends it.
 _STEPS = {
     "created": "experiment compiled, data checked, server there",
     "progress": "flow run begun, store opened",
@@ -42,129 +51,146 @@ _STEPS = {
 
 
 def measure(path: Path, *, quick: bool) -> Report:
-    """One run of each kind, step by step; `path` has at least 10,000 cases."""
+    """Measure each kind of run, step by step; `path` has at least 10,000 cases."""
     repeats = 1 if quick else _REPEATS
-    temporary = [_first_of_all(path) for _ in range(1 if quick else 2)]
+    # Fewer, since each makes a new Prefect home, which takes long.
+    starts = 1 if quick else 2
+    starting, cached, small = [], [], []
+    for _ in range(starts):
+        starting.append(_run_without_server(path))
     with prefect_environment() as environment:
-        api_url = _server(environment, "start")
+        api_url = start_server(environment)
+        server = {"environment": environment, "api_url": api_url}
         with folder() as store:
-            _steps(path, _CASES, store, environment, api_url)
-            cached = [
-                _steps(path, _CASES, store, environment, api_url)
-                for _ in range(repeats)
-            ]
-        small = []
+            job = {"cases": _CASES, "store": store, **server}
+            # Fills the store.
+            _time_steps(path, **job)
+            for _ in range(repeats):
+                cached.append(_time_steps(path, **job))
         for _ in range(repeats):
             with folder() as store:
-                small.append(_steps(path, 1, store, environment, api_url))
-        imports = min(_import_seconds(environment) for _ in range(repeats))
+                job = {"cases": 1, "store": store, **server}
+                small.append(_time_steps(path, **job))
+        imports = [_import_seconds(environment) for _ in range(repeats)]
+    imports_s = min(imports)
     columns = {
-        "no_server_yet_1_case_s": _quickest(temporary),
+        "no_server_yet_1_case_s": _quickest(starting),
         "server_runs_1_case_s": _quickest(small),
         f"server_runs_{_CASES}_cached_s": _quickest(cached),
     }
-    for steps in columns.values():
-        steps[_STEPS["created"]] -= imports
-        steps[_IMPORT] = imports
-    names = [_IMPORT, *_STEPS.values(), "in all"]
+    for seconds in columns.values():
+        # The first step begins with the process, and so contains the imports.
+        seconds[_STEPS["created"]] -= imports_s
+        seconds[_IMPORT] = imports_s
+    aim = f"seconds of a fully cached run of {_CASES:,} rows, server running"
+    cached_s = _quickest(cached)[_TOTAL]
     return Report(
-        how=f"the quickest of {repeats} runs of each kind ({len(temporary)} that start "
-        f"the server) of benchmarks/"
-        "demo.yaml, by the command line; imports are timed alone, in a process of their own",
-        rows=[
-            {"step": name, **{column: steps[name] for column, steps in columns.items()}}
-            for name in names
-        ],
-        aims=[
-            Aim(
-                f"seconds of a fully cached run of {_CASES:,} rows, server running",
-                _quickest(cached)["in all"],
-                3,
-            )
-        ],
+        how=f"the quickest of {repeats} runs of each kind ({starts} that start the "
+        "server) of benchmarks/demo.yaml, by the command line; imports are timed "
+        "alone, in another process",
+        rows=_build_rows(columns),
+        aims=[Aim(aim, cached_s, 3)],
     )
 
 
-def _first_of_all(path: Path) -> dict[str, float]:
+def _build_rows(columns: dict[str, Numbers]) -> list[Row]:
+    rows = []
+    for step in (_IMPORT, *_STEPS.values(), _TOTAL):
+        row: Row = {"step": step}
+        for column, seconds in columns.items():
+            row[column] = seconds[step]
+        rows.append(row)
+    return rows
+
+
+def _run_without_server(path: Path) -> Numbers:
     with prefect_environment() as environment, folder() as store:
-        return _steps(path, 1, store, environment, None)
+        return _time_steps(path, cases=1, store=store, environment=environment)
 
 
-def _steps(
+def _time_steps(
     path: Path,
+    *,
     cases: int,
     store: Path,
-    environment: Mapping[str, str],
-    api_url: str | None,
-) -> dict[str, float]:
-    began = time.time()
-    output = python(
-        "-m",
-        "flows.run",
-        EXPERIMENT,
+    environment: Environment,
+    api_url: str | None = None,
+) -> Numbers:
+    """Return the seconds of each step of a run. Without an address, the run starts a
+    server.
+    """
+    options = (
         f"datasets.0.path={path}",
         "--store",
         str(store),
         "--limit",
-        str(cases),
-        environment=environment,
+        f"{cases}",
     )
+    began = time.time()
+    output = python("-m", "flows.run", EXPERIMENT, *options, environment=environment)
     exited = time.time()
     flow_run_id = re.findall(r"flow-run/([0-9a-f-]{36})", output)[0]
-    times = dict(
-        _times(api_url or _server(environment, "status"), flow_run_id), exit=exited
-    )
-    steps, before = {}, began
-    for name, step in _STEPS.items():
-        steps[step], before = times[name] - before, times[name]
-    return {**steps, "in all": exited - began}
+    if api_url is None:
+        api_url = find_server(environment)
+    times = _event_times(api_url, flow_run_id)
+    times["exit"] = exited
+    seconds = {}
+    before = began
+    for event, step in _STEPS.items():
+        ended = times[event]
+        seconds[step] = ended - before
+        before = ended
+    seconds[_TOTAL] = exited - began
+    return seconds
 
 
-def _import_seconds(environment: Mapping[str, str]) -> float:
-    began = time.time()
-    return float(python("-c", _IMPORTS, environment=environment)) - began
-
-
-def _times(api_url: str, flow_run_id: str) -> Iterator[tuple[str, float]]:
-    """When what ends each step happened."""
-    flow_run = _asked(f"{api_url}/flow_runs/{flow_run_id}")
-    yield from (
-        ("created", _seconds(flow_run["created"])),
-        ("ended", _seconds(flow_run["end_time"])),
-    )
+def _event_times(api_url: str, flow_run_id: str) -> Numbers:
+    """Return when each event that ends a step happened, in seconds since 1970."""
+    flow_run = _fetch(f"{api_url}/flow_runs/{flow_run_id}")
     of_run = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
-    tasks = _asked(f"{api_url}/task_runs/filter", of_run)
-    ends = [_seconds(task["end_time"]) for task in tasks]
-    yield from (
-        (
-            "first",
-            min(_seconds(task["start_time"] or task["end_time"]) for task in tasks),
-        ),
-        ("last", max(ends)),
-    )
-    for artifact in _asked(f"{api_url}/artifacts/filter", of_run):
-        if artifact["type"] in ("progress", "table"):
-            yield artifact["type"], _seconds(artifact["created"])
+    starts, ends = [], []
+    for task in _fetch(f"{api_url}/task_runs/filter", of_run):
+        ended = task["end_time"]
+        # A cached task has no start.
+        began = task["start_time"] or ended
+        starts.append(_timestamp(began))
+        ends.append(_timestamp(ended))
+    times = {
+        "created": _timestamp(flow_run["created"]),
+        "first": min(starts),
+        "last": max(ends),
+        "ended": _timestamp(flow_run["end_time"]),
+    }
+    for artifact in _fetch(f"{api_url}/artifacts/filter", of_run):
+        # The progress bar is made when a run begins, its table when all is computed.
+        kind = artifact["type"]
+        if kind in ("progress", "table"):
+            times[kind] = _timestamp(artifact["created"])
+    return times
 
 
-def _asked(address: str, question: Any = None) -> Any:
-    body = None if question is None else json.dumps(question).encode()
-    with urlopen(
-        Request(address, data=body, headers={"Content-Type": "application/json"})
-    ) as answer:
-        return json.load(answer)
+def _fetch(address: str, query: Any = None) -> Any:
+    """Return the JSON at the address; a query is posted."""
+    body = None
+    if query is not None:
+        body = json.dumps(query).encode()
+    headers = {"Content-Type": "application/json"}
+    request = Request(address, data=body, headers=headers)
+    with urlopen(request) as response:
+        return json.load(response)
 
 
-def _seconds(text: str) -> float:
+def _timestamp(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _server(environment: Mapping[str, str], action: str) -> str:
-    return (
-        python("-m", "flows.server", action, environment=environment).split()[-1]
-        + "/api"
-    )
+def _import_seconds(environment: Environment) -> float:
+    began = time.time()
+    # Its own clock, before it ends: the exit is another step.
+    imported = float(python("-c", _IMPORTS, environment=environment))
+    return imported - began
 
 
-def _quickest(runs: list[dict[str, float]]) -> dict[str, float]:
-    return min(runs, key=lambda steps: steps["in all"])
+def _quickest(runs: list[Numbers]) -> Numbers:
+    """Return the run with the least total, so that its steps add up to it."""
+    return min(runs, key=lambda seconds: seconds[_TOTAL])

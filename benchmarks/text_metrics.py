@@ -1,11 +1,13 @@
-"""How long the metrics of the extra `metrics` take for texts as long as a short answer."""
+"""Time of the metrics of the extra `metrics`, for texts as long as a short answer."""
 
 from __future__ import annotations
 
 import json
 import random
+from string import ascii_lowercase
 from typing import Any
 
+from benchmarks.call_jobs import score_texts
 from benchmarks.processes import fresh
 from benchmarks.report import Report
 
@@ -23,55 +25,68 @@ _METRICS: dict[str, dict[str, Any]] = {
 
 
 def measure(*, quick: bool) -> Report:
-    rows = 200 if quick else _ROWS
-    found = []
+    count = 200 if quick else _ROWS
+    rows = []
     for name, settings in _METRICS.items():
-        metric = {"use": f"builtin/{name.partition(',')[0]}", **settings}
-        seconds = fresh("score_texts", metric=metric, rows=rows)
-        found.append(
-            {
-                "metric": name,
-                "rows": rows,
-                "seconds": seconds,
-                "ms_per_row": 1000 * seconds / rows,
-            }
-        )
+        # What follows a comma tells apart two settings of one metric.
+        use = name.partition(",")[0]
+        metric = {"use": f"builtin/{use}", **settings}
+        seconds = fresh(score_texts, metric=metric, rows=count)
+        row = {
+            "metric": name,
+            "rows": count,
+            "seconds": seconds,
+            "ms_per_row": 1000 * seconds / count,
+        }
+        rows.append(row)
     return Report(
         how="scores alone, in one process after the library was imported; texts of "
         f"{_WORDS} words against one reference, JSON texts of as many, embeddings of "
-        f"26 numbers, and LaTeX answers of "
-        "which few are alike and half are wrong; mathematics on every core",
-        rows=found,
+        "26 numbers, and LaTeX answers of which few are alike and half are wrong; "
+        "mathematics on every core",
+        rows=rows,
     )
 
 
 def pair(use: str, number: int) -> tuple[Any, Any]:
-    """The value and the expected output of a row, the same on every machine."""
+    """Return the value and the expected output of a row, the same on every machine."""
     draw = random.Random(number)
     if use == "builtin/math_equivalence":
-        right = _answer(draw)
-        return (right.replace(" ", "") if number % 2 else _answer(draw)), right
-    words = [_word(draw) for _ in range(_WORDS)]
+        expected = _draw_answer(draw)
+        # Odd rows are right and still another text, so that they must be compared.
+        if number % 2:
+            return expected.replace(" ", ""), expected
+        return _draw_answer(draw), expected
+    words = [_draw_word(draw) for _ in range(_WORDS)]
     if use == "builtin/json_schema":
-        return json.dumps({"words": words}), None
-    changed = [_word(draw) if draw.random() < 0.3 else word for word in words]
+        document = json.dumps({"words": words})
+        return document, None
+    changed = []
+    for word in words:
+        if draw.random() < 0.3:
+            word = _draw_word(draw)
+        changed.append(word)
     return " ".join(changed), " ".join(words)
 
 
 def letters(texts: list[str]) -> list[list[float]]:
-    """How often each letter stands in each text."""
-    return [
-        [float(text.count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"]
-        for text in texts
-    ]
+    """Return how often each letter occurs in each text, as its embedding."""
+    embeddings = []
+    for text in texts:
+        counts = map(text.count, ascii_lowercase)
+        embeddings.append(list(map(float, counts)))
+    return embeddings
 
 
-def _word(draw: random.Random) -> str:
-    return "".join(draw.choices("aeinorst", k=draw.randint(1, 8)))
+def _draw_word(draw: random.Random) -> str:
+    letters_drawn = draw.choices("aeinorst", k=draw.randint(1, 8))
+    return "".join(letters_drawn)
 
 
-def _answer(draw: random.Random) -> str:
-    a, b, c = (draw.randint(1, 999) for _ in range(3))
+def _draw_answer(draw: random.Random) -> str:
+    a = draw.randint(1, 999)
+    b = draw.randint(1, 999)
+    c = draw.randint(1, 999)
     forms = [
         rf"\frac{{{a}}}{{{b}}}",
         rf"{a} \sqrt{{{b}}}",

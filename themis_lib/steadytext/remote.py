@@ -1,8 +1,8 @@
-"""Texts of remote models (`openai:gpt-4o-mini`): asked for through the provider
-adapters, best effort.
+"""Texts of remote models (`openai:gpt-4o-mini`), requested through the provider
+adapters.
 
-Nothing here can make a provider answer the same twice; a text it gave once is kept, and
-given again.
+A provider may answer the same request differently. Its first text is cached and
+returned from then on.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from typing import Any
 
@@ -60,29 +61,26 @@ def remote_model(
     *,
     unsafe_mode: bool,
 ) -> ProviderModel | None:
-    """The remote model that `provider:name` means; null for a local one.
+    """Return the remote model that `provider:name` names, or `None` for a local one.
 
-    Raises `ConfigError` for what names no model, and for a remote one without
+    Raise `ConfigError` for what names no model, and for a remote one without
     `unsafe_mode`: its texts may change.
     """
     if model is not None and not isinstance(model, (str, PathLike)):
         raise ConfigError(
             f"model={model!r:.60} is a {type(model).__name__}; write a name or a path"
         )
-    provider, colon, name = (
-        model.partition(":") if isinstance(model, str) else ("", "", "")
-    )
-    if (
-        not colon
-        or not provider.isidentifier()
-        or not name
-        or name.startswith(("/", "\\"))
-    ):
+    if not isinstance(model, str):
+        return None
+    provider, _, name = model.partition(":")
+    # With a slash behind the colon it is an address, or a path on a Windows drive.
+    is_path = name.startswith(("/", "\\"))
+    if not name or is_path or not provider.isidentifier():
         return None
     if not unsafe_mode:
         raise ConfigError(
             f"model={model!r} is a remote model, whose texts may change; pass "
-            f"unsafe_mode=True to accept that"
+            "unsafe_mode=True to accept that"
         )
     if provider not in PROVIDERS:
         raise ModelError(
@@ -107,7 +105,7 @@ def remote_texts(
     fails.
     """
     if regex is not None or choices is not None:
-        settings["schema"] = _one_field(regex, choices)
+        settings["schema"] = _wrap_schema(regex, choices)
     generator = _build_generator(remote, settings)
     identity = {"provider": remote.provider, **generator.identity["settings"]}
     keys = []
@@ -116,11 +114,7 @@ def remote_texts(
         key = digest("remote text", [identity, prompt, seed])
         keys.append(key)
         asked[key] = (prompt, seed)
-    found: dict[str, RemoteText] = {}
-    for key in asked:
-        cached = _from_entry(text_cache().get(key))
-        if cached is not None:
-            found[key] = cached
+    found = _find_cached(asked)
     missing = [key for key in asked if key not in found]
     results: list[Any] = []
     if missing:
@@ -129,16 +123,31 @@ def remote_texts(
     failures: list[BaseException] = []
     for key, result in zip(missing, results, strict=True):
         try:
-            written = _kept_to(_as_text(remote, result), regex, choices)
+            whole = _read_result(remote, result)
+            written = _unwrap_text(whole, regex, choices)
         except ThemisError as error:
             failures.append(error)
             continue
         found[key] = written
+        entry = asdict(written)
+        del entry["cached"]
         # Also beside one that failed: it is paid for.
-        text_cache().put(key, _text_entry(written))
+        text_cache().put(key, entry)
     if failures:
         raise failures[0]
     return [found[key] for key in keys]
+
+
+def _find_cached(keys: Iterable[str]) -> dict[str, RemoteText]:
+    found: dict[str, RemoteText] = {}
+    for key in keys:
+        entry = text_cache().get(key)
+        if entry is None:
+            continue
+        # A text whose entry has another form is asked for again.
+        with suppress(TypeError):
+            found[key] = RemoteText(**entry, cached=True)
+    return found
 
 
 def _build_generator(
@@ -156,16 +165,17 @@ def _build_generator(
         raise ModelError(f"{where}: {message}") from None
 
 
-def _one_field(
+def _wrap_schema(
     regex: str | None,
     choices: Sequence[str] | None,
 ) -> dict[str, Any]:
-    held = (
-        {"enum": list(choices)}
-        if choices is not None
-        else {"pattern": f"^(?:{regex})$"}
-    )
-    text = {"type": "string", **held}
+    """Return the schema of an object whose one field is the text."""
+    # Providers constrain JSON objects only, not bare texts.
+    text: dict[str, Any] = {"type": "string"}
+    if choices is not None:
+        text["enum"] = list(choices)
+    else:
+        text["pattern"] = f"^(?:{regex})$"
     return {
         "type": "object",
         "properties": {"text": text},
@@ -174,20 +184,23 @@ def _one_field(
     }
 
 
-def _kept_to(
+def _unwrap_text(
     text: RemoteText,
     regex: str | None,
     choices: Sequence[str] | None,
 ) -> RemoteText:
-    """The text without the object around it. Raises `ModelError` where it is not what
-    was asked for.
+    """Return the text without the object around it, if it was asked for in one.
+
+    Raise `ModelError` if it is none of the choices or does not match.
     """
     if regex is None and choices is None:
         return text
     inner = json.loads(text.text)["text"]
-    if (choices is not None and inner not in choices) or (
-        regex is not None and not re.fullmatch(regex, inner)
-    ):
+    # Checked here too: not every server enforces `enum` and `pattern`.
+    is_other = choices is not None and inner not in choices
+    if not is_other and regex is not None:
+        is_other = not re.fullmatch(regex, inner)
+    if is_other:
         raise ModelError(
             f"the remote model wrote {inner!r:.80}, which is not what was asked for; try again"
         )
@@ -216,8 +229,9 @@ async def _generate_all(
 
 
 def _run_coroutine(coroutine: Any) -> Any:
-    """What a coroutine returns, run on a loop of its own: the caller may have one
-    running.
+    """Return the result of a coroutine that runs in another thread.
+
+    The caller may be inside an event loop, which cannot run a second one.
     """
     outcome: list[Any] = []
 
@@ -239,7 +253,7 @@ def _run_coroutine(coroutine: Any) -> Any:
     return value
 
 
-def _as_text(
+def _read_result(
     remote: ProviderModel,
     result: GenerationResult | BaseException,
 ) -> RemoteText:
@@ -248,31 +262,13 @@ def _as_text(
     if result.error is not None:
         raise ModelError(f"{remote.provider}:{remote.name}: {result.error}")
     usage = result.usage
-    output = result.final_output
+    text = result.final_output
+    # An object that a schema asked for comes parsed.
+    if not isinstance(text, str):
+        text = json.dumps(text, ensure_ascii=False)
     return RemoteText(
-        text=output
-        if isinstance(output, str)
-        else json.dumps(output, ensure_ascii=False),
+        text=text,
         finish_reason=result.finish_reason,
         prompt_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
     )
-
-
-def _text_entry(text: RemoteText) -> dict[str, Any]:
-    return {
-        "text": text.text,
-        "finish_reason": text.finish_reason,
-        "prompt_tokens": text.prompt_tokens,
-        "output_tokens": text.output_tokens,
-    }
-
-
-def _from_entry(entry: Any) -> RemoteText | None:
-    try:
-        return RemoteText(
-            **entry,
-            cached=True,
-        )
-    except TypeError:
-        return None
