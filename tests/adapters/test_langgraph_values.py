@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from langchain_core.messages import (
     AIMessage,
     ChatMessage,
@@ -63,6 +63,8 @@ def test_values_of_a_graph_become_json(value: Any, expected: Any) -> None:
     assert expected == shown(value)
 
 
+# The first draw makes tables of characters, which takes seconds on a busy machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(value=JSON)
 def test_json_is_left_as_it_is(value: Any) -> None:
     """In an output and in a trace alike."""

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from themis_lib.adapters.masking import (
@@ -85,6 +85,8 @@ def test_outputs_keep_secrets_that_are_words() -> None:
     assert "ollama ***" == mask.for_outputs("ollama sk-4711-x")
 
 
+# The first draw makes tables of characters, which takes seconds on a busy machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     secret=st.text(st.characters(exclude_characters="*"), min_size=6),
     before=st.text(),
