@@ -152,7 +152,9 @@ def test_one_failure_costs_no_other_answer(tiny: LocalModel) -> None:
 
 
 def test_prompt_tokens_are_counted(tiny: LocalModel) -> None:
-    """A prompt that is too long is cut to the window, and the answer says by how much."""
+    """A prompt that is too long is cut to the window, and the answer says by how
+    much.
+    """
     short, long = answers([ask(tiny), ask(tiny, "Explain " * 5000)], top_logprobs=None)
 
     assert 0 == short.dropped_prompt_tokens
@@ -167,7 +169,9 @@ def test_prompt_tokens_are_counted(tiny: LocalModel) -> None:
 def test_stream_has_the_tokens_of_the_answer(
     tiny: LocalModel, top_logprobs: int | None
 ) -> None:
-    """Live or from the cache, a stream yields the tokens of the answer, and keeps it."""
+    """Live or from the cache, a stream yields the tokens of the answer, and keeps
+    it.
+    """
     question = ask(tiny)
 
     live = list(stream(question, top_logprobs=top_logprobs))

@@ -1,4 +1,6 @@
-"""The generation cache: what comes back, what is evicted, and what a broken disk costs."""
+"""The generation cache: what comes back, what is evicted, and what a broken disk
+costs.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,10 @@ def database(cache: TextCache) -> Iterator[sqlite3.Connection]:
 def python(
     program: str, *, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    head = "import os, sys\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache import TextCache, text_cache\n"
+    head = (
+        "import os, sys\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache "
+        "import TextCache, text_cache\n"
+    )
     return subprocess.run(
         [sys.executable, "-c", head + program],
         env={**os.environ, **environment},
@@ -368,7 +373,9 @@ print(cache.get("large"))
 
 
 def test_a_folder_deleted_while_open_is_made_again(cache: TextCache) -> None:
-    """`rm -rf` of the cache while it is in use loses what was kept, and nothing else."""
+    """`rm -rf` of the cache while it is in use loses what was kept, and nothing
+    else.
+    """
     cache.put("key", ENTRY)
     for file in sorted(cache.folder.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
@@ -384,7 +391,10 @@ def test_without_diskcache_there_is_no_cache(tmp_path: Path) -> None:
     it.
     """
     (tmp_path / "diskcache.py").write_text("raise ImportError('not installed')")
-    program = f"cache = TextCache(Path({str(tmp_path / 'c')!r}))\ncache.put('k', {{}})\nprint(cache.get('k'))"
+    program = (
+        f"cache = TextCache(Path({str(tmp_path / 'c')!r}))\ncache.put('k', "
+        f"{{}})\nprint(cache.get('k'))"
+    )
     done = python(
         program,
         PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
@@ -452,7 +462,10 @@ for number in range(50):
     cache.put(f"{{sys.argv[1]}}/{{number}}", {{"text": "x" * number}})
 cache.put(sys.argv[1], {{"pad": [number / 7 for number in range(20_000)]}})
 """
-    head = "import sys\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache import TextCache\n"
+    head = (
+        "import sys\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache import "
+        "TextCache\n"
+    )
     workers = [
         subprocess.Popen(
             [sys.executable, "-W", "error", "-c", head + program, str(number)],
@@ -488,7 +501,10 @@ print("writing", flush=True)
 for number in range(1, 1_000_000):
     cache.put(str(number), {{"text": os.urandom(20_000).hex()}})
 """
-    head = "import os\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache import TextCache\n"
+    head = (
+        "import os\nfrom pathlib import Path\nfrom themis_lib.steadytext.cache import "
+        "TextCache\n"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", head + program], stdout=subprocess.PIPE, text=True
     ) as worker:

@@ -1,4 +1,6 @@
-"""The layout of the generation cache on disk: what is trusted, and what leaves first."""
+"""The layout of the generation cache on disk: what is trusted, and what leaves
+first.
+"""
 
 from __future__ import annotations
 

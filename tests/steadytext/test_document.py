@@ -207,7 +207,9 @@ def test_return_logprobs_returns_log_probabilities_with_the_text() -> None:
 
 
 def test_include_logprobs_is_off() -> None:
-    """`include_logprobs` | `bool` | `False`; “Yields: `str`: Individual tokens/words”."""
+    """`include_logprobs` | `bool` | `False`; “Yields: `str`: Individual
+    tokens/words”.
+    """
     pieces = list(steadytext.generate_iter(PROMPT))
 
     assert {str} == {type(piece) for piece in pieces}
@@ -337,7 +339,9 @@ def test_remote_model_needs_unsafe_mode(function: Any) -> None:
 
 
 def test_unsafe_mode_changes_nothing_of_a_local_model() -> None:
-    """`unsafe_mode`: “Enable remote models”. A local one is as deterministic with it."""
+    """`unsafe_mode`: “Enable remote models”. A local one is as deterministic with
+    it.
+    """
     text = steadytext.generate(PROMPT)
 
     assert text == steadytext.generate(PROMPT, unsafe_mode=True)
@@ -345,7 +349,9 @@ def test_unsafe_mode_changes_nothing_of_a_local_model() -> None:
 
 
 def put_on_hub_disk(hub: Path, repo: str, filename: str) -> None:
-    """Put the bundled model where huggingface_hub keeps a file that it has downloaded."""
+    """Put the bundled model where huggingface_hub keeps a file that it has
+    downloaded.
+    """
     folder, revision = hub / f"models--{repo.replace('/', '--')}", "0" * 40
     (folder / "refs").mkdir(parents=True)
     (folder / "refs/main").write_text(revision)
@@ -580,7 +586,9 @@ def test_response_format_json_schema() -> None:
 
 
 def test_constraint_holds_however_short_the_text_must_be() -> None:
-    """What a schema asks for holds in the output, in as few tokens as suffice for it."""
+    """What a schema asks for holds in the output, in as few tokens as suffice for
+    it.
+    """
     for length in (3, 5, 8, 200):
         text = steadytext.generate(
             PROMPT, length, schema=list[int], temperature=1.5, seed=3

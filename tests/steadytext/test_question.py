@@ -168,7 +168,7 @@ def test_answer_comes_back_without_logprobs(answer: Answer) -> None:
 def test_entry_with_too_few_logprobs_is_a_miss(
     stored: int | None, asked: int | None, expected: bool
 ) -> None:
-    """An entry answers those who ask for no more log-probabilities than it has; 0 likely
+    """An entry serves requests for no more log-probabilities than it has; 0 likely
     tokens are more than no log-probabilities.
     """
     found = Answer.from_entry(ANSWER.to_entry(stored), asked)

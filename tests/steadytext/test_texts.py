@@ -79,7 +79,9 @@ def test_text_has_no_room_for_other_attributes() -> None:
 
 
 def test_answer_is_a_text_that_says_how_it_came_about() -> None:
-    """The temperature is the one asked for, not the one that the text was sampled at."""
+    """The temperature is the one asked for, not the one that the text was sampled
+    at.
+    """
     text = text_of_answer(question(MODEL), answer("engine"), 0.0)
 
     assert "Hello" == text
