@@ -51,7 +51,9 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3_options() -> Iterator[dict[str, str]]:
-    """The storage options of a real S3 server on loopback, which has a bucket `themis`."""
+    """The storage options of a real S3 server on loopback, which has a bucket
+    `themis`.
+    """
     import s3fs
     from moto.server import ThreadedMotoServer
 

@@ -175,7 +175,9 @@ def test_failure_that_may_pass_is_tried_again_by_the_next_run(error: Exception) 
 
 
 def test_timeout_fails_the_row_for_this_run() -> None:
-    """A call that takes longer than `timeout_s` fails for now, like a lost connection."""
+    """A call that takes longer than `timeout_s` fails for now, like a lost
+    connection.
+    """
 
     class Slow(Oracle):
         async def generate(self, case: Case, ctx: object) -> GenerationResult:

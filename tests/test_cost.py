@@ -394,7 +394,9 @@ def test_what_is_free_needs_no_price() -> None:
 
 
 def test_equal_rows_are_paid_for_once_and_counted_once() -> None:
-    """Samples of a deterministic generator are one row: nothing was saved by the store."""
+    """Samples of a deterministic generator are one row: nothing was saved by the
+    store.
+    """
     metered = Metered()
     metered.deterministic = True  # type: ignore[attr-defined]
     equal = experiment(metered, 3).model_copy(update={"seeds": [7, 7]})

@@ -199,7 +199,9 @@ def test_a_judge_keeps_to_the_budget_and_the_next_run_goes_on() -> None:
 
 
 def test_a_plan_does_not_guess_the_length_of_answers_without_end() -> None:
-    """Where the candidate has no `max_tokens`, nothing says what its judge will read."""
+    """Where the candidate has no `max_tokens`, nothing says what its judge will
+    read.
+    """
     plans = plan_run(experiment(Metered(), Judge()).compile(), InMemoryRunStore())
 
     assert (None, None) == (of_judge(plans).usage, of_judge(plans).cost)
@@ -218,6 +220,6 @@ def test_a_plan_says_whose_price_is_not_known() -> None:
     judged = of_judge(plans)
     assert judged.usage is not None
     assert (
-        f"{JUDGE}: about {judged.usage.input_tokens:,} input and 20 output tokens, price not known"
-        in shown(plans)
-    )
+        f"{JUDGE}: about {judged.usage.input_tokens:,} input and 20 output tokens, "
+        "price not known"
+    ) in shown(plans)

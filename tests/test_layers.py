@@ -90,7 +90,9 @@ def imported_by(program: str) -> set[str]:
 
 
 def test_import_is_light() -> None:
-    """Importing the library imports no orchestrator, no command line and nothing heavy."""
+    """Importing the library imports no orchestrator, no command line and nothing
+    heavy.
+    """
     assert set() == imported_by("import themis_lib").intersection(HEAVY)
 
 

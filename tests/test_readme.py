@@ -45,7 +45,9 @@ def tree_paths() -> set[str]:
 
 
 def rooms() -> set[str]:
-    """The packages of the project, but those of tests, and the library's own modules."""
+    """The packages of the project, but those of tests, and the library's own
+    modules.
+    """
     root = README.parent
     found = {"tests"}
     for top in ("benchmarks", "deployments", "examples", "flows", "tasks", "tools"):

@@ -104,7 +104,9 @@ def test_what_is_not_recorded_is_a_fact_about_the_row(
 
 
 def test_missing_rows_do_not_fail_their_batch(tmp_path):
-    """In a batch the error stands where the result would; its neighbours have theirs."""
+    """In a batch the error stands where the result would; its neighbours have
+    theirs.
+    """
     generator = ReplayGenerator(path=jsonl(tmp_path / "recorded.jsonl"))
     cases = [case("a"), case("missing"), case("b")]
 
@@ -152,7 +154,9 @@ def test_columns_are_identity(tmp_path, setting):
 
 
 def test_file_is_read_once_by_many_threads(tmp_path):
-    """Loading is lazy, happens once, and a file that is gone afterwards is not missed."""
+    """Loading is lazy, happens once, and a file that is gone afterwards is not
+    missed.
+    """
     path = tmp_path / "recorded.jsonl"
     generator = ReplayGenerator(path=jsonl(path))
     with ThreadPoolExecutor(8) as threads:

@@ -44,7 +44,9 @@ def test_rubric_can_hide_the_reference():
 
 
 def test_pairwise_can_compare_with_metadata():
-    """`against` puts a column of the case's metadata beside the output, in both orders."""
+    """`against` puts a column of the case's metadata beside the output, in both
+    orders.
+    """
     first, second = requests(JudgePairwise(against="rival"))
 
     assert first.index("four") < first.index("\n5\n")
@@ -117,7 +119,9 @@ def test_judge_writes_its_reason_first():
     ids=lambda output: repr(output)[:40],
 )
 def test_anything_else_is_unreadable(output):
-    """It is an error that quotes how the output begins; never a verdict, never a zero."""
+    """It is an error that quotes how the output begins; never a verdict, never a
+    zero.
+    """
     result = decided(JudgeCorrectness(explain=False), output)
 
     assert isinstance(result, ScoreError)

@@ -77,7 +77,9 @@ def test_verdicts_are_those_of_math_verify(expected, value, equal):
     ],
 )
 def test_answers_need_no_dollar_signs(value, expected, equal):
-    """As parsers give them and data sets hold them; of a list of accepted answers any."""
+    """As parsers give them and data sets hold them; of a list of accepted answers
+    any.
+    """
     assert float(equal) == score(MathEquivalence(), value, expected)
 
 

@@ -223,14 +223,19 @@ def test_regex_matches_the_value(settings, value, expected, right):
 
 def test_regex_of_a_case_that_is_malformed_is_an_error_of_that_case():
     """The other cases are still judged."""
-    expected = "the expected output: pattern 'a(': missing ), unterminated subpattern at position 1"
+    expected = (
+        "the expected output: pattern 'a(': missing ), unterminated subpattern at "
+        "position 1"
+    )
 
     assert expected == reason(RegexMatch(), "a", "a(")
     assert "the expected output is no pattern: 4" == reason(RegexMatch(), "a", 4)
 
 
 def test_regex_with_its_own_pattern_does_not_read_the_expected_output():
-    """An expected output that changes does not score again what does not depend on it."""
+    """An expected output that changes does not score again what does not depend on
+    it.
+    """
     assert ("value",) == RegexMatch(pattern="a").reads
     assert "no answer" == reason(RegexMatch(pattern="a"), None, None)
 

@@ -223,7 +223,9 @@ def test_json_path_finds_the_value(path, output, expected):
     ],
 )
 def test_json_path_without_a_value_is_no_answer(output, reason):
-    """Nothing is taken from a document that was cut off, and nothing that is not JSON."""
+    """Nothing is taken from a document that was cut off, and nothing that is not
+    JSON.
+    """
     assert ParsedOutput(format="json", error=reason) == parsed(
         JsonPath(path="answer"), output
     )

@@ -20,7 +20,9 @@ COLUMNS = Columns(output="output", case_id="case_id", sample=None)
 
 
 def test_recording_is_by_case_and_then_by_sample(tmp_path: Path) -> None:
-    """Rows of a case are numbered in the order of the file; its digest is beside them."""
+    """Rows of a case are numbered in the order of the file; its digest is beside
+    them.
+    """
     path = jsonl(tmp_path / "recorded.jsonl")
 
     recording = read_recording(

@@ -144,7 +144,9 @@ def test_malformed_schema_is_refused():
 
 
 def test_own_schema_does_not_read_the_expected_output():
-    """An expected output that changes does not score again what does not depend on it."""
+    """An expected output that changes does not score again what does not depend on
+    it.
+    """
     assert (("value",), ("value", "expected_output")) == (
         JsonSchema(schema=ITEM).reads,
         JsonSchema().reads,

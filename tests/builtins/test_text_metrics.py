@@ -1,4 +1,6 @@
-"""BLEU, chrF, ROUGE and edit similarity give the numbers that their libraries publish."""
+"""BLEU, chrF, ROUGE and edit similarity give the numbers that their libraries
+publish.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +61,22 @@ def test_bleu_without_a_common_word_is_0():
     ("text", "reference", "published"),
     [
         (
-            "Co nás nejvíc trápí, protože lékaři si vybírají, kdo bude žít a kdo zemře.",
-            "Nejvíce smutní jsme z toho, že musíme rozhodovat o tom, kdo bude žít a kdo zemře.",
+            (
+                "Co nás nejvíc trápí, protože lékaři si vybírají, kdo bude žít a kdo "
+                "zemře."
+            ),
+            (
+                "Nejvíce smutní jsme z toho, že musíme rozhodovat o tom, kdo bude žít "
+                "a kdo zemře."
+            ),
             39.14078509,
         ),
         (
             "Nebo prostě nemají vybavení, které by jim pomohlo, uvedli lékaři.",
-            "A někdy nemáme ani potřebný materiál, abychom jim pomohli, popsali lékaři.",
+            (
+                "A někdy nemáme ani potřebný materiál, abychom jim pomohli, popsali "
+                "lékaři."
+            ),
             31.22557079,
         ),
         (
@@ -94,7 +105,10 @@ def test_chrf_is_that_of_sacrebleu(text, reference, published):
         (
             {"whitespace": True},
             "Die Beziehung zwischen Obama und Netanjahu ist nicht gerade freundlich.",
-            "Das Verhältnis zwischen Obama und Netanyahu ist nicht gerade freundschaftlich.",
+            (
+                "Das Verhältnis zwischen Obama und Netanyahu ist nicht gerade "
+                "freundschaftlich."
+            ),
             67.3481606,
         ),
     ],

@@ -16,7 +16,9 @@ HIGHER = [1.0] * 12 + [1.0] * 8
 
 
 def test_difference_is_candidate_minus_baseline() -> None:
-    """Twelve of twenty cases rise: means, counts, exact p-value and conclusion say so."""
+    """Twelve of twenty cases rise: means, counts, exact p-value and conclusion say
+    so.
+    """
     store = InMemoryRunStore()
 
     comparison = compare(run_of(store, scored(RISES)), run_of(store, scored(HIGHER)))
@@ -72,7 +74,9 @@ def test_order_of_cases_changes_no_digit() -> None:
 
 
 def test_samples_are_averaged_before_cases_are_compared() -> None:
-    """With three samples a case its score is their mean, and n is the number of cases."""
+    """With three samples a case its score is their mean, and n is the number of
+    cases.
+    """
     store = InMemoryRunStore()
     before = scored([[0, 0, 1], [1, 1, 1], [0, 0, 0]])
     after = scored([[1, 1, 1], [1, 1, 0], [0, 0, 0]])

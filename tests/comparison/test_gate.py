@@ -78,7 +78,9 @@ def test_gate_that_says_nothing_is_refused(text: str) -> None:
     ],
 )
 def test_unknown_name_is_refused_with_the_nearest(text: str, expected: str) -> None:
-    """A metric, dataset or slice that is not there is named with the nearest that is."""
+    """A metric, dataset or slice that is not there is named with the nearest that
+    is.
+    """
     with pytest.raises(ConfigError) as refusal:
         check_names(
             parse_gate(text),

@@ -21,7 +21,9 @@ from themis_lib import InMemoryRunStore
 def test_regression_goes_by_the_interval_of_the_difference(
     after: list[float], expected: str
 ) -> None:
-    """A run is no worse by 0.05 if the whole interval of the paired difference says so."""
+    """A run is no worse by 0.05 if the whole interval of the paired difference says
+    so.
+    """
     store = InMemoryRunStore()
     baseline, run = (
         run_of(store, scored([1] * 200)),

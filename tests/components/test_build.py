@@ -131,7 +131,9 @@ def test_component_is_built_from_what_names_it(spec: Any) -> None:
 
 
 def test_name_alone_is_a_component() -> None:
-    """A class is built without parameters, and an object of a module is taken as it is."""
+    """A class is built without parameters, and an object of a module is taken as it
+    is.
+    """
     assert Metric() == build("metric", f"{HERE}:Metric", where=WHERE).component
     assert INSTANCE is build("metric", f"{HERE}:INSTANCE", where=WHERE).component
 
@@ -278,7 +280,10 @@ def test_broken_protocol_is_refused(component: Any, expected: str) -> None:
         (("valu",), "reads an unknown column 'valu'; did you mean 'value'?"),
         (
             ("value", "latency_s"),
-            "reads an unknown column 'latency_s'; choose one of 'artifacts', 'case_id', ",
+            (
+                "reads an unknown column 'latency_s'; choose one of 'artifacts', "
+                "'case_id', "
+            ),
         ),
         ("value", "has reads='value'; write a tuple of columns, such as ('value',)"),
         (None, "has reads=None; write a tuple of columns, such as ('None',)"),

@@ -40,7 +40,9 @@ def test_folder_the_program_was_started_in_is_searched(
     ],
 )
 def test_name_that_leads_nowhere_is_refused(name: str, said: str) -> None:
-    """The message says what the name stands for, and the nearest that leads somewhere."""
+    """The message says what the name stands for, and the nearest that leads
+    somewhere.
+    """
     with pytest.raises(ComponentError) as caught:
         import_named("graph", name)
 

@@ -77,7 +77,10 @@ def test_missing_variable_is_named_with_its_place():
             {"options": [{"key": "${THEMIS_TEST_MISSING}"}]}, where="storage"
         )
 
-    expected = "storage.options[0].key: the environment variable 'THEMIS_TEST_MISSING' is not set"
+    expected = (
+        "storage.options[0].key: the environment variable 'THEMIS_TEST_MISSING' is not "
+        "set"
+    )
     assert expected == str(raised.value)
 
 
@@ -136,7 +139,10 @@ def test_message_proposes_a_reference():
     with pytest.raises(ConfigError) as raised:
         refuse_literal_secrets({"apiKey": "hunter2"}, where="judge")
 
-    expected = "judge.apiKey holds a credential as it is; put it into an environment variable and write '${API_KEY}'"
+    expected = (
+        "judge.apiKey holds a credential as it is; put it into an environment variable "
+        "and write '${API_KEY}'"
+    )
     assert expected == str(raised.value)
 
 
@@ -216,7 +222,10 @@ def test_values_are_hidden_in_messages():
 
     hidden = hide_values("no access to s3://data/x with s3cr3t, or data", spec=spec)
 
-    expected = "no access to s3://${THEMIS_TEST_BUCKET}/x with ${THEMIS_TEST_KEY}, or ${THEMIS_TEST_BUCKET}"
+    expected = (
+        "no access to s3://${THEMIS_TEST_BUCKET}/x with ${THEMIS_TEST_KEY}, or "
+        "${THEMIS_TEST_BUCKET}"
+    )
     assert expected == hidden
 
 

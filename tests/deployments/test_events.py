@@ -89,7 +89,9 @@ def test_bad_input_is_announced_as_a_failure(api: Api, tmp_path: Path) -> None:
 
 
 def test_defect_is_announced_as_a_failure(api: Api, tmp_path: Path) -> None:
-    """Also an error that nobody foresaw, such as a file where the store has a folder."""
+    """Also an error that nobody foresaw, such as a file where the store has a
+    folder.
+    """
     (tmp_path / "store").mkdir()
     (tmp_path / "store/rows").touch()
 

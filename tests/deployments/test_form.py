@@ -56,7 +56,9 @@ def test_every_field_has_a_title_and_a_description() -> None:
 
 
 def test_fields_that_may_stay_empty_ask_for_values_and_not_for_types() -> None:
-    """A null in the schema would make the UI ask for a type first, and send the null."""
+    """A null in the schema would make the UI ask for a type first, and send the
+    null.
+    """
     for name, field in fields().items():
         assert "anyOf" not in field, name
         assert field.get("default", "") is not None, name

@@ -67,7 +67,8 @@ def test_a_crashing_build_is_one_clear_error(tmp_path: Path) -> None:
     first, second = done.stdout.splitlines()
 
     assert first.startswith(
-        "ModelError this build of llama-cpp-python crashes on this processor (SIGSEGV); rebuild"
+        "ModelError this build of llama-cpp-python crashes on this processor "
+        "(SIGSEGV); rebuild"
     )
     assert (
         'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir'
@@ -132,7 +133,10 @@ for source in {list(sources.values())!r}:
 def test_a_build_that_hangs_is_one_clear_error(tmp_path: Path) -> None:
     """A probe ends after its time."""
     fake = fake_build(tmp_path / "fake", "import time\ntime.sleep(60)")
-    program = "try: build.check_build(timeout_s=0.5)\nexcept ValueError as error: print(error)"
+    program = (
+        "try: build.check_build(timeout_s=0.5)\nexcept ValueError as error: "
+        "print(error)"
+    )
     done = python(program, tmp_path / "kept", first_on_path=fake)
 
     assert "it was not done after 0.5 s); rebuild it portably" in done.stdout

@@ -212,7 +212,9 @@ def test_the_comparison_finds_texts_decoded_beside_others_that_must_not_be(
 def test_the_comparison_finds_prompts_cut_where_they_must_not_be(
     model, cut, is_true
 ) -> None:
-    """Negative control: Q4_K_M, the beginning of each prompt taken from the one before."""
+    """Negative control: Q4_K_M, the beginning of each prompt taken from the one
+    before.
+    """
     random = np.random.default_rng(3)
     beginning = random.integers(0, 2000, 70).tolist()
     prompts = [

@@ -278,7 +278,9 @@ def test_after_an_interrupt_that_is_caught_the_next_text_is_as_ever(
 
 @pytest.mark.parametrize("program", ["generate", "iterate"])
 def test_an_interrupt_ends_a_program_cleanly(random_model, program) -> None:
-    """With KeyboardInterrupt as its last word, no dump, and as one that SIGINT ended."""
+    """With KeyboardInterrupt as its last word, no dump, and as one that SIGINT
+    ended.
+    """
     status, output, errors = _interrupt(program, model=str(random_model))
     assert -signal.SIGINT == status, errors
     assert "KeyboardInterrupt" == errors.strip().splitlines()[-1]
@@ -347,7 +349,9 @@ def _damaged(
 def test_a_damaged_header_is_an_error_or_a_model(
     small_model, tmp_path, count, flips
 ) -> None:
-    """Never a crash or a hang: what cannot be known to be damaged may be another model."""
+    """Never a crash or a hang: what cannot be known to be damaged may be another
+    model.
+    """
     copies = _damaged(small_model, tmp_path, count=count, seed=flips, flips=flips)
     outcomes = dict(zip(copies, answer_of("loads", models=copies), strict=True))
     assert {} == {

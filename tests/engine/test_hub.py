@@ -103,7 +103,9 @@ class Hub(BaseHTTPRequestHandler):
 
 
 def test_models_are_fetched_once_from_a_hub(tmp_path: Path) -> None:
-    """By default `small` is fetched once; later it comes from the disk, also offline."""
+    """By default `small` is fetched once; later it comes from the disk, also
+    offline.
+    """
     pytest.importorskip("huggingface_hub")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -87,9 +87,9 @@ def test_no_home_is_a_clear_error() -> None:
     )
 
     assert (
-        "ConfigError no home directory to keep a cache in: set THEMIS_CACHE_DIR to a folder\n"
-        == run_choosing(program).stdout
-    )
+        "ConfigError no home directory to keep a cache in: set THEMIS_CACHE_DIR to "
+        "a folder\n"
+    ) == run_choosing(program).stdout
 
 
 def test_a_fact_that_cannot_be_written_is_forgotten(

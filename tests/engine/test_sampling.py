@@ -119,14 +119,18 @@ def test_draws_are_recorded_for_ever() -> None:
 @MANY
 @given(SEEDS, st.integers(0, 2000))
 def test_draws_are_those_of_philox(seed, place) -> None:
-    """The generator as its paper gives it, keyed by the seed and counted by the place."""
+    """The generator as its paper gives it, keyed by the seed and counted by the
+    place.
+    """
     assert philox(seed, place) == Draws(seed).at(place)
 
 
 @MANY
 @given(SEEDS, st.lists(st.integers(0, 700), min_size=1, max_size=8))
 def test_a_draw_depends_on_its_seed_and_its_place_alone(seed, places) -> None:
-    """In whatever order places are asked for, and however many draws were made before."""
+    """In whatever order places are asked for, and however many draws were made
+    before.
+    """
     draws = Draws(seed)
     assert [Draws(seed).at(place) for place in places] == [
         draws.at(place) for place in places

@@ -1,4 +1,6 @@
-"""A worker takes work from its inbox until it is stopped, and fails what is left then."""
+"""A worker takes work from its inbox until it is stopped, and fails what is left
+then.
+"""
 
 from __future__ import annotations
 

@@ -140,24 +140,38 @@ def test_override_reaches_into_lists() -> None:
         ("=x", "override '=x': write key.path=value"),
         (
             "datasets.2.limit=1",
-            "override 'datasets.2.limit=1': '2' is not one of the 2 items, counted from 0",
+            (
+                "override 'datasets.2.limit=1': '2' is not one of the 2 items, counted "
+                "from 0"
+            ),
         ),
         (
             "datasets.sums.limit=1",
-            "override 'datasets.sums.limit=1': 'sums' is not one of the 2 items, counted from 0",
+            (
+                "override 'datasets.sums.limit=1': 'sums' is not one of the 2 items, "
+                "counted from 0"
+            ),
         ),
         (
             "datasets.-1.limit=1",
-            "override 'datasets.-1.limit=1': '-1' is not one of the 2 items, counted from 0",
+            (
+                "override 'datasets.-1.limit=1': '-1' is not one of the 2 items, "
+                "counted from 0"
+            ),
         ),
         (
             "seeds=[1",
-            "override 'seeds=[1':1: not YAML: expected ',' or ']', but got '<stream end>'",
+            (
+                "override 'seeds=[1':1: not YAML: expected ',' or ']', but got "
+                "'<stream end>'"
+            ),
         ),
     ],
 )
 def test_bad_overrides_are_refused(override: str, expected: str) -> None:
-    """An override that is no assignment, or whose way ends, is named as it was written."""
+    """An override that is no assignment, or whose way ends, is named as it was
+    written.
+    """
     with pytest.raises(ConfigError) as failure:
         overridden(override)
 
@@ -195,7 +209,10 @@ def test_override_below_a_value_is_told_of_where_it_lands() -> None:
         ("a: 2024-13-45", "my.yaml: not YAML: month must be in 1..12"),
         (
             "a: \x00",
-            "my.yaml: not YAML: unacceptable character #x0000: special characters are not allowed",
+            (
+                "my.yaml: not YAML: unacceptable character #x0000: special characters "
+                "are not allowed"
+            ),
         ),
     ],
 )
@@ -245,7 +262,10 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         ("datasets: []", "the setting 'generation' is missing"),
         (
             "generation: 5",
-            "generation: input should be a valid dictionary or instance of GenerationConfig; got 5",
+            (
+                "generation: input should be a valid dictionary or instance of "
+                "GenerationConfig; got 5"
+            ),
         ),
         (
             "generation: {generater: x}",
@@ -257,11 +277,17 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         ),
         (
             "generation: {generator: x, candidate_policy: {num_sample: 3}}",
-            "unknown setting 'generation.candidate_policy.num_sample'; did you mean 'num_samples'?",
+            (
+                "unknown setting 'generation.candidate_policy.num_sample'; did you "
+                "mean 'num_samples'?"
+            ),
         ),
         (
             "generation: {generator: x, candidate_policy: {num_samples: 0}}",
-            "generation.candidate_policy.num_samples: input should be greater than 0; got 0",
+            (
+                "generation.candidate_policy.num_samples: input should be greater than "
+                "0; got 0"
+            ),
         ),
         (
             "generation: {generator: x}\nruntime: {timeout_s: -1}",
@@ -302,7 +328,10 @@ def test_bad_settings_are_refused(text: str, expected: str) -> None:
         ),
         (
             "{dataset_id: d, path: x, format: xml}",
-            "datasets[0].format: input should be 'jsonl', 'csv' or 'parquet'; got 'xml'",
+            (
+                "datasets[0].format: input should be 'jsonl', 'csv' or 'parquet'; got "
+                "'xml'"
+            ),
         ),
         (
             "{dataset_id: d, huggingface: x, splitt: a}",
@@ -311,11 +340,17 @@ def test_bad_settings_are_refused(text: str, expected: str) -> None:
         ("{path: x}", "the setting 'datasets[0].dataset_id' is missing"),
         (
             "{dataset_id: d}",
-            "datasets[0]: one of 'cases', 'huggingface', 'path' is needed; got {'dataset_id': 'd'}",
+            (
+                "datasets[0]: one of 'cases', 'huggingface', 'path' is needed; got "
+                "{'dataset_id': 'd'}"
+            ),
         ),
         (
             "5",
-            "datasets[0]: input should be a valid dictionary or instance of Dataset; got 5",
+            (
+                "datasets[0]: input should be a valid dictionary or instance of "
+                "Dataset; got 5"
+            ),
         ),
         (
             "{dataset_id: d, cases: [{case_id: a, inptu: 1}, {case_id: b, inptu: 1}]}",
@@ -340,7 +375,10 @@ def test_bad_datasets_are_refused(dataset: str, expected: str) -> None:
 
 def test_first_bad_dataset_is_told_of() -> None:
     """Of two bad datasets of two kinds, the first is told of."""
-    datasets = "[{dataset_id: a, path: x}, {dataset_id: b, path: x, limt: 1}, {dataset_id: c, cases: [{}]}]"
+    datasets = (
+        "[{dataset_id: a, path: x}, {dataset_id: b, path: x, limt: 1}, {dataset_id: c, "
+        "cases: [{}]}]"
+    )
 
     assert "unknown setting 'datasets[1].limt'; did you mean 'limit'?" == refused(
         f"generation: {{generator: x}}\ndatasets: {datasets}"

@@ -133,19 +133,6 @@ def test_gates_of_several_runs_stay_apart(store: Path, tmp_path: Path) -> None:
     assert ["gate pass", "gate fail"] == [line[:9] for line in below]
 
 
-def test_runs_can_be_read_on_a_narrow_terminal(store: Path) -> None:
-    """Eighty columns hold two runs side by side, their ids in one piece."""
-    result = CliRunner().invoke(
-        app, ["low", "high", "--store", str(store)], env={"COLUMNS": "80"}
-    )
-
-    ids = [
-        path.name for path in (store / "runs").iterdir() if path.name in result.stdout
-    ]
-    assert 2 == len(ids)
-    assert any(all(name in line for name in ids) for line in result.stdout.splitlines())
-
-
 def test_threshold_on_a_slice_takes_a_summary_of_it(store: Path) -> None:
     """A slice that only this comparison makes has no mean of its own to judge."""
     bad = command(

@@ -85,7 +85,9 @@ def test_failed_rows_show_in_the_state(prefect_api: str, tmp_path: Path) -> None
 
 
 def test_lost_table_is_computed_again(prefect_api: str, tmp_path: Path) -> None:
-    """A task whose Parquet is gone does not end `Cached`: it computes its table again."""
+    """A task whose Parquet is gone does not end `Cached`: it computes its table
+    again.
+    """
     spec = base(tmp_path / "store")
     flow_outcome(spec, tmp_path, prefect_api)
     for part in (tmp_path / "store/rows/parse").rglob("*.parquet"):

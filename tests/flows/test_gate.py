@@ -54,7 +54,9 @@ def test_gates_end_in_their_exit_code(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Pass is 0, fail 5 and underpowered 6; JUnit XML, record and screen say the same."""
+    """Pass is 0, fail 5 and underpowered 6; JUnit XML, record and screen say the
+    same.
+    """
     monkeypatch.setenv("PREFECT_API_URL", prefect_api)
     junit = tmp_path / "gates.xml"
 

@@ -37,7 +37,9 @@ def test_a_place_without_runs_is_told(
 def test_an_option_without_a_value_is_told(
     app: typer.Typer, arguments: list[str], tmp_path: Path
 ) -> None:
-    """Every command takes options of the filesystem, and names one that is malformed."""
+    """Every command takes options of the filesystem, and names one that is
+    malformed.
+    """
     done = CliRunner().invoke(app, [*arguments, str(tmp_path), "--option", "anon"])
 
     assert 2 == done.exit_code, done.output

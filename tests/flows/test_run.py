@@ -208,7 +208,9 @@ def test_plan_looks_at_every_metric(tmp_path: Path) -> None:
 def test_unknown_slice_is_bad_input(
     prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slice over metadata that no case has is refused before anything is generated."""
+    """A slice over metadata that no case has is refused before anything is
+    generated.
+    """
     from tests.support.counting import CALLS
 
     monkeypatch.setenv("PREFECT_API_URL", prefect_api)

@@ -34,7 +34,10 @@ def test_comparison_says_everything_in_order() -> None:
     for expected in (
         f"| {candidate.run_id} | d | topic=x | m | 0.0000 | 1.0000 | +1.0000 |",
         "test: McNemar, exact; interval: bonett-price",
-        "10 case(s) like these show a difference of 0.6000 or more in 4 of 5 comparisons",
+        (
+            "10 case(s) like these show a difference of 0.6000 or more in 4 of 5 "
+            "comparisons"
+        ),
         '"m1" → "m2"',
         f"d: 1 only in baseline (old), 1 only in {candidate.run_id} (new)",
         "10 score(s) rose, 0 fell",

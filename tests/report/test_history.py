@@ -1,4 +1,6 @@
-"""The runs of a store over time: which are listed, what changed, and how a metric went."""
+"""The runs of a store over time: which are listed, what changed, and how a metric
+went.
+"""
 
 from __future__ import annotations
 

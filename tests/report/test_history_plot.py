@@ -15,7 +15,9 @@ MADE = series(*(row(0.5) for _ in range(200)))
 
 
 def test_one_run_is_a_dot_with_its_interval() -> None:
-    """The bar ends where the interval does, the dot stands at the mean, the date below."""
+    """The bar ends where the interval does, the dot stands at the mean, the date
+    below.
+    """
     assert [
         "0.65 ┤",
         "     │ │",

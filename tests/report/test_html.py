@@ -420,7 +420,8 @@ def test_what_a_model_wrote_is_text(visit: Visit) -> None:
 
     def act(page: Any) -> list[Any]:
         page.evaluate(
-            "document.querySelectorAll('details').forEach((node) => { node.open = true; })"
+            "document.querySelectorAll('details').forEach((node) => { node.open = "
+            "true; })"
         )
         first = page.inner_text(".detail")
         page.keyboard.press("j")
@@ -495,7 +496,8 @@ def test_controls_have_names(visit: Visit) -> None:
 
     def act(page: Any) -> list[tuple[str, str]]:
         page.evaluate(
-            "document.querySelectorAll('details').forEach((node) => { node.open = true; })"
+            "document.querySelectorAll('details').forEach((node) => { node.open = "
+            "true; })"
         )
         return names(page, CONTROLS)
 
@@ -549,7 +551,9 @@ def test_nothing_is_wider_than_the_window(
     ],
 )
 def test_prompt_is_what_was_sent(visit: Visit, value: Any, spec: PromptSpec) -> None:
-    """The page makes of input and prompt spec the same messages as the generators do."""
+    """The page makes of input and prompt spec the same messages as the generators
+    do.
+    """
     result = run(
         Dataset(dataset_id="d", cases=[Case(case_id="1", input=value)]),
         metrics=[],
@@ -604,7 +608,9 @@ def test_a_run_that_stopped_has_a_page(visit: Visit) -> None:
 
 
 def test_a_run_under_way_has_a_page(visit: Visit) -> None:
-    """It says that the run has not ended, and of nothing that it has stopped or lacks."""
+    """It says that the run has not ended, and of nothing that it has stopped or
+    lacks.
+    """
     result = echo_run()
     update = {
         "status": RunStatus.RUNNING,
@@ -623,7 +629,9 @@ def test_a_run_under_way_has_a_page(visit: Visit) -> None:
 
 
 def test_a_lost_table_is_named() -> None:
-    """A run that came to its end has all of its tables; there is no page without one."""
+    """A run that came to its end has all of its tables; there is no page without
+    one.
+    """
     result = echo_run()
     result.store.remove(f"runs/{result.run_id}/results.parquet")
 

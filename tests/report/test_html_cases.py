@@ -81,7 +81,9 @@ def test_texts_are_cut_until_they_fit() -> None:
 
 
 def test_many_cases_are_spread_over_the_run() -> None:
-    """More cases than a page holds are taken evenly from the first to nearly the last."""
+    """More cases than a page holds are taken evenly from the first to nearly the
+    last.
+    """
     positions = spread(1_000_000, 10_000)
 
     assert (10_000, 0, 999_900) == (

@@ -136,7 +136,9 @@ def test_what_differs_and_how_surely(visit: Visit) -> None:
 
 
 def test_numbers_read_as_text(visit: Visit) -> None:
-    """One difference is not "all 1 differences", and a bound of p has no equals sign."""
+    """One difference is not "all 1 differences", and a bound of p has no equals
+    sign.
+    """
     comparison, runs = compared()
     sure = comparison.model_copy(
         update={

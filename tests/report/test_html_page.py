@@ -23,7 +23,9 @@ def page_of(name: str) -> str:
 
 
 def test_a_policy_names_the_digest_of_the_style() -> None:
-    """Only this style may be used: the policy has its digest and allows nothing else."""
+    """Only this style may be used: the policy has its digest and allows nothing
+    else.
+    """
     page = page_of("n")
 
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL).group(1)

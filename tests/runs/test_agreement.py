@@ -93,9 +93,9 @@ def test_agreement_is_in_the_report_and_the_record() -> None:
 
     assert "## Agreement with labels (Cohen's kappa)" in report
     assert (
-        f"| d | exact_match | label | 5 | 0 | 0 | 0.600 | {result.agreement[0].kappa:.3f} |"
-        in report
-    )
+        "| d | exact_match | label | 5 | 0 | 0 | 0.600 | "
+        f"{result.agreement[0].kappa:.3f} |"
+    ) in report
     assert RunResult(result.store, result.run_id).agreement == result.agreement
 
 

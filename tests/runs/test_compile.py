@@ -57,7 +57,10 @@ def test_derived_seeds_keep_their_samples() -> None:
         ),
         (
             {"evaluation": {"metrics": ["builtin/f1", "builtin/f1"]}},
-            "evaluation.metrics: 2 metrics are named 'f1'; give each an `id` of its own",
+            (
+                "evaluation.metrics: 2 metrics are named 'f1'; give each an `id` of "
+                "its own"
+            ),
         ),
         (
             {"evaluation": {"metrics": ["builtin/f1"], "agreement": {"f2": "label"}}},

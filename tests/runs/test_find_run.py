@@ -57,7 +57,10 @@ def test_run_is_found_by(text: str, expected: str, store: InMemoryRunStore) -> N
     [
         (
             "20260101",
-            "2 runs begin so (20260101-000000-aaaaaa, 20260101-000000-bbbbbb); write more",
+            (
+                "2 runs begin so (20260101-000000-aaaaaa, 20260101-000000-bbbbbb); "
+                "write more"
+            ),
         ),
         ("sumz", "did you mean 'sums'?"),
         ("", "has no run ''"),
@@ -81,7 +84,9 @@ def test_store_without_runs_says_so() -> None:
 
 
 def test_the_later_of_two_quick_runs_is_the_last() -> None:
-    """Runs of the same second are told apart by when they started, not by their names."""
+    """Runs of the same second are told apart by when they started, not by their
+    names.
+    """
     store = InMemoryRunStore()
     runs = [run_of(store, scored([1])) for _ in range(4)]
 

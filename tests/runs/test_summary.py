@@ -226,7 +226,9 @@ def test_no_errors_fail_nothing() -> None:
     ],
 )
 def test_errors_alone_have_a_summary(policy: str, expected: tuple[Any, ...]) -> None:
-    """A run without a single score fails, and its row says how many cases there were."""
+    """A run without a single score fails, and its row says how many cases there
+    were.
+    """
     result = run(ERROR, ERROR, ERROR, statistics={"errors": policy})
 
     (found,) = result.summary
@@ -445,7 +447,10 @@ def test_pass_at_k_has_an_interval_over_cases(method: Any) -> None:
     [
         (
             {"cluster_by": "topics"},
-            "evaluation.statistics.cluster_by: no case has metadata 'topics'; did you mean",
+            (
+                "evaluation.statistics.cluster_by: no case has metadata 'topics'; did "
+                "you mean"
+            ),
         ),
         (
             {"cluster_by": "topic", "interval": "wilson"},

@@ -171,7 +171,9 @@ def test_limiters_work_on_any_loop() -> None:
 
 
 def test_async_timeouts_are_transient() -> None:
-    """A call that takes too long is a failure of this run; the others are not held up."""
+    """A call that takes too long is a failure of this run; the others are not held
+    up.
+    """
 
     async def call(position: int) -> int:
         await asyncio.sleep(60 if position == 1 else 0)
@@ -212,7 +214,9 @@ def test_time_in_the_queue_does_not_count() -> None:
 
 
 def test_blocking_calls_run_in_threads() -> None:
-    """Functions that block run beside each other, off the loop, as many as the width."""
+    """Functions that block run beside each other, off the loop, as many as the
+    width.
+    """
     gauge, threads = Gauge(), set()
 
     def call(position: int) -> int:

@@ -29,7 +29,9 @@ def key(number: int) -> bytes:
 
 @pytest.fixture
 def shard() -> Shard:
-    """Two cases, two samples each; the second case has no output, its sample no answer."""
+    """Two cases, two samples each; the second case has no output, its sample no
+    answer.
+    """
     cases = table_of(
         [
             {"dataset_id": "d", "case_id": name, "input": f'"{name}"', "metadata": "{}"}

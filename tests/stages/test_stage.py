@@ -63,7 +63,9 @@ def keys(stage: Stage, *values: str) -> list[bytes]:
     st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=3), max_size=6)
 )
 def test_equal_rows_have_equal_keys_and_others_others(values: list[str]) -> None:
-    """A key covers what is read, and nothing else: place and neighbours do not matter."""
+    """A key covers what is read, and nothing else: place and neighbours do not
+    matter.
+    """
     texts = [f'"{value}"' for value in values]
     found = keys(Plain(), *texts)
 

@@ -147,7 +147,9 @@ def test_cells_keep_mean_and_variance() -> None:
 
 
 def test_clusters_are_drawn_whole() -> None:
-    """Scores repeated in clusters have the interval of the scores that were repeated."""
+    """Scores repeated in clusters have the interval of the scores that were
+    repeated.
+    """
     scores = skewed(1, 50)
 
     repeated = bootstrap_interval(
@@ -158,7 +160,9 @@ def test_clusters_are_drawn_whole() -> None:
 
 
 def test_mean_and_error_stand_beside_it() -> None:
-    """The interval is the bootstrap's, the standard error the same as with any method."""
+    """The interval is the bootstrap's, the standard error the same as with any
+    method.
+    """
     scores = skewed(2, 60)
 
     interval = mean_interval(scores, method="bootstrap", resamples=500, seed=7)
@@ -201,7 +205,9 @@ def test_what_resampling_cannot_show_is_null(
 def test_ten_thousand_resamples_of_a_hundred_thousand_take_about_a_second(
     kind: str,
 ) -> None:
-    """The aim is one second on an idle machine; three leave room for one that is not."""
+    """The aim is one second on an idle machine; three leave room for one that is
+    not.
+    """
     scores = skewed(0, 100_000)
     scores = np.round(scores > 1).astype(float) if kind == "0 and 1" else scores
 

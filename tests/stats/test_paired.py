@@ -68,7 +68,9 @@ def test_mcnemar_agrees_with_statsmodels(improved: int, worsened: int) -> None:
 
 @given(st.lists(EIGHTHS, min_size=2, max_size=12))
 def test_all_sign_flips_agree_with_scipy(values: list[float]) -> None:
-    """Where all signs are tried, the p-value is that of `scipy.stats.permutation_test`."""
+    """Where all signs are tried, the p-value is that of
+    `scipy.stats.permutation_test`.
+    """
     sums = np.array(values)
     expected = scipy.stats.permutation_test(
         (sums,),

@@ -1,27 +1,22 @@
-"""Every statement of the text generation document, and every decision where it leaves
+"""The statements of the text generation document, and the decisions where it leaves
 doubt, each as a test.
 
 What is generated is compared with what another call generates, never with a recorded
 text: the bundled model may be replaced by a better one. `test_document_examples` runs
-the document's own examples.
+the document's own examples; `test_api` has the signatures and the arguments that are
+refused, `test_answers` the texts without a model.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib.util
-import inspect
 import itertools
 import json
 import math
-import os
-import pickle
 import re
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +28,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
+from tests.support.new_process import in_new_process
 from themis_lib import ConfigError, InputError, ModelError, steadytext
 from themis_lib.engine.models import MODELS, TINY
 
@@ -90,93 +86,12 @@ def no_cache(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THEMIS_CACHE", "off")
 
 
-def in_new_process(program: str, **environment: str | None) -> Any:
-    """What a program prints as JSON in a process of its own; a variable that is None is
-    not set there.
-    """
-    merged = {**os.environ, **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", f"import json, sys, warnings\n{program}"],
-        env={name: value for name, value in merged.items() if value is not None},
-        capture_output=True,
-        check=False,
-        timeout=100,
-    )
-    assert (0, "") == (done.returncode, done.stderr.decode())
-    return json.loads(done.stdout)
-
-
 def is_cached(**arguments: Any) -> bool:
     text = steadytext.generate(PROMPT, **arguments)
     return bool(text.metadata["cached"])
 
 
-# Signatures
-
-
-def test_signature_of_generate() -> None:
-    """`def generate(prompt, max_new_tokens=None, …)`: names, order and defaults as
-    printed; `unsafe_mode` is last.
-    """
-    expected = {
-        "prompt": inspect.Parameter.empty,
-        "max_new_tokens": None,
-        "return_logprobs": False,
-        "eos_string": "[EOS]",
-        "model": None,
-        "model_repo": None,
-        "model_filename": None,
-        "size": None,
-        "seed": steadytext.DEFAULT_SEED,
-        "temperature": 0.0,
-        "schema": None,
-        "regex": None,
-        "choices": None,
-        "response_format": None,
-        "unsafe_mode": False,
-    }
-    parameters = inspect.signature(steadytext.generate).parameters.values()
-
-    assert list(expected.items()) == [(one.name, one.default) for one in parameters]
-    assert {inspect.Parameter.POSITIONAL_OR_KEYWORD} == {one.kind for one in parameters}
-
-
-def test_signature_of_generate_iter() -> None:
-    """`def generate_iter(prompt, max_new_tokens=None, …)`: as printed; `unsafe_mode` is
-    last.
-    """
-    expected = {
-        "prompt": inspect.Parameter.empty,
-        "max_new_tokens": None,
-        "eos_string": "[EOS]",
-        "include_logprobs": False,
-        "model": None,
-        "model_repo": None,
-        "model_filename": None,
-        "size": None,
-        "seed": steadytext.DEFAULT_SEED,
-        "temperature": 0.0,
-        "unsafe_mode": False,
-    }
-    parameters = inspect.signature(steadytext.generate_iter).parameters.values()
-
-    assert list(expected.items()) == [(one.name, one.default) for one in parameters]
-    assert {inspect.Parameter.POSITIONAL_OR_KEYWORD} == {one.kind for one in parameters}
-
-
 # Parameters
-
-
-@pytest.mark.parametrize("function", [steadytext.generate, steadytext.generate_iter])
-def test_prompt_is_required(function: Any) -> None:
-    """`prompt` | `str` | required: without one, or with something else, there is no
-    text.
-    """
-    with pytest.raises(TypeError, match="prompt"):
-        function()
-    for value in (None, 5, b"bytes", ["list"]):
-        with pytest.raises(ConfigError, match=r"prompt=.* write a text"):
-            function(value)
 
 
 def test_prompt_is_the_text_to_generate_from() -> None:
@@ -255,14 +170,6 @@ def test_max_new_tokens_is_the_maximum_number_of_tokens(length: int) -> None:
     assert length == len(logprobs["tokens"]) == len(items)
 
 
-@pytest.mark.parametrize("length", [0, -1, True, 1.5, "5"])
-def test_max_new_tokens_of_none_or_fewer_is_an_error(length: Any) -> None:
-    """A decision: 0 is an error, and so is what is no length at all."""
-    for function in (steadytext.generate, steadytext.generate_iter):
-        with pytest.raises(ConfigError, match="max_new_tokens="):
-            function(PROMPT, max_new_tokens=length)
-
-
 @pytest.mark.parametrize(("seed", "temperature"), DRAWS)
 def test_fewer_new_tokens_give_a_prefix(seed: int, temperature: float) -> None:
     """A decision: `max_new_tokens=n` is a prefix of a longer one, wherever it cuts a
@@ -300,7 +207,9 @@ def test_return_logprobs_returns_log_probabilities_with_the_text() -> None:
 
 
 def test_include_logprobs_is_off() -> None:
-    """`include_logprobs` | `bool` | `False`; “Yields: `str`: Individual tokens/words”."""
+    """`include_logprobs` | `bool` | `False`; “Yields: `str`: Individual
+    tokens/words”.
+    """
     pieces = list(steadytext.generate_iter(PROMPT))
 
     assert {str} == {type(piece) for piece in pieces}
@@ -430,7 +339,9 @@ def test_remote_model_needs_unsafe_mode(function: Any) -> None:
 
 
 def test_unsafe_mode_changes_nothing_of_a_local_model() -> None:
-    """`unsafe_mode`: “Enable remote models”. A local one is as deterministic with it."""
+    """`unsafe_mode`: “Enable remote models”. A local one is as deterministic with
+    it.
+    """
     text = steadytext.generate(PROMPT)
 
     assert text == steadytext.generate(PROMPT, unsafe_mode=True)
@@ -438,7 +349,9 @@ def test_unsafe_mode_changes_nothing_of_a_local_model() -> None:
 
 
 def put_on_hub_disk(hub: Path, repo: str, filename: str) -> None:
-    """Put the bundled model where huggingface_hub keeps a file that it has downloaded."""
+    """Put the bundled model where huggingface_hub keeps a file that it has
+    downloaded.
+    """
     folder, revision = hub / f"models--{repo.replace('/', '--')}", "0" * 40
     (folder / "refs").mkdir(parents=True)
     (folder / "refs/main").write_text(revision)
@@ -532,16 +445,6 @@ def test_seed_is_for_deterministic_generation(no_cache: None, seed: int) -> None
     assert int(seed) == text.metadata["seed"]
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, 1.5, "42", None, True, float("nan")])
-def test_seed_out_of_range_is_an_error(seed: Any) -> None:
-    """A decision: negative, non-integer and out-of-range seeds are errors, that say
-    what a seed is.
-    """
-    for function in (steadytext.generate, steadytext.generate_iter):
-        with pytest.raises(ConfigError, match=r"seed=.*from 0 to 2\*\*64 - 1"):
-            function(PROMPT, seed=seed)
-
-
 def test_temperature_0_is_deterministic(no_cache: None) -> None:
     """`temperature` | `0.0`: “0.0 = deterministic”."""
     assert steadytext.generate(PROMPT) == steadytext.generate(PROMPT, temperature=0.0)
@@ -566,24 +469,6 @@ def test_temperature_is_more_random_above_0() -> None:
         return sum(values) / len(values)
 
     assert mean_logprob(0.1) > mean_logprob(0.7) > mean_logprob(1.2) > mean_logprob(2.0)
-
-
-@pytest.mark.parametrize(
-    "temperature", [0.0, 0.5, 1, 2.0, np.float64(0.7), np.float32(0.5)]
-)
-def test_temperature_is_any_number_of_its_typical_range(temperature: float) -> None:
-    """`temperature`: “typical range 0.0-2.0”, written as any number."""
-    assert isinstance(steadytext.generate(PROMPT, 8, temperature=temperature), str)
-
-
-@pytest.mark.parametrize(
-    "temperature", [-0.1, float("nan"), float("inf"), "hot", None, True]
-)
-def test_temperature_out_of_range_is_an_error(temperature: Any) -> None:
-    """What is no temperature is refused with its value."""
-    for function in (steadytext.generate, steadytext.generate_iter):
-        with pytest.raises(ConfigError, match="temperature="):
-            function(PROMPT, temperature=temperature)
 
 
 # Structured output
@@ -700,36 +585,10 @@ def test_response_format_json_schema() -> None:
     assert steadytext.generate("Who is there?", schema=PERSON) == text
 
 
-def test_two_constraints_are_an_error() -> None:
-    """A text has one constraint; which of two were meant is not guessed."""
-    with pytest.raises(ConfigError, match="'regex' and 'choices'"):
-        steadytext.generate(PROMPT, regex="a", choices=["a"])
-
-
-@pytest.mark.parametrize(
-    "impossible",
-    [
-        {"schema": {"type": "integer", "minimum": 5, "maximum": 4}},
-        {"schema": {"type": "object", "not": {}}},
-        {"schema": "a text"},
-        {"regex": r"[^\s\S]"},
-        {"regex": "("},
-        {"choices": []},
-        {"response_format": {"type": "yaml"}},
-        {"regex": "[0-9a-z]{64}", "max_new_tokens": 2},
-    ],
-    ids=str,
-)
-def test_impossible_constraint_is_an_error(impossible: dict[str, Any]) -> None:
-    """A decision: what no text satisfies, or none of this length, is an error that
-    names the argument.
-    """
-    with pytest.raises(ConfigError, match=r"schema|regex|choices|response_format"):
-        steadytext.generate(PROMPT, **impossible)
-
-
 def test_constraint_holds_however_short_the_text_must_be() -> None:
-    """What a schema asks for holds in the output, in as few tokens as suffice for it."""
+    """What a schema asks for holds in the output, in as few tokens as suffice for
+    it.
+    """
     for length in (3, 5, 8, 200):
         text = steadytext.generate(
             PROMPT, length, schema=list[int], temperature=1.5, seed=3
@@ -839,17 +698,6 @@ def test_generate_iter_yields_tokens_as_produced(no_cache: None) -> None:
     )
 
 
-def test_stream_that_is_left_early_is_not_kept() -> None:
-    """The beginning of a text is not taken for the whole one later."""
-    stream = steadytext.generate_iter(PROMPT)
-    next(stream)
-    stream.close()
-    text = steadytext.generate(PROMPT)
-
-    assert not text.metadata["cached"]
-    assert text == "".join(steadytext.generate_iter(PROMPT))
-
-
 # Caching
 
 
@@ -951,24 +799,6 @@ def test_cached_items_are_the_same() -> None:
     )
 
 
-def test_cached_text_without_logprobs_gets_them() -> None:
-    """Log-probabilities asked for later are real too, and the text stays."""
-    text = steadytext.generate(PROMPT)
-    again, logprobs = steadytext.generate(PROMPT, return_logprobs=True)
-
-    assert text == again == "".join(logprobs["tokens"])
-    assert all(value < 0 for value in logprobs["token_logprobs"])
-    assert is_cached()
-
-
-def test_text_of_generate_is_cached_for_generate_iter() -> None:
-    """Whichever function asked first."""
-    pieces = list(steadytext.generate_iter(PROMPT))
-
-    assert is_cached()
-    assert pieces == list(steadytext.generate_iter(PROMPT))
-
-
 def test_cache_works_across_processes() -> None:
     """A decision: “Cache on by default, across processes, on disk”."""
     program = (
@@ -1016,187 +846,6 @@ def test_cache_is_a_frecency_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [False, True, True, True] == [cached(0) for _ in range(4)]
     assert not any(cached(seed) for seed in range(1, 30))
     assert (True, False) == (cached(0), cached(1))
-
-
-# Fallback behavior
-
-
-WITHOUT_MODELS = """
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "llama_cpp":
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, Blocked())
-from themis_lib import steadytext
-
-def error_of(**arguments):
-    try:
-        return steadytext.generate("test prompt", **arguments)
-    except steadytext_error as error:
-        return str(error)
-
-from themis_lib import InputError as steadytext_error
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    texts = [steadytext.generate("test prompt", seed=seed) for seed in (42, 42, 0, 100, 123)]
-    steadytext.preload_models()
-    found = {
-        "texts": texts,
-        "metadata": texts[-1].metadata,
-        "types": [isinstance(text, str) for text in texts],
-        "prompts": [steadytext.generate(prompt) for prompt in ("test prompt", "another", "", "🤖 人工智能", "\\ud800")],
-        "stream": list(steadytext.generate_iter("test prompt")),
-        "stream_logprobs": list(steadytext.generate_iter("test prompt", 3, include_logprobs=True)),
-        "logprobs": steadytext.generate("test prompt", return_logprobs=True),
-        "batch": steadytext.generate_batch(["test prompt", "test prompt"], seed=[42, 123]),
-        "short": [steadytext.generate("test prompt", length) for length in (1, 5, 9)],
-        "short_metadata": steadytext.generate("test prompt", 5).metadata,
-        "stopped": steadytext.generate("test prompt", eos_string=texts[0][8:12]),
-        "named": steadytext.generate("test prompt", size="large"),
-        "choices": [steadytext.generate("test prompt", seed=seed, choices=["yes", "no"]) for seed in range(20)],
-        "schema": error_of(schema={"type": "integer"}),
-        "seed": error_of(seed=-1),
-        "length": error_of(max_new_tokens=0),
-        "remote": error_of(model="openai:gpt-4o-mini"),
-    }
-found["warnings"] = [[one.category.__name__, str(one.message)] for one in caught]
-print(json.dumps(found))
-"""
-
-
-@pytest.fixture(scope="module")
-def without_models(facts: Path) -> dict[str, Any]:
-    """What a process gives that cannot import llama.cpp's binding."""
-    found: dict[str, Any] = in_new_process(
-        WITHOUT_MODELS, THEMIS_CACHE_DIR=str(facts.parent), THEMIS_MODEL="tiny"
-    )
-    return found
-
-
-def test_fallback_is_deterministic(without_models: dict[str, Any]) -> None:
-    """“Even without models, these return deterministic results based on seed”: “same
-    seed, same fallback”.
-    """
-    again = in_new_process(
-        "sys.modules['llama_cpp'] = None\nwarnings.simplefilter('ignore')\nfrom "
-        "themis_lib import steadytext\n"
-        "print(json.dumps([steadytext.generate('test prompt', seed=seed) for seed in "
-        "(42, 42, 0, 100, 123)]))",
-        PYTHONHASHSEED="3",
-    )
-
-    assert without_models["texts"][0] == without_models["texts"][1]
-    assert without_models["texts"] == again
-
-
-def test_fallback_always_has_content(without_models: dict[str, Any]) -> None:
-    """“Always has content”, whatever the prompt, and always a `str`."""
-    assert all(
-        text.strip() for text in without_models["texts"] + without_models["prompts"]
-    )
-    assert all(without_models["types"])
-
-
-def test_fallback_respects_custom_seeds_for_variation(
-    without_models: dict[str, Any],
-) -> None:
-    """“Different seed, different fallback”: all are different due to different seeds."""
-    assert 4 == len(set(without_models["texts"]))
-
-
-def test_fallback_differs_by_prompt(without_models: dict[str, Any]) -> None:
-    """A decision: another prompt is another text."""
-    assert 5 == len(set(without_models["prompts"]))
-
-
-def test_fallback_is_visible_in_the_metadata(without_models: dict[str, Any]) -> None:
-    """A decision: a text of no model says so, and a text of a model says that too."""
-    metadata = without_models["metadata"]
-
-    assert (True, None, 123) == (
-        metadata["fallback"],
-        metadata["model"],
-        metadata["seed"],
-    )
-    assert steadytext.generate(PROMPT, 2).metadata["fallback"] is False
-
-
-def test_fallback_warns_once(without_models: dict[str, Any]) -> None:
-    """A decision: one warning in all these calls, with the reason and the command to
-    run.
-    """
-    ((category, message),) = without_models["warnings"]
-
-    assert "RuntimeWarning" == category
-    assert re.search(
-        r"no model could be loaded.*llama-cpp-python.*pip install", message
-    )
-
-
-def test_fallback_streams_the_same(without_models: dict[str, Any]) -> None:
-    """`"".join(generate_iter(x)) == generate(x)` holds without models, and so does a
-    batch.
-    """
-    assert len(without_models["stream"]) > 5
-    assert without_models["texts"][0] == "".join(without_models["stream"])
-    assert [without_models["texts"][0], without_models["texts"][4]] == without_models[
-        "batch"
-    ]
-
-
-def test_fallback_has_no_logprobs(without_models: dict[str, Any]) -> None:
-    """`Tuple[str, Optional[Dict]]`: without a model there are no log-probabilities, and
-    none are made up.
-    """
-    assert [without_models["texts"][0], None] == without_models["logprobs"]
-    assert [[piece, None] for piece in without_models["stream"][:3]] == without_models[
-        "stream_logprobs"
-    ]
-
-
-def test_fallback_keeps_to_max_new_tokens(without_models: dict[str, Any]) -> None:
-    """`max_new_tokens` is the most pieces, fewer are a prefix of more, and a text that
-    was cut says so.
-    """
-    assert [
-        "".join(without_models["stream"][:length]) for length in (1, 5, 9)
-    ] == without_models["short"]
-    assert (5, "length") == tuple(
-        without_models["short_metadata"][name]
-        for name in ("output_tokens", "finish_reason")
-    )
-
-
-def test_fallback_ends_at_the_eos_string(without_models: dict[str, Any]) -> None:
-    """`eos_string` ends a text without a model as well."""
-    text = without_models["texts"][0]
-
-    assert text[: text.index(text[8:12])] == without_models["stopped"]
-
-
-def test_fallback_stands_in_for_a_named_model(without_models: dict[str, Any]) -> None:
-    """“When models can't be loaded, deterministic fallbacks are used”, for those that
-    were chosen by name too.
-    """
-    assert without_models["texts"][0] == without_models["named"]
-
-
-def test_fallback_satisfies_choices_and_refuses_other_constraints(
-    without_models: dict[str, Any],
-) -> None:
-    """What a constraint asks for holds: a choice is one of them, and what takes a model
-    to meet is an error.
-    """
-    assert {"yes", "no"} == set(without_models["choices"])
-    assert "no text can satisfy a json_schema" in without_models["schema"]
-
-
-def test_fallback_refuses_what_a_model_refuses(without_models: dict[str, Any]) -> None:
-    """Wrong arguments are errors without a model as well."""
-    assert "seed=-1" in without_models["seed"]
-    assert "max_new_tokens=0" in without_models["length"]
-    assert "unsafe_mode=True" in without_models["remote"]
 
 
 # Performance tips
@@ -1251,15 +900,6 @@ def test_batch_processing_gives_what_single_calls_give(no_cache: None) -> None:
 
     assert alone == steadytext.generate_batch(prompts, 16, seed=9, temperature=0.9)
     assert [] == steadytext.generate_batch([])
-
-
-def test_batch_processing_takes_a_seed_for_each_prompt() -> None:
-    """One for all, or one for each; any other number is an error."""
-    texts = steadytext.generate_batch([PROMPT] * 3, 24, seed=[1, 2, 1])
-
-    assert [steadytext.generate(PROMPT, 24, seed=seed) for seed in (1, 2, 1)] == texts
-    with pytest.raises(ConfigError, match="2 seeds for 3 prompts"):
-        steadytext.generate_batch([PROMPT] * 3, seed=[1, 2])
 
 
 def test_cache_warmup_populates_the_cache() -> None:
@@ -1371,24 +1011,6 @@ def test_newlines_are_part_of_the_prompt() -> None:
 
     assert found[0] > found[1]
     assert steadytext.generate(lines) != steadytext.generate(line)
-
-
-def test_text_is_a_str_wherever_one_is_needed() -> None:
-    """A decision: always a `str`. It is compared, hashed, written as JSON, copied and
-    pickled as one.
-    """
-    text = steadytext.generate(PROMPT, 12)
-    plain = "".join(text)
-
-    assert plain == text
-    assert {plain: 1} == {text: 1}
-    assert json.dumps([plain]) == json.dumps([text])
-    for other in (
-        copy.copy(text),
-        copy.deepcopy(text),
-        pickle.loads(pickle.dumps(text)),
-    ):
-        assert (text, dict(text.metadata)) == (other, dict(other.metadata))
 
 
 def test_concurrent_generation_gives_the_same(no_cache: None) -> None:

@@ -1,4 +1,6 @@
-"""The document's own examples run as it prints them, and every assertion in them holds."""
+"""The document's own examples run as it prints them, and every assertion in them
+holds.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ def test_generate_with_different_seeds_for_variation(
 
 
 def test_temperature_controls_randomness_against_determinism() -> None:
-    """Three temperatures give three texts; the same prompt, seed and temperature one."""
+    """Three temperatures give three texts; the same prompt, seed and temperature
+    one.
+    """
     found = run("temperatures")
 
     assert 3 == len({found["deterministic"], found["balanced"], found["creative"]})
@@ -259,7 +263,9 @@ def test_custom_generation_pipeline() -> None:
 
 
 def test_template_based_generation() -> None:
-    """A text from a template, and one for each set of variables with a seed of its own."""
+    """A text from a template, and one for each set of variables with a seed of its
+    own.
+    """
     found = run("template-based generation")
     prompt = "Create a step-by-step tutorial on metaclasses for advanced programmers"
 

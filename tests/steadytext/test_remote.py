@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,18 +10,6 @@ from tests.support.provider_server import Fault, ProviderServer, refused
 from themis_lib import ConfigError, FatalError, ModelError, steadytext
 
 MODEL = "openai:gpt-4o-mini"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ProviderServer]:
-    """A provider that the environment points at, and a cache of one's own."""
-    with ProviderServer() as running:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("VLLM_BASE_URL", running.url)
-        monkeypatch.delenv("VLLM_API_KEY", raising=False)
-        monkeypatch.setenv("THEMIS_CACHE_DIR", str(tmp_path))
-        yield running
 
 
 def test_remote_text_is_a_text_with_its_origin(server: ProviderServer) -> None:

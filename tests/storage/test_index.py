@@ -1,4 +1,6 @@
-"""Where the row of each key lies: a `KeyIndex` is a dict that keeps the first locator."""
+"""Where the row of each key lies: a `KeyIndex` is a dict that keeps the first
+locator.
+"""
 
 from __future__ import annotations
 

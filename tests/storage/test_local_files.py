@@ -24,9 +24,18 @@ from themis_lib.upkeep.check import check
 
 #: What `flock` of the C library becomes for a process, as on a network folder without
 #: locks.
-_WITHOUT_LOCKS = "#include <errno.h>\nint flock(int file, int how) {{ errno = {error}; return -1; }}\n"
-_ASK = "import sys, pathlib; from themis_lib.storage import local_files as f; print(f.has_locks(pathlib.Path(sys.argv[1])))"
-_RUN = "import sys; from themis_lib import Experiment; print(Experiment.from_config(sys.argv[1]).run().run_id)"
+_WITHOUT_LOCKS = (
+    "#include <errno.h>\nint flock(int file, int how) {{ errno = {error}; return -1; "
+    "}}\n"
+)
+_ASK = (
+    "import sys, pathlib; from themis_lib.storage import local_files as f; "
+    "print(f.has_locks(pathlib.Path(sys.argv[1])))"
+)
+_RUN = (
+    "import sys; from themis_lib import Experiment; "
+    "print(Experiment.from_config(sys.argv[1]).run().run_id)"
+)
 
 
 @pytest.fixture(scope="module", params=["ENOLCK", "EOPNOTSUPP"])

@@ -299,7 +299,9 @@ DAMAGES = {
 def test_damaged_part_is_set_aside(
     open_store: OpenStore, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A table that cannot be read is reported and renamed, and stands in nobody's way."""
+    """A table that cannot be read is reported and renamed, and stands in nobody's
+    way.
+    """
     content = parquet_bytes(random_table())
     writer = open_store()
     writer.replace("rows/a.parquet", DAMAGES[damage](content))
@@ -379,7 +381,9 @@ def test_file_that_cannot_be_opened_is_not_damaged(tmp_path: Path) -> None:
 
 
 def test_folders_may_look_like_partitions(tmp_path: Path) -> None:
-    """A store in a folder such as `key=1` has the columns of its tables and no others."""
+    """A store in a folder such as `key=1` has the columns of its tables and no
+    others.
+    """
     path = str(tmp_path / "key=1" / "value=2")
     RunStore(path).create_part("rows/a.parquet", TABLE)
     reader = RunStore(path)

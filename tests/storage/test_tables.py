@@ -234,7 +234,9 @@ def test_column_digest_is_fixed(array: pa.Array, expected: str) -> None:
 def test_column_digest_does_not_see_chunks(
     column: tuple[pa.DataType, list[Any]], cuts: list[int]
 ) -> None:
-    """However a column is cut into chunks, empty ones included, its digest is the same."""
+    """However a column is cut into chunks, empty ones included, its digest is the
+    same.
+    """
     kind, values = column
     bounds = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
 
@@ -269,7 +271,9 @@ def test_column_without_chunks_has_a_digest() -> None:
 def test_column_digest_tells_values_apart(
     one: tuple[pa.DataType, list[Any]], other: tuple[pa.DataType, list[Any]]
 ) -> None:
-    """Two columns have one digest exactly when they have one type and the same values."""
+    """Two columns have one digest exactly when they have one type and the same
+    values.
+    """
     first, second = (pa.array(values, kind) for kind, values in (one, other))
     equal = one[0] == other[0] and repr(first.to_pylist()) == repr(second.to_pylist())
 

@@ -29,7 +29,9 @@ Scores = float | None | Sequence[float | None]
 
 @dataclass(frozen=True)
 class Stated:
-    """Answers with the scores that a case states under its metadata `scores`, by seed."""
+    """Answers with the scores that a case states under its metadata `scores`, by
+    seed.
+    """
 
     model: str = "m1"
 

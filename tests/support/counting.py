@@ -117,7 +117,9 @@ class MetadataMetric(Metric):
 
 @dataclass(frozen=True)
 class SlowGenerator(Generator):
-    """Takes its time, and writes every call to a file, for tests that kill the process."""
+    """Takes its time, and writes every call to a file, for tests that kill the
+    process.
+    """
 
     log: str = ""
     delay_s: float = 0.02

@@ -31,7 +31,10 @@ from themis_lib.errors import RowError
 from themis_lib.identity.digests import digest
 
 PATH = Path(__file__).parents[1] / "builtins" / "golden.json"
-ADVICE = "behaviour changed: raise the version, then run `python -m tests.support.golden_builtins`"
+ADVICE = (
+    "behaviour changed: raise the version, then run `python -m "
+    "tests.support.golden_builtins`"
+)
 #: By name, then by version.
 Digests = dict[str, dict[str, str]]
 

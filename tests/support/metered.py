@@ -1,4 +1,6 @@
-"""A generator that counts its tokens and its calls, for tests that name it by module."""
+"""A generator that counts its tokens and its calls, for tests that name it by
+module.
+"""
 
 from __future__ import annotations
 

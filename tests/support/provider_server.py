@@ -40,7 +40,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in, which try of its prompt it was, and how it was answered."""
+    """A request as it came in, which try of its prompt it was, and how it was
+    answered.
+    """
 
     path: str
     query: str

@@ -23,7 +23,10 @@ from themis_lib import (
 )
 from themis_lib.core.config import CandidatePolicy
 
-HOSTILE = '<script>document.title = "owned"</script><img src=x onerror="document.title = 1"></script><!-- <script> &amp;'
+HOSTILE = (
+    '<script>document.title = "owned"</script><img src=x onerror="document.title = '
+    '1"></script><!-- <script> &amp;'
+)
 
 
 class Echo:

@@ -23,7 +23,10 @@ from themis_lib.storage.part_files import parquet_bytes
 
 HIDDEN = "sk-hidden-0b9d7a61-key"
 #: Whose key is compressed, since its parts stand before it.
-TOLD = f"Keys begin with sk-hidden-0b9d and end with 0b9d7a61-key: the provider refused the request with {HIDDEN}."
+TOLD = (
+    "Keys begin with sk-hidden-0b9d and end with 0b9d7a61-key: the provider refused "
+    f"the request with {HIDDEN}."
+)
 #: Cells around it, since a Parquet file names the first and the last one in plain text.
 CELLS = ["A", TOLD, "Z"]
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in HIDDEN)

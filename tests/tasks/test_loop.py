@@ -103,7 +103,9 @@ def test_component_that_exits_ends_its_run_alone() -> None:
 
 
 def test_clients_are_closed_with_the_process() -> None:
-    """The client of an adapter serves every run of a process, and is closed at its end."""
+    """The client of an adapter serves every run of a process, and is closed at its
+    end.
+    """
     program = (
         "import atexit, sys\n"
         "from tasks.loop import shared_loop\n"

@@ -45,7 +45,10 @@ def deep(keyword: str, value: object) -> dict:
     [
         (
             deep("not", {}),
-            "#/properties/p/not: {} cannot be enforced while decoding; list what is allowed",
+            (
+                "#/properties/p/not: {} cannot be enforced while decoding; list what "
+                "is allowed"
+            ),
         ),
         (deep("if", {}), "if: {} cannot be enforced"),
         (deep("then", {}), "then: {} cannot be enforced"),

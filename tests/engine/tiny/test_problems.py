@@ -63,7 +63,10 @@ def test_written_addition_carries_from_line_to_line():
 
 
 def test_written_addition_aligns_numbers_of_different_length():
-    expected = "95 + 7: 5 + 7 + 0 = 12, carry 1, so far 2\n9 + 0: 9 + 0 + 1 = 10, carry 1, so far 102\nA: 102"
+    expected = (
+        "95 + 7: 5 + 7 + 0 = 12, carry 1, so far 2\n9 + 0: 9 + 0 + 1 = 10, carry 1, so "
+        "far 102\nA: 102"
+    )
     assert expected == written_addition(95, 7)
 
 
