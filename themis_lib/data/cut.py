@@ -149,18 +149,13 @@ def _recorded_shards(
         return None
     paths = [shard.cases.path for shard in shards]
     # The record outlives its parts where the store is pruned.
-    return shards if _are_present(store, paths) else None
-
-
-def _are_present(
-    store: RunStore,
-    paths: Sequence[str],
-) -> bool:
-    # The run will read the only part anyway, so reading it now costs no request more.
     if len(paths) == 1:
-        return store.read_table(paths[0]) is not None
-    present = store.list(_DIRECTORY)
-    return all(PurePath(path).name in present for path in paths)
+        # The run will read the only part anyway: reading it now costs no request more.
+        are_present = store.read_table(paths[0]) is not None
+    else:
+        present = store.list(_DIRECTORY)
+        are_present = all(PurePath(path).name in present for path in paths)
+    return shards if are_present else None
 
 
 def _cut_datasets(

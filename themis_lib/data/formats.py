@@ -241,20 +241,19 @@ def _parquet_rows(
 ) -> Iterator[Record]:
     start = 0
     for batch in parquet.iter_batches(_READ_ROWS, columns=list(columns)):
+        values = []
         # By name: the file's order of columns need not be the one asked for.
-        values = [_python_values(batch.column(name)) for name in columns]
+        for name in columns:
+            column = batch.column(name)
+            cells = column.to_pylist()
+            # Arrow returns a map as a list of pairs.
+            if pa.types.is_map(column.type):
+                cells = [None if pairs is None else dict(pairs) for pairs in cells]
+            values.append(cells)
         rows = zip(*values, strict=True)
         for number, row in enumerate(rows, start):
             yield number, dict(zip(columns, row, strict=True))
         start += batch.num_rows
-
-
-def _python_values(column: pa.Array[Any]) -> list[Any]:
-    values: list[Any] = column.to_pylist()
-    if not pa.types.is_map(column.type):
-        return values
-    # Arrow returns a map as a list of pairs.
-    return [None if pairs is None else dict(pairs) for pairs in values]
 
 
 def _check_distinct(

@@ -300,7 +300,13 @@ def _build_judges(
     """Return a judge for each member of a panel and each question of a metric."""
     assert metric.judge_calls is not None
     calls = list(metric.judge_calls())
-    draws = _count_draws(panel)
+    # A member's draw: how many members before it are the same judge.
+    seen: Counter[str] = Counter()
+    draws = {}
+    for member, generator in panel.items():
+        identity = canonical_json(generator.identity)
+        draws[member] = seen[identity]
+        seen[identity] += 1
     judges = []
     for (member, generator), call in product(panel.items(), calls):
         # The shortest name that tells judges apart: most metrics ask one, once.
@@ -333,17 +339,6 @@ def _build_panel(
         judges.append(build("generator", spec, where=f"{where}[{index}]"))
     _check_names([judge.name for judge in judges], where=where)
     return {judge.name: judge for judge in judges}
-
-
-def _count_draws(panel: Mapping[str, BuiltGenerator]) -> dict[str, int]:
-    """Count, for each member, the members before it that are the same judge."""
-    seen: Counter[str] = Counter()
-    draws = {}
-    for member, judge in panel.items():
-        identity = canonical_json(judge.identity)
-        draws[member] = seen[identity]
-        seen[identity] += 1
-    return draws
 
 
 def _check_names(

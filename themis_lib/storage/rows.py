@@ -80,7 +80,13 @@ class RowSet:
                 self.learn([path])
                 return part
         if file not in self._names:
-            self._refresh_older(0 if self._store.local else _FRESH_S)
+            fresh_s = 0 if self._store.local else _FRESH_S
+            # The age is read inside the lock: a thread that waited for another's
+            # listing need not list again.
+            with self._lock:
+                listed_at = self._listed_at
+                if listed_at is None or time.monotonic() - listed_at >= fresh_s:
+                    self.refresh()
         return self._store.read_part(path) if file in self._names else None
 
     @staticmethod
@@ -184,7 +190,11 @@ class RowSet:
             listing = self._store.list(self.directory)
             has_recovered = False
             for name in listing:
-                if name.endswith(JOURNAL_SUFFIX) and self._recover_journal(name):
+                # Only disks have journals that are files.
+                if not self._store.local or not name.endswith(JOURNAL_SUFFIX):
+                    continue
+                path = self._store.locate(self._path_of(name))
+                if recover(path, self.schema, save=self.write_loose):
                     has_recovered = True
             if has_recovered:
                 listing = self._store.list(self.directory)
@@ -200,26 +210,11 @@ class RowSet:
             for path in paths:
                 self._names.setdefault(self._name_of(path), False)
 
-    def _refresh_older(self, seconds: float) -> None:
-        # The age is read inside the lock: a thread that waited for another's listing
-        # need not list again.
-        with self._lock:
-            listed_at = self._listed_at
-            if listed_at is None or time.monotonic() - listed_at >= seconds:
-                self.refresh()
-
     def names(self) -> list[str]:
         """Return the names of the files with rows, oldest first."""
         with self._lock:
             self.refresh()
             return list(self._names)
-
-    def _recover_journal(self, name: str) -> bool:
-        # Only disks have journals that are files.
-        if not self._store.local:
-            return False
-        path = self._store.locate(self._path_of(name))
-        return recover(path, self.schema, save=self.write_loose)
 
     def _index_new_files(self) -> None:
         # A list: files that turn out to be missing or damaged are deleted on the way.
