@@ -115,9 +115,14 @@ def _record_name(
     for dataset in datasets:
         if not isinstance(dataset, DatasetFile):
             return None
-        content = _file_digest(dataset)
-        # Cutting the file will say what is wrong with it.
-        if content is None:
+        try:
+            path = resolve_references(dataset.path, where="path")
+            local = Path(path.removeprefix("file://")).expanduser()
+            with local.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        # A URL of another kind, too, is no file here. Cutting the dataset will say what
+        # is wrong with a file.
+        except (OSError, InputError):
             return None
         # Where a file is does not change its cases; the suffixes of its name can.
         suffixes = PurePath(dataset.path).suffixes
@@ -125,16 +130,6 @@ def _record_name(
         contents.append([content, suffixes, settings])
     name = digest("cut", [CASES_VERSION, contents, asdict(cut)])
     return f"{_DIRECTORY}/{name}.json"
-
-
-def _file_digest(dataset: DatasetFile) -> str | None:
-    try:
-        path = resolve_references(dataset.path, where="path").removeprefix("file://")
-        with Path(path).expanduser().open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    # A URL of another kind, too, is no file here.
-    except (OSError, InputError):
-        return None
 
 
 def _recorded_shards(

@@ -114,8 +114,13 @@ class RowSet:
             wanted = np.flatnonzero(numbers == number)
             table = self._store.read_table(paths[number])
             if table is None:
-                # Removed or damaged since it was indexed: another file may have the rows.
-                self._forget_file(paths[number])
+                # Removed or damaged since it was indexed: start the index anew without
+                # it, as another file may have the rows.
+                with self._lock:
+                    self._index = KeyIndex()
+                    self._paths = []
+                    self._names.pop(self._name_of(paths[number]), None)
+                    self._names = dict.fromkeys(self._names, False)
                 return self.find(keys)
             stored = table.select(self.schema.names).replace_schema_metadata(None)
             rows_in_file = located[wanted] & _ROW_MASK
@@ -231,14 +236,6 @@ class RowSet:
             self._index.add(keys, first + numbers)
             self._paths.append(path)
             self._names[name] = True
-
-    def _forget_file(self, path: str) -> None:
-        """Start the index anew without a file that is missing."""
-        with self._lock:
-            self._index = KeyIndex()
-            self._paths = []
-            self._names.pop(self._name_of(path), None)
-            self._names = dict.fromkeys(self._names, False)
 
     def _path_of(self, file: str) -> str:
         return f"{self.directory}/{file}"
