@@ -16,7 +16,6 @@ from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.models import Case, ParsedOutput
 from themis_lib.core.prices import Price, price_of
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import JudgeCall
@@ -195,25 +194,18 @@ class JudgeStage(GenerateStage):
             request: str | None = None
             error: str | None = upstream_error
             if error is None:
-                request, error = self._build_request(parsed, case, ScoreContext(result))
+                try:
+                    asked = self._call.request(parsed, case, ScoreContext(result))
+                    request = canonical_json(asked)
+                except RowError as problem:
+                    # Lone surrogates, which no file can hold, are written as escapes.
+                    error = str(problem).encode("utf-8", "backslashreplace").decode()
+                # A metric's code builds the request: what it raises is that row's error.
+                except Exception as problem:  # noqa: BLE001 - a component may raise anything
+                    error = f"the judge's request: {describe(problem)}"
             requests.append(request)
             errors.append(error)
         return requests, errors
-
-    def _build_request(
-        self,
-        parsed: ParsedOutput,
-        case: Case,
-        ctx: ScoreContext,
-    ) -> tuple[str | None, str | None]:
-        try:
-            return canonical_json(self._call.request(parsed, case, ctx)), None
-        except RowError as error:
-            # Lone surrogates, which no file can hold, are written as escapes.
-            return None, str(error).encode("utf-8", "backslashreplace").decode()
-        # A metric's code builds the request: what it raises is that row's error.
-        except Exception as error:  # noqa: BLE001 - a component may raise anything
-            return None, f"the judge's request: {describe(error)}"
 
 
 def judge_stages(

@@ -149,8 +149,13 @@ class RowSet:
             self.refresh()
             keys = table["key"].combine_chunks()
             positions, rows = self.find(keys)
-            merged = _replace_rows(table, positions, rows)
-            part = self._store.create_part(self.path(name), merged)
+            if len(positions):
+                # Of both tables one below the other, take row by row.
+                both = pa.concat_tables([table, rows.cast(table.schema)])
+                choice = np.arange(table.num_rows)
+                choice[positions] = table.num_rows + np.arange(rows.num_rows)
+                table = both.take(pa.array(choice))
+            part = self._store.create_part(self.path(name), table)
             # At once: the next listing may be a while away.
             if not self._store.local:
                 self.learn([part.path])
@@ -268,18 +273,3 @@ def open_rows(
     """
     directory = f"rows/{stage}/{fingerprint}"
     return store.attached(directory, lambda: RowSet(store, directory, schema))
-
-
-def _replace_rows(
-    table: pa.Table,
-    positions: Positions,
-    rows: pa.Table,
-) -> pa.Table:
-    """Return the table with the given rows at the given positions."""
-    if not len(positions):
-        return table
-    # Of both tables one below the other, take row by row.
-    both = pa.concat_tables([table, rows.cast(table.schema)])
-    choice = np.arange(table.num_rows)
-    choice[positions] = table.num_rows + np.arange(rows.num_rows)
-    return both.take(pa.array(choice))
