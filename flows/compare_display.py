@@ -93,7 +93,19 @@ def informative_columns(
 
     Those are columns of dashes alone, and names of which the comparison has only one.
     """
-    left_out = _repeated_headings(comparison)
+    dataset_ids = set(map(_dataset_id, comparison.differences))
+    metric_ids = set(map(_metric_id, comparison.differences))
+    left_out: set[str] = set()
+    # The baseline is a run too.
+    if len(comparison.runs) == 2:
+        left_out.add("run")
+    if len(dataset_ids) == 1:
+        left_out.add("dataset")
+    if not comparison.slices:
+        # The metric stays then: a row needs at least one name.
+        left_out.add("slice")
+    elif len(metric_ids) == 1:
+        left_out.add("metric")
     # Holm's p is the one that accounts for the number of tests.
     if "Holm's p" in headings:
         left_out.add("p")
@@ -113,24 +125,6 @@ def place_text(comparison: Comparison) -> str:
     if len(metrics) > 1:
         metrics.clear()
     return ", ".join([*datasets, *metrics])
-
-
-def _repeated_headings(comparison: Comparison) -> set[str]:
-    """Return the headings whose cells would all be the same."""
-    dataset_ids = set(map(_dataset_id, comparison.differences))
-    metric_ids = set(map(_metric_id, comparison.differences))
-    headings: set[str] = set()
-    # The baseline is a run too.
-    if len(comparison.runs) == 2:
-        headings.add("run")
-    if len(dataset_ids) == 1:
-        headings.add("dataset")
-    if not comparison.slices:
-        # The metric stays then: a row needs at least one name.
-        headings.add("slice")
-    elif len(metric_ids) == 1:
-        headings.add("metric")
-    return headings
 
 
 @dataclass(frozen=True)

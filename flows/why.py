@@ -28,7 +28,6 @@ from flows.opening import (
 from themis_lib.explain.why import (
     Explanation,
     RowExplanation,
-    StageExplanation,
     explain,
 )
 from themis_lib.runs.find_run import find_run
@@ -124,26 +123,18 @@ def explanation_lines(
         # A stage's label is its kind, and for scores and judges what it is for.
         kind = stage.stage.partition("[")[0]
         directory = f"{kind}/{stage.fingerprint}"
-        yield from _stage_lines(stage, kind, directory)
+        yield Text.assemble((stage.stage, "bold underline"), (f"  {directory}", "dim"))
+        if stage.changes:
+            yield Text(f"  changed since run {stage.changed_since}")
+            for change in stage.changes:
+                yield Text(f"    {change}", style="yellow")
+        if kind == "judge":
+            yield Text(
+                "  its request is made of these columns; no table holds the request itself",
+                style="dim",
+            )
         for row in stage.rows:
             yield from _row_lines(row, f"{place}/{directory}/", width)
-
-
-def _stage_lines(
-    stage: StageExplanation,
-    kind: str,
-    directory: str,
-) -> Iterator[Text]:
-    yield Text.assemble((stage.stage, "bold underline"), (f"  {directory}", "dim"))
-    if stage.changes:
-        yield Text(f"  changed since run {stage.changed_since}")
-        for change in stage.changes:
-            yield Text(f"    {change}", style="yellow")
-    if kind == "judge":
-        yield Text(
-            "  its request is made of these columns; no table holds the request itself",
-            style="dim",
-        )
 
 
 def _row_lines(

@@ -153,7 +153,14 @@ def _find_factory(
     if name in known:
         name = known[name]
     elif ":" not in name:
-        hint = _nearest_component(name, known)
+        if "/" in name:
+            hint = nearest(name, known)
+        else:
+            # `openia` is an adapter misspelt, `exact_mach` a built-in without `builtin/`.
+            adapters = [short for short in known if "/" not in short]
+            hint = nearest(name, adapters)
+            if not hint.startswith("did you mean"):
+                hint = nearest(f"builtin/{name}", known)
         raise ComponentError(
             f"{where}: unknown {kind} {name!r}; {hint} (your own: `module:attribute`)"
         )
@@ -161,20 +168,6 @@ def _find_factory(
         return import_named(kind, name)
     except ComponentError as error:
         raise ComponentError(f"{where}: {error}") from None
-
-
-def _nearest_component(
-    name: str,
-    known: Mapping[str, str],
-) -> str:
-    """Return a hint: an adapter of a similar name, else the nearest built-in."""
-    if "/" in name:
-        return nearest(name, known)
-    # `openia` is an adapter misspelt, and `exact_mach` a built-in without `builtin/`.
-    hint = nearest(name, [short for short in known if "/" not in short])
-    if hint.startswith("did you mean"):
-        return hint
-    return nearest(f"builtin/{name}", known)
 
 
 def _construct_component(

@@ -75,11 +75,19 @@ def render_conversation(
     messages: list[dict[str, Any]] = []
     if spec is not None and spec.instructions:
         messages.append({"role": "system", "content": spec.instructions})
-    if is_conversation(value):
-        messages += _turns_with_prompt(spec, value)
-    else:
+    if not is_conversation(value):
         messages.append({"role": "user", "content": render_prompt(spec, value)})
-    return messages
+        return messages
+    conversation: Any = value
+    # Copies: the case keeps the turns as they are.
+    turns = [dict(turn) for turn in conversation]
+    for turn in reversed(turns):
+        content = turn.get("content")
+        if turn["role"] == "user" and isinstance(content, str):
+            # Only the last one: it asks the question, earlier ones are history.
+            turn["content"] = render_prompt(spec, content)
+            break
+    return messages + turns
 
 
 def is_conversation(value: JsonValue) -> bool:
@@ -87,19 +95,3 @@ def is_conversation(value: JsonValue) -> bool:
     if not isinstance(value, list) or not value:
         return False
     return all(isinstance(turn, dict) and "role" in turn for turn in value)
-
-
-def _turns_with_prompt(
-    spec: PromptSpec | None,
-    turns: Any,
-) -> list[dict[str, Any]]:
-    """Return a conversation with the prompt material around its last user turn."""
-    # Copies: the case keeps the turns as they are.
-    messages = [dict(turn) for turn in turns]
-    for message in reversed(messages):
-        content = message.get("content")
-        if message["role"] == "user" and isinstance(content, str):
-            # Only the last one: it asks the question, earlier ones are history.
-            message["content"] = render_prompt(spec, content)
-            break
-    return messages

@@ -166,8 +166,10 @@ def refuse_literal_secrets(
     """
     if isinstance(spec, Mapping):
         for key, item in spec.items():
-            texts = _texts_in(item) if names_credential(str(key)) else []
-            if any(map(is_literal, texts)):
+            values: Any = ()
+            if names_credential(str(key)):
+                values = item if isinstance(item, (list, tuple)) else [item]
+            if any(isinstance(value, str) and is_literal(value) for value in values):
                 variable = _snake_case(str(key)).upper()
                 raise ConfigError(
                     f"{where}.{key} holds a credential as it is; put it into an "
@@ -226,11 +228,6 @@ def _snake_case(key: str) -> str:
     # `clientSecret` and `X-Api-Key` become `client_secret` and `x_api_key`.
     words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key).lower()
     return re.sub(r"[^a-z0-9]+", "_", words)
-
-
-def _texts_in(value: Any) -> list[str]:
-    items = value if isinstance(value, (list, tuple)) else [value]
-    return [item for item in items if isinstance(item, str)]
 
 
 def is_literal(text: str) -> bool:

@@ -115,9 +115,14 @@ def _record_name(
     for dataset in datasets:
         if not isinstance(dataset, DatasetFile):
             return None
-        content = _file_digest(dataset)
-        # Cutting the file will say what is wrong with it.
-        if content is None:
+        try:
+            path = resolve_references(dataset.path, where="path")
+            local = Path(path.removeprefix("file://")).expanduser()
+            with local.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        # A URL of another kind, too, is no file here. Cutting the dataset will say what
+        # is wrong with a file.
+        except (OSError, InputError):
             return None
         # Where a file is does not change its cases; the suffixes of its name can.
         suffixes = PurePath(dataset.path).suffixes
@@ -125,16 +130,6 @@ def _record_name(
         contents.append([content, suffixes, settings])
     name = digest("cut", [CASES_VERSION, contents, asdict(cut)])
     return f"{_DIRECTORY}/{name}.json"
-
-
-def _file_digest(dataset: DatasetFile) -> str | None:
-    try:
-        path = resolve_references(dataset.path, where="path").removeprefix("file://")
-        with Path(path).expanduser().open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    # A URL of another kind, too, is no file here.
-    except (OSError, InputError):
-        return None
 
 
 def _recorded_shards(
@@ -149,18 +144,13 @@ def _recorded_shards(
         return None
     paths = [shard.cases.path for shard in shards]
     # The record outlives its parts where the store is pruned.
-    return shards if _are_present(store, paths) else None
-
-
-def _are_present(
-    store: RunStore,
-    paths: Sequence[str],
-) -> bool:
-    # The run will read the only part anyway, so reading it now costs no request more.
     if len(paths) == 1:
-        return store.read_table(paths[0]) is not None
-    present = store.list(_DIRECTORY)
-    return all(PurePath(path).name in present for path in paths)
+        # The run will read the only part anyway: reading it now costs no request more.
+        are_present = store.read_table(paths[0]) is not None
+    else:
+        present = store.list(_DIRECTORY)
+        are_present = all(PurePath(path).name in present for path in paths)
+    return shards if are_present else None
 
 
 def _cut_datasets(

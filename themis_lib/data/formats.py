@@ -171,10 +171,19 @@ def csv_source(
     number, header = next(cells, (0, []))
     if not header:
         raise DatasetError(f"{path}: there are no rows")
+
+    def records(_: Sequence[str]) -> Iterator[Record]:
+        for line, row in cells:
+            if len(row) != len(header):
+                raise DatasetError(
+                    f"{path}:{line}: {len(row)} cells under {len(header)} column names"
+                )
+            yield line, dict(zip(header, row, strict=True))
+
     return Source(
         name=path,
         columns=_check_distinct(header, f"{path}:{number}"),
-        records=lambda _: _csv_rows(cells, header, path),
+        records=records,
         head=f"{path}:{number}",
         place=lambda line: f"{path}:{line}",
         blank_is_null=True,
@@ -202,19 +211,6 @@ def _csv_cells(
             yield number, cells
 
 
-def _csv_rows(
-    cells: Iterable[_Cells],
-    header: list[str],
-    path: str,
-) -> Iterator[Record]:
-    for number, row in cells:
-        if len(row) != len(header):
-            raise DatasetError(
-                f"{path}:{number}: {len(row)} cells under {len(header)} column names"
-            )
-        yield number, dict(zip(header, row, strict=True))
-
-
 _READ_ROWS = 4096
 
 
@@ -226,35 +222,31 @@ def parquet_source(
     # With `pre_buffer`, or without a buffer size, a whole row group would be read at
     # once.
     parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_BYTES)
+
+    def records(columns: Sequence[str]) -> Iterator[Record]:
+        start = 0
+        for batch in parquet.iter_batches(_READ_ROWS, columns=list(columns)):
+            values = []
+            # By name: the file's order of columns need not be the one asked for.
+            for name in columns:
+                column = batch.column(name)
+                cells = column.to_pylist()
+                # Arrow returns a map as a list of pairs.
+                if pa.types.is_map(column.type):
+                    cells = [None if pairs is None else dict(pairs) for pairs in cells]
+                values.append(cells)
+            rows = zip(*values, strict=True)
+            for number, row in enumerate(rows, start):
+                yield number, dict(zip(columns, row, strict=True))
+            start += batch.num_rows
+
     return Source(
         name=path,
         columns=_check_distinct(parquet.schema_arrow.names, path),
-        records=lambda columns: _parquet_rows(parquet, columns),
+        records=records,
         head=path,
         place=lambda row: f"{path}: row {row}",
     )
-
-
-def _parquet_rows(
-    parquet: pq.ParquetFile,
-    columns: Sequence[str],
-) -> Iterator[Record]:
-    start = 0
-    for batch in parquet.iter_batches(_READ_ROWS, columns=list(columns)):
-        # By name: the file's order of columns need not be the one asked for.
-        values = [_python_values(batch.column(name)) for name in columns]
-        rows = zip(*values, strict=True)
-        for number, row in enumerate(rows, start):
-            yield number, dict(zip(columns, row, strict=True))
-        start += batch.num_rows
-
-
-def _python_values(column: pa.Array[Any]) -> list[Any]:
-    values: list[Any] = column.to_pylist()
-    if not pa.types.is_map(column.type):
-        return values
-    # Arrow returns a map as a list of pairs.
-    return [None if pairs is None else dict(pairs) for pairs in values]
 
 
 def _check_distinct(

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import fsspec
 from fsspec.utils import infer_compression
@@ -40,7 +39,12 @@ def opened(dataset: DatasetFile | HubDataset) -> Iterator[Source]:
     if isinstance(dataset, HubDataset):
         yield _hub_source(dataset)
         return
-    path, options = _resolve_location(dataset)
+    try:
+        refuse_literal_secrets(dataset.storage_options, where="storage_options")
+        path = resolve_references(dataset.path, where="path")
+        options = resolve_references(dataset.storage_options, where="storage_options")
+    except ConfigError as error:
+        raise DatasetError(f"dataset {dataset.dataset_id!r}: {error}") from None
     # Before the file is opened: a format that is missing costs no request.
     read = find_reader(dataset, path)
     failure = partial(_file_failure, dataset)
@@ -77,17 +81,6 @@ def did_you_mean(
     """
     close = difflib.get_close_matches(name, list(choices), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _resolve_location(dataset: DatasetFile) -> tuple[str, dict[str, Any]]:
-    """Return the path and the storage options with their references resolved."""
-    try:
-        refuse_literal_secrets(dataset.storage_options, where="storage_options")
-        path = resolve_references(dataset.path, where="path")
-        options = resolve_references(dataset.storage_options, where="storage_options")
-    except ConfigError as error:
-        raise DatasetError(f"dataset {dataset.dataset_id!r}: {error}") from None
-    return path, options
 
 
 def _missing_file(

@@ -98,24 +98,19 @@ def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
         if isinstance(item, Case):
             cases.append(item)
         elif isinstance(item, Mapping):
-            cases.append(_case_from_mapping(item, index))
+            try:
+                # A mapping without an id gets its position; one with an id keeps that.
+                case = Case(**{"case_id": f"data-{index:04d}", **item})
+            except ValidationError as error:
+                # The first problem is enough: one line that names the item and the field.
+                problem = error.errors()[0]
+                place = ".".join(map(str, problem["loc"]))
+                message = f"data: item {index}: {place}: {problem['msg']}"
+                raise DatasetError(message) from None
+            cases.append(case)
         else:
             raise DatasetError(
                 f"data: item {index} is {type(item).__name__}; "
                 "give cases or mappings with an `input`"
             )
     return Dataset(dataset_id="data", cases=cases)
-
-
-def _case_from_mapping(
-    item: Mapping[str, Any],
-    index: int,
-) -> Case:
-    try:
-        # A mapping without an id gets its position; one with an id keeps that.
-        return Case(**{"case_id": f"data-{index:04d}", **item})
-    except ValidationError as error:
-        # The first problem is enough: one line that names the item and the field.
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise DatasetError(f"data: item {index}: {place}: {problem['msg']}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -224,11 +224,18 @@ class _CaseHistory:
         record: StageRecord,
         rows: Sequence[Row],
     ) -> list[RowExplanation]:
-        counts = _count_equal_rows(self._run, record, rows)
+        # A row without a key was not computed, and equals no other.
+        keys = pa.array([row["key"] for row in rows if row["key"]], KEY.type)
+        equal = rows_of(self._run, record, where=pc.field("key").isin(keys))
+        counts = Counter(equal["key"].to_pylist())
         origins = self._origins.of(record, rows)
         explained = []
         for row, origin in zip(rows, origins, strict=True):
             key: bytes | None = row["key"]
+            value = row[_VALUE_OF[record.name]]
+            # Scores are numbers in the tables; every other result is JSON text there.
+            if isinstance(value, float):
+                value = canonical_json(value)
             explanation = RowExplanation(
                 sample_index=None if _is_reduced(record) else row["sample_index"],
                 metric_id=row.get("metric_id"),
@@ -237,7 +244,7 @@ class _CaseHistory:
                 equal_rows=counts[key],
                 origin=origin,
                 changes=self._column_changes(record, row),
-                value=_row_value(record, row),
+                value=value,
                 error=row["error"],
             )
             explained.append(explanation)
@@ -316,17 +323,6 @@ def _is_reduced(record: StageRecord) -> bool:
     return record.name == "reduce"
 
 
-def _count_equal_rows(
-    run: RunResult,
-    record: StageRecord,
-    rows: Iterable[Row],
-) -> Counter[bytes | None]:
-    """Return how many rows of a stage have each key; a row without one is not counted."""
-    keys = pa.array([row["key"] for row in rows if row["key"]], KEY.type)
-    table = rows_of(run, record, where=pc.field("key").isin(keys))
-    return Counter(table["key"].to_pylist())
-
-
 def _stage_labelled(
     manifest: Manifest,
     label: str,
@@ -348,13 +344,3 @@ def _same_row(
         if old[name] == row[name]:
             return old
     return None
-
-
-def _row_value(
-    record: StageRecord,
-    row: Row,
-) -> str | None:
-    """Return the result of a stage for a row, as JSON text."""
-    value = row[_VALUE_OF[record.name]]
-    # Scores are numbers in the tables; every other result is JSON text there.
-    return canonical_json(value) if isinstance(value, float) else value

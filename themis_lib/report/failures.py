@@ -43,7 +43,15 @@ def failed_rows(
     failed_cases: set[tuple[str, str]] = set()
     count = 0
     for name, stage in STAGE_OF.items():
-        table = _stage_errors(result, name)
+        # Tables differ in their ids: verdicts have a judge, results have no sample.
+        columns = []
+        for column in RUN_TABLES[name].names:
+            if column.endswith("_id") or column in ("sample_index", "key", "error"):
+                columns.append(column)
+        table = result.table(name, columns=columns)
+        # A row without a key was not computed: its error is an earlier stage's.
+        is_own = table["key"].is_valid()
+        table = table.filter(pc.and_(is_own, table["error"].is_valid()))
         dataset_ids = table["dataset_id"].to_pylist()
         case_ids = table["case_id"].to_pylist()
         cases = list(zip(dataset_ids, case_ids, strict=True))
@@ -77,21 +85,6 @@ def failure_lines(failures: Failures) -> list[str]:
             f"{stage}: {len(cases):,} failed row(s) ({first_few(cases)}): {reason}"
         )
     return lines
-
-
-def _stage_errors(
-    result: RunResult,
-    name: str,
-) -> pa.Table:
-    # Tables differ in their ids: verdicts have a judge, results have no sample.
-    columns = []
-    for column in RUN_TABLES[name].names:
-        if column.endswith("_id") or column in ("sample_index", "key", "error"):
-            columns.append(column)
-    table = result.table(name, columns=columns)
-    # A row without a key was not computed: its error is an earlier stage's.
-    is_own = table["key"].is_valid()
-    return table.filter(pc.and_(is_own, table["error"].is_valid()))
 
 
 def _failure_cells(

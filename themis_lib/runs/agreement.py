@@ -116,7 +116,13 @@ def check_labels(
             metadata = load_json(text)
             known.update(metadata)
             for name in labels.values():
-                _check_label(name, metadata.get(name))
+                value = metadata.get(name)
+                if value is None or isinstance(value, (bool, int, float)):
+                    continue
+                raise ConfigError(
+                    f"evaluation.agreement: metadata {name!r} holds {value!r:.60}, which "
+                    "no score equals; label with numbers, or with true and false"
+                )
     for metric_id, name in labels.items():
         if name not in known:
             hint = nearest(name, known) if known else "no case has any"
@@ -124,17 +130,6 @@ def check_labels(
                 f"evaluation.agreement.{metric_id}: no case has metadata {name!r}; "
                 f"{hint}"
             )
-
-
-def _check_label(
-    name: str,
-    value: Any,
-) -> None:
-    if value is not None and not isinstance(value, (bool, int, float)):
-        raise ConfigError(
-            f"evaluation.agreement: metadata {name!r} holds {value!r:.60}, which no "
-            "score equals; label with numbers, or with true and false"
-        )
 
 
 def _as_category(value: Any) -> str | None:

@@ -111,7 +111,10 @@ def _case_results(rows: Mapping[str, list[dict[str, Any]]]) -> list[CaseResult]:
     """Return the cases of a shard, from the rows of its tables."""
     by_case: defaultdict[str, RowsByCase] = defaultdict(dict)
     for name, table in rows.items():
-        by_case[name] = _group_by_case(table)
+        groups: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in table:
+            groups[row["dataset_id"], row["case_id"]].append(row)
+        by_case[name] = groups
     results = []
     for row in rows["cases"]:
         case = row["dataset_id"], row["case_id"]
@@ -132,13 +135,6 @@ def _case_results(rows: Mapping[str, list[dict[str, Any]]]) -> list[CaseResult]:
         )
         results.append(result)
     return results
-
-
-def _group_by_case(rows: Sequence[Row]) -> RowsByCase:
-    groups: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row["dataset_id"], row["case_id"]].append(row)
-    return groups
 
 
 def _load_case(row: Row) -> Case:

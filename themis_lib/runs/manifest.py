@@ -218,6 +218,10 @@ def start_manifest(
             is_paid=stage.is_paid,
         )
         stages.append(record)
+    try:
+        package_version = version("themis-flows")
+    except PackageNotFoundError:
+        package_version = "source"  # run from a checkout that is not installed
     return Manifest(
         run_id=run_id,
         name=pipeline.experiment.name,
@@ -229,7 +233,7 @@ def start_manifest(
         statistics=pipeline.experiment.evaluation.statistics,
         stages=stages,
         versions={
-            "themis-flows": _installed_version("themis-flows"),
+            "themis-flows": package_version,
             "python": platform.python_version(),
         },
     )
@@ -282,10 +286,3 @@ def manifests(store: RunStore) -> list[Manifest]:
         except (StoreError, ValueError, NotADirectoryError):
             continue  # one damaged record must not hide all other runs
     return found
-
-
-def _installed_version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "source"  # run from a checkout that is not installed

@@ -22,7 +22,6 @@ from themis_lib.runs.manifest import (
     GateRecord,
     Manifest,
     RunStatus,
-    StageRecord,
     new_run_id,
     now,
     start_manifest,
@@ -31,7 +30,7 @@ from themis_lib.runs.manifest import (
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import GroupedScores, lacks_scores, summarise
-from themis_lib.stages.progress import Progress, StageProgress
+from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read, sample_rows
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -257,7 +256,20 @@ class Run:
         stages = []
         for record in self._manifest.stages:
             if record.stage in counts:
-                record = self._counted_record(record, counts[record.stage])
+                counted = counts[record.stage]
+                record = record.model_copy(
+                    update={
+                        "rows": counted.done,
+                        "computed": counted.computed,
+                        "cached": counted.cached,
+                        "failed": counted.failed,
+                        "skipped": counted.skipped,
+                        "errors": self._errors[record.stage],
+                        "usage": self._usage.get(record.stage),
+                        "usage_computed": counted.usage,
+                        "price": self.pipeline.stage(record.stage).price,
+                    }
+                )
             stages.append(record)
         closing: dict[str, Any] = {
             "status": status,
@@ -272,25 +284,6 @@ class Run:
         fields = {**self._manifest.model_dump(), **closing}
         self._manifest = Manifest.model_validate(fields)
         write_manifest(self.store, self._manifest)
-
-    def _counted_record(
-        self,
-        record: StageRecord,
-        counts: StageProgress,
-    ) -> StageRecord:
-        return record.model_copy(
-            update={
-                "rows": counts.done,
-                "computed": counts.computed,
-                "cached": counts.cached,
-                "failed": counts.failed,
-                "skipped": counts.skipped,
-                "errors": self._errors[record.stage],
-                "usage": self._usage.get(record.stage),
-                "usage_computed": counts.usage,
-                "price": self.pipeline.stage(record.stage).price,
-            }
-        )
 
 
 def _repeat_text(

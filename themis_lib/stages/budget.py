@@ -39,19 +39,6 @@ class Budget:
 
         Raise `BudgetError` if it can never fit.
         """
-        await self._set_money_aside(most)
-        receipt = Receipt()
-        try:
-            yield receipt
-        finally:
-            # Also after an error, which may have cost as much as an answer.
-            self.spent += receipt.cost
-            self._set_aside -= most
-            self._in_flight -= 1
-            async with self._changed:
-                self._changed.notify_all()
-
-    async def _set_money_aside(self, most: float) -> None:
         async with self._changed:
             while not self._has_room_for(most):
                 # Nothing that is in flight can make room any more.
@@ -65,6 +52,16 @@ class Budget:
                 await self._changed.wait()
             self._set_aside += most
             self._in_flight += 1
+        receipt = Receipt()
+        try:
+            yield receipt
+        finally:
+            # Also after an error, which may have cost as much as an answer.
+            self.spent += receipt.cost
+            self._set_aside -= most
+            self._in_flight -= 1
+            async with self._changed:
+                self._changed.notify_all()
 
     def _has_room_for(self, most: float) -> bool:
         if self.max_cost is None:

@@ -140,7 +140,9 @@ async def call_async(
                 try:
                     outcome = sink.record(await call(position))
                 except asyncio.CancelledError as error:
-                    if _is_being_cancelled():
+                    worker = asyncio.current_task()
+                    # Somebody asked this task to stop.
+                    if worker is not None and worker.cancelling() > 0:
                         raise
                     # The component raised it itself, from a task that it cancelled.
                     outcome = TransientError(describe(error))
@@ -301,12 +303,6 @@ async def call_in_slices(
         growth = min(_SLICE_S / elapsed, _MAX_GROWTH)
         size = min(max(1, int(size * growth)), _MAX_SLICE)
         start = stop
-
-
-def _is_being_cancelled() -> bool:
-    """Return whether somebody asked this task to stop, not its own callee."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def chunks(

@@ -60,9 +60,11 @@ class Collector:
                 self.failures[key] = outcome
                 self._failed_cases.append(self._case_ids[position].as_py())
                 continue
-            record = {
-                name: _escape_surrogates(value) for name, value in outcome.items()
-            }
+            record = dict(outcome)
+            for name, value in outcome.items():
+                # No file can hold a lone surrogate: it is written as an escape.
+                if isinstance(value, str) and not value.isascii():
+                    record[name] = value.encode("utf-8", "backslashreplace").decode()
             record["key"] = key
             records.append(record)
         # First to the journal: a row that is counted must survive a crash.
@@ -120,10 +122,3 @@ def _sum_usage(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
             if count is not None:
                 totals[name] = totals.get(name, 0) + count
     return TokenUsage(**totals) if totals else None
-
-
-def _escape_surrogates(value: Any) -> Any:
-    """Return a value with lone surrogates, which no file can hold, as escapes."""
-    if not isinstance(value, str) or value.isascii():
-        return value
-    return value.encode("utf-8", "backslashreplace").decode()

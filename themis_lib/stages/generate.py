@@ -134,27 +134,21 @@ class GenerateStage(Stage):
         seeds = np.array(self.seeds, dtype=np.int64)
         columns["seed"] = pa.array(np.tile(seeds, cases))
         earlier_cases = columns["occurrence"].to_numpy()
-        # Independent draws of equal rows need different keys.
-        columns["occurrence"] = self._count_occurrences(earlier_cases, cases)
+        occurrences = np.zeros(len(earlier_cases), dtype=np.int64)
+        # Independent draws of equal rows need different keys: count the earlier rows of
+        # the dataset with the same case content and seed.
+        if not self.deterministic:
+            same_seed = []
+            earlier_samples = []
+            # A seed that is given twice is two draws, too.
+            for index, seed in enumerate(self.seeds):
+                same_seed.append(self.seeds.count(seed))
+                earlier_samples.append(self.seeds[:index].count(seed))
+            of_earlier_cases = earlier_cases * np.tile(same_seed, cases)
+            occurrences = of_earlier_cases + np.tile(earlier_samples, cases)
+        columns["occurrence"] = pa.array(occurrences)
         columns["error"] = pa.nulls(cases * samples, pa.string())
         return pa.table(columns)
-
-    def _count_occurrences(
-        self,
-        earlier_cases: np.ndarray[Any, Any],
-        cases: int,
-    ) -> pa.Array:
-        """Count the earlier rows of the dataset with the same case content and seed."""
-        if self.deterministic:
-            return pa.array(np.zeros(len(earlier_cases), dtype=np.int64))
-        # A seed that is given twice is two draws, too.
-        same_seed = []
-        earlier_samples = []
-        for index, seed in enumerate(self.seeds):
-            same_seed.append(self.seeds.count(seed))
-            earlier_samples.append(self.seeds[:index].count(seed))
-        of_earlier_cases = earlier_cases * np.tile(same_seed, cases)
-        return pa.array(of_earlier_cases + np.tile(earlier_samples, cases))
 
     async def compute(
         self,

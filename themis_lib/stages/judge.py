@@ -16,7 +16,6 @@ from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.models import Case, ParsedOutput
 from themis_lib.core.prices import Price, price_of
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import JudgeCall
@@ -195,25 +194,18 @@ class JudgeStage(GenerateStage):
             request: str | None = None
             error: str | None = upstream_error
             if error is None:
-                request, error = self._build_request(parsed, case, ScoreContext(result))
+                try:
+                    asked = self._call.request(parsed, case, ScoreContext(result))
+                    request = canonical_json(asked)
+                except RowError as problem:
+                    # Lone surrogates, which no file can hold, are written as escapes.
+                    error = str(problem).encode("utf-8", "backslashreplace").decode()
+                # A metric's code builds the request: what it raises is that row's error.
+                except Exception as problem:  # noqa: BLE001 - a component may raise anything
+                    error = f"the judge's request: {describe(problem)}"
             requests.append(request)
             errors.append(error)
         return requests, errors
-
-    def _build_request(
-        self,
-        parsed: ParsedOutput,
-        case: Case,
-        ctx: ScoreContext,
-    ) -> tuple[str | None, str | None]:
-        try:
-            return canonical_json(self._call.request(parsed, case, ctx)), None
-        except RowError as error:
-            # Lone surrogates, which no file can hold, are written as escapes.
-            return None, str(error).encode("utf-8", "backslashreplace").decode()
-        # A metric's code builds the request: what it raises is that row's error.
-        except Exception as error:  # noqa: BLE001 - a component may raise anything
-            return None, f"the judge's request: {describe(error)}"
 
 
 def judge_stages(
@@ -300,7 +292,13 @@ def _build_judges(
     """Return a judge for each member of a panel and each question of a metric."""
     assert metric.judge_calls is not None
     calls = list(metric.judge_calls())
-    draws = _count_draws(panel)
+    # A member's draw: how many members before it are the same judge.
+    seen: Counter[str] = Counter()
+    draws = {}
+    for member, generator in panel.items():
+        identity = canonical_json(generator.identity)
+        draws[member] = seen[identity]
+        seen[identity] += 1
     judges = []
     for (member, generator), call in product(panel.items(), calls):
         # The shortest name that tells judges apart: most metrics ask one, once.
@@ -333,17 +331,6 @@ def _build_panel(
         judges.append(build("generator", spec, where=f"{where}[{index}]"))
     _check_names([judge.name for judge in judges], where=where)
     return {judge.name: judge for judge in judges}
-
-
-def _count_draws(panel: Mapping[str, BuiltGenerator]) -> dict[str, int]:
-    """Count, for each member, the members before it that are the same judge."""
-    seen: Counter[str] = Counter()
-    draws = {}
-    for member, judge in panel.items():
-        identity = canonical_json(judge.identity)
-        draws[member] = seen[identity]
-        seen[identity] += 1
-    return draws
 
 
 def _check_names(

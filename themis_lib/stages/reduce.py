@@ -137,7 +137,16 @@ class ReduceStage(Stage):
         reduce = self.reducer.reduce
 
         def reduce_row(position: int) -> tuple[int, Any]:
-            candidates = _load_candidates(texts[position])
+            candidates = []
+            samples = load_json(texts[position])
+            for index, (value, score, error) in enumerate(samples):
+                candidate = Candidate(
+                    sample_index=index,
+                    value=value,
+                    score=score,
+                    error=error,
+                )
+                candidates.append(candidate)
             context = ReduceContext(metric_ids[position])
             return position, reduce(candidates, context)
 
@@ -174,19 +183,6 @@ def candidate_text(
     score_text = "null" if score is None else repr(score)
     error_text = "null" if error is None else canonical_json(error)
     return f"[{value or 'null'},{score_text},{error_text}]"
-
-
-def _load_candidates(text: str) -> list[Candidate]:
-    candidates = []
-    for index, (value, score, error) in enumerate(load_json(text)):
-        candidate = Candidate(
-            sample_index=index,
-            value=value,
-            score=score,
-            error=error,
-        )
-        candidates.append(candidate)
-    return candidates
 
 
 def _result_record(

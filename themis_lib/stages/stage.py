@@ -131,7 +131,14 @@ class Stage(ABC):
         The key is null where an earlier stage left nothing to read: such a row is
         never looked up and never computed.
         """
-        texts = [_canonical_texts(rows, name) for name in self.reads]
+        texts = []
+        for name in self.reads:
+            values = rows[name].to_pylist()
+            if name not in _JSON_COLUMNS:
+                values = [
+                    None if value is None else canonical_json(value) for value in values
+                ]
+            texts.append(values)
         # A stage that reads nothing has the same, empty, content in every row.
         contents = zip(*texts, strict=True) if texts else [()] * rows.num_rows
         keys: list[bytes | None] = list(row_keys(self.fingerprint, contents))
@@ -149,14 +156,3 @@ class Stage(ABC):
             self.fingerprint,
             self.schema,
         )
-
-
-def _canonical_texts(
-    rows: pa.Table,
-    name: str,
-) -> list[str | None]:
-    """Return a column as canonical JSON texts, `None` where there is no value."""
-    values = rows[name].to_pylist()
-    if name in _JSON_COLUMNS:
-        return values  # type: ignore[no-any-return]
-    return [None if value is None else canonical_json(value) for value in values]

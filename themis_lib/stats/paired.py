@@ -106,7 +106,9 @@ def paired_difference(
         test, p_value = sign_flip(sums, resamples=resamples, seed=seed)
     if clusters is not None:
         test = f"{test}, by cluster"
-        interval = _by_cluster(interval)
+        method = interval[2]
+        by_cluster = f"cluster {method}" if method else None
+        interval = (*interval[:2], by_cluster)
     return PairedDifference(
         n=n,
         units=units,
@@ -127,11 +129,6 @@ def paired_difference(
 
 def _are_01(scores: Floats) -> bool:
     return bool(np.isin(scores, (0.0, 1.0)).all())
-
-
-def _by_cluster(interval: Bounds) -> Bounds:
-    low, high, method = interval
-    return low, high, f"cluster {method}" if method else None
 
 
 def mcnemar_exact(

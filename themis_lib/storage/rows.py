@@ -80,7 +80,13 @@ class RowSet:
                 self.learn([path])
                 return part
         if file not in self._names:
-            self._refresh_older(0 if self._store.local else _FRESH_S)
+            fresh_s = 0 if self._store.local else _FRESH_S
+            # The age is read inside the lock: a thread that waited for another's
+            # listing need not list again.
+            with self._lock:
+                listed_at = self._listed_at
+                if listed_at is None or time.monotonic() - listed_at >= fresh_s:
+                    self.refresh()
         return self._store.read_part(path) if file in self._names else None
 
     @staticmethod
@@ -108,8 +114,13 @@ class RowSet:
             wanted = np.flatnonzero(numbers == number)
             table = self._store.read_table(paths[number])
             if table is None:
-                # Removed or damaged since it was indexed: another file may have the rows.
-                self._forget_file(paths[number])
+                # Removed or damaged since it was indexed: start the index anew without
+                # it, as another file may have the rows.
+                with self._lock:
+                    self._index = KeyIndex()
+                    self._paths = []
+                    self._names.pop(self._name_of(paths[number]), None)
+                    self._names = dict.fromkeys(self._names, False)
                 return self.find(keys)
             stored = table.select(self.schema.names).replace_schema_metadata(None)
             rows_in_file = located[wanted] & _ROW_MASK
@@ -138,8 +149,13 @@ class RowSet:
             self.refresh()
             keys = table["key"].combine_chunks()
             positions, rows = self.find(keys)
-            merged = _replace_rows(table, positions, rows)
-            part = self._store.create_part(self.path(name), merged)
+            if len(positions):
+                # Of both tables one below the other, take row by row.
+                both = pa.concat_tables([table, rows.cast(table.schema)])
+                choice = np.arange(table.num_rows)
+                choice[positions] = table.num_rows + np.arange(rows.num_rows)
+                table = both.take(pa.array(choice))
+            part = self._store.create_part(self.path(name), table)
             # At once: the next listing may be a while away.
             if not self._store.local:
                 self.learn([part.path])
@@ -184,7 +200,11 @@ class RowSet:
             listing = self._store.list(self.directory)
             has_recovered = False
             for name in listing:
-                if name.endswith(JOURNAL_SUFFIX) and self._recover_journal(name):
+                # Only disks have journals that are files.
+                if not self._store.local or not name.endswith(JOURNAL_SUFFIX):
+                    continue
+                path = self._store.locate(self._path_of(name))
+                if recover(path, self.schema, save=self.write_loose):
                     has_recovered = True
             if has_recovered:
                 listing = self._store.list(self.directory)
@@ -200,26 +220,11 @@ class RowSet:
             for path in paths:
                 self._names.setdefault(self._name_of(path), False)
 
-    def _refresh_older(self, seconds: float) -> None:
-        # The age is read inside the lock: a thread that waited for another's listing
-        # need not list again.
-        with self._lock:
-            listed_at = self._listed_at
-            if listed_at is None or time.monotonic() - listed_at >= seconds:
-                self.refresh()
-
     def names(self) -> list[str]:
         """Return the names of the files with rows, oldest first."""
         with self._lock:
             self.refresh()
             return list(self._names)
-
-    def _recover_journal(self, name: str) -> bool:
-        # Only disks have journals that are files.
-        if not self._store.local:
-            return False
-        path = self._store.locate(self._path_of(name))
-        return recover(path, self.schema, save=self.write_loose)
 
     def _index_new_files(self) -> None:
         # A list: files that turn out to be missing or damaged are deleted on the way.
@@ -236,14 +241,6 @@ class RowSet:
             self._index.add(keys, first + numbers)
             self._paths.append(path)
             self._names[name] = True
-
-    def _forget_file(self, path: str) -> None:
-        """Start the index anew without a file that is missing."""
-        with self._lock:
-            self._index = KeyIndex()
-            self._paths = []
-            self._names.pop(self._name_of(path), None)
-            self._names = dict.fromkeys(self._names, False)
 
     def _path_of(self, file: str) -> str:
         return f"{self.directory}/{file}"
@@ -276,18 +273,3 @@ def open_rows(
     """
     directory = f"rows/{stage}/{fingerprint}"
     return store.attached(directory, lambda: RowSet(store, directory, schema))
-
-
-def _replace_rows(
-    table: pa.Table,
-    positions: Positions,
-    rows: pa.Table,
-) -> pa.Table:
-    """Return the table with the given rows at the given positions."""
-    if not len(positions):
-        return table
-    # Of both tables one below the other, take row by row.
-    both = pa.concat_tables([table, rows.cast(table.schema)])
-    choice = np.arange(table.num_rows)
-    choice[positions] = table.num_rows + np.arange(rows.num_rows)
-    return both.take(pa.array(choice))

@@ -72,7 +72,18 @@ class TableWriters:
                 path = self._store.locate(self._table_path(name))
                 self._store.fs.mv(path + self._suffix, path)
         if not self._store.local:
-            self._store.hold(self._copies())
+            # `None` for tables that were not written.
+            copies: dict[str, bytes | None] = {}
+            for name in RUN_TABLES:
+                path = self._table_path(name)
+                if name not in self._open:
+                    copies[path] = None
+                    continue
+                file, _ = self._open[name]
+                # A table too large to copy is left out, and read with requests.
+                if file.copy:
+                    copies[path] = file.copy
+            self._store.hold(copies)
         self._open = {}
 
     def abandon(self) -> None:
@@ -84,20 +95,6 @@ class TableWriters:
                 if self._store.local or self._store.in_memory:
                     self._store.remove(self._table_path(name) + self._suffix)
         self._open = {}
-
-    def _copies(self) -> dict[str, bytes | None]:
-        """Return the tables to hold by path; `None` for those that were not written."""
-        copies: dict[str, bytes | None] = {}
-        for name in RUN_TABLES:
-            path = self._table_path(name)
-            if name not in self._open:
-                copies[path] = None
-                continue
-            file, _ = self._open[name]
-            # A table too large to copy is left out, and read with requests.
-            if file.copy:
-                copies[path] = file.copy
-        return copies
 
     def _table_path(self, name: str) -> str:
         return f"{self._directory}/{name}.parquet"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -55,7 +55,12 @@ def check(store: RunStore) -> Iterator[Problem]:
         for part in parts:
             yield from _check_part(store, part, keys)
         held[directory] = joined_keys(keys)
-    for run_id in _run_ids(files):
+    run_ids = set()
+    for file in files:
+        # A name with a leading dot is of a file that is still being written.
+        if file.path.startswith("runs/") and "/." not in file.path:
+            run_ids.add(file.path.split("/")[1])
+    for run_id in sorted(run_ids):
         yield from _check_run(store, run_id, held)
 
 
@@ -82,15 +87,6 @@ def _check_part(
         yield Problem(uri, "does not hold what was written to it", _REMOVE)
     elif KEY.name in table.column_names:
         keys.append(table[KEY.name])
-
-
-def _run_ids(files: Iterable[File]) -> list[str]:
-    run_ids = set()
-    for file in files:
-        # A name with a leading dot is of a file that is still being written.
-        if file.path.startswith("runs/") and "/." not in file.path:
-            run_ids.add(file.path.split("/")[1])
-    return sorted(run_ids)
 
 
 def _check_run(

@@ -101,26 +101,19 @@ def remove(
         # A run may begin at any time, and find rows that no run needed before.
         begun = set(store.list("runs")) - seen
         for run_id in begun:
-            needed.update(_needed_by(store, run_id))
+            try:
+                content = store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}")
+                manifest = parse_manifest(content)
+            except (FileNotFoundError, ValueError):
+                continue
+            needed.update([CASES_DIRECTORY, f"runs/{run_id}"])
+            needed.update(directories_of(manifest).values())
         seen |= begun
         if item.directory in needed:
             continue
         for file in item.files:
             store.remove(file.path)
         yield item
-
-
-def _needed_by(
-    store: RunStore,
-    run_id: str,
-) -> set[str]:
-    """Return the directories that a run may read or write."""
-    try:
-        content = store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}")
-        manifest = parse_manifest(content)
-    except (FileNotFoundError, ValueError):
-        return set()
-    return {CASES_DIRECTORY, f"runs/{run_id}", *directories_of(manifest).values()}
 
 
 def _read_runs(
@@ -167,25 +160,14 @@ def _unused_rows(
         # A part goes whole or stays whole: parts are never written again.
         dead = []
         for part in parts:
-            if not _is_needed(store, part, keys[directory]):
+            held = store.read_keys(part.path)
+            # A part that cannot be read is kept, so that `check` can report it.
+            if held is None:
+                continue
+            is_referred = pc.is_in(held.drop_null(), value_set=keys[directory])
+            if not pc.any(is_referred).as_py():
                 dead.append(part)
         yield Unused(directory, "no run has any of these rows", tuple(dead))
-
-
-def _is_needed(
-    store: RunStore,
-    part: File,
-    referred: pa.Array,
-) -> bool:
-    """Return whether a run refers to a row of a part.
-
-    A part that cannot be read is kept, so that `check` can report it.
-    """
-    keys = store.read_keys(part.path)
-    if keys is None:
-        return True
-    is_referred = pc.is_in(keys.drop_null(), value_set=referred)
-    return bool(pc.any(is_referred).as_py())
 
 
 def _unused_cases(
