@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 from themis_lib.components.imports import import_named, reason
@@ -90,7 +91,45 @@ def build(
     else:
         component = spec
     _check_protocol(kind, component, where=where)
-    return _RECORDS[kind](component, component_name(spec, component))
+    record = _RECORDS[kind](component, component_name(spec, component))
+    given = _given_parameters(spec)
+    if given:
+        record = replace(record, given=given)
+    _check_values(record, label=f"{where}: {kind} {record.name!r}")
+    return record
+
+
+def _given_parameters(spec: Any) -> dict[str, Any]:
+    """Return the parameters of a configuration, `${NAME}` references as written."""
+    if not isinstance(spec, Mapping):
+        return {}
+    return {name: value for name, value in spec.items() if name not in ("use", "id")}
+
+
+def _check_values(
+    record: BuiltComponent,
+    *,
+    label: str,
+) -> None:
+    """Raise `ComponentError` if a component's code reads a value that tells nothing.
+
+    A component that says itself what identifies it is taken at its word.
+    """
+    if record.code is None or not record.code.opaque:
+        return
+    component = record.component
+    says_itself = not hasattr(component, "definition") and hasattr(
+        type(component), "fingerprint"
+    )
+    if says_itself:
+        return
+    place, kind = next(iter(record.code.opaque.items()))
+    name = place.rpartition(".")[2].rpartition("(")[2].strip(")").split()[-1]
+    raise ComponentError(
+        f"{label}: {place} holds an object of {kind}, whose content cannot be seen; "
+        f'name it in `runtime = ("{name}",)` if it cannot change a row, or give the '
+        "component a `fingerprint()`"
+    )
 
 
 def component_name(

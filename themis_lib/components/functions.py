@@ -20,8 +20,6 @@ from themis_lib.core.models import (
 )
 from themis_lib.core.prompts import render_prompt
 from themis_lib.core.protocols import GeneratorSpec, MetricSpec, ParserSpec
-from themis_lib.errors import ComponentError
-from themis_lib.identity.digests import canonical_json
 
 #: A model: from the rendered prompt to an output.
 ModelFunction = Callable[[str], Any]
@@ -78,53 +76,33 @@ class _FunctionComponent:
 
     @property
     def definition(self) -> Any:
-        """What the code digest is taken of: a function, or the class of a callable."""
-        return _unwrap_callable(self.function)[0]
+        """What the code is that identifies it, with the values that it is bound to."""
+        return self.function
 
     @property
     def component_id(self) -> str:
         """The function's name."""
-        return str(getattr(self.definition, "__name__", type(self.function).__name__))
+        code = _unwrap_callable(self.function)
+        return str(getattr(code, "__name__", type(self.function).__name__))
 
     def fingerprint(self) -> str:
-        """Return the function's qualified name and the values it is bound to.
-
-        Its code is digested beside it. Raise `ComponentError` for bound values that are
-        not JSON.
-        """
-        definition, bound = _unwrap_callable(self.function)
-        module = getattr(definition, "__module__", "builtins")
-        name = f"{module}:{getattr(definition, '__qualname__', '')}"
-        try:
-            return canonical_json([name, bound])
-        except ValueError as error:
-            raise ComponentError(
-                f"{name} holds what has no name; "
-                f"write a component with a fingerprint() ({error})"
-            ) from None
+        """Return the function's qualified name; its code and values are beside it."""
+        code = _unwrap_callable(self.function)
+        module = getattr(code, "__module__", "builtins")
+        return f"{module}:{getattr(code, '__qualname__', '')}"
 
 
-def _unwrap_callable(function: Any) -> tuple[Any, list[Any]]:
-    """Return the function or class behind a callable, and the values it is bound to.
-
-    These are the arguments of partials and the state of an object.
-    """
-    bound: list[Any] = []
+def _unwrap_callable(function: Any) -> Any:
+    """Return the function or class behind a callable."""
     # Partials may be nested.
     while isinstance(function, partial):
-        bound.append([list(function.args), function.keywords])
         function = function.func
     if isinstance(function, MethodType):
         owner = function.__self__
-        # A class method is bound to its class, which has no state of an object.
-        if isinstance(owner, type):
-            return owner, [*bound, function.__name__, {}]
-        return type(owner), [*bound, function.__name__, vars(owner)]
+        return owner if isinstance(owner, type) else type(owner)
     if isinstance(function, (FunctionType, type)):
-        return function, bound
-    # A built-in such as `len` has a name, an object with `__call__` has its state.
-    name = str(getattr(function, "__qualname__", ""))
-    return type(function), [*bound, name, getattr(function, "__dict__", {})]
+        return function
+    return type(function)
 
 
 class FunctionGenerator(_FunctionComponent):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,7 +38,10 @@ from themis_lib.core.protocols import (
     Component,
     JudgeCall,
 )
-from themis_lib.identity.code import code_digest
+from themis_lib.core.secrets import names_credential
+from themis_lib.identity.code import CodeIdentity, code_identity_of
+from themis_lib.identity.user_code import is_user_module
+from themis_lib.identity.values import attributes_of
 
 Generated = GenerationResult | Awaitable[GenerationResult]
 Scored = Score | ScoreError | Awaitable[Score | ScoreError]
@@ -96,12 +99,15 @@ class BuiltComponent:
     """What every record has: the component as it was given, and what it says of itself.
 
     `name` is what the component is called in tables: the `id` of its configuration,
-    else its component id.
+    else its component id. `given` are the parameters of its configuration, as written.
+    `covers_libraries` says whether another version of a library makes it another one.
     """
 
     component: Component
     name: str
     reads: tuple[str, ...]
+    given: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    covers_libraries: bool = field(default=True, kw_only=True)
 
     @property
     def component_id(self) -> str:
@@ -112,8 +118,8 @@ class BuiltComponent:
     def identity(self) -> dict[str, Any]:
         """Everything that says what the component computes, as JSON.
 
-        Its id, version, settings and columns read; for a user's component, also the
-        digest of its code.
+        Its id, version, settings and columns read; for a user's component, also what
+        its code reaches.
         """
         component = self.component
         # All of it enters digests: a new entry here moves every fingerprint.
@@ -122,15 +128,47 @@ class BuiltComponent:
             "version": component.version,
             "reads": list(self.reads),
         }
-        # A golden test holds a built-in to its declared version, so its code is left out.
         if isinstance(component, Builtin):
-            return {**identity, "settings": component.settings()}
-        definition = getattr(component, "definition", type(component))
-        return {
-            **identity,
-            "fingerprint": component.fingerprint(),
-            "code": code_digest(definition),
-        }
+            identity["settings"] = component.settings()
+        if self.code is None:
+            return identity
+        identity["fingerprint"] = component.fingerprint()
+        identity |= self.code.to_json()
+        if self.covers_libraries:
+            identity["libraries"] = dict(self.code.libraries)
+        return identity
+
+    @cached_property
+    def code(self) -> CodeIdentity | None:
+        """What a user's component reaches; `None` for a built-in.
+
+        A golden test holds a built-in to its declared version, so its code is left out.
+        """
+        component = self.component
+        definition = getattr(component, "definition", None)
+        if definition is not None:
+            return code_identity_of(
+                definition,
+                left_out=getattr(definition, "runtime", ()),
+                is_secret=names_credential,
+            )
+        if not is_user_module(type(component).__module__):
+            return None
+        return code_identity_of(
+            type(component),
+            values={"attribute": _own_attributes(component), "setting": self.given},
+            left_out=getattr(component, "runtime", ()),
+            is_secret=names_credential,
+        )
+
+
+def _own_attributes(component: Any) -> dict[str, Any]:
+    """Return what an object holds, without the settings of a built-in that it extends."""
+    held = attributes_of(component)
+    if isinstance(component, Builtin):
+        for name in component.settings():
+            held.pop(name, None)
+    return held
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,128 @@
+"""User code: the modules whose edits count, and the distributions that other code is of.
+
+User code is what is in neither the standard library nor an installed distribution. A
+distribution that is installed as editable is user code: people edit it.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from types import CodeType, ModuleType
+
+_PROJECT = Path(__file__).resolve().parents[2]
+#: The packages of this project: components of the library have a declared version.
+_OWN_PACKAGES = ("themis_lib", "tasks", "flows", "deployments")
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def is_user_module(name: str) -> bool:
+    """Return whether a module of this name is user code."""
+    if name == "__main__":
+        return True
+    module = sys.modules.get(name)
+    if module is None:
+        return _is_user_file(_origin_of(name), name)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        # A module made by hand has no spec; one written in C or a namespace has.
+        return getattr(module, "__spec__", None) is None and not _is_standard(name)
+    return _is_user_file(file, name)
+
+
+def is_user_code(code: CodeType, module: str) -> bool:
+    """Return whether a function with this code, of this module, is user code."""
+    file = code.co_filename
+    if not file.startswith("<"):
+        return _is_user_file(file, module)
+    if file.startswith(("<frozen", "<attrs", "<__array_function__", "<boltons")):
+        return False
+    # `namedtuple` names the namespace in which it evaluates its method.
+    if module.startswith("namedtuple_"):
+        return False
+    # Text that was executed: its names are those of a module, or of nothing imported.
+    return module in ("builtins", "") or is_user_module(module)
+
+
+def user_module(name: str) -> ModuleType | None:
+    """Return a module of user code by name, importing it if it is not yet; else `None`.
+
+    A function that imports it will do so anyway. One that cannot be imported is `None`.
+    """
+    if not is_user_module(name):
+        return None
+    if name not in sys.modules:
+        try:
+            __import__(name)
+        except Exception:  # noqa: BLE001 - a user's module may raise anything
+            return None
+    return sys.modules.get(name)
+
+
+@cache
+def distribution_of(module: str) -> tuple[str, str] | None:
+    """Return the name and version of the distribution that a module belongs to.
+
+    `None` for the standard library, this library, and user code.
+    """
+    top = module.partition(".")[0]
+    if _is_standard(top) or top in _OWN_PACKAGES or is_user_module(top):
+        return None
+    try:
+        return top, metadata.version(top)
+    except metadata.PackageNotFoundError:
+        pass
+    names = _distributions().get(top)
+    if not names:
+        return None
+    # Namespace packages belong to several distributions: all of them count.
+    versions = [f"{name} {metadata.version(name)}" for name in sorted(set(names))]
+    if len(versions) == 1:
+        name, _, version = versions[0].rpartition(" ")
+        return name, version
+    return top, ", ".join(versions)
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(metadata.packages_distributions())
+
+
+def _is_standard(name: str) -> bool:
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names or top in sys.builtin_module_names
+
+
+@cache
+def _is_user_file(file: str | None, module: str) -> bool:
+    if file is None or file in ("built-in", "frozen"):
+        return False
+    path = Path(file)
+    if _INSTALLED & set(path.parts) or _is_below(path, _standard_folder()):
+        return False
+    top = module.partition(".")[0]
+    return not (top in _OWN_PACKAGES and _is_below(path.resolve(), _PROJECT / top))
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return folder in path.parents
+
+
+@cache
+def _standard_folder() -> Path:
+    return Path(sysconfig.get_paths()["stdlib"])
+
+
+def _origin_of(name: str) -> str | None:
+    """Return the file that a module would be imported from."""
+    if _is_standard(name):
+        return None
+    try:
+        spec = find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return spec.origin if spec else None
