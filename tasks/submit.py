@@ -82,7 +82,12 @@ def submitting(
         known = await asyncio.to_thread(rows.shard, stage.shard_name(shard))
         # References, not rows: Prefect walks through the arguments of every task.
         arguments = {
-            "work": {**run_work, "stage": stage.label, "shard": shard.to_json()},
+            "work": {
+                **run_work,
+                "stage": stage.label,
+                "fingerprint": stage.fingerprint,
+                "shard": shard.to_json(),
+            },
             "label": f"{stage.label} {shard.label}",
             "cache_key": cache_key(stage, shard, run.store),
         }

@@ -131,6 +131,13 @@ class _Place:
         """Run the stage that `work` names over its shard, on the process's loop."""
         run_id = work["run_id"]
         stage = self.pipeline.stage(work["stage"])
+        if stage.fingerprint != work["fingerprint"]:
+            raise FatalError(
+                f"{stage.label}: its code, or what its code reads, is not the same here "
+                "as in the process that started the run; a value that a script sets in "
+                "a module is set in that process alone. Set it in the module, or use "
+                "the runner `threads`"
+            )
         with hold_global_limit(stage, run_id):
             return shared_loop().run(
                 run_id,

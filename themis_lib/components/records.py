@@ -10,10 +10,10 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from themis_lib.components.builtin import Builtin
-from themis_lib.core.config import RuntimeConfig
+from themis_lib.core.config import Libraries, RuntimeConfig
 from themis_lib.core.contexts import (
     GenerateContext,
     ParseContext,
@@ -108,11 +108,20 @@ class BuiltComponent:
     reads: tuple[str, ...]
     given: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     covers_libraries: bool = field(default=True, kw_only=True)
+    #: The component that identifies it, where a copy of it computes.
+    configured: Component | None = field(default=None, kw_only=True)
 
     @property
     def component_id(self) -> str:
         """The id that the component declares."""
         return self.component.component_id
+
+    def covering(self, libraries: Libraries) -> Self:
+        """Return the record with the setting `identity.libraries` applied."""
+        is_covered = libraries == "all"
+        if libraries == "scoring":
+            is_covered = not isinstance(self, BuiltGenerator)
+        return replace(self, covers_libraries=is_covered)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -121,7 +130,7 @@ class BuiltComponent:
         Its id, version, settings and columns read; for a user's component, also what
         its code reaches.
         """
-        component = self.component
+        component = self.configured or self.component
         # All of it enters digests: a new entry here moves every fingerprint.
         identity: dict[str, Any] = {
             "component_id": component.component_id,
@@ -144,7 +153,7 @@ class BuiltComponent:
 
         A golden test holds a built-in to its declared version, so its code is left out.
         """
-        component = self.component
+        component = self.configured or self.component
         definition = getattr(component, "definition", None)
         if definition is not None:
             return code_identity_of(
@@ -205,7 +214,14 @@ class BuiltGenerator(BuiltComponent):
         if adapt is None:
             return self
         # Its keys stay those of the generator that was configured: `reads` too.
-        return replace(generator_record(adapt(runtime), self.name), reads=self.reads)
+        adapted = generator_record(adapt(runtime), self.name)
+        return replace(
+            adapted,
+            reads=self.reads,
+            given=self.given,
+            covers_libraries=self.covers_libraries,
+            configured=self.configured or self.component,
+        )
 
     def with_schema(self, schema: Mapping[str, Any]) -> BuiltGenerator:
         """Return the generator enforcing a JSON Schema.
@@ -214,7 +230,11 @@ class BuiltGenerator(BuiltComponent):
         `enforces_schemas`.
         """
         component: Any = self.component
-        return generator_record(component.with_schema(schema), self.name)
+        return replace(
+            generator_record(component.with_schema(schema), self.name),
+            given=self.given,
+            covers_libraries=self.covers_libraries,
+        )
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,22 @@ class RuntimeConfig(FrozenModel):
 RunnerName = Literal["threads", "processes", "dask", "ray"]
 
 
+#: Whose rows another version of a library makes others: those of parse, score and reduce,
+#: those of generate too, or none.
+Libraries = Literal["scoring", "all", "none"]
+
+
+class IdentityConfig(FrozenModel):
+    """What counts as a change of a user's component, beside its code and values.
+
+    `libraries`: whether the versions of the libraries that its code uses do. By default
+    they do for parse, score and reduce, and not for generate: a new release of a
+    provider's SDK must not pay for every candidate again.
+    """
+
+    libraries: Libraries = "scoring"
+
+
 class CostConfig(FrozenModel):
     """What tokens cost, by model, and the dollars that one run may spend.
 

@@ -14,6 +14,7 @@ from themis_lib.core.config import (
     EvaluationConfig,
     GenerationConfig,
     HubDataset,
+    IdentityConfig,
     RuntimeConfig,
     StorageConfig,
 )
@@ -36,6 +37,7 @@ class ExperimentSpec(FrozenModel):
     storage: StorageConfig = Field(default_factory=StorageConfig)
     runtime: RuntimeConfig = Field(default_factory=RuntimeConfig)
     cost: CostConfig = Field(default_factory=CostConfig)
+    identity: IdentityConfig = Field(default_factory=IdentityConfig)
     seeds: list[int] | None = None
     name: str = "experiment"
 

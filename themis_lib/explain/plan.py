@@ -222,7 +222,7 @@ def _plan_reasons(
             break
     else:
         return (f"run {nearest.run_id} had no such stage",)
-    lines = differences(record.identity, stage.identity)
+    lines = differences(record.identity, stage.identity, places=stage.places)
     # Seeds are in the keys of generate, but not in its fingerprint.
     if stage is pipeline.generate:
         lines += differences(nearest.seeds, list(pipeline.seeds), "seeds")

@@ -258,7 +258,7 @@ class _CaseHistory:
             other = _stage_labelled(manifest, record.stage)
             if other is None or other.fingerprint == record.fingerprint:
                 continue
-            lines = differences(other.identity, record.identity)
+            lines = differences(other.identity, record.identity, places=record.places)
             if not lines:
                 # A fingerprint covers more than the identity that is recorded.
                 lines = ["no setting: the version of the tables, or the judges asked"]

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric, BuiltReducer
-from themis_lib.core.config import DatasetFile
+from themis_lib.core.config import DatasetFile, Libraries
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.core.prices import price_of
 from themis_lib.core.secrets import refuse_literal_secrets
@@ -45,10 +45,12 @@ def compile_experiment(
     # Candidates and judges spend from one budget.
     budget = Budget(experiment.cost.max_cost)
     generate = _generate_stage(experiment, seeds, budget)
+    libraries = experiment.identity.libraries
     parsers = []
     for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"]):
-        parsers.append(build("parser", spec, where=f"evaluation.parsers[{index}]"))
-    metrics = _build_metrics(evaluation.metrics)
+        parser = build("parser", spec, where=f"evaluation.parsers[{index}]")
+        parsers.append(parser.covering(libraries))
+    metrics = _build_metrics(evaluation.metrics, libraries)
     base_seed = experiment.generation.candidate_policy.base_seed
     settings = JudgeSettings(
         seeds=partial(derived_seed, base_seed),
@@ -56,6 +58,7 @@ def compile_experiment(
         runtime=experiment.runtime,
         prices=experiment.cost.prices,
         budget=budget,
+        libraries=libraries,
     )
     judges = judge_stages(metrics, evaluation.judge_models, settings)
     every_judge = [stage for of_metric in judges.values() for stage in of_metric]
@@ -66,6 +69,7 @@ def compile_experiment(
                 f"{nearest(metric_id, metrics)}"
             )
     reducer = _build_reducer(experiment.generation.reducer, samples=len(seeds))
+    reducer = reducer.covering(libraries)
     # Without a limit, calls of unknown cost are allowed.
     if experiment.cost.max_cost is not None:
         check_bounded([generate, *every_judge])
@@ -158,6 +162,7 @@ def _generate_stage(
     generator: BuiltGenerator = build(
         "generator", generation.generator, where="generation.generator"
     )
+    generator = generator.covering(experiment.identity.libraries)
     check_instructions(generator, generation.prompt_spec, where="generation")
     price = price_of(
         generator.model,
@@ -174,11 +179,15 @@ def _generate_stage(
     )
 
 
-def _build_metrics(specs: Sequence[Any]) -> dict[str, BuiltMetric]:
+def _build_metrics(
+    specs: Sequence[Any],
+    libraries: Libraries,
+) -> dict[str, BuiltMetric]:
     """Build the metrics, by the name they have in tables."""
     metrics = []
     for index, spec in enumerate(specs):
-        metrics.append(build("metric", spec, where=f"evaluation.metrics[{index}]"))
+        metric = build("metric", spec, where=f"evaluation.metrics[{index}]")
+        metrics.append(metric.covering(libraries))
     _refuse_equal_names(
         [metric.name for metric in metrics],
         what="metrics",

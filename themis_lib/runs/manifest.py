@@ -45,6 +45,7 @@ class StageRecord(FrozenModel):
     """One stage of a run: its identity and its rows.
 
     The counts are those of `StageProgress`; `errors` counts the rows without a value.
+    `places` are the files and lines of its components' code.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
     run computed; `price` is what they were charged at. If `is_paid`, its calls may cost
     money.
@@ -63,6 +64,7 @@ class StageRecord(FrozenModel):
     usage_computed: TokenUsage | None = None
     price: Price | None = None
     is_paid: bool = False
+    places: dict[str, str] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -216,6 +218,7 @@ def start_manifest(
             fingerprint=stage.fingerprint,
             identity=stage.identity,
             is_paid=stage.is_paid,
+            places=stage.places,
         )
         stages.append(record)
     try:

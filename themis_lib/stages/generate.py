@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.components.records import BuiltGenerator
+from themis_lib.components.records import BuiltComponent, BuiltGenerator
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case
@@ -94,6 +94,10 @@ class GenerateStage(Stage):
     @property
     def global_limit(self) -> str | None:
         return self.generator.global_limit
+
+    @property
+    def components(self) -> tuple[BuiltComponent, ...]:
+        return (self.generator,)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric
-from themis_lib.core.config import RuntimeConfig
+from themis_lib.core.config import Libraries, RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.prices import Price, price_of
 from themis_lib.core.prompts import PromptSpec
@@ -72,6 +72,7 @@ class JudgeSettings:
     runtime: RuntimeConfig
     prices: Mapping[str, Price]
     budget: Budget
+    libraries: Libraries = "scoring"
 
 
 class JudgeStage(GenerateStage):
@@ -222,13 +223,17 @@ def judge_stages(
     if judges cannot be built, told apart or held to a schema.
     """
     asking = _metrics_with_judges(metrics, judge_models)
-    shared_panel = _build_panel(judge_models, where="evaluation.judge_models")
+    shared_panel = _build_panel(
+        judge_models, settings.libraries, where="evaluation.judge_models"
+    )
     stages: dict[str, list[JudgeStage]] = {}
     for metric_id, metric in asking.items():
         where = f"metric {metric_id!r}"
         panel = shared_panel
         if metric.judges is not None:
-            panel = _build_panel(metric.judges, where=f"{where}: judge")
+            panel = _build_panel(
+                metric.judges, settings.libraries, where=f"{where}: judge"
+            )
         if not panel:
             raise ConfigError(
                 f"{where} asks a judge and has none; give it a `judge`, "
@@ -322,13 +327,15 @@ def _build_judges(
 
 def _build_panel(
     specs: Sequence[Any],
+    libraries: Libraries,
     *,
     where: str,
 ) -> dict[str, BuiltGenerator]:
     """Build the judges of a panel, by name."""
     judges = []
     for index, spec in enumerate(specs):
-        judges.append(build("generator", spec, where=f"{where}[{index}]"))
+        judge = build("generator", spec, where=f"{where}[{index}]")
+        judges.append(judge.covering(libraries))
     _check_names([judge.name for judge in judges], where=where)
     return {judge.name: judge for judge in judges}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.components.records import BuiltParser, ParseCall
+from themis_lib.components.records import BuiltComponent, BuiltParser, ParseCall
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ParseContext
 from themis_lib.core.models import GenerationResult, ParsedOutput
@@ -62,6 +62,10 @@ class ParseStage(Stage):
         self.parsers = tuple(parsers)
         self._samples = samples
         self._runtime = runtime
+
+    @property
+    def components(self) -> tuple[BuiltComponent, ...]:
+        return self.parsers
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.components.records import BuiltReducer
+from themis_lib.components.records import BuiltComponent, BuiltReducer
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
@@ -48,6 +48,10 @@ class ReduceStage(Stage):
         self._samples = samples
         self._runtime = runtime
         self._reads_value = "value" in reducer.reads
+
+    @property
+    def components(self) -> tuple[BuiltComponent, ...]:
+        return (self.reducer,)
 
     @property
     def identity(self) -> dict[str, Any]:

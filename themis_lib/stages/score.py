@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.components.records import BuiltMetric
+from themis_lib.components.records import BuiltComponent, BuiltMetric
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import (
@@ -79,6 +79,10 @@ class ScoreStage(Stage):
     @property
     def label(self) -> str:
         return f"score[{self.metric_id}]"
+
+    @property
+    def components(self) -> tuple[BuiltComponent, ...]:
+        return (self.metric,)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from themis_lib.components.records import BuiltComponent
 from themis_lib.core.prices import Price
 from themis_lib.identity.digests import canonical_json, digest, row_keys
 from themis_lib.storage.rows import RowSet, open_rows
@@ -70,6 +72,21 @@ class Stage(ABC):
     def global_limit(self) -> str | None:
         """The orchestrator's concurrency limit that each of its shards takes, if any."""
         return None
+
+    @property
+    def components(self) -> tuple[BuiltComponent, ...]:
+        """The components that compute its rows."""
+        return ()
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The file and line of each definition that its components' code reaches."""
+        places: dict[str, str] = {}
+        for component in self.components:
+            if component.code is not None:
+                for name, place in component.code.places.items():
+                    places[name] = _short_place(place)
+        return places
 
     @property
     @abstractmethod
@@ -156,3 +173,11 @@ class Stage(ABC):
             self.fingerprint,
             self.schema,
         )
+
+
+def _short_place(place: str) -> str:
+    """Return a place below the working directory as people write it, else its name."""
+    path = Path(place)
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return path.name
