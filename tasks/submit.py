@@ -86,6 +86,7 @@ def submitting(
                 **run_work,
                 "stage": stage.label,
                 "fingerprint": stage.fingerprint,
+                "depends_on": dict(stage.depends_on),
                 "shard": shard.to_json(),
             },
             "label": f"{stage.label} {shard.label}",

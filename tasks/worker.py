@@ -35,6 +35,7 @@ from themis_lib.errors import FatalError, ShardError
 from themis_lib.identity.part import Part
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.run import Run
+from themis_lib.stages.dependencies import depending_on
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.run_stage import run_stage
 from themis_lib.stages.stage import Stage
@@ -130,7 +131,7 @@ class _Place:
     def run_stage(self, work: Mapping[str, Any]) -> Part:
         """Run the stage that `work` names over its shard, on the process's loop."""
         run_id = work["run_id"]
-        stage = self.pipeline.stage(work["stage"])
+        stage = depending_on(self.pipeline.stage(work["stage"]), work["depends_on"])
         if stage.fingerprint != work["fingerprint"]:
             raise FatalError(
                 f"{stage.label}: its code, or what its code reads, is not the same here "

@@ -40,6 +40,7 @@ from themis_lib.core.protocols import (
 )
 from themis_lib.core.secrets import names_credential
 from themis_lib.identity.code import CodeIdentity, code_identity_of
+from themis_lib.identity.state import note_state, without_state
 from themis_lib.identity.user_code import is_user_module
 from themis_lib.identity.values import attributes_of
 
@@ -153,6 +154,21 @@ class BuiltComponent:
 
         A golden test holds a built-in to its declared version, so its code is left out.
         """
+        reached = self._reached_code()
+        return None if reached is None else without_state(self._root, reached)
+
+    def note_state(self) -> None:
+        """Note what a run has left in the values that the component's code keeps."""
+        reached = self._reached_code()
+        if reached is not None and self.code is not None:
+            note_state(self._root, self.code, reached)
+
+    @property
+    def _root(self) -> Any:
+        component = self.configured or self.component
+        return getattr(component, "definition", component)
+
+    def _reached_code(self) -> CodeIdentity | None:
         component = self.configured or self.component
         definition = getattr(component, "definition", None)
         if definition is not None:

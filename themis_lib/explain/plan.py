@@ -60,6 +60,7 @@ def plan_run(
 
     Raise `DatasetError` for data that cannot be read.
     """
+    pipeline = pipeline.resolved(store)
     counts = {stage.label: _Counts() for stage in pipeline.stages}
     # All data is read first, so that a bad line is found before the look-ups.
     for shard in list(pipeline.shards(store)):
@@ -222,7 +223,7 @@ def _plan_reasons(
             break
     else:
         return (f"run {nearest.run_id} had no such stage",)
-    lines = differences(record.identity, stage.identity, places=stage.places)
+    lines = differences(record.identity, stage.full_identity, places=stage.places)
     # Seeds are in the keys of generate, but not in its fingerprint.
     if stage is pipeline.generate:
         lines += differences(nearest.seeds, list(pipeline.seeds), "seeds")

@@ -118,8 +118,9 @@ class CodeIdentity:
     `definitions` and `values` are digests by name (`helpers.normalise`); `places` says
     in which file and line a definition is. `libraries` are the versions of the
     distributions that it uses. `variables` are the environment variables that it reads.
-    `uncovered` are values that no digest covers, with the reason, and `chance` what the
-    code uses that is not the same every time.
+    `caches` are functions that keep their results. `uncovered` are values that no
+    digest covers, with the reason, and `chance` what the code uses that is not the same
+    every time.
     """
 
     definitions: Mapping[str, str]
@@ -130,11 +131,17 @@ class CodeIdentity:
     uncovered: Mapping[str, str]
     opaque: Mapping[str, str]
     chance: tuple[str, ...]
+    caches: tuple[Any, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """The one digest of definitions and values."""
         return digest("code", self.to_json())
+
+    def clear_caches(self) -> None:
+        """Have every cached function that is reached compute anew."""
+        for cache in self.caches:
+            cache.cache_clear()
 
     def to_json(self) -> dict[str, Any]:
         """Return what decides whether rows are computed again, libraries apart."""
@@ -289,6 +296,7 @@ class _Walk:
             uncovered=self.uncovered,
             opaque=opaque,
             chance=tuple(sorted(self.chance)),
+            caches=tuple(self._describer.caches),
         )
 
     def _versions(self) -> dict[str, str]:

@@ -63,6 +63,11 @@ def user_module(name: str) -> ModuleType | None:
     return sys.modules.get(name)
 
 
+def is_user_file(path: str) -> bool:
+    """Return whether a file is neither of the standard library nor of a distribution."""
+    return _is_user_file(path, "")
+
+
 @cache
 def distribution_of(module: str) -> tuple[str, str] | None:
     """Return the name and version of the distribution that a module belongs to.

@@ -89,6 +89,8 @@ class Describer:
         self._name_code = name_code
         self._is_secret = is_secret
         self._libraries: set[str] = set()
+        #: Functions that keep results, such as those of `lru_cache`.
+        self.caches: list[Any] = []
         # Objects around the one that is described: a cycle refers back to them.
         self._around: dict[int, int] = {}
 
@@ -153,6 +155,8 @@ class Describer:
         wrapped = getattr(value, "__wrapped__", None)
         if wrapped is not None and callable(value):
             # `lru_cache` and the like: what they hold back is a copy of results.
+            if hasattr(value, "cache_clear"):
+                self.caches.append(value)
             return ["wrapper", type(value).__qualname__, self.describe(wrapped)]
         return None
 

@@ -216,7 +216,7 @@ def start_manifest(
         record = StageRecord(
             stage=stage.label,
             fingerprint=stage.fingerprint,
-            identity=stage.identity,
+            identity=stage.full_identity,
             is_paid=stage.is_paid,
             places=stage.places,
         )

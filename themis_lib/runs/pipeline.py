@@ -13,6 +13,7 @@ from themis_lib.data.datasets import case_tables
 from themis_lib.errors import ConfigError
 from themis_lib.identity.digests import digest
 from themis_lib.identity.part import Part
+from themis_lib.stages.dependencies import resolve
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.judge import JudgeStage
 from themis_lib.stages.parse import ParseStage
@@ -63,13 +64,24 @@ class Pipeline:
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that can change a row, by stage."""
-        by_stage = {stage.label: stage.identity for stage in self.stages}
+        by_stage = {stage.label: stage.full_identity for stage in self.stages}
         return {"seeds": list(self.seeds), **by_stage}
 
     @property
     def fingerprint(self) -> str:
         """The name of the whole computation, whatever its data."""
         return digest("experiment", self.identity)
+
+    def resolved(self, store: RunStore) -> Pipeline:
+        """Return the stages with what their rows in a store depend on; see `resolve`."""
+        return replace(
+            self,
+            generate=resolve(self.generate, store),
+            parse=resolve(self.parse, store),
+            judges=tuple(resolve(stage, store) for stage in self.judges),
+            scores=tuple(resolve(stage, store) for stage in self.scores),
+            reduce=resolve(self.reduce, store),
+        )
 
     def stage(self, label: str) -> Stage:
         """Return the stage of this label."""

@@ -54,7 +54,7 @@ class Run:
         run_id: str | None = None,
         gates: Sequence[GateRecord] = (),
     ) -> None:
-        self.pipeline = pipeline
+        self.pipeline = pipeline.resolved(store)
         self.store = store
         self.run_id = run_id or new_run_id()
         self.progress = Progress()
@@ -70,7 +70,7 @@ class Run:
         self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
         self._case_paths: list[str] = []
-        manifest = start_manifest(pipeline, self.run_id)
+        manifest = start_manifest(self.pipeline, self.run_id)
         self._manifest = manifest.model_copy(update={"gates": list(gates)})
 
     def __enter__(self) -> Run:
@@ -85,6 +85,7 @@ class Run:
         error: BaseException | None,
         traceback: Any,
     ) -> None:
+        self._note_state()
         if error is None:
             return
         self._tables.abandon()
@@ -93,6 +94,14 @@ class Run:
         # The first error is the one to tell, not that the record cannot be written.
         with contextlib.suppress(Exception):
             self._write_closing(RunStatus.FAILED, error=reason)
+
+    def _note_state(self) -> None:
+        """Note what the stages that computed rows left in their components' code."""
+        counts = self.progress.stages()
+        for stage in self.pipeline.stages:
+            if stage.label in counts and counts[stage.label].computed:
+                for component in stage.components:
+                    component.note_state()
 
     def expect(self, shard: Shard) -> None:
         """Announce a shard, so that progress knows how much there is to do."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 from themis_lib.core.models import TokenUsage
 from themis_lib.errors import describe, first_few, is_transient
 from themis_lib.identity.part import Part
+from themis_lib.stages.dependencies import Dependencies
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.stage import RowOutcome, Stage
 from themis_lib.storage.journal import Journal
@@ -29,6 +30,7 @@ class Collector:
     def __init__(
         self,
         stage: Stage,
+        dependencies: Dependencies,
         journal: Journal,
         keys: pa.Array,
         case_ids: pa.ChunkedArray,
@@ -38,6 +40,7 @@ class Collector:
         self.computed = 0
         self.failures: dict[bytes, Exception] = {}
         self._stage = stage
+        self._dependencies = dependencies
         self._schema = pa.schema([KEY, *stage.schema])
         self._tables: list[pa.Table] = []
         self._newest: list[dict[str, Any]] = []
@@ -53,6 +56,8 @@ class Collector:
 
     def emit(self, outcomes: Sequence[tuple[int, RowOutcome]]) -> None:
         """Take outcomes by position among the missing rows."""
+        # Before any row that may depend on them is kept.
+        self._dependencies.record_new()
         records: list[dict[str, Any]] = []
         for position, outcome in outcomes:
             key = self._keys[position]

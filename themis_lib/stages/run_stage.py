@@ -14,6 +14,7 @@ import pyarrow as pa
 from themis_lib.errors import ShardError
 from themis_lib.identity.part import Part
 from themis_lib.stages.collector import Collector
+from themis_lib.stages.dependencies import Dependencies
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.journal import Journal
@@ -50,8 +51,10 @@ async def run_stage(
     # Other shards, interrupted runs and other people may have computed some of them.
     known, known_rows = row_set.find(keys)
     missing = _missing_positions(keys, known)
+    dependencies = Dependencies(stage, store, is_computing=len(missing) > 0)
     collector = Collector(
         stage,
+        dependencies,
         row_set.journal(interval_s=stage.journal_interval_s),
         keys.take(missing),
         rows["case_id"].take(missing),
@@ -60,7 +63,8 @@ async def run_stage(
     try:
         if len(missing):
             async with _flush_regularly(collector.journal):
-                await stage.compute(rows.take(missing), run_id, collector.emit)
+                with dependencies.watched():
+                    await stage.compute(rows.take(missing), run_id, collector.emit)
         table = _assemble_table(
             stage,
             rows,

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ import pyarrow as pa
 from themis_lib.components.records import BuiltComponent
 from themis_lib.core.prices import Price
 from themis_lib.identity.digests import canonical_json, digest, row_keys
-from themis_lib.storage.rows import RowSet, open_rows
+from themis_lib.storage.rows import RowSet, open_rows, rows_directory
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY, SCHEMA_VERSION
@@ -52,6 +53,8 @@ class Stage(ABC):
     schema: pa.Schema
     #: What the model that a stage calls is charged at, where anyone says.
     price: Price | None = None
+    #: Files and `env:NAME` that its rows depend on, by digest; see `dependencies`.
+    depends_on: Mapping[str, str] = MappingProxyType({})
 
     @property
     def label(self) -> str:
@@ -128,11 +131,36 @@ class Stage(ABC):
         An exception as outcome is a failure of this run: it is not cached.
         """
 
+    @property
+    def has_user_code(self) -> bool:
+        """Whether a component of a user computes its rows."""
+        return any(component.code is not None for component in self.components)
+
+    @property
+    def full_identity(self) -> dict[str, Any]:
+        """The identity, with the files and variables that the rows depend on."""
+        if not self.depends_on:
+            return self.identity
+        return {**self.identity, "depends_on": dict(self.depends_on)}
+
+    @cached_property
+    def own_fingerprint(self) -> str:
+        """The name of this computation, whatever its components read beside rows."""
+        return self._fingerprint_of(self.identity)
+
     @cached_property
     def fingerprint(self) -> str:
         """The name of this computation."""
+        return self._fingerprint_of(self.full_identity)
+
+    @property
+    def directory(self) -> str:
+        """Where a store keeps the rows of this computation."""
+        return rows_directory(self.name, self.fingerprint)
+
+    def _fingerprint_of(self, identity: Mapping[str, Any]) -> str:
         computation = {
-            **self.identity,
+            **identity,
             "reads": list(self.reads),
             "schema": SCHEMA_VERSION,
         }

@@ -261,6 +261,11 @@ class RowSet:
                 yield
 
 
+def rows_directory(stage: str, fingerprint: str) -> str:
+    """Return where a store keeps the rows of one stage under one fingerprint."""
+    return f"rows/{stage}/{fingerprint}"
+
+
 def open_rows(
     store: RunStore,
     stage: str,
@@ -271,5 +276,5 @@ def open_rows(
 
     The same object for the life of the store, so that its index is built once.
     """
-    directory = f"rows/{stage}/{fingerprint}"
+    directory = rows_directory(stage, fingerprint)
     return store.attached(directory, lambda: RowSet(store, directory, schema))

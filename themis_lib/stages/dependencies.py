@@ -1,0 +1,174 @@
+"""What a user's components read beside their rows: files and environment variables.
+
+They are found while components compute, recorded beside the stage's rows, and checked
+before the rows are used again. Where one has changed, the rows of the stage are others:
+they are kept under a fingerprint that covers what the dependencies are now.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from themis_lib.core.secrets import names_credential
+from themis_lib.errors import FatalError
+from themis_lib.identity.watch import (
+    Watch,
+    file_digest,
+    variable_digest,
+    watching,
+)
+from themis_lib.stages.stage import Stage
+from themis_lib.storage.store import RunStore
+from themis_lib.storage.traces import read_traces, write_trace
+
+_VARIABLE = "env:"
+
+AnyStage = TypeVar("AnyStage", bound=Stage)
+
+# Process-wide: what this process read of each file, for code that reads it once and
+# keeps what it read.
+_READ: dict[str, str] = {}
+
+
+class Dependencies:
+    """Finds and records what the components of one stage depend on, for one shard."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        store: RunStore,
+        *,
+        is_computing: bool = True,
+    ) -> None:
+        self._stage = stage
+        self._store = store
+        self._watch: Watch | None = None
+        self._known: dict[str, str] = {}
+        self._must_reopen: set[str] = set()
+        if not stage.has_user_code or not is_computing:
+            return
+        root = store.root if store.local else None
+        self._watch = Watch(lambda path: root is not None and _is_below(path, root))
+        for name in _declared(stage):
+            self._known[name] = dependency_digest(name, stage.own_fingerprint)
+        for name, now in stage.depends_on.items():
+            before = _READ.get(name)
+            if before is not None and before != _unsalted(name) and now:
+                self._must_reopen.add(name)
+        if self._known:
+            self._record(self._known)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Watch the components for a block."""
+        context = nullcontext() if self._watch is None else watching(self._watch)
+        with context:
+            yield
+
+    def record_new(self) -> None:
+        """Record what was found since the last call; called before rows are kept.
+
+        Raise `FatalError` if a file has changed since this process read it and it was
+        not read again: the components compute with what they kept of it.
+        """
+        if self._watch is None:
+            return
+        new = {}
+        for path in self._watch.take_new():
+            if path not in self._known:
+                new[path] = dependency_digest(path, self._stage.own_fingerprint)
+            self._must_reopen.discard(path)
+            _READ[path] = _unsalted(path)
+        if self._must_reopen:
+            path = min(self._must_reopen)
+            raise FatalError(
+                f"{self._stage.label}: {path} has changed since this process read it, "
+                "and what was read is still in use; reload the module that keeps it, "
+                "or start a new process"
+            )
+        if new:
+            self._known.update(new)
+            self._record(new)
+
+    def _record(self, found: Mapping[str, str]) -> None:
+        write_trace(self._store, self._stage.directory, found)
+
+
+def resolve(
+    stage: AnyStage,
+    store: RunStore,
+) -> AnyStage:
+    """Return a stage whose fingerprint covers what its rows depend on now.
+
+    That is the stage itself while its dependencies are as its rows saw them.
+    """
+    if not stage.has_user_code:
+        return stage
+    salt = stage.own_fingerprint
+    tried: set[str] = set()
+    while stage.fingerprint not in tried:
+        tried.add(stage.fingerprint)
+        seen = read_traces(store, stage.directory)
+        now = {name: dependency_digest(name, salt) for name in seen}
+        if all(seen[name] == {now[name]} for name in seen):
+            return stage
+        # What `lru_cache` holds was computed from the files as they were.
+        for component in stage.components:
+            if component.code is not None:
+                component.code.clear_caches()
+        stage = depending_on(stage, {**stage.depends_on, **now})
+    # A dependency changed in the middle of the run that recorded it.
+    return depending_on(
+        stage, {**stage.depends_on, "(changed in a run)": str(len(tried))}
+    )
+
+
+def depending_on(
+    stage: AnyStage,
+    dependencies: Mapping[str, str],
+) -> AnyStage:
+    """Return a copy of a stage whose fingerprint covers these dependencies."""
+    if dict(dependencies) == dict(stage.depends_on):
+        return stage
+    resolved = copy.copy(stage)
+    resolved.__dict__.pop("fingerprint", None)
+    resolved.depends_on = dict(sorted(dependencies.items()))
+    return resolved
+
+
+def dependency_digest(
+    name: str,
+    salt: str,
+) -> str:
+    """Return the digest of a dependency as it is now: a file, or `env:NAME`."""
+    if name.startswith(_VARIABLE):
+        return variable_digest(name.removeprefix(_VARIABLE), salt)
+    return file_digest(name, salt)
+
+
+def _declared(stage: Stage) -> list[str]:
+    """Return the dependencies that code shows or a component declares."""
+    names = set()
+    for component in stage.components:
+        if component.code is None:
+            continue
+        for variable in component.code.variables:
+            if not names_credential(variable):
+                names.add(f"{_VARIABLE}{variable}")
+        declared: Any = getattr(component.component, "depends_on", ())
+        for item in declared:
+            is_variable = isinstance(item, str) and item.startswith(_VARIABLE)
+            names.add(item if is_variable else str(Path(item).resolve()))
+    return sorted(names)
+
+
+def _unsalted(name: str) -> str:
+    return dependency_digest(name, "")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
