@@ -312,12 +312,23 @@ def test_code_is_identity(
     assert expected == cost(driver, spec, tmp_path)
 
 
-def test_hidden_setting_is_caught(tmp_path: Path) -> None:
-    """Negative control: a component that hides a setting from its fingerprint fails the
-    table.
-    """
-    spec = base(tmp_path / "store")
+def test_setting_that_a_fingerprint_forgets_costs_the_same(
+    spec: Spec, tmp_path: Path
+) -> None:
+    """Settings are identity, whatever a component's `fingerprint()` covers."""
     spec["generation"]["generator"]["use"] = "tests.support.counting:HidingGenerator"
+    run_in_process(spec, tmp_path, "")
+    edit, expected = EDITS["temperature"]
+    edit(spec)
+
+    assert expected == cost(lambda *given: run_in_process(*given, ""), spec, tmp_path)
+
+
+def test_setting_that_is_declared_runtime_is_hidden(spec: Spec, tmp_path: Path) -> None:
+    """Negative control: a component that calls a setting `runtime` which changes what
+    it says fails the table.
+    """
+    spec["generation"]["generator"]["use"] = "tests.support.counting:LyingGenerator"
     run_in_process(spec, tmp_path, "")
     edit, expected = EDITS["temperature"]
     edit(spec)

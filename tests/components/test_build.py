@@ -21,13 +21,13 @@ from themis_lib import (
     ParsedOutput,
     Score,
 )
+from themis_lib.builtins.metrics import ExactMatch
 from themis_lib.components.build import (
     build,
     component_identity,
     component_name,
     reads_of,
 )
-from themis_lib.components.builtin import Builtin
 
 WHERE = "evaluation.metrics[0]"
 
@@ -369,7 +369,15 @@ def test_identity_of_a_user_s_component_holds_its_code() -> None:
     """A user's component is what it says of itself, what it reads, and its code."""
     identity = component_identity("metric", ReadingMetric())
 
-    assert ["component_id", "version", "reads", "fingerprint", "code"] == list(identity)
+    assert [
+        "component_id",
+        "version",
+        "reads",
+        "fingerprint",
+        "definitions",
+        "values",
+        "libraries",
+    ] == list(identity)
     assert ("tests/metric", "3", ["value", "metadata"]) == tuple(identity.values())[:3]
     assert "scale=1.0" == identity["fingerprint"]
 
@@ -392,7 +400,7 @@ def test_identity_tells_settings_and_code_apart() -> None:
 
 
 def test_identity_leaves_credentials_out() -> None:
-    """What a component's `fingerprint()` leaves out is no identity."""
+    """A credential is no identity: its name tells that it is one."""
     assert component_identity("metric", Metric()) == component_identity(
         "metric", Metric(api_key="s3cr3t")
     )
@@ -400,20 +408,24 @@ def test_identity_leaves_credentials_out() -> None:
 
 def test_identity_of_a_built_in_is_its_version_and_settings() -> None:
     """A built-in is not digested: its version says what it computes."""
-
-    @dataclass(frozen=True)
-    class Sample(Builtin):
-        limit: int = 3
-        component_id = "builtin/sample"
-        version = "2"
-        reads = ("value",)
-
     assert {
-        "component_id": "builtin/sample",
-        "version": "2",
-        "reads": ["value"],
-        "settings": {"limit": 3},
-    } == component_identity("metric", Sample())
+        "component_id": "builtin/exact_match",
+        "version": ExactMatch.version,
+        "reads": list(ExactMatch.reads),
+        "settings": ExactMatch().settings(),
+    } == component_identity("metric", ExactMatch())
+
+
+def test_subclass_of_a_built_in_is_code_of_its_user() -> None:
+    """Who extends a built-in writes code, on top of its version and settings."""
+
+    class Lenient(ExactMatch):
+        component_id = "tests/lenient"
+
+    identity = component_identity("metric", Lenient())
+
+    assert ExactMatch().settings() == identity["settings"]
+    assert {f"{HERE}.{Lenient.__qualname__}"} == identity["definitions"].keys()
 
 
 def test_module_of_the_working_directory_is_found(

@@ -10,6 +10,7 @@ import pytest
 
 from themis_lib import Case, ComponentError, GenerationResult, ParsedOutput, PromptSpec
 from themis_lib.builtins.metrics import ExactMatch
+from themis_lib.components.build import build
 from themis_lib.components.functions import (
     FunctionGenerator,
     as_generator,
@@ -79,16 +80,16 @@ def test_components_and_names_stay_as_they_are() -> None:
     assert {"use": "x"} == as_parser({"use": "x"})
 
 
-def test_bound_values_are_in_the_fingerprint() -> None:
+def test_bound_values_are_identity() -> None:
     """A partial's arguments tell it apart; the name is the function's."""
-    first = FunctionGenerator(partial(join, "a"))
-    second = FunctionGenerator(partial(join, "b"))
+    first = build("generator", FunctionGenerator(partial(join, "a")), where="test")
+    second = build("generator", FunctionGenerator(partial(join, "b")), where="test")
 
     assert "join" == first.component_id == second.component_id
-    assert first.fingerprint() != second.fingerprint()
+    assert first.identity != second.identity
 
 
-def test_bound_values_without_a_name_are_refused() -> None:
-    """What is not JSON cannot be in a key: a component can say how it is named."""
-    with pytest.raises(ComponentError, match="write a component with a fingerprint"):
-        FunctionGenerator(partial(join, object())).fingerprint()
+def test_bound_values_that_cannot_be_seen_are_refused() -> None:
+    """What has no content that can be compared cannot be in a key."""
+    with pytest.raises(ComponentError, match=r"runtime = .*or give the component"):
+        build("generator", FunctionGenerator(partial(join, iter(()))), where="test")

@@ -120,9 +120,14 @@ def test_identity_is_computed_once() -> None:
     """The digest of a user's code is in the identity, and is taken once."""
     able = build("generator", Able(), where="test")
 
-    assert {"component_id", "version", "reads", "fingerprint", "code"} == set(
-        able.identity
-    )
+    assert {
+        "component_id",
+        "version",
+        "reads",
+        "fingerprint",
+        "definitions",
+        "values",
+    } == set(able.identity)
     assert able.identity is able.identity
 
 

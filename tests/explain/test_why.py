@@ -76,7 +76,13 @@ def test_change_of_a_judge_is_named() -> None:
 
     judge, score = explain(after, "case-1", sample_index=0).stages[2:4]
 
-    assert (before.run_id, ('generator.fingerprint: "judge/" → "other/"',)) == (
+    assert (
+        before.run_id,
+        (
+            'generator.fingerprint: "judge/" → "other/"',
+            "`attribute name` changed",
+        ),
+    ) == (
         judge.changed_since,
         judge.changes,
     )
@@ -137,7 +143,13 @@ def test_change_is_looked_for_in_the_nearest_run_that_differs() -> None:
 
     score = explain(last, "case-3").stages[2]
 
-    assert (nearest.run_id, ('metric.fingerprint: "0.5" → "1.0"',)) == (
+    assert (
+        nearest.run_id,
+        (
+            'metric.fingerprint: "0.5" → "1.0"',
+            "`attribute scale` changed",
+        ),
+    ) == (
         score.changed_since,
         score.changes,
     )

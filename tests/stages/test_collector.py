@@ -11,6 +11,7 @@ from tests.stages.test_run_stage import Parser, stage_of
 from themis_lib import InMemoryRunStore, TransientError
 from themis_lib.identity.part import Part
 from themis_lib.stages.collector import Collector
+from themis_lib.stages.dependencies import Dependencies
 from themis_lib.stages.progress import Progress
 from themis_lib.storage.shard import Shard
 
@@ -26,10 +27,12 @@ def progress() -> Progress:
 def collector(progress: Progress) -> Collector:
     """A collector of more rows than it keeps as objects."""
     stage = stage_of(Parser())
-    journal = stage.row_set(InMemoryRunStore()).journal(interval_s=3600)
+    store = InMemoryRunStore()
+    journal = stage.row_set(store).journal(interval_s=3600)
     keys = pa.array([position.to_bytes(16, "big") for position in range(ROWS)])
     case_ids = pa.chunked_array([[f"c{position}" for position in range(ROWS)]])
-    return Collector(stage, journal, keys, case_ids, progress)
+    dependencies = Dependencies(stage, store)
+    return Collector(stage, dependencies, journal, keys, case_ids, progress)
 
 
 def record(value: str) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Parser:
 
     component_id = "tests/parser"
     version = "1"
+    runtime = ("down",)
 
     def __init__(self, down: Sequence[str] = ()) -> None:
         self.down = set(down)

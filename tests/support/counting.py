@@ -38,6 +38,7 @@ class Generator:
     note: str = ""
 
     component_id = "tests/counting_generator"
+    runtime = ("note",)
     version = "1"
     reads = ("input",)
 
@@ -65,14 +66,20 @@ class DeterministicGenerator(Generator):
 
 @dataclass(frozen=True)
 class HidingGenerator(Generator):
-    """Breaks the rule: its temperature changes what it says, and its fingerprint does
-    not cover it.
-    """
+    """Its temperature changes what it says, and its fingerprint does not cover it."""
 
     component_id = "tests/hiding_generator"
 
     def fingerprint(self) -> str:
         return self.model
+
+
+@dataclass(frozen=True)
+class LyingGenerator(HidingGenerator):
+    """Breaks the rule: it says that its temperature changes nothing."""
+
+    component_id = "tests/lying_generator"
+    runtime = ("temperature",)
 
 
 @dataclass(frozen=True)

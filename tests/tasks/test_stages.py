@@ -88,12 +88,15 @@ def work_of(
     spec["generation"]["generator"] = generator
     experiment = experiment_from_spec(Experiment, spec, where="spec")
     store = RunStore(str(folder / "store"))
-    shard = next(experiment.compile().shards(store))
+    pipeline = experiment.compile()
+    shard = next(pipeline.shards(store))
     return {
         "run_id": folder.name,
         "experiment": experiment.portable_json(),
         "store": store.url,
         "stage": "generate",
+        "fingerprint": pipeline.generate.fingerprint,
+        "depends_on": {},
         "shard": shard.to_json(),
     }
 

@@ -42,6 +42,8 @@ def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
             "experiment": experiment.portable_json(),
             "store": store.url,
             "stage": "generate",
+            "fingerprint": pipeline.generate.fingerprint,
+            "depends_on": {},
             "shard": shard.to_json(),
         }
     )
@@ -91,6 +93,8 @@ def test_counts_of_all_tries_come_back(tmp_path: Path) -> None:
         "experiment": experiment.portable_json(),
         "store": store.url,
         "stage": "generate",
+        "fingerprint": pipeline.generate.fingerprint,
+        "depends_on": {},
         "shard": shard.to_json(),
     }
 
@@ -112,8 +116,10 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
     spec = base(tmp_path / "store")
     spec["evaluation"]["parsers"] = [{"use": "tests.support.unsteady:BuiltParser"}]
     experiment = experiment_from_spec(Experiment, spec, where="spec")
-    shard = next(experiment.compile().shards(RunStore(str(tmp_path / "store"))))
+    pipeline = experiment.compile()
+    shard = next(pipeline.shards(RunStore(str(tmp_path / "store"))))
     work = {
+        "depends_on": {},
         "run_id": "once",
         "experiment": experiment.portable_json(),
         "store": str(tmp_path / "store"),
@@ -121,11 +127,18 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
     }
     BUILT.clear()
 
-    generated = compute_shard({**work, "stage": "generate"})
+    generated = compute_shard(
+        {
+            **work,
+            "stage": "generate",
+            "fingerprint": pipeline.generate.fingerprint,
+        }
+    )
     compute_shard(
         {
             **work,
             "stage": "parse",
+            "fingerprint": pipeline.parse.fingerprint,
             "shard": {**work["shard"], "outputs": generated.to_json()},
         }
     )

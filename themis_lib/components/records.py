@@ -179,9 +179,15 @@ class BuiltComponent:
             )
         if not is_user_module(type(component).__module__):
             return None
+        attributes = _own_attributes(component)
+        settings = {}
+        for name, item in self.given.items():
+            # Most components keep a setting as an attribute: once is enough.
+            if name not in attributes or repr(attributes[name]) != repr(item):
+                settings[name] = item
         return code_identity_of(
             type(component),
-            values={"attribute": _own_attributes(component), "setting": self.given},
+            values={"attribute": attributes, "setting": settings},
             left_out=getattr(component, "runtime", ()),
             is_secret=names_credential,
         )
@@ -341,6 +347,7 @@ def generator_record(
         global_limit=getattr(component, "global_limit", None),
         # 0 is no bound, as `None` is.
         calls_at_once=getattr(component, "calls_at_once", None) or None,
+        covers_libraries=False,
         schema=getattr(component, "schema", None),
         enforces_schemas=callable(getattr(component, "with_schema", None)),
     )
