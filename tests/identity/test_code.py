@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from themis_lib.identity.bytecode import bytecode_of
 from themis_lib.identity.code import code_digest
 from themis_lib.identity.digests import digest
 

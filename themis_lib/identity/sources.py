@@ -11,6 +11,7 @@ import ast
 import linecache
 import threading
 from contextlib import suppress
+from pathlib import Path
 from types import CodeType
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -51,6 +52,16 @@ def module_tree(filename: str) -> ast.Module | None:
     return None if source is None else source.tree
 
 
+def neighbours(filename: str) -> list[tuple[Path, ast.Module]]:
+    """Return the modules in a file's folder and in the packages below it."""
+    found = []
+    for path in sorted(_python_files(Path(filename).parent)):
+        tree = module_tree(str(path))
+        if tree is not None:
+            found.append((path, tree))
+    return found
+
+
 def tree_text(tree: ast.AST) -> str:
     """Return the source of a tree without docstrings, comments and layout."""
     return ast.unparse(_DocstringRemover().visit(parse(ast.unparse(tree))))
@@ -75,6 +86,13 @@ def nested_codes(code: CodeType) -> list[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             found += nested_codes(constant)
+    return found
+
+
+def _python_files(folder: Path) -> list[Path]:
+    found = list(folder.glob("*.py"))
+    for init in folder.glob("*/__init__.py"):
+        found += init.parent.rglob("*.py")
     return found
 
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from types import CodeType
 
-from themis_lib.identity.sources import nested_codes, node_of
+from themis_lib.identity.sources import nested_codes, node_of, parse
 
 #: Methods that change what they are called on, and whose result is rarely used.
 _MUTATORS = {
@@ -31,10 +31,13 @@ _MUTATORS = {
     "update",
 }
 #: Calls that look up a name which the source does not show.
-_LOOK_UPS = {"exec", "eval", "globals", "__import__", "import_module"}
+_LOOK_UPS = {"exec", "eval", "compile", "globals"}
+_IMPORTS = {"__import__", "import_module"}
 _BY_NAME = {"getattr", "attrgetter", "methodcaller", "hasattr"}
 #: Calls that read every attribute of an object.
+_OF_CLASS = {"type", "isinstance", "super", "id"}
 _WHOLE_OBJECT = {"vars", "asdict", "astuple", "deepcopy"}
+_MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -44,7 +47,8 @@ class Usage:
 
     `chains` are dotted names as they are read (`helpers.text.normalise`), `imports` the
     modules imported in functions as (level, module, names), `bound` the names that
-    such imports bind. `changed` are names and attributes that the code changes in
+    such imports bind. `imports_anything` where a
+    name is computed. `changed` are names and attributes that the code changes in
     place; `read` those that it reads otherwise.
     """
 
@@ -55,6 +59,7 @@ class Usage:
     read: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     is_dynamic: bool = False
+    imports_anything: bool = False
     reads_docstrings: bool = False
     reads_whole_objects: bool = False
 
@@ -64,22 +69,39 @@ def usage_of(code: CodeType) -> Usage:
     node = node_of(code)
     if node is None:
         return _bytecode_usage(code)
-    visitor = _Visitor()
+    visitor = _Visitor(_own_names(code))
     body = [node.body] if isinstance(node, ast.Lambda) else node.body
-    # Defaults, decorators and annotations were evaluated with the definition: what is
-    # left of them is seen in the function itself.
+    # Defaults and decorators were evaluated with the definition: what is left of them
+    # is seen in the function itself.
     for statement in body:
         visitor.visit(statement)
+    if getattr(node, "decorator_list", None):
+        # A decorator may act on annotations, as a validator does.
+        for item in ast.walk(node):
+            if isinstance(item, ast.arg) and item.annotation is not None:
+                visitor.visit(item.annotation)
     return visitor.usage
 
 
+def _own_names(code: CodeType) -> set[str]:
+    """Return the names under which a method knows its own object."""
+    around = code.co_qualname.rpartition(".")[0]
+    is_method = bool(around) and not around.endswith("<locals>")
+    return {"self", "cls", *(code.co_varnames[:1] if is_method else ())}
+
+
 class _Visitor(ast.NodeVisitor):
-    def __init__(self) -> None:
+    def __init__(self, own_names: set[str]) -> None:
         self.usage = Usage()
+        self._own_names = own_names
 
     def visit_Name(self, node: ast.Name) -> None:
-        if isinstance(node.ctx, ast.Load):
-            self._read((node.id,))
+        if not isinstance(node.ctx, ast.Load):
+            return
+        self._read((node.id,))
+        if node.id in self._own_names:
+            # The object is handed on, and anything that it holds may be read.
+            self.usage.reads_whole_objects = True
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         chain = _chain(node)
@@ -94,6 +116,7 @@ class _Visitor(ast.NodeVisitor):
         else:
             # `thing.attribute = …` needs the thing, and changes what it holds.
             self.usage.chains.add(chain[:1])
+            self.usage.changed.add(chain[1])
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self._note_variable(node.value, node.slice)
@@ -132,23 +155,36 @@ class _Visitor(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         chain = _chain(node.func)
         name = chain[-1] if chain else getattr(node.func, "attr", "")
+        self._note_special_call(name, node)
+        # What only looks at an object's class reads nothing that it holds.
+        if name in _OF_CLASS and all(isinstance(item, ast.Name) for item in node.args):
+            for argument in node.args:
+                assert isinstance(argument, ast.Name)
+                self._read((argument.id,))
+            return
+        self.generic_visit(node)
+
+    def _note_special_call(self, name: str, node: ast.Call) -> None:
+        """Note what a call reads beside its arguments."""
         literal = [
             item.value
             for item in node.args
             if isinstance(item, ast.Constant) and isinstance(item.value, str)
         ]
-        if name in ("import_module", "__import__") and literal:
-            self.usage.imports.add((0, literal[0], ("*",)))
-            for argument in [*node.args, *node.keywords]:
-                self.visit(argument)
-            return
-        if name in _LOOK_UPS:
-            self.usage.is_dynamic = True
-        if name in _BY_NAME:
+        if name in _IMPORTS:
+            self._import_by_name(literal)
+        elif name in _LOOK_UPS:
+            self._look_up_anything(literal)
+        elif name in _BY_NAME:
             self._look_up(name, node, literal)
-        if name == "getenv" or (name == "get" and chain and "environ" in chain):
+        elif name in _WHOLE_OBJECT:
+            self.usage.reads_whole_objects = True
+        elif name == "getenv" or _is_environment(getattr(node.func, "value", None)):
             self.usage.variables.update(literal[:1])
-        if name in _WHOLE_OBJECT:
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> None:
+        self.usage.read.update(node.kwd_attrs)
+        if node.patterns:
             self.usage.reads_whole_objects = True
         self.generic_visit(node)
 
@@ -200,6 +236,24 @@ class _Visitor(ast.NodeVisitor):
             if name != chain[0]:
                 self.usage.read.add(name)
 
+    def _import_by_name(self, literal: list[str]) -> None:
+        """Note a module that is imported by name; a computed name may be any."""
+        if literal:
+            self.usage.imports.add((0, literal[0], ("*",)))
+        else:
+            self.usage.imports_anything = True
+            self.usage.is_dynamic = True
+
+    def _look_up_anything(self, literal: list[str]) -> None:
+        self.usage.is_dynamic = True
+        self.usage.reads_whole_objects = True
+        for text in literal:
+            # A program in a text may import what the module around it does not.
+            try:
+                self.visit(parse(text))
+            except SyntaxError:
+                continue
+
     def _look_up(self, name: str, node: ast.Call, literal: list[str]) -> None:
         """Note the attributes that a look-up by name reads, if its source shows them."""
         names = node.args[1:2] if name in ("getattr", "hasattr") else node.args
@@ -213,10 +267,16 @@ class _Visitor(ast.NodeVisitor):
                 self.usage.chains.add((*chain, text))
 
     def _note_variable(self, holder: ast.expr, index: ast.expr) -> None:
-        chain = _chain(holder)
-        is_environment = chain is not None and chain[-1] == "environ"
-        if is_environment and isinstance(index, ast.Constant):
-            self.usage.variables.add(str(index.value))
+        literal = [str(index.value)] if isinstance(index, ast.Constant) else []
+        if _is_environment(holder):
+            self.usage.variables.update(literal)
+        elif getattr(holder, "attr", "") == "modules":
+            self._import_by_name(literal)
+
+
+def _is_environment(node: ast.AST | None) -> bool:
+    """Return whether an expression is `os.environ`, or `environ` imported from it."""
+    return "environ" in (getattr(node, "attr", ""), getattr(node, "id", ""))
 
 
 def _chain(node: ast.expr) -> tuple[str, ...] | None:
@@ -236,10 +296,13 @@ def _bytecode_usage(code: CodeType) -> Usage:
         texts = {item for item in nested.co_consts if isinstance(item, str)}
         _note_steps(nested, usage)
         names_used = set(nested.co_names)
-        if names_used & (_LOOK_UPS | _BY_NAME | {"__globals__"}):
+        if names_used & (_LOOK_UPS | _IMPORTS | _BY_NAME | {"__globals__", "modules"}):
             usage.is_dynamic = True
-        if "import_module" in names_used or "__import__" in names_used:
-            usage.imports |= {(0, text, ("*",)) for text in texts}
+        if names_used & (_IMPORTS | {"modules"}):
+            # Any text may be the name of a module, and the name may be computed, too.
+            names = filter(_MODULE_NAME.fullmatch, texts)
+            usage.imports |= {(0, name, ("*",)) for name in names}
+            usage.imports_anything = True
         if names_used & {"environ", "getenv"}:
             usage.variables |= set(filter(_VARIABLE_NAME.fullmatch, texts))
         if "__doc__" in names_used:

@@ -6,10 +6,12 @@ distribution that is installed as editable is user code: people edit it.
 
 from __future__ import annotations
 
+import builtins
 import sys
 import sysconfig
 from functools import cache
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -17,6 +19,8 @@ from types import CodeType, ModuleType
 _PROJECT = Path(__file__).resolve().parents[2]
 #: The packages of this project: components of the library have a declared version.
 _OWN_PACKAGES = ("themis_lib", "tasks", "flows", "deployments")
+#: The flag of types that a `class` statement made.
+_MADE_BY_PYTHON = 1 << 9
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -26,12 +30,26 @@ def is_user_module(name: str) -> bool:
         return True
     module = sys.modules.get(name)
     if module is None:
-        return _is_user_file(_origin_of(name), name)
+        spec = _spec_of(name)
+        if spec is None:
+            # Text that was executed under a name that nothing can be imported by.
+            return not _is_standard(name)
+        return _is_user_file(spec.origin, name)
     file = getattr(module, "__file__", None)
     if file is None:
         # A module made by hand has no spec; one written in C or a namespace has.
         return getattr(module, "__spec__", None) is None and not _is_standard(name)
     return _is_user_file(file, name)
+
+
+def is_user_class(kind: type) -> bool:
+    """Return whether a class is user code."""
+    if kind.__module__ != "builtins":
+        return is_user_module(kind.__module__)
+    # A text executed in an empty namespace names its classes after `builtins`.
+    return getattr(builtins, kind.__name__, None) is not kind and bool(
+        kind.__flags__ & _MADE_BY_PYTHON
+    )
 
 
 def is_user_code(code: CodeType, module: str) -> bool:
@@ -122,12 +140,9 @@ def _standard_folder() -> Path:
     return Path(sysconfig.get_paths()["stdlib"])
 
 
-def _origin_of(name: str) -> str | None:
-    """Return the file that a module would be imported from."""
-    if _is_standard(name):
-        return None
+def _spec_of(name: str) -> ModuleSpec | None:
+    """Return where a module would be imported from."""
     try:
-        spec = find_spec(name)
+        return find_spec(name)
     except (ImportError, AttributeError, ValueError):
         return None
-    return spec.origin if spec else None

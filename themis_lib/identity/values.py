@@ -7,7 +7,6 @@ described by a name, which the caller gives them; their code is the caller's to 
 from __future__ import annotations
 
 import collections
-import dataclasses
 import datetime
 import decimal
 import enum
@@ -16,15 +15,19 @@ import functools
 import operator
 import pathlib
 import re
-import sys
 import types
 import typing
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from themis_lib.identity.arrays import array_parts
 from themis_lib.identity.digests import digest
-from themis_lib.identity.user_code import is_user_code, is_user_module
+from themis_lib.identity.user_code import (
+    is_user_class,
+    is_user_code,
+    is_user_module,
+)
 
 _PLAIN = (str, int, bool, type(None))
 _BY_REPR = (
@@ -37,13 +40,11 @@ _BY_REPR = (
     fractions.Fraction,
     pathlib.PurePath,
     range,
-    slice,
     uuid.UUID,
     type(...),
     type(NotImplemented),
     typing.TypeVar,
-    types.GenericAlias,
-    types.UnionType,
+    typing.ForwardRef,
 )
 #: What coordinates or reports work, and cannot change a row.
 _RUNTIME_MODULES = (
@@ -58,6 +59,18 @@ _RUNTIME_MODULES = (
     "multiprocessing",
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_COLLECTIONS: tuple[Any, ...] = (
+    collections.Counter,
+    collections.OrderedDict,
+    collections.defaultdict,
+    collections.deque,
+    dict,
+    frozenset,
+    list,
+    set,
+    tuple,
+    types.MappingProxyType,
+)
 #: Longer collections of plain values are described by a digest.
 _LONG = 1000
 
@@ -121,44 +134,43 @@ class Describer:
             self._describe_code,
             self._describe_known,
             self._describe_collection,
-            self._describe_array,
         ):
             described = describe(value)
             if described is not None:
                 return described
+        parts = array_parts(value)
+        if parts is not None:
+            # A subclass may hold more than an array does.
+            kind = [self._type_name(type(value)), self._state(value)]
+            return [*kind, *(self.describe(part) for part in parts)]
         if _is_runtime_only(value):
             return ["runtime", type(value).__qualname__]
-        if is_user_module(type(value).__module__):
-            return ["object", self._type_name(type(value)), self._state(value)]
+        if is_user_class(type(value)):
+            described = ["object", self._type_name(type(value)), self._state(value)]
+            content = _content(value)
+            return (
+                described if content is None else [*described, self.describe(content)]
+            )
         return self._describe_by_reduction(value)
 
     def _describe_code(self, value: Any) -> Any:
         """Describe what runs: functions, classes, methods, partials, modules."""
         if isinstance(value, types.FunctionType):
             return self._describe_function(value)
-        if isinstance(value, type):
+        if isinstance(value, type) and typing.get_origin(value) is None:
             return ["class", self._type_name(value)]
         if isinstance(value, types.ModuleType):
-            return ["module", value.__name__]
+            is_user = is_user_module(value.__name__)
+            return ["module", self._name_code(value) if is_user else value.__name__]
         if isinstance(value, (types.MethodType, types.BuiltinMethodType)):
             return self._describe_method(value)
-        if isinstance(value, (staticmethod, classmethod)):
-            return [type(value).__name__, self.describe(value.__func__)]
-        if isinstance(value, property):
-            accessors = (value.fget, value.fset, value.fdel)
-            return ["property", *(self.describe(item) for item in accessors)]
-        if isinstance(value, functools.cached_property):
-            return ["cached_property", self.describe(value.func)]
-        if isinstance(value, (functools.partial, functools.partialmethod)):
-            parts = (value.func, value.args, value.keywords)
-            return ["partial", *(self.describe(item) for item in parts)]
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None and callable(value):
-            # `lru_cache` and the like: what they hold back is a copy of results.
-            if hasattr(value, "cache_clear"):
-                self.caches.append(value)
-            return ["wrapper", type(value).__qualname__, self.describe(wrapped)]
-        return None
+        if hasattr(value, "cache_clear"):
+            self.caches.append(value)
+        parts = _wrapped_parts(value)
+        if parts is None:
+            return None
+        name, *rest = parts
+        return [name, *(self.describe(part) for part in rest)]
 
     def _describe_function(self, function: types.FunctionType) -> Any:
         module = str(function.__globals__.get("__name__", ""))
@@ -172,6 +184,9 @@ class Describer:
                 described.append(self.describe(cell.cell_contents))
             except (ValueError, OpaqueValueError):
                 continue
+        wrapped = function.__dict__.get("__wrapped__")
+        if wrapped is not None:
+            described.append(self.describe(wrapped))
         return described
 
     def _describe_method(self, method: Any) -> Any:
@@ -187,79 +202,56 @@ class Describer:
     def _describe_known(self, value: Any) -> Any:
         """Describe a value whose `repr` tells all, and those of a known structure."""
         if isinstance(value, enum.Enum):
-            return ["enum", self._type_name(type(value)), value.name]
-        if isinstance(value, _BY_REPR):
+            kind = self._type_name(type(value))
+            return ["enum", kind, value.name, self.describe(value.value)]
+        if typing.get_origin(value) is not None:
+            parts = [typing.get_origin(value), *typing.get_args(value)]
+            return ["type", *(self.describe(part) for part in parts)]
+        if isinstance(value, slice):
+            parts = [value.start, value.stop, value.step]
+            return ["slice", *(self.describe(part) for part in parts)]
+        if isinstance(value, _BY_REPR) and not is_user_class(type(value)):
             return ["value", self._type_name(type(value)), _without_address(value)]
         if isinstance(value, re.Pattern):
             return ["pattern", self.describe(value.pattern), value.flags]
         if isinstance(value, (operator.attrgetter, operator.itemgetter)):
             return ["operator", repr(value)]
-        if typing.get_origin(value) is not None:
-            return ["type", _without_address(value)]
-        if isinstance(value, dataclasses.Field):
-            return ["field", _without_address(value)]
         return None
 
     def _describe_collection(self, value: Any) -> Any:
         kind = type(value)
-        if isinstance(value, (list, tuple, collections.deque)):
-            items = self._describe_items(value)
-        elif isinstance(value, (set, frozenset)):
-            items = sorted(self._describe_items(value), key=repr)
-        elif isinstance(value, (dict, types.MappingProxyType)):
-            # In their order: a component may depend on it.
-            items = [
-                [self.describe(key), self.describe(item)] for key, item in value.items()
-            ]
-        else:
+        # A subclass may show other items than it holds.
+        plain = next((base for base in kind.__mro__ if base in _COLLECTIONS), None)
+        if plain is None:
             return None
+        items = self._describe_items(plain, value)
         if len(items) > _LONG:
             items = [len(items), digest("values", items)]
-        if kind.__module__ in ("builtins", "collections"):
-            more = [self.describe(getattr(value, "default_factory", None))]
-            return [kind.__name__, items, *(more if more != [None] else [])]
-        described = [self._type_name(kind), items]
-        if getattr(value, "__dict__", None):
-            described.append(self.describe(value.__dict__))
-        return described
+        if kind is plain:
+            factory = getattr(value, "default_factory", None)
+            more = [] if factory is None else [self.describe(factory)]
+            more += [value.maxlen] if plain is collections.deque else []
+            return [kind.__name__, items, *more]
+        return [self._type_name(kind), items, self._state(value)]
 
-    def _describe_items(self, values: Iterable[Any]) -> list[Any]:
-        items = list(values)
-        # Most tables hold texts: a call for each would take most of the time.
-        if all(type(item) is str and item.isascii() for item in items):
-            return items
-        return [self.describe(item) for item in items]
-
-    def _describe_array(self, value: Any) -> Any:
-        """Describe arrays and tables; a library that is not loaded has made none."""
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
-            if value.dtype.hasobject:
-                return ["array", str(value.dtype), self.describe(value.tolist())]
-            content = numpy.ascontiguousarray(value).tobytes().hex()
+    def _describe_items(self, plain: Any, value: Any) -> list[Any]:
+        """Describe what a collection of a plain type holds; sets are sorted."""
+        if issubclass(plain, (dict, types.MappingProxyType)):
+            # In their order: a component may depend on it.
             return [
-                "array",
-                str(value.dtype),
-                list(value.shape),
-                digest("array", content),
+                [self.describe(key), self.describe(item)]
+                for key, item in plain.items(value)
             ]
-        pandas = sys.modules.get("pandas")
-        if pandas is not None and isinstance(value, pandas.DataFrame):
-            columns = [self.describe(value[name]) for name in value.columns]
-            return ["frame", self.describe(list(value.columns)), columns]
-        if pandas is not None and isinstance(value, (pandas.Series, pandas.Index)):
-            index = getattr(value, "index", None)
-            described = ["series", str(value.dtype), self.describe(value.tolist())]
-            if isinstance(index, pandas.Index):
-                described.append(self.describe(index))
-            return described
-        arrow = sys.modules.get("pyarrow")
-        if arrow is not None and isinstance(
-            value, (arrow.Table, arrow.RecordBatch, arrow.Array, arrow.ChunkedArray)
-        ):
-            kind = getattr(value, "schema", getattr(value, "type", None))
-            return ["arrow", str(kind), self.describe(value.to_pylist())]
-        return None
+        items = list(plain.__iter__(value))
+        # Most tables hold texts: a call for each would take most of the time.
+        if not all(type(item) is str and item.isascii() for item in items):
+            if issubclass(plain, (set, frozenset)):
+                # Functions of one name are numbered in the order they are described.
+                items.sort(key=_place_of_code)
+            items = [self.describe(item) for item in items]
+        if issubclass(plain, (set, frozenset)):
+            items.sort(key=repr)
+        return items
 
     def _describe_by_reduction(self, value: Any) -> Any:
         """Describe an object of a library by what it is copied from."""
@@ -295,7 +287,7 @@ class Describer:
         return described
 
     def _type_name(self, kind: type) -> str:
-        if is_user_module(kind.__module__):
+        if is_user_class(kind):
             return self._name_code(kind)
         self._libraries.add(kind.__module__)
         return f"{kind.__module__}.{kind.__qualname__}"
@@ -343,6 +335,52 @@ def is_changeable(value: Any) -> bool:
     if isinstance(value, (tuple, frozenset)):
         return any(is_changeable(item) for item in value)
     return True
+
+
+def _wrapped_parts(value: Any) -> list[Any] | None:
+    """Return the kind of a wrapper around functions, and what it wraps."""
+    kind = type(value).__qualname__
+    if isinstance(value, (staticmethod, classmethod)):
+        return [kind, value.__func__]
+    if isinstance(value, property):
+        return ["property", value.fget, value.fset, value.fdel]
+    if isinstance(value, functools.cached_property):
+        return ["cached_property", value.func]
+    if isinstance(value, (functools.partial, functools.partialmethod)):
+        return ["partial", value.func, value.args, value.keywords]
+    wrapped = getattr(value, "__wrapped__", None)
+    # What `lru_cache` and the like hold back is a copy of results.
+    if wrapped is not None and callable(value) and not is_user_class(type(value)):
+        return ["wrapper", kind, wrapped]
+    return None
+
+
+def _content(value: Any) -> Any:
+    """Return what an object of a user's class holds as one of a type written in C.
+
+    `None` if it holds nothing but its attributes.
+    """
+    base: Any = next(kind for kind in type(value).__mro__ if not is_user_class(kind))
+    if hasattr(base, "__getnewargs__"):
+        # Text and numbers.
+        return base.__getnewargs__(value)
+    is_plain = (
+        base.__reduce_ex__ is object.__reduce_ex__
+        and base.__reduce__ is object.__reduce__
+    )
+    if is_plain:
+        return None
+    try:
+        reduced = base.__reduce_ex__(value, 4)
+    except Exception:  # noqa: BLE001 - a library's object may raise anything
+        raise OpaqueValueError(value) from None
+    return list(reduced[1:2]) if isinstance(reduced, tuple) else reduced
+
+
+def _place_of_code(value: Any) -> list[str]:
+    code = getattr(value, "__code__", None)
+    names = [str(getattr(value, "__module__", "")), getattr(value, "__qualname__", "")]
+    return [*names, str(list(code.co_positions())[:1]) if code is not None else ""]
 
 
 def _describe_plain(value: Any) -> Any:

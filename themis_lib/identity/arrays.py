@@ -1,0 +1,59 @@
+"""Arrays and tables as values: their type, shape and content."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from themis_lib.identity.digests import digest
+
+
+def array_parts(value: Any) -> list[Any] | None:
+    """Return what an array or table of numpy, pandas or pyarrow says; `None` for others.
+
+    A library that is not loaded has made no array.
+    """
+    for name, parts in (
+        ("numpy", _numpy_parts),
+        ("pandas", _pandas_parts),
+        ("pyarrow", _arrow_parts),
+    ):
+        library = sys.modules.get(name)
+        found = parts(library, value) if library is not None else None
+        if found is not None:
+            return found
+    return None
+
+
+def _numpy_parts(numpy: Any, value: Any) -> list[Any] | None:
+    if not isinstance(value, (numpy.ndarray, numpy.generic)):
+        return None
+    kind, shape = str(value.dtype.descr), list(value.shape)
+    if value.dtype.hasobject:
+        return ["array", kind, shape, value.tolist()]
+    mask = getattr(value, "mask", None)
+    content = numpy.ascontiguousarray(numpy.asarray(value)).tobytes().hex()
+    # The mask of a masked array is an array, too; that of others is missing.
+    hidden = None if mask is None else numpy.asarray(mask)
+    return ["array", kind, shape, digest("array", content), hidden]
+
+
+def _pandas_parts(pandas: Any, value: Any) -> list[Any] | None:
+    if isinstance(value, pandas.DataFrame):
+        columns = [value.iloc[:, number] for number in range(value.shape[1])]
+        return ["frame", list(value.columns), value.index, *columns]
+    if isinstance(value, pandas.Index):
+        return ["index", str(value.dtype), list(value.names), value.tolist()]
+    if isinstance(value, pandas.Series):
+        return ["series", str(value.dtype), value.name, value.tolist(), value.index]
+    return None
+
+
+def _arrow_parts(arrow: Any, value: Any) -> list[Any] | None:
+    if isinstance(value, (arrow.Table, arrow.RecordBatch)):
+        return ["table", value.schema.to_string(), value.to_pylist()]
+    if isinstance(value, (arrow.Array, arrow.ChunkedArray, arrow.Scalar)):
+        is_scalar = isinstance(value, arrow.Scalar)
+        content = value.as_py() if is_scalar else value.to_pylist()
+        return ["arrow", str(value.type), content]
+    return None

@@ -1,0 +1,55 @@
+"""Calls whose result is not the same every time: the clock, draws, the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from themis_lib.identity.user_code import is_user_module
+
+#: Calls whose result no seed decides: (module, name).
+_CHANCE = {
+    ("time", "time"): "the clock (time.time)",
+    ("time", "time_ns"): "the clock (time.time_ns)",
+    ("time", "monotonic"): "the clock (time.monotonic)",
+    ("time", "perf_counter"): "the clock (time.perf_counter)",
+    ("datetime", "now"): "the clock (datetime.now)",
+    ("datetime", "utcnow"): "the clock (datetime.utcnow)",
+    ("datetime", "today"): "the clock (datetime.today)",
+    ("date", "today"): "the clock (date.today)",
+    ("uuid", "uuid1"): "randomness (uuid.uuid1)",
+    ("uuid", "uuid4"): "randomness (uuid.uuid4)",
+    ("os", "urandom"): "randomness (os.urandom)",
+}
+_DRAWS = {"random", "randint", "choice", "choices", "sample", "shuffle", "uniform"}
+_NETWORK = {"requests", "httpx", "urllib", "aiohttp", "socket", "openai"}
+
+
+def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
+    """Return what a dotted name below a library's module uses, such as the clock."""
+    found = set()
+    top = module.partition(".")[0]
+    for name in rest[:2]:
+        if (top, name) in _CHANCE:
+            found.add(_CHANCE[top, name])
+        if top in ("random", "secrets") and name in _DRAWS:
+            found.add(f"randomness ({top}.{name})")
+        if (top, rest[0]) == ("numpy", "random") and name in _DRAWS:
+            found.add(f"randomness (numpy.random.{name})")
+    if top in _NETWORK:
+        found.add(f"the network ({top})")
+    return found
+
+
+def chance_in_name(value: Any, chain: tuple[str, ...]) -> set[str]:
+    """Return what a name uses that was imported on its own (`from time import time`)."""
+    module = getattr(value, "__module__", None)
+    name = getattr(value, "__name__", "")
+    if module is None:
+        # A bound method of a library's object, such as `random.random`.
+        owner = getattr(value, "__self__", None)
+        module = type(owner).__module__ if owner is not None else ""
+    if isinstance(value, type) and module == "datetime":
+        return {_CHANCE[name, part] for part in chain[1:2] if (name, part) in _CHANCE}
+    if not isinstance(module, str) or is_user_module(module):
+        return set()
+    return chance_in_call(module, (str(name),))

@@ -1,0 +1,194 @@
+"""What a class holds that its author wrote."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import enum
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+from themis_lib.identity.sources import module_tree
+from themis_lib.identity.user_code import is_user_class, is_user_code
+
+#: What `class` statements and decorators of the standard library add to a class.
+_ADDED = {
+    "model_computed_fields",
+    "model_fields",
+    "__class_vars__",
+    "__dataclass_fields__",
+    "__private_attributes__",
+    "__abstractmethods__",
+    "__annotate__",
+    "__annotations__",
+    "__annotate_func__",
+    "__annotations_cache__",
+    "__dataclass_params__",
+    "__dict__",
+    "__doc__",
+    "__firstlineno__",
+    "__match_args__",
+    "__module__",
+    "__non_callable_proto_members__",
+    "__orig_bases__",
+    "__parameters__",
+    "__protocol_attrs__",
+    "__qualname__",
+    "__signature__",
+    "__static_attributes__",
+    "__weakref__",
+    "_abc_impl",
+    "_is_protocol",
+    "_is_runtime_protocol",
+}
+#: Methods that `dataclass` generates from the fields, which are described themselves.
+_GENERATED = {
+    "__delattr__",
+    "__eq__",
+    "__ge__",
+    "__getstate__",
+    "__gt__",
+    "__hash__",
+    "__init__",
+    "__le__",
+    "__lt__",
+    "__replace__",
+    "__repr__",
+    "__setattr__",
+    "__setstate__",
+}
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def members_of(kind: type) -> list[tuple[str, Any]]:
+    """Return what a class holds, by name, without what was generated for it.
+
+    The fields of a dataclass or a pydantic model are described with their defaults.
+    """
+    if issubclass(kind, enum.Enum):
+        return list(_enum_members(kind))
+    found: list[tuple[str, Any]] = []
+    for name, value in kind.__dict__.items():
+        is_added = name in _ADDED or name.startswith("__pydantic")
+        if not is_added and not _is_generated(kind, name, value):
+            found.append((name, value))
+    return [*found, *_fields(kind)]
+
+
+def annotations_of(kind: type) -> list[list[str]]:
+    """Return the annotations of a class by name, as text."""
+    described = []
+    for name, item in inspect.get_annotations(kind).items():
+        text = item if isinstance(item, str) else _ADDRESS.sub("", repr(item))
+        described.append([name, text])
+    return described
+
+
+def annotated_names(kind: type) -> Iterator[str]:
+    """Yield the names that annotations kept as text refer to."""
+    for item in inspect.get_annotations(kind).values():
+        if not isinstance(item, str):
+            continue
+        try:
+            tree = ast.parse(item, mode="eval")
+        except SyntaxError:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                yield node.id
+
+
+def library_class(kind: type) -> list[str]:
+    """Return what stands for a class of a library: its name, and a declared version."""
+    named = [f"{kind.__module__}.{kind.__qualname__}"]
+    # A component of this library: its declared version stands for its code.
+    if kind.__module__.startswith("themis_lib.") and "version" in kind.__dict__:
+        named.append(str(kind.__dict__["version"]))
+    return named
+
+
+def patched_members(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the functions of user code that were put on a class of a library."""
+    for name, value in kind.__dict__.items():
+        function = getattr(value, "__func__", value)
+        if isinstance(function, FunctionType):
+            module = str(function.__globals__.get("__name__", ""))
+            if is_user_code(function.__code__, module):
+                yield name, value
+
+
+def place_of_class(kind: type) -> str:
+    """Return the file and line of a class, by its first method; else its file."""
+    lines = [
+        value.__code__.co_firstlineno
+        for value in kind.__dict__.values()
+        if isinstance(value, FunctionType)
+        and not value.__code__.co_filename.startswith("<")
+    ]
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None) or kind.__module__
+    tree = module_tree(str(file))
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.ClassDef) and node.name == kind.__name__:
+            return f"{file}:{node.lineno}"
+    return f"{file}:{min(lines, default=1)}"
+
+
+def _is_generated(kind: type, name: str, value: Any) -> bool:
+    """Return whether a member was generated from fields or slots, not written."""
+    if isinstance(value, (MemberDescriptorType, GetSetDescriptorType)):
+        return True
+    if type(value).__name__ == "_tuplegetter":
+        return True
+    if name not in _GENERATED:
+        return False
+    if value is None:
+        # `__hash__` of a class that defines `__eq__`.
+        return True
+    module = sys.modules.get(kind.__module__)
+    is_in_file = getattr(module, "__file__", None) is not None
+    is_dataclass = "__dataclass_fields__" in kind.__dict__
+    if not (is_dataclass and is_in_file and isinstance(value, FunctionType)):
+        return False
+    code = value.__code__
+    return code.co_filename.startswith("<") or not is_user_code(code, kind.__module__)
+
+
+def _fields(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a dataclass or a pydantic model, with all that they declare."""
+    for name, item in (kind.__dict__.get("__dataclass_fields__") or {}).items():
+        yield (
+            f"{name} (field)",
+            [_declared(item.default), _declared(item.default_factory)],
+        )
+        flags = [item.init, item.repr, item.hash, item.compare, item.kw_only]
+        yield f"{name} (flags)", [*flags, dict(item.metadata)]
+    for name, item in (kind.__dict__.get("__pydantic_fields__") or {}).items():
+        yield f"{name} (field)", [item.annotation, list(item.metadata)]
+        yield f"{name} (names)", [item.alias, str(item.validation_alias)]
+        if item.default_factory is not None:
+            yield f"{name} (default_factory)", item.default_factory
+        elif not item.is_required():
+            yield f"{name} (default)", item.default
+    parameters = kind.__dict__.get("__dataclass_params__")
+    if parameters is not None:
+        yield "dataclass parameters", repr(parameters)
+
+
+def _declared(default: Any) -> Any:
+    return "missing" if default is dataclasses.MISSING else [default]
+
+
+def _enum_members(kind: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
+    for name, member in kind.__members__.items():
+        yield name, member.value
+    for name, value in kind.__dict__.items():
+        function = getattr(value, "fget", getattr(value, "__func__", value))
+        if not isinstance(function, FunctionType) or not is_user_class(kind):
+            continue
+        if is_user_code(function.__code__, str(function.__module__)):
+            yield name, value
