@@ -369,7 +369,8 @@ def test_identity_of_a_user_s_component_holds_its_code() -> None:
     """A user's component is what it says of itself, what it reads, and its code."""
     identity = component_identity("metric", ReadingMetric())
 
-    assert ["component_id", "version", "reads", "fingerprint", "code"] == list(identity)
+    names = ["component_id", "version", "reads", "fingerprint"]
+    assert [*names, "definitions", "values", "libraries"] == list(identity)
     assert ("tests/metric", "3", ["value", "metadata"]) == tuple(identity.values())[:3]
     assert "scale=1.0" == identity["fingerprint"]
 

@@ -48,7 +48,8 @@ def node_of(code: CodeType) -> FunctionNode | None:
 
 def module_tree(filename: str) -> ast.Module | None:
     """Return the syntax tree of a whole file, or `None` if there is no text."""
-    source = _source(filename)
+    # The file may have been edited since, and its module imported anew.
+    source = _source(filename, anew=True)
     return None if source is None else source.tree
 
 
