@@ -34,9 +34,8 @@ def identity_of(source: str) -> list[Any]:
 @pytest.mark.parametrize(
     "source",
     [
-        "def score(v): return v + 1",
         "def score(v):\n    'Doc.'\n    return v + 1",
-        "\n\ndef score(v):\n    return ( v + 1 )  # comment",
+        "\n\ndef score(v):\n    'Doc.'\n    return ( v + 1 )  # comment",
     ],
 )
 def test_layout_and_docstrings_are_not_in_bytecode(source: str) -> None:

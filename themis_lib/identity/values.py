@@ -138,9 +138,10 @@ class Describer:
                 return described
         parts = array_parts(value)
         if parts is not None:
+            kind = [self._type_name(type(value))]
             # A subclass may hold more than an array does.
-            kind = [self._type_name(type(value)), self._state(value)]
-            return [*kind, *(self.describe(part) for part in parts)]
+            more = [self._state(value)] if is_user_class(type(value)) else []
+            return [*kind, *more, *(self.describe(part) for part in parts)]
         if _is_runtime_only(value):
             return ["runtime", type(value).__qualname__]
         if is_user_class(type(value)):
