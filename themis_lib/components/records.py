@@ -41,7 +41,7 @@ from themis_lib.core.protocols import (
 from themis_lib.core.secrets import names_credential
 from themis_lib.identity.code import CodeIdentity, code_identity_of
 from themis_lib.identity.state import note_state, without_state
-from themis_lib.identity.user_code import is_user_module
+from themis_lib.identity.user_code import is_user_class
 from themis_lib.identity.values import attributes_of
 
 Generated = GenerationResult | Awaitable[GenerationResult]
@@ -177,7 +177,7 @@ class BuiltComponent:
                 left_out=getattr(definition, "runtime", ()),
                 is_secret=names_credential,
             )
-        if not is_user_module(type(component).__module__):
+        if not is_user_class(type(component)):
             return None
         attributes = _own_attributes(component)
         settings = {}

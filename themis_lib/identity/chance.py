@@ -33,8 +33,8 @@ def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
             found.add(_CHANCE[top, name])
         if top in ("random", "secrets") and name in _DRAWS:
             found.add(f"randomness ({top}.{name})")
-        if (top, rest[0]) == ("numpy", "random") and name in _DRAWS:
-            found.add(f"randomness (numpy.random.{name})")
+    if top == "numpy" and rest[:1] == ("random",) and rest[1:2] and rest[1] in _DRAWS:
+        found.add(f"randomness (numpy.random.{rest[1]})")
     if top in _NETWORK:
         found.add(f"the network ({top})")
     return found

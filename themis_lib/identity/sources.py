@@ -8,6 +8,7 @@ that something else wrote (pytest rewrites `assert`) has no source.
 from __future__ import annotations
 
 import ast
+import copy
 import linecache
 import threading
 from contextlib import suppress
@@ -48,7 +49,8 @@ def node_of(code: CodeType) -> FunctionNode | None:
 
 def module_tree(filename: str) -> ast.Module | None:
     """Return the syntax tree of a whole file, or `None` if there is no text."""
-    source = _source(filename)
+    # The file may have been edited since, and its module imported anew.
+    source = _source(filename, anew=True)
     return None if source is None else source.tree
 
 
@@ -65,6 +67,16 @@ def neighbours(filename: str) -> list[tuple[Path, ast.Module]]:
 def tree_text(tree: ast.AST) -> str:
     """Return the source of a tree without docstrings, comments and layout."""
     return ast.unparse(_DocstringRemover().visit(parse(ast.unparse(tree))))
+
+
+def without_defaults(node: FunctionNode) -> FunctionNode:
+    """Return a function without its default values, which it holds as values."""
+    # Functions that differ in their defaults alone have equal code.
+    bare = copy.deepcopy(node)
+    ellipsis = ast.Constant(...)
+    bare.args.defaults = [ellipsis for _ in node.args.defaults]
+    bare.args.kw_defaults = [item and ellipsis for item in node.args.kw_defaults]
+    return bare
 
 
 def parse(text: str) -> ast.Module:

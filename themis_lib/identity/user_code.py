@@ -44,8 +44,10 @@ def is_user_module(name: str) -> bool:
 
 def is_user_class(kind: type) -> bool:
     """Return whether a class is user code."""
-    if kind.__module__ != "builtins":
-        return is_user_module(kind.__module__)
+    module: object = kind.__module__
+    if module != "builtins":
+        # Some types written in C have a descriptor there.
+        return isinstance(module, str) and is_user_module(module)
     # A text executed in an empty namespace names its classes after `builtins`.
     return getattr(builtins, kind.__name__, None) is not kind and bool(
         kind.__flags__ & _MADE_BY_PYTHON

@@ -140,9 +140,10 @@ class Describer:
                 return described
         parts = array_parts(value)
         if parts is not None:
+            kind = [self._type_name(type(value))]
             # A subclass may hold more than an array does.
-            kind = [self._type_name(type(value)), self._state(value)]
-            return [*kind, *(self.describe(part) for part in parts)]
+            more = [self._state(value)] if is_user_class(type(value)) else []
+            return [*kind, *more, *(self.describe(part) for part in parts)]
         if _is_runtime_only(value):
             return ["runtime", type(value).__qualname__]
         if is_user_class(type(value)):
@@ -255,7 +256,7 @@ class Describer:
 
     def _describe_by_reduction(self, value: Any) -> Any:
         """Describe an object of a library by what it is copied from."""
-        self._libraries.add(type(value).__module__)
+        self._libraries.add(str(type(value).__module__))
         if hasattr(value, "__next__"):
             raise OpaqueValueError(value)
         try:
@@ -289,8 +290,10 @@ class Describer:
     def _type_name(self, kind: type) -> str:
         if is_user_class(kind):
             return self._name_code(kind)
-        self._libraries.add(kind.__module__)
-        return f"{kind.__module__}.{kind.__qualname__}"
+        module: object = kind.__module__
+        if isinstance(module, str):
+            self._libraries.add(module)
+        return f"{module if isinstance(module, str) else ''}.{kind.__qualname__}"
 
 
 def attributes_of(value: Any) -> dict[str, Any]:
@@ -395,7 +398,7 @@ def _describe_plain(value: Any) -> Any:
 
 
 def _is_runtime_only(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] in _RUNTIME_MODULES
+    return str(type(value).__module__).partition(".")[0] in _RUNTIME_MODULES
 
 
 def _without_address(value: Any) -> str:

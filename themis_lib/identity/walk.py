@@ -23,7 +23,13 @@ from themis_lib.identity.members import (
     patched_members,
     place_of_class,
 )
-from themis_lib.identity.sources import module_tree, neighbours, node_of, tree_text
+from themis_lib.identity.sources import (
+    module_tree,
+    neighbours,
+    node_of,
+    tree_text,
+    without_defaults,
+)
 from themis_lib.identity.usage import usage_of
 from themis_lib.identity.user_code import (
     is_user_class,
@@ -370,7 +376,7 @@ def _function_text(function: FunctionType) -> Any:
     node = node_of(code)
     text: Any
     if node is not None:
-        text = tree_text(node)
+        text = tree_text(without_defaults(node))
     else:
         text = code_identity(code, function.__doc__)
     _TEXTS[function] = (code, text)
