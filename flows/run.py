@@ -45,11 +45,14 @@ _CLIENT_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # A server may be away for half a minute.
     "PREFECT_CLIENT_MAX_RETRIES": "4",
-    # Lines of a log would break the progress bars; the run's page still has warnings.
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+#: Further ones, unless the environment sets the level of the log: then it is wanted.
+_QUIET_SETTINGS = {
+    # Lines of a log would break the progress bars; the run's page still has warnings.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_LEVEL": "WARNING",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
 
 app = typer.Typer(
@@ -168,7 +171,10 @@ def _run_flow(
     follower = Follower()
     with showing(follower, console):
         # Before Prefect is imported, which reads its settings from the environment.
-        for name, value in _CLIENT_SETTINGS.items():
+        settings = dict(_CLIENT_SETTINGS)
+        if "PREFECT_LOGGING_LEVEL" not in os.environ:
+            settings |= _QUIET_SETTINGS
+        for name, value in settings.items():
             os.environ.setdefault(name, value)
         from flows.server import server_address
 
