@@ -204,6 +204,9 @@ def print_result(
     console.print(Group(*tables))
     if manifest.gates:
         console.print(gates_text(manifest.gates), soft_wrap=True)
+    for notice in manifest.notices:
+        note = f"note: {notice}; equal runs may differ"
+        console.print(Text(note, style="yellow"), soft_wrap=True)
     places: dict[str, str | None] = {
         "cost": cost_line(result),
         "tables": f"{result.location}/*.parquet",

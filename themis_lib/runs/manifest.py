@@ -24,6 +24,7 @@ from themis_lib.core.prices import Price
 from themis_lib.errors import StoreError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.pipeline import Pipeline
+from themis_lib.stages.generate import GenerateStage
 from themis_lib.storage.store import RunStore
 
 MANIFEST_NAME = "manifest.json"
@@ -124,7 +125,8 @@ class GateRecord(FrozenModel):
 class Manifest(FrozenModel):
     """The record of one run.
 
-    `datasets` counts the cases of each; `cases` has the paths of their parts.
+    `datasets` counts the cases of each; `cases` has the paths of their parts. `notices`
+    say what may make equal runs differ.
     """
 
     run_id: str
@@ -144,6 +146,7 @@ class Manifest(FrozenModel):
     agreement: list[AgreementRecord] = Field(default_factory=list)
     gates: list[GateRecord] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
+    notices: list[str] = Field(default_factory=list)
 
     @property
     def cost(self) -> float | None:
@@ -235,11 +238,25 @@ def start_manifest(
         until_stage=pipeline.until_stage,
         statistics=pipeline.experiment.evaluation.statistics,
         stages=stages,
+        notices=_chance_notices(pipeline),
         versions={
             "themis-flows": package_version,
             "python": platform.python_version(),
         },
     )
+
+
+def _chance_notices(pipeline: Pipeline) -> list[str]:
+    """Return what parse, score and reduce use that is not the same every time."""
+    notices = []
+    for stage in pipeline.stages:
+        # Candidates are drawn: chance is what a generator is for.
+        if isinstance(stage, GenerateStage):
+            continue
+        for component in stage.components:
+            for what in component.code.chance if component.code else ():
+                notices.append(f"{stage.label}: {component.component_id} uses {what}")
+    return notices
 
 
 def write_manifest(

@@ -1,0 +1,195 @@
+"""What components read beside their rows is checked before rows are used again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from themis_lib import FatalError, RunStore, evaluate
+from themis_lib.storage.traces import read_traces
+
+MODULE = """
+import os
+from functools import lru_cache
+from pathlib import Path
+
+WORDS = Path(__file__).with_name("words.txt")
+KEPT = None
+CALLS = []
+
+
+@lru_cache
+def cached_words():
+    return WORDS.read_text().split()
+
+
+def reads(value, expected):
+    CALLS.append(value)
+    return value in WORDS.read_text().split()
+
+
+def reads_once(value, expected):
+    CALLS.append(value)
+    return value in cached_words()
+
+
+def keeps(value, expected):
+    global KEPT
+    CALLS.append(value)
+    if KEPT is None:
+        KEPT = WORDS.read_text().split()
+    return value in KEPT
+
+
+def reads_variable(value, expected):
+    CALLS.append(value)
+    return value == os.environ.get("THEMIS_WORD")
+
+
+def reads_credential(value, expected):
+    CALLS.append(value)
+    return bool(os.environ.get("THEMIS_API_KEY"))
+
+
+class Declares:
+    component_id = "mine/declares"
+    version = "1"
+    reads = ("value",)
+    depends_on = (WORDS, "env:THEMIS_WORD")
+
+    def fingerprint(self):
+        return ""
+
+    def score(self, parsed, case, ctx):
+        from themis_lib import Score
+
+        CALLS.append(parsed.value)
+        return Score(value=1.0)
+"""
+DATA = [{"input": text, "expected_output": text} for text in ("a", "b")]
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A user's module, with a file of words beside it."""
+    name = f"mine_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    (tmp_path / "words.txt").write_text("a")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("THEMIS_WORD", "a")
+    monkeypatch.setenv("THEMIS_API_KEY", "s3cr3t")
+    yield __import__(name)
+    del sys.modules[name]
+
+
+def scores(mine: Any, metric: Any, store: RunStore) -> tuple[int, list[float]]:
+    """How often the metric was called, and the scores."""
+    mine.CALLS.clear()
+    result = evaluate(
+        model=str,
+        data=DATA,
+        parser="builtin/text",
+        metric=metric,
+        store=store,
+    )
+    found = [next(iter(case.final_scores.values())) for case in result.cases]
+    return len(mine.CALLS), found
+
+
+@pytest.mark.parametrize("name", ["reads", "reads_once"])
+def test_changed_file_is_seen_and_the_old_one_found_again(
+    mine: Any, name: str, tmp_path: Path
+) -> None:
+    """Rows are computed again for another content of a file that a metric reads, also
+    where `lru_cache` keeps it, and found again for the earlier one.
+    """
+    store = RunStore(str(tmp_path / "store"))
+    metric = getattr(mine, name)
+
+    first = [scores(mine, metric, store) for _ in range(2)]
+    mine.WORDS.write_text("a b")
+    second = [scores(mine, metric, store) for _ in range(2)]
+    mine.WORDS.write_text("a")
+    third = scores(mine, metric, store)
+
+    assert [(2, [1.0, 0.0]), (0, [1.0, 0.0])] == first
+    assert [(2, [1.0, 1.0]), (0, [1.0, 1.0])] == second
+    assert (0, [1.0, 0.0]) == third
+
+
+def test_module_that_keeps_what_it_read_is_refused(mine: Any, tmp_path: Path) -> None:
+    """A file that has changed since the process read it, and is not read again, stops
+    the run; a module imported anew computes with the new content.
+    """
+    store = RunStore(str(tmp_path / "store"))
+    scores(mine, mine.keeps, store)
+    mine.WORDS.write_text("a b")
+
+    with pytest.raises(FatalError, match=r"words\.txt has changed since this process"):
+        scores(mine, mine.keeps, store)
+    mine.KEPT = None
+
+    assert (2, [1.0, 1.0]) == scores(mine, mine.keeps, store)
+
+
+def test_variable_is_seen(
+    mine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another value of an environment variable that the code names is another score."""
+    store = RunStore(str(tmp_path / "store"))
+    first = [scores(mine, mine.reads_variable, store) for _ in range(2)]
+    monkeypatch.setenv("THEMIS_WORD", "b")
+
+    assert [(2, [1.0, 0.0]), (0, [1.0, 0.0])] == first
+    assert (2, [0.0, 1.0]) == scores(mine, mine.reads_variable, store)
+
+
+def test_credential_is_no_dependency(
+    mine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another key of a provider computes nothing again, and leaves no trace."""
+    store = RunStore(str(tmp_path / "store"))
+    scores(mine, mine.reads_credential, store)
+    monkeypatch.setenv("THEMIS_API_KEY", "another")
+
+    assert (0, [1.0, 1.0]) == scores(mine, mine.reads_credential, store)
+    assert not list(tmp_path.rglob("traces"))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda mine, _: mine.WORDS.write_text("other"),
+        lambda _, patch: patch.setenv("THEMIS_WORD", "b"),
+    ],
+    ids=["file", "variable"],
+)
+def test_declared_dependencies_are_seen(
+    mine: Any,
+    edit: Callable[[Any, pytest.MonkeyPatch], object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a component names in `depends_on` counts, read or not."""
+    store = RunStore(str(tmp_path / "store"))
+    first = scores(mine, mine.Declares(), store)[0]
+    again = scores(mine, mine.Declares(), store)[0]
+    edit(mine, monkeypatch)
+
+    assert (2, 0, 2) == (first, again, scores(mine, mine.Declares(), store)[0])
+
+
+def test_traces_hold_names_and_no_values(mine: Any, tmp_path: Path) -> None:
+    """What is stored says which file was read, and not what it says."""
+    store = RunStore(str(tmp_path / "store"))
+    result = scores(mine, mine.reads, store)
+    directories = [path.parent for path in tmp_path.rglob("traces/*.json")]
+
+    assert (2, [1.0, 0.0]) == result
+    assert 1 == len(directories)
+    directory = directories[0].parent.relative_to(tmp_path / "store")
+    assert {str(mine.WORDS.resolve())} == read_traces(store, str(directory)).keys()
