@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from themis_lib import InMemoryRunStore, Score, evaluate
+from themis_lib import Score, evaluate
 
 CALLS: list[str] = []
 MEMO: dict[str, bool] = {}
@@ -45,49 +46,47 @@ def _forgotten() -> None:
     MEMO.clear()
 
 
-def calls(metric: Any, store: InMemoryRunStore) -> int:
+def calls(metric: Any, store: Path) -> int:
     CALLS.clear()
     evaluate(
         model=str,
         data=[{"input": text, "expected_output": "a"} for text in ("a", "b")],
         parser="builtin/text",
         metric=metric,
-        store=store,
+        store=str(store),
     )
     return len(CALLS)
 
 
-def test_memo_of_the_runs_is_no_change() -> None:
+def test_memo_of_the_runs_is_no_change(tmp_path: Path) -> None:
     """A second run finds the rows of the first, with its memo full or empty."""
-    store = InMemoryRunStore()
-    first = calls(remembers, store)
-    full = calls(remembers, store)
+    first = calls(remembers, tmp_path)
+    full = calls(remembers, tmp_path)
     MEMO.clear()
 
-    assert (2, 0, 0) == (first, full, calls(remembers, store))
+    assert (2, 0, 0) == (first, full, calls(remembers, tmp_path))
 
 
-def test_memo_that_somebody_else_changed_is_a_change() -> None:
+def test_memo_that_somebody_else_changed_is_a_change(tmp_path: Path) -> None:
     """A value put into the memo from outside reaches the scores, and is seen."""
-    store = InMemoryRunStore()
-    calls(remembers, store)
+    calls(remembers, tmp_path)
     MEMO["a"] = False
 
-    assert (2, 0) == (calls(remembers, store), calls(remembers, store))
+    assert (2, 0) == (calls(remembers, tmp_path), calls(remembers, tmp_path))
 
 
-def test_client_made_at_the_first_call_is_no_change() -> None:
+def test_client_made_at_the_first_call_is_no_change(tmp_path: Path) -> None:
     """An attribute that a run has filled counts as what it was before."""
-    store, metric = InMemoryRunStore(), MakesItsClient()
+    metric = MakesItsClient()
 
-    assert (2, 0) == (calls(metric, store), calls(metric, store))
+    assert (2, 0) == (calls(metric, tmp_path), calls(metric, tmp_path))
 
 
-def test_state_of_one_object_is_not_that_of_another() -> None:
+def test_state_of_one_object_is_not_that_of_another(tmp_path: Path) -> None:
     """An object made with what a run left in another one is another component."""
-    store, metric = InMemoryRunStore(), MakesItsClient()
-    calls(metric, store)
+    metric = MakesItsClient()
+    calls(metric, tmp_path)
     other = MakesItsClient()
     other.client = "given"
 
-    assert 2 == calls(other, store)
+    assert 2 == calls(other, tmp_path)

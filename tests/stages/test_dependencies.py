@@ -86,7 +86,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     del sys.modules[name]
 
 
-def scores(mine: Any, metric: Any, store: RunStore) -> tuple[int, list[float]]:
+def scores(mine: Any, metric: Any, store: str) -> tuple[int, list[float]]:
     """How often the metric was called, and the scores."""
     mine.CALLS.clear()
     result = evaluate(
@@ -107,7 +107,7 @@ def test_changed_file_is_seen_and_the_old_one_found_again(
     """Rows are computed again for another content of a file that a metric reads, also
     where `lru_cache` keeps it, and found again for the earlier one.
     """
-    store = RunStore(str(tmp_path / "store"))
+    store = str(tmp_path / "store")
     metric = getattr(mine, name)
 
     first = [scores(mine, metric, store) for _ in range(2)]
@@ -125,7 +125,7 @@ def test_module_that_keeps_what_it_read_is_refused(mine: Any, tmp_path: Path) ->
     """A file that has changed since the process read it, and is not read again, stops
     the run; a module imported anew computes with the new content.
     """
-    store = RunStore(str(tmp_path / "store"))
+    store = str(tmp_path / "store")
     scores(mine, mine.keeps, store)
     mine.WORDS.write_text("a b")
 
@@ -140,7 +140,7 @@ def test_variable_is_seen(
     mine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another value of an environment variable that the code names is another score."""
-    store = RunStore(str(tmp_path / "store"))
+    store = str(tmp_path / "store")
     first = [scores(mine, mine.reads_variable, store) for _ in range(2)]
     monkeypatch.setenv("THEMIS_WORD", "b")
 
@@ -152,7 +152,7 @@ def test_credential_is_no_dependency(
     mine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another key of a provider computes nothing again, and leaves no trace."""
-    store = RunStore(str(tmp_path / "store"))
+    store = str(tmp_path / "store")
     scores(mine, mine.reads_credential, store)
     monkeypatch.setenv("THEMIS_API_KEY", "another")
 
@@ -175,7 +175,7 @@ def test_declared_dependencies_are_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a component names in `depends_on` counts, read or not."""
-    store = RunStore(str(tmp_path / "store"))
+    store = str(tmp_path / "store")
     first = scores(mine, mine.Declares(), store)[0]
     again = scores(mine, mine.Declares(), store)[0]
     edit(mine, monkeypatch)
@@ -185,11 +185,12 @@ def test_declared_dependencies_are_seen(
 
 def test_traces_hold_names_and_no_values(mine: Any, tmp_path: Path) -> None:
     """What is stored says which file was read, and not what it says."""
-    store = RunStore(str(tmp_path / "store"))
+    store = str(tmp_path / "store")
     result = scores(mine, mine.reads, store)
     directories = [path.parent for path in tmp_path.rglob("traces/*.json")]
 
     assert (2, [1.0, 0.0]) == result
     assert 1 == len(directories)
     directory = directories[0].parent.relative_to(tmp_path / "store")
-    assert {str(mine.WORDS.resolve())} == read_traces(store, str(directory)).keys()
+    traces = read_traces(RunStore(store), str(directory))
+    assert {str(mine.WORDS.resolve())} == traces.keys()
