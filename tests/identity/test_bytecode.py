@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import subprocess
-import sys
 from collections import namedtuple
 from typing import Any
 
@@ -13,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.new_process import printed_in_new_process
 from themis_lib.identity.bytecode import (
     bytecode_of,
     captured,
@@ -208,14 +206,7 @@ def test_bytecode_is_the_same_in_every_process() -> None:
 
     printed = set()
     for seed in ("1", "2", "3"):
-        process = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        printed.add(process.stdout)
+        printed.add(printed_in_new_process(program, PYTHONHASHSEED=seed))
 
     assert 1 == len(printed)
 
