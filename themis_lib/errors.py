@@ -150,9 +150,17 @@ def describe(error: BaseException) -> str:
     """
     name = type(error).__name__
     line = " ".join(str(error).split())
-    # Half a surrogate pair cannot be stored as UTF-8; an escape can.
-    text = line.encode("utf-8", "backslashreplace").decode()
+    text = escape_surrogates(line)
     return f"{name}: {text}" if text else name
+
+
+def escape_surrogates(text: str) -> str:
+    """Return a text that UTF-8 can store: half of a surrogate pair becomes an escape.
+
+    >>> escape_surrogates("\\ud800")
+    '\\\\ud800'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from types import SimpleNamespace
@@ -15,6 +13,7 @@ import openai as sdk
 import pytest
 
 from tests.support.asking import ask, outputs, questions, rows
+from tests.support.new_process import printed_in_new_process
 from tests.support.provider_server import ProviderServer, refused
 from themis_lib.adapters import openai
 from themis_lib.adapters.clients import client_for, create, create_throttled, post
@@ -362,9 +361,7 @@ def test_missing_packages_are_named() -> None:
         "    print(error)\n"
     )
 
-    said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    said = printed_in_new_process(program)
 
     assert "openai is not installed: pip install 'themis-flows[openai]'" == said.strip()
 
@@ -385,8 +382,6 @@ def test_client_of_a_loop_that_never_ends_is_closed_at_exit() -> None:
         "print(held[0].is_closed())\n"
     )
 
-    said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    said = printed_in_new_process(program)
 
     assert ["False", "True"] == said.split()

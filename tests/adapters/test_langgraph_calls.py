@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -26,6 +24,7 @@ from tests.support.graphs import (
     make_sync_graph,
     one_node,
 )
+from tests.support.new_process import printed_in_new_process
 from themis_lib import ComponentError, RowError, RunStatus, RuntimeConfig
 from themis_lib.adapters import langgraph
 from themis_lib.adapters.langgraph_calls import load_graph, run_graph
@@ -194,9 +193,7 @@ def test_graph_of_own_make_needs_no_langgraph() -> None:
         "print(result.cases[0].generated_candidates[0].final_output)\n"
     )
 
-    said = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    said = printed_in_new_process(program)
 
     assert "aa" == said.strip()
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.asking import ask
+from tests.support.new_process import printed_in_new_process
 from themis_lib import ComponentError, ConfigError, ModelError, RowError
 from themis_lib.adapters import llama, llama_choice
 from themis_lib.adapters.local_model import LocalModel
@@ -79,13 +77,7 @@ def test_evaluation_never_falls_back(tmp_path: Path) -> None:
         "    print(error)\n"
     )
 
-    said = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "THEMIS_CACHE_DIR": str(tmp_path)},
-    ).stdout
+    said = printed_in_new_process(program, THEMIS_CACHE_DIR=str(tmp_path))
 
     assert "pip install 'themis-flows[local]'" in said
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, field_validator
 
+from tests.support.answer_models import Answer, EvenAnswer
 from tests.support.asking import ask, context, questions
 from tests.support.names import without_addresses
 from tests.support.prompts import turns
@@ -22,20 +22,6 @@ from themis_lib.errors import RowError, TransientError
 
 CHAT: dict[str, Any] = {"api_mode": "chat_completions"}
 TOOL = {"type": "function", "function": {"name": "add"}}
-
-
-class Answer(BaseModel):
-    number: int
-    unit: str | None = None
-
-
-class EvenAnswer(Answer):
-    @field_validator("number")
-    @classmethod
-    def is_even(cls, number: int) -> int:
-        if number % 2:
-            raise ValueError("not even")
-        return number
 
 
 def shout(case: Case, ctx: GenerateContext) -> str:

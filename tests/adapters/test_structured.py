@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import field_validator
 
+from tests.support.answer_models import Answer, EvenAnswer
 from themis_lib.adapters.structured import (
     Structure,
     allows_strict,
@@ -15,21 +16,6 @@ from themis_lib.adapters.structured import (
     structure,
 )
 from themis_lib.errors import ComponentError
-
-
-class Answer(BaseModel):
-    number: int
-    unit: str | None = None
-
-
-class EvenAnswer(Answer):
-    @field_validator("number")
-    @classmethod
-    def is_even(cls, number: int) -> int:
-        if number % 2:
-            raise ValueError("not even")
-        return number
-
 
 INTEGER = {"type": "integer"}
 CLOSED = {

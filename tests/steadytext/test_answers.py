@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import re
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.llama import needs_llama
 from tests.support.new_process import in_new_process
 from themis_lib import ConfigError, ModelError, steadytext
 from themis_lib.engine.constraints.constraint import constraint
@@ -22,10 +22,7 @@ from themis_lib.steadytext.question import LocalModel, Question
 
 pytestmark = [
     pytest.mark.usefixtures("empty_cache"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None,
-        reason="llama-cpp-python is not installed",
-    ),
+    needs_llama,
 ]
 
 PROMPT = "Tell me about a river."

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.llama import needs_llama
 from tests.support.provider_server import ProviderServer
 from themis_lib import ConfigError, ModelError, steadytext
 from themis_lib.steadytext import api
 
 pytestmark = [
     pytest.mark.usefixtures("empty_cache"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None,
-        reason="llama-cpp-python is not installed",
-    ),
+    needs_llama,
 ]
 
 PROMPT = "Tell me about a river."

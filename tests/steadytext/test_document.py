@@ -10,7 +10,6 @@ refused, `test_answers` the texts without a model.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import json
 import math
@@ -28,16 +27,14 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
+from tests.support.llama import needs_llama
 from tests.support.new_process import in_new_process
 from themis_lib import ConfigError, InputError, ModelError, steadytext
 from themis_lib.engine.models import MODELS, TINY
 
 pytestmark = [
     pytest.mark.usefixtures("empty_cache"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("llama_cpp") is None,
-        reason="llama-cpp-python is not installed",
-    ),
+    needs_llama,
 ]
 
 PROMPT = "Tell me about a river."

@@ -12,16 +12,25 @@ from typing import Any
 def in_new_process(program: str, **environment: str | None) -> Any:
     """Return what a program prints as JSON in another process.
 
-    A variable that is `None` is not set there. `json`, `sys` and `warnings` are
-    imported.
+    As `printed_in_new_process`; `json`, `sys` and `warnings` are imported.
+    """
+    program = f"import json, sys, warnings\n{program}"
+    return json.loads(printed_in_new_process(program, **environment))
+
+
+def printed_in_new_process(program: str, **environment: str | None) -> str:
+    """Return what a program prints in another process, which must end without a word
+    on its standard error.
+
+    A variable that is `None` is not set there.
     """
     merged = {**os.environ, **environment}
     done = subprocess.run(
-        [sys.executable, "-c", f"import json, sys, warnings\n{program}"],
+        [sys.executable, "-c", program],
         env={name: value for name, value in merged.items() if value is not None},
         capture_output=True,
         check=False,
         timeout=100,
     )
     assert (0, "") == (done.returncode, done.stderr.decode())
-    return json.loads(done.stdout)
+    return done.stdout.decode()

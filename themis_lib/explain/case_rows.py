@@ -175,10 +175,10 @@ class CaseRows:
         }
 
     def _record_labelled(self, label: str) -> StageRecord:
-        for record in self.manifest.stages:
-            if record.stage == label:
-                return record
-        raise KeyError(label)
+        record = self.manifest.stage(label)
+        if record is None:
+            raise KeyError(label)
+        return record
 
 
 def case_rows(

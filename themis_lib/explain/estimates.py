@@ -120,16 +120,13 @@ def _usage_before(
     nearest: Manifest | None,
 ) -> tuple[TokenUsage, int] | None:
     """Return the tokens of this stage in the nearest run, and the rows that used them."""
-    if nearest is None:
+    record = None if nearest is None else nearest.stage(stage.label)
+    if record is None:
         return None
-    for record in nearest.stages:
-        if record.stage != stage.label:
-            continue
-        used = record.usage
-        rows = max(record.rows - record.skipped, 1)
-        # The rows it computed itself are the most like those to come.
-        if record.computed:
-            used = record.usage_computed
-            rows = record.computed
-        return None if used is None else (used, rows)
-    return None
+    used = record.usage
+    rows = max(record.rows - record.skipped, 1)
+    # The rows it computed itself are the most like those to come.
+    if record.computed:
+        used = record.usage_computed
+        rows = record.computed
+    return None if used is None else (used, rows)

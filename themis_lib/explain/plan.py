@@ -218,10 +218,8 @@ def _plan_reasons(
             "depends on what the stage before it returns; a row that comes out the "
             "same is not computed again",
         )
-    for record in nearest.stages:
-        if record.stage == stage.label:
-            break
-    else:
+    record = nearest.stage(stage.label)
+    if record is None:
         return (f"run {nearest.run_id} had no such stage",)
     lines = differences(record.identity, stage.full_identity, places=stage.places)
     # Seeds are in the keys of generate, but not in its fingerprint.

@@ -255,7 +255,7 @@ class _CaseHistory:
     ) -> tuple[str | None, tuple[str, ...]]:
         """Return the nearest run in which a stage was another, and what differs."""
         for manifest in self._earlier:
-            other = _stage_labelled(manifest, record.stage)
+            other = manifest.stage(record.stage)
             if other is None or other.fingerprint == record.fingerprint:
                 continue
             lines = differences(other.identity, record.identity, places=record.places)
@@ -273,7 +273,7 @@ class _CaseHistory:
         """Return what a row reads now and did not read in the run before."""
         if self._before is None:
             return ()
-        other = _stage_labelled(self._before.manifest, record.stage)
+        other = self._before.manifest.stage(record.stage)
         if other is None:
             return ()
         old = _same_row(self._before, other, row)
@@ -321,16 +321,6 @@ def _rows_asked_for(
 def _is_reduced(record: StageRecord) -> bool:
     """Return whether a stage has rows for metrics, not for samples."""
     return record.name == "reduce"
-
-
-def _stage_labelled(
-    manifest: Manifest,
-    label: str,
-) -> StageRecord | None:
-    for record in manifest.stages:
-        if record.stage == label:
-            return record
-    return None
 
 
 def _same_row(

@@ -246,7 +246,7 @@ def check_tables(result: RunResult) -> None:
     # Without this, a page would show a run that lost its tables as one without cases.
     if not has_tables(result.manifest):
         return
-    stages = {record.stage.partition("[")[0] for record in result.manifest.stages}
+    stages = {record.name for record in result.manifest.stages}
     names = ["cases"]
     for stage, name in TABLE_OF.items():
         if stage in stages:

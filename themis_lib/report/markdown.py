@@ -292,7 +292,7 @@ def commonest_errors(result: RunResult) -> list[tuple[str, str, str]]:
     for record in result.manifest.stages:
         if record.errors:
             # The stage of one metric is `score[METRIC]`; its table is that of all.
-            failing.add(record.stage.partition("[")[0])
+            failing.add(record.name)
     found: list[tuple[str, str, str]] = []
     known: set[str] = set()
     for name, stage in STAGE_OF.items():

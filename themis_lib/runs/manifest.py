@@ -148,6 +148,13 @@ class Manifest(FrozenModel):
     versions: dict[str, str] = Field(default_factory=dict)
     notices: list[str] = Field(default_factory=list)
 
+    def stage(self, label: str) -> StageRecord | None:
+        """Return the record of the stage of this label, `None` if there is none."""
+        for record in self.stages:
+            if record.stage == label:
+                return record
+        return None
+
     @property
     def cost(self) -> float | None:
         """The dollars for all rows of the run, whoever paid them.

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from themis_lib.core.models import TokenUsage
-from themis_lib.errors import describe, first_few, is_transient
+from themis_lib.errors import describe, escape_surrogates, first_few, is_transient
 from themis_lib.identity.part import Part
 from themis_lib.stages.dependencies import Dependencies
 from themis_lib.stages.progress import Progress
@@ -67,9 +67,9 @@ class Collector:
                 continue
             record = dict(outcome)
             for name, value in outcome.items():
-                # No file can hold a lone surrogate: it is written as an escape.
+                # Most texts are ASCII, and need no look at each character.
                 if isinstance(value, str) and not value.isascii():
-                    record[name] = value.encode("utf-8", "backslashreplace").decode()
+                    record[name] = escape_surrogates(value)
             record["key"] = key
             records.append(record)
         # First to the journal: a row that is counted must survive a crash.

@@ -26,6 +26,7 @@ from themis_lib.errors import (
     InputError,
     RowError,
     describe,
+    escape_surrogates,
 )
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.budget import Budget
@@ -199,8 +200,7 @@ class JudgeStage(GenerateStage):
                     asked = self._call.request(parsed, case, ScoreContext(result))
                     request = canonical_json(asked)
                 except RowError as problem:
-                    # Lone surrogates, which no file can hold, are written as escapes.
-                    error = str(problem).encode("utf-8", "backslashreplace").decode()
+                    error = escape_surrogates(str(problem))
                 # A metric's code builds the request: what it raises is that row's error.
                 except Exception as problem:  # noqa: BLE001 - a component may raise anything
                     error = f"the judge's request: {describe(problem)}"

@@ -81,7 +81,7 @@ def mean_interval(
         )
     elif chosen == "t":
         ends = _t_interval(scores, mean, error, independent, confidence)
-    elif _are_01(scores):
+    elif are_01(scores):
         # With clusters all scores are equal, so each cluster is a success or none is.
         successes = round(mean * independent)
         ends = wilson_interval(successes, independent, confidence=confidence)
@@ -147,13 +147,14 @@ def _choose_method(
     account for the clusters with, and each cluster counts as one trial, as if its
     scores had to be equal.
     """
-    if not _are_01(scores):
+    if not are_01(scores):
         return "t"
     are_equal = bool((scores == scores[0]).all())
     return "wilson" if clusters is None or are_equal else "t"
 
 
-def _are_01(scores: Floats) -> bool:
+def are_01(scores: Floats) -> bool:
+    """Return whether every score is 0 or 1."""
     return bool(np.isin(scores, (0.0, 1.0)).all())
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from themis_lib.stats.clusters import ROUNDING, Floats, cluster_totals, clustered_error
+from themis_lib.stats.intervals import are_01
 
 CONFIDENCE = 0.95
 #: Up to this many units that differ, all 2 to this power combinations of their signs
@@ -97,7 +98,7 @@ def paired_difference(
     sums, _ = cluster_totals(differences, groups)
     units = len(sums)
     # McNemar's test counts pairs, so they have to be independent.
-    if clusters is None and _are_01(baseline) and _are_01(candidate):
+    if clusters is None and are_01(baseline) and are_01(candidate):
         low, high = bonett_price_interval(improved, worsened, n)
         interval: Bounds = (low, high, BONETT_PRICE)
         test, p_value = "McNemar, exact", mcnemar_exact(improved, worsened)
@@ -125,10 +126,6 @@ def paired_difference(
         worsened=worsened,
         tied=n - improved - worsened,
     )
-
-
-def _are_01(scores: Floats) -> bool:
-    return bool(np.isin(scores, (0.0, 1.0)).all())
 
 
 def mcnemar_exact(

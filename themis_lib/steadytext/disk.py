@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from themis_lib.errors import escape_surrogates
+
 #: diskcache's name for its database.
 DATABASE = "cache.db"
 #: Seconds to wait for another process that is writing.
@@ -111,7 +113,7 @@ def bytes_disk() -> type[Any]:
             if not isinstance(key, str):
                 raise TypeError(f"the key of a generation is a text, not {key!r}")
             # SQLite takes no half of a surrogate pair.
-            return key.encode("utf-8", "backslashreplace").decode(), True
+            return escape_surrogates(key), True
 
         def get(
             self,

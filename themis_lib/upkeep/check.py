@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ from themis_lib.runs.manifest import (
     parse_manifest,
 )
 from themis_lib.runs.results import RunResult
-from themis_lib.storage.part_files import COLUMNS
+from themis_lib.storage.part_files import part_of
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
 
@@ -81,9 +80,8 @@ def _check_part(
         yield Problem(uri, f"cannot be read ({_first_line(error)})", _REMOVE)
         return
     # A part that was replaced by another has valid checksums, but other digests.
-    metadata = table.schema.metadata or {}
-    recorded = json.loads(metadata.get(COLUMNS, b"{}"))
-    if recorded != column_digests(table):
+    recorded = part_of(part.path, table)
+    if recorded.columns != column_digests(table):
         yield Problem(uri, "does not hold what was written to it", _REMOVE)
     elif KEY.name in table.column_names:
         keys.append(table[KEY.name])
