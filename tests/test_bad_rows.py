@@ -40,6 +40,7 @@ class Oracle:
     component_id = "tests/oracle"
     version = "1"
     reads = ("input",)
+    runtime = ("answers", "calls")
 
     def __init__(self, **answers: Any) -> None:
         self.answers = answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import os
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir()
     monkeypatch.syspath_prepend(str(place))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    yield place
+    # An edit may set the precision of decimal numbers.
+    with decimal.localcontext():
+        yield place
     for name, module in list(sys.modules.items()):
         if Path(getattr(module, "__file__", None) or "").is_relative_to(place):
             del sys.modules[name]

@@ -106,7 +106,11 @@ def test_filters_keep_what_changed_since_the_run_before() -> None:
     assert [(last.run_id, cut.run_id)] == [
         (run.manifest.run_id, run.before) for run in runs
     ]
-    assert ('score[first].metric.fingerprint: "2.0" → "1.0"',) == runs[0].changes
+    expected = (
+        'score[first].metric.fingerprint: "2.0" → "1.0"',
+        "`attribute scale` changed",
+    )
+    assert expected == runs[0].changes
     assert [] == past_runs(store, status=RunStatus.FAILED)
     with pytest.raises(
         InputError, match=r"has no run of an experiment 'cost'; did you mean 'costs'\?"

@@ -21,6 +21,7 @@ class Metered(Builtin):
 
     component_id: ClassVar[str] = "generator/metered"
     reads: ClassVar[tuple[str, ...]] = ("input",)
+    runtime: ClassVar[tuple[str, ...]] = ("UNDER_WAY",)
 
     model: str = "metered"
     global_limit: str | None = None
