@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -194,3 +195,76 @@ def test_traces_hold_names_and_no_values(mine: Any, tmp_path: Path) -> None:
     directory = directories[0].parent.relative_to(tmp_path / "store")
     traces = read_traces(RunStore(store), str(directory))
     assert {str(mine.WORDS.resolve())} == traces.keys()
+
+
+HIDDEN = """
+import mimetypes
+import sqlite3
+from pathlib import Path
+
+from themis_lib import Score
+
+TYPES = Path(__file__).with_name("words.txt")
+{at_import}
+
+
+class Metric:
+    component_id = "mine/hidden"
+    version = "1"
+    reads = ("value",)
+
+    def __init__(self):
+        self.words = sqlite3.connect(":memory:", check_same_thread=False)
+        self.words.execute("CREATE TABLE words AS SELECT ? AS word", [{when_made}])
+
+    def fingerprint(self):
+        return ""
+
+    def score(self, parsed, case, ctx):
+        with Path(__file__).with_name("calls.txt").open("a") as log:
+            log.write("x")
+        known = self.words.execute("SELECT word FROM words").fetchone()[0]
+        guessed = mimetypes.guess_type(parsed.value + ".words")[0]
+        return Score(value=float(known == parsed.value or guessed == "a/b"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_import", "when_made", "before", "after"),
+    [
+        ("mimetypes.init([str(TYPES)])", "''", "c/d words", "a/b words"),
+        ("", "TYPES.read_text()", "c", "a"),
+    ],
+    ids=["a library's state", "an attribute"],
+)
+def test_file_that_a_component_was_made_from_is_seen(
+    at_import: str,
+    when_made: str,
+    before: str,
+    after: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where its content shows nowhere; the rows of the earlier content stay."""
+    name = f"hidden_{tmp_path.name}"
+    source = HIDDEN.format(at_import=at_import, when_made=when_made)
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    found = []
+    for content in (before, after, after, before):
+        (tmp_path / "words.txt").write_text(content)
+        (tmp_path / "calls.txt").write_text("")
+        sys.modules.pop(name, None)
+        result = evaluate(
+            model=str,
+            data=DATA[:1],
+            parser="builtin/text",
+            metric={"use": f"{name}:Metric"},
+            store=str(tmp_path / "store"),
+        )
+        mean = result.summary[0].mean
+        found.append((len((tmp_path / "calls.txt").read_text()), mean))
+
+    mimetypes.init()
+    assert [(1, 0.0), (1, 1.0), (0, 1.0), (0, 0.0)] == found

@@ -28,6 +28,7 @@ from themis_lib.components.records import (
 from themis_lib.components.registry import ADAPTERS, BUILTINS
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.errors import ComponentError, InputError, describe, nearest
+from themis_lib.identity.watch import reading
 
 #: What an experiment may name without a module, by kind.
 _NAMED: Mapping[str, Mapping[str, str]] = {
@@ -83,18 +84,18 @@ def build(
     `ComponentError`, naming the place (`where`), if there is no such component, a
     parameter is unknown or refused, or the object breaks the protocol of its kind.
     """
-    if isinstance(spec, str):
-        factory = _find_factory(kind, spec, where=where)
-        component = _construct_component(factory, spec, {}, where=where)
-    elif isinstance(spec, Mapping):
-        component = _build_from_mapping(kind, spec, where=where)
-    else:
-        component = spec
+    files: dict[str, str] = {}
+    with reading(files):
+        if isinstance(spec, str):
+            factory = _find_factory(kind, spec, where=where)
+            component = _construct_component(factory, spec, {}, where=where)
+        elif isinstance(spec, Mapping):
+            component = _build_from_mapping(kind, spec, where=where)
+        else:
+            component = spec
     _check_protocol(kind, component, where=where)
     record = _RECORDS[kind](component, component_name(spec, component))
-    given = _given_parameters(spec)
-    if given:
-        record = replace(record, given=given)
+    record = replace(record, given=_given_parameters(spec), read_when_built=files)
     _check_values(record, label=f"{where}: {kind} {record.name!r}")
     return record
 

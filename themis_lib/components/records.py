@@ -43,6 +43,7 @@ from themis_lib.identity.code import CodeIdentity, code_identity_of
 from themis_lib.identity.state import note_state, without_state
 from themis_lib.identity.user_code import is_user_class
 from themis_lib.identity.values import attributes_of
+from themis_lib.identity.watch import read_at_import
 
 Generated = GenerationResult | Awaitable[GenerationResult]
 Scored = Score | ScoreError | Awaitable[Score | ScoreError]
@@ -102,6 +103,7 @@ class BuiltComponent:
     `name` is what the component is called in tables: the `id` of its configuration,
     else its component id. `given` are the parameters of its configuration, as written.
     `covers_libraries` says whether another version of a library makes it another one.
+    `read_when_built` are the files that were read to make it, with their contents.
     """
 
     component: Component
@@ -109,6 +111,7 @@ class BuiltComponent:
     reads: tuple[str, ...]
     given: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     covers_libraries: bool = field(default=True, kw_only=True)
+    read_when_built: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     #: The component that identifies it, where a copy of it computes.
     configured: Component | None = field(default=None, kw_only=True)
 
@@ -156,6 +159,16 @@ class BuiltComponent:
         """
         reached = self._reached_code()
         return None if reached is None else without_state(self._root, reached)
+
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """The files that were read to import and make a user's component.
+
+        With the contents that it computes with, whatever they are now.
+        """
+        if self.code is None:
+            return {}
+        return {**read_at_import(self.code.modules), **self.read_when_built}
 
     def note_state(self) -> None:
         """Note what a run has left in the values that the component's code keeps."""

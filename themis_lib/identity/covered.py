@@ -19,7 +19,7 @@ class CodeIdentity:
     distributions that it uses. `variables` are the environment variables that it reads.
     `uncovered` are values that no digest covers, with the reason, `chance` is what the
     code uses that is not the same every time, and `caches` are functions that keep their
-    results.
+    results. `modules` are those of user code whose definitions are reached.
     """
 
     definitions: Mapping[str, str]
@@ -31,6 +31,7 @@ class CodeIdentity:
     opaque: Mapping[str, str]
     chance: tuple[str, ...]
     caches: tuple[Any, ...] = ()
+    modules: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:

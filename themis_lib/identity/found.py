@@ -39,6 +39,7 @@ class Found:
     chance: set[str] = field(default_factory=set)
     libraries: set[str] = field(default_factory=set)
     caches: list[Any] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
 
     def add(self, label: str, slot: Slot) -> None:
         """Add a value. Another value under the same label gets a label of its own."""
@@ -84,6 +85,7 @@ class Found:
             opaque=opaque,
             chance=tuple(sorted(self.chance)),
             caches=tuple(self.caches),
+            modules=tuple(sorted(self.modules)),
         )
 
     def _only_written(self) -> set[str]:

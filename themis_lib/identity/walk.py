@@ -76,7 +76,6 @@ class Walk:
         self._named: dict[str, int] = {}
         self._kept: list[Any] = []  # so that no two objects have one id
         self._whole: set[int] = set()
-        self._modules: set[str] = set()
         self._describer = Describer(self._name_code, is_secret)
 
     def follow(self) -> None:
@@ -353,9 +352,9 @@ class Walk:
     def _note_module(self, name: str) -> None:
         """Take the settings of libraries that a module makes when it is imported."""
         module = sys.modules.get(name)
-        if name in self._modules or module is None or not is_user_module(name):
+        if name in self.found.modules or module is None or not is_user_module(name):
             return
-        self._modules.add(name)
+        self.found.modules.add(name)
         settings = library_settings(module)
         if settings:
             label = f"{name} (settings of libraries)"

@@ -2,6 +2,9 @@
 
 Python tells of every file that is opened (an audit event). What libraries read of their
 own, and what the same process has written, is left out.
+
+What a module reads while it is imported is noted with the content that it had: the
+module computes with that until it is imported anew, whatever becomes of the file.
 """
 
 from __future__ import annotations
@@ -10,16 +13,21 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import FrameType
 
 from themis_lib.identity.digests import digest
-from themis_lib.identity.user_code import is_user_file
+from themis_lib.identity.user_code import is_user_file, is_user_module
 
 #: Of the operating system: what is read there is no data of a user.
-_SYSTEM = ("/proc/", "/sys/", "/dev/")
+_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/")
+#: Files of credentials: what they set is seen where it is used.
+_CREDENTIALS = (".env", ".netrc", ".pypirc")
+_CODE = (".py", ".pyc")
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -48,7 +56,7 @@ class Watch:
         if path in self._seen:
             return
         self._seen.add(path)
-        if path in _WRITTEN or path.startswith(_SYSTEM) or self._is_left_out(path):
+        if path in _WRITTEN or _is_of_no_account(path) or self._is_left_out(path):
             return
         if path.endswith(".pyc"):
             # The module's source is what people edit.
@@ -58,9 +66,39 @@ class Watch:
                 self._new.append(path)
 
 
+def _is_of_no_account(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return path.startswith(_SYSTEM) or name.startswith(_CREDENTIALS)
+
+
 # Process-wide, as an audit hook is: files that this process wrote while watched.
 _WRITTEN: set[str] = set()
+# Process-wide, as modules are: what each one read while it was imported, with the
+# content that it read.
+_READ_AT_IMPORT: defaultdict[str, dict[str, str]] = defaultdict(dict)
+#: Stands for a block that is not watched inside one that is.
+_NOTHING = Watch(lambda _: True)
 _WATCHED: ContextVar[Watch | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def reading(files: dict[str, str]) -> Iterator[None]:
+    """Put the files that a block reads, with their contents, into a mapping.
+
+    Code that the block imports is none of them.
+    """
+    watch = Watch(lambda path: path.endswith(_CODE))
+    with watching(watch):
+        yield
+    files.update((path, content_of(path)) for path in watch.take_new())
+
+
+def read_at_import(modules: Iterable[str]) -> dict[str, str]:
+    """Return the files that modules read while they were imported, with the contents."""
+    files: dict[str, str] = {}
+    for module in modules:
+        files.update(_READ_AT_IMPORT.get(module, {}))
+    return files
 
 
 @contextmanager
@@ -77,7 +115,7 @@ def watching(watch: Watch) -> Iterator[None]:
 @contextmanager
 def not_watching() -> Iterator[None]:
     """Note nothing for a block inside a watched one."""
-    token = _WATCHED.set(None)
+    token = _WATCHED.set(_NOTHING)
     try:
         yield
     finally:
@@ -85,7 +123,17 @@ def not_watching() -> Iterator[None]:
 
 
 def file_digest(path: str, salt: str) -> str:
-    """Return the digest of a file, of the files of a folder, or of there being none.
+    """Return the digest that is kept of a file or folder, as it is now."""
+    return content_digest(content_of(path), salt)
+
+
+def content_digest(content: str, salt: str) -> str:
+    """Return the digest that is kept of a content."""
+    return digest("file", [salt, content])
+
+
+def content_of(path: str) -> str:
+    """Return what tells a content from others: of a file, a folder, or of there being none.
 
     A file is read again only if its size or its time has changed.
     """
@@ -94,10 +142,10 @@ def file_digest(path: str, salt: str) -> str:
         if place.is_dir():
             inside = sorted(item for item in place.rglob("*") if item.is_file())
             parts = [[str(item.relative_to(place)), _content(item)] for item in inside]
-            return digest("folder", [salt, parts])
-        return digest("file", [salt, _content(place)])
+            return digest("folder", parts)
+        return _content(place)
     except OSError:
-        return digest("file", [salt, None])
+        return "none"
 
 
 def variable_digest(name: str, salt: str) -> str:
@@ -139,17 +187,43 @@ def _on_event(event: str, arguments: tuple[object, ...]) -> None:
     # Called for every event of the interpreter: most leave here.
     if event != "open":
         return
-    watch = _WATCHED.get()
-    if watch is None:
-        return
     path, mode, flags = arguments
-    if isinstance(path, int) or path is None:
+    watch = _WATCHED.get()
+    if isinstance(path, int) or path is None or watch is _NOTHING:
         return
-    text = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
     is_writing = (isinstance(flags, int) and bool(flags & _WRITING)) or (
         isinstance(mode, str) and bool(set(mode) & set("wax+"))
     )
+    modules = [] if is_writing else _modules_being_imported()
+    if watch is None and not modules:
+        return
+    text = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
     if is_writing:
         _WRITTEN.add(text)
-    else:
+        return
+    if modules and not text.endswith(_CODE) and text not in _WRITTEN:
+        _note_import(modules, text)
+    if watch is not None:
         watch.note(text)
+
+
+def _modules_being_imported() -> list[str]:
+    """Return the modules of user code whose import is under way in this thread."""
+    modules = []
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            name = str(frame.f_globals.get("__name__"))
+            # All that a script does is done while its module runs.
+            if name != "__main__" and is_user_module(name):
+                modules.append(name)
+        frame = frame.f_back
+    return modules
+
+
+def _note_import(modules: list[str], path: str) -> None:
+    if _is_of_no_account(path) or not is_user_file(path):
+        return
+    content = content_of(path)
+    for module in modules:
+        _READ_AT_IMPORT[module][path] = content

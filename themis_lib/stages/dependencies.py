@@ -17,6 +17,7 @@ from themis_lib.core.secrets import names_credential
 from themis_lib.errors import FatalError
 from themis_lib.identity.watch import (
     Watch,
+    content_digest,
     file_digest,
     variable_digest,
     watching,
@@ -54,7 +55,7 @@ class Dependencies:
         root = store.root if store.local else None
         self._watch = Watch(lambda path: root is not None and _is_below(path, root))
         for name in _declared(stage):
-            self._known[name] = dependency_digest(name, stage.own_fingerprint)
+            self._known[name] = _digest_for(stage, name)
         for name, now in stage.depends_on.items():
             before = _READ.get(name)
             if before is not None and before != _unsalted(name) and now:
@@ -79,8 +80,9 @@ class Dependencies:
             return
         new = {}
         for path in self._watch.take_new():
-            if path not in self._known:
-                new[path] = dependency_digest(path, self._stage.own_fingerprint)
+            found = dependency_digest(path, self._stage.own_fingerprint)
+            if self._known.get(path) != found:
+                new[path] = found
             self._must_reopen.discard(path)
             _READ[path] = _unsalted(path)
         if self._must_reopen:
@@ -108,12 +110,11 @@ def resolve(
     """
     if not stage.has_user_code:
         return stage
-    salt = stage.own_fingerprint
     tried: set[str] = set()
     while stage.fingerprint not in tried:
         tried.add(stage.fingerprint)
         seen = read_traces(store, stage.directory)
-        now = {name: dependency_digest(name, salt) for name in seen}
+        now = {name: _digest_for(stage, name) for name in seen}
         if all(seen[name] == {now[name]} for name in seen):
             return stage
         # What `lru_cache` holds was computed from the files as they were.
@@ -150,8 +151,23 @@ def dependency_digest(
     return file_digest(name, salt)
 
 
+def _digest_for(stage: Stage, name: str) -> str:
+    """Return the digest of what a stage's components compute with.
+
+    Of a file that was read to make them, that is what was read.
+    """
+    salt = stage.own_fingerprint
+    for component in stage.components:
+        if name in component.files:
+            return content_digest(component.files[name], salt)
+    return dependency_digest(name, salt)
+
+
 def _declared(stage: Stage) -> list[str]:
-    """Return the dependencies that code shows or a component declares."""
+    """Return the dependencies that were found before anything was computed.
+
+    Code shows them, a component declares them, or was made from them.
+    """
     names = set()
     for component in stage.components:
         if component.code is None:
@@ -159,6 +175,7 @@ def _declared(stage: Stage) -> list[str]:
         for variable in component.code.variables:
             if not names_credential(variable):
                 names.add(f"{_VARIABLE}{variable}")
+        names.update(component.files)
         declared: Any = getattr(component.component, "depends_on", ())
         for item in declared:
             is_variable = isinstance(item, str) and item.startswith(_VARIABLE)
