@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+import subprocess
 import sysconfig
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,3 +129,38 @@ def test_digest_of_a_variable_is_of_its_value(monkeypatch: pytest.MonkeyPatch) -
 
     assert 3 == len(set(digests))
     assert "de_DE" not in "".join(digests)
+
+
+def test_files_read_in_threads_are_noted(tmp_path: Path) -> None:
+    """Those of threads that the code starts, also when it uses them again later."""
+    paths = [tmp_path / name for name in ("one.txt", "two.txt")]
+    for path in paths:
+        path.write_text("a")
+    with ThreadPoolExecutor(1) as pool:
+        first = seen(lambda: pool.submit(paths[0].read_text).result())
+        second = seen(lambda: pool.submit(paths[1].read_text).result())
+
+    assert [[str(path.resolve())] for path in paths] == [first, second]
+
+
+def test_threads_of_others_are_not_watched(tmp_path: Path) -> None:
+    """What a thread reads that was there before the code ran is not the code's."""
+    path = tmp_path / "words.txt"
+    path.write_text("a")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+
+        assert [] == seen(lambda: pool.submit(path.read_text).result())
+
+
+def test_programs_and_databases_are_noted(tmp_path: Path) -> None:
+    """A program that is started, the files that its command names, and a database."""
+    words, base = tmp_path / "words.txt", tmp_path / "base.db"
+    words.write_text("a")
+    sqlite3.connect(base).close()
+
+    def act() -> None:
+        subprocess.run(["cat", words], check=True, capture_output=True)
+        sqlite3.connect(base).close()
+
+    assert {str(words.resolve()), str(base.resolve())} <= set(seen(act))

@@ -1,7 +1,8 @@
 """Files that code opens for reading while it is watched.
 
-Python tells of every file that is opened (an audit event). What libraries read of their
-own, and what the same process has written, is left out.
+Python tells of every file that is opened (an audit event), of databases and shared
+libraries, and of programs that are started: what their command names is read. What
+libraries read of their own, and what the same process has written, is left out.
 
 What a module reads while it is imported is noted with the content that it had: the
 module computes with that until it is imported anew, whatever becomes of the file.
@@ -9,6 +10,7 @@ module computes with that until it is imported anew, whatever becomes of the fil
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import sys
@@ -19,6 +21,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
+from typing import Any
+from weakref import WeakSet
 
 from themis_lib.identity.digests import digest
 from themis_lib.identity.user_code import is_user_file, is_user_module
@@ -79,6 +83,10 @@ _READ_AT_IMPORT: defaultdict[str, dict[str, str]] = defaultdict(dict)
 #: Stands for a block that is not watched inside one that is.
 _NOTHING = Watch(lambda _: True)
 _WATCHED: ContextVar[Watch | None] = ContextVar("watched", default=None)
+# Process-wide, as threads are: those that watched code started, such as those of a
+# pool, and every watch that is under way. A pool outlives the block that made it.
+_STARTED: WeakSet[threading.Thread] = WeakSet()
+_ACTIVE: list[Watch] = []
 
 
 @contextmanager
@@ -106,9 +114,11 @@ def watching(watch: Watch) -> Iterator[None]:
     """Note the files that this context opens for reading, for a block."""
     _install_hook()
     token = _WATCHED.set(watch)
+    _ACTIVE.append(watch)
     try:
         yield
     finally:
+        _ACTIVE.remove(watch)
         _WATCHED.reset(token)
 
 
@@ -171,6 +181,7 @@ def _content(path: Path) -> str:
     return content
 
 
+_EVENTS = {"open", "subprocess.Popen", "sqlite3.connect", "ctypes.dlopen"}
 _HOOK_LOCK = threading.Lock()
 _is_installed = False
 
@@ -180,31 +191,78 @@ def _install_hook() -> None:
     with _HOOK_LOCK:
         if not _is_installed:
             sys.addaudithook(_on_event)
+            _follow_threads()
             _is_installed = True
 
 
-def _on_event(event: str, arguments: tuple[object, ...]) -> None:
+def _follow_threads() -> None:
+    """Note the threads that watched code starts, of which Python tells nothing."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def noted_start(thread: threading.Thread) -> None:
+        if _watches():
+            _STARTED.add(thread)
+        start(thread)
+
+    threading.Thread.start = noted_start  # type: ignore[method-assign]
+
+
+def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     # Called for every event of the interpreter: most leave here.
-    if event != "open":
+    if event not in _EVENTS or _WATCHED.get() is _NOTHING:
         return
-    path, mode, flags = arguments
-    watch = _WATCHED.get()
-    if isinstance(path, int) or path is None or watch is _NOTHING:
+    if event == "open":
+        _note_opening(*arguments)
+    elif event == "subprocess.Popen":
+        program, command = arguments[:2]
+        texts = [command] if isinstance(command, (str, bytes)) else list(command or ())
+        for text in [program, *texts]:
+            _note_if_file(text)
+    else:
+        _note_if_file(arguments[0])
+
+
+def _note_opening(path: Any, mode: Any, flags: Any) -> None:
+    if isinstance(path, int) or path is None:
         return
     is_writing = (isinstance(flags, int) and bool(flags & _WRITING)) or (
         isinstance(mode, str) and bool(set(mode) & set("wax+"))
     )
+    _note(path, is_writing=is_writing)
+
+
+def _note_if_file(path: Any) -> None:
+    """Note what may name a file: a program, a word of its command, a database."""
+    if (
+        isinstance(path, (str, bytes, os.PathLike))
+        and Path(os.fsdecode(path)).is_file()
+    ):
+        _note(path)
+
+
+def _note(path: Any, *, is_writing: bool = False) -> None:
+    watches = _watches()
     modules = [] if is_writing else _modules_being_imported()
-    if watch is None and not modules:
+    if not watches and not modules:
         return
-    text = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
+    text = os.path.realpath(os.fsdecode(path))
     if is_writing:
         _WRITTEN.add(text)
         return
     if modules and not text.endswith(_CODE) and text not in _WRITTEN:
         _note_import(modules, text)
-    if watch is not None:
+    for watch in watches:
         watch.note(text)
+
+
+def _watches() -> list[Watch]:
+    """Return the watches that what happens in this thread belongs to."""
+    watch = _WATCHED.get()
+    if watch is not None:
+        return [watch]
+    is_started = bool(_STARTED) and threading.current_thread() in _STARTED
+    return [*_ACTIVE] if is_started else []
 
 
 def _modules_being_imported() -> list[str]:
