@@ -83,7 +83,7 @@ def test_edits_of_generated_programs(history: list[Program], folder: Path) -> No
 
 
 @pytest.mark.slow
-@examples(150)
+@examples(60)
 @given(history=histories())
 def test_edits_of_many_generated_programs(history: list[Program], folder: Path) -> None:
     """As above, for more of them."""

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -164,3 +165,31 @@ def test_programs_and_databases_are_noted(tmp_path: Path) -> None:
         sqlite3.connect(base).close()
 
     assert {str(words.resolve()), str(base.resolve())} <= set(seen(act))
+
+
+def test_folders_that_code_lists_are_noted(tmp_path: Path) -> None:
+    """By the names in them, however they are listed; not those that it made itself."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+
+    def act() -> None:
+        list((tmp_path / "one").glob("*.txt"))
+        os.listdir(tmp_path / "two")  # noqa: PTH208
+        (tmp_path / "own").mkdir()
+        list((tmp_path / "own").iterdir())
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / "a").write_text("a")
+
+    expected = [f"{(tmp_path / name).resolve()}/" for name in ("one", "two")]
+    assert expected == seen(act)
+
+
+def test_digest_of_a_listing_is_of_the_names(tmp_path: Path) -> None:
+    """A file more is another digest; another content is not."""
+    (tmp_path / "a").write_text("1")
+    digests = [file_digest(f"{tmp_path}/", "")]
+    (tmp_path / "a").write_text("2")
+    digests.append(file_digest(f"{tmp_path}/", ""))
+    (tmp_path / "b").write_text("1")
+
+    assert digests[0] == digests[1] != file_digest(f"{tmp_path}/", "")

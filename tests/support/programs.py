@@ -137,7 +137,7 @@ class Program:
 def forget_modules(folder: Path) -> None:
     """Have the modules of a folder imported anew, as in a new process."""
     for name, module in list(sys.modules.items()):
-        if Path(getattr(module, "__file__", None) or "").is_relative_to(folder):
+        if (getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
     importlib.invalidate_caches()
 

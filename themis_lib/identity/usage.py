@@ -37,6 +37,7 @@ _BY_NAME = {"getattr", "attrgetter", "methodcaller", "hasattr"}
 #: Calls that read every attribute of an object.
 _OF_CLASS = {"type", "isinstance", "super", "id"}
 _WHOLE_OBJECT = {"vars", "asdict", "astuple", "deepcopy"}
+_OWN_NAMES = {"self", "cls"}
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*")
 
@@ -83,11 +84,18 @@ def usage_of(code: CodeType) -> Usage:
     return visitor.usage
 
 
+def usage_of_module(tree: ast.Module) -> Usage:
+    """Return what all the code of a module refers to."""
+    visitor = _Visitor(_OWN_NAMES)
+    visitor.visit(tree)
+    return visitor.usage
+
+
 def _own_names(code: CodeType) -> set[str]:
     """Return the names under which a method knows its own object."""
     around = code.co_qualname.rpartition(".")[0]
     is_method = bool(around) and not around.endswith("<locals>")
-    return {"self", "cls", *(code.co_varnames[:1] if is_method else ())}
+    return {*_OWN_NAMES, *(code.co_varnames[:1] if is_method else ())}
 
 
 class _Visitor(ast.NodeVisitor):

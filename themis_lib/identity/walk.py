@@ -30,7 +30,7 @@ from themis_lib.identity.sources import (
     tree_text,
     without_defaults,
 )
-from themis_lib.identity.usage import usage_of
+from themis_lib.identity.usage import usage_of, usage_of_module
 from themis_lib.identity.user_code import (
     is_user_class,
     is_user_module,
@@ -342,12 +342,13 @@ class Walk:
                 self._name_code(value)
 
     def _visit_neighbours(self, function: FunctionType) -> None:
-        """Take the text of every module beside a function that imports any of them."""
+        """Take every module beside a function that imports any of them, by its text."""
         for path, tree in neighbours(function.__code__.co_filename):
             label = f"file {path.name}"
             self.found.places[label] = f"{path}:1"
             texts = self.found.definitions.setdefault(label, [])
             texts.append(tree_text(tree))
+            self.found.usages.append(usage_of_module(tree))
 
     def _note_module(self, name: str) -> None:
         """Take the settings of libraries that a module makes when it is imported."""

@@ -2,7 +2,8 @@
 
 Python tells of every file that is opened (an audit event), of databases and shared
 libraries, and of programs that are started: what their command names is read. What
-libraries read of their own, and what the same process has written, is left out.
+libraries read of their own, and what the same process has written, is left out. Of a
+folder that user code lists, the names of its files are read; it ends in a slash.
 
 What a module reads while it is imported is noted with the content that it had: the
 module computes with that until it is imported anew, whatever becomes of the file.
@@ -32,6 +33,15 @@ _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/")
 #: Files of credentials: what they set is seen where it is used.
 _CREDENTIALS = (".env", ".netrc", ".pypirc")
 _CODE = (".py", ".pyc")
+#: Modules that list folders to find or remove what is no data.
+_HOUSEKEEPING = {
+    "_frozen_importlib_external",
+    "importlib",
+    "pkgutil",
+    "shutil",
+    "tempfile",
+    "zipimport",
+}
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -60,7 +70,10 @@ class Watch:
         if path in self._seen:
             return
         self._seen.add(path)
-        if path in _WRITTEN or _is_of_no_account(path) or self._is_left_out(path):
+        if _is_of_no_account(path) or self._is_left_out(path):
+            return
+        place = Path(path)
+        if not _WRITTEN.isdisjoint(map(str, [place, *place.parents])):
             return
         if path.endswith(".pyc"):
             # The module's source is what people edit.
@@ -149,6 +162,9 @@ def content_of(path: str) -> str:
     """
     place = Path(path)
     try:
+        if path.endswith("/"):
+            names = [item.name for item in place.iterdir()]
+            return digest("names", sorted(set(names) - {"__pycache__"}))
         if place.is_dir():
             inside = sorted(item for item in place.rglob("*") if item.is_file())
             parts = [[str(item.relative_to(place)), _content(item)] for item in inside]
@@ -181,7 +197,15 @@ def _content(path: Path) -> str:
     return content
 
 
-_EVENTS = {"open", "subprocess.Popen", "sqlite3.connect", "ctypes.dlopen"}
+_EVENTS = {
+    "ctypes.dlopen",
+    "open",
+    "os.listdir",
+    "os.mkdir",
+    "os.scandir",
+    "sqlite3.connect",
+    "subprocess.Popen",
+}
 _HOOK_LOCK = threading.Lock()
 _is_installed = False
 
@@ -205,7 +229,7 @@ def _follow_threads() -> None:
             _STARTED.add(thread)
         start(thread)
 
-    threading.Thread.start = noted_start  # type: ignore[method-assign]
+    threading.Thread.start = noted_start  # type: ignore[assignment, method-assign]
 
 
 def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
@@ -214,6 +238,11 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "open":
         _note_opening(*arguments)
+    elif event == "os.mkdir":
+        _note(arguments[0], is_writing=True)
+    elif event in ("os.listdir", "os.scandir"):
+        if isinstance(arguments[0], (str, bytes, os.PathLike)) and _is_user_listing():
+            _note(arguments[0], suffix="/")
     elif event == "subprocess.Popen":
         program, command = arguments[:2]
         texts = [command] if isinstance(command, (str, bytes)) else list(command or ())
@@ -241,12 +270,12 @@ def _note_if_file(path: Any) -> None:
         _note(path)
 
 
-def _note(path: Any, *, is_writing: bool = False) -> None:
+def _note(path: Any, *, is_writing: bool = False, suffix: str = "") -> None:
     watches = _watches()
     modules = [] if is_writing else _modules_being_imported()
     if not watches and not modules:
         return
-    text = os.path.realpath(os.fsdecode(path))
+    text = os.path.realpath(os.fsdecode(path)) + suffix
     if is_writing:
         _WRITTEN.add(text)
         return
@@ -254,6 +283,20 @@ def _note(path: Any, *, is_writing: bool = False) -> None:
         _note_import(modules, text)
     for watch in watches:
         watch.note(text)
+
+
+def _is_user_listing() -> bool:
+    """Return whether user code lists a folder, and no import or tidying does."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        top = name.partition(".")[0]
+        if top in _HOUSEKEEPING:
+            return False
+        if name != __name__ and top not in sys.stdlib_module_names:
+            return is_user_module(name)
+        frame = frame.f_back
+    return False
 
 
 def _watches() -> list[Watch]:
