@@ -41,6 +41,7 @@ class Unsteady:
     component_id = "tests/unsteady"
     version = "1"
     reads = ("input",)
+    runtime = ("folder", "delay_s")
 
     def fingerprint(self) -> str:
         return self.model
