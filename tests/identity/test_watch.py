@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from themis_lib.identity.watch import (
-    Watch,
-    file_digest,
-    not_watching,
-    variable_digest,
-    watching,
-)
+from themis_lib.identity.watch import Watch, not_watching, watching
 
 
 def seen(act: Callable[[], object], left_out: str = "") -> list[str]:
@@ -85,44 +78,3 @@ def test_nothing_is_noted_outside_a_block(tmp_path: Path) -> None:
     path.read_text()
 
     assert [] == watch.take_new()
-
-
-def test_digest_of_a_file_is_of_its_content(tmp_path: Path) -> None:
-    """Another content, no file, and another salt are told apart; a touch is not."""
-    path = tmp_path / "words.txt"
-    absent = file_digest(str(path), "salt")
-    path.write_text("a")
-    first = file_digest(str(path), "salt")
-    os.utime(path, (1, 1))
-    touched = file_digest(str(path), "salt")
-    path.write_text("b")
-
-    assert first == touched
-    assert 4 == len(
-        {absent, first, file_digest(str(path), "salt"), file_digest(str(path), "x")}
-    )
-
-
-def test_digest_of_a_folder_is_of_its_files(tmp_path: Path) -> None:
-    """A file added, renamed or changed anywhere in a folder is another digest."""
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a").write_text("1")
-    digests = [file_digest(str(tmp_path), "")]
-    shutil.copy(tmp_path / "in" / "a", tmp_path / "b")
-    digests.append(file_digest(str(tmp_path), ""))
-    (tmp_path / "b").rename(tmp_path / "c")
-    digests.append(file_digest(str(tmp_path), ""))
-
-    assert 3 == len(set(digests))
-
-
-def test_digest_of_a_variable_is_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unset, empty and set are three values; none of them is shown."""
-    monkeypatch.delenv("THEMIS_TEST", raising=False)
-    digests = [variable_digest("THEMIS_TEST", "salt")]
-    for value in ("", "de_DE"):
-        monkeypatch.setenv("THEMIS_TEST", value)
-        digests.append(variable_digest("THEMIS_TEST", "salt"))
-
-    assert 3 == len(set(digests))
-    assert "de_DE" not in "".join(digests)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from themis_lib import FatalError, RunStore, evaluate
+from themis_lib.stages.dependencies import dependency_digest
 from themis_lib.storage.traces import read_traces
 
 MODULE = """
@@ -194,3 +195,15 @@ def test_traces_hold_names_and_no_values(mine: Any, tmp_path: Path) -> None:
     directory = directories[0].parent.relative_to(tmp_path / "store")
     traces = read_traces(RunStore(store), str(directory))
     assert {str(mine.WORDS.resolve())} == traces.keys()
+
+
+def test_digest_of_a_variable_is_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset, empty and set are three values; none of them is shown."""
+    monkeypatch.delenv("THEMIS_TEST", raising=False)
+    digests = [dependency_digest("env:THEMIS_TEST", "salt")]
+    for value in ("", "de_DE"):
+        monkeypatch.setenv("THEMIS_TEST", value)
+        digests.append(dependency_digest("env:THEMIS_TEST", "salt"))
+
+    assert 3 == len(set(digests))
+    assert "de_DE" not in "".join(digests)

@@ -13,9 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 
-from themis_lib.identity.digests import digest
 from themis_lib.identity.user_code import is_user_file
 
 #: Of the operating system: what is read there is no data of a user.
@@ -82,45 +80,6 @@ def not_watching() -> Iterator[None]:
         yield
     finally:
         _WATCHED.reset(token)
-
-
-def file_digest(path: str, salt: str) -> str:
-    """Return the digest of a file, of the files of a folder, or of there being none.
-
-    A file is read again only if its size or its time has changed.
-    """
-    place = Path(path)
-    try:
-        if place.is_dir():
-            inside = sorted(item for item in place.rglob("*") if item.is_file())
-            parts = [[str(item.relative_to(place)), _content(item)] for item in inside]
-            return digest("folder", [salt, parts])
-        return digest("file", [salt, _content(place)])
-    except OSError:
-        return digest("file", [salt, None])
-
-
-def variable_digest(name: str, salt: str) -> str:
-    """Return the digest of an environment variable, or of there being none."""
-    return digest("variable", [salt, os.environ.get(name)])
-
-
-# Process-wide: digests of files by path, with the size and time that they had.
-_CONTENTS: dict[str, tuple[tuple[int, int, int], str]] = {}
-
-
-def _content(path: Path) -> str:
-    import hashlib
-
-    stat = path.stat()
-    state = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-    known = _CONTENTS.get(str(path))
-    if known is not None and known[0] == state:
-        return known[1]
-    with not_watching(), path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    _CONTENTS[str(path)] = (state, content)
-    return content
 
 
 _HOOK_LOCK = threading.Lock()
