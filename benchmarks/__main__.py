@@ -23,6 +23,7 @@ from benchmarks import (
     engine,
     flow,
     html_report,
+    identity,
     in_process,
     memory,
     providers,
@@ -46,6 +47,7 @@ BENCHMARKS = {
     "text_metrics": text_metrics.measure,
     "bootstrap": bootstrap.measure,
     "html_report": html_report.measure,
+    "identity": identity.measure,
 }
 _CHOICES = ", ".join(BENCHMARKS)
 

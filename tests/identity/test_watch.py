@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sysconfig
@@ -14,13 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from themis_lib.identity.watch import (
-    Watch,
-    file_digest,
-    not_watching,
-    variable_digest,
-    watching,
-)
+from themis_lib.identity.watch import Watch, not_watching, watching
 
 
 def seen(act: Callable[[], object], left_out: str = "") -> list[str]:
@@ -91,47 +84,6 @@ def test_nothing_is_noted_outside_a_block(tmp_path: Path) -> None:
     assert [] == watch.take_new()
 
 
-def test_digest_of_a_file_is_of_its_content(tmp_path: Path) -> None:
-    """Another content, no file, and another salt are told apart; a touch is not."""
-    path = tmp_path / "words.txt"
-    absent = file_digest(str(path), "salt")
-    path.write_text("a")
-    first = file_digest(str(path), "salt")
-    os.utime(path, (1, 1))
-    touched = file_digest(str(path), "salt")
-    path.write_text("b")
-
-    assert first == touched
-    assert 4 == len(
-        {absent, first, file_digest(str(path), "salt"), file_digest(str(path), "x")}
-    )
-
-
-def test_digest_of_a_folder_is_of_its_files(tmp_path: Path) -> None:
-    """A file added, renamed or changed anywhere in a folder is another digest."""
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a").write_text("1")
-    digests = [file_digest(str(tmp_path), "")]
-    shutil.copy(tmp_path / "in" / "a", tmp_path / "b")
-    digests.append(file_digest(str(tmp_path), ""))
-    (tmp_path / "b").rename(tmp_path / "c")
-    digests.append(file_digest(str(tmp_path), ""))
-
-    assert 3 == len(set(digests))
-
-
-def test_digest_of_a_variable_is_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unset, empty and set are three values; none of them is shown."""
-    monkeypatch.delenv("THEMIS_TEST", raising=False)
-    digests = [variable_digest("THEMIS_TEST", "salt")]
-    for value in ("", "de_DE"):
-        monkeypatch.setenv("THEMIS_TEST", value)
-        digests.append(variable_digest("THEMIS_TEST", "salt"))
-
-    assert 3 == len(set(digests))
-    assert "de_DE" not in "".join(digests)
-
-
 def test_files_read_in_threads_are_noted(tmp_path: Path) -> None:
     """Those of threads that the code starts, also when it uses them again later."""
     paths = [tmp_path / name for name in ("one.txt", "two.txt")]
@@ -182,14 +134,3 @@ def test_folders_that_code_lists_are_noted(tmp_path: Path) -> None:
 
     expected = [f"{(tmp_path / name).resolve()}/" for name in ("one", "two")]
     assert expected == seen(act)
-
-
-def test_digest_of_a_listing_is_of_the_names(tmp_path: Path) -> None:
-    """A file more is another digest; another content is not."""
-    (tmp_path / "a").write_text("1")
-    digests = [file_digest(f"{tmp_path}/", "")]
-    (tmp_path / "a").write_text("2")
-    digests.append(file_digest(f"{tmp_path}/", ""))
-    (tmp_path / "b").write_text("1")
-
-    assert digests[0] == digests[1] != file_digest(f"{tmp_path}/", "")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from themis_lib import FatalError, RunStore, evaluate
+from themis_lib.stages.dependencies import dependency_digest
 from themis_lib.storage.traces import read_traces
 
 MODULE = """
@@ -268,3 +269,15 @@ def test_file_that_a_component_was_made_from_is_seen(
 
     mimetypes.init()
     assert [(1, 0.0), (1, 1.0), (0, 1.0), (0, 0.0)] == found
+
+
+def test_digest_of_a_variable_is_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unset, empty and set are three values; none of them is shown."""
+    monkeypatch.delenv("THEMIS_TEST", raising=False)
+    digests = [dependency_digest("env:THEMIS_TEST", "salt")]
+    for value in ("", "de_DE"):
+        monkeypatch.setenv("THEMIS_TEST", value)
+        digests.append(dependency_digest("env:THEMIS_TEST", "salt"))
+
+    assert 3 == len(set(digests))
+    assert "de_DE" not in "".join(digests)

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.config import Libraries, RuntimeConfig
@@ -60,6 +60,7 @@ ReduceCall = Callable[
     [Sequence[Candidate], ReduceContext],
     ReducedCandidate | Awaitable[ReducedCandidate],
 ]
+Record = TypeVar("Record", bound="BuiltComponent")
 MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
 
 
@@ -125,7 +126,7 @@ class BuiltComponent:
         is_covered = libraries == "all"
         if libraries == "scoring":
             is_covered = not isinstance(self, BuiltGenerator)
-        return replace(self, covers_libraries=is_covered)
+        return self._share_code(replace(self, covers_libraries=is_covered))
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -175,6 +176,13 @@ class BuiltComponent:
         reached = self._reached_code()
         if reached is not None and self.code is not None:
             note_state(self._root, self.code, reached)
+
+    def _share_code(self, record: Record) -> Record:
+        """Give a record of the same component what this one knows of its code."""
+        # To walk through the code again would say the same, and take as long.
+        if "code" in self.__dict__:
+            record.__dict__["code"] = self.code
+        return record
 
     @property
     def _root(self) -> Any:
@@ -250,13 +258,14 @@ class BuiltGenerator(BuiltComponent):
             return self
         # Its keys stay those of the generator that was configured: `reads` too.
         adapted = generator_record(adapt(runtime), self.name)
-        return replace(
+        record = replace(
             adapted,
             reads=self.reads,
             given=self.given,
             covers_libraries=self.covers_libraries,
             configured=self.configured or self.component,
         )
+        return self._share_code(record)
 
     def with_schema(self, schema: Mapping[str, Any]) -> BuiltGenerator:
         """Return the generator enforcing a JSON Schema.

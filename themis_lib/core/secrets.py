@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from themis_lib.errors import ConfigError
@@ -212,6 +212,7 @@ def _read_variable(
     return os.environ[name]
 
 
+@lru_cache(maxsize=4096)
 def names_credential(key: str) -> bool:
     """Return whether a key names a credential by its last words.
 

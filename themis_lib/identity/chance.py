@@ -50,6 +50,7 @@ def chance_in_name(value: Any, chain: tuple[str, ...]) -> set[str]:
         module = type(owner).__module__ if owner is not None else ""
     if isinstance(value, type) and module == "datetime":
         return {_CHANCE[name, part] for part in chain[1:2] if (name, part) in _CHANCE}
-    if not isinstance(module, str) or is_user_module(module):
+    # Most values are data, and of no module.
+    if not module or not isinstance(module, str) or is_user_module(module):
         return set()
     return chance_in_call(module, (str(name),))

@@ -72,7 +72,9 @@ def tree_text(tree: ast.AST) -> str:
 def without_defaults(node: FunctionNode) -> FunctionNode:
     """Return a function without its default values, which it holds as values."""
     # Functions that differ in their defaults alone have equal code.
-    bare = copy.deepcopy(node)
+    # The node itself is shared, and stays as it is.
+    bare = copy.copy(node)
+    bare.args = copy.copy(node.args)
     ellipsis = ast.Constant(...)
     bare.args.defaults = [ellipsis for _ in node.args.defaults]
     bare.args.kw_defaults = [item and ellipsis for item in node.args.kw_defaults]

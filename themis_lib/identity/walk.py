@@ -30,7 +30,7 @@ from themis_lib.identity.sources import (
     tree_text,
     without_defaults,
 )
-from themis_lib.identity.usage import usage_of, usage_of_module
+from themis_lib.identity.usage import Usage, usage_of, usage_of_module
 from themis_lib.identity.user_code import (
     is_user_class,
     is_user_module,
@@ -156,10 +156,10 @@ class Walk:
 
     def _visit_function(self, function: FunctionType, label: str) -> None:
         code = function.__code__
-        self.found.definitions[label] = _function_text(function)
+        text, usage = _source_of(function)
+        self.found.definitions[label] = text
         self.found.docstrings[f"{label} (docstring)"] = repr(function.__doc__)
         self.found.places[label] = f"{code.co_filename}:{code.co_firstlineno}"
-        usage = usage_of(code)
         self.found.usages.append(usage)
         module = str(function.__globals__.get("__name__", ""))
         self._note_module(module)
@@ -363,24 +363,29 @@ class Walk:
             self.found.places[label] = f"{module.__file__}:1"
 
 
-# Process-wide: the text of each function that was reached, for as long as it lives.
-_TEXTS: WeakKeyDictionary[FunctionType, tuple[CodeType, Any]] = WeakKeyDictionary()
+# Process-wide: what the code of each function that was reached says, for as long as the
+# function lives.
+_SAID: WeakKeyDictionary[FunctionType, tuple[CodeType, Any, Usage]]
+_SAID = WeakKeyDictionary()
 
 
-def _function_text(function: FunctionType) -> Any:
-    """Return a function's source without docstrings and comments, else its bytecode."""
+def _source_of(function: FunctionType) -> tuple[Any, Usage]:
+    """Return a function's source without docstrings and comments, else its bytecode; and
+    what it refers to.
+    """
     code = function.__code__
-    known = _TEXTS.get(function)
+    known = _SAID.get(function)
     if known is not None and known[0] is code:
-        return known[1]
+        return known[1:]
     node = node_of(code)
     text: Any
     if node is not None:
         text = tree_text(without_defaults(node))
     else:
         text = code_identity(code, function.__doc__)
-    _TEXTS[function] = (code, text)
-    return text
+    usage = usage_of(code)
+    _SAID[function] = (code, text, usage)
+    return text, usage
 
 
 def _global_names(function: FunctionType) -> set[str]:

@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
-from themis_lib.identity.digests import digest
+from themis_lib.identity.contents import content_of
 from themis_lib.identity.user_code import is_user_file, is_user_module
 
 #: Of the operating system: what is read there is no data of a user.
@@ -111,7 +111,8 @@ def reading(files: dict[str, str]) -> Iterator[None]:
     watch = Watch(lambda path: path.endswith(_CODE))
     with watching(watch):
         yield
-    files.update((path, content_of(path)) for path in watch.take_new())
+    with not_watching():
+        files.update((path, content_of(path)) for path in watch.take_new())
 
 
 def read_at_import(modules: Iterable[str]) -> dict[str, str]:
@@ -145,67 +146,6 @@ def not_watching() -> Iterator[None]:
         _WATCHED.reset(token)
 
 
-def file_digest(path: str, salt: str) -> str:
-    """Return the digest that is kept of a file or folder, as it is now."""
-    return content_digest(content_of(path), salt)
-
-
-def content_digest(content: str, salt: str) -> str:
-    """Return the digest that is kept of a content."""
-    return digest("file", [salt, content])
-
-
-def content_of(path: str) -> str:
-    """Return what tells a content from others: of a file, a folder, or of there being none.
-
-    A file is read again only if its size or its time has changed.
-    """
-    place = Path(path)
-    try:
-        if path.endswith("/"):
-            names = [item.name for item in place.iterdir()]
-            return digest("names", sorted(set(names) - {"__pycache__"}))
-        if place.is_dir():
-            inside = sorted(item for item in place.rglob("*") if item.is_file())
-            parts = [[str(item.relative_to(place)), _content(item)] for item in inside]
-            return digest("folder", parts)
-        return _content(place)
-    except OSError:
-        return "none"
-
-
-def variable_digest(name: str, salt: str) -> str:
-    """Return the digest of an environment variable, or of there being none."""
-    return digest("variable", [salt, os.environ.get(name)])
-
-
-# Process-wide: digests of files by path, with the size and time that they had.
-_CONTENTS: dict[str, tuple[tuple[int, int, int], str]] = {}
-
-
-def _content(path: Path) -> str:
-    import hashlib
-
-    stat = path.stat()
-    state = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-    known = _CONTENTS.get(str(path))
-    if known is not None and known[0] == state:
-        return known[1]
-    with not_watching(), path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    _CONTENTS[str(path)] = (state, content)
-    return content
-
-
-_EVENTS = {
-    "ctypes.dlopen",
-    "open",
-    "os.listdir",
-    "os.mkdir",
-    "os.scandir",
-    "sqlite3.connect",
-    "subprocess.Popen",
-}
 _HOOK_LOCK = threading.Lock()
 _is_installed = False
 
@@ -234,22 +174,9 @@ def _follow_threads() -> None:
 
 def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     # Called for every event of the interpreter: most leave here.
-    if event not in _EVENTS or _WATCHED.get() is _NOTHING:
-        return
-    if event == "open":
-        _note_opening(*arguments)
-    elif event == "os.mkdir":
-        _note(arguments[0], is_writing=True)
-    elif event in ("os.listdir", "os.scandir"):
-        if isinstance(arguments[0], (str, bytes, os.PathLike)) and _is_user_listing():
-            _note(arguments[0], suffix="/")
-    elif event == "subprocess.Popen":
-        program, command = arguments[:2]
-        texts = [command] if isinstance(command, (str, bytes)) else list(command or ())
-        for text in [program, *texts]:
-            _note_if_file(text)
-    else:
-        _note_if_file(arguments[0])
+    note = _NOTES.get(event)
+    if note is not None and _WATCHED.get() is not _NOTHING:
+        note(*arguments)
 
 
 def _note_opening(path: Any, mode: Any, flags: Any) -> None:
@@ -261,13 +188,38 @@ def _note_opening(path: Any, mode: Any, flags: Any) -> None:
     _note(path, is_writing=is_writing)
 
 
-def _note_if_file(path: Any) -> None:
+def _note_new_folder(path: Any, *_: Any) -> None:
+    _note(path, is_writing=True)
+
+
+def _note_listing(path: Any) -> None:
+    if not isinstance(path, int) and _is_user_listing():
+        _note(path or ".", suffix="/")
+
+
+def _note_program(program: Any, command: Any, *_: Any) -> None:
+    words = [command] if isinstance(command, (str, bytes)) else list(command or ())
+    for word in [program, *words]:
+        _note_if_file(word)
+
+
+def _note_if_file(path: Any, *_: Any) -> None:
     """Note what may name a file: a program, a word of its command, a database."""
-    if (
-        isinstance(path, (str, bytes, os.PathLike))
-        and Path(os.fsdecode(path)).is_file()
-    ):
+    # Of a text that can be no path, `Path.is_file` would raise.
+    if isinstance(path, (str, bytes, os.PathLike)) and os.path.isfile(path):  # noqa: PTH113
         _note(path)
+
+
+#: What is noted of an event, by its name.
+_NOTES: Mapping[str, Callable[..., None]] = {
+    "ctypes.dlopen": _note_if_file,
+    "open": _note_opening,
+    "os.listdir": _note_listing,
+    "os.mkdir": _note_new_folder,
+    "os.scandir": _note_listing,
+    "sqlite3.connect": _note_if_file,
+    "subprocess.Popen": _note_program,
+}
 
 
 def _note(path: Any, *, is_writing: bool = False, suffix: str = "") -> None:
@@ -302,10 +254,11 @@ def _is_user_listing() -> bool:
 def _watches() -> list[Watch]:
     """Return the watches that what happens in this thread belongs to."""
     watch = _WATCHED.get()
-    if watch is not None:
+    if watch in _ACTIVE:
         return [watch]
+    # The thread of a pool may work for any component, and outlives what started it.
     is_started = bool(_STARTED) and threading.current_thread() in _STARTED
-    return [*_ACTIVE] if is_started else []
+    return [*_ACTIVE] if is_started or watch is not None else []
 
 
 def _modules_being_imported() -> list[str]:
@@ -325,6 +278,7 @@ def _modules_being_imported() -> list[str]:
 def _note_import(modules: list[str], path: str) -> None:
     if _is_of_no_account(path) or not is_user_file(path):
         return
-    content = content_of(path)
+    with not_watching():
+        content = content_of(path)
     for module in modules:
         _READ_AT_IMPORT[module][path] = content

@@ -8,6 +8,7 @@ they are kept under a fingerprint that covers what the dependencies are now.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,13 +16,10 @@ from typing import Any, TypeVar
 
 from themis_lib.core.secrets import names_credential
 from themis_lib.errors import FatalError
-from themis_lib.identity.watch import (
-    Watch,
-    content_digest,
-    file_digest,
-    variable_digest,
-    watching,
-)
+from themis_lib.identity.contents import content_digest
+from themis_lib.identity.digests import digest
+from themis_lib.identity.watch import Watch, watching
+from themis_lib.stages.file_digests import file_digest
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.traces import read_traces, write_trace
@@ -147,7 +145,8 @@ def dependency_digest(
 ) -> str:
     """Return the digest of a dependency as it is now: a file, or `env:NAME`."""
     if name.startswith(_VARIABLE):
-        return variable_digest(name.removeprefix(_VARIABLE), salt)
+        value = os.environ.get(name.removeprefix(_VARIABLE))
+        return digest("variable", [salt, value])
     return file_digest(name, salt)
 
 

@@ -1,0 +1,98 @@
+"""Contents of files and folders, each file read once until its size or time changes."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from themis_lib.identity.digests import digest
+
+#: Nanoseconds. Two writes within the coarsest clock tick of a filesystem (FAT: 2 s) have
+#: one time of modification.
+_COARSEST_TICK_NS = 2_000_000_000
+#: What stands for the content of a file that is not there.
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What tells one content of a path from another without reading it.
+
+    `ctime_ns` also changes where a program sets the time of modification back.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileState:
+        """Return the state of a file now. Raise `OSError` if there is none."""
+        found = path.stat()
+        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+    def is_settled(self) -> bool:
+        """Return whether a change from now on would show in the state."""
+        newest = max(self.mtime_ns, self.ctime_ns)
+        # The absolute value, because a clock that was set back makes files of the future.
+        return abs(time.time_ns() - newest) > _COARSEST_TICK_NS
+
+
+# Process-wide: digests of files by path, with the state that they had.
+_CONTENTS: dict[str, tuple[FileState, str]] = {}
+
+
+def file_content(path: Path) -> str:
+    """Return the SHA-256 of a file's content; raise `OSError` if it cannot be read.
+
+    A file is read again if its state has changed, or did so less than a clock tick
+    before it was read: then another change might not show.
+    """
+    state = FileState.of(path)
+    known = _CONTENTS.get(str(path))
+    if known is not None and known[0] == state:
+        return known[1]
+    # Before the file is read: what is written meanwhile must show, too.
+    is_settled = state.is_settled()
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    if is_settled and FileState.of(path) == state:
+        _CONTENTS[str(path)] = (state, content)
+    return content
+
+
+def content_of(path: str, read: Callable[[Path], str] = file_content) -> str:
+    """Return what tells a content from others: of a file, or of the files of a folder.
+
+    A path that ends in a slash stands for the names in a folder. `NONE` where there is
+    nothing, or nothing that can be read. `read` returns the content of one file.
+    """
+    place = Path(path)
+    try:
+        if path.endswith("/"):
+            return digest("names", sorted(filter(_is_shown, _names_in(place))))
+        if place.is_dir():
+            inside = sorted(item for item in place.rglob("*") if item.is_file())
+            parts = [[str(item.relative_to(place)), read(item)] for item in inside]
+            return digest("folder", parts)
+        return read(place)
+    except OSError:
+        return NONE
+
+
+def content_digest(content: str, salt: str) -> str:
+    """Return the digest that is kept of a content."""
+    return digest("file", [salt, content])
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [item.name for item in folder.iterdir()]
+
+
+def _is_shown(name: str) -> bool:
+    # What Python and editors leave in a folder is nothing to read.
+    return name != "__pycache__" and not name.startswith(".")
