@@ -1,7 +1,8 @@
-"""Files that code opens for reading while it is watched.
+"""Files that code opens, and folders that it lists, while it is watched.
 
-Python tells of every file that is opened (an audit event). What libraries read of their
-own, and what the same process has written, is left out.
+Python tells of every file that is opened (an audit event). A thread that the code has
+started is watched, too. What libraries read of their own, and what the same process has
+written, is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import FrameType
 
 from themis_lib.identity.digests import digest
 from themis_lib.identity.user_code import is_user_file
@@ -21,6 +23,12 @@ from themis_lib.identity.user_code import is_user_file
 #: Of the operating system: what is read there is no data of a user.
 _SYSTEM = ("/proc/", "/sys/", "/dev/")
 _WRITING = os.O_WRONLY | os.O_RDWR
+#: Ends the name of a folder whose list of files was read, and not the files in it.
+LISTED = "/*"
+#: Events of lists of folders. Python itself lists folders to find modules.
+_LISTS = {"os.listdir", "os.scandir"}
+#: What opens files in threads of its own while components compute.
+_RUNNING = {"themis_lib", "tasks", "flows", "deployments", "prefect"}
 
 
 class Watch:
@@ -60,7 +68,9 @@ class Watch:
 
 # Process-wide, as an audit hook is: files that this process wrote while watched.
 _WRITTEN: set[str] = set()
-_WATCHED: ContextVar[Watch | None] = ContextVar("watched", default=None)
+_WATCHED: ContextVar[object] = ContextVar("watched")
+_ACTIVE: list[Watch] = []
+_ANY = object()
 
 
 @contextmanager
@@ -68,9 +78,11 @@ def watching(watch: Watch) -> Iterator[None]:
     """Note the files that this context opens for reading, for a block."""
     _install_hook()
     token = _WATCHED.set(watch)
+    _ACTIVE.append(watch)
     try:
         yield
     finally:
+        _ACTIVE.remove(watch)
         _WATCHED.reset(token)
 
 
@@ -87,10 +99,13 @@ def not_watching() -> Iterator[None]:
 def file_digest(path: str, salt: str) -> str:
     """Return the digest of a file, of the files of a folder, or of there being none.
 
-    A file is read again only if its size or its time has changed.
+    A name that ends in `LISTED` stands for the names in a folder. A file is read again
+    only if its size or its time has changed.
     """
     place = Path(path)
     try:
+        if path.endswith(LISTED):
+            return digest("list", [salt, _names_in(path.removesuffix(LISTED))])
         if place.is_dir():
             inside = sorted(item for item in place.rglob("*") if item.is_file())
             parts = [[str(item.relative_to(place)), _content(item)] for item in inside]
@@ -137,19 +152,82 @@ def _install_hook() -> None:
 
 def _on_event(event: str, arguments: tuple[object, ...]) -> None:
     # Called for every event of the interpreter: most leave here.
-    if event != "open":
+    if event == "open":
+        _on_open(*arguments)
+    elif event in _LISTS or event == "sqlite3.connect":
+        _on_read(event, arguments[0])
+    elif event == "os.mkdir":
+        _on_open(arguments[0], "w", 0)
+
+
+def _on_open(path: object, mode: object, flags: object) -> None:
+    watches = _watches()
+    if not watches or isinstance(path, int) or path is None:
         return
-    watch = _WATCHED.get()
-    if watch is None:
-        return
-    path, mode, flags = arguments
-    if isinstance(path, int) or path is None:
-        return
-    text = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
+    text = _absolute(path)
     is_writing = (isinstance(flags, int) and bool(flags & _WRITING)) or (
         isinstance(mode, str) and bool(set(mode) & set("wax+"))
     )
     if is_writing:
         _WRITTEN.add(text)
-    else:
+        return
+    for watch in watches:
         watch.note(text)
+
+
+def _on_read(event: str, path: object) -> None:
+    """Note a folder whose files are listed, or a database that is opened."""
+    watches = _watches()
+    if not watches or isinstance(path, int):
+        return
+    text = _absolute(path or ".")
+    if event in _LISTS:
+        if text in _WRITTEN or _is_import(sys._getframe(2)):
+            return
+        text += LISTED
+    elif path in ("", b"", ":memory:", b":memory:"):
+        return
+    for watch in watches:
+        watch.note(text)
+
+
+def _watches() -> list[Watch]:
+    """Return the watches on what the current context or thread does."""
+    if not _ACTIVE:
+        return []
+    watch = _WATCHED.get(_ANY)
+    if watch is None:
+        return []
+    if isinstance(watch, Watch) and watch in _ACTIVE:
+        return [watch]
+    # A thread begins without the context of the code that started it, and one of a pool
+    # may work for any component.
+    is_main = threading.current_thread() is threading.main_thread()
+    return [] if is_main or _is_of_run(sys._getframe(3)) else list(_ACTIVE)
+
+
+def _is_of_run(frame: FrameType | None) -> bool:
+    """Return whether a thread works for the run itself and not for a component."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in _RUNNING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _absolute(path: object) -> str:
+    return os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
+
+
+def _is_import(frame: FrameType | None) -> bool:
+    """Return whether it is the search for a module or a distribution that lists."""
+    return frame is not None and "importlib" in frame.f_code.co_filename
+
+
+def _names_in(folder: str) -> list[str]:
+    # What Python and editors leave there is nothing to read.
+    return sorted(
+        name
+        for name in os.listdir(folder)  # noqa: PTH208 - a listing that is watched
+        if name != "__pycache__" and not name.startswith(".")
+    )
