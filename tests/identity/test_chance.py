@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import random
 import time
 from typing import Any
 
+import numpy
 import pytest
 
 from themis_lib.identity.chance import chance_in_call, chance_in_name
@@ -20,6 +22,8 @@ from themis_lib.identity.chance import chance_in_call, chance_in_name
         ("random", ("Random",), set()),
         ("numpy", ("random", "choice"), {"randomness (numpy.random.choice)"}),
         ("httpx", ("get",), {"the network (httpx)"}),
+        ("urllib", ("request", "urlopen"), {"the network (urllib)"}),
+        ("urllib", ("parse", "quote"), set()),
         ("math", ("sqrt",), set()),
     ],
 )
@@ -35,6 +39,9 @@ def test_chance_is_found_below_a_module(
     [
         (time.time, ("time",), {"the clock (time.time)"}),
         (datetime.datetime, ("datetime", "now"), {"the clock (datetime.now)"}),
+        (numpy.random.normal, ("normal",), {"randomness (numpy.random.normal)"}),
+        (numpy.random.default_rng, ("default_rng",), set()),
+        (random.gauss, ("gauss",), {"randomness (random.gauss)"}),
         (len, ("len",), set()),
         (1, ("K",), set()),
     ],

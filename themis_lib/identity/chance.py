@@ -20,8 +20,10 @@ _CHANCE = {
     ("uuid", "uuid4"): "randomness (uuid.uuid4)",
     ("os", "urandom"): "randomness (os.urandom)",
 }
-_DRAWS = {"random", "randint", "choice", "choices", "sample", "shuffle", "uniform"}
-_NETWORK = {"requests", "httpx", "urllib", "aiohttp", "socket", "openai"}
+#: Functions of `random`, `secrets` and `numpy.random` that draw nothing by themselves.
+_NO_DRAWS = {"seed", "getstate", "setstate", "get_state", "set_state", "default_rng"}
+_NO_DRAWS |= {"compare_digest"}
+_NETWORK = {"requests", "httpx", "urllib3", "aiohttp", "socket", "openai"}
 
 
 def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
@@ -31,13 +33,27 @@ def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
     for name in rest[:2]:
         if (top, name) in _CHANCE:
             found.add(_CHANCE[top, name])
-        if top in ("random", "secrets") and name in _DRAWS:
-            found.add(f"randomness ({top}.{name})")
-    if top == "numpy" and rest[:1] == ("random",) and rest[1:2] and rest[1] in _DRAWS:
-        found.add(f"randomness (numpy.random.{rest[1]})")
-    if top in _NETWORK:
+    # `numpy.random` has its functions from a module below it.
+    path = tuple(part for part in (*module.split("."), *rest) if part != "mtrand")
+    if top in ("random", "secrets") and _is_draw(path[1:2]):
+        found.add(f"randomness ({top}.{path[1]})")
+    if path[:2] == ("numpy", "random") and _is_draw(path[2:3]):
+        found.add(f"randomness (numpy.random.{path[2]})")
+    # `urllib.parse` and `http.HTTPStatus` ask nobody.
+    if (
+        path[:2] == ("urllib", "request")
+        or path[:2] == ("http", "client")
+        or top in _NETWORK
+    ):
         found.add(f"the network ({top})")
+    if top == "subprocess":
+        found.add(f"another program ({top})")
     return found
+
+
+def _is_draw(name: tuple[str, ...]) -> bool:
+    """Return whether a function draws; classes begin with a capital letter."""
+    return bool(name) and name[0].islower() and name[0] not in _NO_DRAWS
 
 
 def chance_in_name(value: Any, chain: tuple[str, ...]) -> set[str]:

@@ -40,6 +40,7 @@ _WHOLE_OBJECT = {"vars", "asdict", "astuple", "deepcopy"}
 _OWN_NAMES = {"self", "cls"}
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*")
+_EXPANDED_NAME = re.compile(r"\$\{?(\w+)")
 
 
 @dataclass
@@ -189,6 +190,9 @@ class _Visitor(ast.NodeVisitor):
             self.usage.reads_whole_objects = True
         elif name == "getenv" or _is_environment(getattr(node.func, "value", None)):
             self.usage.variables.update(literal[:1])
+        elif name == "expandvars":
+            for text in literal:
+                self.usage.variables.update(_EXPANDED_NAME.findall(text))
 
     def visit_MatchClass(self, node: ast.MatchClass) -> None:
         self.usage.read.update(node.kwd_attrs)

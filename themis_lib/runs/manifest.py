@@ -46,7 +46,8 @@ class StageRecord(FrozenModel):
     """One stage of a run: its identity and its rows.
 
     The counts are those of `StageProgress`; `errors` counts the rows without a value.
-    `places` are the files and lines of its components' code.
+    `places` are the files and lines of its components' code, `traced_in` the directories
+    of earlier rows whose traces led to this identity.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
     run computed; `price` is what they were charged at. If `is_paid`, its calls may cost
     money.
@@ -66,6 +67,7 @@ class StageRecord(FrozenModel):
     price: Price | None = None
     is_paid: bool = False
     places: dict[str, str] = Field(default_factory=dict)
+    traced_in: list[str] = Field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -229,6 +231,7 @@ def start_manifest(
             identity=stage.full_identity,
             is_paid=stage.is_paid,
             places=stage.places,
+            traced_in=list(stage.traced_in),
         )
         stages.append(record)
     try:

@@ -108,9 +108,9 @@ def resolve(
     """
     if not stage.has_user_code:
         return stage
-    tried: set[str] = set()
+    tried: dict[str, str] = {}
     while stage.fingerprint not in tried:
-        tried.add(stage.fingerprint)
+        tried[stage.fingerprint] = stage.directory
         seen = read_traces(store, stage.directory)
         now = {name: _digest_for(stage, name) for name in seen}
         if all(seen[name] == {now[name]} for name in seen):
@@ -120,6 +120,7 @@ def resolve(
             if component.code is not None:
                 component.code.clear_caches()
         stage = depending_on(stage, {**stage.depends_on, **now})
+        stage.traced_in = tuple(tried.values())
     # A dependency changed in the middle of the run that recorded it.
     return depending_on(
         stage, {**stage.depends_on, "(changed in a run)": str(len(tried))}

@@ -55,6 +55,8 @@ class Stage(ABC):
     price: Price | None = None
     #: Files and `env:NAME` that its rows depend on, by digest; see `dependencies`.
     depends_on: Mapping[str, str] = MappingProxyType({})
+    #: Directories whose traces say so.
+    traced_in: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -26,16 +26,30 @@ def read_traces(
 ) -> dict[str, set[str]]:
     """Return the digests that each dependency of a directory's rows was seen with.
 
-    Empty if there is none. A dependency with several digests changed between runs.
+    Empty if there is none. A dependency with several digests changed between runs. A
+    trace that cannot be read is one that no content fits.
     """
     found: defaultdict[str, set[str]] = defaultdict(set)
     for name in store.list(f"{directory}/{FOLDER}"):
         if not name.endswith(".json"):
             continue
-        trace = orjson.loads(store.read_bytes(f"{directory}/{FOLDER}/{name}"))
-        for dependency, seen in trace.items():
+        path = f"{directory}/{FOLDER}/{name}"
+        trace = parse_trace(store.read_bytes(path))
+        for dependency, seen in ({path: ""} if trace is None else trace).items():
             found[dependency].add(seen)
     return dict(found)
+
+
+def parse_trace(content: bytes) -> dict[str, str] | None:
+    """Return the dependencies in a file, `None` if it is damaged."""
+    try:
+        trace = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    is_trace = isinstance(trace, dict) and all(
+        isinstance(seen, str) for seen in trace.values()
+    )
+    return trace if is_trace else None
 
 
 def write_trace(
@@ -47,3 +61,14 @@ def write_trace(
     content = orjson.dumps(dict(trace), option=orjson.OPT_SORT_KEYS)
     name = digest("trace", dict(trace))
     store.create(f"{directory}/{FOLDER}/{name}.json", content)
+
+
+def is_trace_path(path: str) -> bool:
+    """Return whether a file of a store is a trace."""
+    parts = path.split("/")
+    return parts[0] == "rows" and parts[-2] == FOLDER and path.endswith(".json")
+
+
+def traced_directory(path: str) -> str:
+    """Return the directory whose rows a trace, or its folder, is about."""
+    return path.partition(f"/{FOLDER}")[0]

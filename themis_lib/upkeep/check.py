@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from themis_lib.runs.results import RunResult
 from themis_lib.storage.part_files import part_of
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
+from themis_lib.storage.traces import is_trace_path, parse_trace
 
 _REMOVE = "remove the file; the next run that needs its rows computes them again"
 _REMOVE_RUN = "remove the folder of this run"
@@ -54,6 +55,7 @@ def check(store: RunStore) -> Iterator[Problem]:
         for part in parts:
             yield from _check_part(store, part, keys)
         held[directory] = joined_keys(keys)
+    yield from _check_traces(store, files)
     run_ids = set()
     for file in files:
         # A name with a leading dot is of a file that is still being written.
@@ -85,6 +87,20 @@ def _check_part(
         yield Problem(uri, "does not hold what was written to it", _REMOVE)
     elif KEY.name in table.column_names:
         keys.append(table[KEY.name])
+
+
+def _check_traces(
+    store: RunStore,
+    files: Iterable[File],
+) -> Iterator[Problem]:
+    """Yield a problem for what rows depend on where it cannot be read."""
+    for file in files:
+        if (
+            is_trace_path(file.path)
+            and parse_trace(store.read_bytes(file.path)) is None
+        ):
+            advice = "the next run that needs its rows computes them again"
+            yield Problem(store.uri(file.path), "cannot be read", advice)
 
 
 def _check_run(

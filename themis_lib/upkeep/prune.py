@@ -26,9 +26,12 @@ from themis_lib.runs.inventory import (
 )
 from themis_lib.runs.manifest import MANIFEST_NAME, Manifest, RunStatus, parse_manifest
 from themis_lib.storage.store import File, RunStore
+from themis_lib.storage.traces import is_trace_path, traced_directory
 
 #: Suffixes of files that were set aside as damaged, or whose writing never ended.
 _LEFT_BEHIND = (".damaged", ".tmp", ".new")
+#: What writers of a directory hold, and leave there.
+_LOCK = ".lock"
 #: Rows of the summary are small, and no run refers to them by key.
 _SUMMARIES = "rows/summary/"
 
@@ -67,7 +70,10 @@ def unused(
     remaining = {file.path for file in files}
     for item in unused_rows:
         remaining.difference_update(file.path for file in item.files)
-    left_behind = _left_behind(store, files, runs, remaining)
+    left_behind = [
+        *_unused_traces(remaining, files, runs),
+        *_left_behind(store, files, runs, remaining),
+    ]
     return unused_rows + _only_older(left_behind, limit)
 
 
@@ -107,9 +113,9 @@ def remove(
             except (FileNotFoundError, ValueError):
                 continue
             needed.update([CASES_DIRECTORY, f"runs/{run_id}"])
-            needed.update(directories_of(manifest).values())
+            needed.update(_directories_needed(manifest))
         seen |= begun
-        if item.directory in needed:
+        if traced_directory(item.directory) in needed:
             continue
         for file in item.files:
             store.remove(file.path)
@@ -168,6 +174,39 @@ def _unused_rows(
             if not pc.any(is_referred).as_py():
                 dead.append(part)
         yield Unused(directory, "no run has any of these rows", tuple(dead))
+
+
+def _unused_traces(
+    remaining: Container[str],
+    files: Iterable[File],
+    runs: Iterable[Manifest],
+) -> Iterator[Unused]:
+    """Yield what rows depended on that are all gone, by directory.
+
+    A row without its trace would be taken for one that depends on nothing.
+    """
+    needed: set[str] = set()
+    for manifest in runs:
+        needed.update(_directories_needed(manifest))
+    traces: defaultdict[str, list[File]] = defaultdict(list)
+    for file in files:
+        path = PurePosixPath(file.path)
+        if is_trace_path(file.path):
+            traces[str(path.parent)].append(file)
+        elif file.path in remaining and path.name != _LOCK:
+            needed.add(str(path.parent))
+    for directory, dead in traces.items():
+        if traced_directory(directory) not in needed:
+            yield Unused(
+                directory, "the rows that depended on it are gone", tuple(dead)
+            )
+
+
+def _directories_needed(manifest: Manifest) -> Iterator[str]:
+    """Yield the directories of a run's rows, and those whose traces led to them."""
+    yield from directories_of(manifest).values()
+    for record in manifest.stages:
+        yield from record.traced_in
 
 
 def _unused_cases(
