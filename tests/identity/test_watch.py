@@ -16,7 +16,7 @@ def seen(act: Callable[[], object], left_out: str = "") -> list[str]:
     watch = Watch(lambda path: bool(left_out) and path.startswith(left_out))
     with watching(watch):
         act()
-    return watch.take_new()
+    return [path for path, _ in watch.take_new()]
 
 
 def test_files_that_are_read_are_noted_once(tmp_path: Path) -> None:
@@ -78,3 +78,20 @@ def test_nothing_is_noted_outside_a_block(tmp_path: Path) -> None:
     path.read_text()
 
     assert [] == watch.take_new()
+
+
+def test_file_is_noted_again_in_another_state(tmp_path: Path) -> None:
+    """A file that another program has changed since it was opened is another one."""
+    path = tmp_path / "words.txt"
+    path.write_text("a")
+
+    def act() -> None:
+        for text in ("ab", "ab"):
+            path.read_text()
+            path.read_text()
+            with not_watching():
+                path.write_text(text)
+        path.read_text()
+
+    assert 2 <= len(seen(act))
+    assert {str(path.resolve())} == set(seen(act))

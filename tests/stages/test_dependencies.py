@@ -15,12 +15,14 @@ from themis_lib.storage.traces import read_traces
 
 MODULE = """
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 
 WORDS = Path(__file__).with_name("words.txt")
 KEPT = None
 CALLS = []
+EDITS = []
 
 
 @lru_cache
@@ -36,6 +38,17 @@ def reads(value, expected):
 def reads_once(value, expected):
     CALLS.append(value)
     return value in cached_words()
+
+
+def edited_meanwhile(value, expected):
+    CALLS.append(value)
+    text = WORDS.read_text()
+    if EDITS:
+        # In a thread of its own, as another program would.
+        edit = threading.Thread(target=EDITS.pop())
+        edit.start()
+        edit.join()
+    return value in text.split()
 
 
 def keeps(value, expected):
@@ -120,6 +133,23 @@ def test_changed_file_is_seen_and_the_old_one_found_again(
     assert [(2, [1.0, 0.0]), (0, [1.0, 0.0])] == first
     assert [(2, [1.0, 1.0]), (0, [1.0, 1.0])] == second
     assert (0, [1.0, 0.0]) == third
+
+
+def test_file_that_changes_in_a_run_leaves_no_rows_of_either_content(
+    mine: Any, tmp_path: Path
+) -> None:
+    """Rows that read a file before and after an edit are computed again for both."""
+    store = str(tmp_path / "store")
+    mine.EDITS.append(lambda: mine.WORDS.write_text("b"))
+
+    torn = scores(mine, mine.edited_meanwhile, store)
+    after = scores(mine, mine.edited_meanwhile, store)
+    mine.WORDS.write_text("a")
+    before = scores(mine, mine.edited_meanwhile, store)
+
+    assert (2, [1.0, 1.0]) == torn
+    assert [0.0, 1.0] == after[1]
+    assert [1.0, 0.0] == before[1]
 
 
 def test_module_that_keeps_what_it_read_is_refused(mine: Any, tmp_path: Path) -> None:

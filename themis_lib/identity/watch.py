@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from themis_lib.identity.file_state import FileState, state_or_none
 from themis_lib.identity.user_code import is_user_file
 
 #: Of the operating system: what is read there is no data of a user.
@@ -29,12 +30,16 @@ class Watch:
 
     def __init__(self, is_left_out: Callable[[str], bool]) -> None:
         self._is_left_out = is_left_out
-        self._seen: set[str] = set()
-        self._new: list[str] = []
+        self._seen: dict[str, FileState | None] = {}
+        self._new: list[tuple[str, FileState | None]] = []
         self._lock = threading.Lock()
 
-    def take_new(self) -> list[str]:
-        """Return the files that were opened since the last call."""
+    def take_new(self) -> list[tuple[str, FileState | None]]:
+        """Return the files that were opened since the last call.
+
+        Each with its state when it was opened, `None` if it was not there; again if it
+        is opened in another state.
+        """
         if not self._new:
             return []
         with self._lock:
@@ -43,17 +48,19 @@ class Watch:
 
     def note(self, path: str) -> None:
         """Note a file that is opened for reading, unless it is of no account."""
-        if path in self._seen:
-            return
-        self._seen.add(path)
         if path in _WRITTEN or path.startswith(_SYSTEM) or self._is_left_out(path):
             return
         if path.endswith(".pyc"):
             # The module's source is what people edit.
             path = importlib.util.source_from_cache(path)
-        if is_user_file(path):
-            with self._lock:
-                self._new.append(path)
+        if not is_user_file(path):
+            return
+        state = state_or_none(path)
+        if path in self._seen and self._seen[path] == state:
+            return
+        with self._lock:
+            self._seen[path] = state
+            self._new.append((path, state))
 
 
 # Process-wide, as an audit hook is: files that this process wrote while watched.
