@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from pathlib import Path
 WORDS = Path(__file__).with_name("words.txt")
 KEPT = None
 CALLS = []
-EDITS = []
+READ = threading.Event()
+EDITED = threading.Event()
 
 
 @lru_cache
@@ -43,11 +45,8 @@ def reads_once(value, expected):
 def edited_meanwhile(value, expected):
     CALLS.append(value)
     text = WORDS.read_text()
-    if EDITS:
-        # In a thread of its own, as another program would.
-        edit = threading.Thread(target=EDITS.pop())
-        edit.start()
-        edit.join()
+    READ.set()
+    EDITED.wait()
     return value in text.split()
 
 
@@ -140,8 +139,14 @@ def test_file_that_changes_in_a_run_leaves_no_rows_of_either_content(
 ) -> None:
     """Rows that read a file before and after an edit are computed again for both."""
     store = str(tmp_path / "store")
-    mine.EDITS.append(lambda: mine.WORDS.write_text("b"))
 
+    def edit() -> None:
+        mine.READ.wait()
+        mine.WORDS.write_text("b")
+        mine.EDITED.set()
+
+    # Not by the metric: what that writes itself is no input.
+    threading.Thread(target=edit).start()
     torn = scores(mine, mine.edited_meanwhile, store)
     after = scores(mine, mine.edited_meanwhile, store)
     mine.WORDS.write_text("a")
