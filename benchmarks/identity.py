@@ -13,7 +13,7 @@ from statistics import median
 from benchmarks import identity_jobs as jobs
 from benchmarks.processes import folder, fresh
 from benchmarks.report import Aim, Report, Row
-from themis_lib.stages.file_digests import FileState
+from themis_lib.identity.file_state import FileState
 
 _MODULES, _QUICK_MODULES = 200, 20
 _FILE_BYTES, _QUICK_FILE_BYTES = 10**9, 32 * 2**20

@@ -20,7 +20,7 @@ def seen(act: Callable[[], object], left_out: str = "") -> list[str]:
     watch = Watch(lambda path: bool(left_out) and path.startswith(left_out))
     with watching(watch):
         act()
-    return watch.take_new()
+    return [path for path, _ in watch.take_new()]
 
 
 def test_files_that_are_read_are_noted_once(tmp_path: Path) -> None:
@@ -134,3 +134,20 @@ def test_folders_that_code_lists_are_noted(tmp_path: Path) -> None:
 
     expected = [f"{(tmp_path / name).resolve()}/" for name in ("one", "two")]
     assert expected == seen(act)
+
+
+def test_file_is_noted_again_in_another_state(tmp_path: Path) -> None:
+    """A file that another program has changed since it was opened is another one."""
+    path = tmp_path / "words.txt"
+    path.write_text("a")
+
+    def act() -> None:
+        for text in ("ab", "ab"):
+            path.read_text()
+            path.read_text()
+            with not_watching():
+                path.write_text(text)
+        path.read_text()
+
+    assert 2 <= len(seen(act))
+    assert {str(path.resolve())} == set(seen(act))

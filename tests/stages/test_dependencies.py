@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from themis_lib.storage.traces import read_traces
 
 MODULE = """
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 
 WORDS = Path(__file__).with_name("words.txt")
 KEPT = None
 CALLS = []
+READ = threading.Event()
+EDITED = threading.Event()
 
 
 @lru_cache
@@ -37,6 +41,14 @@ def reads(value, expected):
 def reads_once(value, expected):
     CALLS.append(value)
     return value in cached_words()
+
+
+def edited_meanwhile(value, expected):
+    CALLS.append(value)
+    text = WORDS.read_text()
+    READ.set()
+    EDITED.wait()
+    return value in text.split()
 
 
 def keeps(value, expected):
@@ -121,6 +133,29 @@ def test_changed_file_is_seen_and_the_old_one_found_again(
     assert [(2, [1.0, 0.0]), (0, [1.0, 0.0])] == first
     assert [(2, [1.0, 1.0]), (0, [1.0, 1.0])] == second
     assert (0, [1.0, 0.0]) == third
+
+
+def test_file_that_changes_in_a_run_leaves_no_rows_of_either_content(
+    mine: Any, tmp_path: Path
+) -> None:
+    """Rows that read a file before and after an edit are computed again for both."""
+    store = str(tmp_path / "store")
+
+    def edit() -> None:
+        mine.READ.wait()
+        mine.WORDS.write_text("b")
+        mine.EDITED.set()
+
+    # Not by the metric: what that writes itself is no input.
+    threading.Thread(target=edit).start()
+    torn = scores(mine, mine.edited_meanwhile, store)
+    after = scores(mine, mine.edited_meanwhile, store)
+    mine.WORDS.write_text("a")
+    before = scores(mine, mine.edited_meanwhile, store)
+
+    assert (2, [1.0, 1.0]) == torn
+    assert [0.0, 1.0] == after[1]
+    assert [1.0, 0.0] == before[1]
 
 
 def test_module_that_keeps_what_it_read_is_refused(mine: Any, tmp_path: Path) -> None:

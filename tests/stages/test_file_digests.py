@@ -62,27 +62,27 @@ def test_digest_of_a_folder_is_of_its_files(data: Path) -> None:
 
 
 #: Takes the digest of a file twice, and prints how often the file was opened. The clock
-#: is ahead of the file by so many seconds.
+#: says that it changed so many seconds ago.
 COUNTING = """
 import sys, time
 from pathlib import Path
 from themis_lib.stages.file_digests import remembered_content
 
-name, ahead = sys.argv[1], int(sys.argv[2])
+name, ago = sys.argv[1], int(sys.argv[2])
 opened = []
 sys.addaudithook(
     lambda event, said: opened.append(1) if event == "open" and str(said[0]) == name else 0
 )
 changed = Path(name).stat().st_ctime_ns
-time.time_ns = lambda: changed + ahead * 10**9
+time.time_ns = lambda: changed + ago * 10**9
 digests = {remembered_content(Path(name)) for _ in range(2)}
 print(*digests, len(opened))
 """
 
 
-def opened(path: Path, *, ahead: int) -> tuple[str, int]:
+def opened(path: Path, *, ago: int) -> tuple[str, int]:
     """The digest that a new process takes twice, and how often it opens the file."""
-    command = [sys.executable, "-c", COUNTING, str(path), str(ahead)]
+    command = [sys.executable, "-c", COUNTING, str(path), str(ago)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     digest, times = done.stdout.split()
     return digest, int(times)
@@ -93,9 +93,9 @@ def test_large_file_is_read_once_on_a_machine(data: Path) -> None:
     path = data / "large"
     path.write_bytes(bytes(LARGE))
 
-    first, again = (opened(path, ahead=10) for _ in range(2))
+    first, again = (opened(path, ago=10) for _ in range(2))
     path.write_bytes(b"1" * LARGE)
-    changed = opened(path, ahead=10)
+    changed = opened(path, ago=10)
 
     assert (1, 0, 1) == (first[1], again[1], changed[1])
     assert first[0] == again[0] != changed[0]
@@ -106,7 +106,7 @@ def test_small_file_is_read_once_by_a_process(data: Path, memory: Path) -> None:
     path = data / "small"
     path.write_text("a")
 
-    assert [1, 1] == [opened(path, ahead=10)[1] for _ in range(2)]
+    assert [1, 1] == [opened(path, ago=10)[1] for _ in range(2)]
     assert not memory.exists()
 
 
@@ -115,7 +115,7 @@ def test_file_that_was_just_written_is_read_again(data: Path, memory: Path) -> N
     path = data / "large"
     path.write_bytes(bytes(LARGE))
 
-    assert [2, 2] == [opened(path, ahead=0)[1] for _ in range(2)]
+    assert [2, 2] == [opened(path, ago=0)[1] for _ in range(2)]
     assert not memory.exists()
 
 
@@ -126,7 +126,7 @@ def test_time_of_modification_that_is_set_back_deceives_nobody(data: Path) -> No
     for content in (b"0", b"1"):
         path.write_bytes(content * LARGE)
         os.utime(path, (PAST, PAST))
-        digests.append(opened(path, ahead=10)[0])
+        digests.append(opened(path, ago=10)[0])
 
     assert 2 == len(set(digests))
 

@@ -4,7 +4,7 @@ It is `$THEMIS_CACHE_DIR` if set, else `$XDG_CACHE_HOME/themis`, else
 `~/.cache/themis`, and holds
 
     generations/            the generation cache (`cache.py`)
-    facts/<kind>/<name>     facts found out once: digests of model files, working builds
+    facts/<kind>/<name>     facts found out once: digests of large files, working builds
 
 Everything in it can be deleted at any time. Nothing is created before it is written to.
 """

@@ -3,43 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from themis_lib.identity.digests import digest
+from themis_lib.identity.file_state import FileState
 
-#: Nanoseconds. Two writes within the coarsest clock tick of a filesystem (FAT: 2 s) have
-#: one time of modification.
-_COARSEST_TICK_NS = 2_000_000_000
 #: What stands for the content of a file that is not there.
 NONE = "none"
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What tells one content of a path from another without reading it.
-
-    `ctime_ns` also changes where a program sets the time of modification back.
-    """
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> FileState:
-        """Return the state of a file now. Raise `OSError` if there is none."""
-        found = path.stat()
-        return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-
-    def is_settled(self) -> bool:
-        """Return whether a change from now on would show in the state."""
-        newest = max(self.mtime_ns, self.ctime_ns)
-        # The absolute value, because a clock that was set back makes files of the future.
-        return abs(time.time_ns() - newest) > _COARSEST_TICK_NS
 
 
 # Process-wide: digests of files by path, with the state that they had.

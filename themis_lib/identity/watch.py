@@ -26,6 +26,7 @@ from typing import Any
 from weakref import WeakSet
 
 from themis_lib.identity.contents import content_of
+from themis_lib.identity.file_state import FileState, state_or_none
 from themis_lib.identity.user_code import is_user_file, is_user_module
 
 #: Of the operating system: what is read there is no data of a user.
@@ -53,34 +54,49 @@ class Watch:
 
     def __init__(self, is_left_out: Callable[[str], bool]) -> None:
         self._is_left_out = is_left_out
-        self._seen: set[str] = set()
-        self._new: list[str] = []
+        self._seen: dict[str, FileState | None] = {}
+        self._new: list[tuple[str, FileState | None]] = []
         self._lock = threading.Lock()
 
-    def take_new(self) -> list[str]:
-        """Return the files that were opened since the last call."""
+    def take_new(self) -> list[tuple[str, FileState | None]]:
+        """Return the files that were opened since the last call.
+
+        Each with its state when it was opened, `None` if it was not there; again if it
+        is opened in another state. What the process has written since is left out.
+        """
         if not self._new:
             return []
         with self._lock:
             new, self._new = self._new, []
-        return new
+        return [
+            (path, state)
+            for path, state in new
+            if path not in _WRITTEN and not _is_own_database(path, state)
+        ]
 
     def note(self, path: str) -> None:
         """Note a file that is opened for reading, unless it is of no account."""
-        if path in self._seen:
-            return
-        self._seen.add(path)
-        if _is_of_no_account(path) or self._is_left_out(path):
-            return
-        place = Path(path)
-        if not _WRITTEN.isdisjoint(map(str, [place, *place.parents])):
+        if not self._counts(path):
             return
         if path.endswith(".pyc"):
             # The module's source is what people edit.
             path = importlib.util.source_from_cache(path)
-        if is_user_file(path):
-            with self._lock:
-                self._new.append(path)
+        # A listing has no state: files may be added that it does not show.
+        state = None if path.endswith("/") else state_or_none(path)
+        if path in self._seen and self._seen[path] == state:
+            return
+        with self._lock:
+            self._seen[path] = state
+            self._new.append((path, state))
+
+    def _counts(self, path: str) -> bool:
+        if path in self._seen:
+            return path not in _WRITTEN
+        if _is_of_no_account(path) or self._is_left_out(path):
+            return False
+        place = Path(path)
+        is_own = not _WRITTEN.isdisjoint(map(str, [place, *place.parents]))
+        return not is_own and is_user_file(path)
 
 
 def _is_of_no_account(path: str) -> bool:
@@ -88,8 +104,14 @@ def _is_of_no_account(path: str) -> bool:
     return path.startswith(_SYSTEM) or name.startswith(_CREDENTIALS)
 
 
+def _is_own_database(path: str, state: FileState | None) -> bool:
+    """Return whether a database has changed since it was opened, as a cache does."""
+    return path in _DATABASES and state_or_none(path) != state
+
+
 # Process-wide, as an audit hook is: files that this process wrote while watched.
 _WRITTEN: set[str] = set()
+_DATABASES: set[str] = set()
 # Process-wide, as modules are: what each one read while it was imported, with the
 # content that it read.
 _READ_AT_IMPORT: defaultdict[str, dict[str, str]] = defaultdict(dict)
@@ -112,7 +134,7 @@ def reading(files: dict[str, str]) -> Iterator[None]:
     with watching(watch):
         yield
     with not_watching():
-        files.update((path, content_of(path)) for path in watch.take_new())
+        files.update((path, content_of(path)) for path, _ in watch.take_new())
 
 
 def read_at_import(modules: Iterable[str]) -> dict[str, str]:
@@ -210,6 +232,12 @@ def _note_if_file(path: Any, *_: Any) -> None:
         _note(path)
 
 
+def _note_database(path: Any, *_: Any) -> None:
+    if isinstance(path, (str, bytes, os.PathLike)):
+        _DATABASES.add(os.path.realpath(os.fsdecode(path)))
+        _note_if_file(path)
+
+
 #: What is noted of an event, by its name.
 _NOTES: Mapping[str, Callable[..., None]] = {
     "ctypes.dlopen": _note_if_file,
@@ -217,7 +245,7 @@ _NOTES: Mapping[str, Callable[..., None]] = {
     "os.listdir": _note_listing,
     "os.mkdir": _note_new_folder,
     "os.scandir": _note_listing,
-    "sqlite3.connect": _note_if_file,
+    "sqlite3.connect": _note_database,
     "subprocess.Popen": _note_program,
 }
 

@@ -18,6 +18,7 @@ from themis_lib.core.secrets import names_credential
 from themis_lib.errors import FatalError
 from themis_lib.identity.contents import content_digest
 from themis_lib.identity.digests import digest
+from themis_lib.identity.file_state import state_or_none
 from themis_lib.identity.watch import Watch, watching
 from themis_lib.stages.file_digests import file_digest
 from themis_lib.stages.stage import Stage
@@ -71,16 +72,21 @@ class Dependencies:
     def record_new(self) -> None:
         """Record what was found since the last call; called before rows are kept.
 
-        Raise `FatalError` if a file has changed since this process read it and it was
-        not read again: the components compute with what they kept of it.
+        A file that is opened in another state than before is recorded again: rows that
+        depend on two contents are those of neither. Raise `FatalError` if a file has
+        changed since this process read it and it was not read again: the components
+        compute with what they kept of it.
         """
         if self._watch is None:
             return
         new = {}
-        for path in self._watch.take_new():
-            found = dependency_digest(path, self._stage.own_fingerprint)
-            if self._known.get(path) != found:
-                new[path] = found
+        for path, opened in self._watch.take_new():
+            now = dependency_digest(path, self._stage.own_fingerprint)
+            if not path.endswith("/") and state_or_none(path) != opened:
+                # Nobody knows which content was read: no row may be used again.
+                now = digest("changed while it was read", path)
+            if self._known.get(path) != now:
+                new[path] = now
             self._must_reopen.discard(path)
             _READ[path] = _unsalted(path)
         if self._must_reopen:

@@ -14,12 +14,8 @@ from typing import Any
 
 from themis_lib.engine.places import recall, remember
 from themis_lib.errors import ConfigError
-from themis_lib.identity.contents import (
-    FileState,
-    content_digest,
-    content_of,
-    file_content,
-)
+from themis_lib.identity.contents import content_digest, content_of, file_content
+from themis_lib.identity.file_state import FileState
 from themis_lib.identity.watch import not_watching
 
 #: Bytes. A smaller file is read in less time than a remembered digest is worth.
