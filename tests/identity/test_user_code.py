@@ -54,7 +54,8 @@ def test_module_of_a_namespace_package(
     monkeypatch.syspath_prepend(str(tmp_path))
     module = user_module("namespace_of_user.inner")
 
-    assert module is not None and 1 == module.K
+    assert module is not None
+    assert 1 == module.K
     assert user_module("namespace_of_user.broken") is None
     assert user_module("json") is None
     assert distribution_of("namespace_of_user.inner") is None
