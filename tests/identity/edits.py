@@ -330,6 +330,449 @@ for _name, _text in {
         "22",
     )
 
+#: Members of classes, and what acts on them.
+_CLASSES = {
+    "bases alone": (
+        "class A:\n"
+        "  def f(self): return 1\n"
+        "class B:\n"
+        "  def f(self): return 2\n"
+        "class C(A, B): pass\n"
+        "def metric(v): return C().f()",
+        "(A, B)",
+        "(B, A)",
+    ),
+    "arguments of a base": (
+        "import typing\n"
+        "T=typing.TypeVar('T')\n"
+        "class G(typing.Generic[T]):\n"
+        "  def f(self): return self.__orig_bases__\n"
+        "class C(G[int]): pass\n"
+        "def metric(v): return typing.get_args(C.__orig_bases__[0])",
+        "G[int]",
+        "G[str]",
+    ),
+    "values of slots": (
+        "class C:\n  __slots__=('a','b')\ndef metric(v): return C.__slots__",
+        "'b'",
+        "'c'",
+    ),
+    "annotation of a model": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: int\n"
+        "def metric(v): return P(k='1').k",
+        "k: int",
+        "k: float",
+    ),
+    "configuration of a model": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  model_config={'str_to_lower':True}\n"
+        "  k: str\n"
+        "def metric(v): return P(k='A').k",
+        "True",
+        "False",
+    ),
+    "validator of a field": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: int\n"
+        "  @pydantic.field_validator('k')\n"
+        "  @classmethod\n"
+        "  def c(cls,v): return v+1\n"
+        "def metric(v): return P(k='1').k",
+        "v+1",
+        "v+2",
+    ),
+    "mode of a validator": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: int\n"
+        "  @pydantic.field_validator('k',mode='after')\n"
+        "  @classmethod\n"
+        "  def c(cls,v): return str(v)\n"
+        "def metric(v): return P(k='1').k",
+        "'after'",
+        "'before'",
+    ),
+    "fields of a validator": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: int\n"
+        "  j: int\n"
+        "  @pydantic.field_validator('k')\n"
+        "  @classmethod\n"
+        "  def c(cls,v): return v+1\n"
+        "def metric(v): return P(k='1',j=2).k",
+        "validator('k')",
+        "validator('j')",
+    ),
+    "private attribute of a model": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  _k: int = pydantic.PrivateAttr(default_factory=lambda: 11)\n"
+        "  def f(self): return self._k\n"
+        "def metric(v): return P().f()",
+        "11",
+        "22",
+    ),
+    "validator in an annotation": (
+        "import pydantic, typing\n"
+        "def g(v): return 11\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: typing.Annotated[int, pydantic.AfterValidator(g)]\n"
+        "def metric(v): return P(k=1).k",
+        "11",
+        "22",
+    ),
+    "alias of a field": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: int = pydantic.Field(1,serialization_alias='a')\n"
+        "def metric(v): return P(k='1').model_dump(by_alias=True)",
+        "'a'",
+        "'b'",
+    ),
+    "exclusion of a field": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: int = pydantic.Field(1,exclude=True)\n"
+        "def metric(v): return P(k='1').model_dump()",
+        "True",
+        "False",
+    ),
+    "annotation as text": (
+        "from __future__ import annotations\n"
+        "import pydantic\n"
+        "class Q(pydantic.BaseModel):\n"
+        "  j: int = 11\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: Q\n"
+        "def metric(v): return P(k={}).k.j",
+        "11",
+        "22",
+    ),
+    "annotation of a validated call": (
+        "import pydantic\n@pydantic.validate_call\ndef metric(v: int): return v",
+        "v: int",
+        "v: str",
+    ),
+    "adapter of a model": (
+        "import pydantic\n"
+        "class P(pydantic.BaseModel):\n"
+        "  k: int = 11\n"
+        "X=pydantic.TypeAdapter(P)\n"
+        "def metric(v): return X.validate_python({}).k",
+        "11",
+        "22",
+    ),
+    "annotations read as values": (
+        "import typing\n"
+        "X=int\n"
+        "def g(a: X): pass\n"
+        "def metric(v): return typing.get_type_hints(g)",
+        "X=int",
+        "X=str",
+    ),
+    "attribute of an enum": (
+        "import enum\n"
+        "class E(enum.Enum):\n"
+        "  A=1\n"
+        "  K=enum.nonmember(11)\n"
+        "def metric(v): return E.K",
+        "11",
+        "22",
+    ),
+    "private attribute of an enum": (
+        "import enum\n"
+        "class E(enum.Enum):\n"
+        "  A=1\n"
+        "  __k=11\n"
+        "  def f(self): return self.__k\n"
+        "def metric(v): return E.A.f()",
+        "11",
+        "22",
+    ),
+    "attribute of a member": (
+        "import enum\n"
+        "class E(enum.Enum):\n"
+        "  A=1\n"
+        "E.A.k=11\n"
+        "def metric(v): return E.A.k",
+        "11",
+        "22",
+    ),
+    "cached property of an enum": (
+        "import enum,functools\n"
+        "class E(enum.Enum):\n"
+        "  A=1\n"
+        "  @functools.cached_property\n"
+        "  def f(self): return 11\n"
+        "def metric(v): return E.A.f",
+        "11",
+        "22",
+    ),
+    "order of members": (
+        "import enum\nclass E(enum.Enum):\n  A=1\n  B=2\ndef metric(v): return list(E)",
+        "A=1\n  B=2",
+        "B=2\n  A=1",
+    ),
+    "boundary of a flag": (
+        "import enum\n"
+        "class E(enum.Flag, boundary=enum.KEEP):\n"
+        "  A=1\n"
+        "def metric(v): return E(9)",
+        "KEEP",
+        "CONFORM",
+    ),
+    "missing members": (
+        "import enum\n"
+        "class E(enum.Enum):\n"
+        "  A=1\n"
+        "  @classmethod\n"
+        "  def _missing_(cls, v): return 11\n"
+        "def metric(v): return E(5)",
+        "11",
+        "22",
+    ),
+    "patched base of a library": (
+        "from string import Formatter\n"
+        "Formatter.k=property(lambda s: 11)\n"
+        "class C(Formatter): pass\n"
+        "def metric(v): return C().k",
+        "11",
+        "22",
+    ),
+    "docstring of a function": (
+        "def g():\n  'aa'\ndef metric(v): return g.__doc__",
+        "'aa'",
+        "'bb'",
+    ),
+    "docstring of a class": (
+        "class g:\n  'aa'\ndef metric(v): return g.__doc__",
+        "'aa'",
+        "'bb'",
+    ),
+    "docstring by inspect": (
+        "import inspect\ndef g():\n  'aa'\ndef metric(v): return inspect.getdoc(g)",
+        "'aa'",
+        "'bb'",
+    ),
+    "docstring of a property": (
+        "class C:\n"
+        "  f=property(lambda s:1,doc='aa')\n"
+        "def metric(v): return C.f.__doc__",
+        "'aa'",
+        "'bb'",
+    ),
+    "subclass of property": (
+        "class P(property):\n"
+        "  def __get__(self,o,t=None): return 11\n"
+        "class C:\n"
+        "  @P\n"
+        "  def f(self): return 1\n"
+        "def metric(v): return C().f",
+        "11",
+        "22",
+    ),
+    "subclass of partial": (
+        "import functools\n"
+        "class P(functools.partial):\n"
+        "  def __call__(self,*a): return self.k\n"
+        "g=P(len)\n"
+        "g.k=11\n"
+        "def metric(v): return g(v)",
+        "11",
+        "22",
+    ),
+    "descriptor": (
+        "class D:\n"
+        "  def __init__(self,k): self.k=k\n"
+        "  def __get__(self,o,t=None): return self.k\n"
+        "class C:\n"
+        "  f=D(11)\n"
+        "def metric(v): return C().f",
+        "11",
+        "22",
+    ),
+    "class arguments": (
+        "class B:\n"
+        "  def __init_subclass__(cls,k): cls.k=k\n"
+        "class C(B,k=11): pass\n"
+        "def metric(v): return C.k",
+        "11",
+        "22",
+    ),
+    "registered class": (
+        "import abc\n"
+        "class A(abc.ABC): pass\n"
+        "class X: pass\n"
+        "class Y: pass\n"
+        "A.register(X)\n"
+        "def metric(v): return isinstance(X(),A)",
+        "register(X)",
+        "register(Y)",
+    ),
+    "abstract method": (
+        "import abc\n"
+        "class A(abc.ABC):\n"
+        "  @abc.abstractmethod\n"
+        "  def f(self): return 11\n"
+        "class C(A):\n"
+        "  def f(self): return super().f()\n"
+        "def metric(v): return C().f()",
+        "11",
+        "22",
+    ),
+    "protocol": (
+        "import typing\n"
+        "@typing.runtime_checkable\n"
+        "class P(typing.Protocol):\n"
+        "  def real(self): ...\n"
+        "def metric(v): return isinstance(1,P)",
+        "def real",
+        "def fake",
+    ),
+    "subclasses": (
+        "class B: pass\n"
+        "class C(B):\n"
+        "  k=11\n"
+        "def metric(v): return [s.k for s in B.__subclasses__()]",
+        "11",
+        "22",
+    ),
+    "context variable": (
+        "import contextvars\n"
+        "K=contextvars.ContextVar('K',default=11)\n"
+        "def metric(v): return K.get()",
+        "11",
+        "22",
+    ),
+    "private slots": (
+        "class C:\n"
+        "  __slots__=('__k',)\n"
+        "  def __init__(self,k): self.__k=k\n"
+        "  def f(self): return self.__k\n"
+        "c=C(11)\n"
+        "def metric(v): return c.f()",
+        "11",
+        "22",
+    ),
+    "cached property": (
+        "import functools\n"
+        "class C:\n"
+        "  @functools.cached_property\n"
+        "  def f(self): return 11\n"
+        "c=C()\n"
+        "def metric(v): return c.f",
+        "11",
+        "22",
+    ),
+    "method of a named tuple": (
+        "import typing\n"
+        "class N(typing.NamedTuple):\n"
+        "  k: int = 1\n"
+        "  def f(self): return 11\n"
+        "def metric(v): return N().f()",
+        "11",
+        "22",
+    ),
+    "parameters of a dataclass": (
+        "from dataclasses import dataclass\n"
+        "@dataclass(order=True)\n"
+        "class C:\n"
+        "  a: int\n"
+        "def metric(v): return C(1)<C(2)",
+        "True",
+        "False",
+    ),
+    "single dispatch method": (
+        "import functools\n"
+        "class C:\n"
+        "  @functools.singledispatchmethod\n"
+        "  def f(self,v): return 0\n"
+        "  @f.register\n"
+        "  def _(self,v:str): return 11\n"
+        "def metric(v): return C().f(v)",
+        "11",
+        "22",
+    ),
+    "partial method": (
+        "import functools\n"
+        "class C:\n"
+        "  def f(self,k): return k\n"
+        "  g=functools.partialmethod(f,11)\n"
+        "def metric(v): return C().g()",
+        "11",
+        "22",
+    ),
+    "setting by another name": (
+        "import decimal\n"
+        "ctx=decimal.getcontext()\n"
+        "ctx.prec=11\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "11",
+        "22",
+    ),
+    "setting in a function": (
+        "import decimal\n"
+        "def setup(): decimal.getcontext().prec=11\n"
+        "setup()\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "11",
+        "22",
+    ),
+    "setting in a match": (
+        "import decimal\n"
+        "match 1:\n"
+        "  case 1: decimal.getcontext().prec=11\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "11",
+        "22",
+    ),
+    "setting among others": (
+        "import decimal\n"
+        "a, decimal.getcontext().prec = 1, 11\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "11",
+        "22",
+    ),
+    "setting from a constant": (
+        "import decimal\n"
+        "P=11\n"
+        "decimal.getcontext().prec=P\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "11",
+        "22",
+    ),
+    "setting in a loop": (
+        "import decimal\n"
+        "for i in [11]: decimal.getcontext().prec=i\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "11",
+        "22",
+    ),
+    "setting in a class": (
+        "import decimal\n"
+        "class C:\n"
+        "  decimal.getcontext().prec=11\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "11",
+        "22",
+    ),
+    "setting under a condition": (
+        "import decimal\n"
+        "X=11\n"
+        "if X==11: decimal.getcontext().prec=11\n"
+        "def metric(v): return str(decimal.Decimal(1)/3)",
+        "X=11",
+        "X=22",
+    ),
+}
+for _name, (_text, _old, _new) in _CLASSES.items():
+    EDITS[_name] = ({"main.py": _text}, _old, _new)
+
 BASE = {
     "main.py": "from h import f\ndef metric(v):\n  'Doc.'\n  return f(v)  # comment\n",
     "h.py": "import re\n\ndef f(v):\n  return len(v)\n\ndef unrelated(v): return 1\n",

@@ -17,7 +17,7 @@ from tests.identity.edits import BASE, EDITS, FREE_EDITS
 from tests.identity.loading import load, walked
 from themis_lib import evaluate
 from themis_lib.errors import ComponentError
-from themis_lib.identity.code import code_digest, code_identity_of
+from themis_lib.identity.code import CodeIdentity, code_digest, code_identity_of
 from themis_lib.identity.walk import Walk
 
 
@@ -240,6 +240,28 @@ class NoValues(Walk):
         pass
 
 
+class NoBases(Walk):
+    def _visit_class(self, kind: type, label: str) -> None:
+        super()._visit_class(kind, label)
+        self.found.definitions[label].pop("bases")
+
+
+class NoInspection(Walk):
+    def _take_what_is_inspected(self) -> bool:
+        return False
+
+
+class NoDocstrings(Walk):
+    def result(self) -> CodeIdentity:
+        self.found.docstrings.clear()
+        return super().result()
+
+
+class NoSettings(Walk):
+    def _follow_setting(self, module: Any, chain: tuple[str, ...]) -> None:
+        pass
+
+
 @pytest.mark.parametrize(
     ("walk", "kind"),
     [
@@ -258,6 +280,16 @@ class NoValues(Walk):
         (NoLibrarySettings, "setting of a library"),
         (NoValues, "constant set by the script"),
         (NoValues, "value: numpy"),
+        (NoValues, "values of slots"),
+        (NoValues, "annotation of a model"),
+        (NoValues, "validator of a field"),
+        (NoBases, "bases alone"),
+        (NoInspection, "annotations read as values"),
+        (NoInspection, "subclasses"),
+        (NoDocstrings, "docstring of a function"),
+        (NoDocstrings, "docstring by inspect"),
+        (NoSettings, "setting from a constant"),
+        (NoSettings, "setting in a function"),
     ],
 )
 def test_walk_that_forgets_a_kind_is_caught(

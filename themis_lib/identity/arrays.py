@@ -29,29 +29,48 @@ def _numpy_parts(numpy: Any, value: Any) -> list[Any] | None:
     if not isinstance(value, (numpy.ndarray, numpy.generic)):
         return None
     kind, shape = str(value.dtype.descr), list(value.shape)
+    masked = numpy.ma.MaskedArray
+    mask = value.mask if isinstance(value, masked) else None
+    fill = value.fill_value if isinstance(value, masked) else None
     if value.dtype.hasobject:
-        return ["array", kind, shape, value.tolist()]
-    mask = getattr(value, "mask", None)
+        return ["array", kind, shape, value.tolist(), fill]
     content = numpy.ascontiguousarray(numpy.asarray(value)).tobytes().hex()
     # The mask of a masked array is an array, too; that of others is missing.
     hidden = None if mask is None else numpy.asarray(mask)
-    return ["array", kind, shape, digest("array", content), hidden]
+    return ["array", kind, shape, digest("array", content), hidden, fill]
 
 
 def _pandas_parts(pandas: Any, value: Any) -> list[Any] | None:
     if isinstance(value, pandas.DataFrame):
         columns = [value.iloc[:, number] for number in range(value.shape[1])]
-        return ["frame", list(value.columns), value.index, *columns]
+        return ["frame", list(value.columns), value.index, value.attrs, *columns]
     if isinstance(value, pandas.Index):
-        return ["index", str(value.dtype), list(value.names), value.tolist()]
+        levels = [item.dtype for item in getattr(value, "levels", [value])]
+        kinds = [_pandas_type(pandas, item) for item in levels]
+        return ["index", kinds, list(value.names), value.tolist()]
     if isinstance(value, pandas.Series):
-        return ["series", str(value.dtype), value.name, value.tolist(), value.index]
+        kind = _pandas_type(pandas, value.dtype)
+        content = [value.name, value.tolist(), value.index, value.attrs]
+        return ["series", kind, *content]
     return None
+
+
+def _pandas_type(pandas: Any, dtype: Any) -> Any:
+    """Return a type as text; that of categories does not name them."""
+    if isinstance(dtype, pandas.CategoricalDtype):
+        return [str(dtype), dtype.categories, dtype.ordered]
+    return str(dtype)
+
+
+def _schema(schema: Any) -> list[Any]:
+    # A schema as text shows the beginning of its metadata.
+    fields = [[field.name, str(field.type), field.nullable] for field in schema]
+    return [fields, schema.metadata, [field.metadata for field in schema]]
 
 
 def _arrow_parts(arrow: Any, value: Any) -> list[Any] | None:
     if isinstance(value, (arrow.Table, arrow.RecordBatch)):
-        return ["table", value.schema.to_string(), value.to_pylist()]
+        return ["table", _schema(value.schema), value.to_pylist()]
     if isinstance(value, (arrow.Array, arrow.ChunkedArray, arrow.Scalar)):
         is_scalar = isinstance(value, arrow.Scalar)
         content = value.as_py() if is_scalar else value.to_pylist()

@@ -24,6 +24,7 @@ _CHANCE = {
 _NO_DRAWS = {"seed", "getstate", "setstate", "get_state", "set_state", "default_rng"}
 _NO_DRAWS |= {"compare_digest"}
 _NETWORK = {"requests", "httpx", "urllib3", "aiohttp", "socket", "openai"}
+_NETWORK_MODULES = {("urllib", "request"), ("http", "client")}
 
 
 def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
@@ -40,11 +41,7 @@ def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
     if path[:2] == ("numpy", "random") and _is_draw(path[2:3]):
         found.add(f"randomness (numpy.random.{path[2]})")
     # `urllib.parse` and `http.HTTPStatus` ask nobody.
-    if (
-        path[:2] == ("urllib", "request")
-        or path[:2] == ("http", "client")
-        or top in _NETWORK
-    ):
+    if top in _NETWORK or path[:2] in _NETWORK_MODULES:
         found.add(f"the network ({top})")
     if top == "subprocess":
         found.add(f"another program ({top})")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import abc
 import ast
 import dataclasses
 import enum
+import functools
 import inspect
 import re
 import sys
 from collections.abc import Iterator
-from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
+from types import (
+    DynamicClassAttribute,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+)
 from typing import Any
 
 from themis_lib.identity.sources import module_tree
@@ -34,7 +41,6 @@ _ADDED = {
     "__match_args__",
     "__module__",
     "__non_callable_proto_members__",
-    "__orig_bases__",
     "__parameters__",
     "__protocol_attrs__",
     "__qualname__",
@@ -44,6 +50,14 @@ _ADDED = {
     "_abc_impl",
     "_is_protocol",
     "_is_runtime_protocol",
+}
+#: What every member of an enum holds beside its value.
+_OF_MEMBERS = {
+    "_inverted_",
+    "_name_",
+    "_sort_order_",
+    "_value_",
+    "__objclass__",
 }
 #: Methods that `dataclass` generates from the fields, which are described themselves.
 _GENERATED = {
@@ -61,6 +75,8 @@ _GENERATED = {
     "__setattr__",
     "__setstate__",
 }
+#: What a field of a pydantic model declares and is described apart.
+_DESCRIBED = {"annotation", "default", "default_factory", "metadata"}
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -76,7 +92,7 @@ def members_of(kind: type) -> list[tuple[str, Any]]:
         is_added = name in _ADDED or name.startswith("__pydantic")
         if not is_added and not _is_generated(kind, name, value):
             found.append((name, value))
-    return [*found, *_fields(kind)]
+    return [*found, *_fields(kind), *_registered(kind)]
 
 
 def annotations_of(kind: type) -> list[list[str]]:
@@ -167,28 +183,70 @@ def _fields(kind: type) -> Iterator[tuple[str, Any]]:
         )
         flags = [item.init, item.repr, item.hash, item.compare, item.kw_only]
         yield f"{name} (flags)", [*flags, dict(item.metadata)]
+    yield from _model_fields(kind)
+    parameters = kind.__dict__.get("__dataclass_params__")
+    if parameters is not None:
+        yield "dataclass parameters", repr(parameters)
+
+
+def _model_fields(kind: type) -> Iterator[tuple[str, Any]]:
     for name, item in (kind.__dict__.get("__pydantic_fields__") or {}).items():
         yield f"{name} (field)", [item.annotation, list(item.metadata)]
-        yield f"{name} (names)", [item.alias, str(item.validation_alias)]
+        declared = {
+            key: getattr(item, key, None)
+            for key in sorted(item._attributes_set)
+            if key not in _DESCRIBED and not key.startswith("validation")
+        }
+        yield f"{name} (names)", [str(item.validation_alias), declared]
         if item.default_factory is not None:
             yield f"{name} (default_factory)", item.default_factory
         elif not item.is_required():
             yield f"{name} (default)", item.default
-    parameters = kind.__dict__.get("__dataclass_params__")
-    if parameters is not None:
-        yield "dataclass parameters", repr(parameters)
+    for name, item in (kind.__dict__.get("__private_attributes__") or {}).items():
+        yield f"{name} (private)", [item.default, item.default_factory]
 
 
 def _declared(default: Any) -> Any:
     return "missing" if default is dataclasses.MISSING else [default]
 
 
+def _registered(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the classes that were registered with an abstract class."""
+    if "_abc_impl" not in kind.__dict__:
+        return
+    registry = abc._get_dump(kind)[0]  # type: ignore[attr-defined]
+    classes = [reference() for reference in registry]
+    if classes:
+        yield "registered", {item for item in classes if item is not None}
+
+
 def _enum_members(kind: type[enum.Enum]) -> Iterator[tuple[str, Any]]:
+    yield "order of members", list(kind.__members__)
     for name, member in kind.__members__.items():
         yield name, member.value
+        held = {
+            key: value
+            for key, value in sorted(getattr(member, "__dict__", {}).items())
+            if key not in _OF_MEMBERS and not _is_cached(kind, key)
+        }
+        if held:
+            yield f"{name} (attributes)", held
     for name, value in kind.__dict__.items():
-        function = getattr(value, "fget", getattr(value, "__func__", value))
-        if not isinstance(function, FunctionType) or not is_user_class(kind):
-            continue
-        if is_user_code(function.__code__, str(function.__module__)):
+        if isinstance(value, DynamicClassAttribute):
+            value = value.fget
+        if name not in kind.__members__ and _is_written(kind, name, value):
             yield name, value
+
+
+def _is_cached(kind: type, name: str) -> bool:
+    return isinstance(getattr(kind, name, None), functools.cached_property)
+
+
+def _is_written(kind: type, name: str, value: Any) -> bool:
+    """Return whether a user wrote an attribute of an enum that is not a member."""
+    function = getattr(value, "fget", getattr(value, "__func__", value))
+    if isinstance(function, FunctionType):
+        is_user = is_user_code(function.__code__, str(function.__module__))
+        return is_user and is_user_class(kind)
+    is_special = name.startswith("_") and name.endswith("_") and name != "_boundary_"
+    return value is not None and not is_special

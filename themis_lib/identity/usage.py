@@ -38,6 +38,8 @@ _BY_NAME = {"getattr", "attrgetter", "methodcaller", "hasattr"}
 _OF_CLASS = {"type", "isinstance", "super", "id"}
 _WHOLE_OBJECT = {"vars", "asdict", "astuple", "deepcopy"}
 _OWN_NAMES = {"self", "cls"}
+_DOCSTRINGS = {"__doc__", "getdoc", "getsource", "model_json_schema"}
+_ANNOTATIONS = {"__annotations__", "get_annotations", "get_type_hints", "signature"}
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*")
 _EXPANDED_NAME = re.compile(r"\$\{?(\w+)")
@@ -63,6 +65,8 @@ class Usage:
     is_dynamic: bool = False
     imports_anything: bool = False
     reads_docstrings: bool = False
+    reads_annotations: bool = False
+    reads_subclasses: bool = False
     reads_whole_objects: bool = False
 
 
@@ -85,8 +89,8 @@ def usage_of(code: CodeType) -> Usage:
     return visitor.usage
 
 
-def usage_of_module(tree: ast.Module) -> Usage:
-    """Return what all the code of a module refers to."""
+def usage_of_tree(tree: ast.Module | ast.stmt) -> Usage:
+    """Return what the code of a module, or a statement of it, refers to."""
     visitor = _Visitor(_OWN_NAMES)
     visitor.visit(tree)
     return visitor.usage
@@ -108,6 +112,7 @@ class _Visitor(ast.NodeVisitor):
         if not isinstance(node.ctx, ast.Load):
             return
         self._read((node.id,))
+        self._note_attribute(node.id)
         if node.id in self._own_names:
             # The object is handed on, and anything that it holds may be read.
             self.usage.reads_whole_objects = True
@@ -222,8 +227,12 @@ class _Visitor(ast.NodeVisitor):
 
     def _note_attribute(self, name: str) -> None:
         self.usage.read.add(name)
-        if name == "__doc__":
+        if name in _DOCSTRINGS:
             self.usage.reads_docstrings = True
+        if name in _ANNOTATIONS:
+            self.usage.reads_annotations = True
+        if name == "__subclasses__":
+            self.usage.reads_subclasses = True
         if name == "__dict__":
             self.usage.reads_whole_objects = True
         if name in ("__globals__", "modules"):
@@ -317,8 +326,9 @@ def _bytecode_usage(code: CodeType) -> Usage:
             usage.imports_anything = True
         if names_used & {"environ", "getenv"}:
             usage.variables |= set(filter(_VARIABLE_NAME.fullmatch, texts))
-        if "__doc__" in names_used:
-            usage.reads_docstrings = True
+        usage.reads_docstrings |= bool(names_used & _DOCSTRINGS)
+        usage.reads_annotations |= bool(names_used & _ANNOTATIONS)
+        usage.reads_subclasses |= "__subclasses__" in names_used
     usage.reads_whole_objects = True
     return usage
 

@@ -7,6 +7,8 @@ described by a name, which the caller gives them; their code is the caller's to 
 from __future__ import annotations
 
 import collections
+import contextvars
+import copyreg
 import datetime
 import decimal
 import enum
@@ -14,7 +16,10 @@ import fractions
 import functools
 import operator
 import pathlib
+import pickle
 import re
+import struct
+import sys
 import types
 import typing
 import uuid
@@ -22,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from themis_lib.identity.arrays import array_parts
+from themis_lib.identity.bytecode import code_identity
 from themis_lib.identity.digests import digest
 from themis_lib.identity.user_code import (
     is_user_class,
@@ -43,9 +49,9 @@ _BY_REPR = (
     uuid.UUID,
     type(...),
     type(NotImplemented),
-    typing.TypeVar,
     typing.ForwardRef,
 )
+_VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 #: What coordinates or reports work, and cannot change a row.
 _RUNTIME_MODULES = (
     "_thread",
@@ -55,7 +61,6 @@ _RUNTIME_MODULES = (
     "logging",
     "weakref",
     "_weakref",
-    "_contextvars",
     "multiprocessing",
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -171,7 +176,11 @@ class Describer:
         if parts is None:
             return None
         name, *rest = parts
-        return [name, *(self.describe(part) for part in rest)]
+        described = [name, *(self.describe(part) for part in rest)]
+        if is_user_class(type(value)):
+            # A subclass may do more than what it wraps.
+            described += [self._type_name(type(value)), self._state(value)]
+        return described
 
     def _describe_function(self, function: types.FunctionType) -> Any:
         module = str(function.__globals__.get("__name__", ""))
@@ -217,7 +226,10 @@ class Describer:
             return ["pattern", self.describe(value.pattern), value.flags]
         if isinstance(value, (operator.attrgetter, operator.itemgetter)):
             return ["operator", repr(value)]
-        return None
+        known = _known_parts(value)
+        if known is None:
+            return None
+        return [type(value).__name__, *(self.describe(part) for part in known)]
 
     def _describe_collection(self, value: Any) -> Any:
         kind = type(value)
@@ -260,11 +272,16 @@ class Describer:
         if hasattr(value, "__next__"):
             raise OpaqueValueError(value)
         try:
-            reduced = value.__reduce_ex__(4)
+            reduce = copyreg.dispatch_table.get(type(value))
+            reduced = reduce(value) if reduce else value.__reduce_ex__(4)
         except Exception:  # noqa: BLE001 - a library's object may raise anything
             raise OpaqueValueError(value) from None
         if isinstance(reduced, str):
-            return ["library", type(value).__module__, reduced]
+            module = pickle.whichmodule(value, reduced)  # type: ignore[attr-defined]
+            # Functions that numpy made of a user's have a name that leads nowhere.
+            if getattr(sys.modules.get(module), reduced, None) is not value:
+                raise OpaqueValueError(value)
+            return ["library", module, reduced]
         described: list[Any] = ["object"]
         for part in reduced[:3]:
             described.append(self.describe(part))
@@ -346,15 +363,42 @@ def _wrapped_parts(value: Any) -> list[Any] | None:
     if isinstance(value, (staticmethod, classmethod)):
         return [kind, value.__func__]
     if isinstance(value, property):
-        return ["property", value.fget, value.fset, value.fdel]
+        # A docstring that is not that of its function was given as a value.
+        inherits = value.__doc__ == getattr(value.fget, "__doc__", None)
+        doc = None if inherits else value.__doc__
+        return ["property", value.fget, value.fset, value.fdel, doc]
     if isinstance(value, functools.cached_property):
         return ["cached_property", value.func]
     if isinstance(value, (functools.partial, functools.partialmethod)):
-        return ["partial", value.func, value.args, value.keywords]
+        held = [] if is_user_class(type(value)) else [getattr(value, "__dict__", {})]
+        return ["partial", value.func, value.args, value.keywords, *held]
     wrapped = getattr(value, "__wrapped__", None)
     # What `lru_cache` and the like hold back is a copy of results.
     if wrapped is not None and callable(value) and not is_user_class(type(value)):
         return ["wrapper", kind, wrapped]
+    return None
+
+
+def _known_parts(value: Any) -> list[Any] | None:
+    """Return what a value of the standard library or of pydantic is made from."""
+    if isinstance(value, memoryview):
+        return [value.format, list(value.shape or ()), value.tobytes()]
+    if isinstance(value, _VIEWS):
+        return [list(value)]
+    if isinstance(value, struct.Struct):
+        return [value.format]
+    if isinstance(value, types.CodeType):
+        return [code_identity(value, None)]
+    if isinstance(value, typing.TypeVar):
+        return [repr(value), value.__bound__, value.__constraints__]
+    if isinstance(value, contextvars.ContextVar):
+        try:
+            return [value.name, value.get()]
+        except LookupError:
+            return [value.name]
+    if type(value).__module__ == "pydantic.type_adapter":
+        # Its schema names types by their place in memory.
+        return [value._type, value._config]
     return None
 
 

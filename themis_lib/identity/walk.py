@@ -30,7 +30,7 @@ from themis_lib.identity.sources import (
     tree_text,
     without_defaults,
 )
-from themis_lib.identity.usage import Usage, usage_of, usage_of_module
+from themis_lib.identity.usage import Usage, usage_of, usage_of_tree
 from themis_lib.identity.user_code import (
     is_user_class,
     is_user_module,
@@ -80,7 +80,7 @@ class Walk:
 
     def follow(self) -> None:
         """Visit what waits, and what is found on the way."""
-        while self._waiting:
+        while self._waiting or self._take_what_is_inspected():
             item, label = self._waiting.pop(0)
             if isinstance(item, FunctionType):
                 self._visit_function(item, label)
@@ -88,6 +88,26 @@ class Walk:
                 self._visit_class(item, label)
             else:
                 self._visit_module(item.__name__, vars(item))
+
+    def _take_what_is_inspected(self) -> bool:
+        """Take annotations and subclasses if code reads them; return whether it does.
+
+        `get_type_hints` and `__subclasses__` may be called on anything that is reached.
+        """
+        usages = self.found.usages
+        for item in list(self._kept):
+            label = self._labels.get(id(item), "")
+            if isinstance(item, FunctionType):
+                if any(usage.reads_annotations for usage in usages):
+                    named = item.__annotations__
+                    self.add_slot(f"{label} (annotations)", "__annotations__", named)
+            elif any(usage.reads_subclasses for usage in usages):
+                below: list[type] = []
+                if isinstance(item, type):
+                    below = type.__subclasses__(item)
+                for kind in filter(_is_current, below):
+                    self._name_code(kind)
+        return bool(self._waiting)
 
     def result(self) -> CodeIdentity:
         """Return what was found."""
@@ -348,7 +368,7 @@ class Walk:
             self.found.places[label] = f"{path}:1"
             texts = self.found.definitions.setdefault(label, [])
             texts.append(tree_text(tree))
-            self.found.usages.append(usage_of_module(tree))
+            self.found.usages.append(usage_of_tree(tree))
 
     def _note_module(self, name: str) -> None:
         """Take the settings of libraries that a module makes when it is imported."""
@@ -357,10 +377,29 @@ class Walk:
             return
         self.found.modules.add(name)
         settings = library_settings(module)
-        if settings:
-            label = f"{name} (settings of libraries)"
-            self.found.definitions[label] = settings
-            self.found.places[label] = f"{module.__file__}:1"
+        if not settings:
+            return
+        label = f"{name} (settings of libraries)"
+        self.found.definitions[label] = [tree_text(item) for item in settings]
+        self.found.places[label] = f"{module.__file__}:1"
+        for statement in settings:
+            for chain in sorted(usage_of_tree(statement).chains):
+                self._follow_setting(module, chain)
+
+    def _follow_setting(self, module: ModuleType, chain: tuple[str, ...]) -> None:
+        """Take what a setting is made from; what is set is in its text."""
+        value = vars(module).get(chain[0], _MISSING)
+        if isinstance(value, ModuleType):
+            if is_user_module(value.__name__) and chain[1:]:
+                self._follow_module(value, chain[1:])
+            return
+        kind = type(value)
+        is_code = isinstance(value, (FunctionType, type))
+        if value is not _MISSING and (
+            is_code or kind.__module__ == "builtins" or is_user_class(kind)
+        ):
+            label = f"{module.__name__}.{chain[0]} (setting)"
+            self.add_slot(label, chain[0], value, is_optional=True)
 
 
 # Process-wide: what the code of each function that was reached says, for as long as the
@@ -377,6 +416,8 @@ def _source_of(function: FunctionType) -> tuple[Any, Usage]:
     known = _SAID.get(function)
     if known is not None and known[0] is code:
         return known[1:]
+    # Code does not tell its annotations: a text of before a reload would match it.
+    module_tree(code.co_filename)
     node = node_of(code)
     text: Any
     if node is not None:
@@ -396,6 +437,14 @@ def _global_names(function: FunctionType) -> set[str]:
         names.update(code.co_names)
         waiting += [item for item in code.co_consts if isinstance(item, type(code))]
     return names
+
+
+def _is_current(kind: type) -> bool:
+    """Return whether a class is what its module holds, not one of an earlier import."""
+    value: Any = sys.modules.get(kind.__module__)
+    for name in kind.__qualname__.split("."):
+        value = getattr(value, name, None)
+    return value is kind
 
 
 def _absolute_name(function: FunctionType, level: int, name: str) -> str:
