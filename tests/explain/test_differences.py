@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.json_values import JSON
-from themis_lib.explain.differences import differences
+from themis_lib.explain.differences import differences, stage_differences
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,49 @@ def test_one_changed_setting_is_one_line(
     lines = differences(settings, changed)
 
     assert [f"{name}: "] == [line[: len(name) + 2] for line in lines]
+
+
+CODE = {"metric": {"definitions": {"m.f": "1", "m.g": "1"}, "libraries": {"a": "1.0"}}}
+
+
+def test_code_is_named_as_it_is_written() -> None:
+    """Definitions have their place, libraries both versions, and what comes or goes is
+    said.
+    """
+    after = {
+        "metric": {"definitions": {"m.f": "2", "m.h": "1"}, "libraries": {"a": "2"}}
+    }
+
+    assert [
+        "`m.f` in m.py:3 changed",
+        "`m.g` is no longer reached",
+        "`m.h` is new",
+        "library a: 1.0 → 2",
+    ] == differences(CODE, after, places={"m.f": "m.py:3"})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": "1", "b": "1"}, {"a": "1", "b": "2"}, ["`b` changed"]),
+        ({"a": "1"}, {"a": "2", "b": "1"}, ["`a` changed"]),
+        ({"a": "1"}, {"a": "1", "b": "1"}, ["`b` is new"]),
+        ({"a": "1", "b": "1"}, {"a": "1"}, []),
+    ],
+)
+def test_dependency_that_changed_is_named_alone(
+    before: dict[str, str], after: dict[str, str], expected: list[str]
+) -> None:
+    """A file that was read before and is the same is no cause."""
+    own = [CODE, {**CODE, "depends_on": after}]
+
+    assert expected == stage_differences(*own, dependencies=(before, after))
+
+
+def test_dependencies_of_other_code_are_not_compared() -> None:
+    """Their digests differ with the code, whatever the files hold."""
+    other = {"metric": {**CODE["metric"], "libraries": {"a": "2"}}}
+
+    lines = stage_differences(CODE, other, dependencies=({"f": "1"}, {"f": "2"}))
+
+    assert ["library a: 1.0 → 2"] == lines

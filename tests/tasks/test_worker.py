@@ -4,7 +4,11 @@ with its run.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import importlib
+import json
+import os
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +23,13 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tasks.worker import compute_shard, end_tasks, hold_global_limit
 from tests.support.counting import CALLS
+from tests.support.new_process import in_new_process
 from tests.support.unsteady import BUILT
 from tests.test_edit_costs import base
 from themis_lib import ComponentError, Experiment, FatalError, RunStore, ShardError
 from themis_lib.experiment.spec import experiment_from_spec
+from themis_lib.stages.progress import Progress
+from themis_lib.stages.run_stage import run_stage
 
 
 def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
@@ -174,3 +181,88 @@ def test_stopped_run_waits_for_no_slot(prefect_api: str) -> None:
 
             with pytest.raises(FatalError, match="run waiting has ended"):
                 waiting.result(timeout=30)
+
+
+WORKING = """
+from {name}_helpers import factor
+
+LIMIT = 1
+
+
+class Metric:
+    component_id = "mine/metric"
+    version = "1"
+    reads = ("value",)
+
+    def fingerprint(self):
+        return ""
+
+    def score(self, parsed, case, ctx):
+        from themis_lib import Score
+        return Score(value=float(len(parsed.value) * factor() * LIMIT))
+"""
+
+
+@pytest.mark.parametrize("edit", ["the helper's file", "a constant of the process"])
+def test_worker_with_other_code_refuses(
+    edit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process whose code differs from what the run was compiled with computes nothing,
+    and says which stage it is and what to do; with the same code it computes.
+    """
+    name = f"working_{tmp_path.name.replace('-', '_')}"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    helpers = tmp_path / f"{name}_helpers.py"
+    helpers.write_text("def factor(): return 1\n")
+    (tmp_path / f"{name}.py").write_text(WORKING.format(name=name))
+    spec = base(tmp_path / "store")
+    spec["evaluation"]["metrics"] = [{"use": f"{name}:Metric", "id": "mine"}]
+    module = importlib.import_module(name)
+    if edit == "a constant of the process":
+        module.LIMIT = 2
+    experiment = experiment_from_spec(Experiment, spec, where="spec")
+    pipeline, store = experiment.compile(), RunStore(str(tmp_path / "store"))
+    shard = next(pipeline.shards(store))
+    for stage in (pipeline.generate, pipeline.parse):
+        part = run_here(stage, shard, store)
+        shard = dataclasses.replace(
+            shard, **{"outputs" if stage is pipeline.generate else "answers": part}
+        )
+    work = {
+        "experiment": experiment.portable_json(),
+        "store": store.url,
+        "stage": "score[mine]",
+        "fingerprint": pipeline.scores[0].fingerprint,
+        "depends_on": {},
+        "shard": shard.to_json(),
+    }
+    if edit == "the helper's file":
+        same = compute_elsewhere(work, tmp_path)
+        assert "computed 4" == same
+        helpers.write_text("def factor(): return 2\n")
+
+    said = compute_elsewhere(work, tmp_path)
+
+    assert said.startswith("FatalError score[mine]: its code, or what its code reads")
+    assert "is not the same here as in the process that started the run" in said
+
+
+def run_here(stage: Any, shard: Any, store: RunStore) -> Any:
+    running = run_stage(stage, shard, store, run_id="here", progress=Progress())
+    return asyncio.run(running)
+
+
+def compute_elsewhere(work: dict[str, Any], folder: Path) -> str:
+    """Compute a shard in a new process; return the count of rows, or the error."""
+    program = (
+        "from tasks.worker import compute_shard\n"
+        f"work = json.loads({json.dumps(work)!r})\n"
+        "try:\n"
+        "    part = compute_shard({**work, 'run_id': 'elsewhere'})\n"
+        "    print(json.dumps(f'computed {part.computed}'))\n"
+        "except Exception as error:\n"
+        "    print(json.dumps(f'{type(error).__name__} {error}'))\n"
+    )
+    paths = os.pathsep.join([str(folder), str(Path.cwd())])
+    said: str = in_new_process(program, PYTHONPATH=paths, PYTHONDONTWRITEBYTECODE="1")
+    return said

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow.compute as pc
 
 from themis_lib.comparison.models import RunSide
-from themis_lib.explain.differences import differences
+from themis_lib.explain.differences import (
+    differences,
+    own_identity,
+    stage_differences,
+)
 from themis_lib.runs.manifest import Manifest
 from themis_lib.runs.results import RunResult
 
@@ -75,9 +79,27 @@ def identity_differences(
             _stage_identities(before),
             _stage_identities(after),
         ),
+        *_changed_dependencies(before, after),
     ]
 
 
 def _stage_identities(manifest: Manifest) -> dict[str, Any]:
     # Keyed by stage, so that an inserted stage does not shift the others.
-    return {record.stage: record.identity for record in manifest.stages}
+    return {record.stage: own_identity(record.identity) for record in manifest.stages}
+
+
+def _changed_dependencies(
+    before: Manifest,
+    after: Manifest,
+) -> Iterator[str]:
+    """Yield a line for each file and variable that differs where no setting does."""
+    for record in after.stages:
+        other = before.stage(record.stage)
+        if other is None or other.fingerprint == record.fingerprint:
+            continue
+        if own_identity(other.identity) == own_identity(record.identity):
+            yield from stage_differences(
+                other.identity,
+                record.identity,
+                dependencies=(other.dependencies, record.dependencies),
+            )

@@ -51,6 +51,35 @@ def differences(
     return lines
 
 
+def stage_differences(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    dependencies: tuple[Mapping[str, str], Mapping[str, str]],
+    places: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Return one line for each setting, definition or dependency that differs.
+
+    `before` and `after` are identities of a stage, `dependencies` the files and variables
+    that the rows of each depend on.
+    """
+    lines = differences(own_identity(before), own_identity(after), places=places)
+    if lines:
+        # Digests of files have the code as their salt: those of another say nothing.
+        return lines
+    old, new = dependencies
+    # What a run came to read only later is named if nothing else has changed.
+    known = {name: new[name] for name in old if name in new}
+    known_before = {name: old[name] for name in known}
+    lines = _code_lines(known_before, known, "depends_on", places)
+    return lines or _code_lines(known_before, new, "depends_on", places)
+
+
+def own_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity of a stage without what its rows depend on beside it."""
+    return {name: item for name, item in identity.items() if name != "depends_on"}
+
+
 def _code_lines(
     before: Any,
     after: Any,

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from themis_lib.core.models import TokenUsage
-from themis_lib.explain.differences import differences
+from themis_lib.explain.differences import differences, stage_differences
 from themis_lib.explain.estimates import (
     estimate_usage,
     expected_request_length,
@@ -221,7 +221,12 @@ def _plan_reasons(
     record = nearest.stage(stage.label)
     if record is None:
         return (f"run {nearest.run_id} had no such stage",)
-    lines = differences(record.identity, stage.full_identity, places=stage.places)
+    lines = stage_differences(
+        record.identity,
+        stage.full_identity,
+        dependencies=(record.dependencies, stage.depends_on),
+        places=stage.places,
+    )
     # Seeds are in the keys of generate, but not in its fingerprint.
     if stage is pipeline.generate:
         lines += differences(nearest.seeds, list(pipeline.seeds), "seeds")

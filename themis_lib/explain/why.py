@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from themis_lib.errors import DatasetError, StoreError, nearest
 from themis_lib.explain.case_rows import CaseRows, Row, case_rows
-from themis_lib.explain.differences import differences
+from themis_lib.explain.differences import differences, stage_differences
 from themis_lib.explain.origins import Origin, Origins
 from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.runs.inventory import has_tables, rows_of
@@ -258,7 +258,12 @@ class _CaseHistory:
             other = manifest.stage(record.stage)
             if other is None or other.fingerprint == record.fingerprint:
                 continue
-            lines = differences(other.identity, record.identity, places=record.places)
+            lines = stage_differences(
+                other.identity,
+                record.identity,
+                dependencies=(other.dependencies, record.dependencies),
+                places=record.places,
+            )
             if not lines:
                 # A fingerprint covers more than the identity that is recorded.
                 lines = ["no setting: the version of the tables, or the judges asked"]

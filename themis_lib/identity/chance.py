@@ -23,8 +23,18 @@ _CHANCE = {
 #: Functions of `random`, `secrets` and `numpy.random` that draw nothing by themselves.
 _NO_DRAWS = {"seed", "getstate", "setstate", "get_state", "set_state", "default_rng"}
 _NO_DRAWS |= {"compare_digest"}
-_NETWORK = {"requests", "httpx", "urllib3", "aiohttp", "socket", "openai"}
-_NETWORK_MODULES = {("urllib", "request"), ("http", "client")}
+#: Modules that ask others. `urllib.parse` and `http.HTTPStatus` ask nobody.
+_ELSEWHERE: dict[tuple[str, ...], str] = {
+    ("aiohttp",): "the network",
+    ("http", "client"): "the network",
+    ("httpx",): "the network",
+    ("openai",): "the network",
+    ("requests",): "the network",
+    ("socket",): "the network",
+    ("subprocess",): "another program",
+    ("urllib", "request"): "the network",
+    ("urllib3",): "the network",
+}
 
 
 def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
@@ -40,11 +50,9 @@ def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
         found.add(f"randomness ({top}.{path[1]})")
     if path[:2] == ("numpy", "random") and _is_draw(path[2:3]):
         found.add(f"randomness (numpy.random.{path[2]})")
-    # `urllib.parse` and `http.HTTPStatus` ask nobody.
-    if top in _NETWORK or path[:2] in _NETWORK_MODULES:
-        found.add(f"the network ({top})")
-    if top == "subprocess":
-        found.add(f"another program ({top})")
+    elsewhere = _ELSEWHERE.get(path[:1]) or _ELSEWHERE.get(path[:2])
+    if elsewhere is not None:
+        found.add(f"{elsewhere} ({top})")
     return found
 
 
@@ -63,7 +71,6 @@ def chance_in_name(value: Any, chain: tuple[str, ...]) -> set[str]:
         module = type(owner).__module__ if owner is not None else ""
     if isinstance(value, type) and module == "datetime":
         return {_CHANCE[name, part] for part in chain[1:2] if (name, part) in _CHANCE}
-    # Most values are data, and of no module.
-    if not module or not isinstance(module, str) or is_user_module(module):
+    if not isinstance(module, str) or is_user_module(module):
         return set()
     return chance_in_call(module, (str(name),))

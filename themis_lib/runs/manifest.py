@@ -46,8 +46,9 @@ class StageRecord(FrozenModel):
     """One stage of a run: its identity and its rows.
 
     The counts are those of `StageProgress`; `errors` counts the rows without a value.
-    `places` are the files and lines of its components' code, `traced_in` the directories
-    of earlier rows whose traces led to this identity.
+    `places` are the files and lines of its components' code. `dependencies` are the files
+    and variables that its rows depend on, by digest, and `traced_in` the directories of
+    earlier rows whose traces led to this identity.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
     run computed; `price` is what they were charged at. If `is_paid`, its calls may cost
     money.
@@ -67,6 +68,7 @@ class StageRecord(FrozenModel):
     price: Price | None = None
     is_paid: bool = False
     places: dict[str, str] = Field(default_factory=dict)
+    dependencies: dict[str, str] = Field(default_factory=dict)
     traced_in: list[str] = Field(default_factory=list)
 
     @property

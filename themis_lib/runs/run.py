@@ -30,6 +30,7 @@ from themis_lib.runs.manifest import (
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import GroupedScores, lacks_scores, summarise
+from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read, sample_rows
 from themis_lib.storage.shard import Shard
@@ -266,6 +267,7 @@ class Run:
         for record in self._manifest.stages:
             if record.stage in counts:
                 counted = counts[record.stage]
+                stage = self.pipeline.stage(record.stage)
                 record = record.model_copy(
                     update={
                         "rows": counted.done,
@@ -276,7 +278,8 @@ class Run:
                         "errors": self._errors[record.stage],
                         "usage": self._usage.get(record.stage),
                         "usage_computed": counted.usage,
-                        "price": self.pipeline.stage(record.stage).price,
+                        "price": stage.price,
+                        "dependencies": dependencies_of(stage, self.store),
                     }
                 )
             stages.append(record)

@@ -133,6 +133,20 @@ def resolve(
     )
 
 
+def dependencies_of(
+    stage: Stage,
+    store: RunStore,
+) -> dict[str, str]:
+    """Return what the rows of a stage in a store depend on, by digest."""
+    if not stage.has_user_code:
+        return {}
+    found = dict(stage.depends_on)
+    for name, seen in read_traces(store, stage.directory).items():
+        # Several: it changed in the middle of a run.
+        found[name] = min(seen)
+    return dict(sorted(found.items()))
+
+
 def depending_on(
     stage: AnyStage,
     dependencies: Mapping[str, str],
