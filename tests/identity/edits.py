@@ -298,6 +298,13 @@ _TABLES = {
     "  def __repr__(self): return str(self.f())\nK = V(W().f)",
     "itemgetter": "import operator\nK = operator.itemgetter(11)",
     "slice": "K = slice(1, 11)",
+    "context variable": "import contextvars\nK = contextvars.ContextVar('k', default=11).get()",
+    "thread's own": "import threading\nclass V:\n  def __init__(self): self.k = threading.local()\n"
+    "  def __repr__(self): return str(self.k.k)\nK = V()\nK.k.k = 11",
+    "weak": "import weakref\nclass W: pass\nw = W()\nw.k = 11\nclass V:\n"
+    "  def __init__(self): self.k = weakref.ref(w)\n"
+    "  def __repr__(self): return str(self.k().k)\nK = V()",
+    "made class": "import dataclasses\nK = dataclasses.make_dataclass('P', [('k', int, 11)])()",
 }  # fmt: skip
 for _name, _text in _TABLES.items():
     EDITS[f"value: {_name}"] = (

@@ -23,7 +23,7 @@ def test_variables_with_literal_names_are_listed() -> None:
     def read() -> Any:
         return os.environ["A"], os.environ.get("B"), os.getenv("C")
 
-    assert {"A", "B", "C"} == used(read).variables
+    assert {"A", "B", "C"} == used(read).variables.names
 
 
 def test_counters_are_changed_and_not_read() -> None:

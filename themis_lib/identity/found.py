@@ -7,6 +7,7 @@ from typing import Any
 
 from themis_lib.identity.covered import CodeIdentity
 from themis_lib.identity.digests import digest
+from themis_lib.identity.environment import Variables, texts_in
 from themis_lib.identity.usage import Usage
 from themis_lib.identity.user_code import distribution_of
 
@@ -40,6 +41,8 @@ class Found:
     libraries: set[str] = field(default_factory=set)
     caches: list[Any] = field(default_factory=list)
     modules: set[str] = field(default_factory=set)
+    #: Whether a value is the environment, under a name of the user's.
+    has_environment: bool = False
 
     def add(self, label: str, slot: Slot) -> None:
         """Add a value. Another value under the same label gets a label of its own."""
@@ -70,16 +73,13 @@ class Found:
         definitions = dict(self.definitions)
         if any(usage.reads_docstrings for usage in self.usages):
             definitions.update(self.docstrings)
-        variables: set[str] = set()
-        for usage in self.usages:
-            variables |= usage.variables
         return CodeIdentity(
             definitions={
                 name: digest("definition", item) for name, item in definitions.items()
             },
             values=values,
             libraries=_versions(self.libraries),
-            variables=tuple(sorted(variables)),
+            variables=tuple(sorted(self._variables())),
             places=self.places,
             uncovered=uncovered,
             opaque=opaque,
@@ -87,6 +87,21 @@ class Found:
             caches=tuple(self.caches),
             modules=tuple(sorted(self.modules)),
         )
+
+    def _variables(self) -> set[str]:
+        names: set[str] = set()
+        candidates: set[str] = set()
+        for usage in self.usages:
+            names |= usage.variables.names
+            candidates |= usage.variables.candidates
+        by_name = any(usage.variables.reads_by_name for usage in self.usages)
+        if not (by_name or self.has_environment):
+            return names
+        values = Variables()
+        for slot in self.slots.values():
+            for text in texts_in(slot.described):
+                values.add_text(text)
+        return names | candidates | values.candidates
 
     def _only_written(self) -> set[str]:
         if any(usage.reads_whole_objects for usage in self.usages):

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from types import CodeType
 
+from themis_lib.identity.environment import Variables, is_reader_name, variables_of
 from themis_lib.identity.sources import nested_codes, node_of, parse
 
 #: Methods that change what they are called on, and whose result is rarely used.
@@ -41,8 +42,6 @@ _OWN_NAMES = {"self", "cls"}
 _DOCSTRINGS = {"__doc__", "getdoc", "getsource", "model_json_schema"}
 _ANNOTATIONS = {"__annotations__", "get_annotations", "get_type_hints", "signature"}
 _MODULE_NAME = re.compile(r"[A-Za-z_][\w.]*")
-_VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*")
-_EXPANDED_NAME = re.compile(r"\$\{?(\w+)")
 
 
 @dataclass
@@ -61,7 +60,7 @@ class Usage:
     bound: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
-    variables: set[str] = field(default_factory=set)
+    variables: Variables = field(default_factory=Variables)
     is_dynamic: bool = False
     imports_anything: bool = False
     reads_docstrings: bool = False
@@ -81,6 +80,7 @@ def usage_of(code: CodeType) -> Usage:
     # is seen in the function itself.
     for statement in body:
         visitor.visit(statement)
+    visitor.usage.variables = variables_of(body)
     if getattr(node, "decorator_list", None):
         # A decorator may act on annotations, as a validator does.
         for item in ast.walk(node):
@@ -93,6 +93,7 @@ def usage_of_tree(tree: ast.Module | ast.stmt) -> Usage:
     """Return what the code of a module, or a statement of it, refers to."""
     visitor = _Visitor(_OWN_NAMES)
     visitor.visit(tree)
+    visitor.usage.variables = variables_of([tree])
     return visitor.usage
 
 
@@ -133,7 +134,10 @@ class _Visitor(ast.NodeVisitor):
             self.usage.changed.add(chain[1])
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        self._note_variable(node.value, node.slice)
+        if getattr(node.value, "attr", "") == "modules":
+            index = node.slice
+            shown = [str(index.value)] if isinstance(index, ast.Constant) else []
+            self._import_by_name(shown)
         if isinstance(node.ctx, ast.Load):
             self.generic_visit(node)
             return
@@ -193,11 +197,6 @@ class _Visitor(ast.NodeVisitor):
             self._look_up(name, node, literal)
         elif name in _WHOLE_OBJECT:
             self.usage.reads_whole_objects = True
-        elif name == "getenv" or _is_environment(getattr(node.func, "value", None)):
-            self.usage.variables.update(literal[:1])
-        elif name == "expandvars":
-            for text in literal:
-                self.usage.variables.update(_EXPANDED_NAME.findall(text))
 
     def visit_MatchClass(self, node: ast.MatchClass) -> None:
         self.usage.read.update(node.kwd_attrs)
@@ -287,18 +286,6 @@ class _Visitor(ast.NodeVisitor):
             if chain is not None:
                 self.usage.chains.add((*chain, text))
 
-    def _note_variable(self, holder: ast.expr, index: ast.expr) -> None:
-        literal = [str(index.value)] if isinstance(index, ast.Constant) else []
-        if _is_environment(holder):
-            self.usage.variables.update(literal)
-        elif getattr(holder, "attr", "") == "modules":
-            self._import_by_name(literal)
-
-
-def _is_environment(node: ast.AST | None) -> bool:
-    """Return whether an expression is `os.environ`, or `environ` imported from it."""
-    return "environ" in (getattr(node, "attr", ""), getattr(node, "id", ""))
-
 
 def _chain(node: ast.expr) -> tuple[str, ...] | None:
     """Return `("a", "b", "c")` for the expression `a.b.c`, and `None` for any other."""
@@ -324,8 +311,10 @@ def _bytecode_usage(code: CodeType) -> Usage:
             names = filter(_MODULE_NAME.fullmatch, texts)
             usage.imports |= {(0, name, ("*",)) for name in names}
             usage.imports_anything = True
-        if names_used & {"environ", "getenv"}:
-            usage.variables |= set(filter(_VARIABLE_NAME.fullmatch, texts))
+        for item in nested.co_consts:
+            if isinstance(item, (str, bytes)):
+                usage.variables.add_text(item)
+        usage.variables.reads_by_name |= any(map(is_reader_name, names_used))
         usage.reads_docstrings |= bool(names_used & _DOCSTRINGS)
         usage.reads_annotations |= bool(names_used & _ANNOTATIONS)
         usage.reads_subclasses |= "__subclasses__" in names_used

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import sys
 import sysconfig
+import types
 from functools import cache
 from importlib import metadata
 from importlib.machinery import ModuleSpec
@@ -19,6 +20,8 @@ from types import CodeType, ModuleType
 _PROJECT = Path(__file__).resolve().parents[2]
 #: The packages of this project: components of the library have a declared version.
 _OWN_PACKAGES = ("themis_lib", "tasks", "flows", "deployments")
+#: Modules that classes are named after that are not theirs.
+_NAMESPACES: dict[object, ModuleType] = {"builtins": builtins, "types": types}
 #: The flag of types that a `class` statement made.
 _MADE_BY_PYTHON = 1 << 9
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -45,11 +48,13 @@ def is_user_module(name: str) -> bool:
 def is_user_class(kind: type) -> bool:
     """Return whether a class is user code."""
     module: object = kind.__module__
-    if module != "builtins":
+    if module not in _NAMESPACES:
         # Some types written in C have a descriptor there.
         return isinstance(module, str) and is_user_module(module)
-    # A text executed in an empty namespace names its classes after `builtins`.
-    return getattr(builtins, kind.__name__, None) is not kind and bool(
+    # A text executed in an empty namespace names its classes after `builtins`, and
+    # `make_dataclass` after `types`.
+    namespace = _NAMESPACES[module]
+    return getattr(namespace, kind.__name__, None) is not kind and bool(
         kind.__flags__ & _MADE_BY_PYTHON
     )
 

@@ -15,14 +15,17 @@ import enum
 import fractions
 import functools
 import operator
+import os
 import pathlib
 import pickle
 import re
 import struct
 import sys
+import threading
 import types
 import typing
 import uuid
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -59,8 +62,6 @@ _RUNTIME_MODULES = (
     "asyncio",
     "concurrent",
     "logging",
-    "weakref",
-    "_weakref",
     "multiprocessing",
 )
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -163,6 +164,9 @@ class Describer:
         """Describe what runs: functions, classes, methods, partials, modules."""
         if isinstance(value, types.FunctionType):
             return self._describe_function(value)
+        if value is os.environ:
+            # What is read of it is a dependency of the rows, variable by variable.
+            return ["environment"]
         if isinstance(value, type) and typing.get_origin(value) is None:
             return ["class", self._type_name(value)]
         if isinstance(value, types.ModuleType):
@@ -381,25 +385,39 @@ def _wrapped_parts(value: Any) -> list[Any] | None:
 
 def _known_parts(value: Any) -> list[Any] | None:
     """Return what a value of the standard library or of pydantic is made from."""
-    if isinstance(value, memoryview):
-        return [value.format, list(value.shape or ()), value.tobytes()]
-    if isinstance(value, _VIEWS):
-        return [list(value)]
-    if isinstance(value, struct.Struct):
-        return [value.format]
-    if isinstance(value, types.CodeType):
-        return [code_identity(value, None)]
-    if isinstance(value, typing.TypeVar):
-        return [repr(value), value.__bound__, value.__constraints__]
-    if isinstance(value, contextvars.ContextVar):
-        try:
-            return [value.name, value.get()]
-        except LookupError:
-            return [value.name]
     if type(value).__module__ == "pydantic.type_adapter":
         # Its schema names types by their place in memory.
         return [value._type, value._config]
+    if is_user_class(type(value)):
+        return None
+    for kinds, parts in _PARTS:
+        if isinstance(value, kinds):
+            return parts(value)
     return None
+
+
+def _variable_parts(variable: contextvars.ContextVar[Any]) -> list[Any]:
+    try:
+        return [variable.name, variable.get()]
+    except LookupError:
+        return [variable.name]
+
+
+#: What values are made from that tell nothing by their attributes.
+_PARTS: tuple[tuple[Any, Callable[[Any], list[Any]]], ...] = (
+    (memoryview, lambda view: [view.format, list(view.shape or ()), view.tobytes()]),
+    (_VIEWS, lambda view: [list(view)]),
+    (struct.Struct, lambda packed: [packed.format]),
+    (types.CodeType, lambda code: [code_identity(code, None)]),
+    (typing.TypeVar, lambda of: [repr(of), of.__bound__, of.__constraints__]),
+    (contextvars.ContextVar, _variable_parts),
+    # What this thread sees of it.
+    (threading.local, lambda held: [dict(vars(held))]),
+    (weakref.ref, lambda reference: [reference()]),
+    (weakref.WeakKeyDictionary, lambda mapping: [list(mapping.items())]),
+    (weakref.WeakValueDictionary, lambda mapping: [list(mapping.items())]),
+    (weakref.WeakSet, lambda members: [set(members)]),
+)
 
 
 def _content(value: Any) -> Any:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from themis_lib.identity.bytecode import captured, code_identity
 from themis_lib.identity.chance import chance_in_call, chance_in_name
 from themis_lib.identity.covered import CodeIdentity
+from themis_lib.identity.environment import is_environment, is_reader_name
 from themis_lib.identity.found import Found, Slot
 from themis_lib.identity.library_settings import library_settings
 from themis_lib.identity.members import (
@@ -140,6 +141,8 @@ class Walk:
         if self._is_secret(name):
             self.found.uncovered[label] = "a credential"
             return
+        if is_environment(value) and not is_reader_name(name):
+            self.found.has_environment = True
         try:
             described = self._describer.describe(value)
         except OpaqueValueError as error:
