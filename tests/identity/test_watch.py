@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+import importlib.util
 import os
 import shutil
+import sqlite3
 import sysconfig
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +43,57 @@ def test_files_that_are_read_are_noted_once(tmp_path: Path) -> None:
         os.close(os.open(path, os.O_RDONLY))
 
     assert [str(path.resolve())] == seen(act)
+
+
+def test_listed_folders_and_databases_are_noted(tmp_path: Path) -> None:
+    """A folder is named apart from the files in it; searches for modules are not."""
+    (tmp_path / "in").mkdir()
+
+    def act() -> None:
+        list((tmp_path / "in").iterdir())
+        sqlite3.connect(tmp_path / "data.db").close()
+        sqlite3.connect(":memory:").close()
+        importlib.invalidate_caches()
+        importlib.util.find_spec("no_such_module")
+        list(importlib.metadata.distributions(path=[str(tmp_path)]))
+
+    folder = str(tmp_path.resolve())
+    assert [f"{folder}/in/*", f"{folder}/data.db"] == seen(act)
+
+
+def test_threads_of_the_watched_code_are_watched(tmp_path: Path) -> None:
+    """A thread begins without the context of the code that started it; one whose work
+    is the run's own is none of it.
+    """
+    path = tmp_path / "words.txt"
+    path.write_text("a")
+
+    def act() -> None:
+        thread = threading.Thread(target=path.read_text)
+        thread.start()
+        thread.join()
+
+    def act_for_the_run() -> None:
+        names = {"__name__": "themis_lib.data", "path": path}
+        exec("def read(): path.read_text()", names)
+        thread = threading.Thread(target=names["read"])
+        thread.start()
+        thread.join()
+
+    assert [str(path.resolve())] == seen(act)
+    assert [] == seen(act_for_the_run)
+
+
+def test_digest_of_a_list_is_of_its_names(tmp_path: Path) -> None:
+    """A file that comes or goes is another list; its content and caches are not."""
+    digests = [file_digest(f"{tmp_path}/*", "")]
+    (tmp_path / "a").write_text("1")
+    digests.append(file_digest(f"{tmp_path}/*", ""))
+    (tmp_path / "a").write_text("2")
+    (tmp_path / "__pycache__").mkdir()
+    digests.append(file_digest(f"{tmp_path}/*", ""))
+
+    assert digests[0] != digests[1] == digests[2]
 
 
 def test_missing_file_is_noted(tmp_path: Path) -> None:
