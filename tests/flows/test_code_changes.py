@@ -15,6 +15,7 @@ import yaml
 from tests.support.new_process import in_new_process
 
 PROGRAM = """
+import os
 from typer.testing import CliRunner
 from flows.run import app as run
 from flows.why import app as why
@@ -29,7 +30,9 @@ print(json.dumps({{
     "scores": [next(iter(case.final_scores.values())) for case in result.cases],
     "plan": plan.output,
     "why": said.output,
-}}))
+}}), flush=True)
+# Without teardown: threads of Arrow may abort a process that ends while they start.
+os._exit(0)
 """
 MAIN = """
 import os

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+import importlib.util
 import os
 import sqlite3
 import subprocess
@@ -35,6 +38,17 @@ def test_files_that_are_read_are_noted_once(tmp_path: Path) -> None:
         os.close(os.open(path, os.O_RDONLY))
 
     assert [str(path.resolve())] == seen(act)
+
+
+def test_searches_for_modules_are_not_noted(tmp_path: Path) -> None:
+    """Python lists folders to find modules and distributions."""
+
+    def act() -> None:
+        importlib.invalidate_caches()
+        importlib.util.find_spec("no_such_module")
+        list(importlib.metadata.distributions(path=[str(tmp_path)]))
+
+    assert [] == seen(act)
 
 
 def test_missing_file_is_noted(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy
 import pytest
+from pyarrow import parquet
 
 from themis_lib import GenerationResult, ReducedCandidate, evaluate
 from themis_lib.runs.manifest import read_manifest
@@ -52,6 +53,10 @@ def by_network(value: Any, expected: Any) -> float:
     if value == "never":
         urllib.request.urlopen("http://localhost")
     return 1.0
+
+
+def by_arrow(value: Any, expected: Any) -> float:
+    return 1.0 if value != "never" else float(len(parquet.read_table("x")))
 
 
 def by_seed(value: Any, expected: Any) -> float:
@@ -121,6 +126,7 @@ def notices(folder: Path, metric: Any, **parts: Any) -> list[str]:
         (by_program, ["another program (subprocess)"]),
         (by_id, ["randomness (uuid.uuid4)"]),
         (by_network, ["the network (urllib)"]),
+        (by_arrow, ["files that are not traced (pyarrow)"]),
         (by_helper, ["the clock (time.time)"]),
         (by_seed, []),
     ],

@@ -23,12 +23,20 @@ _CHANCE = {
 #: Functions of `random`, `secrets` and `numpy.random` that draw nothing by themselves.
 _NO_DRAWS = {"seed", "getstate", "setstate", "get_state", "set_state", "default_rng"}
 _NO_DRAWS |= {"compare_digest"}
-#: Modules that ask others. `urllib.parse` and `http.HTTPStatus` ask nobody.
+#: Modules that ask others, or whose reading of files Python does not tell of.
+#: `urllib.parse` and `http.HTTPStatus` ask nobody.
 _ELSEWHERE: dict[tuple[str, ...], str] = {
     ("aiohttp",): "the network",
+    ("duckdb",): "files that are not traced",
+    ("h5py",): "files that are not traced",
     ("http", "client"): "the network",
     ("httpx",): "the network",
     ("openai",): "the network",
+    ("polars",): "files that are not traced",
+    ("pyarrow", "csv"): "files that are not traced",
+    ("pyarrow", "dataset"): "files that are not traced",
+    ("pyarrow", "fs"): "files that are not traced",
+    ("pyarrow", "parquet"): "files that are not traced",
     ("requests",): "the network",
     ("socket",): "the network",
     ("subprocess",): "another program",
