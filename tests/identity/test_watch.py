@@ -165,3 +165,23 @@ def test_file_is_noted_again_in_another_state(tmp_path: Path) -> None:
 
     assert 2 <= len(seen(act))
     assert {str(path.resolve())} == set(seen(act))
+
+
+def test_variables_that_user_code_looks_up_are_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However the name is computed; not one that is set, one that a library looks up for
+    itself, nor all of them where code hands the environment on.
+    """
+    monkeypatch.setenv("THEMIS_READ", "1")
+    monkeypatch.setenv("THEMIS_SET", "0")
+    name = "_".join(["THEMIS", "READ"])
+
+    def act() -> None:
+        assert "1" == os.environ[name] == os.getenv(name)
+        assert os.environ.get("THEMIS_MISSING") is None
+        os.environ["THEMIS_SET"] = "1"
+        tempfile._candidate_tempdir_list()
+        assert os.environ.copy() == dict(os.environ) == {**os.environ}
+
+    assert ["env:THEMIS_READ", "env:THEMIS_MISSING"] == seen(act)

@@ -98,6 +98,17 @@ def by_variable(value, expected):
     return held(os.environ.get("THEMIS_WORDS", "ab").split(), value)
 
 
+VARIABLE = "THEMIS_WORDS"
+
+
+def by_name_of_a_variable(value, expected):
+    return held(os.environ.get(VARIABLE, "ab").split(), value)
+
+
+def by_computed_name(value, expected):
+    return held(os.getenv("_".join(["THEMIS", "WORDS"]), "ab").split(), value)
+
+
 def by_library_of_variables(value, expected):
     return held(os.path.expandvars("$THEMIS_WORDS").split(), value)
 
@@ -255,11 +266,19 @@ def test_touched_and_unrelated_files_cost_nothing(
     assert (0, FIRST) == score("by_open")
 
 
-@pytest.mark.parametrize("name", ["by_variable", "by_library_of_variables"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "by_variable",
+        "by_name_of_a_variable",
+        "by_computed_name",
+        "by_library_of_variables",
+    ],
+)
 def test_variable_is_seen(
     name: str, score: Callable[[str], Scored], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another value of a variable that the code names, and none, give new rows."""
+    """Another value of a variable that the code reads gives new rows."""
     monkeypatch.setenv("THEMIS_WORDS", "ab")
     first = [score(name) for _ in range(2)]
     monkeypatch.setenv("THEMIS_WORDS", "ab cde")

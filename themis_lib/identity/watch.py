@@ -3,7 +3,8 @@
 Python tells of every file that is opened (an audit event), of databases and shared
 libraries, and of programs that are started: what their command names is read. What
 libraries read of their own, and what the same process has written, is left out. Of a
-folder that user code lists, the names of its files are read; it ends in a slash.
+folder that user code lists, the names of its files are read; it ends in a slash. Of an
+environment variable that user code looks up, `env:NAME`.
 
 What a module reads while it is imported is noted with the content that it had: the
 module computes with that until it is imported anew, whatever becomes of the file.
@@ -43,11 +44,16 @@ _HOUSEKEEPING = {
     "tempfile",
     "zipimport",
 }
+#: Begins the name of an environment variable.
+VARIABLE = "env:"
+#: Where the standard library looks a variable up for its caller.
+_ENVIRONMENT_MODULES = {"os", "collections.abc", os.path.__name__}
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
 class Watch:
-    """The files that a piece of code has opened for reading, as absolute paths.
+    """The files that a piece of code has opened for reading, as absolute paths, and the
+    environment variables that it has looked up.
 
     `is_left_out` says which files are none of its business, such as those of the store.
     """
@@ -88,6 +94,14 @@ class Watch:
         with self._lock:
             self._seen[path] = state
             self._new.append((path, state))
+
+    def note_variable(self, name: str) -> None:
+        """Note an environment variable that is looked up."""
+        name = f"{VARIABLE}{name}"
+        if name not in self._seen:
+            with self._lock:
+                self._seen[name] = None
+                self._new.append((name, None))
 
     def _counts(self, path: str) -> bool:
         if path in self._seen:
@@ -178,7 +192,47 @@ def _install_hook() -> None:
         if not _is_installed:
             sys.addaudithook(_on_event)
             _follow_threads()
+            _follow_variables()
             _is_installed = True
+
+
+def _follow_variables() -> None:
+    """Have `os.environ` tell of the variables that user code looks up.
+
+    Every look-up of a name encodes it. Code that goes through all variables decodes the
+    name before it: that it hands on the environment, say to a program, is no look-up.
+    """
+    environment: Any = os.environ
+    encode, decode = environment.encodekey, environment.decodekey
+    decoded: defaultdict[int, set[str]] = defaultdict(set)
+
+    def encode_and_note(name: Any) -> Any:
+        met = decoded[threading.get_ident()]
+        if name in met:
+            met.discard(name)
+        elif isinstance(name, str) and _is_looked_up(sys._getframe(1)):
+            for watch in _watches():
+                watch.note_variable(name)
+        return encode(name)
+
+    def decode_and_keep(key: Any) -> Any:
+        name = decode(key)
+        decoded[threading.get_ident()].add(name)
+        return name
+
+    environment.encodekey = encode_and_note
+    environment.decodekey = decode_and_keep
+
+
+def _is_looked_up(frame: FrameType | None) -> bool:
+    """Return whether user code looks a variable up, and sets none."""
+    if frame is None or frame.f_code.co_name != "__getitem__" or not _ACTIVE:
+        return False
+    name = "os"
+    while frame is not None and name in _ENVIRONMENT_MODULES:
+        frame = frame.f_back
+        name = str(frame.f_globals.get("__name__")) if frame is not None else ""
+    return is_user_module(name)
 
 
 def _follow_threads() -> None:

@@ -19,13 +19,11 @@ from themis_lib.errors import FatalError
 from themis_lib.identity.contents import content_digest
 from themis_lib.identity.digests import digest
 from themis_lib.identity.file_state import state_or_none
-from themis_lib.identity.watch import Watch, watching
+from themis_lib.identity.watch import VARIABLE, Watch, watching
 from themis_lib.stages.file_digests import file_digest
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.traces import read_traces, write_trace
-
-_VARIABLE = "env:"
 
 AnyStage = TypeVar("AnyStage", bound=Stage)
 
@@ -82,6 +80,10 @@ class Dependencies:
         new = {}
         for path, opened in self._watch.take_new():
             now = dependency_digest(path, self._stage.own_fingerprint)
+            if path.startswith(VARIABLE):
+                if not names_credential(path.removeprefix(VARIABLE)):
+                    new[path] = now
+                continue
             if not path.endswith("/") and state_or_none(path) != opened:
                 # Nobody knows which content was read: no row may be used again.
                 now = digest("changed while it was read", path)
@@ -165,8 +167,8 @@ def dependency_digest(
     salt: str,
 ) -> str:
     """Return the digest of a dependency as it is now: a file, or `env:NAME`."""
-    if name.startswith(_VARIABLE):
-        value = os.environ.get(name.removeprefix(_VARIABLE))
+    if name.startswith(VARIABLE):
+        value = os.environ.get(name.removeprefix(VARIABLE))
         return digest("variable", [salt, value])
     return file_digest(name, salt)
 
@@ -194,11 +196,11 @@ def _declared(stage: Stage) -> list[str]:
             continue
         for variable in component.code.variables:
             if not names_credential(variable):
-                names.add(f"{_VARIABLE}{variable}")
+                names.add(f"{VARIABLE}{variable}")
         names.update(component.files)
         declared: Any = getattr(component.component, "depends_on", ())
         for item in declared:
-            is_variable = isinstance(item, str) and item.startswith(_VARIABLE)
+            is_variable = isinstance(item, str) and item.startswith(VARIABLE)
             names.add(item if is_variable else str(Path(item).resolve()))
     return sorted(names)
 
