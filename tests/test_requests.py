@@ -20,7 +20,8 @@ from themis_lib import Experiment
 from themis_lib.experiment.spec import experiment_from_spec
 
 SHARDS, STAGES, TABLES, RECORDS = 3, 4, 6, 2
-#: Stages with a component of the user, whose traces are looked for in two requests.
+#: Stages with a component of the user, whose traces are looked for before and after the
+#: run, in two requests.
 TRACED = 3
 
 
@@ -94,7 +95,7 @@ def test_requests_follow_shards(
     )  # cases that are not in a file are written without asking
     assert parts + 1 == warm["GET"]
     # One for the summary, whose rows have no shard.
-    assert 1 + 2 * TRACED == warm["LIST"]
+    assert 1 + 4 * TRACED == warm["LIST"]
     assert not {"HEAD", "DELETE", "POST"} & {*cold, *warm}
 
 

@@ -350,11 +350,16 @@ def _modules_being_imported() -> list[str]:
     while frame is not None:
         if frame.f_code.co_name == "<module>":
             name = str(frame.f_globals.get("__name__"))
-            # All that a script does is done while its module runs.
-            if name != "__main__" and is_user_module(name):
+            if _is_being_imported(name) and is_user_module(name):
                 modules.append(name)
         frame = frame.f_back
     return modules
+
+
+def _is_being_imported(name: str) -> bool:
+    # A script, too, runs at the level of its module: as long as it lasts.
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 def _note_import(modules: list[str], path: str) -> None:
