@@ -270,7 +270,14 @@ def ran(arguments: list[str], text: str | None = None) -> tuple[int, list[float]
     return count, scores
 
 
-@pytest.mark.parametrize("how", ["-c", "stdin", "script"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("-c", marks=pytest.mark.slow),
+        pytest.param("stdin", marks=pytest.mark.slow),
+        "script",
+    ],
+)
 def test_program_is_seen_by_the_next_process(how: str, tmp_path: Path) -> None:
     """Code of `python -c`, of standard input and of a script is identity across
     processes: an edit computes again, the same program does not.

@@ -66,14 +66,14 @@ def start_anew(folder: Path) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_number_in_any_place(place: str, folder: Path) -> None:
-    """Changed one and two modules away, and changed back."""
+    """Changed one and two modules away."""
     before = Program(("body", place, place), (1, 20, 300))
 
-    for program in (before, before.edited(1, 21), before.edited(2, 301), before):
+    for program in (before, before.edited(2, 301), before.edited(1, 21)):
         check(program, folder, lambda spec: run_in_process(spec, folder, ""))
 
 
-@examples(15)
+@examples(6)
 @given(history=histories())
 def test_edits_of_generated_programs(history: list[Program], folder: Path) -> None:
     """Edits of any kind at any depth."""

@@ -201,7 +201,13 @@ EDITS: dict[str, tuple[Callable[[Project], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", EDITS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind == "definition" else [pytest.mark.slow])
+        for kind in EDITS
+    ],
+)
 def test_change_is_computed_again_and_named(kind: str, project: Project) -> None:
     """The scores are computed again and nothing else, by a component whose own
     `fingerprint()` sees no change; the plan and the explanation name the cause.
@@ -226,7 +232,12 @@ def test_change_is_computed_again_and_named(kind: str, project: Project) -> None
 
 @pytest.mark.parametrize(
     ("libraries", "expected"),
-    [("scoring", (0, 2)), ("all", (2, 2)), ("none", (0, 0)), (None, (0, 2))],
+    [
+        ("scoring", (0, 2)),
+        pytest.param("all", (2, 2), marks=pytest.mark.slow),
+        pytest.param("none", (0, 0), marks=pytest.mark.slow),
+        pytest.param(None, (0, 2), marks=pytest.mark.slow),
+    ],
 )
 def test_upgraded_library_is_named_where_it_counts(
     libraries: str | None, expected: tuple[int, int], project: Project

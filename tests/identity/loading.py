@@ -21,7 +21,7 @@ def load(folder: Path, files: Files) -> ModuleType:
     """
     for name in list(sys.modules):
         file = getattr(sys.modules[name], "__file__", None) or ""
-        if Path(file).is_relative_to(folder):
+        if file.startswith(str(folder)):
             del sys.modules[name]
     for path in sorted(folder.rglob("*.py")):
         path.unlink()
