@@ -71,6 +71,51 @@ def test_what_the_code_wrote_itself_is_left_out(tmp_path: Path) -> None:
     assert [] == seen(act)
 
 
+def test_folder_that_was_there_is_not_what_the_code_wrote(tmp_path: Path) -> None:
+    """`exist_ok`, and a file that could not be made, leave nothing out."""
+    words = tmp_path / "data" / "words.txt"
+    words.parent.mkdir()
+    words.write_text("a")
+
+    def act() -> None:
+        words.parent.mkdir(exist_ok=True)
+        with pytest.raises(FileExistsError):
+            words.open("x")
+        words.read_text()
+
+    assert [str(words.resolve())] == seen(act)
+
+
+def test_file_that_is_opened_to_change_it_is_noted_until_it_is_changed(
+    tmp_path: Path,
+) -> None:
+    """`numpy.memmap` opens a file like that, unless it is told not to."""
+    weights, cache = tmp_path / "weights.bin", tmp_path / "cache.bin"
+    weights.write_bytes(b"1")
+    cache.write_bytes(b"1")
+
+    def act() -> None:
+        with weights.open("r+b") as file:
+            file.read()
+        with cache.open("r+b") as file:
+            file.write(b"12")
+
+    assert [str(weights.resolve())] == seen(act)
+
+
+def test_database_is_noted_by_its_uri(tmp_path: Path) -> None:
+    """sqlite takes a path, or a URI with options."""
+    path = tmp_path / "the words.db"
+    sqlite3.connect(path).close()
+    path.write_bytes(b"")
+
+    def act() -> None:
+        uri = f"{path.as_uri()}?mode=ro"
+        sqlite3.connect(uri, uri=True).close()
+
+    assert [str(path.resolve())] == seen(act)
+
+
 def test_libraries_the_system_and_what_is_left_out_are_not_noted(
     tmp_path: Path,
 ) -> None:

@@ -24,6 +24,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 from themis_lib.identity.contents import content_of
@@ -77,7 +78,7 @@ class Watch:
         return [
             (path, state)
             for path, state in new
-            if path not in _WRITTEN and not _is_own_database(path, state)
+            if path not in _WRITTEN and not _is_changed_here(path, state)
         ]
 
     def note(self, path: str) -> None:
@@ -118,14 +119,15 @@ def _is_of_no_account(path: str) -> bool:
     return path.startswith(_SYSTEM) or name.startswith(_CREDENTIALS)
 
 
-def _is_own_database(path: str, state: FileState | None) -> bool:
-    """Return whether a database has changed since it was opened, as a cache does."""
-    return path in _DATABASES and state_or_none(path) != state
+def _is_changed_here(path: str, state: FileState | None) -> bool:
+    """Return whether a file that was opened to be changed, as a cache is, has been."""
+    return path in _CHANGEABLE and state_or_none(path) != state
 
 
-# Process-wide, as an audit hook is: files that this process wrote while watched.
+# Process-wide, as an audit hook is: files that this process wrote while watched, and
+# those that it opened to read and change, such as databases.
 _WRITTEN: set[str] = set()
-_DATABASES: set[str] = set()
+_CHANGEABLE: set[str] = set()
 # Process-wide, as modules are: what each one read while it was imported, with the
 # content that it read.
 _READ_AT_IMPORT: defaultdict[str, dict[str, str]] = defaultdict(dict)
@@ -258,14 +260,29 @@ def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
 def _note_opening(path: Any, mode: Any, flags: Any) -> None:
     if isinstance(path, int) or path is None:
         return
-    is_writing = (isinstance(flags, int) and bool(flags & _WRITING)) or (
-        isinstance(mode, str) and bool(set(mode) & set("wax+"))
-    )
-    _note(path, is_writing=is_writing)
+    if not _is_writing(mode, flags):
+        _note(path)
+    elif not os.path.lexists(path):
+        _note(path, is_writing=True)
+    elif flags & os.O_EXCL:
+        # It is there already: the opening fails.
+        return
+    elif flags & os.O_RDWR and not flags & os.O_TRUNC:
+        _note_changeable(path)
+    else:
+        _note(path, is_writing=True)
+
+
+def _is_writing(mode: Any, flags: Any) -> bool:
+    if isinstance(flags, int):
+        return bool(flags & _WRITING)
+    return isinstance(mode, str) and bool(set(mode) & set("wax+"))
 
 
 def _note_new_folder(path: Any, *_: Any) -> None:
-    _note(path, is_writing=True)
+    # `exist_ok` tries to make a folder that is there: what is in it is no work of ours.
+    if not os.path.lexists(path):
+        _note(path, is_writing=True)
 
 
 def _note_listing(path: Any) -> None:
@@ -287,9 +304,20 @@ def _note_if_file(path: Any, *_: Any) -> None:
 
 
 def _note_database(path: Any, *_: Any) -> None:
-    if isinstance(path, (str, bytes, os.PathLike)):
-        _DATABASES.add(os.path.realpath(os.fsdecode(path)))
-        _note_if_file(path)
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return
+    text = os.fsdecode(path)
+    if text.startswith("file:"):
+        # A URI, with or without a host: https://www.sqlite.org/uri.html.
+        text = unquote(urlsplit(text).path)
+    if os.path.isfile(text):  # noqa: PTH113
+        _note_changeable(text)
+
+
+def _note_changeable(path: Any) -> None:
+    """Note a file that is opened to be read, and may be changed by who opened it."""
+    _CHANGEABLE.add(os.path.realpath(os.fsdecode(path)))
+    _note(path)
 
 
 #: What is noted of an event, by its name.
