@@ -8,11 +8,14 @@ import importlib.util
 import os
 import sqlite3
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,14 +158,39 @@ def test_files_read_in_threads_are_noted(tmp_path: Path) -> None:
     assert [[str(path.resolve())] for path in paths] == [first, second]
 
 
+def test_files_read_by_idle_threads_of_a_pool_are_noted(tmp_path: Path) -> None:
+    """A pool may be older than the block that gives it work, and work for others."""
+    path = tmp_path / "words.txt"
+    path.write_text("a")
+    other = tmp_path / "other.txt"
+    other.write_text("b")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert [str(path.resolve())] == seen(
+            lambda: pool.submit(path.read_text).result()
+        )
+        with watching(watch := Watch(lambda _: False)):
+            pass
+        pool.submit(other.read_text).result()
+        assert [] == watch.take_new()
+
+
+@pytest.mark.parametrize("event", ["open", "os.mkdir", "os.listdir", "sqlite3.connect"])
+@pytest.mark.parametrize("arguments", [(), (object(),), ("a\0b", None, None)])
+def test_events_that_are_no_files_raise_nothing(event: str, arguments: Any) -> None:
+    """Any code may raise an event by the name of one of Python's."""
+    assert [] == seen(lambda: sys.audit(event, *arguments))
+
+
 def test_threads_of_others_are_not_watched(tmp_path: Path) -> None:
-    """What a thread reads that was there before the code ran is not the code's."""
+    """What a thread reads that no watched code started or gave work is not its own."""
     path = tmp_path / "words.txt"
     path.write_text("a")
     with ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
+        outside = copy_context()
 
-        assert [] == seen(lambda: pool.submit(path.read_text).result())
+        assert [] == seen(lambda: outside.run(pool.submit, path.read_text).result())
 
 
 def test_programs_and_databases_are_noted(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
@@ -194,6 +195,7 @@ def _install_hook() -> None:
         if not _is_installed:
             sys.addaudithook(_on_event)
             _follow_threads()
+            _follow_pools()
             _follow_variables()
             _is_installed = True
 
@@ -250,16 +252,56 @@ def _follow_threads() -> None:
     threading.Thread.start = noted_start  # type: ignore[assignment, method-assign]
 
 
+def _follow_pools() -> None:
+    """Have a thread that was idle in a pool work for the watch of who gave it work."""
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
+
+    @functools.wraps(submit)
+    def watched_submit(
+        pool: ThreadPoolExecutor,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Future[Any]:
+        watch = _WATCHED.get()
+        if watch is None:
+            return submit(pool, function, *args, **kwargs)
+        return submit(pool, _call_watched, watch, function, *args, **kwargs)
+
+    ThreadPoolExecutor.submit = watched_submit  # type: ignore[assignment, method-assign]
+
+
+def _call_watched(
+    watch: Watch,
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    token = _WATCHED.set(watch)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _WATCHED.reset(token)
+
+
 def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     # Called for every event of the interpreter: most leave here.
     note = _NOTES.get(event)
-    if note is not None and _WATCHED.get() is not _NOTHING:
+    if note is None or _WATCHED.get() is _NOTHING:
+        return
+    # Anyone may raise an event of this name, with what they like; what no path can be
+    # is no file, and what is raised here would fail the opening.
+    with suppress(TypeError, ValueError, OSError):
         note(*arguments)
 
 
 def _note_opening(path: Any, mode: Any, flags: Any) -> None:
     if isinstance(path, int) or path is None:
         return
+    if not isinstance(flags, int):
+        flags = 0
     if not _is_writing(mode, flags):
         _note(path)
     elif not os.path.lexists(path):
@@ -273,10 +315,9 @@ def _note_opening(path: Any, mode: Any, flags: Any) -> None:
         _note(path, is_writing=True)
 
 
-def _is_writing(mode: Any, flags: Any) -> bool:
-    if isinstance(flags, int):
-        return bool(flags & _WRITING)
-    return isinstance(mode, str) and bool(set(mode) & set("wax+"))
+def _is_writing(mode: Any, flags: int) -> bool:
+    is_writing_mode = isinstance(mode, str) and bool(set(mode) & set("wax+"))
+    return is_writing_mode or bool(flags & _WRITING)
 
 
 def _note_new_folder(path: Any, *_: Any) -> None:
