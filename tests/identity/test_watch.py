@@ -258,3 +258,16 @@ def test_variables_that_user_code_looks_up_are_noted(
         assert os.environ.copy() == dict(os.environ) == {**os.environ}
 
     assert ["env:THEMIS_READ", "env:THEMIS_MISSING"] == seen(act)
+
+
+def test_variables_that_user_code_takes_one_by_one_are_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where it went through their names before, or something else did."""
+    monkeypatch.setenv("THEMIS_READ", "1")
+
+    def act() -> None:
+        names = [name for name in os.environ if name.startswith("THEMIS_R")]
+        assert ["1"] == [os.environ[name] for name in names]
+
+    assert ["env:THEMIS_READ"] == seen(act)

@@ -12,6 +12,7 @@ module computes with that until it is imported anew, whatever becomes of the fil
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib.util
 import os
@@ -50,6 +51,8 @@ _HOUSEKEEPING = {
 VARIABLE = "env:"
 #: Where the standard library looks a variable up for its caller.
 _ENVIRONMENT_MODULES = {"os", "collections.abc", os.path.__name__}
+#: What goes through all variables there.
+_COPYING = {"__iter__", "__or__", "__ror__", "copy"}
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -211,10 +214,11 @@ def _follow_variables() -> None:
     decoded: defaultdict[int, set[str]] = defaultdict(set)
 
     def encode_and_note(name: Any) -> Any:
+        frame = sys._getframe(1)
         met = decoded[threading.get_ident()]
-        if name in met:
-            met.discard(name)
-        elif isinstance(name, str) and _is_looked_up(sys._getframe(1)):
+        is_handed_on = name in met and _is_copied(frame)
+        met.discard(name)
+        if isinstance(name, str) and not is_handed_on and _is_looked_up(frame):
             for watch in _watches():
                 watch.note_variable(name)
         return encode(name)
@@ -226,6 +230,18 @@ def _follow_variables() -> None:
 
     environment.encodekey = encode_and_note
     environment.decodekey = decode_and_keep
+
+
+def _is_copied(frame: FrameType) -> bool:
+    """Return whether no code names the variable: a whole environment is copied."""
+    around = frame.f_back
+    if around is None:
+        return True
+    code = around.f_code
+    if around.f_globals.get("__name__") in _ENVIRONMENT_MODULES:
+        return code.co_name in _COPYING
+    # `dict(os.environ)` is a call, `os.environ[name]` is none.
+    return not dis.opname[code.co_code[around.f_lasti]].startswith("BINARY_")
 
 
 def _is_looked_up(frame: FrameType | None) -> bool:
