@@ -8,11 +8,14 @@ import importlib.util
 import os
 import sqlite3
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +74,51 @@ def test_what_the_code_wrote_itself_is_left_out(tmp_path: Path) -> None:
     assert [] == seen(act)
 
 
+def test_folder_that_was_there_is_not_what_the_code_wrote(tmp_path: Path) -> None:
+    """`exist_ok`, and a file that could not be made, leave nothing out."""
+    words = tmp_path / "data" / "words.txt"
+    words.parent.mkdir()
+    words.write_text("a")
+
+    def act() -> None:
+        words.parent.mkdir(exist_ok=True)
+        with pytest.raises(FileExistsError):
+            words.open("x")
+        words.read_text()
+
+    assert [str(words.resolve())] == seen(act)
+
+
+def test_file_that_is_opened_to_change_it_is_noted_until_it_is_changed(
+    tmp_path: Path,
+) -> None:
+    """`numpy.memmap` opens a file like that, unless it is told not to."""
+    weights, cache = tmp_path / "weights.bin", tmp_path / "cache.bin"
+    weights.write_bytes(b"1")
+    cache.write_bytes(b"1")
+
+    def act() -> None:
+        with weights.open("r+b") as file:
+            file.read()
+        with cache.open("r+b") as file:
+            file.write(b"12")
+
+    assert [str(weights.resolve())] == seen(act)
+
+
+def test_database_is_noted_by_its_uri(tmp_path: Path) -> None:
+    """sqlite takes a path, or a URI with options."""
+    path = tmp_path / "the words.db"
+    sqlite3.connect(path).close()
+    path.write_bytes(b"")
+
+    def act() -> None:
+        uri = f"{path.as_uri()}?mode=ro"
+        sqlite3.connect(uri, uri=True).close()
+
+    assert [str(path.resolve())] == seen(act)
+
+
 def test_libraries_the_system_and_what_is_left_out_are_not_noted(
     tmp_path: Path,
 ) -> None:
@@ -110,14 +158,39 @@ def test_files_read_in_threads_are_noted(tmp_path: Path) -> None:
     assert [[str(path.resolve())] for path in paths] == [first, second]
 
 
+def test_files_read_by_idle_threads_of_a_pool_are_noted(tmp_path: Path) -> None:
+    """A pool may be older than the block that gives it work, and work for others."""
+    path = tmp_path / "words.txt"
+    path.write_text("a")
+    other = tmp_path / "other.txt"
+    other.write_text("b")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert [str(path.resolve())] == seen(
+            lambda: pool.submit(path.read_text).result()
+        )
+        with watching(watch := Watch(lambda _: False)):
+            pass
+        pool.submit(other.read_text).result()
+        assert [] == watch.take_new()
+
+
+@pytest.mark.parametrize("event", ["open", "os.mkdir", "os.listdir", "sqlite3.connect"])
+@pytest.mark.parametrize("arguments", [(), (object(),), ("a\0b", None, None)])
+def test_events_that_are_no_files_raise_nothing(event: str, arguments: Any) -> None:
+    """Any code may raise an event by the name of one of Python's."""
+    assert [] == seen(lambda: sys.audit(event, *arguments))
+
+
 def test_threads_of_others_are_not_watched(tmp_path: Path) -> None:
-    """What a thread reads that was there before the code ran is not the code's."""
+    """What a thread reads that no watched code started or gave work is not its own."""
     path = tmp_path / "words.txt"
     path.write_text("a")
     with ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
+        outside = copy_context()
 
-        assert [] == seen(lambda: pool.submit(path.read_text).result())
+        assert [] == seen(lambda: outside.run(pool.submit, path.read_text).result())
 
 
 def test_programs_and_databases_are_noted(tmp_path: Path) -> None:
@@ -185,3 +258,16 @@ def test_variables_that_user_code_looks_up_are_noted(
         assert os.environ.copy() == dict(os.environ) == {**os.environ}
 
     assert ["env:THEMIS_READ", "env:THEMIS_MISSING"] == seen(act)
+
+
+def test_variables_that_user_code_takes_one_by_one_are_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where it went through their names before, or something else did."""
+    monkeypatch.setenv("THEMIS_READ", "1")
+
+    def act() -> None:
+        names = [name for name in os.environ if name.startswith("THEMIS_R")]
+        assert ["1"] == [os.environ[name] for name in names]
+
+    assert ["env:THEMIS_READ"] == seen(act)

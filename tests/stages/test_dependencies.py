@@ -158,6 +158,31 @@ def test_file_that_changes_in_a_run_leaves_no_rows_of_either_content(
     assert [1.0, 0.0] == before[1]
 
 
+def test_file_that_changes_in_every_run_leaves_no_rows(
+    mine: Any, tmp_path: Path
+) -> None:
+    """However often it did so before, rows of two contents are used by no later run."""
+    store = str(tmp_path / "store")
+
+    def edit() -> None:
+        mine.READ.wait()
+        mine.WORDS.write_text("b")
+        mine.EDITED.set()
+
+    for _ in range(3):
+        mine.WORDS.write_text("a")
+        mine.READ.clear()
+        mine.EDITED.clear()
+        editing = threading.Thread(target=edit)
+        editing.start()
+        assert (2, [1.0, 1.0]) == scores(mine, mine.edited_meanwhile, store)
+        editing.join()
+    mine.WORDS.write_text("a")
+
+    assert (2, [1.0, 0.0]) == scores(mine, mine.edited_meanwhile, store)
+    assert (0, [1.0, 0.0]) == scores(mine, mine.edited_meanwhile, store)
+
+
 def test_module_that_keeps_what_it_read_is_refused(mine: Any, tmp_path: Path) -> None:
     """A file that has changed since the process read it, and is not read again, stops
     the run; a module imported anew computes with the new content.
@@ -316,3 +341,16 @@ def test_digest_of_a_variable_is_of_its_value(monkeypatch: pytest.MonkeyPatch) -
 
     assert 3 == len(set(digests))
     assert "de_DE" not in "".join(digests)
+
+
+def test_digest_of_a_beginning_is_of_all_variables_that_begin_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another variable, or another value, is another digest; a credential is not."""
+    digests = [dependency_digest("env:THEMIS_LIMIT_", "")]
+    for name, value in (("A", "1"), ("A", "2"), ("B", "2"), ("API_KEY", "s3cr3t")):
+        monkeypatch.setenv(f"THEMIS_LIMIT_{name}", value)
+        digests.append(dependency_digest("env:THEMIS_LIMIT_", ""))
+
+    assert 4 == len(set(digests))
+    assert digests[-1] == digests[-2]

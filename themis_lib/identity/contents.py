@@ -47,9 +47,7 @@ def content_of(path: str, read: Callable[[Path], str] = file_content) -> str:
         if path.endswith("/"):
             return digest("names", sorted(filter(_is_shown, _names_in(place))))
         if place.is_dir():
-            inside = sorted(item for item in place.rglob("*") if item.is_file())
-            parts = [[str(item.relative_to(place)), read(item)] for item in inside]
-            return digest("folder", parts)
+            return digest("folder", _parts_of(place, read))
         return read(place)
     except OSError:
         return NONE
@@ -58,6 +56,19 @@ def content_of(path: str, read: Callable[[Path], str] = file_content) -> str:
 def content_digest(content: str, salt: str) -> str:
     """Return the digest that is kept of a content."""
     return digest("file", [salt, content])
+
+
+def _parts_of(
+    folder: Path,
+    read: Callable[[Path], str],
+) -> list[list[str]]:
+    parts = []
+    for item in sorted(folder.rglob("*")):
+        name = item.relative_to(folder)
+        if item.is_file() and "__pycache__" not in name.parts:
+            # A file that cannot be read hides none of the others.
+            parts.append([str(name), content_of(str(item), read)])
+    return parts
 
 
 def _names_in(folder: Path) -> list[str]:

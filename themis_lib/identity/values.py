@@ -132,6 +132,9 @@ class Describer:
         self._around[id(value)] = len(self._around)
         try:
             return self._describe_object(value)
+        except RecursionError:
+            # Such as a long linked list.
+            raise OpaqueValueError(value) from None
         finally:
             del self._around[id(value)]
 
@@ -348,17 +351,6 @@ def _slot_names(kind: type) -> list[str]:
         is_private = name.startswith("__") and not name.endswith("__")
         names.append(f"_{kind.__name__.lstrip('_')}{name}" if is_private else name)
     return names
-
-
-def is_changeable(value: Any) -> bool:
-    """Return whether a value can change while it keeps its name."""
-    if isinstance(value, (*_PLAIN, float, bytes, *_BY_REPR, enum.Enum, re.Pattern)):
-        return False
-    if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)):
-        return False
-    if isinstance(value, (tuple, frozenset)):
-        return any(is_changeable(item) for item in value)
-    return True
 
 
 def _wrapped_parts(value: Any) -> list[Any] | None:

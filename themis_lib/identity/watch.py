@@ -12,6 +12,7 @@ module computes with that until it is imported anew, whatever becomes of the fil
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib.util
 import os
@@ -19,11 +20,13 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
 from themis_lib.identity.contents import content_of
@@ -48,6 +51,8 @@ _HOUSEKEEPING = {
 VARIABLE = "env:"
 #: Where the standard library looks a variable up for its caller.
 _ENVIRONMENT_MODULES = {"os", "collections.abc", os.path.__name__}
+#: What goes through all variables there.
+_COPYING = {"__iter__", "__or__", "__ror__", "copy"}
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -77,7 +82,7 @@ class Watch:
         return [
             (path, state)
             for path, state in new
-            if path not in _WRITTEN and not _is_own_database(path, state)
+            if path not in _WRITTEN and not _is_changed_here(path, state)
         ]
 
     def note(self, path: str) -> None:
@@ -118,14 +123,15 @@ def _is_of_no_account(path: str) -> bool:
     return path.startswith(_SYSTEM) or name.startswith(_CREDENTIALS)
 
 
-def _is_own_database(path: str, state: FileState | None) -> bool:
-    """Return whether a database has changed since it was opened, as a cache does."""
-    return path in _DATABASES and state_or_none(path) != state
+def _is_changed_here(path: str, state: FileState | None) -> bool:
+    """Return whether a file that was opened to be changed, as a cache is, has been."""
+    return path in _CHANGEABLE and state_or_none(path) != state
 
 
-# Process-wide, as an audit hook is: files that this process wrote while watched.
+# Process-wide, as an audit hook is: files that this process wrote while watched, and
+# those that it opened to read and change, such as databases.
 _WRITTEN: set[str] = set()
-_DATABASES: set[str] = set()
+_CHANGEABLE: set[str] = set()
 # Process-wide, as modules are: what each one read while it was imported, with the
 # content that it read.
 _READ_AT_IMPORT: defaultdict[str, dict[str, str]] = defaultdict(dict)
@@ -192,6 +198,7 @@ def _install_hook() -> None:
         if not _is_installed:
             sys.addaudithook(_on_event)
             _follow_threads()
+            _follow_pools()
             _follow_variables()
             _is_installed = True
 
@@ -207,10 +214,11 @@ def _follow_variables() -> None:
     decoded: defaultdict[int, set[str]] = defaultdict(set)
 
     def encode_and_note(name: Any) -> Any:
+        frame = sys._getframe(1)
         met = decoded[threading.get_ident()]
-        if name in met:
-            met.discard(name)
-        elif isinstance(name, str) and _is_looked_up(sys._getframe(1)):
+        is_handed_on = name in met and _is_copied(frame)
+        met.discard(name)
+        if isinstance(name, str) and not is_handed_on and _is_looked_up(frame):
             for watch in _watches():
                 watch.note_variable(name)
         return encode(name)
@@ -222,6 +230,18 @@ def _follow_variables() -> None:
 
     environment.encodekey = encode_and_note
     environment.decodekey = decode_and_keep
+
+
+def _is_copied(frame: FrameType) -> bool:
+    """Return whether no code names the variable: a whole environment is copied."""
+    around = frame.f_back
+    if around is None:
+        return True
+    code = around.f_code
+    if around.f_globals.get("__name__") in _ENVIRONMENT_MODULES:
+        return code.co_name in _COPYING
+    # `dict(os.environ)` is a call, `os.environ[name]` is none.
+    return not dis.opname[code.co_code[around.f_lasti]].startswith("BINARY_")
 
 
 def _is_looked_up(frame: FrameType | None) -> bool:
@@ -248,24 +268,78 @@ def _follow_threads() -> None:
     threading.Thread.start = noted_start  # type: ignore[assignment, method-assign]
 
 
+def _follow_pools() -> None:
+    """Have a thread that was idle in a pool work for the watch of who gave it work."""
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
+
+    @functools.wraps(submit)
+    def watched_submit(
+        pool: ThreadPoolExecutor,
+        function: Callable[..., Any],
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Future[Any]:
+        watch = _WATCHED.get()
+        if watch is None:
+            return submit(pool, function, *args, **kwargs)
+        return submit(pool, _call_watched, watch, function, *args, **kwargs)
+
+    ThreadPoolExecutor.submit = watched_submit  # type: ignore[assignment, method-assign]
+
+
+def _call_watched(
+    watch: Watch,
+    function: Callable[..., Any],
+    /,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    token = _WATCHED.set(watch)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _WATCHED.reset(token)
+
+
 def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
     # Called for every event of the interpreter: most leave here.
     note = _NOTES.get(event)
-    if note is not None and _WATCHED.get() is not _NOTHING:
+    if note is None or _WATCHED.get() is _NOTHING:
+        return
+    # Anyone may raise an event of this name, with what they like; what no path can be
+    # is no file, and what is raised here would fail the opening.
+    with suppress(TypeError, ValueError, OSError):
         note(*arguments)
 
 
 def _note_opening(path: Any, mode: Any, flags: Any) -> None:
     if isinstance(path, int) or path is None:
         return
-    is_writing = (isinstance(flags, int) and bool(flags & _WRITING)) or (
-        isinstance(mode, str) and bool(set(mode) & set("wax+"))
-    )
-    _note(path, is_writing=is_writing)
+    if not isinstance(flags, int):
+        flags = 0
+    if not _is_writing(mode, flags):
+        _note(path)
+    elif not os.path.lexists(path):
+        _note(path, is_writing=True)
+    elif flags & os.O_EXCL:
+        # It is there already: the opening fails.
+        return
+    elif flags & os.O_RDWR and not flags & os.O_TRUNC:
+        _note_changeable(path)
+    else:
+        _note(path, is_writing=True)
+
+
+def _is_writing(mode: Any, flags: int) -> bool:
+    is_writing_mode = isinstance(mode, str) and bool(set(mode) & set("wax+"))
+    return is_writing_mode or bool(flags & _WRITING)
 
 
 def _note_new_folder(path: Any, *_: Any) -> None:
-    _note(path, is_writing=True)
+    # `exist_ok` tries to make a folder that is there: what is in it is no work of ours.
+    if not os.path.lexists(path):
+        _note(path, is_writing=True)
 
 
 def _note_listing(path: Any) -> None:
@@ -287,9 +361,20 @@ def _note_if_file(path: Any, *_: Any) -> None:
 
 
 def _note_database(path: Any, *_: Any) -> None:
-    if isinstance(path, (str, bytes, os.PathLike)):
-        _DATABASES.add(os.path.realpath(os.fsdecode(path)))
-        _note_if_file(path)
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return
+    text = os.fsdecode(path)
+    if text.startswith("file:"):
+        # A URI, with or without a host: https://www.sqlite.org/uri.html.
+        text = unquote(urlsplit(text).path)
+    if os.path.isfile(text):  # noqa: PTH113
+        _note_changeable(text)
+
+
+def _note_changeable(path: Any) -> None:
+    """Note a file that is opened to be read, and may be changed by who opened it."""
+    _CHANGEABLE.add(os.path.realpath(os.fsdecode(path)))
+    _note(path)
 
 
 #: What is noted of an event, by its name.

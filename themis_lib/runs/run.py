@@ -86,7 +86,9 @@ class Run:
         error: BaseException | None,
         traceback: Any,
     ) -> None:
-        self._note_state()
+        # A value of a user's may fail to show itself: its rows are computed again.
+        with contextlib.suppress(Exception):
+            self._note_state()
         if error is None:
             return
         self._tables.abandon()

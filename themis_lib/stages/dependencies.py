@@ -117,22 +117,23 @@ def resolve(
     if not stage.has_user_code:
         return stage
     tried: dict[str, str] = {}
-    while stage.fingerprint not in tried:
-        tried[stage.fingerprint] = stage.directory
+    while True:
+        if stage.fingerprint in tried:
+            # A dependency changed in the middle of the run that recorded it.
+            changed = {**stage.depends_on, "(changed in a run)": str(len(tried))}
+            stage = depending_on(stage, changed)
         seen = read_traces(store, stage.directory)
         now = {name: _digest_for(stage, name) for name in seen}
         if all(seen[name] == {now[name]} for name in seen):
+            if tried:
+                stage.traced_in = tuple(tried.values())
             return stage
+        tried[stage.fingerprint] = stage.directory
         # What `lru_cache` holds was computed from the files as they were.
         for component in stage.components:
             if component.code is not None:
                 component.code.clear_caches()
         stage = depending_on(stage, {**stage.depends_on, **now})
-        stage.traced_in = tuple(tried.values())
-    # A dependency changed in the middle of the run that recorded it.
-    return depending_on(
-        stage, {**stage.depends_on, "(changed in a run)": str(len(tried))}
-    )
 
 
 def dependencies_of(
@@ -166,10 +167,16 @@ def dependency_digest(
     name: str,
     salt: str,
 ) -> str:
-    """Return the digest of a dependency as it is now: a file, or `env:NAME`."""
+    """Return the digest of a dependency as it is now: a file, or `env:NAME`.
+
+    A name that ends in `_` is also the beginning of others, as in code that takes all
+    variables that begin so.
+    """
     if name.startswith(VARIABLE):
-        value = os.environ.get(name.removeprefix(VARIABLE))
-        return digest("variable", [salt, value])
+        variable = name.removeprefix(VARIABLE)
+        if variable.endswith("_"):
+            return digest("variables", [salt, _variables_named(variable)])
+        return digest("variable", [salt, os.environ.get(variable)])
     return file_digest(name, salt)
 
 
@@ -203,6 +210,14 @@ def _declared(stage: Stage) -> list[str]:
             is_variable = isinstance(item, str) and item.startswith(VARIABLE)
             names.add(item if is_variable else str(Path(item).resolve()))
     return sorted(names)
+
+
+def _variables_named(beginning: str) -> list[list[str]]:
+    return [
+        [name, value]
+        for name, value in sorted(os.environ.items())
+        if name.startswith(beginning) and not names_credential(name)
+    ]
 
 
 def _unsalted(name: str) -> str:
