@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -354,3 +355,17 @@ def test_digest_of_a_beginning_is_of_all_variables_that_begin_so(
 
     assert 4 == len(set(digests))
     assert digests[-1] == digests[-2]
+
+
+def test_names_and_values_that_are_no_text_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux takes any bytes for them."""
+    digests = set()
+    for byte in (b"\xfe", b"\xff"):
+        monkeypatch.setitem(os.environb, b"THEMIS_BYTES", byte)
+        digests.add(dependency_digest("env:THEMIS_BYTES", ""))
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + byte)).write_text("a")
+        digests.add(dependency_digest(f"{tmp_path}/", ""))
+
+    assert 4 == len(digests)

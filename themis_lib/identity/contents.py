@@ -67,14 +67,20 @@ def _parts_of(
         name = item.relative_to(folder)
         if item.is_file() and "__pycache__" not in name.parts:
             # A file that cannot be read hides none of the others.
-            parts.append([str(name), content_of(str(item), read)])
+            content = content_of(str(item), read)
+            parts.append([_as_text(str(name)), content])
     return parts
 
 
 def _names_in(folder: Path) -> list[str]:
-    return [item.name for item in folder.iterdir()]
+    return [_as_text(item.name) for item in folder.iterdir()]
 
 
 def _is_shown(name: str) -> bool:
     # What Python and editors leave in a folder is nothing to read.
     return name != "__pycache__" and not name.startswith(".")
+
+
+def _as_text(name: str) -> str:
+    # Linux takes any bytes for a name; a digest takes text.
+    return name.encode("utf-8", "backslashreplace").decode()

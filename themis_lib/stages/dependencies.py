@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from themis_lib.core.secrets import names_credential
-from themis_lib.errors import FatalError
+from themis_lib.errors import FatalError, escape_surrogates
 from themis_lib.identity.contents import content_digest
 from themis_lib.identity.digests import digest
 from themis_lib.identity.file_state import state_or_none
@@ -83,6 +83,11 @@ class Dependencies:
             if path.startswith(VARIABLE):
                 if not names_credential(path.removeprefix(VARIABLE)):
                     new[path] = now
+                continue
+            name = escape_surrogates(path)
+            if name != path:
+                # A trace is text: the file is found again under no name.
+                new[name] = digest("no text", name)
                 continue
             if not path.endswith("/") and state_or_none(path) != opened:
                 # Nobody knows which content was read: no row may be used again.
@@ -176,7 +181,9 @@ def dependency_digest(
         variable = name.removeprefix(VARIABLE)
         if variable.endswith("_"):
             return digest("variables", [salt, _variables_named(variable)])
-        return digest("variable", [salt, os.environ.get(variable)])
+        value = os.environ.get(variable)
+        shown = None if value is None else escape_surrogates(value)
+        return digest("variable", [salt, shown])
     return file_digest(name, salt)
 
 
@@ -214,7 +221,7 @@ def _declared(stage: Stage) -> list[str]:
 
 def _variables_named(beginning: str) -> list[list[str]]:
     return [
-        [name, value]
+        [escape_surrogates(name), escape_surrogates(value)]
         for name, value in sorted(os.environ.items())
         if name.startswith(beginning) and not names_credential(name)
     ]
