@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import datetime
 import random
 import secrets
@@ -43,6 +44,13 @@ def by_distribution(value: Any, expected: Any) -> float:
 
 def by_program(value: Any, expected: Any) -> float:
     return float(subprocess.run([sys.executable, "-c", ""]).returncode)
+
+
+def by_processes(value: Any, expected: Any) -> float:
+    if value == "never":
+        with concurrent.futures.ProcessPoolExecutor() as pool:
+            pool.submit(int)
+    return 1.0
 
 
 def by_id(value: Any, expected: Any) -> float:
@@ -124,6 +132,7 @@ def notices(folder: Path, metric: Any, **parts: Any) -> list[str]:
         (by_array, ["randomness (numpy.random.normal)"]),
         (by_distribution, ["randomness (random.gauss)"]),
         (by_program, ["another program (subprocess)"]),
+        (by_processes, ["other processes (concurrent)"]),
         (by_id, ["randomness (uuid.uuid4)"]),
         (by_network, ["the network (urllib)"]),
         (by_arrow, ["files that are not traced (pyarrow)"]),

@@ -257,15 +257,11 @@ class BuiltGenerator(BuiltComponent):
         if adapt is None:
             return self
         # Its keys stay those of the generator that was configured: `reads` too.
-        adapted = generator_record(adapt(runtime), self.name)
-        record = replace(
-            adapted,
-            reads=self.reads,
-            given=self.given,
-            covers_libraries=self.covers_libraries,
-            configured=self.configured or self.component,
+        adapted = self._adapted(adapt(runtime))
+        configured = self.configured or self.component
+        return self._share_code(
+            replace(adapted, reads=self.reads, configured=configured)
         )
-        return self._share_code(record)
 
     def with_schema(self, schema: Mapping[str, Any]) -> BuiltGenerator:
         """Return the generator enforcing a JSON Schema.
@@ -274,10 +270,15 @@ class BuiltGenerator(BuiltComponent):
         `enforces_schemas`.
         """
         component: Any = self.component
+        return self._adapted(component.with_schema(schema))
+
+    def _adapted(self, component: Any) -> BuiltGenerator:
+        """Return the record of a copy of the generator that computes in its place."""
         return replace(
-            generator_record(component.with_schema(schema), self.name),
+            generator_record(component, self.name),
             given=self.given,
             covers_libraries=self.covers_libraries,
+            read_when_built=self.read_when_built,
         )
 
 

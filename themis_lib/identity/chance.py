@@ -27,10 +27,15 @@ _NO_DRAWS |= {"compare_digest"}
 #: `urllib.parse` and `http.HTTPStatus` ask nobody.
 _ELSEWHERE: dict[tuple[str, ...], str] = {
     ("aiohttp",): "the network",
+    ("concurrent", "futures", "ProcessPoolExecutor"): "other processes",
+    ("concurrent", "futures", "process"): "other processes",
     ("duckdb",): "files that are not traced",
     ("h5py",): "files that are not traced",
     ("http", "client"): "the network",
     ("httpx",): "the network",
+    ("multiprocessing", "Pool"): "other processes",
+    ("multiprocessing", "Process"): "other processes",
+    ("multiprocessing", "get_context"): "other processes",
     ("openai",): "the network",
     ("polars",): "files that are not traced",
     ("pyarrow", "csv"): "files that are not traced",
@@ -58,9 +63,10 @@ def chance_in_call(module: str, rest: tuple[str, ...]) -> set[str]:
         found.add(f"randomness ({top}.{path[1]})")
     if path[:2] == ("numpy", "random") and _is_draw(path[2:3]):
         found.add(f"randomness (numpy.random.{path[2]})")
-    elsewhere = _ELSEWHERE.get(path[:1]) or _ELSEWHERE.get(path[:2])
-    if elsewhere is not None:
-        found.add(f"{elsewhere} ({top})")
+    for length in (1, 2, 3):
+        elsewhere = _ELSEWHERE.get(path[:length])
+        if elsewhere is not None:
+            found.add(f"{elsewhere} ({top})")
     return found
 
 
