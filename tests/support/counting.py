@@ -132,6 +132,7 @@ class SlowGenerator(Generator):
     delay_s: float = 0.02
 
     component_id = "tests/slow_generator"
+    runtime = ("note", "log", "delay_s")
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         with open(self.log, "a") as log:  # noqa: PTH123
