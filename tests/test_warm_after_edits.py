@@ -58,10 +58,13 @@ def check(program: Program, folder: Path, run: Any) -> None:
     assert scored == log.read_bytes()
 
 
-def start_anew(folder: Path) -> None:
+def check_history(history: list[Program], folder: Path, run: Any) -> None:
+    """Each program, on the store of those before it, which begins empty."""
     shutil.rmtree(folder.parent / "store", ignore_errors=True)
     for path in folder.iterdir():
         path.unlink()
+    for program in history:
+        check(program, folder, run)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -77,9 +80,7 @@ def test_number_in_any_place(place: str, folder: Path) -> None:
 @given(history=histories())
 def test_edits_of_generated_programs(history: list[Program], folder: Path) -> None:
     """Edits of any kind at any depth."""
-    start_anew(folder)
-    for program in history:
-        check(program, folder, lambda spec: run_in_process(spec, folder, ""))
+    check_history(history, folder, lambda spec: run_in_process(spec, folder, ""))
 
 
 @pytest.mark.slow
@@ -87,9 +88,7 @@ def test_edits_of_generated_programs(history: list[Program], folder: Path) -> No
 @given(history=histories())
 def test_edits_of_many_generated_programs(history: list[Program], folder: Path) -> None:
     """As above, for more of them."""
-    start_anew(folder)
-    for program in history:
-        check(program, folder, lambda spec: run_in_process(spec, folder, ""))
+    check_history(history, folder, lambda spec: run_in_process(spec, folder, ""))
 
 
 @pytest.mark.slow
@@ -99,9 +98,9 @@ def test_edits_through_the_flow(
     history: list[Program], folder: Path, prefect_api: str
 ) -> None:
     """As above, with the stages as tasks on threads."""
-    start_anew(folder)
-    for program in history:
-        check(program, folder, lambda spec: run_through_flow(spec, folder, prefect_api))
+    check_history(
+        history, folder, lambda spec: run_through_flow(spec, folder, prefect_api)
+    )
 
 
 @pytest.mark.slow
@@ -115,6 +114,4 @@ def test_edits_on_processes(
     def run(spec: dict[str, Any]) -> RunResult:
         return flow_outcome(spec, folder, prefect_api, runner="processes").run.result
 
-    start_anew(folder)
-    for program in history:
-        check(program, folder, run)
+    check_history(history, folder, run)

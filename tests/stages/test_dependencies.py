@@ -136,19 +136,21 @@ def test_changed_file_is_seen_and_the_old_one_found_again(
     assert (0, [1.0, 0.0]) == third
 
 
+def edit_meanwhile(mine: Any) -> None:
+    """Change the words once the metric has read them, and let it go on."""
+    mine.READ.wait()
+    mine.WORDS.write_text("b")
+    mine.EDITED.set()
+
+
 def test_file_that_changes_in_a_run_leaves_no_rows_of_either_content(
     mine: Any, tmp_path: Path
 ) -> None:
     """Rows that read a file before and after an edit are computed again for both."""
     store = str(tmp_path / "store")
 
-    def edit() -> None:
-        mine.READ.wait()
-        mine.WORDS.write_text("b")
-        mine.EDITED.set()
-
     # Not by the metric: what that writes itself is no input.
-    threading.Thread(target=edit).start()
+    threading.Thread(target=edit_meanwhile, args=[mine]).start()
     torn = scores(mine, mine.edited_meanwhile, store)
     after = scores(mine, mine.edited_meanwhile, store)
     mine.WORDS.write_text("a")
@@ -165,16 +167,11 @@ def test_file_that_changes_in_every_run_leaves_no_rows(
     """However often it did so before, rows of two contents are used by no later run."""
     store = str(tmp_path / "store")
 
-    def edit() -> None:
-        mine.READ.wait()
-        mine.WORDS.write_text("b")
-        mine.EDITED.set()
-
     for _ in range(3):
         mine.WORDS.write_text("a")
         mine.READ.clear()
         mine.EDITED.clear()
-        editing = threading.Thread(target=edit)
+        editing = threading.Thread(target=edit_meanwhile, args=[mine])
         editing.start()
         assert (2, [1.0, 1.0]) == scores(mine, mine.edited_meanwhile, store)
         editing.join()
