@@ -10,9 +10,9 @@ from operator import attrgetter, itemgetter
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from flows.display import gates_text
+from flows.terminal import as_text, assemble
 from themis_lib.comparison.models import Comparison
 from themis_lib.report.comparison_markdown import (
     DIFFERENCE_HEADINGS,
@@ -63,7 +63,7 @@ def print_comparison(
     """Print a comparison, and each run's gates by the run's id."""
     screen = _Screen(comparison, console)
     verdict = f"  {conclusion_line(comparison)} on {place_text(comparison)}"
-    console.print(Text.assemble((comparison.baseline.name, "bold"), verdict))
+    console.print(assemble((comparison.baseline.name, "bold"), verdict))
     screen.print_sides()
     differences = comparison.differences
     screen.print_rows(DIFFERENCE_HEADINGS, map(difference_cells, differences))
@@ -80,7 +80,7 @@ def print_comparison(
             continue
         # With one candidate there is no doubt which run a gate is about.
         if len(gates) > 1:
-            console.print(Text(run_id, style="bold"))
+            console.print(as_text(run_id, style="bold"))
         console.print(gates_text(records), soft_wrap=True)
 
 
@@ -142,13 +142,13 @@ class _Screen:
         for column, name in enumerate(names):
             # Folded, not cut: a run's id is copied from here.
             table.add_column(
-                Text(name),
+                as_text(name),
                 justify="right" if column else "left",
                 overflow="fold",
             )
         for heading, *values in lines:
             if set(values) != {_EMPTY}:
-                table.add_row(heading, *map(Text, values))
+                table.add_row(heading, *map(as_text, values))
         self.console.print(table)
 
     def print_rows(
@@ -168,7 +168,7 @@ class _Screen:
                 no_wrap=not is_text,
             )
         for row in rows:
-            styled = [Text(cell, style=_VERDICT_STYLE.get(cell, "")) for cell in row]
+            styled = [as_text(cell, style=_VERDICT_STYLE.get(cell, "")) for cell in row]
             table.add_row(*styled)
         if self.console.is_terminal:
             self.console.print(table)
@@ -189,7 +189,7 @@ class _Screen:
     ) -> None:
         """Print lines of text, each behind a name."""
         for line in lines:
-            self.console.print(Text(f"{name:<10}{line}"), soft_wrap=True)
+            self.console.print(as_text(f"{name:<10}{line}"), soft_wrap=True)
 
 
 def _make_table() -> Table:

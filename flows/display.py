@@ -23,6 +23,7 @@ from flows.result_tables import (
     stages_table,
     summary_table,
 )
+from flows.terminal import as_text, assemble
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.html import REPORT_NAME
 from themis_lib.report.markdown import (
@@ -71,7 +72,7 @@ class Follower:
 
     def __rich__(self) -> Table | Text:
         if self.progress is None:
-            return Text(STARTING, style="dim")
+            return as_text(STARTING, style="dim")
         table = Table(
             box=None,
             pad_edge=False,
@@ -91,7 +92,7 @@ class Follower:
                 width=32,
             )
             table.add_row(
-                Text(label),
+                as_text(label),
                 bar,
                 f"{done:,}/{item.total:,}",
                 f"{item.cached:,}",
@@ -154,7 +155,7 @@ def showing(
 
     def print_lines() -> None:
         while not stop.wait(_PLAIN_INTERVAL_S):
-            console.print(Text(follower.lines()))
+            console.print(as_text(follower.lines()))
 
     # A daemon: an error in the block must not leave the process waiting for it.
     thread = threading.Thread(
@@ -186,15 +187,15 @@ def print_result(
     status = result.status.value
     style = f"bold {_STATUS_STYLE.get(status, '')}"
     cases = sum(manifest.datasets.values())
-    heading = Text.assemble(
+    heading = assemble(
         (manifest.name, "bold"),
         "  ",
-        Text(status, style=style),
+        (status, style),
         f"  {cases:,} cases in {seconds:.1f} s",
     )
     console.print(heading)
     tables: list[Table | Text] = [summary_table(result)]
-    tables += map(Text, summary_notes(result))
+    tables += map(as_text, summary_notes(result))
     if result.agreement:
         tables.append(agreement_table(result))
     tables.append(stages_table(result))
@@ -206,7 +207,7 @@ def print_result(
         console.print(gates_text(manifest.gates), soft_wrap=True)
     for notice in manifest.notices:
         note = f"note: {notice}; equal runs may differ"
-        console.print(Text(note, style="yellow"), soft_wrap=True)
+        console.print(as_text(note, style="yellow"), soft_wrap=True)
     places: dict[str, str | None] = {
         "cost": cost_line(result),
         "tables": f"{result.location}/*.parquet",
@@ -220,7 +221,7 @@ def print_result(
     for name, text in places.items():
         if text:
             # Not wrapped: addresses and commands are copied from here.
-            console.print(Text(f"{name:<8}{text}"), soft_wrap=True)
+            console.print(as_text(f"{name:<8}{text}"), soft_wrap=True)
 
 
 def gates_text(gates: Sequence[GateRecord]) -> Text:
@@ -232,8 +233,8 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
             place = f"{record.dataset_id} {record.slice}"
         style = f"bold {_GATE_STYLE[record.outcome]}"
         text.append(f"gate {record.outcome.value}", style=style)
-        text.append(f"  {record.gate}  ({place})\n")
-        text.append(f"          {record.reason}\n")
+        text.append_text(as_text(f"  {record.gate}  ({place})")).append("\n")
+        text.append_text(as_text(f"          {record.reason}")).append("\n")
     return text
 
 
@@ -255,11 +256,11 @@ def print_plan(
     console.print(plan_table(plans))
     for item in plans:
         for reason in item.reasons:
-            console.print(Text(f"{item.stage}: {reason}"), soft_wrap=True)
+            console.print(as_text(f"{item.stage}: {reason}"), soft_wrap=True)
     for item in plans:
         estimate = estimate_text(item)
         if estimate is not None:
-            console.print(Text(f"{item.stage}: {estimate}"), soft_wrap=True)
+            console.print(as_text(f"{item.stage}: {estimate}"), soft_wrap=True)
     if all(item.cached == item.rows for item in plans):
         console.print("every row is in the store; a run computes nothing")
 

@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from flows.opening import one_line_errors
+from flows.terminal import as_text
 from themis_lib import Experiment
 from themis_lib.components.records import BuiltComponent
 from themis_lib.stages.stage import Stage
@@ -47,7 +47,7 @@ def identity(
         for stage in loaded.compile().stages:
             for component in stage.components:
                 for line in component_lines(stage, component):
-                    console.print(Text(line), soft_wrap=True)
+                    console.print(as_text(line), soft_wrap=True)
 
 
 def component_lines(

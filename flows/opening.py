@@ -11,9 +11,9 @@ import pyarrow as pa
 import typer
 import yaml
 from rich.console import Console
-from rich.text import Text
 
 from flows.exit_codes import BAD_INPUT
+from flows.terminal import assemble
 from themis_lib import InputError, RunStore
 from themis_lib.core.config import StorageConfig
 from themis_lib.errors import ConfigError
@@ -107,7 +107,7 @@ def one_line_errors() -> Iterator[None]:
         )
     else:
         return
-    message = Text.assemble(("error: ", "bold red"), problem)
+    message = assemble(("error: ", "bold red"), problem)
     Console(stderr=True).print(message, soft_wrap=True)
     raise typer.Exit(BAD_INPUT)
 

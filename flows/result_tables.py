@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
+from flows.terminal import as_text
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
@@ -125,7 +125,7 @@ def _add_cells(
     cells: Sequence[str],
 ) -> None:
     # As `Text`: a plain string with square brackets would be read as markup.
-    table.add_row(*map(Text, cells))
+    table.add_row(*map(as_text, cells))
 
 
 def _add_counts(

@@ -27,12 +27,12 @@ from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from flows import exit_codes
 from flows.opening import write_text
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedRun, prepare_run
+from flows.terminal import assemble
 from themis_lib import BudgetError, InputError, RunResult, ThemisError
 from themis_lib.core.config import RunnerName
 from themis_lib.report.junit import check_junit, junit_xml
@@ -234,7 +234,7 @@ def _typed_command() -> str:
 
 def _print_error(message: str) -> None:
     Console(stderr=True).print(
-        Text.assemble(("error: ", "bold red"), message), soft_wrap=True
+        assemble(("error: ", "bold red"), message), soft_wrap=True
     )
 
 

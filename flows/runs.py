@@ -27,6 +27,7 @@ from flows.opening import (
     opened,
     write_text,
 )
+from flows.terminal import as_text, assemble
 from themis_lib import RunStatus
 from themis_lib.errors import first_few
 from themis_lib.report.history import (
@@ -112,11 +113,11 @@ def runs(
         for one in series:
             lines += plot_lines(one, width=min(console.width, _WIDEST_PLOT))
         if not found:
-            lines.append(Text("no such runs"))
+            lines.append(as_text("no such runs"))
         unreadable = unreadable_runs(source)
         if unreadable:
             count = f"{len(unreadable):,} run(s) without a record that can be read"
-            lines.append(Text(f"{count}: {first_few(unreadable)}", style="yellow"))
+            lines.append(as_text(f"{count}: {first_few(unreadable)}", style="yellow"))
         for line in lines:
             console.print(
                 line,
@@ -125,7 +126,7 @@ def runs(
             )
         if html:
             write_text(html, history_html(found, metric))
-            console.print(Text(f"written to {html}"), soft_wrap=True)
+            console.print(as_text(f"written to {html}"), soft_wrap=True)
 
 
 def run_lines(
@@ -139,19 +140,19 @@ def run_lines(
     manifest = run.manifest
     started = datetime.fromisoformat(manifest.started_at).astimezone(UTC)
     status = manifest.status.value
-    yield Text.assemble(
+    yield assemble(
         manifest.run_id,
         f"  {started:%Y-%m-%d %H:%M}  ",
         (f"{status:<15}", _STYLES[status]),
         f"  {manifest.name}",
     )
     if manifest.error:
-        yield Text(f"    {manifest.error}", style="red")
+        yield as_text(f"    {manifest.error}", style="red")
     for change in run.changes[:_MOST_CHANGES]:
-        yield Text(f"    {change}", style="yellow")
+        yield as_text(f"    {change}", style="yellow")
     more = len(run.changes) - _MOST_CHANGES
     if more > 0:
-        yield Text(f"    … and {more} more changes", style="yellow")
+        yield as_text(f"    … and {more} more changes", style="yellow")
     for row in run.scores:
         if metric not in (None, row.metric_id):
             continue
@@ -161,13 +162,13 @@ def run_lines(
         # A mean is never shown without the cases that it leaves out.
         if row.errors:
             score += f"  {row.errors:,} errors"
-        yield Text(f"    {label:<32}  {score}")
+        yield as_text(f"    {label:<32}  {score}")
     paid = manifest.cost_paid
     saved = manifest.cost_saved
     # Both are null where no price is known; 0 would say that it was free.
     if paid is not None and saved is not None:
         cost = f"{dollars(paid)} paid, {dollars(saved)} saved{left_out(manifest)}"
-        yield Text(f"    {cost}", style="dim")
+        yield as_text(f"    {cost}", style="dim")
 
 
 def plot_lines(
@@ -177,9 +178,11 @@ def plot_lines(
 ) -> Iterator[Text]:
     """Yield the plot of a metric over the runs of an experiment, below its heading."""
     place = f"{series.metric_id} on {series.dataset_id}"
-    yield Text(f"\n{place}, {len(series.points):,} run(s) of {series.name}\n")
+    yield Text()
+    yield as_text(f"{place}, {len(series.points):,} run(s) of {series.name}")
+    yield Text()
     for drawn in history_plot(series, width=width):
-        line = Text(drawn, style="dim")
+        line = as_text(drawn, style="dim")
         line.highlight_regex("●", "not dim bold cyan")
         yield line
 

@@ -22,9 +22,9 @@ from rich import box
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
-from rich.text import Text
 
 from flows.opening import Options, one_line_errors, opened
+from flows.terminal import as_text
 from themis_lib.runs.inventory import holdings
 from themis_lib.runs.manifest import RunStatus, manifests
 from themis_lib.upkeep.check import check as check_store
@@ -83,7 +83,7 @@ def measure(
         table.add_column("newest run")
         for held in holdings(store, files, runs):
             table.add_row(
-                held.stage,
+                as_text(held.stage),
                 held.fingerprint[:_SHOWN_DIGITS],
                 f"{held.files:,}",
                 f"{held.rows:,}",
@@ -175,7 +175,7 @@ def _print_line(
     line: str,
 ) -> None:
     # As `Text`, since a path may have square brackets, and unwrapped, to be copied.
-    console.print(Text(line), soft_wrap=True)
+    console.print(as_text(line), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from flows.opening import (
     one_line_errors,
     opened,
 )
+from flows.terminal import as_text, assemble
 from themis_lib.explain.why import (
     Explanation,
     RowExplanation,
@@ -104,7 +105,7 @@ def explanation_lines(
     `name` is the experiment's, and `place` the address of the store's rows. Values are
     cut to `width` columns; addresses and keys, which people copy, are not.
     """
-    yield Text.assemble(
+    yield assemble(
         ("case ", "dim"),
         (explanation.case_id, "bold"),
         (" of ", "dim"),
@@ -116,20 +117,20 @@ def explanation_lines(
     compared = f"no earlier run of {name} has this case"
     if explanation.run_before:
         compared = f"compared with run {explanation.run_before}"
-    yield Text(compared, style="dim")
-    yield Text(f"rows in {place}", style="dim")
+    yield as_text(compared, style="dim")
+    yield as_text(f"rows in {place}", style="dim")
     for stage in explanation.stages:
         yield Text()
         # A stage's label is its kind, and for scores and judges what it is for.
         kind = stage.stage.partition("[")[0]
         directory = f"{kind}/{stage.fingerprint}"
-        yield Text.assemble((stage.stage, "bold underline"), (f"  {directory}", "dim"))
+        yield assemble((stage.stage, "bold underline"), (f"  {directory}", "dim"))
         if stage.changes:
-            yield Text(f"  changed since run {stage.changed_since}")
+            yield as_text(f"  changed since run {stage.changed_since}")
             for change in stage.changes:
-                yield Text(f"    {change}", style="yellow")
+                yield as_text(f"    {change}", style="yellow")
         if kind == "judge":
-            yield Text(
+            yield as_text(
                 "  its request is made of these columns; no table holds the request itself",
                 style="dim",
             )
@@ -150,7 +151,7 @@ def _row_lines(
     if row.equal_rows > 1:
         shared = f"; {row.equal_rows:,} equal rows of the run share it"
     origin = row.origin
-    yield Text.assemble(
+    yield assemble(
         f"  {label}  ",
         (origin.name, _STYLES[origin.name]),
         f": {origin.reason}{shared}",
@@ -160,18 +161,18 @@ def _row_lines(
         # A heading is shown once for all lines below it.
         shown = "" if heading == before else heading
         before = heading
-        line = Text.assemble(
+        line = assemble(
             (f"    {shown:<9}", "dim"),
-            (as_printable(text), _CELL_STYLES.get(heading, "")),
+            (text, _CELL_STYLES.get(heading, "")),
         )
         line.truncate(width, overflow="ellipsis")
         yield line
     if row.key is not None:
-        yield Text.assemble(("    key      ", "dim"), row.key)
+        yield assemble(("    key      ", "dim"), row.key)
     if origin.file is not None:
         # The stage's line has the folder already.
         file = origin.file.removeprefix(directory)
-        yield Text.assemble(("    file     ", "dim"), file)
+        yield assemble(("    file     ", "dim"), file)
 
 
 def row_cells(row: RowExplanation) -> Iterator[tuple[str, str]]:
@@ -184,20 +185,6 @@ def row_cells(row: RowExplanation) -> Iterator[tuple[str, str]]:
         yield "gave", row.value
     if row.error is not None:
         yield "error", row.error
-
-
-def as_printable(text: str) -> str:
-    r"""Return text in one line, with characters escaped that a terminal would obey.
-
-    >>> print(as_printable("red: \x1b[31m"))
-    red: \x1b[31m
-    """
-    shown: list[str] = []
-    for character in text:
-        if not character.isprintable():
-            character = character.encode("unicode_escape").decode()
-        shown.append(character)
-    return "".join(shown)
 
 
 if __name__ == "__main__":

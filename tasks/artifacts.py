@@ -26,6 +26,7 @@ from prefect.context import FlowRunContext
 
 from themis_lib import RunResult
 from themis_lib.errors import StoreError, ThemisError, describe
+from themis_lib.inert import markdown_code, markdown_text, terminal_text
 from themis_lib.report.failures import (
     FAILURE_HEADINGS,
     failed_rows,
@@ -65,7 +66,7 @@ def run_label(pipeline: Pipeline) -> str:
     label = f"{pipeline.experiment.name} · {model}"
     if pipeline.until_stage != "reduce":
         label += f" until {pipeline.until_stage}"
-    return label
+    return terminal_text(label)
 
 
 def artifact_name(name: str) -> str:
@@ -172,7 +173,7 @@ async def publish_report(result: RunResult) -> None:
     # Reports read whole tables: in threads, so that the event loop stays free.
     failures = await asyncio.to_thread(failed_rows, result, limit=_FAILURES_SHOWN)
     for line in failure_lines(failures)[:_LINES_LOGGED]:
-        get_run_logger().warning("%s", line)
+        get_run_logger().warning("%s", terminal_text(line))
     report = await asyncio.to_thread(markdown_report, result)
     page = None
     if not result.store.in_memory:
@@ -191,7 +192,7 @@ async def publish_report(result: RunResult) -> None:
             failures.rows,
             key=_artifact_key("failed-rows", name),
             description=f"{failures.count:,} failed row(s) of run `{run_id}`{shown}. "
-            f"All of them: `{result.location}/*.parquet`",
+            f"All of them: {markdown_code(f'{result.location}/*.parquet')}",
         )
         if page is not None:
             # The UI links only to addresses; a path has to become one.
@@ -201,7 +202,7 @@ async def publish_report(result: RunResult) -> None:
                 link_text=page,
                 key=_artifact_key("html", name),
                 description=f"Report of run `{run_id}` with every case, "
-                f"to open in a browser: `{page}`",
+                f"to open in a browser: {markdown_code(page)}",
             )
         await acreate_markdown_artifact(
             report,
@@ -230,8 +231,9 @@ async def _publish_table(
     description: str,
 ) -> None:
     """Publish rows under their headings; an empty table is not published."""
-    # Prefect's tables refuse datetimes and bytes, so every cell is text here.
-    rows = [dict(zip(headings, row, strict=True)) for row in cells]
+    # Prefect's tables refuse datetimes and bytes, so every cell is text here; the UI
+    # renders it as Markdown.
+    rows = [dict(zip(headings, map(markdown_text, row), strict=True)) for row in cells]
     if rows:
         await acreate_table_artifact(
             rows,

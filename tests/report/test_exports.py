@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from themis_lib.inert import csv_text
 from themis_lib.report.exports import csv_table, latex_table
 
 _TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"))
@@ -21,12 +22,12 @@ _TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
 )
 def test_csv_keeps_every_value(rows: list[tuple[str, float, int]]) -> None:
     """Whatever text a cell holds, and to the last digit of a number, a reader gets back
-    what was written.
+    what was written, behind an apostrophe where it would be a formula.
     """
     read = list(csv.reader(io.StringIO(csv_table(("a", "b", "c"), rows), newline="")))
 
     assert ["a", "b", "c"] == read[0]
-    assert rows == [
+    assert [(csv_text(text), number, count) for text, number, count in rows] == [
         (text, float(number), int(count)) for text, number, count in read[1:]
     ]
 

@@ -18,6 +18,7 @@ from themis_lib.comparison.models import (
     RunSide,
     Unmatched,
 )
+from themis_lib.inert import markdown_text
 from themis_lib.report.markdown import (
     dollars,
     fixed,
@@ -44,7 +45,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     """
     differences = comparison.differences
     parts = [
-        f"# {comparison.baseline.name}: {conclusion_line(comparison)}",
+        f"# {markdown_text(comparison.baseline.name)}: {conclusion_line(comparison)}",
         markdown_table(
             SIDE_HEADINGS,
             map(side_cells, comparison.runs),
@@ -80,23 +81,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def _bullet_list(lines: Iterable[str]) -> str:
-    # Settings and ids may hold any character, so each line is escaped.
     return "\n".join(f"- {markdown_text(line)}" for line in lines)
-
-
-def markdown_text(text: str) -> str:
-    """Return text with the characters escaped that Markdown would interpret.
-
-    >>> markdown_text('prefix: "*a*" → "<b>"')
-    'prefix: "\\\\*a\\\\*" → "\\\\<b\\\\>"'
-    """
-    escaped = ""
-    for character in text:
-        if character in "\\`*_[]<>|#":
-            escaped += "\\"
-        escaped += character
-    # A line break could begin a heading or a list.
-    return " ".join(escaped.split())
 
 
 def conclusion_line(comparison: Comparison) -> str:

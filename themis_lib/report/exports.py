@@ -9,28 +9,9 @@ from collections.abc import (
     Sequence,
 )
 
-Cell = str | int | float | None
+from themis_lib.inert import csv_text, latex_text
 
-_ESCAPES = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        # At the start of a row, `\\\\` before it would take these as its argument.
-        "[": "{[}",
-        "*": "{*}",
-    }
-)
+Cell = str | int | float | None
 
 
 def csv_table(
@@ -39,7 +20,8 @@ def csv_table(
 ) -> str:
     """Return a table as CSV (RFC 4180, except that lines end in LF).
 
-    Numbers keep every digit; `None` is an empty cell.
+    Numbers keep every digit; `None` is an empty cell; a text that a spreadsheet would
+    take for a formula begins with an apostrophe.
 
     >>> print(csv_table(("metric", "mean"), [("exact, match", 0.5), ("f1", None)]), end="")
     metric,mean
@@ -50,7 +32,8 @@ def csv_table(
     for cells in [headings, *rows]:
         line = io.StringIO()
         # With another line end the writer would leave a cell with a CR unquoted.
-        csv.writer(line).writerow(cells)
+        shown = [csv_text(cell) if isinstance(cell, str) else cell for cell in cells]
+        csv.writer(line).writerow(shown)
         lines.append(line.getvalue().removesuffix("\r\n") + "\n")
     return "".join(lines)
 
@@ -89,7 +72,7 @@ def latex_table(
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_escape_latex(caption)}}}",
+        rf"\caption{{{latex_text(caption)}}}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         _latex_line(headings),
@@ -103,12 +86,7 @@ def latex_table(
 
 
 def _latex_line(cells: Sequence[str]) -> str:
-    return " & ".join(map(_escape_latex, cells)) + r" \\"
-
-
-def _escape_latex(text: str) -> str:
-    # An empty line would end the paragraph, and with it the table.
-    return " ".join(text.split()).translate(_ESCAPES)
+    return " & ".join(map(latex_text, cells)) + r" \\"
 
 
 def _is_number(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import (
     Mapping,
@@ -12,14 +11,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from themis_lib.errors import ConfigError
+from themis_lib.inert import xml_text
 from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
 )
 from themis_lib.runs.summary import ALL_CASES
 
-# The characters that XML 1.0 does not allow, not even escaped (section 2.2).
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A gate that the data could not decide is an error and not a failure.
 _ELEMENTS = {
     GateOutcome.FAIL: "failure",
@@ -58,7 +56,7 @@ def junit_xml(gates: Mapping[str, Sequence[GateRecord]]) -> str:
         suite = ET.SubElement(
             root,
             "testsuite",
-            name=_xml_text(name),
+            name=xml_text(name),
             tests=str(len(records)),
             failures=str(outcomes[GateOutcome.FAIL]),
             errors=str(outcomes[GateOutcome.UNDERPOWERED]),
@@ -87,10 +85,10 @@ def _add_case(
     case = ET.SubElement(
         suite,
         "testcase",
-        classname=_xml_text(place),
-        name=_xml_text(record.gate),
+        classname=xml_text(place),
+        name=xml_text(record.gate),
     )
-    reason = _xml_text(record.reason)
+    reason = xml_text(record.reason)
     if record.outcome in _ELEMENTS:
         # Some systems show the attribute, some the text.
         conclusion = ET.SubElement(
@@ -103,8 +101,3 @@ def _add_case(
         # JUnit has no reason for a test that passed.
         conclusion = ET.SubElement(case, "system-out")
     conclusion.text = reason
-
-
-def _xml_text(text: str) -> str:
-    # ElementTree would write such characters, and no parser could read the file.
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -13,6 +13,7 @@ from collections.abc import (
 from itertools import compress
 
 from themis_lib.core.models import TokenUsage
+from themis_lib.inert import markdown_code, markdown_text
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.manifest import (
     GateRecord,
@@ -38,12 +39,12 @@ def markdown_report(result: RunResult) -> str:
     """
     manifest = result.manifest
     parts = [
-        f"# {manifest.name}: {result.status.value}",
+        f"# {markdown_text(manifest.name)}: {result.status.value}",
         f"Run `{result.run_id}`, started {manifest.started_at}, "
-        f"ended {manifest.finished_at}. Tables: `{result.location}`",
+        f"ended {manifest.finished_at}. Tables: {markdown_code(result.location)}",
         "## Summary",
         markdown_table(*summary_table(result.summary)),
-        *summary_notes(result),
+        *map(markdown_text, summary_notes(result)),
     ]
     if manifest.gates:
         gates = markdown_table(
@@ -69,7 +70,7 @@ def markdown_report(result: RunResult) -> str:
     ]
     money = cost_line(result)
     if money:
-        parts += ["## Cost", money]
+        parts += ["## Cost", markdown_text(money)]
     reasons = commonest_errors(result)
     if reasons:
         parts += [
@@ -340,19 +341,7 @@ def markdown_table(
     """
     lines: list[Sequence[str]] = [headings, ["---"] * len(headings)]
     for row in rows:
-        cells = []
-        for text in row:
-            # What a model or a dataset wrote must not end a cell, or become HTML or
-            # code.
-            escaped = (
-                text.replace("\\", "\\\\")
-                .replace("|", "\\|")
-                .replace("<", "&lt;")
-                .replace("`", "\\`")
-            )
-            # A line break would end the row.
-            cells.append(" ".join(escaped.split()))
-        lines.append(cells)
+        lines.append([markdown_text(cell) for cell in row])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
