@@ -60,6 +60,7 @@ PUBLIC = [
     "TransientError",
     "compare",
     "evaluate",
+    "evaluate_async",
 ]
 #: Slow to import, or another layer's.
 HEAVY = [

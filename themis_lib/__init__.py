@@ -45,7 +45,7 @@ from themis_lib.errors import (
     ThemisError,
     TransientError,
 )
-from themis_lib.experiment.evaluate import evaluate
+from themis_lib.experiment.evaluate import evaluate, evaluate_async
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.runs.case_results import CaseResult
 from themis_lib.runs.manifest import RunStatus
@@ -98,4 +98,5 @@ __all__ = [
     "TransientError",
     "compare",
     "evaluate",
+    "evaluate_async",
 ]

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from themis_lib import (
     Case,
+    ComponentError,
+    ConfigError,
     Dataset,
     DatasetError,
     RunResult,
+    ThemisError,
     evaluate,
+    evaluate_async,
 )
 
 
@@ -87,3 +95,106 @@ def test_bad_item_is_named(data: list[object], expected: str) -> None:
         evaluate(model=shout, data=data)  # type: ignore[arg-type]
 
     assert str(failure.value).startswith(expected)
+
+
+ROWS = [{"question": "a", "answer": "A"}, {"question": "b", "answer": "c"}]
+COLUMNS = {"input": "question", "expected_output": "answer"}
+
+
+@pytest.mark.parametrize("form", ["mappings", "file"])
+def test_columns_are_mapped(form: str, tmp_path: Path) -> None:
+    """The keys of mappings as the columns of a file."""
+    path = tmp_path / "cases.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+
+    run = evaluate(model=shout, data=path if form == "file" else ROWS, columns=COLUMNS)
+
+    assert 0.5 == run.summary[0].mean
+    assert ["data-0000", "data-0001"] == [item.case.case_id for item in run.cases]
+
+
+@pytest.mark.parametrize(
+    ("data", "columns", "expected"),
+    [
+        (
+            ROWS,
+            {"input": "qestion"},
+            "data: no column 'qestion'; did you mean 'question'?",
+        ),
+        (ROWS, {"imput": "question"}, "columns.imput is no part of a case"),
+        ([3], COLUMNS, "data: item 0 is int"),
+        (
+            [{"question": "a", "answer": "b"}, {"question": "a"}],
+            COLUMNS,
+            "data: item 1: no",
+        ),
+        (
+            [{"question": {1}, "answer": "b"}],
+            COLUMNS,
+            "data: item 0: column 'question'",
+        ),
+        (
+            Dataset(dataset_id="d", cases=[]),
+            COLUMNS,
+            "columns: map them in the dataset",
+        ),
+    ],
+)
+def test_bad_column_is_named(
+    data: Any, columns: dict[str, str | list[str]], expected: str
+) -> None:
+    """With the item, as for a file."""
+    with pytest.raises(DatasetError) as failure:
+        evaluate(model=shout, data=data, columns=columns)
+
+    assert expected in str(failure.value)
+
+
+def test_repeated_id_is_one_line() -> None:
+    """Pydantic would say it in three."""
+    data = [{"case_id": "c", "input": "a"}] * 2
+
+    with pytest.raises(ConfigError) as failure:
+        evaluate(model=shout, data=data)
+
+    assert "case id 'c' appears twice" in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_name_is_that_of_the_experiment() -> None:
+    """Runs are found and compared under it."""
+    run = evaluate(model=shout, data=[{"input": "a"}], name="capitals")
+
+    assert "capitals" == run.manifest.name
+
+
+def test_await_it_inside_an_event_loop() -> None:
+    """The same tables as without one."""
+    here = evaluate(model=shout, data=ROWS, columns=COLUMNS)
+
+    there = asyncio.run(evaluate_async(model=shout, data=ROWS, columns=COLUMNS))
+
+    assert here.to_arrow().equals(there.to_arrow())
+
+
+def test_inside_a_loop_says_what_to_await() -> None:
+    """Outside notebooks a running loop would stand still."""
+
+    async def inside() -> None:
+        evaluate(model=shout, data=ROWS, columns=COLUMNS)
+
+    with pytest.raises(ThemisError, match="await evaluate_async"):
+        asyncio.run(inside())
+
+
+def test_error_is_raised_alone() -> None:
+    """No other traceback is shown before it."""
+    with pytest.raises(ComponentError) as failure:
+        evaluate(model="openia", data=[{"input": "a"}])
+
+    assert failure.value.__context__ is None or failure.value.__suppress_context__
+
+
+def test_both_calls_take_the_same_arguments() -> None:
+    """With the same defaults."""
+    assert signature(evaluate) == signature(evaluate_async)

@@ -10,7 +10,7 @@ from typing import Any
 from themis_lib.core.config import DatasetFile, HubDataset
 from themis_lib.data.formats import Row, Source
 from themis_lib.data.sources import did_you_mean
-from themis_lib.errors import DatasetError
+from themis_lib.errors import DatasetError, nearest
 from themis_lib.identity.digests import canonical_json
 
 #: A case as its table holds it: case_id, input, expected_output, metadata.
@@ -123,6 +123,16 @@ class CaseMapping:
 
     def _is_null(self, value: Any) -> bool:
         return value is None or (self._blank_is_null and value == "")
+
+
+def check_targets(dataset: DatasetFile | HubDataset) -> None:
+    """Raise `DatasetError` if columns are mapped to something that cases do not have."""
+    for target in dataset.columns:
+        if target not in TARGETS:
+            where = f"dataset {dataset.dataset_id!r}: columns.{target}"
+            raise DatasetError(
+                f"{where} is no part of a case; {nearest(target, TARGETS)}"
+            )
 
 
 def id_text(value: Any) -> str:

@@ -19,16 +19,16 @@ from themis_lib.core.config import DatasetFile, HubDataset
 from themis_lib.core.experiment_spec import AnyDataset
 from themis_lib.core.models import Dataset
 from themis_lib.data.columns import (
-    TARGETS,
     CaseMapping,
     CaseTexts,
+    check_targets,
     id_text,
     no_column,
 )
 from themis_lib.data.formats import Source
 from themis_lib.data.row_filter import RowFilter
 from themis_lib.data.sources import opened
-from themis_lib.errors import DatasetError, nearest
+from themis_lib.errors import DatasetError
 from themis_lib.identity.digests import bytes_digest, canonical_json
 from themis_lib.storage.tables import CASES
 
@@ -112,14 +112,9 @@ def _iter_cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
     if isinstance(dataset, Dataset):
         yield from _held_cases(dataset)
         return
-    for target in dataset.columns:
-        if target not in TARGETS:
-            where = f"dataset {dataset.dataset_id!r}: columns.{target}"
-            raise DatasetError(
-                f"{where} is no part of a case; {nearest(target, TARGETS)}"
-            )
+    check_targets(dataset)
     with opened(dataset) as source:
-        cases = _read_cases(dataset, source)
+        cases = read_cases(dataset, source)
         if dataset.sample is not None:
             cases = _sample_cases(cases, dataset.sample, seed=dataset.seed)
         # Last, and lazily: the rows after the limit are not even read.
@@ -145,11 +140,14 @@ def _held_cases(dataset: Dataset) -> Iterator[CaseTexts]:
         yield case_id, case_input, expected, metadata
 
 
-def _read_cases(
+def read_cases(
     dataset: DatasetFile | HubDataset,
     source: Source,
 ) -> Iterator[CaseTexts]:
-    """Yield the cases of the rows that pass the filter."""
+    """Yield the cases of the rows that pass the filter.
+
+    Raises `DatasetError` for a row that is no case, and if there are no rows.
+    """
     mapping = CaseMapping(dataset, source)
     row_filter = RowFilter(dataset.filter)
     is_empty = True

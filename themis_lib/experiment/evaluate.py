@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -28,8 +29,11 @@ from themis_lib.core.config import (
 from themis_lib.core.models import Case, Dataset
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import ReducerSpec
+from themis_lib.data.records import mapped_cases
 from themis_lib.errors import DatasetError
 from themis_lib.experiment.experiment import Experiment
+from themis_lib.experiment.notebook import run_to_end
+from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.runs.results import RunResult
 
 Data = (
@@ -46,6 +50,7 @@ def evaluate(
     *,
     model: GeneratorLike,
     data: Data,
+    columns: Mapping[str, str | list[str]] | None = None,
     metric: MetricLike | list[MetricLike] = "builtin/exact_match",
     parser: ParserLike | list[ParserLike] = "builtin/json_identity",
     samples: int = 1,
@@ -53,22 +58,63 @@ def evaluate(
     prompt_spec: PromptSpec | None = None,
     store: str = "memory",
     runtime: RuntimeConfig | None = None,
+    name: str = "experiment",
 ) -> RunResult:
     """Evaluate a model on data and return the run.
 
     `model`, `metric` and `parser` are components, their names, lists of them, or plain
     functions: a model takes the rendered prompt and returns an output, a parser takes
     an output and returns a value, a metric takes a value and the expected output and
-    returns a number or a bool. `data` is a dataset, the path of a file, or cases.
+    returns a number or a bool. `data` is a dataset, the path of a file, cases, or
+    mappings; `columns` maps `input`, `expected_output`, `case_id` and `metadata` to the
+    columns of a file or the keys of mappings. `name` is the experiment's: its runs are
+    compared with each other.
 
     >>> run = evaluate(model=str.upper, data=[{"input": "a", "expected_output": "A"}])
     >>> run.summary[0].mean
     1.0
+    >>> rows = [{"question": "b", "answer": "B"}]
+    >>> columns = {"input": "question", "expected_output": "answer"}
+    >>> evaluate(model=str.upper, data=rows, columns=columns).summary[0].mean
+    1.0
     """
+    work = partial(
+        evaluate_async,
+        model=model,
+        data=data,
+        columns=columns,
+        metric=metric,
+        parser=parser,
+        samples=samples,
+        reducer=reducer,
+        prompt_spec=prompt_spec,
+        store=store,
+        runtime=runtime,
+        name=name,
+    )
+    return run_to_end(work, instead="await evaluate_async(…)")
+
+
+async def evaluate_async(
+    *,
+    model: GeneratorLike,
+    data: Data,
+    columns: Mapping[str, str | list[str]] | None = None,
+    metric: MetricLike | list[MetricLike] = "builtin/exact_match",
+    parser: ParserLike | list[ParserLike] = "builtin/json_identity",
+    samples: int = 1,
+    reducer: ReducerSpec = "builtin/first",
+    prompt_spec: PromptSpec | None = None,
+    store: str = "memory",
+    runtime: RuntimeConfig | None = None,
+    name: str = "experiment",
+) -> RunResult:
+    """Evaluate a model on data as `evaluate` does, for callers with an event loop."""
     # One component, or a list of them; a name is a text, which is no list.
     metrics = metric if isinstance(metric, (list, tuple)) else [metric]
     parsers = parser if isinstance(parser, (list, tuple)) else [parser]
     experiment = Experiment(
+        name=name,
         generation=GenerationConfig(
             generator=as_generator(model),
             prompt_spec=prompt_spec or PromptSpec(),
@@ -81,17 +127,31 @@ def evaluate(
         ),
         storage=StorageConfig(store=store),
         runtime=runtime or RuntimeConfig(),
-        datasets=[_as_dataset(data)],
+        datasets=[_as_dataset(data, columns)],
     )
-    return experiment.run()
+    return await experiment.run_async()
 
 
-def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
-    """Return what was given as data as a dataset. Raise `DatasetError` for a bad case."""
-    if isinstance(data, (Dataset, DatasetFile, HubDataset)):
-        return data
+def _as_dataset(
+    data: Data,
+    columns: Mapping[str, str | list[str]] | None,
+) -> Dataset | DatasetFile | HubDataset:
+    """Return what was given as data as a dataset.
+
+    Raise `DatasetError` for a bad case, and for columns of something without any.
+    """
+    mapped = dict(columns or {})
     if isinstance(data, (str, PathLike)):
-        return DatasetFile(dataset_id="data", path=str(data))
+        return DatasetFile(dataset_id="data", path=str(data), columns=mapped)
+    if isinstance(data, (Dataset, DatasetFile, HubDataset)):
+        if mapped:
+            raise DatasetError(
+                "columns: map them in the dataset itself, "
+                f"{type(data).__name__}(columns={{…}}), if it has any"
+            )
+        return data
+    if mapped:
+        return _dataset_of(mapped_cases(data, mapped))
     # Any other iterable, a generator too, is read once.
     cases = []
     for index, item in enumerate(data):
@@ -113,4 +173,10 @@ def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:
                 f"data: item {index} is {type(item).__name__}; "
                 "give cases or mappings with an `input`"
             )
-    return Dataset(dataset_id="data", cases=cases)
+    return _dataset_of(cases)
+
+
+def _dataset_of(cases: list[Case]) -> Dataset:
+    # Pydantic would tell of an id that appears twice in three lines.
+    spec = {"dataset_id": "data", "cases": cases}
+    return experiment_from_spec(Dataset, spec, where="data")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from pydantic import PrivateAttr
 
 from themis_lib.core.experiment_spec import AnyDataset, ExperimentSpec
 from themis_lib.core.models import Dataset
-from themis_lib.errors import ConfigError, ShardError, ThemisError
+from themis_lib.errors import ConfigError, ShardError
+from themis_lib.experiment.notebook import progress_shown, run_to_end
 from themis_lib.experiment.spec import experiment_from_spec, load_spec
 from themis_lib.identity.part import Part
 from themis_lib.runs.compile import compile_experiment
@@ -104,18 +105,13 @@ class Experiment(ExperimentSpec):
     ) -> RunResult:
         """Run in this process: compute what the store lacks, and return the result.
 
-        Nothing is retried here (Prefect does that): the next run tries rows that failed
-        for now again. Raise `InputError` before anything is generated, `FatalError` if
-        no row could succeed.
+        In a notebook a bar for each stage is shown meanwhile. Nothing is retried here
+        (Prefect does that): the next run tries rows that failed for now again. Raise
+        `InputError` before anything is generated, `FatalError` if no row could succeed.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            # No loop is running, so one may be started.
-            return asyncio.run(self.run_async(store, until_stage=until_stage))
-        raise ThemisError(
-            "run() was called inside a running event loop; "
-            "use `await experiment.run_async()`"
+        return run_to_end(
+            partial(self.run_async, store, until_stage=until_stage),
+            instead="await experiment.run_async()",
         )
 
     async def run_async(
@@ -128,7 +124,8 @@ class Experiment(ExperimentSpec):
         pipeline = self.compile(until_stage=until_stage)
         store = store or self.open_store()
         with Run(pipeline, store) as run:
-            await _run_stages(run)
+            async with progress_shown(run.progress):
+                await _run_stages(run)
             return run.finish()
 
 

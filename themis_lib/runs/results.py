@@ -5,19 +5,36 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.core.models import FrozenModel
+from themis_lib.errors import StoreError, ThemisError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.case_results import CaseSequence
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord, read_manifest
+from themis_lib.runs.result_display import notebook_html, shell_text
 from themis_lib.runs.run_tables import open_run_table
+from themis_lib.runs.sample_table import sample_table
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import RUN_TABLES
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: What `SummaryRow.cells` returns.
+SUMMARY_HEADINGS = (
+    "dataset",
+    "metric",
+    "mean",
+    "95 % interval",
+    "n",
+    "errors",
+)
 
 
 class SummaryRow(FrozenModel):
@@ -43,6 +60,15 @@ class SummaryRow(FrozenModel):
     between_variance: float | None = None
     within_variance: float | None = None
 
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text under `SUMMARY_HEADINGS`, a dash for no number."""
+        interval = "—"
+        if self.low is not None and self.high is not None:
+            interval = f"{self.low:.4f} – {self.high:.4f}"
+        mean = "—" if self.mean is None else f"{self.mean:.4f}"
+        counts = (f"{self.n:,}", f"{self.errors:,}")
+        return (self.dataset_id, self.metric_id, mean, interval, *counts)
+
 
 class RunResult:
     """A finished run in a store. Raises `StoreError` if the store has no such run."""
@@ -58,7 +84,22 @@ class RunResult:
         self.manifest: Manifest = manifest or read_manifest(store, run_id)
 
     def __repr__(self) -> str:
-        return f"RunResult(run_id={self.run_id!r}, status={self.status.value!r})"
+        return shell_text(f"RunResult: {self._heading}", self._score_cells())
+
+    def _repr_html_(self) -> str:
+        return notebook_html(self._heading, self._score_cells())
+
+    @property
+    def _heading(self) -> str:
+        return f"{self.manifest.name} {self.status.value}, run {self.run_id}"
+
+    def _score_cells(self) -> list[tuple[str, ...]]:
+        """Return headings and a row for each dataset and metric; empty without scores."""
+        rows = []
+        # A run that goes on, or whose tables are gone, still has a name to show.
+        with contextlib.suppress(StoreError):
+            rows = [row.cells() for row in self.summary if row.slice == ALL_CASES]
+        return [SUMMARY_HEADINGS, *rows] if rows else []
 
     @property
     def status(self) -> RunStatus:
@@ -120,6 +161,29 @@ class RunResult:
             return RUN_TABLES[name].empty_table().select(names)
         with contextlib.closing(file):
             return file.read(columns, where=where)
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row for each case and sample, with a column for each metric.
+
+        See `sample_table` for the columns; `table` returns the run's own tables.
+        """
+        metric_ids = []
+        for record in self.manifest.stages:
+            if record.name == "score" and record.member_id is not None:
+                metric_ids.append(record.member_id)
+        return sample_table(self.table, metric_ids)
+
+    def to_pandas(self) -> DataFrame:
+        """Return the table of `to_arrow` as a data frame of pandas.
+
+        Raise `ThemisError` where pandas is not installed.
+        """
+        if find_spec("pandas") is None:
+            raise ThemisError(
+                "to_pandas() needs pandas: pip install pandas; "
+                "to_arrow() does without it"
+            )
+        return self.to_arrow().to_pandas()
 
     @cached_property
     def cases(self) -> CaseSequence:
