@@ -38,6 +38,9 @@ HOSTILE = [
     "    code block",
     "```",
     "[ref]: http://evil.example",
+    "[a][b] [a [b](c)](d) ![a](b)[c](d) [e]\\(f)",
+    "[x] done",
+    "[ ] to do",
     "$$x$$",
     "$`x`$",
     "\\[x\\]",
@@ -88,7 +91,9 @@ def test_markdown_links_no_address(text: str) -> None:
     assert text not in markdown_text(text)
 
 
-@pytest.mark.parametrize("text", ["exact_match", "-0.5", "+3", "0.64 – 0.70", "a-b.c"])
+@pytest.mark.parametrize(
+    "text", ["exact_match", "-0.5", "+3", "0.64 – 0.70", "a-b.c", "score[f1]"]
+)
 def test_plain_text_stays_plain_in_markdown(text: str) -> None:
     """Names and numbers are easy to read in the source, too."""
     assert text == markdown_text(text)

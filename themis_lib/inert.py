@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 
 _MARKDOWN_INLINE = re.compile(
-    r"""[\\`*\[\]|~$&]            # code, emphasis, links, cells, mathematics
-    | (?<=\])\(                   # the address behind a link's text
+    r"""[\\`*|~$&]                # code, emphasis, cells, mathematics, entities
+    | \](?=[(\[:]) | (?<=\])\(    # links and images, but not `score[f1]`
+    | ^\[(?=[ x]\])              # a box to tick
     | (?<![^\W_])_ | _(?![^\W_])  # emphasis, but not within `exact_match`
     | :(?=//)                     # an address that becomes a link
     | (?<=www)\.(?=\w)
@@ -74,7 +75,7 @@ def markdown_text(text: str) -> str:
     space is put behind `@` and `#`.
 
     >>> print(markdown_text("*a* <b> [c](http://d)"))
-    \*a\* &lt;b> \[c\]\(http\://d)
+    \*a\* &lt;b> [c\]\(http\://d)
     >>> print(markdown_text("# not a heading"), markdown_text("-0.5 exact_match"))
     \# not a heading -0.5 exact_match
     """
