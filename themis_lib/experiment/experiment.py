@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from themis_lib.core.experiment_spec import AnyDataset, ExperimentSpec
 from themis_lib.core.models import Dataset
 from themis_lib.errors import ConfigError, ShardError
+from themis_lib.experiment.beside import resolve_beside
 from themis_lib.experiment.notebook import progress_shown, run_to_end
 from themis_lib.experiment.spec import experiment_from_spec, load_spec
 from themis_lib.identity.part import Part
@@ -44,11 +45,13 @@ class Experiment(ExperimentSpec):
     ) -> Experiment:
         """Return the experiment in a YAML file, with `key.path=value` overrides.
 
-        `limit` keeps the first cases of each dataset. Raise `ConfigError` that names
-        the file, the setting and the nearest valid choice.
+        Files and modules that it names are looked for beside it, then from the working
+        directory. `limit` keeps the first cases of each dataset. Raise `ConfigError`
+        that names the file, the setting and the nearest valid choice.
         """
         # An experiment without a name is called as its file.
         spec = {"name": Path(path).stem, **load_spec(path, overrides=overrides)}
+        resolve_beside(spec, Path(path).parent)
         experiment = experiment_from_spec(cls, spec, where=str(path))
         return experiment if limit is None else experiment.limited(limit)
 

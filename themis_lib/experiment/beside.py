@@ -1,0 +1,83 @@
+"""What an experiment's file names beside itself: data, recordings, models and modules.
+
+A relative path and a module are looked for beside the file first, then from the working
+directory. No path is part of an identity, so an experiment costs the same from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from themis_lib.components.imports import import_from
+
+#: The settings of built-in components that name a file.
+_FILE_SETTINGS = {
+    "builtin/replay": "path",
+    "llama": "model",
+    "llama_choice": "model",
+}
+_COMPONENT_LISTS = ("parsers", "metrics", "judge_models")
+
+
+def resolve_beside(
+    spec: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Replace paths in an experiment's spec by those of the files beside it.
+
+    Also make the modules beside it importable that its components name. Raise
+    `ComponentError` if another module of such a name is in use already.
+    """
+    for dataset in _mappings(spec.get("datasets")):
+        _resolve(dataset, "path", folder)
+    names = []
+    for component in _components(spec):
+        if isinstance(component, dict):
+            setting = _FILE_SETTINGS.get(str(component.get("use")))
+            if setting is not None:
+                _resolve(component, setting, folder)
+            component = component.get("use")
+        if isinstance(component, str) and ":" in component:
+            names.append(component.partition(":")[0])
+    import_from(folder, names)
+
+
+def _resolve(
+    settings: dict[str, Any],
+    name: str,
+    folder: Path,
+) -> None:
+    """Replace a setting by the path of the file beside the experiment, if there is one."""
+    path = settings.get(name)
+    # The join of a URL or an absolute path would name something else.
+    if not isinstance(path, str) or "://" in path or Path(path).is_absolute():
+        return
+    if path and (folder / path).is_file():
+        settings[name] = str(folder / path)
+
+
+def _components(spec: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield every component of a spec, as it is written."""
+    for section in ("generation", "evaluation"):
+        settings = spec.get(section)
+        # What is wrong with a spec is said when it is validated.
+        if not isinstance(settings, Mapping):
+            continue
+        yield settings.get("generator")
+        yield settings.get("reducer")
+        for name in _COMPONENT_LISTS:
+            listed = settings.get(name)
+            for component in listed if isinstance(listed, list) else []:
+                yield component
+                # A metric may name its own judge, or a list of them.
+                if isinstance(component, Mapping):
+                    judges = component.get("judge")
+                    yield from judges if isinstance(judges, list) else [judges]
+
+
+def _mappings(listed: Any) -> Iterator[dict[str, Any]]:
+    for item in listed if isinstance(listed, list) else []:
+        if isinstance(item, dict):
+            yield item
