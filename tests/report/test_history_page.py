@@ -80,15 +80,39 @@ def test_runs_without_scores_have_a_page() -> None:
 
 
 def test_nothing_to_draw_is_refused() -> None:
-    """No runs, and runs of several experiments without a metric, are errors."""
+    """No runs, and a metric that none of them has, are errors."""
+    store = InMemoryRunStore()
+    ran(store)
+
+    with pytest.raises(InputError, match="no runs to draw"):
+        history_html([])
+    with pytest.raises(InputError, match="has a metric 'fist'"):
+        history_html(past_runs(store), "fist")
+
+
+def test_each_experiment_has_its_part() -> None:
+    """One after another, with a link to each; a single one needs no links."""
     store = InMemoryRunStore()
     ran(store)
     ran(store, name="other")
 
-    with pytest.raises(InputError, match="no runs to draw"):
-        history_html([])
-    with pytest.raises(InputError, match="there are 2; give a name or a metric"):
-        history_html(past_runs(store))
+    page = history_html(past_runs(store))
+    alone = history_html(past_runs(store, name="other"))
+
+    assert "<title>2 experiments · runs</title>" in page
+    assert '<a href="#experiment-1">costs</a>' in page
+    assert '<a href="#experiment-2">other</a>' in page
+    assert 2 == page.count('<table class="runs">')
+    assert "<title>other · runs</title>" in alone
+    assert "#experiment-1" not in alone
+
+
+def test_axis_that_leaves_out_zero_says_so() -> None:
+    """Small differences look large on it."""
+    whole = [run for run, _ in series(row(0.5, 0.0, 1.0)).points]
+
+    assert "The axis begins at 0." in history_html(made(2))
+    assert "The axis begins" not in history_html(whole)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.report.conftest import CONTROLS, Visit, names
 from tests.support.reported_runs import HOSTILE, echo_run, run
-from themis_lib import Case, Dataset, PromptSpec, RunResult
+from themis_lib import Case, Dataset, Experiment, Price, PromptSpec, RunResult
 from themis_lib.core.prompts import render_conversation
 from themis_lib.errors import StoreError
-from themis_lib.report.html import report_html, write_report
+from themis_lib.report.html import (
+    configuration_yaml,
+    model_name,
+    report_html,
+    write_report,
+)
 from themis_lib.runs.manifest import GateOutcome, GateRecord, RunStatus
 
 CONVERSATION = [
@@ -714,3 +720,175 @@ def echo_run_of(count: int) -> RunResult:
         metrics=[{"use": "tests.support.reported_runs:Length", "id": "length"}],
         slices=["kind"],
     )
+
+
+def experiment_of(
+    generator: dict[str, Any],
+    *,
+    datasets: list[dict[str, Any]] | None = None,
+    storage: dict[str, Any] | None = None,
+    **generation: Any,
+) -> Experiment:
+    """An experiment as a file would say it."""
+    cases = [{"case_id": "a", "input": "x"}]
+    return Experiment.model_validate(
+        {
+            "generation": {"generator": generator, **generation},
+            "evaluation": {"metrics": ["builtin/exact_match"]},
+            "datasets": datasets or [{"dataset_id": "d", "cases": cases}],
+            **({"storage": storage} if storage else {}),
+        }
+    )
+
+
+def test_head_says_what_was_asked_of_which_model(visit: Visit) -> None:
+    """The model by its name, its settings, and the prompt around the input."""
+    run = experiment_of(
+        {"use": "tests.support.reported_runs:Echo", "prefix": "> "},
+        prompt_spec={"instructions": "Be <b>short</b>.", "suffix": "Go."},
+    ).run()
+
+    head = visit(report_html(run), lambda page: page.locator("header").inner_text())
+
+    assert "tests/echo · prefix >" in head
+    assert "Be <b>short</b>." in head
+    assert "the case's input\n\nGo." in head
+
+
+def test_local_model_has_its_name() -> None:
+    """Not the digest of its file; records of earlier versions have only that."""
+    manifest = echo_run_of(1).manifest
+    identity = {
+        "generator": {"component_id": "llama", "settings": {"model": "ab" * 32}}
+    }
+    stage = manifest.stages[0].model_copy(update={"identity": identity})
+    earlier = manifest.model_copy(update={"stages": [stage], "model": None})
+
+    assert "llama · abababababab" == model_name(earlier)
+    assert "llama · tiny" == model_name(earlier.model_copy(update={"model": "tiny"}))
+
+
+def test_configuration_reproduces_the_run(visit: Visit, tmp_path: Path) -> None:
+    """Written to a file as it is on the page, it finds every row."""
+    (tmp_path / "cases.jsonl").write_text('{"case_id": "a", "input": "x"}\n')
+    experiment = experiment_of(
+        {"use": "tests.support.reported_runs:Echo", "prefix": "> "},
+        datasets=[{"dataset_id": "d", "path": str(tmp_path / "cases.jsonl")}],
+        storage={"store": str(tmp_path / "store")},
+    )
+    page = report_html(experiment.run())
+    shown = visit(page, lambda page: page.locator("#configuration").inner_text())
+    (tmp_path / "again.yaml").write_text(shown)
+
+    again = Experiment.from_config(tmp_path / "again.yaml").run()
+
+    assert {0} == {record.computed for record in again.manifest.stages}
+
+
+def test_configuration_names_what_no_file_can_hold() -> None:
+    """Objects by their class, and cases in memory by their number."""
+    shown = configuration_yaml(echo_run_of(2).manifest)
+
+    assert shown is not None
+    assert "generator: <Echo>" in shown
+    assert "cases: <2 in memory>" in shown
+
+
+def test_report_of_an_earlier_record_has_no_configuration() -> None:
+    """What is not known is left out."""
+    result = echo_run_of(1)
+    earlier = result.manifest.model_copy(update={"configuration": None, "model": None})
+
+    page = report_html(RunResult(result.store, result.run_id, earlier))
+
+    assert "<h3>Configuration</h3>" not in page
+
+
+def test_address_names_filters_and_case(visit: Visit) -> None:
+    """Opened elsewhere it shows the same: filters, order, and the case."""
+    page_html = report_html(echo_run_of(12))
+
+    def act(page: Any) -> tuple[str, str, str, str]:
+        page.get_by_label("Order").select_option("highest")
+        page.get_by_label("Text").fill("number 1")
+        page.wait_for_timeout(300)
+        page.locator("#list [role=option]").nth(1).click()
+        before = page.get_by_role("article").locator("h3").inner_text()
+        address = page.evaluate("location.hash")
+        page.evaluate("location.hash = ''")
+        page.reload()
+        page.wait_for_timeout(300)
+        plain = page.get_by_role("article").locator("h3").inner_text()
+        page.evaluate(f"location.hash = {address!r}")
+        page.wait_for_timeout(300)
+        after = page.get_by_role("article").locator("h3").inner_text()
+        return before, plain, after, page.get_by_label("Text").input_value()
+
+    before, plain, after, text = visit(page_html, act)
+
+    assert before == after
+    assert before != plain
+    assert "number 1" == text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["#cases", "#browser?case=none&of=d", "#browser?%zz=%", "#browser?order=no"],
+)
+def test_any_address_opens(visit: Visit, address: str) -> None:
+    """One that names nothing here shows all cases."""
+
+    def act(page: Any) -> int:
+        page.evaluate(f"location.hash = {address!r}")
+        page.wait_for_timeout(200)
+        return int(page.locator("#list [role=option]").count())
+
+    assert 3 == visit(report_html(echo_run_of(3)), act)
+
+
+def test_case_is_copied_as_json(visit: Visit) -> None:
+    """With everything that the page has of it."""
+    copied = visit(
+        report_html(echo_run_of(2)),
+        lambda page: page.evaluate(
+            """async () => {
+                let text = null;
+                navigator.clipboard.writeText = async (copied) => { text = copied; };
+                [...document.querySelectorAll("button")]
+                    .find((button) => button.textContent === "Copy case").click();
+                await new Promise((done) => setTimeout(done, 50));
+                return text;
+            }"""
+        ),
+    )
+
+    case = json.loads(copied)
+    assert "many" == case["dataset_id"]
+    assert (
+        case["samples"][0]["output"]["output"].strip()
+        == case["samples"][0]["answer"]["value"]
+    )
+    assert case["results"]
+
+
+def test_cases_are_ordered_by_what_they_took(visit: Visit) -> None:
+    """By time, by tokens, and by dollars where the price is known."""
+    result = echo_run_of(3)
+    stage = result.manifest.stages[0].model_copy(
+        update={"price": Price(input=1.0, output=10.0)}
+    )
+    priced = result.manifest.model_copy(
+        update={"stages": [stage, *result.manifest.stages[1:]]}
+    )
+
+    def act(page: Any) -> list[str]:
+        choices = page.get_by_label("Order").locator("option").all_inner_texts()
+        page.get_by_label("Order").select_option("dearest")
+        return [*choices, page.locator("#list [role=option]").first.inner_text()]
+
+    *choices, first = visit(
+        report_html(RunResult(result.store, result.run_id, priced)), act
+    )
+
+    assert ["slowest first", "most tokens first", "most dollars first"] == choices[-3:]
+    assert "$0.000037" in first

@@ -62,6 +62,35 @@ class ExperimentSpec(FrozenModel):
                 f"name components as `module:attribute` to run them elsewhere: {error}"
             ) from None
 
+    def as_written(self) -> dict[str, Any]:
+        """Return the experiment as the plain data of its file, for people to read.
+
+        References to credentials stay as they are written. A live object is its class
+        in angle brackets, and so is the number of cases that are in memory.
+        """
+        components = {
+            "generation": {"generator", "reducer"},
+            "evaluation": {"parsers", "metrics", "judge_models"},
+        }
+        written: dict[str, Any] = {"name": self.name}
+        rest = self.model_dump(
+            mode="json",
+            exclude_unset=True,
+            exclude={**components, "datasets": True, "name": True},
+        )
+        for section, names in components.items():
+            settings = getattr(self, section)
+            written[section] = {}
+            for name in type(settings).model_fields:
+                if name not in settings.model_fields_set:
+                    continue
+                value = getattr(settings, name)
+                if name not in names:
+                    value = rest[section].pop(name)
+                written[section][name] = _plain(value)
+        written["datasets"] = list(map(_written_dataset, self.datasets))
+        return {**written, **{name: rest[name] for name in rest if name not in written}}
+
     def _named_components(self) -> Iterator[tuple[str, Any]]:
         """Yield each component as it is configured, behind its place."""
         yield "generation.generator", self.generation.generator
@@ -74,3 +103,22 @@ class ExperimentSpec(FrozenModel):
         for name, components in lists.items():
             for index, component in enumerate(components):
                 yield f"evaluation.{name}[{index}]", component
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as plain data, with live objects named by their class."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    name = getattr(value, "__qualname__", type(value).__qualname__)
+    return f"<{name}>"
+
+
+def _written_dataset(dataset: AnyDataset) -> dict[str, Any]:
+    if isinstance(dataset, Dataset):
+        cases = f"<{len(dataset.cases):,} in memory>"
+        return {"dataset_id": dataset.dataset_id, "cases": cases}
+    return dataset.model_dump(mode="json", exclude_unset=True)

@@ -15,7 +15,6 @@ import pyarrow as pa
 from themis_lib.comparison.sides import identity_differences
 from themis_lib.errors import (
     InputError,
-    first_few,
     nearest,
 )
 from themis_lib.runs.find_run import in_time
@@ -143,36 +142,27 @@ def series_of(
     runs: Iterable[PastRun],
     metric_id: str,
 ) -> list[Series]:
-    """Return a metric over the runs, a series for each dataset.
+    """Return a metric over the runs, a series for each experiment and dataset.
 
-    Raises `InputError` for a metric that none of the runs has, and where runs of
-    several experiments have it.
+    Raises `InputError` for a metric that none of the runs has.
     """
     every_run = list(runs)
     known: set[str] = set()
-    # Dicts as sets that keep the order of the runs.
-    names: dict[str, None] = {}
-    points: dict[str, list[tuple[PastRun, SummaryRow]]] = {}
+    # Experiments may mean different things by one name.
+    points: dict[tuple[str, str], list[tuple[PastRun, SummaryRow]]] = {}
     for run in every_run:
         for row in run.scores:
             known.add(row.metric_id)
             if row.metric_id == metric_id:
-                names[run.manifest.name] = None
-                points.setdefault(row.dataset_id, []).append((run, row))
+                place = run.manifest.name, row.dataset_id
+                points.setdefault(place, []).append((run, row))
     if not points:
         raise InputError(
             f"none of {len(every_run):,} run(s) has a metric {metric_id!r}; "
             f"{nearest(metric_id, known)}"
         )
-    # Experiments may mean different things by one name.
-    if len(names) > 1:
-        raise InputError(
-            f"{len(names)} experiments have a metric {metric_id!r} "
-            f"({first_few(names)}); give --name"
-        )
-    (name,) = names
     found = []
-    for dataset_id, of_dataset in points.items():
+    for (name, dataset_id), of_dataset in points.items():
         series = Series(
             name=name,
             metric_id=metric_id,

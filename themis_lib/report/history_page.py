@@ -1,6 +1,6 @@
-"""The history of an experiment as one HTML page.
+"""The history of experiments as one HTML page.
 
-Each metric is drawn over the runs; below are the runs themselves.
+Each metric is drawn over the runs of each experiment; below are the runs themselves.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from themis_lib.errors import InputError
 from themis_lib.report.history import (
@@ -55,17 +56,37 @@ def history_html(
 ) -> str:
     """Return a self-contained page of some runs, with a plot of one or every metric.
 
-    The same runs give the same bytes. Raises `InputError` where there are no runs,
-    where runs of several experiments have a metric, and for a metric that none has.
+    The runs of each experiment have a part of their own. The same runs give the same
+    bytes. Raises `InputError` where there are no runs, and for a metric that none has.
     """
     if not runs:
         raise InputError("there are no runs to draw; choose others")
-    if metric_id is None:
-        plotted = _every_series(runs)
-    else:
-        plotted = series_of(runs, metric_id)
-        name = plotted[0].name
-        runs = [run for run in runs if run.manifest.name == name]
+    if metric_id is not None:
+        # It refuses a metric that no experiment has.
+        series_of(runs, metric_id)
+    by_name: dict[str, list[PastRun]] = {}
+    for run in runs:
+        by_name.setdefault(run.manifest.name, []).append(run)
+    experiments = []
+    for name, of_name in by_name.items():
+        plotted = _every_series(of_name, metric_id)
+        # With a metric, experiments without it are of no interest.
+        if plotted or metric_id is None:
+            experiments.append(_experiment_part(name, of_name, plotted))
+    return render_page(
+        "history.html.jinja",
+        scripts=(),
+        data="",
+        experiments=experiments,
+    )
+
+
+def _experiment_part(
+    name: str,
+    runs: Sequence[PastRun],
+    plotted: Sequence[Series],
+) -> dict[str, Any]:
+    """Return what the page shows of one experiment."""
     rows = []
     # The plots read from left to right, the list from the newest run down.
     for run in reversed(runs):
@@ -81,32 +102,27 @@ def history_html(
                 ),
             )
         rows.append((run, costs))
-    return render_page(
-        "history.html.jinja",
-        scripts=(),
-        data="",
-        name=runs[0].manifest.name,
-        plots=list(map(_plot_of, plotted)),
-        runs=rows,
-    )
+    return {
+        "name": name,
+        "plots": list(map(_plot_of, plotted)),
+        "runs": rows,
+    }
 
 
-def _every_series(runs: Sequence[PastRun]) -> list[Series]:
-    names = set()
+def _every_series(
+    runs: Sequence[PastRun],
+    metric_id: str | None,
+) -> list[Series]:
+    """Return the series of one metric, or of every metric, of one experiment's runs."""
     # A dict as a set that keeps the order in which metrics first appear.
     metric_ids: dict[str, None] = {}
     for run in runs:
-        names.add(run.manifest.name)
         for row in run.scores:
-            metric_ids[row.metric_id] = None
-    if len(names) > 1:
-        raise InputError(
-            f"a page shows one experiment, and there are {len(names)}; give a name or "
-            "a metric"
-        )
+            if metric_id in (None, row.metric_id):
+                metric_ids[row.metric_id] = None
     found: list[Series] = []
-    for metric_id in metric_ids:
-        found += series_of(runs, metric_id)
+    for each in metric_ids:
+        found += series_of(runs, each)
     return found
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+import yaml
 
 from themis_lib.core.prompts import (
     PromptSpec,
@@ -114,6 +115,7 @@ def report_html(result: RunResult) -> str:
         "location": result.location,
         "prompt": prompt_parts(manifest),
         "outcomes": outcomes,
+        "price": token_price(manifest),
     }
     data, cut = pack({"run": tables}, facts)
     return render_page(
@@ -129,6 +131,9 @@ def report_html(result: RunResult) -> str:
         shown=tables["cases"].num_rows,
         duration_s=duration_s(manifest),
         model=model_name(manifest),
+        model_settings=model_settings(manifest),
+        prompt=prompt_parts(manifest),
+        configuration=configuration_yaml(manifest),
         failures=failed_rows(result, limit=_MOST_FAILURES),
         failure_headings=FAILURE_HEADINGS,
         reasons=commonest_errors(result),
@@ -213,7 +218,8 @@ def prompt_parts(manifest: Manifest) -> dict[str, str | None]:
 def model_name(manifest: Manifest) -> str:
     """Return the generator of a run, with its model where it has one.
 
-    Of a model that is named by a digest only the beginning is shown.
+    Records of earlier versions name a local model by a digest, of which the beginning
+    is shown.
     """
     identity: Mapping[str, Any] = {}
     if manifest.stages:
@@ -221,12 +227,47 @@ def model_name(manifest: Manifest) -> str:
     name = str(identity.get("component_id", "—"))
     # A generator without settings may have null there.
     settings = identity.get("settings") or {}
-    if settings.get("model") is None:
+    model = manifest.model or settings.get("model")
+    if model is None:
         return name
-    model = str(settings["model"])
+    model = str(model)
     if _DIGEST.fullmatch(model):
         model = model[:12]
     return f"{name} · {model}"
+
+
+def token_price(manifest: Manifest) -> dict[str, float] | None:
+    """Return the dollars of a million of the generator's tokens, if they are known."""
+    price = manifest.stages[0].price if manifest.stages else None
+    if price is None:
+        return None
+    cached = price.input if price.cached_input is None else price.cached_input
+    return {"input": price.input, "cached": cached, "output": price.output}
+
+
+def model_settings(manifest: Manifest) -> dict[str, Any]:
+    """Return the settings of the generator as they were written, but for its model."""
+    generation = (manifest.configuration or {}).get("generation", {})
+    generator = generation.get("generator")
+    if not isinstance(generator, Mapping):
+        return {}
+    shown = {}
+    for name, value in generator.items():
+        if name not in ("use", "id", "model"):
+            shown[name] = value
+    return shown
+
+
+def configuration_yaml(manifest: Manifest) -> str | None:
+    """Return the experiment as YAML; `None` for records of earlier versions."""
+    if manifest.configuration is None:
+        return None
+    return yaml.safe_dump(
+        manifest.configuration,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
 
 
 def duration_s(manifest: Manifest) -> float | None:

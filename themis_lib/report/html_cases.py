@@ -45,6 +45,7 @@ _OUTPUT_COLUMNS = (
     "finish_reason",
     "input_tokens",
     "output_tokens",
+    "cached_tokens",
     "latency_s",
     "trace",
     "conversation",

@@ -141,6 +141,15 @@ def indented(value: Any) -> str:
     )
 
 
+def tojson_text(value: Any) -> str:
+    """Return a value of a setting as people write it in YAML or JSON.
+
+    >>> tojson_text(0.7), tojson_text(True), tojson_text(["a"])
+    ('0.7', 'true', '["a"]')
+    """
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _format_spec(value: float) -> str:
     # Three decimals would show so small a number as zero.
     if 0 < abs(value) < 0.0005:
@@ -174,6 +183,7 @@ def _page_environment() -> jinja2.Environment:
         indented,
         number,
         thousands,
+        tojson_text,
     )
     for function in filters:
         environment.filters[function.__name__] = function

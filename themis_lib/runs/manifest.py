@@ -130,7 +130,9 @@ class Manifest(FrozenModel):
     """The record of one run.
 
     `datasets` counts the cases of each; `cases` has the paths of their parts. `notices`
-    say what may make equal runs differ.
+    say what may make equal runs differ. `model` is what its generator calls its model,
+    and `configuration` the experiment as it was written; records of earlier versions
+    have neither.
     """
 
     run_id: str
@@ -140,6 +142,8 @@ class Manifest(FrozenModel):
     finished_at: str | None = None
     error: str | None = None
     experiment: str
+    model: str | None = None
+    configuration: dict[str, Any] | None = None
     seeds: list[int]
     until_stage: str
     datasets: dict[str, int] = Field(default_factory=dict)
@@ -246,6 +250,8 @@ def start_manifest(
         status=RunStatus.RUNNING,
         started_at=now(),
         experiment=pipeline.fingerprint,
+        model=pipeline.generate.generator.model,
+        configuration=pipeline.experiment.as_written(),
         seeds=list(pipeline.seeds),
         until_stage=pipeline.until_stage,
         statistics=pipeline.experiment.evaluation.statistics,

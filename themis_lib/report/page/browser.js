@@ -1,17 +1,20 @@
 // A list with filters and, beside it, what is selected. Works by mouse and by keyboard; a page of the list at a time.
+// The address of the page names what is filtered and selected, so that it can be sent to others.
 
 const PAGE = 100;
 
 /**
  * `items` are shown by `describe(item)` and `show(item, state)`; `controls` are selects: {name, label, choices(state),
  * test(item, value, state)}, where the first choice is the default. `compare(first, second, state)` orders.
+ * `keyOf(item)` names an item in the address, by texts under names that no control has.
  */
-function browser(root, { noun, items, controls, searchOf, describe, show, compare }) {
+function browser(root, { noun, items, controls, searchOf, describe, show, compare, keyOf }) {
   const state = { text: "" };
   const haystacks = [];
   let found = [];
   let selected = 0;
   let drawnPage = -1;
+  let isRestored = false;
 
   const text = el("input", { type: "search", id: "filter-text", autocomplete: "off", spellcheck: "false", placeholder: "in any text of a case" });
   const selects = controls.map((control) => ({ ...control, select: el("select", { id: `filter-${control.name}`, change: () => apply() }) }));
@@ -81,6 +84,39 @@ function browser(root, { noun, items, controls, searchOf, describe, show, compar
     else list.removeAttribute("aria-activedescendant");
     scrollTo(current);
     detail.replaceChildren(...(found.length ? show(found[selected], state) : [el("p", { class: "empty" }, `No ${noun} under these filters.`)]).flat(Infinity).filter((node) => node !== null && node !== undefined));
+    if (isRestored) history.replaceState(null, "", address());
+  }
+
+  /** The fragment that names the filters and the selected item. */
+  function address() {
+    const named = new URLSearchParams();
+    if (text.value) named.set("text", text.value);
+    for (const { name, select } of selects) if (select.selectedIndex > 0) named.set(name, select.value);
+    if (found.length) for (const [name, value] of Object.entries(keyOf(found[selected]))) named.set(name, value);
+    return `#${root.id}?${named}`;
+  }
+
+  /** Filter and select as the address says, if it is about this list. */
+  function restore() {
+    const start = `#${root.id}?`;
+    if (!location.hash.startsWith(start)) return;
+    const named = new URLSearchParams(location.hash.slice(start.length));
+    isRestored = false;
+    text.value = named.get("text") ?? "";
+    for (const control of selects) {
+      offer(control);
+      const value = named.get(control.name);
+      const isOffered = [...control.select.options].some((option) => option.value === value);
+      if (isOffered) control.select.value = value;
+      else control.select.selectedIndex = 0;
+      state[control.name] = control.select.value;
+    }
+    apply();
+    const isNamed = (item) => Object.entries(keyOf(item)).every(([name, value]) => named.get(name) === String(value));
+    const position = found.findIndex(isNamed);
+    if (position >= 0) choose(position, false);
+    isRestored = true;
+    root.scrollIntoView();
   }
 
   function drawPage(page) {
@@ -131,6 +167,9 @@ function browser(root, { noun, items, controls, searchOf, describe, show, compar
   }
 
   apply();
+  restore();
+  isRestored = true;
+  window.addEventListener("hashchange", restore);
   return {
     /** Set filters by name, the others to their defaults. */
     filter(values) {

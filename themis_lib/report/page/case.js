@@ -73,11 +73,33 @@ function factsView(outputs, row) {
   const facts = [
     at(outputs.finish_reason, row) === null ? null : `finish reason ${at(outputs.finish_reason, row)}`,
     tokens("input_tokens", "input tokens"), tokens("output_tokens", "output tokens"),
-    latency === null ? null : latency < 1 ? `${Number((1000 * latency).toPrecision(3))} ms` : `${latency.toPrecision(3)} s`,
+    latency === null ? null : durationText(latency),
     at(outputs.seed, row) === null ? null : `seed ${at(outputs.seed, row)}`,
   ].filter(Boolean);
   return facts.length ? el("p", { class: "dim facts" }, facts.join(" · ")) : null;
 }
+
+const durationText = (seconds) => (seconds < 1 ? `${Number((1000 * seconds).toPrecision(3))} ms` : `${seconds.toPrecision(3)} s`);
+
+/** A case with everything that the page has of it, as JSON to paste elsewhere. */
+function caseJson(side, row, samples) {
+  const rowOf = (columns, place) => Object.fromEntries(Object.entries(columns).flatMap(([name, column]) => {
+    const value = at(column, place);
+    return value === null ? [] : [[name, plainOf(value)]];
+  }));
+  const byName = (parts, place) => Object.fromEntries(Object.entries(parts).map(([name, columns]) => [name, rowOf(columns, place)]));
+  const each = Array.from({ length: samples }, (_, sample) => {
+    const place = row * samples + sample;
+    const value = answerOf(side, place);
+    return { output: rowOf(side.outputs, place), answer: { ...rowOf(side.answers, place), ...(value === null ? {} : { value: plainOf(value) }) },
+      scores: byName(side.scores, place), verdicts: byName(side.verdicts, place) };
+  });
+  const whole = { ...rowOf(side.cases, row), metadata: rowOf(side.metadata, row), results: byName(side.results, row), samples: each };
+  return JSON.stringify(whole, null, 2);
+}
+
+/** A value of a column as JSON has it: text, or what a JSON text holds. */
+const plainOf = (value) => (typeof value === "object" && value.j ? parsed(value) ?? textOf(value) : typeof value === "object" ? textOf(value) : value);
 
 function scoresView(side, row, place) {
   const lines = Object.entries(side.scores).map(([metric, columns]) =>

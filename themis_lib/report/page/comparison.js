@@ -47,6 +47,7 @@ unpack().then((data) => {
         el("span", { class: "snippet" }, [names.length > 1 ? runs[flip.run].label : null, textOf(at(base.cases.input, flip.row)).slice(0, 160)].filter(Boolean).join(" · ")),
       ];
     },
+    keyOf: (item) => ({ case: base.cases.case_id[flips[item].row], of: base.cases.dataset_id[flips[item].row], in: flips[item].run, by: flips[item].metric }),
     show: (item) => {
       const flip = flips[item];
       const other = data.sides[flip.run].cases.case_id[flip.other];

@@ -10,6 +10,38 @@ function el(tag, attributes, ...children) {
   return node;
 }
 
+/** A button that copies what `textOf` returns. */
+function copyButton(label, textOf) {
+  const button = el("button", { type: "button", click: async () => {
+    button.textContent = (await copied(textOf())) ? "Copied" : "Not copied";
+    setTimeout(() => { button.textContent = label; }, 1500);
+  } }, label);
+  return button;
+}
+
+/** Whether a text was copied. A page in a file may lack the clipboard, or be refused it. */
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = el("textarea", {});
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    return done;
+  }
+}
+
+for (const placeholder of document.querySelectorAll("[data-copy]")) {
+  const source = document.getElementById(placeholder.dataset.copy);
+  const button = copyButton(placeholder.textContent, () => source.textContent);
+  button.dataset.copy = placeholder.dataset.copy;
+  placeholder.replaceWith(button);
+}
+
 /** The page's data: JSON, compressed, in base64. */
 async function unpack() {
   const text = atob(document.getElementById("data").textContent);

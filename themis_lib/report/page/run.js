@@ -32,16 +32,31 @@ unpack().then((data) => {
   const errorColumns = [side.outputs.error, side.answers.error, ...Object.values(side.scores).map((columns) => columns.error), ...Object.values(side.verdicts).map((columns) => columns.error)].filter(Boolean);
   const failed = (row) => errorColumns.some((column) => samplesOf(column, row).some((error) => error !== null)) || Object.values(side.results).some((columns) => at(columns.error, row) !== null);
 
+  const total = (column, row) => samplesOf(column, row).reduce((sum, value) => sum + (value ?? 0), 0);
+  const seconds = (row) => total(side.outputs.latency_s, row);
+  const tokens = (row) => total(side.outputs.input_tokens, row) + total(side.outputs.output_tokens, row);
+  const dollars = (row) => {
+    const cached = total(side.outputs.cached_tokens, row);
+    const { input, cached: atCached, output } = data.price;
+    return (Math.max(total(side.outputs.input_tokens, row) - cached, 0) * input + cached * atCached + total(side.outputs.output_tokens, row) * output) / 1e6;
+  };
+  // What calls took and cost, for all samples of a case: most first.
+  const amounts = {
+    ...(side.outputs.latency_s ? { slowest: { label: "slowest first", of: seconds, text: durationText } } : {}),
+    ...(side.outputs.output_tokens ? { longest: { label: "most tokens first", of: tokens, text: (value) => `${count(value)} tokens` } } : {}),
+    ...(data.price && side.outputs.output_tokens ? { dearest: { label: "most dollars first", of: dollars, text: (value) => `$${value.toPrecision(2)}` } } : {}),
+  };
   const orders = {
     lowest: (first, second, state) => (score(first, state) ?? Infinity) - (score(second, state) ?? Infinity),
     highest: (first, second, state) => (score(second, state) ?? -Infinity) - (score(first, state) ?? -Infinity),
+    ...Object.fromEntries(Object.entries(amounts).map(([name, { of }]) => [name, (first, second) => of(second) - of(first)])),
   };
   const controls = [
     { name: "metric", label: "Metric", choices: () => (metrics.length ? metrics.map((metric) => [metric, metric]) : [["", "none"]]) },
     { name: "outcome", label: "Outcome", choices: outcomes, test: hasOutcome },
     { name: "dataset", label: "Dataset", choices: () => choicesOf(side.cases.dataset_id, "all"), test: (row, wanted) => wanted === "" || side.cases.dataset_id[row] === wanted },
     { name: "slice", label: "Slice", choices: () => slices, test: (row, wanted) => inSlice(side.metadata, row, wanted) },
-    { name: "order", label: "Order", choices: () => (metrics.length ? [["", "as in the data"], ["lowest", "lowest score first"], ["highest", "highest score first"]] : [["", ""]]) },
+    { name: "order", label: "Order", choices: () => [["", "as in the data"], ...(metrics.length ? [["lowest", "lowest score first"], ["highest", "highest score first"]] : []), ...Object.entries(amounts).map(([name, { label }]) => [name, label])] },
   ];
 
   const perSample = [side.outputs.output, side.outputs.error, side.answers.value, side.answers.error].filter(Boolean);
@@ -56,10 +71,12 @@ unpack().then((data) => {
     describe: (row, state) => [
       metrics.length ? el("span", { class: `mark ${scoreClass(score(row, state))}` }, scoreText(score(row, state))) : null,
       el("span", { class: "id" }, cases[row]),
-      el("span", { class: "snippet" }, textOf(at(side.cases.input, row)).slice(0, 160)),
+      el("span", { class: "snippet" }, [amounts[state.order]?.text(amounts[state.order].of(row)), textOf(at(side.cases.input, row)).slice(0, 160)].filter(Boolean).join(" · ")),
     ],
+    keyOf: (row) => ({ case: cases[row], of: side.cases.dataset_id[row] }),
     show: (row, state) => [
       el("h3", {}, cases[row], el("span", { class: "dim" }, ` ${side.cases.dataset_id[row]}`)),
+      el("p", { class: "actions" }, copyButton("Copy link", () => location.href), copyButton("Copy case", () => caseJson(side, row, data.samples))),
       metadataView(side.metadata, row),
       caseView(side, row, { prompt: data.prompt, location: data.location, samples: data.samples, metric: state.metric }),
     ],
