@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from flows.server import server_address
+from flows.server import LOGIN_COMMAND, client_settings, password_of, server_address
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -74,9 +74,9 @@ def serve(
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     address = server_address()
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import temporary_settings
 
-    with temporary_settings({PREFECT_API_URL: address}):
+    with temporary_settings(client_settings(address)):
         asyncio.run(
             serve_flow(
                 address.removesuffix("/api"),
@@ -125,6 +125,8 @@ async def serve_flow(
         "Ctrl-C ends.",
         flush=True,
     )
+    if password_of(f"{page}/api"):
+        print(f"It asks once for the password: {LOGIN_COMMAND}", flush=True)
     await _serve_until_signal(runner)
 
 

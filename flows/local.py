@@ -28,13 +28,12 @@ from prefect.context import FlowRunContext
 from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_SSL_CERT_FILE,
-    PREFECT_API_URL,
     temporary_settings,
 )
 
 from flows.evaluate import evaluate
 from flows.parameters import EvaluateParameters
-from flows.server import prefect_home
+from flows.server import client_settings, prefect_home
 from tasks.submit import ended_tasks
 from tasks.worker import OBSERVER
 from themis_lib.errors import ConfigError, ThemisError, describe
@@ -84,7 +83,7 @@ async def run_to_end(
         follow(run)
 
     token = OBSERVER.set(observe)
-    settings: dict[Any, Any] = {PREFECT_API_URL: api_url}
+    settings = client_settings(api_url)
     if api_url.startswith("http://"):
         settings[PREFECT_API_SSL_CERT_FILE] = str(one_certificate())
     try:

@@ -176,7 +176,7 @@ def _run_flow(
             settings |= _QUIET_SETTINGS
         for name, value in settings.items():
             os.environ.setdefault(name, value)
-        from flows.server import server_address
+        from flows.server import LOGIN_COMMAND, password_of, server_address
 
         api_url = server_address()
         from flows.local import ServerGoneError, run_to_end
@@ -195,12 +195,14 @@ def _run_flow(
             # Prefect's threads would try for minutes more to reach the server.
             os._exit(exit_codes.FAILED)
     result = RunResult(outcome.run.store, outcome.run.run_id)
-    server = api_url.removesuffix("/api")
+    page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
+    if password_of(api_url):
+        page = f"{page}    # password: {LOGIN_COMMAND}"
     print_result(
         result,
         console,
         seconds=time.monotonic() - began,
-        page=f"{server}/runs/flow-run/{outcome.flow_run_id}",
+        page=page,
         command=_typed_command(),
     )
     if junit:

@@ -1,35 +1,48 @@
 """A small local Prefect server: started once, reused, stopped when asked.
 
-    python -m flows.server start|status|stop
+    python -m flows.server start|status|stop|password
 
 It runs in its own process session, outlives the run that started it, and is not reached
 by a terminal's Ctrl-C, so that a run can always record how it ended. Its settings are
-the project's `prefect.toml`.
+the project's `prefect.toml`. Whoever may ask it for a run may have it run any code, so
+it answers on loopback, under its own name, to those who know its password; `password`
+prints it, for the login page and other clients.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+from flows.server_launch import (
+    LOOPBACK,
+    api_url_at,
+    free_port,
+    launch_server,
+    log_path,
+)
+from flows.server_password import read_password
 from themis_lib.errors import ThemisError
 
-# Prefect's own default, where people look for its pages.
-_FIRST_PORT = 4200
+#: Prints the password for the local server's pages; a browser asks once, and remembers.
+LOGIN_COMMAND = "python -m flows.server password"
 # A first start, with a fresh home, takes 16 s on an idle machine.
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 5
+_ANSWER_TIMEOUT_S = 2
 _POLL_INTERVAL_S = 0.05
-_HERE = Path(__file__).parent
+# What servers are started with, by this version and by earlier ones.
+_COMMANDS = ("flows.guarded_server", "prefect server start")
 # Process-wide: servers outlive whatever started them here, and `Popen` warns of a
 # process that is still running when its object is collected.
 _STARTED: list[subprocess.Popen[bytes]] = []
@@ -55,10 +68,45 @@ def server_address() -> str:
     return ensure_server()
 
 
-def running_server() -> str | None:
-    """Return the API address of the local server if it answers, else `None`."""
+def client_settings(api_url: str) -> dict[Any, Any]:
+    """Return Prefect's settings for a client of the server at an address.
+
+    The local server's password is among them for that server alone.
+    """
+    # Late, as above.
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
+
+    settings: dict[Any, Any] = {PREFECT_API_URL: api_url}
+    password = password_of(api_url)
+    if password is not None:
+        settings[PREFECT_API_AUTH_STRING] = password
+    return settings
+
+
+def password_of(api_url: str) -> str | None:
+    """Return the password of the server at an address if that is the local one.
+
+    `None` for any other server.
+    """
     record = _read_record()
-    if record is None or not _is_ours(record["api_url"]):
+    # As people write it, too.
+    usual = api_url.rstrip("/").replace("//localhost:", f"//{LOOPBACK}:")
+    # A record may be older than its server's end, and another server have its port.
+    if record is None or record["api_url"] != usual or not _is_server(record["pid"]):
+        return None
+    return read_password(prefect_home())
+
+
+def running_server() -> str | None:
+    """Return the API address of the local server if it answers, else `None`.
+
+    A server of an earlier version, which asked for no password, does not count.
+    """
+    record = _read_record()
+    if record is None:
+        return None
+    settings = _ask_for_settings(record["api_url"], password_of(record["api_url"]))
+    if settings is None or settings["server"]["api"]["auth_string"] is None:
         return None
     return record["api_url"]
 
@@ -77,7 +125,14 @@ def ensure_server() -> str:
     # One process at a time: two runs that start together share one server.
     with (home / "themis-server.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return running_server() or _start_server()
+        running = running_server()
+        if running is not None:
+            return running
+        record = _read_record()
+        if record is not None and _ask_for_settings(record["api_url"], None):
+            # Of an earlier version: any web page could have it run code.
+            stop_server()
+        return _start_server()
 
 
 def stop_server() -> bool:
@@ -101,17 +156,19 @@ def stop_server() -> bool:
 
 def _start_server() -> str:
     """Start the server and return its API address."""
+    home = prefect_home()
     # Another program may take the port meanwhile: the second try finds it taken.
     for _ in range(2):
         port = free_port()
-        api_url = f"http://127.0.0.1:{port}/api"
-        process = _launch_server(port, api_url)
+        process = launch_server(home, port)
+        _STARTED.append(process)
+        api_url = api_url_at(port)
         record = {"pid": str(process.pid), "api_url": api_url}
         _record_path().write_text(json.dumps(record))
         try:
             deadline = time.monotonic() + _START_TIMEOUT_S
             while process.poll() is None and time.monotonic() < deadline:
-                if _is_ours(api_url):
+                if _ask_for_settings(api_url, read_password(home)) is not None:
                     return api_url
                 time.sleep(_POLL_INTERVAL_S)
         except BaseException:
@@ -120,68 +177,8 @@ def _start_server() -> str:
             raise
         stop_server()
     raise ThemisError(
-        f"the local Prefect server did not start; its log is {_log_path()}"
+        f"the local Prefect server did not start; its log is {log_path(home)}"
     )
-
-
-def _launch_server(
-    port: int,
-    api_url: str,
-) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(prefect_home()),
-        # With a port other than 4200 the pages do not find the API by themselves.
-        "PREFECT_UI_API_URL": api_url,
-        # For the links in notifications.
-        "PREFECT_UI_URL": api_url.removesuffix("/api"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    # A server must not be the client of another one.
-    environment.pop("PREFECT_API_URL", None)
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "server",
-        "start",
-    ]
-    command += [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    with _log_path().open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            # Prefect reads `prefect.toml` in the working directory only.
-            cwd=settings_directory(),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            # A terminal's Ctrl-C would end the server first, and its client would hang.
-            start_new_session=True,
-        )
-    _STARTED.append(process)
-    return process
-
-
-def settings_directory() -> Path:
-    """Return the folder of `prefect.toml`.
-
-    A wheel has it beside this module, a checkout above it.
-    """
-    for place in (_HERE, _HERE.parent):
-        if (place / "prefect.toml").exists():
-            return place
-    return _HERE
-
-
-def _log_path() -> Path:
-    return prefect_home() / "themis-server.log"
 
 
 def _record_path() -> Path:
@@ -196,14 +193,25 @@ def _read_record() -> dict[str, str] | None:
         return None
 
 
-def _is_ours(api_url: str) -> bool:
-    """Return whether the server that answers is the one of this home."""
-    # A record may be older than its server's end, and another server have its port.
+def _ask_for_settings(
+    api_url: str,
+    password: str | None,
+) -> dict[str, Any] | None:
+    """Return the settings of the server at an address, or `None` if it is not ours."""
+    request = urllib.request.Request(f"{api_url}/admin/settings")
+    # Without the environment's proxies, which have no business with the password.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    if password is not None:
+        token = base64.b64encode(password.encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
     try:
-        with urllib.request.urlopen(f"{api_url}/admin/settings", timeout=2) as response:
-            return Path(json.load(response)["home"]) == prefect_home()
+        with opener.open(request, timeout=_ANSWER_TIMEOUT_S) as response:
+            settings: dict[str, Any] = json.load(response)
+            # A record may be older than its server's end, and another have its port.
+            is_ours = Path(settings["home"]) == prefect_home()
+            return settings if is_ours else None
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
 def _is_server(pid: str) -> bool:
@@ -222,22 +230,14 @@ def _is_server(pid: str) -> bool:
         check=False,
     )
     is_defunct = "<defunct>" in listing.stdout
-    return "prefect server start" in listing.stdout and not is_defunct
-
-
-def free_port() -> int:
-    """Return a free port on loopback: 4200 where it is free, else any."""
-    for port in (_FIRST_PORT, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise ThemisError("no free port for a local Prefect server")
+    is_server = any(command in listing.stdout for command in _COMMANDS)
+    return is_server and not is_defunct
 
 
 def main(arguments: list[str]) -> int:
     """Start, show or stop the local server; return the exit code."""
     if arguments == ["start"]:
-        print(f"Prefect server at {ensure_server().removesuffix('/api')}")
+        _print_address(ensure_server())
     elif arguments == ["stop"]:
         print("stopped" if stop_server() else "no local server was running")
     elif arguments == ["status"]:
@@ -245,11 +245,30 @@ def main(arguments: list[str]) -> int:
         if address is None:
             print("no local server is running")
         else:
-            print(f"Prefect server at {address.removesuffix('/api')}")
+            _print_address(address)
+    elif arguments == ["password"]:
+        return _print_password()
     else:
-        print("usage: python -m flows.server start|status|stop", file=sys.stderr)
+        print(
+            "usage: python -m flows.server start|status|stop|password",
+            file=sys.stderr,
+        )
         return 2
     return 0
+
+
+def _print_password() -> int:
+    password = read_password(prefect_home())
+    if password is None:
+        print("no local server was started yet", file=sys.stderr)
+        return 1
+    print(password)
+    return 0
+
+
+def _print_address(api_url: str) -> None:
+    print(f"Its pages ask once for the password: {LOGIN_COMMAND}")
+    print(f"Prefect server at {api_url.removesuffix('/api')}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, get_args
 
 from prefect.context import refresh_global_settings_context
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from tasks.worker import begin_process, end_dask_tasks
@@ -81,7 +81,7 @@ def _process_runner(
         initializer=begin_process,
         initargs=(theirs, _threads_each(workers)),
     )
-    with theirs, api_url_in_environment(), runner:
+    with theirs, server_in_environment(), runner:
         try:
             yield runner
         finally:
@@ -89,22 +89,27 @@ def _process_runner(
 
 
 @contextmanager
-def api_url_in_environment() -> Iterator[None]:
-    """Set `PREFECT_API_URL` in the environment to the server in use, for a block.
+def server_in_environment() -> Iterator[None]:
+    """Set the server in use, and how to log in to it, in the environment for a block.
 
     Prefect's own threads do not see `temporary_settings`, only the environment's. They
     pass on the events of worker processes, and would start another server for them.
     """
-    before = os.environ.get("PREFECT_API_URL")
-    os.environ["PREFECT_API_URL"] = PREFECT_API_URL.value() or ""
+    settings = {
+        "PREFECT_API_URL": PREFECT_API_URL.value() or "",
+        "PREFECT_API_AUTH_STRING": PREFECT_API_AUTH_STRING.value() or "",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     # Prefect reads the environment once, and keeps what it read.
     refresh_global_settings_context()
     try:
         yield
     finally:
-        del os.environ["PREFECT_API_URL"]
-        if before is not None:
-            os.environ["PREFECT_API_URL"] = before
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
         refresh_global_settings_context()
 
 

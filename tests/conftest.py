@@ -37,16 +37,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Prefect server on loopback, with a home of its own."""
-    from flows.server import ensure_server, stop_server
+    """A real Prefect server on loopback, with a home of its own.
 
-    before = os.environ.get("PREFECT_HOME")
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    yield ensure_server()
-    stop_server()
-    os.environ.pop("PREFECT_HOME")
-    if before is not None:
-        os.environ["PREFECT_HOME"] = before
+    Its password is in the environment, for clients that are Prefect's own.
+    """
+    from prefect.context import refresh_global_settings_context
+
+    from flows.server import ensure_server, password_of, stop_server
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        api_url = ensure_server()
+        environment.setenv("PREFECT_API_AUTH_STRING", str(password_of(api_url)))
+        refresh_global_settings_context()
+        yield api_url
+        stop_server()
+    refresh_global_settings_context()
 
 
 @pytest.fixture(scope="session")

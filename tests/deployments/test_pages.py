@@ -4,14 +4,19 @@ that starts one.
 
 from __future__ import annotations
 
+import functools
 import shutil
-import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows.evaluate import evaluate
+from flows.server import password_of
 from tests.support.drivers import flow_outcome
 from tests.support.prefect_api import Api
 from tests.test_edit_costs import base
@@ -28,21 +33,45 @@ pytestmark = [
 ]
 
 
-def page(api: Api, path: str, folder: Path) -> str:
-    """The document at an address of the UI, once its scripts have run."""
-    command = [
-        str(CHROMIUM),
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--dump-dom",
-        "--virtual-time-budget=20000",
-        f"--user-data-dir={folder / 'browser'}",
-        f"{api.url.removesuffix('/api')}/v2{path}",
-    ]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=90, check=True
-    ).stdout
+def browsed(act: Callable[[Any], Any]) -> Any:
+    """What an act on a page of a new browser returns."""
+    playwright = pytest.importorskip("playwright.sync_api")
+
+    def open_and_act() -> Any:
+        with playwright.sync_playwright() as driver:
+            options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+            browser = driver.chromium.launch(**options)
+            try:
+                return act(browser.new_page())
+            finally:
+                browser.close()
+
+    # In a thread of its own: its event loop would be in the way of the test's.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(open_and_act).result()
+
+
+def shown(api: Api, texts: dict[str, str]) -> list[str]:
+    """The documents at addresses of the UI, once each shows a text, to someone who has
+    logged in.
+    """
+    server = api.url.removesuffix("/api")
+
+    def log_in_and_look(page: Any) -> list[str]:
+        page.goto(f"{server}/deployments")
+        page.locator("input[type=password]").fill(str(password_of(api.url)))
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/deployments")
+        documents: list[str] = []
+        for path, text in texts.items():
+            page.goto(f"{server}/v2{path}")
+            page.get_by_text(text).first.wait_for()
+            page.wait_for_load_state("networkidle")
+            documents.append(page.content())
+        return documents
+
+    documents: list[str] = browsed(log_in_and_look)
+    return documents
 
 
 def test_pages_show_what_matters(api: Api, tmp_path: Path) -> None:
@@ -55,10 +84,13 @@ def test_pages_show_what_matters(api: Api, tmp_path: Path) -> None:
     outcome = flow_outcome(spec, tmp_path, api.url)
     artifacts = api.artifacts(outcome.flow_run_id)
 
-    run = page(api, f"/runs/flow-run/{outcome.flow_run_id}", tmp_path)
-    report = page(api, f"/artifacts/artifact/{artifacts['report-seen'].id}", tmp_path)
-    failed = page(
-        api, f"/artifacts/artifact/{artifacts['failed-rows-seen'].id}", tmp_path
+    run, report, failed = shown(
+        api,
+        {
+            f"/runs/flow-run/{outcome.flow_run_id}": "CompletedWithFailedRows",
+            f"/artifacts/artifact/{artifacts['report-seen'].id}": "95 % interval",
+            f"/artifacts/artifact/{artifacts['failed-rows-seen'].id}": "invalid literal",
+        },
     )
 
     for text in ("seen · m1", "CompletedWithFailedRows"):
@@ -74,7 +106,7 @@ def test_pages_show_what_matters(api: Api, tmp_path: Path) -> None:
         assert text in failed
 
 
-def test_form_says_what_each_field_is(api: Api, tmp_path: Path) -> None:
+def test_form_says_what_each_field_is(api: Api) -> None:
     """The form that starts a run has a title and a description for each field, and asks
     for no types.
     """
@@ -82,7 +114,8 @@ def test_form_says_what_each_field_is(api: Api, tmp_path: Path) -> None:
     async def deploy(client: Any) -> Any:
         return await (await evaluate.ato_deployment("seen")).aapply()
 
-    form = page(api, f"/deployments/deployment/{api.ask(deploy)}/run", tmp_path)
+    path = f"/deployments/deployment/{api.ask(deploy)}/run"
+    (form,) = shown(api, {path: "Overrides"})
 
     for text in (
         "Experiment",
@@ -93,3 +126,75 @@ def test_form_says_what_each_field_is(api: Api, tmp_path: Path) -> None:
     ):
         assert text in form
     assert "None" not in form
+
+
+def test_pages_ask_nobody_but_their_server(api: Api) -> None:
+    """Prefect's pages would have their use counted by a service on the internet."""
+    server = api.url.removesuffix("/api")
+    reached: list[str] = []
+    refused: list[str] = []
+
+    def look(page: Any) -> None:
+        page.on("requestfinished", lambda request: reached.append(request.url))
+        page.on("requestfailed", lambda request: refused.append(str(request.failure)))
+        page.goto(f"{server}/v2/dashboard", wait_until="networkidle")
+
+    browsed(look)
+
+    assert reached
+    assert [] == [url for url in reached if not url.startswith(server)]
+    assert {"csp"} >= set(refused)
+
+
+#: A page that asks a Prefect server for a flow: by a request that browsers send without
+#: asking first, by one for which they ask, and with a password that it has guessed.
+HOSTILE = """
+<script>
+async function attempt(api, options) {
+  try {
+    const answer = await fetch(api + "/flows/", {method: "POST", ...options});
+    return answer.type + answer.status;
+  } catch (error) {
+    return "refused";
+  }
+}
+async function attack(api) {
+  const body = JSON.stringify({name: "hostile"});
+  const json = {"Content-Type": "application/json"};
+  return [
+    await attempt(api, {body, mode: "no-cors", headers: {"Content-Type": "text/plain"}}),
+    await attempt(api, {body: new Blob([body]), mode: "no-cors"}),
+    await attempt(api, {body, headers: json}),
+    await attempt(api, {body, headers: {...json, Authorization: "Basic eA=="}}),
+  ];
+}
+</script>
+"""
+
+
+@pytest.fixture
+def foreign_origin(tmp_path: Path) -> Iterator[str]:
+    """The address of another server of this machine, whose page is hostile."""
+    (tmp_path / "index.html").write_text(HOSTILE)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_page_of_another_origin_cannot_use_the_server(
+    api: Api, foreign_origin: str
+) -> None:
+    """Nothing that it asks for happens, and it reads no answer."""
+
+    def attack(page: Any) -> Any:
+        page.goto(foreign_origin)
+        return page.evaluate("api => attack(api)", api.url)
+
+    answers = browsed(attack)
+
+    assert ["opaque0", "opaque0", "refused", "refused"] == answers
+    flows = api.ask(lambda client: client.read_flows())
+    assert "hostile" not in [flow.name for flow in flows]
