@@ -18,6 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
 from flows.preparing import prepare_run
+from flows.report_address import report_address
 from tasks import STAGE_TASKS
 from tasks.artifacts import (
     first_label,
@@ -121,5 +122,5 @@ async def _evaluate_run(
             unregister(run)
     # In a thread: a gate reads the rows of its baseline, too.
     result = await asyncio.to_thread(judged, result, gates)
-    await publish_report(result)
+    await publish_report(result, address_of=report_address)
     return result

@@ -7,16 +7,22 @@ refused. The password is a setting of Prefect's: see `server_launch.py`.
 
 from __future__ import annotations
 
+import hmac
 import sys
+from pathlib import Path
 
 import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flows.report_address import REPORTS, report_signature
 from flows.server_launch import LOOPBACK, OWN_NAMES, own_origins
 
 
@@ -49,7 +55,10 @@ class OwnPagesOnly:
 
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Content-Security-Policy"] = self._policy
+                # Beside a policy that the page has already.
+                MutableHeaders(scope=message).append(
+                    "Content-Security-Policy", self._policy
+                )
             await send(message)
 
         if scope["type"] in ("http", "websocket"):
@@ -62,13 +71,43 @@ class OwnPagesOnly:
         await self._app(scope, receive, send_with_policy)
 
 
+def reports_route(password: str) -> Route:
+    """Return the route that shows the reports whose addresses are signed.
+
+    Their scripts reach neither the API nor what a browser keeps for it.
+    """
+
+    async def show(request: Request) -> Response:
+        path = request.query_params.get("page", "")
+        given = request.query_params.get("signature", "")
+        expected = report_signature(path, password)
+        # In constant time: how long it takes must not tell how much of it is right.
+        if not hmac.compare_digest(given.encode(), expected.encode()):
+            return PlainTextResponse("The address is not of this server.", 403)
+        try:
+            content = await run_in_threadpool(Path(path).read_bytes)
+        except OSError as error:
+            return PlainTextResponse(f"{path} cannot be read: {error.strerror}", 404)
+        headers = {
+            "Content-Security-Policy": "sandbox allow-scripts",
+            "Referrer-Policy": "no-referrer",
+        }
+        return Response(content, media_type="text/html", headers=headers)
+
+    return Route(REPORTS, show)
+
+
 def main(port: int) -> None:
     """Serve Prefect's API and pages on loopback until a signal."""
     app = create_app(final=True)
+    server = get_current_settings().server
+    password = server.api.auth_string
+    if password is not None:
+        # Before Prefect's pages, which take every path.
+        app.router.routes.insert(0, reports_route(password.get_secret_value()))
     app.add_middleware(OwnPagesOnly, port=port)
     # Last, hence outermost: nothing else sees a request for another host.
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_NAMES))
-    server = get_current_settings().server
     uvicorn.run(
         app,
         host=LOOPBACK,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from pathlib import Path, PurePath
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from pathlib import PurePath
 
 import httpx
 from prefect import get_run_logger
@@ -162,11 +162,16 @@ def progress_table(progress: Progress) -> str:
     return markdown_table(_PROGRESS_HEADINGS, rows)
 
 
-async def publish_report(result: RunResult) -> None:
+async def publish_report(
+    result: RunResult,
+    *,
+    address_of: Callable[[str], str | None],
+) -> None:
     """Publish scores, failed rows and report on the flow run's page.
 
     Also log the first failed cases, and write the HTML report beside the run's tables
-    unless these are in memory and end with the process.
+    unless these are in memory and end with the process. `address_of` returns where a
+    browser can open the report, `None` if nowhere.
     """
     name = result.manifest.name
     run_id = result.run_id
@@ -195,20 +200,42 @@ async def publish_report(result: RunResult) -> None:
             f"All of them: {markdown_code(f'{result.location}/*.parquet')}",
         )
         if page is not None:
-            # The UI links only to addresses; a path has to become one.
-            is_url = "://" in page
-            await acreate_link_artifact(
-                page if is_url else Path(page).absolute().as_uri(),
-                link_text=page,
-                key=_artifact_key("html", name),
-                description=f"Report of run `{run_id}` with every case, "
-                f"to open in a browser: {markdown_code(page)}",
-            )
+            await _publish_page(result, page, address_of(page))
         await acreate_markdown_artifact(
             report,
             key=_artifact_key("report", name),
             description=f"Report of run `{run_id}`",
         )
+
+
+async def _publish_page(
+    result: RunResult,
+    page: str,
+    address: str | None,
+) -> None:
+    """Publish where the HTML report is: a link where a browser could follow it."""
+    key = _artifact_key("html", result.manifest.name)
+    description = (
+        f"Report of run `{result.run_id}` with every case: {markdown_code(page)}"
+    )
+    if address is None and page.startswith(("http://", "https://")):
+        address = page
+    if address is not None:
+        await acreate_link_artifact(
+            address,
+            link_text="Open the report",
+            key=key,
+            description=description,
+        )
+        return
+    # A browser follows no link from a server's page to a file or a bucket.
+    command = f"python -m flows.report {result.run_id} --store {result.store.url}"
+    await acreate_markdown_artifact(
+        f"{description}\n\nThis command writes it and prints its address: "
+        f"{markdown_code(command)}",
+        key=key,
+        description=f"Report of run `{result.run_id}`",
+    )
 
 
 def written_page(result: RunResult) -> str | None:

@@ -6,12 +6,14 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.support.chromium import CHROMIUM
 from tests.support.stores import OpenStore
 from themis_lib import RunStore
 
@@ -140,3 +142,20 @@ def empty_cache(
     monkeypatch.setenv("THEMIS_CACHE_DIR", str(folder))  # the test may have changed it
     monkeypatch.delenv("THEMIS_CACHE", raising=False)
     text_cache().close()
+
+
+@pytest.fixture(scope="session")
+def browser_thread() -> Iterator[tuple[ThreadPoolExecutor, Any]]:
+    """A browser, and the thread that it lives in: its event loop would be in the way of
+    those of the tests.
+    """
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        driver = thread.submit(playwright.sync_playwright().start).result()
+        options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+        browser = thread.submit(lambda: driver.chromium.launch(**options)).result()
+        yield thread, browser
+        thread.submit(browser.close).result()
+        thread.submit(driver.stop).result()

@@ -5,7 +5,6 @@ that starts one.
 from __future__ import annotations
 
 import functools
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +16,11 @@ import pytest
 
 from flows.evaluate import evaluate
 from flows.server import password_of
+from tests.support.chromium import CHROMIUM
 from tests.support.drivers import flow_outcome
 from tests.support.prefect_api import Api
 from tests.test_edit_costs import base
 
-CHROMIUM = (
-    shutil.which("chromium")
-    or shutil.which("chromium-browser")
-    or shutil.which("google-chrome")
 )
 
 pytestmark = [

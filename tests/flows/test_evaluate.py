@@ -5,15 +5,18 @@ artifacts on the run's page.
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tests.support.drivers import flow_outcome
 from tests.test_edit_costs import base
+from themis_lib.report.html import report_html
 
 
 def ask(api_url: str, question: Any) -> Any:
@@ -57,7 +60,16 @@ def test_run_is_named_tagged_and_reported(prefect_api: str, tmp_path: Path) -> N
     assert "# costs: completed" in found["report-costs"].data
     assert "0.8333" in found["summary-costs"].data
     assert str(outcome.run.result.location) in found["report-costs"].data
-    assert f"{outcome.run.result.location}/report.html" in found["html-costs"].data
+    assert (
+        f"{outcome.run.result.location}/report.html" in found["html-costs"].description
+    )
+    [address] = re.findall(r"\((http://127[^)]*)\)", found["html-costs"].data)
+    page = httpx.get(address, trust_env=False)
+    assert (200, "text/html; charset=utf-8") == (
+        page.status_code,
+        page.headers["Content-Type"],
+    )
+    assert report_html(outcome.run.result) == page.text
 
 
 def test_failed_rows_show_in_the_state(prefect_api: str, tmp_path: Path) -> None:

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-CHROMIUM = (
-    shutil.which("chromium")
-    or shutil.which("chromium-browser")
-    or shutil.which("google-chrome")
-)
-
 T = TypeVar("T")
 #: Opens a page in a new window, acts on it, and returns what the act returned.
 Visit = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def browser_thread() -> Iterator[tuple[ThreadPoolExecutor, Any]]:
-    """A browser, and the thread that it lives in: its event loop would be in the way of
-    those of the tests.
-    """
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        driver = thread.submit(playwright.sync_playwright().start).result()
-        options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
-        browser = thread.submit(lambda: driver.chromium.launch(**options)).result()
-        yield thread, browser
-        thread.submit(browser.close).result()
-        thread.submit(driver.stop).result()
 
 
 @pytest.fixture

@@ -4,18 +4,16 @@ and nothing in it runs.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.report.test_history import row, series
+from tests.support.chromium import CHROMIUM
 from tests.support.counted_runs import ran
 from themis_lib import InMemoryRunStore, InputError
 from themis_lib.report.history import PastRun, past_runs
 from themis_lib.report.history_page import history_html
-
-CHROMIUM = shutil.which("chromium")
 
 
 def made(count: int) -> list[PastRun]:
