@@ -21,8 +21,6 @@ from tests.support.drivers import flow_outcome
 from tests.support.prefect_api import Api
 from tests.test_edit_costs import base
 
-)
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here"),
