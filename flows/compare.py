@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.compare_display import informative_columns, place_text, print_comparison
 from flows.exit_codes import gates_code
@@ -33,6 +32,7 @@ from flows.opening import (
     opened,
     write_text,
 )
+from flows.terminal import open_console
 from themis_lib import RunResult, RunStore, compare
 from themis_lib.comparison.gate import Gate, check_names, parse_gate
 from themis_lib.comparison.gate_baselines import BASELINE, ReadyGate, check_baseline
@@ -140,7 +140,7 @@ def main(
         outcomes: dict[str, list[GateRecord]] = {}
         for run in candidates:
             outcomes[run.run_id] = judge(run, ready[run.run_id])
-        print_comparison(comparison, outcomes, Console())
+        print_comparison(comparison, outcomes, open_console())
         if markdown is not None:
             write_text(markdown, comparison_markdown(comparison))
         if csv is not None:

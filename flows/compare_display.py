@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress
 from operator import attrgetter, itemgetter
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from flows.display import gates_text
-from flows.terminal import as_text, assemble
+from flows.terminal import FittingTable, as_text, assemble
 from themis_lib.comparison.models import Comparison
 from themis_lib.report.comparison_markdown import (
     DIFFERENCE_HEADINGS,
@@ -26,6 +25,7 @@ from themis_lib.report.comparison_markdown import (
     identity_lines,
     method_lines,
     power_lines,
+    run_labels,
     shown_flips,
     side_cells,
     test_cells,
@@ -39,8 +39,6 @@ _VERDICT_STYLE = {
     "same": "cyan",
     "cannot tell": "yellow",
 }
-#: Columns; a table in a log is as wide as it needs to be, up to this.
-_LOG_WIDTH = 1000
 _dataset_id = attrgetter("dataset_id")
 _metric_id = attrgetter("metric_id")
 # The cell of a value that does not exist.
@@ -80,7 +78,8 @@ def print_comparison(
             continue
         # With one candidate there is no doubt which run a gate is about.
         if len(gates) > 1:
-            console.print(as_text(run_id, style="bold"))
+            label = screen.labels.get(run_id, "")
+            console.print(assemble((label, "bold"), f"  {run_id}"))
         console.print(gates_text(records), soft_wrap=True)
 
 
@@ -134,53 +133,48 @@ class _Screen:
     comparison: Comparison
     console: Console
 
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """A name for each run, by its id."""
+        return run_labels(self.comparison.runs)
+
     def print_sides(self) -> None:
         """Print the runs side by side, a column each, without lines of dashes alone."""
-        cells = map(side_cells, self.comparison.runs)
-        names, *lines = zip(SIDE_HEADINGS, *cells, strict=True)
-        table = _make_table()
-        for column, name in enumerate(names):
-            # Folded, not cut: a run's id is copied from here.
-            table.add_column(
-                as_text(name),
-                justify="right" if column else "left",
-                overflow="fold",
-            )
-        for heading, *values in lines:
-            if set(values) != {_EMPTY}:
-                table.add_row(heading, *map(as_text, values))
-        self.console.print(table)
+        runs = self.comparison.runs
+        facts = list(zip(SIDE_HEADINGS, *map(side_cells, runs), strict=True))
+        facts = [fact for fact in facts if set(fact[1:]) != {_EMPTY}]
+        table = FittingTable()
+        table.add_column("")
+        for run in runs:
+            table.add_column(as_text(self.labels[run.run_id]), justify="right")
+        for fact in facts:
+            table.add_row(*map(as_text, fact))
+        if table.fits(self.console, self.console.width):
+            self.console.print(table)
+            return
+        # Too many to stand side by side.
+        for at, run in enumerate(runs):
+            self.console.print()
+            self.console.print(as_text(self.labels[run.run_id], "bold"))
+            said = [f"{name} {values[at]}" for name, *values in facts]
+            self.console.print(as_text(", ".join(said)))
 
     def print_rows(
         self,
         headings: Sequence[str],
         rows: Iterable[Sequence[str]],
     ) -> None:
-        """Print the informative columns of a table."""
+        """Print the informative columns of a table, with runs by their labels."""
         headings, rows = informative_columns(self.comparison, headings, list(rows))
-        table = _make_table()
+        table = FittingTable()
         for heading in headings:
-            is_text = heading in _TEXT_HEADINGS
-            table.add_column(
-                heading,
-                justify="left" if is_text else "right",
-                overflow="fold",
-                no_wrap=not is_text,
-            )
+            justify = "left" if heading in _TEXT_HEADINGS else "right"
+            table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         for row in rows:
-            styled = [as_text(cell, style=_VERDICT_STYLE.get(cell, "")) for cell in row]
+            cells = [self.labels.get(cell, cell) for cell in row]
+            styled = [as_text(cell, _VERDICT_STYLE.get(cell, "")) for cell in cells]
             table.add_row(*styled)
-        if self.console.is_terminal:
-            self.console.print(table)
-            return
-        # In a log nothing is gained by folding to a terminal's width.
-        options = self.console.options.update(max_width=_LOG_WIDTH)
-        width = self.console.measure(table, options=options).maximum
-        self.console.print(
-            table,
-            width=max(width, self.console.width),
-            crop=False,
-        )
+        self.console.print(table)
 
     def print_lines(
         self,
@@ -189,12 +183,6 @@ class _Screen:
     ) -> None:
         """Print lines of text, each behind a name."""
         for line in lines:
+            for run_id, label in self.labels.items():
+                line = line.replace(run_id, label)
             self.console.print(as_text(f"{name:<10}{line}"), soft_wrap=True)
-
-
-def _make_table() -> Table:
-    return Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from flows.opening import one_line_errors
-from flows.terminal import as_text
+from flows.terminal import as_text, open_console
 from themis_lib import Experiment
 from themis_lib.components.records import BuiltComponent
 from themis_lib.stages.stage import Stage
@@ -41,7 +40,7 @@ def identity(
     ] = None,
 ) -> None:
     """List what the identity of each component of an experiment covers."""
-    console = Console()
+    console = open_console()
     with one_line_errors():
         loaded = Experiment.from_config(experiment, overrides=overrides or [])
         for stage in loaded.compile().stages:

@@ -5,12 +5,12 @@ They are laid out for 80 columns: what all rows share is left out or put below.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
-from flows.terminal import as_text
+from flows.terminal import FittingTable, as_text
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
@@ -48,7 +48,7 @@ def summary_table(result: RunResult) -> Table:
     # A method that all intervals share is put below, to leave room for the rest.
     if len(methods) > 1:
         names.append("method")
-    table = _make_table(["dataset", *names], collapse_padding=True)
+    table = _make_table(["dataset", *names])
     if len(methods) == 1:
         table.caption = f"intervals: {methods.pop()}"
         table.caption_justify = "left"
@@ -75,7 +75,7 @@ def agreement_table(result: RunResult) -> Table:
 
 def stages_table(result: RunResult) -> Table:
     """Return the rows of a run by stage: computed, cached, failed and so on."""
-    table = _make_table(STAGE_HEADINGS, wrapped=STAGE_HEADINGS)
+    table = _make_table(STAGE_HEADINGS)
     for item in result.manifest.stages:
         _add_counts(table, item.stage, stage_counts(item))
     return table
@@ -83,8 +83,10 @@ def stages_table(result: RunResult) -> Table:
 
 def errors_table(errors: Sequence[tuple[str, str, str]]) -> Table:
     """Return a table of errors, each with its stage and how many rows have it."""
-    headings = ("stage", "rows", "commonest errors")
-    table = _make_table(headings, wrapped=headings)
+    # Reasons are sentences, which may take several lines.
+    table = Table("stage", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("rows", justify="right")
+    table.add_column("commonest errors")
     for error in errors:
         _add_cells(table, error)
     return table
@@ -99,23 +101,14 @@ def plan_table(plans: Sequence[StagePlan]) -> Table:
     return table
 
 
-def _make_table(
-    headings: Sequence[str],
-    *,
-    wrapped: Collection[str] = (),
-    collapse_padding: bool = False,
-) -> Table:
-    """Return an empty table; only cells below `wrapped` headings may take two lines."""
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=collapse_padding,
-    )
+def _make_table(headings: Sequence[str]) -> Table:
+    """Return an empty table that fits a terminal."""
+    table = FittingTable()
     for heading in headings:
         table.add_column(
             heading,
             justify="left" if heading in _LEFT_HEADINGS else "right",
-            no_wrap=heading not in wrapped,
+            no_wrap=True,
         )
     return table
 

@@ -32,7 +32,7 @@ from flows import exit_codes
 from flows.opening import write_text
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedRun, prepare_run
-from flows.terminal import assemble
+from flows.terminal import assemble, open_console
 from themis_lib import BudgetError, InputError, RunResult, ThemisError
 from themis_lib.core.config import RunnerName
 from themis_lib.report.junit import check_junit, junit_xml
@@ -121,7 +121,7 @@ def run(
     plan: Plan = False,
 ) -> None:
     """Run an experiment, computing only the rows that its store lacks."""
-    console = Console()
+    console = open_console()
     # Not validated here: the experiment says what is wrong with a number, by its name.
     parameters = EvaluateParameters.model_construct(
         experiment=experiment,

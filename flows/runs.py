@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from flows.opening import (
@@ -27,7 +26,7 @@ from flows.opening import (
     opened,
     write_text,
 )
-from flows.terminal import as_text, assemble
+from flows.terminal import as_text, assemble, open_console
 from themis_lib import RunStatus
 from themis_lib.errors import first_few
 from themis_lib.report.history import (
@@ -93,7 +92,7 @@ def runs(
     ] = None,
 ) -> None:
     """List the runs of a store; with a metric, also draw it over the runs."""
-    console = Console()
+    console = open_console()
     if since is not None:
         # The command line has no time zone, and records are in UTC.
         since = since.replace(tzinfo=UTC)

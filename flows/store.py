@@ -24,7 +24,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from flows.opening import Options, one_line_errors, opened
-from flows.terminal import as_text
+from flows.terminal import as_text, open_console
 from themis_lib.runs.inventory import holdings
 from themis_lib.runs.manifest import RunStatus, manifests
 from themis_lib.upkeep.check import check as check_store
@@ -54,7 +54,7 @@ def check(
     option: Options = None,
 ) -> None:
     """Read every file, look for every run's rows, and say what is wrong."""
-    console = Console()
+    console = open_console()
     with one_line_errors():
         count = 0
         for problem in check_store(opened(url, option)):
@@ -72,7 +72,7 @@ def measure(
     option: Options = None,
 ) -> None:
     """Count rows, bytes, files and runs by stage and fingerprint."""
-    console = Console()
+    console = open_console()
     with one_line_errors():
         store = opened(url, option)
         files = store.files()
@@ -110,7 +110,7 @@ def compact(
     option: Options = None,
 ) -> None:
     """Merge small files of rows; run it while no run writes to the store."""
-    console = Console()
+    console = open_console()
     with one_line_errors():
         before = after = 0
         for done in compact_store(opened(url, option)):
@@ -143,7 +143,7 @@ def prune(
 
     To give up a run, remove its folder.
     """
-    console = Console()
+    console = open_console()
     with one_line_errors():
         store = opened(url, option)
         runs = manifests(store)

@@ -129,7 +129,15 @@ def test_gates_of_several_runs_stay_apart(store: Path, tmp_path: Path) -> None:
     suites = ET.parse(tmp_path / "gates.xml").getroot()
     assert ["0", "1"] == [suite.get("failures") for suite in suites]
     lines = [line.strip() for line in result.stdout.splitlines()]
-    below = [lines[lines.index(str(suite.get("name"))) + 1] for suite in suites]
+    headings = []
+    for suite in suites:
+        headings += [
+            at
+            for at, line in enumerate(lines)
+            if line.endswith(f"  {suite.get('name')}")
+            and lines[at + 1].startswith("gate ")
+        ]
+    below = [lines[at + 1] for at in headings]
     assert ["gate pass", "gate fail"] == [line[:9] for line in below]
 
 

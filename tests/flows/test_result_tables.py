@@ -114,7 +114,7 @@ def test_agreement_fits_a_narrow_terminal() -> None:
 
     (line,) = [line for line in lines if line.strip().startswith("exact_match")]
     (record,) = result.agreement
-    assert f"{record.kappa:.3f}   {record.low:.3f} – {record.high:.3f}" in line
+    assert f"{record.kappa:.3f}  {record.low:.3f} – {record.high:.3f}" in line
 
 
 def test_agreement_names_datasets_where_there_are_several() -> None:

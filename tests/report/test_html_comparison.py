@@ -16,7 +16,8 @@ from themis_lib.comparison.models import (
     RunSide,
     Unmatched,
 )
-from themis_lib.report.html_comparison import comparison_html, run_labels
+from themis_lib.report.comparison_markdown import run_labels
+from themis_lib.report.html_comparison import comparison_html
 
 CASES = [
     Case(case_id="up", input="one", expected_output="!one", metadata={"kind": "a"}),

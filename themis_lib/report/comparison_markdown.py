@@ -95,6 +95,23 @@ def conclusion_line(comparison: Comparison) -> str:
     return ", ".join(parts)
 
 
+def run_labels(runs: Sequence[RunSide]) -> dict[str, str]:
+    """Return a unique name for each run, by its id.
+
+    It is the name of the experiment, with the end of the run's id where several runs
+    have that name.
+    """
+    names = [run.name for run in runs]
+    labels = {}
+    for run in runs:
+        label = run.name
+        if names.count(run.name) > 1:
+            # The beginning of an id is the time; the part after the dash is random.
+            label += f" {run.run_id.rpartition('-')[2]}"
+        labels[run.run_id] = label
+    return labels
+
+
 SIDE_HEADINGS = (
     "run",
     "experiment",

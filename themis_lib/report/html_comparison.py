@@ -19,8 +19,8 @@ from themis_lib.comparison.models import (
     Comparison,
     Difference,
     Flip,
-    RunSide,
 )
+from themis_lib.report.comparison_markdown import run_labels
 from themis_lib.report.html import prompt_parts
 from themis_lib.report.html_cases import (
     CUTS,
@@ -190,23 +190,6 @@ def _read_cases(
         read_tables(run, np.array(rows, np.int64)),
         places,
     )
-
-
-def run_labels(runs: Sequence[RunSide]) -> dict[str, str]:
-    """Return a unique name for each run, by its id.
-
-    It is the name of the experiment, with the end of the run's id where several runs
-    have that name.
-    """
-    names = [run.name for run in runs]
-    labels = {}
-    for run in runs:
-        label = run.name
-        if names.count(run.name) > 1:
-            # The beginning of an id is the time; the part after the dash is random.
-            label += f" {run.run_id.rpartition('-')[2]}"
-        labels[run.run_id] = label
-    return labels
 
 
 # The style of a difference by its conclusion; no colour where there is no clear change.
