@@ -29,13 +29,11 @@ _HERE = Path(__file__).parent
 DEPLOYMENT = "serve"
 #: What the runs of this deployment inherit, unless the environment says otherwise.
 _SETTINGS = {
-    "DO_NOT_TRACK": "1",
     # `automations.yaml` takes a run that is silent for two minutes for crashed.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_LOGGING_LEVEL": "INFO",
     # Else a run's log has a line for each of its hundreds of tasks.
     "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
 
 app = typer.Typer(

@@ -69,7 +69,8 @@ class EvaluateParameters(BaseModel):
     )
     overrides: list[str] = Field(
         default_factory=list,
-        description="Settings to replace, such as generation.generator.temperature=0.2",
+        description="Settings to replace, such as generation.generator.temperature=0.2; "
+        "like the experiment's file, they may name code, which this run imports",
     )
 
     def load(self) -> Experiment:

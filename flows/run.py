@@ -40,9 +40,6 @@ from themis_lib.runs.pipeline import StageName
 
 #: Settings of Prefect's client, unless the environment says otherwise.
 _CLIENT_SETTINGS = {
-    # Prefect's only outbound calls.
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # A server may be away for half a minute.
     "PREFECT_CLIENT_MAX_RETRIES": "4",
     "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",

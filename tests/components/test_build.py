@@ -247,7 +247,6 @@ def test_module_that_does_not_parse_is_refused(
             {"use": f"{HERE}:INSTANCE", "scale": 1},
             f"'{HERE}:INSTANCE' is an object and takes no parameters; got ['scale']",
         ),
-        ("builtins:int", "metric 0 needs a text attribute `component_id`"),
     ],
 )
 def test_bad_parameters_are_refused(spec: Any, expected: str) -> None:

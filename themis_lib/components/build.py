@@ -6,12 +6,12 @@ do.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, overload
 
-from themis_lib.components.imports import import_named, reason
+from themis_lib.components.factories import call_factory, check_named, is_factory
+from themis_lib.components.imports import import_named
 from themis_lib.components.records import (
     KINDS,
     BuiltComponent,
@@ -87,8 +87,8 @@ def build(
     files: dict[str, str] = {}
     with reading(files):
         if isinstance(spec, str):
-            factory = _find_factory(kind, spec, where=where)
-            component = _construct_component(factory, spec, {}, where=where)
+            named = _find_named(kind, spec, where=where)
+            component = _component_of(kind, named, spec, {}, where=where)
         elif isinstance(spec, Mapping):
             component = _build_from_mapping(kind, spec, where=where)
         else:
@@ -166,9 +166,9 @@ def _build_from_mapping(
         )
     refuse_literal_secrets(spec, where=where)
     name = str(spec["use"])
-    factory = _find_factory(kind, name, where=where)
+    named = _find_named(kind, name, where=where)
     # A component resolves some references itself, so that it never holds their values.
-    own_references = getattr(factory, "resolves", ())
+    own_references = getattr(named, "resolves", ())
     parameters: dict[str, Any] = {}
     resolvable: dict[str, Any] = {}
     for parameter, value in spec.items():
@@ -179,16 +179,19 @@ def _build_from_mapping(
         if parameter not in own_references:
             resolvable[parameter] = value
     parameters.update(resolve_references(resolvable, where=where))
-    return _construct_component(factory, name, parameters, where=where)
+    return _component_of(kind, named, name, parameters, where=where)
 
 
-def _find_factory(
+def _find_named(
     kind: str,
     name: str,
     *,
     where: str,
 ) -> Any:
-    """Return the class, function or object that a name stands for."""
+    """Return the class, function or object that a name stands for.
+
+    It is, or makes, a component: nothing else is called.
+    """
     known = _NAMED[kind]
     if name in known:
         name = known[name]
@@ -205,70 +208,30 @@ def _find_factory(
             f"{where}: unknown {kind} {name!r}; {hint} (your own: `module:attribute`)"
         )
     try:
-        return import_named(kind, name)
+        found = import_named(kind, name)
     except ComponentError as error:
         raise ComponentError(f"{where}: {error}") from None
+    check_named(kind, found, label=f"{where}: {name!r}")
+    return found
 
 
-def _construct_component(
-    factory: Any,
+def _component_of(
+    kind: str,
+    named: Any,
     name: str,
     parameters: Mapping[str, Any],
     *,
     where: str,
 ) -> Any:
     """Return what a factory makes of the parameters, or an object as it is."""
-    if not isinstance(factory, type) and not inspect.isfunction(factory):
-        if parameters:
-            raise ComponentError(
-                f"{where}: {name!r} is an object and takes no parameters; "
-                f"got {sorted(parameters)}"
-            )
-        return factory
-    _check_parameters(factory, name, parameters, where=where)
-    try:
-        return factory(**parameters)
-    except ComponentError as error:
-        # Built-ins name the setting and its value; the place is known only here.
-        raise ComponentError(f"{where}: {error}") from None
-    except Exception as error:  # noqa: BLE001 - a user's class may raise anything
-        said = reason(error, TypeError, ValueError)
+    if is_factory(kind, named):
+        return call_factory(named, name, parameters, where=where)
+    if parameters:
         raise ComponentError(
-            f"{where}: {name!r} refuses its parameters: {said}"
-        ) from None
-
-
-def _check_parameters(
-    factory: Callable[..., Any],
-    name: str,
-    parameters: Mapping[str, Any],
-    *,
-    where: str,
-) -> None:
-    """Raise `ComponentError` for a parameter that is unknown or missing.
-
-    Python's own message would name neither the place nor the nearest valid choice.
-    """
-    try:
-        accepted = inspect.signature(factory).parameters
-    except ValueError:
-        # Some types written in C have no signature to look at.
-        return
-    kinds = {item.kind for item in accepted.values()}
-    # `**options` accepts any name, and what it needs is not in the signature.
-    if inspect.Parameter.VAR_KEYWORD in kinds:
-        return
-    for parameter in parameters:
-        if parameter not in accepted:
-            raise ComponentError(
-                f"{where}: {name!r} has no parameter {parameter!r}; "
-                f"{nearest(parameter, accepted)}"
-            )
-    for item in accepted.values():
-        if item.kind is inspect.Parameter.VAR_POSITIONAL or item.name in parameters:
-            continue
-        if item.default is inspect.Parameter.empty:
-            raise ComponentError(f"{where}: {name!r} needs the parameter {item.name!r}")
+            f"{where}: {name!r} is an object and takes no parameters; "
+            f"got {sorted(parameters)}"
+        )
+    return named
 
 
 def _check_protocol(
