@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from flows.opening import DEFAULT_STORE
 from flows.result_tables import (
     agreement_table,
     errors_table,
@@ -212,8 +213,10 @@ def print_result(
         "tables": f"{result.location}/*.parquet",
     }
     report = f"runs/{result.run_id}/{REPORT_NAME}"
+    if result.store.in_memory:
+        places["tables"] = "in the memory of this process, gone when it ends"
     # A store may have refused the page: see `tasks.artifacts.written_page`.
-    if result.store.exists(report):
+    elif result.store.exists(report):
         places["report"] = result.store.uri(report)
     places["page"] = page
     places["next"] = next_step(result, command)
@@ -242,6 +245,10 @@ def next_step(
     command: str,
 ) -> str:
     """Return the command that makes most sense now."""
+    if result.store.in_memory:
+        return (
+            f"{command} --store {DEFAULT_STORE}    # keeps the rows; these are gone now"
+        )
     if any(record.failed for record in result.manifest.stages):
         return f"{command}    # tries the failed rows again, and only those"
     return f"{command} --plan    # what an edit would cost; running again costs nothing"

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows import exit_codes
-from flows.opening import write_text
+from flows.opening import DEFAULT_STORE, write_text
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedRun, prepare_run
 from themis_lib import BudgetError, InputError, RunResult, ThemisError
@@ -134,6 +134,7 @@ def run(
         gates=gate or [],
         overrides=overrides or [],
     )
+    prepared: PreparedRun | None = None
     try:
         prepared = prepare_run(parameters)
         prepared.store.check_writable()
@@ -152,9 +153,7 @@ def run(
         _print_error(str(error))
         code = exit_codes.FAILED
     except KeyboardInterrupt:
-        _print_error(
-            f"stopped; every finished row is saved. Go on with: {_typed_command()}"
-        )
+        _print_error(_stopped_message(prepared))
         code = exit_codes.INTERRUPTED
     raise typer.Exit(code)
 
@@ -225,6 +224,16 @@ def _collect_garbage_again() -> None:
     # Modules live as long as the process: frozen, they are never looked over again.
     gc.freeze()
     gc.enable()
+
+
+def _stopped_message(prepared: PreparedRun | None) -> str:
+    command = _typed_command()
+    if prepared is not None and prepared.store.in_memory:
+        return (
+            "stopped; the finished rows were in memory and are gone. Keep them with: "
+            f"{command} --store {DEFAULT_STORE}"
+        )
+    return f"stopped; every finished row is saved. Go on with: {command}"
 
 
 def _typed_command() -> str:
