@@ -70,7 +70,7 @@ class Follower:
         """Show this progress from now on."""
         self.progress = progress
 
-    def __rich__(self) -> Table | Text:
+    def __rich__(self) -> Table | Text | Group:
         if self.progress is None:
             return Text(STARTING, style="dim")
         table = Table(
@@ -99,7 +99,8 @@ class Follower:
                 f"{item.failed:,}",
                 self._estimate_time_left(label, item),
             )
-        return table
+        waiting = self.progress.waiting_line()
+        return Group(table, Text(waiting, style="yellow")) if waiting else table
 
     def lines(self) -> str:
         """Return the same in one line, for a log."""
@@ -108,6 +109,9 @@ class Follower:
         texts: list[str] = []
         for label, item in self.progress.stages().items():
             texts.append(f"{label} {_rows_done(item):,}/{item.total:,}")
+        waiting = self.progress.waiting_line()
+        if waiting:
+            texts.append(waiting)
         return "  ".join(texts)
 
     def _estimate_time_left(

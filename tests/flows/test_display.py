@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.display import print_result
+from flows.display import Follower, print_result
 from tests.runs.test_summary import ERROR, run
 from themis_lib import RunResult, RunStore
+from themis_lib.stages.progress import Progress
 
 
 def shown(result: RunResult) -> str:
@@ -56,3 +57,20 @@ def test_rows_in_a_folder_cost_nothing_again(tmp_path: Path) -> None:
 
     assert "costs nothing" in text
     assert "--store" not in text
+
+
+def test_rows_of_another_run_are_waited_for_in_sight() -> None:
+    """In the line of a log and on a terminal, until they are there."""
+    follower, progress = Follower(), Progress()
+    follower.follow(progress)
+    progress.expect("generate", 240)
+    progress.wait("generate", 120)
+    console = Console(width=80, file=io.StringIO())
+
+    line = follower.lines()
+    console.print(follower)
+    progress.wait("generate", -120)
+
+    assert "generate 0/240  waiting for another run: 120 rows" == line
+    assert "waiting for another run: 120 rows" in console.file.getvalue()
+    assert "generate 0/240" == follower.lines()

@@ -91,15 +91,20 @@ def lock(
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(
+    path: Path,
+    *,
+    waiting: bool = True,
+) -> Iterator[None]:
     """Hold the lock of a file inside the `with`; a missing file is made.
 
-    On a filesystem without locks, hold none.
+    On a filesystem without locks, hold none. Raise `BlockingIOError` if the lock is
+    held by another and this is not to wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Closing the file frees the lock; so does the end of a process that died.
     with path.open("w") as file:
-        lock(file.fileno(), fcntl.LOCK_EX)
+        lock(file.fileno(), fcntl.LOCK_EX if waiting else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 
