@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.errors import ShardError
+from themis_lib.errors import DiskFullError, ShardError
 from themis_lib.identity.part import Part
 from themis_lib.stages.collector import Collector
 from themis_lib.stages.dependencies import Dependencies
@@ -65,16 +65,9 @@ async def run_stage(
         if len(missing):
             async with _flush_regularly(collector.journal):
                 with dependencies.watched():
-                    if stage.claimed_in_flight is None:
-                        await stage.compute(rows.take(missing), run_id, collector.emit)
-                    else:
-                        work = SharedWork(stage, row_set, collector, progress)
-                        known_rows = pa.concat_tables(
-                            [
-                                known_rows,
-                                *await work.compute(rows.take(missing), run_id),
-                            ]
-                        )
+                    work = SharedWork(stage, row_set, collector, progress)
+                    of_others = await work.compute(rows.take(missing), run_id)
+            known_rows = pa.concat_tables([known_rows, *of_others])
         table = _assemble_table(
             stage,
             rows,
@@ -95,8 +88,10 @@ async def run_stage(
             )
         part = row_set.publish(name, table)
     except BaseException:
-        # Also on Ctrl-C: what succeeded is there for the next try.
-        collector.journal.close()
+        # Also on Ctrl-C: what succeeded is there for the next try. The first error is
+        # the one to tell, not that a full disk cannot take the last rows.
+        with contextlib.suppress(DiskFullError, OSError):
+            collector.journal.close()
         raise
     # The shard is published, and has all rows of the journal.
     collector.journal.discard()

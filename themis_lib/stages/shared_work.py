@@ -36,7 +36,7 @@ class SharedWork:
     """Computes the rows of a shard that nobody else computes, and waits for the rest.
 
     The next batch is claimed when no more rows of those before are left than the stage
-    has in flight at once.
+    has in flight at once. Rows of a stage that claims none are computed as one batch.
     """
 
     def __init__(
@@ -46,12 +46,11 @@ class SharedWork:
         collector: Collector,
         progress: Progress,
     ) -> None:
-        assert stage.claimed_in_flight is not None  # else its rows are not claimed
         self._stage = stage
         self._row_set = row_set
         self._collector = collector
         self._progress = progress
-        self._in_flight = stage.claimed_in_flight
+        self._in_flight = stage.claimed_in_flight or 0
         self._size = 2 * self._in_flight
         self._unfinished = 0
         self._has_room = asyncio.Event()
@@ -66,6 +65,9 @@ class SharedWork:
         run_id: str,
     ) -> list[pa.Table]:
         """Compute rows, and return the tables of those that others have computed."""
+        if not self._in_flight:
+            await self._stage.compute(rows, run_id, self._collector.emit)
+            return []
         keys = self._collector.keys
         order = list(range(len(keys)))
         if self._row_set.is_blind:

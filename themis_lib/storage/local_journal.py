@@ -24,7 +24,7 @@ import orjson
 import pyarrow as pa
 
 from themis_lib.storage.journal import Journal, OthersRows, Record
-from themis_lib.storage.local_files import lock
+from themis_lib.storage.local_files import lock, room_error
 from themis_lib.storage.tables import table_of
 
 JOURNAL_SUFFIX = ".journal"
@@ -81,13 +81,21 @@ class LocalJournal(Journal):
         self._has_rows = True
 
     def _write_lines(self, lines: Sequence[bytes]) -> None:
-        if self._file is None:
-            self._file = _create_locked(self._path)
         content = b"\n".join(lines) + b"\n"
-        # Not through a buffer: a process that is killed would lose what is in it.
-        while content:
-            written = os.write(self._file, content)
-            content = content[written:]
+        left = content
+        size = 0
+        try:
+            if self._file is None:
+                self._file = _create_locked(self._path)
+            size = os.fstat(self._file).st_size
+            # Not through a buffer: a process that is killed would lose what is in it.
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError as error:
+            # The next lines must not go on in the middle of one.
+            if self._file is not None:
+                os.ftruncate(self._file, size)
+            raise room_error(error, self._path, len(content)) from None
 
     def close(self) -> None:
         try:
