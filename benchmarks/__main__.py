@@ -29,6 +29,7 @@ from benchmarks import (
     providers,
     requests,
     runners,
+    simultaneous,
     startup,
     text_metrics,
 )
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "memory": memory.measure,
     "startup": startup.measure,
     "concurrency": concurrency.measure,
+    "simultaneous": simultaneous.measure,
     "engine": engine.measure,
     "providers": providers.measure,
     "requests": requests.measure,

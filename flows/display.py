@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from flows.opening import DEFAULT_STORE
 from flows.result_tables import (
     agreement_table,
     errors_table,
@@ -70,7 +71,7 @@ class Follower:
         """Show this progress from now on."""
         self.progress = progress
 
-    def __rich__(self) -> Table | Text:
+    def __rich__(self) -> Table | Text | Group:
         if self.progress is None:
             return as_text(STARTING, style="dim")
         table = Table(
@@ -99,7 +100,8 @@ class Follower:
                 f"{item.failed:,}",
                 self._estimate_time_left(label, item),
             )
-        return table
+        waiting = self.progress.waiting_line()
+        return Group(table, Text(waiting, style="yellow")) if waiting else table
 
     def lines(self) -> str:
         """Return the same in one line, for a log."""
@@ -108,6 +110,9 @@ class Follower:
         texts: list[str] = []
         for label, item in self.progress.stages().items():
             texts.append(f"{label} {_rows_done(item):,}/{item.total:,}")
+        waiting = self.progress.waiting_line()
+        if waiting:
+            texts.append(waiting)
         return "  ".join(texts)
 
     def _estimate_time_left(
@@ -213,8 +218,10 @@ def print_result(
         "tables": f"{result.location}/*.parquet",
     }
     report = f"runs/{result.run_id}/{REPORT_NAME}"
+    if result.store.in_memory:
+        places["tables"] = "in the memory of this process, gone when it ends"
     # A store may have refused the page: see `tasks.artifacts.written_page`.
-    if result.store.exists(report):
+    elif result.store.exists(report):
         places["report"] = result.store.uri(report)
     places["page"] = page
     places["next"] = next_step(result, command)
@@ -243,6 +250,10 @@ def next_step(
     command: str,
 ) -> str:
     """Return the command that makes most sense now."""
+    if result.store.in_memory:
+        return (
+            f"{command} --store {DEFAULT_STORE}    # keeps the rows; these are gone now"
+        )
     if any(record.failed for record in result.manifest.stages):
         return f"{command}    # tries the failed rows again, and only those"
     return f"{command} --plan    # what an edit would cost; running again costs nothing"

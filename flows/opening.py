@@ -19,7 +19,8 @@ from themis_lib.core.config import StorageConfig
 from themis_lib.errors import ConfigError
 from themis_lib.storage.store import open_store
 
-#: Where the examples keep their runs.
+#: Where rows and runs are kept unless somebody says otherwise, for every command and
+#: flow; a folder of the working directory.
 DEFAULT_STORE = "results"
 
 StoreUrl = Annotated[

@@ -110,5 +110,6 @@ def state_message(result: RunResult) -> str:
     paid = result.manifest.cost_paid
     if paid is not None:
         parts.append(f"{dollars(paid)} paid{left_out(result.manifest)}")
-    parts.append(f"tables in {result.location}")
+    if not result.store.in_memory:
+        parts.append(f"tables in {result.location}")
     return "; ".join(parts)

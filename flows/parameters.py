@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from flows.opening import DEFAULT_STORE
 from themis_lib import Experiment
 from themis_lib.core.config import RunnerName
 
@@ -35,7 +36,8 @@ class EvaluateParameters(BaseModel):
     store: str | SkipJsonSchema[None] = Field(
         default=None,
         description="Where rows and runs are kept: a folder, s3://bucket/path, "
-        "any fsspec URL",
+        "any fsspec URL; else where the experiment says, else in the folder "
+        f"{DEFAULT_STORE!r}",
     )
     limit: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -76,8 +78,9 @@ class EvaluateParameters(BaseModel):
     def load(self) -> Experiment:
         """Return the experiment as it is asked for.
 
-        What is set here wins over what its file says. Raise `ConfigError` that names
-        the file and the setting.
+        What is set here wins over what its file says. Where neither names a store, the
+        experiment has the default one. Raise `ConfigError` that names the file and the
+        setting.
         """
         settings = list(self.overrides)
         if self.store:
@@ -86,8 +89,15 @@ class EvaluateParameters(BaseModel):
             settings.append(f"cost.max_cost={self.max_cost}")
         if self.workers is not None:
             settings.append(f"runtime.workers={self.workers}")
-        return Experiment.from_config(
+        experiment = Experiment.from_config(
             self.experiment,
             overrides=settings,
             limit=self.limit,
         )
+        storage = experiment.storage
+        if "store" in storage.model_fields_set:
+            return experiment
+        # Python's default is memory, which ends with the command: the next one would
+        # pay for every row again.
+        storage = storage.model_copy(update={"store": DEFAULT_STORE})
+        return experiment.model_copy(update={"storage": storage})

@@ -29,7 +29,7 @@ import typer
 from rich.console import Console
 
 from flows import exit_codes
-from flows.opening import write_text
+from flows.opening import DEFAULT_STORE, write_text
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedRun, prepare_run
 from flows.terminal import assemble, open_console
@@ -131,6 +131,7 @@ def run(
         gates=gate or [],
         overrides=overrides or [],
     )
+    prepared: PreparedRun | None = None
     try:
         prepared = prepare_run(parameters)
         prepared.store.check_writable()
@@ -149,9 +150,7 @@ def run(
         _print_error(str(error))
         code = exit_codes.FAILED
     except KeyboardInterrupt:
-        _print_error(
-            f"stopped; every finished row is saved. Go on with: {_typed_command()}"
-        )
+        _print_error(_stopped_message(prepared))
         code = exit_codes.INTERRUPTED
     raise typer.Exit(code)
 
@@ -224,6 +223,16 @@ def _collect_garbage_again() -> None:
     # Modules live as long as the process: frozen, they are never looked over again.
     gc.freeze()
     gc.enable()
+
+
+def _stopped_message(prepared: PreparedRun | None) -> str:
+    command = _typed_command()
+    if prepared is not None and prepared.store.in_memory:
+        return (
+            "stopped; the finished rows were in memory and are gone. Keep them with: "
+            f"{command} --store {DEFAULT_STORE}"
+        )
+    return f"stopped; every finished row is saved. Go on with: {command}"
 
 
 def _typed_command() -> str:

@@ -1,11 +1,11 @@
 """Look after a store.
 
-    python -m flows.store check URL       is every file readable, and every row of every
+    python -m flows.store check [URL]     is every file readable, and every row of every
                                           run in the store?
-    python -m flows.store measure URL     rows, bytes and files by stage, and the runs
+    python -m flows.store measure [URL]   rows, bytes and files by stage, and the runs
                                           that refer to them
-    python -m flows.store compact URL     merge small files; nothing is lost or computed
-    python -m flows.store prune URL       what no run refers to; --yes removes it
+    python -m flows.store compact [URL]   merge small files; nothing is lost or computed
+    python -m flows.store prune [URL]     what no run refers to; --yes removes it
 
 Credentials come from the environment, as the filesystem reads them (AWS_ACCESS_KEY_ID,
 …), or by `--option`. Exit codes: 0 good, 1 something is wrong with the store, 2 bad
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from flows.opening import Options, one_line_errors, opened
+from flows.opening import DEFAULT_STORE, Options, one_line_errors, opened
 from flows.terminal import as_text, open_console
 from themis_lib.runs.inventory import holdings
 from themis_lib.runs.manifest import RunStatus, manifests
@@ -50,7 +50,7 @@ Url = Annotated[
 
 @app.command()
 def check(
-    url: Url,
+    url: Url = DEFAULT_STORE,
     option: Options = None,
 ) -> None:
     """Read every file, look for every run's rows, and say what is wrong."""
@@ -68,7 +68,7 @@ def check(
 
 @app.command()
 def measure(
-    url: Url,
+    url: Url = DEFAULT_STORE,
     option: Options = None,
 ) -> None:
     """Count rows, bytes, files and runs by stage and fingerprint."""
@@ -106,7 +106,7 @@ def measure(
 
 @app.command()
 def compact(
-    url: Url,
+    url: Url = DEFAULT_STORE,
     option: Options = None,
 ) -> None:
     """Merge small files of rows; run it while no run writes to the store."""
@@ -125,7 +125,7 @@ def compact(
 
 @app.command()
 def prune(
-    url: Url,
+    url: Url = DEFAULT_STORE,
     option: Options = None,
     yes: Annotated[
         bool,

@@ -153,13 +153,15 @@ def percent_done(progress: Progress) -> float:
 
 
 def progress_table(progress: Progress) -> str:
-    """Return the counts by stage as a Markdown table."""
+    """Return the counts by stage as a Markdown table, and below it what it waits for."""
     rows: list[list[str]] = []
     for label, item in progress.stages().items():
         done = max(item.done, item.computed)
         counts = (item.total, done, item.computed, item.cached, item.failed)
         rows.append([label, *(f"{count:,}" for count in counts)])
-    return markdown_table(_PROGRESS_HEADINGS, rows)
+    table = markdown_table(_PROGRESS_HEADINGS, rows)
+    waiting = progress.waiting_line()
+    return f"{table}\n\n{waiting}" if waiting else table
 
 
 async def publish_report(

@@ -217,7 +217,7 @@ def test_two_processes_share_a_store(
     prefect_api: str, place: Place, tmp_path: Path
 ) -> None:
     """Two processes that run one experiment at once end with the same tables, and every
-    row is there.
+    row is there, paid for once where files can be locked.
     """
     path = experiment_file(tmp_path, place)
 
@@ -232,4 +232,5 @@ def test_two_processes_share_a_store(
     assert first == second
     assert first == tables_of(uninterrupted(tmp_path))
     assert [] == list(check(store))
-    assert max(Counter(calls(tmp_path / "calls.log")).values()) <= 2
+    most = 1 if store.has_locks else 2
+    assert max(Counter(calls(tmp_path / "calls.log")).values()) <= most

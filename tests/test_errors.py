@@ -81,9 +81,9 @@ def test_exception_that_is_not_drawn_is_noticed() -> None:
     import_every_module()
     text = (errors.__doc__ or "").splitlines()
 
-    drawn = parents_drawn("\n".join(line for line in text if "StoreError" not in line))
+    drawn = parents_drawn("\n".join(line for line in text if "ModelError" not in line))
 
-    assert {"StoreError": "InputError"}.items() == (
+    assert {"ModelError": "InputError"}.items() == (
         parents_below(ThemisError).items() - drawn.items()
     )
 

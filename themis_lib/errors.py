@@ -7,6 +7,7 @@ ThemisError
 │   ├── DatasetError      a dataset, one of its lines or its columns
 │   ├── ModelError        a local model, or its llama.cpp build, that cannot be used
 │   └── StoreError        a store that cannot be read or written
+│       └── DiskFullError the disk has no room for a file; finished rows are saved
 ├── RowError              a fact about one row: recorded in it and cached
 ├── TransientError        a failure that might not happen again: never cached, retried
 ├── FatalError            no row could succeed: the run stops at once
@@ -65,6 +66,13 @@ class ModelError(InputError):
 
 class StoreError(InputError):
     """A store that cannot be reached, read or written."""
+
+
+class DiskFullError(StoreError):
+    """A disk, or a quota, that has no room for a file.
+
+    Finished rows are saved, and the next run goes on with them.
+    """
 
 
 class RowError(ThemisError):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from flows.display import print_result
+from flows.display import Follower, print_result
 from tests.runs.test_summary import ERROR, run
-from themis_lib import RunResult
+from themis_lib import RunResult, RunStore
+from themis_lib.stages.progress import Progress
 
 
 def shown(result: RunResult) -> str:
@@ -38,3 +40,37 @@ def shown(result: RunResult) -> str:
 def test_policy_for_errors_is_stated(policy: str, expected: str) -> None:
     """Below the summary, where a case has no score."""
     assert expected in shown(run(1, ERROR, statistics={"errors": policy}))
+
+
+def test_rows_in_memory_are_not_promised_to_the_next_run() -> None:
+    """A run in memory names no place that is gone, and says how to keep its rows."""
+    text = shown(run(1, 0))
+
+    assert "memory://" not in text
+    assert "costs nothing" not in text
+    assert "next    run --store results" in text
+
+
+def test_rows_in_a_folder_cost_nothing_again(tmp_path: Path) -> None:
+    """The same run where its rows are kept."""
+    text = shown(run(1, 0, store=RunStore(str(tmp_path))))
+
+    assert "costs nothing" in text
+    assert "--store" not in text
+
+
+def test_rows_of_another_run_are_waited_for_in_sight() -> None:
+    """In the line of a log and on a terminal, until they are there."""
+    follower, progress = Follower(), Progress()
+    follower.follow(progress)
+    progress.expect("generate", 240)
+    progress.wait("generate", 120)
+    console = Console(width=80, file=io.StringIO())
+
+    line = follower.lines()
+    console.print(follower)
+    progress.wait("generate", -120)
+
+    assert "generate 0/240  waiting for another run: 120 rows" == line
+    assert "waiting for another run: 120 rows" in console.file.getvalue()
+    assert "generate 0/240" == follower.lines()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from flows.opening import DEFAULT_STORE
 from flows.parameters import EvaluateParameters
 from themis_lib import ConfigError
 
@@ -67,3 +68,35 @@ def test_form_leaves_empty_fields_out() -> None:
     """The schema has no default of null, which the form would send."""
     for field in EvaluateParameters.model_json_schema()["properties"].values():
         assert field.get("default", "") is not None
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("", DEFAULT_STORE),
+        ("storage: {parameters: {auto_mkdir: true}}", DEFAULT_STORE),
+        ("storage: {store: memory}", "memory"),
+        ("storage: {store: elsewhere}", "elsewhere"),
+    ],
+)
+def test_rows_are_kept_unless_memory_is_asked_for(
+    tmp_path: Path, storage: str, expected: str
+) -> None:
+    """A file that names no store gets the default one, with its own options."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(SPEC.replace("storage: {store: results}", storage))
+
+    loaded = EvaluateParameters(experiment=str(path)).load()
+
+    assert expected == loaded.storage.store
+    assert ("parameters" in storage) == bool(loaded.storage.parameters)
+
+
+def test_override_asks_for_memory(tmp_path: Path) -> None:
+    """As the file itself would."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(SPEC.replace("storage: {store: results}", ""))
+
+    asked = EvaluateParameters(experiment=str(path), overrides=["storage.store=memory"])
+
+    assert "memory" == asked.load().storage.store

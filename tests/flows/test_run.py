@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from flows.run import app
+from flows.runs import app as runs_app
 from tests.test_edit_costs import base, setting
 
 BAD: dict[str, tuple[Any, str]] = {
@@ -239,3 +240,26 @@ def test_server_that_does_not_answer_is_bad_input(
 
     assert 2 == result.exit_code, result.output
     assert "http://127.0.0.1:1/api does not answer" in result.stderr
+
+
+def test_second_run_of_a_file_without_a_store_pays_nothing(
+    prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are kept in the working directory, where `flows.runs` looks too."""
+    from tests.support.counting import CALLS
+
+    CALLS.clear()
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    monkeypatch.chdir(tmp_path)
+    spec = base(tmp_path)
+    del spec["storage"]
+    Path("experiment.yaml").write_text(yaml.safe_dump(spec))
+
+    first = CliRunner().invoke(app, ["experiment.yaml"])
+    paid = CALLS["generate"]
+    second = CliRunner().invoke(app, ["experiment.yaml"])
+    listed = CliRunner().invoke(runs_app, [])
+
+    assert (0, 0, 0) == (first.exit_code, second.exit_code, listed.exit_code)
+    assert paid == CALLS["generate"] > 0
+    assert 2 == listed.stdout.count("costs")

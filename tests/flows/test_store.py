@@ -8,7 +8,9 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
+from flows.opening import DEFAULT_STORE
 from flows.store import app
+from tests.support.counted_runs import ran
 from tests.test_edit_costs import base
 from themis_lib import Experiment, RunStore
 from themis_lib.experiment.spec import experiment_from_spec
@@ -76,3 +78,16 @@ def test_bad_input_is_one_line(arguments: list[str], expected: str) -> None:
     assert expected in result.stderr
     assert 1 == len(result.stderr.strip().splitlines())
     assert "hunter2" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "measure", "compact", "prune"])
+def test_the_store_of_the_other_commands_needs_no_name(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an address, it is where `flows.run` keeps rows that no file places."""
+    monkeypatch.chdir(tmp_path)
+    ran(RunStore(DEFAULT_STORE))
+
+    result = CliRunner().invoke(app, [command])
+
+    assert 0 == result.exit_code, result.output

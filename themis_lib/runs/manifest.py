@@ -21,7 +21,7 @@ from pydantic import Field
 from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.models import FrozenModel, TokenUsage
 from themis_lib.core.prices import Price
-from themis_lib.errors import StoreError
+from themis_lib.errors import DiskFullError, StoreError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.stages.generate import GenerateStage
@@ -282,13 +282,19 @@ def write_manifest(
     manifest: Manifest,
 ) -> None:
     """Write the record of a run over an earlier one."""
+    path = f"runs/{manifest.run_id}/{MANIFEST_NAME}"
+    record = manifest.model_dump(mode="json")
     # Indented, so that people can read and compare records.
-    content = json.dumps(
-        manifest.model_dump(mode="json"),
-        indent=2,
-        ensure_ascii=False,
-    )
-    store.replace(f"runs/{manifest.run_id}/{MANIFEST_NAME}", content.encode())
+    content = json.dumps(record, indent=2, ensure_ascii=False)
+    try:
+        store.replace(path, content.encode())
+    except DiskFullError:
+        if not store.exists(path):
+            raise
+        # The disk is full: without its spaces, the record of a run that stopped fits into
+        # the place of the one that it began with.
+        shorter = json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+        store.overwrite(path, shorter.encode())
 
 
 def read_manifest(

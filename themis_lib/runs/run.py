@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from themis_lib.core.metadata import metadata_text
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.prices import added
-from themis_lib.errors import describe
+from themis_lib.errors import DiskFullError, describe
 from themis_lib.identity.digests import load_json
 from themis_lib.identity.part import Part
 from themis_lib.runs.agreement import Labels
@@ -93,7 +93,12 @@ class Run:
             return
         self._tables.abandon()
         # Ctrl-C, a cancelled task or a signal is no `Exception`.
-        reason = describe(error) if isinstance(error, Exception) else "interrupted"
+        reason = "interrupted"
+        if isinstance(error, DiskFullError):
+            # A full disk says nothing about the experiment, and the next run goes on.
+            reason = f"interrupted: {error}"
+        elif isinstance(error, Exception):
+            reason = describe(error)
         # The first error is the one to tell, not that the record cannot be written.
         with contextlib.suppress(Exception):
             self._write_closing(RunStatus.FAILED, error=reason)

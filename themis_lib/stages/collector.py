@@ -44,7 +44,8 @@ class Collector:
         self._schema = pa.schema([KEY, *stage.schema])
         self._tables: list[pa.Table] = []
         self._newest: list[dict[str, Any]] = []
-        self._keys: list[bytes] = keys.to_pylist()
+        #: The keys of the missing rows, by position.
+        self.keys: list[bytes] = keys.to_pylist()
         self._case_ids = case_ids
         self._failed_cases: list[str] = []
         self._progress = progress
@@ -60,7 +61,7 @@ class Collector:
         self._dependencies.record_new()
         records: list[dict[str, Any]] = []
         for position, outcome in outcomes:
-            key = self._keys[position]
+            key = self.keys[position]
             if isinstance(outcome, Exception):
                 self.failures[key] = outcome
                 self._failed_cases.append(self._case_ids[position].as_py())

@@ -92,6 +92,19 @@ class GenerateStage(Stage):
         return self.generator.model is not None
 
     @property
+    def claimed_in_flight(self) -> int:
+        runtime = self._runtime
+        if self.generator.generate_batch is not None:
+            # A batch of rows that were claimed is never cut for want of a few.
+            return self._batches_at_once * runtime.batch_size
+        return self.generator.calls_at_once or runtime.max_concurrency
+
+    @property
+    def _batches_at_once(self) -> int:
+        # The limit counts calls in flight; a batch counts as its rows.
+        return max(self._runtime.max_concurrency // self._runtime.batch_size, 1)
+
+    @property
     def global_limit(self) -> str | None:
         return self.generator.global_limit
 
@@ -210,9 +223,7 @@ class GenerateStage(Stage):
         emit: Emit,
     ) -> None:
         assert self.generator.generate_batch is not None
-        # The limit counts calls in flight; a batch counts as its rows.
         size = self._runtime.batch_size
-        batches_at_once = max(self._runtime.max_concurrency // size, 1)
         call = partial(call_batch, self.generator.generate_batch, (cases, contexts))
         generate = within(call, self._runtime.timeout_s)
         if self._budget and self.price:
@@ -231,7 +242,10 @@ class GenerateStage(Stage):
             outcomes,
             len(cases),
             emit=emit,
-            limit=limiter(f"generate/{self.fingerprint}/batches", batches_at_once),
+            limit=limiter(
+                f"generate/{self.fingerprint}/batches",
+                self._batches_at_once,
+            ),
             size=size,
         )
 

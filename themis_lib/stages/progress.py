@@ -16,7 +16,8 @@ class StageProgress:
     """Rows of one stage: `total` are known so far, `done` of them are finished.
 
     `skipped` rows had no input, since an earlier stage failed; the rest of those done
-    are cached. `usage` counts the tokens of the computed rows.
+    are cached. `usage` counts the tokens of the computed rows. `waiting` rows are those
+    that another run is computing.
     """
 
     total: int = 0
@@ -24,6 +25,7 @@ class StageProgress:
     computed: int = 0
     failed: int = 0
     skipped: int = 0
+    waiting: int = 0
     usage: TokenUsage | None = None
 
     @property
@@ -71,6 +73,22 @@ class Progress:
                 computed=item.computed + computed,
                 usage=usage or item.usage,
             )
+
+    def wait(
+        self,
+        stage: str,
+        rows: int,
+    ) -> None:
+        """Count rows that another run is computing; a negative number ends the wait."""
+        if rows:
+            with self._lock:
+                item = self._stages.get(stage, StageProgress())
+                self._stages[stage] = replace(item, waiting=item.waiting + rows)
+
+    def waiting_line(self) -> str | None:
+        """Return how many rows the run waits for; `None` if it waits for none."""
+        waiting = sum(item.waiting for item in self.stages().values())
+        return f"waiting for another run: {waiting:,} rows" if waiting else None
 
     def advance_by(
         self,

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from themis_lib.errors import ShardError
+from themis_lib.errors import DiskFullError, ShardError
 from themis_lib.identity.part import Part
 from themis_lib.stages.collector import Collector
 from themis_lib.stages.dependencies import Dependencies
 from themis_lib.stages.progress import Progress
+from themis_lib.stages.shared_work import SharedWork
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.journal import Journal
 from themis_lib.storage.shard import Shard
@@ -64,7 +65,9 @@ async def run_stage(
         if len(missing):
             async with _flush_regularly(collector.journal):
                 with dependencies.watched():
-                    await stage.compute(rows.take(missing), run_id, collector.emit)
+                    work = SharedWork(stage, row_set, collector, progress)
+                    of_others = await work.compute(rows.take(missing), run_id)
+            known_rows = pa.concat_tables([known_rows, *of_others])
         table = _assemble_table(
             stage,
             rows,
@@ -76,7 +79,7 @@ async def run_stage(
             # Failures belong to this run alone: its folder, not the cache, has them.
             path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
             written = store.replace_part(path, table)
-            part = collector.counted(written, cached=len(known))
+            part = collector.counted(written, cached=known_rows.num_rows)
             message = collector.summary(shard)
             raise ShardError(
                 message,
@@ -85,12 +88,14 @@ async def run_stage(
             )
         part = row_set.publish(name, table)
     except BaseException:
-        # Also on Ctrl-C: what succeeded is there for the next try.
-        collector.journal.close()
+        # Also on Ctrl-C: what succeeded is there for the next try. The first error is
+        # the one to tell, not that a full disk cannot take the last rows.
+        with contextlib.suppress(DiskFullError, OSError):
+            collector.journal.close()
         raise
     # The shard is published, and has all rows of the journal.
     collector.journal.discard()
-    return collector.counted(part, cached=len(known))
+    return collector.counted(part, cached=known_rows.num_rows)
 
 
 @contextlib.asynccontextmanager

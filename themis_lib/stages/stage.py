@@ -74,6 +74,14 @@ class Stage(ABC):
         return False
 
     @property
+    def claimed_in_flight(self) -> int | None:
+        """How many of its rows are in flight at most, if runs are to share them out.
+
+        `None` for rows that are quick and free: to compute them twice costs less.
+        """
+        return None
+
+    @property
     def global_limit(self) -> str | None:
         """The orchestrator's concurrency limit that each of its shards takes, if any."""
         return None

@@ -13,6 +13,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from themis_lib.errors import DiskFullError
+
+#: A full disk, a full quota, and a file as large as the process may write.
+_WITHOUT_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: The errors of filesystems without locks, as some network folders are.
 _WITHOUT_LOCKS = {
     errno.ENOLCK,
@@ -33,8 +37,8 @@ def create_file(
     if target.exists():
         return False
     temporary = _temporary_path(target)
-    temporary.write_bytes(content)
     try:
+        _write(temporary, content, target)
         # A link, not a rename: a rename would replace what another process created.
         os.link(temporary, target)
     except FileExistsError:
@@ -54,8 +58,39 @@ def replace_file(
 ) -> None:
     """Write a file, whole or not at all, in place of one that may be there."""
     temporary = _temporary_path(target)
-    temporary.write_bytes(content)
-    temporary.replace(target)
+    try:
+        _write(temporary, content, target)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def overwrite_file(
+    target: Path,
+    content: bytes,
+) -> None:
+    """Write a file into the place of a longer one, which takes no room of the disk.
+
+    Raise `DiskFullError` if the file that is there is shorter.
+    """
+    with target.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < len(content):
+            raise _no_room(target, len(content))
+        # In one call: a reader finds the one content or the other.
+        os.pwrite(file.fileno(), content, 0)
+        file.truncate(len(content))
+
+
+def room_error(
+    error: OSError,
+    path: Path,
+    size: int,
+) -> OSError | DiskFullError:
+    """Return what a failed write is for people: where the disk is full, what was not
+    written, and how much it was; else the error itself.
+    """
+    return _no_room(path, size) if error.errno in _WITHOUT_ROOM else error
 
 
 def has_locks(folder: Path) -> bool:
@@ -91,16 +126,42 @@ def lock(
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(
+    path: Path,
+    *,
+    waiting: bool = True,
+) -> Iterator[None]:
     """Hold the lock of a file inside the `with`; a missing file is made.
 
-    On a filesystem without locks, hold none.
+    On a filesystem without locks, hold none. Raise `BlockingIOError` if the lock is
+    held by another and this is not to wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Closing the file frees the lock; so does the end of a process that died.
     with path.open("w") as file:
-        lock(file.fileno(), fcntl.LOCK_EX)
+        lock(file.fileno(), fcntl.LOCK_EX if waiting else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+
+
+def _write(
+    temporary: Path,
+    content: bytes,
+    target: Path,
+) -> None:
+    try:
+        temporary.write_bytes(content)
+    except OSError as error:
+        raise room_error(error, target, len(content)) from None
+
+
+def _no_room(
+    path: Path,
+    size: int,
+) -> DiskFullError:
+    return DiskFullError(
+        f"{path}: no room on the disk for {size:,} bytes; finished rows are saved. "
+        "Make room and run again"
+    )
 
 
 def _temporary_path(target: Path) -> Path:

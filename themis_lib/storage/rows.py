@@ -2,7 +2,7 @@
 
     <directory>/<name>.parquet      a complete shard, named by the digest of its input
     <directory>/rows-….parquet      rows of interrupted shards, named by their keys
-    <directory>/….journal           rows of a shard in progress (see `journal.py`)
+    <directory>/….journal           rows of a shard in progress (`local_journal.py`)
 
 Every file has the column `key` and those of the stage. The first row written for a key
 wins for every reader.
@@ -24,14 +24,10 @@ import pyarrow.compute as pc
 from themis_lib.identity.digests import digest
 from themis_lib.identity.part import Part
 from themis_lib.storage.index import KeyIndex
-from themis_lib.storage.journal import (
-    JOURNAL_SUFFIX,
-    Journal,
-    LocalJournal,
-    PartJournal,
-    recover,
-)
+from themis_lib.storage.journal import Journal
 from themis_lib.storage.local_files import locked
+from themis_lib.storage.local_journal import JOURNAL_SUFFIX, LocalJournal, recover
+from themis_lib.storage.part_journal import PartJournal, claims_in_process
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY
 
@@ -145,7 +141,7 @@ class RowSet:
         Rows that were written first, by any process, replace those of this table.
         """
         # Between looking and writing, no other process on this disk may publish.
-        with self._publish_lock():
+        with self._locked_rows():
             self.refresh()
             keys = table["key"].combine_chunks()
             positions, rows = self.find(keys)
@@ -214,6 +210,34 @@ class RowSet:
                 if name.endswith(_SUFFIX) and not name.startswith("."):
                     self._names.setdefault(name, False)
 
+    @property
+    def address(self) -> str:
+        """Where the rows are, for all stores of this process."""
+        return f"{self._store.url}/{self.directory}"
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether other processes may compute rows here without a way to tell."""
+        return not self._store.has_locks and not self._store.in_memory
+
+    @contextlib.contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Keep others from claiming rows: who is on this disk, or in this process.
+
+        Raise `BlockingIOError` if another process is claiming or publishing rows.
+        """
+        with claims_in_process(self.address).lock, self._locked_rows(waiting=False):
+            yield
+
+    def look_again(self) -> None:
+        """Look for what others have finished, where listing is slow at times only."""
+        if not self._store.local and not self._store.in_memory:
+            elsewhere = claims_in_process(self.address).ended_elsewhere(self)
+            oldest = max(time.monotonic() - _FRESH_S, elsewhere)
+            if self._listed_at is not None and self._listed_at > oldest:
+                return
+        self.refresh()
+
     def learn(self, paths: Iterable[str]) -> None:
         """Add files that this process wrote, without looking for others."""
         with self._lock:
@@ -249,7 +273,8 @@ class RowSet:
         return path.removeprefix(f"{self.directory}/")
 
     @contextlib.contextmanager
-    def _publish_lock(self) -> Iterator[None]:
+    def _locked_rows(self, *, waiting: bool = True) -> Iterator[None]:
+        """Keep other processes on this disk from publishing and claiming rows."""
         with self._lock:
             # Object stores have no locks: there, of two rows of a key the oldest file's
             # wins when they are read.
@@ -257,7 +282,7 @@ class RowSet:
                 yield
                 return
             path = self._store.locate(self._path_of(".lock"))
-            with locked(Path(path)):
+            with locked(Path(path), waiting=waiting):
                 yield
 
 

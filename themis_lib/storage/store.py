@@ -26,7 +26,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from themis_lib.errors import StoreError, describe
 from themis_lib.identity.part import Part
-from themis_lib.storage.local_files import create_file, has_locks, replace_file
+from themis_lib.storage.local_files import (
+    create_file,
+    has_locks,
+    overwrite_file,
+    replace_file,
+)
 from themis_lib.storage.part_files import described, parquet_bytes, part_of
 from themis_lib.storage.table_cache import TableCache
 
@@ -108,6 +113,8 @@ class RunStore:
         """Turn what the filesystem raises in the block into a `StoreError` of one line."""
         try:
             yield
+        except StoreError:
+            raise
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             reason = describe(error)
             raise StoreError(
@@ -234,6 +241,14 @@ class RunStore:
                 self.fs.pipe_file(target, content)
             return
         replace_file(Path(target), content)
+
+    def overwrite(
+        self,
+        path: str,
+        content: bytes,
+    ) -> None:
+        """Do as `replace` on a full disk: write a file into the place of a longer one."""
+        overwrite_file(Path(self.locate(path)), content)
 
     def remove(self, path: str) -> None:
         """Remove a file, if there is one."""

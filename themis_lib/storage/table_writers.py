@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.spec import AbstractBufferedFile
 
+from themis_lib.storage.local_files import room_error
 from themis_lib.storage.part_files import dictionary_columns
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import RUN_TABLES
@@ -42,7 +45,15 @@ class TableWriters:
         name: str,
         table: pa.Table,
     ) -> None:
-        """Add the rows of a shard to a table."""
+        """Add the rows of a shard to a table. Raise `DiskFullError` if need be."""
+        with self._room_for(name, table.nbytes):
+            self._write_rows(name, table)
+
+    def _write_rows(
+        self,
+        name: str,
+        table: pa.Table,
+    ) -> None:
         if name not in self._open:
             path = self._table_path(name) + self._suffix
             self._store.make_folder(path)
@@ -65,9 +76,10 @@ class TableWriters:
     def close(self) -> None:
         """Complete every table."""
         for name, (file, writer) in self._open.items():
-            # The writer first: it adds the footer.
-            writer.close()
-            file.close()
+            with self._room_for(name, 0):
+                # The writer first: it adds the footer.
+                writer.close()
+                file.close()
             if self._suffix:
                 path = self._store.locate(self._table_path(name))
                 self._store.fs.mv(path + self._suffix, path)
@@ -92,9 +104,22 @@ class TableWriters:
             # The failure that is the reason to abandon them must not be hidden by another.
             with contextlib.suppress(Exception):
                 file.discard()
+            with contextlib.suppress(Exception):
                 if self._store.local or self._store.in_memory:
                     self._store.remove(self._table_path(name) + self._suffix)
         self._open = {}
+
+    @contextlib.contextmanager
+    def _room_for(
+        self,
+        name: str,
+        size: int,
+    ) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            path = Path(self._store.locate(self._table_path(name)))
+            raise room_error(error, path, size) from None
 
     def _table_path(self, name: str) -> str:
         return f"{self._directory}/{name}.parquet"
