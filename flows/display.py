@@ -232,7 +232,7 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
             place = f"{record.dataset_id} {record.slice}"
         style = f"bold {_GATE_STYLE[record.outcome]}"
         text.append(f"gate {record.outcome.value}", style=style)
-        text.append(f"  {record.gate}  ({place})\n")
+        text.append(f"  {record.title}  ({place})\n")
         text.append(f"          {record.reason}\n")
     return text
 

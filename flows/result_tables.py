@@ -41,14 +41,20 @@ def summary_table(result: RunResult) -> Table:
     names = [
         "metric",
         "n",
-        "errors",
+        "no answer",
+        "failed",
         "mean",
         "95 % interval",
     ]
+    # Where every case has an answer, its column would only take room.
+    if not any(row.no_answer for row in result.summary):
+        names.remove("no answer")
     # A method that all intervals share is put below, to leave room for the rest.
     if len(methods) > 1:
         names.append("method")
-    table = _make_table(["dataset", *names], collapse_padding=True)
+    # In two lines it is no wider than the counts below it.
+    headings = [name.replace("no answer", "no\nanswer") for name in names]
+    table = _make_table(["dataset", *headings], collapse_padding=True)
     if len(methods) == 1:
         table.caption = f"intervals: {methods.pop()}"
         table.caption_justify = "left"

@@ -70,19 +70,31 @@ class GenerationConfig(FrozenModel):
     reducer: ReducerSpec = "builtin/first"
 
 
+#: What a case without a score is in a mean: left out, 0, or a reason to fail the run.
+MissingPolicy = Literal["exclude", "zero", "fail"]
+#: The same for cases without an answer. `unknown`: `zero` was asked for, but which score
+#: is the worst is not known, so that they are left out and could have any.
+NoAnswerPolicy = Literal["exclude", "zero", "fail", "unknown"]
+
+
 class StatisticsConfig(FrozenModel):
     """How the summary is computed from the results of the cases.
 
-    Nothing here changes a row of another table. A case without a score is left out of
-    the mean (`errors: exclude`), counts 0 in it (`zero`), or leaves no mean and fails
-    the run (`fail`); its error is counted in any case. `interval` is Wilson's for
-    scores of 0 and 1 and Student's t otherwise (`auto`), one of these, or the BCa
-    `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names a metadata column:
-    cases that share its value are not independent, a case without it is. Intervals are
-    at 95 %.
+    Nothing here changes a row of another table. A case without a score counts 0 in the
+    mean (`zero`), is left out of it (`exclude`), or leaves no mean and fails the run
+    (`fail`); it is counted in any case. `no_answer` is for cases whose output holds no
+    answer, `errors` for those that failed: a request or a component did. Where 0 is
+    not a metric's worst score, a case without an answer counts as the worst that the
+    metric declares, and is left out if it declares none.
+
+    `interval` is Wilson's for scores of 0 and 1 and Student's t otherwise (`auto`), one
+    of these, or the BCa `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names
+    a metadata column: cases that share its value are not independent, a case without it
+    is. Intervals are at 95 %.
     """
 
-    errors: Literal["exclude", "zero", "fail"] = "exclude"
+    no_answer: MissingPolicy = "zero"
+    errors: MissingPolicy = "exclude"
     interval: Literal["auto", "t", "wilson", "bootstrap"] = "auto"
     cluster_by: str | None = None
     resamples: Annotated[int, Field(ge=100)] = 10_000

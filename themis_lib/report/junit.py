@@ -88,7 +88,7 @@ def _add_case(
         suite,
         "testcase",
         classname=_xml_text(place),
-        name=_xml_text(record.gate),
+        name=_xml_text(record.title),
     )
     reason = _xml_text(record.reason)
     if record.outcome in _ELEMENTS:
