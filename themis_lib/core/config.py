@@ -18,6 +18,7 @@ from pydantic import (
     JsonValue,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -25,6 +26,7 @@ from themis_lib.core.models import FrozenModel
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
+from themis_lib.core.store_names import check_store_name
 from themis_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -131,11 +133,18 @@ class EvaluationConfig(FrozenModel):
 class StorageConfig(FrozenModel):
     """Where rows and runs are kept: `memory`, a folder, or any fsspec URL.
 
-    `parameters` are the storage options of the filesystem.
+    `parameters` are the storage options of the filesystem. A name that looks like a
+    database or a format (`sqlite`, `jsonl`) is refused: such a folder is `./sqlite`.
     """
 
     store: str = "memory"
     parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_a_place(cls, store: str) -> str:
+        check_store_name(store)
+        return store
 
     def resolved(self) -> tuple[str, dict[str, Any]]:
         """Return the URL and the options with `${NAME}` read from the environment.
@@ -144,6 +153,7 @@ class StorageConfig(FrozenModel):
         """
         refuse_literal_secrets(self.parameters, where="storage.parameters")
         url = resolve_references(self.store, where="storage.store")
+        check_store_name(url)
         return url, resolve_references(self.parameters, where="storage.parameters")
 
 

@@ -28,6 +28,7 @@ from themis_lib.core.config import (
 from themis_lib.core.models import Case, Dataset
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import ReducerSpec
+from themis_lib.core.store_names import check_store_name
 from themis_lib.errors import DatasetError
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.runs.results import RunResult
@@ -65,6 +66,7 @@ def evaluate(
     >>> run.summary[0].mean
     1.0
     """
+    check_store_name(store)
     # One component, or a list of them; a name is a text, which is no list.
     metrics = metric if isinstance(metric, (list, tuple)) else [metric]
     parsers = parser if isinstance(parser, (list, tuple)) else [parser]
