@@ -159,7 +159,8 @@ def main(
 
             write_text(html, comparison_html(comparison, [baseline, *candidates]))
         if junit is not None:
-            write_text(junit, junit_xml(outcomes))
+            by_id = {run.run_id: run for run in candidates}
+            write_text(junit, junit_xml(outcomes, by_id))
     raise typer.Exit(worst_code(outcomes))
 
 

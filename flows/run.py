@@ -211,7 +211,8 @@ def _run_flow(
         command=_typed_command(),
     )
     if junit:
-        write_text(junit, junit_xml({result.manifest.name: result.manifest.gates}))
+        name = result.manifest.name
+        write_text(junit, junit_xml({name: result.manifest.gates}, {name: result}))
     return exit_codes.run_code(result)
 
 
