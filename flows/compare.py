@@ -3,7 +3,7 @@
     python -m flows.compare RUN_A RUN_B … [--store URL] [--option KEY=VALUE …]
                             [--cluster-by COLUMN] [--slice COLUMN …] [--delta D]
                             [--html FILE] [--markdown FILE] [--csv FILE] [--latex FILE]
-                            [--gate GATE …] [--junit FILE]
+                            [--gate GATE …] [--by interval|mean] [--junit FILE]
 
 RUN is a run's id, the beginning of one, `last`, or an experiment's name for its latest
 run. A gate is 'METRIC >= 0.8' or 'METRIC no worse than BASELINE by 0.02'
@@ -49,7 +49,7 @@ from themis_lib.report.comparison_markdown import (
 from themis_lib.report.exports import csv_table, latex_table
 from themis_lib.report.junit import check_junit, junit_xml
 from themis_lib.runs.find_run import find_run
-from themis_lib.runs.manifest import GateRecord, worst_outcome
+from themis_lib.runs.manifest import GateBasis, GateRecord, worst_outcome
 from themis_lib.runs.summary import ALL_CASES
 
 app = typer.Typer(
@@ -93,6 +93,10 @@ Gates = Annotated[
     list[str] | None,
     typer.Option(help="What each run has to reach."),
 ]
+GateBy = Annotated[
+    GateBasis,
+    typer.Option("--by", help="What gates go by: the interval, or the mean alone."),
+]
 JunitFile = Annotated[
     Path | None,
     typer.Option(help="Write the gates as JUnit XML."),
@@ -112,6 +116,7 @@ def main(
     csv: CsvFile = None,
     latex: LatexFile = None,
     gate: Gates = None,
+    by: GateBy = "interval",
     junit: JunitFile = None,
 ) -> None:
     """Compare runs: differences, exact tests, flips, cost, and statistical power."""
@@ -126,6 +131,7 @@ def main(
             baseline,
             cluster_by,
             columns,
+            by,
         )
         ready: dict[str, list[ReadyGate]] = {}
         for run in candidates:
@@ -153,7 +159,8 @@ def main(
 
             write_text(html, comparison_html(comparison, [baseline, *candidates]))
         if junit is not None:
-            write_text(junit, junit_xml(outcomes))
+            by_id = {run.run_id: run for run in candidates}
+            write_text(junit, junit_xml(outcomes, by_id))
     raise typer.Exit(worst_code(outcomes))
 
 
@@ -197,6 +204,7 @@ class GateCheck:
     baseline: RunResult
     cluster_by: str | None
     slices: tuple[str, ...]
+    by: GateBasis = "interval"
 
     def ready_gates(
         self,
@@ -217,7 +225,8 @@ class GateCheck:
             if row.slice != ALL_CASES:
                 summarised.add(row.slice.partition("=")[0])
         ready: list[ReadyGate] = []
-        for gate in map(parse_gate, texts):
+        for text in texts:
+            gate = parse_gate(text, self.by)
             columns = summarised
             # A threshold needs a mean in the run's own summary; a regression is
             # computed here, so that the slices of this comparison count too.

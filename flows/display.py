@@ -240,7 +240,7 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
             place = f"{record.dataset_id} {record.slice}"
         style = f"bold {_GATE_STYLE[record.outcome]}"
         text.append(f"gate {record.outcome.value}", style=style)
-        text.append_text(as_text(f"  {record.gate}  ({place})")).append("\n")
+        text.append_text(as_text(f"  {record.title}  ({place})")).append("\n")
         text.append_text(as_text(f"          {record.reason}")).append("\n")
     return text
 

@@ -16,6 +16,7 @@ from flows.exit_codes import BAD_INPUT
 from flows.terminal import assemble
 from themis_lib import InputError, RunStore
 from themis_lib.core.config import StorageConfig
+from themis_lib.core.store_names import check_store_name
 from themis_lib.errors import ConfigError
 from themis_lib.storage.store import open_store
 
@@ -53,6 +54,8 @@ def opened(
 
     Raise `InputError` if there is no store, or an empty one: nothing is created.
     """
+    # Here it is an error of one line; from the model it would be Pydantic's.
+    check_store_name(url)
     storage = StorageConfig(
         store=url,
         parameters=parse_options(options or []),

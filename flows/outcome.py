@@ -9,7 +9,7 @@ from prefect.states import Completed, Failed
 
 from tasks.events import announce_result, announce_stop
 from themis_lib import BudgetError, InputError, RunResult, RunStatus, ThemisError
-from themis_lib.report.markdown import dollars, left_out
+from themis_lib.report.markdown import dollars, ending_notes, left_out
 from themis_lib.runs.manifest import GateOutcome
 from themis_lib.runs.run import Run
 from themis_lib.runs.summary import ALL_CASES
@@ -92,24 +92,35 @@ def state_message(result: RunResult) -> str:
         parts.append(result.failure)
     for record in result.manifest.gates:
         if record.outcome is not GateOutcome.PASS:
-            parts.append(f"gate {record.outcome.value}: {record.gate}: {record.reason}")
-    for row in result.summary:
-        if row.slice != ALL_CASES or row.mean is None:
-            continue
-        cases = row.n + row.errors
-        # A mean over fewer cases than there are never looks like one over all.
-        count = f"{cases:,}"
-        if row.n != cases:
-            count = f"{row.n:,} of {cases:,}"
-        parts.append(
-            f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} ({count} cases)"
-        )
+            parts.append(
+                f"gate {record.outcome.value}: {record.title}: {record.reason}"
+            )
+    parts += _score_texts(result)
     if not parts:
         is_failed = result.status is RunStatus.FAILED
         parts.append("no row succeeded" if is_failed else "no scores")
+    parts += [note.removesuffix(".") for note in ending_notes(result.manifest)]
     paid = result.manifest.cost_paid
     if paid is not None:
         parts.append(f"{dollars(paid)} paid{left_out(result.manifest)}")
     if not result.store.in_memory:
         parts.append(f"tables in {result.location}")
     return "; ".join(parts)
+
+
+def _score_texts(result: RunResult) -> list[str]:
+    """Return the mean of each metric on each whole data set, and over how many cases."""
+    texts = []
+    for row in result.summary:
+        if row.slice != ALL_CASES or row.mean is None:
+            continue
+        # A mean over fewer cases than there are never looks like one over all.
+        count = f"{row.cases:,}"
+        if row.left_out:
+            count = f"{row.n:,} of {row.cases:,}"
+        missing = f", {row.no_answer:,} without an answer" if row.no_answer else ""
+        texts.append(
+            f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} "
+            f"({count} cases{missing})"
+        )
+    return texts

@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from flows.opening import DEFAULT_STORE
 from themis_lib import Experiment
 from themis_lib.core.config import RunnerName
+from themis_lib.runs.manifest import GateBasis
 
 
 def _drop_null_defaults(schema: dict[str, Any]) -> None:
@@ -66,8 +67,14 @@ class EvaluateParameters(BaseModel):
     gates: list[str] = Field(
         default_factory=list,
         description="What the run has to reach, such as 'exact_match >= 0.8' or "
-        "'exact_match no worse than last good by 0.02'; by interval, so that a gate "
-        "may also find that the data cannot tell",
+        "'exact_match no worse than last good by 0.02'; a gate may also find "
+        "that the data cannot tell",
+    )
+    gate_by: GateBasis = Field(
+        default="interval",
+        title="Gate by",
+        description="What gates go by: the interval, or the mean alone, which passes "
+        "or fails on little data too",
     )
     overrides: list[str] = Field(
         default_factory=list,

@@ -47,6 +47,7 @@ def prepare_run(
         parameters.gates,
         pipeline=pipeline,
         store=store,
+        by=parameters.gate_by,
     )
     return PreparedRun(
         experiment,

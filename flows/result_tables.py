@@ -41,10 +41,14 @@ def summary_table(result: RunResult) -> Table:
     names = [
         "metric",
         "n",
-        "errors",
+        "no answer",
+        "failed",
         "mean",
         "95 % interval",
     ]
+    # Where every case has an answer, its column would only take room.
+    if not any(row.no_answer for row in result.summary):
+        names.remove("no answer")
     # A method that all intervals share is put below, to leave room for the rest.
     if len(methods) > 1:
         names.append("method")

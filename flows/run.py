@@ -3,7 +3,7 @@
     python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N]
                         [--until STAGE] [--max-cost DOLLARS]
                         [--runner threads|processes|dask|ray] [--workers N]
-                        [--plan] [--gate GATE …] [--junit FILE]
+                        [--plan] [--gate GATE …] [--by interval|mean] [--junit FILE]
 
 It uses the server at PREFECT_API_URL or, if that is not set, a small local one that it
 starts or reuses (`server.py`). A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN
@@ -36,6 +36,7 @@ from flows.terminal import assemble, open_console
 from themis_lib import BudgetError, InputError, RunResult, ThemisError
 from themis_lib.core.config import RunnerName
 from themis_lib.report.junit import check_junit, junit_xml
+from themis_lib.runs.manifest import GateBasis
 from themis_lib.runs.pipeline import StageName
 
 #: Settings of Prefect's client, unless the environment says otherwise.
@@ -93,6 +94,10 @@ Gates = Annotated[
     list[str] | None,
     typer.Option(help="What the run has to reach, such as 'METRIC >= 0.8'."),
 ]
+GateBy = Annotated[
+    GateBasis,
+    typer.Option("--by", help="What gates go by: the interval, or the mean alone."),
+]
 JunitFile = Annotated[
     Path | None,
     typer.Option(help="Write the gates as JUnit XML to this file."),
@@ -114,6 +119,7 @@ def run(
     runner: Runner = "threads",
     workers: Workers = None,
     gate: Gates = None,
+    by: GateBy = "interval",
     junit: JunitFile = None,
     plan: Plan = False,
 ) -> None:
@@ -129,6 +135,7 @@ def run(
         workers=workers,
         max_cost=max_cost,
         gates=gate or [],
+        gate_by=by,
         overrides=overrides or [],
     )
     prepared: PreparedRun | None = None
@@ -202,7 +209,8 @@ def _run_flow(
         command=_typed_command(),
     )
     if junit:
-        write_text(junit, junit_xml({result.manifest.name: result.manifest.gates}))
+        name = result.manifest.name
+        write_text(junit, junit_xml({name: result.manifest.gates}, {name: result}))
     return exit_codes.run_code(result)
 
 

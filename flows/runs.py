@@ -159,8 +159,10 @@ def run_lines(
         label = f"{row.metric_id} on {row.dataset_id}"
         score = f"{cells['mean']}  ({cells['95 % interval']})"
         # A mean is never shown without the cases that it leaves out.
+        if row.no_answer:
+            score += f"  {row.no_answer:,} no answer"
         if row.errors:
-            score += f"  {row.errors:,} errors"
+            score += f"  {row.errors:,} failed"
         yield as_text(f"    {label:<32}  {score}")
     paid = manifest.cost_paid
     saved = manifest.cost_saved

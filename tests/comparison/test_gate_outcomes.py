@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.compared_runs import case, run_of, scored
+from tests.support.compared_runs import StatedScore, case, run_of, scored
 from tests.support.judged_gates import outcome, ready
 from themis_lib import (
     InMemoryRunStore,
@@ -12,6 +12,7 @@ from themis_lib import (
 from themis_lib.comparison.gate import parse_gate
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_outcomes import judge, judged
+from themis_lib.runs.manifest import GateBasis
 from themis_lib.runs.results import RunResult as StoredRun
 
 
@@ -37,7 +38,7 @@ def test_errors_are_stated_beside_the_outcome() -> None:
     """Cases without a score are left out of the mean and named in the reason."""
     run = run_of(InMemoryRunStore(), scored([1] * 30 + [None] * 3))
 
-    assert "3 case(s) had no score" in outcome(run, "m >= 0.5").reason
+    assert "3 case(s) failed" in outcome(run, "m >= 0.5").reason
 
 
 def test_answers_lost_to_errors_do_not_pass_where_they_count_0() -> None:
@@ -55,6 +56,100 @@ def test_answers_lost_to_errors_do_not_pass_where_they_count_0() -> None:
 
     assert ("fail", "fail") == (threshold.outcome.value, regression.outcome.value)
     assert "on 100 case(s)" in threshold.reason
+
+
+def test_answers_that_are_missing_do_not_pass() -> None:
+    """16 right of 40, the others without an answer, are 0.4 and not 1."""
+    run = run_of(InMemoryRunStore(), scored([1] * 16 + ["none"] * 24))
+
+    record = outcome(run, "m >= 0.8")
+
+    assert ("fail", 0.4) == (record.outcome.value, record.estimate)
+    assert "on 40 case(s)" in record.reason
+    assert "24 case(s) had no answer" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("gate", "failed", "expected"),
+    [
+        ("m >= 0.8", 0, "pass"),
+        ("m >= 0.8", 1, "pass"),
+        ("m >= 0.8", 30, "underpowered"),
+        ("m < 0.8", 1, "fail"),
+        ("m < 0.8", 30, "underpowered"),
+    ],
+)
+@pytest.mark.parametrize("by", ["interval", "mean"])
+def test_failed_cases_decide_nothing(
+    gate: str, failed: int, expected: str, by: GateBasis
+) -> None:
+    """A gate holds whatever the failed cases would have scored, or cannot tell."""
+    run = run_of(InMemoryRunStore(), scored([1] * 60 + [0] * 2 + [None] * failed))
+
+    (record,) = judge(run, [ReadyGate(parse_gate(gate, by))])
+
+    assert (expected, by) == (record.outcome.value, record.by)
+    decides = f"with the scores of the {failed} case(s) that are left out"
+    assert (expected == "underpowered") == (decides in record.reason)
+
+
+@pytest.mark.parametrize("policy", ["zero", "exclude"])
+def test_chosen_policy_decides_what_is_missing(policy: str) -> None:
+    """Who counts failed cases as 0, or leaves out those without an answer, has said
+    what they are.
+    """
+    cases = [1] * 60 + [None if policy == "zero" else "none"] * 30
+    setting = "errors" if policy == "zero" else "no_answer"
+    run = run_of(InMemoryRunStore(), scored(cases), statistics={setting: policy})
+
+    record = outcome(run, "m >= 0.8")
+
+    assert ("fail" if policy == "zero" else "pass") == record.outcome.value
+
+
+def test_worst_score_that_nobody_knows_decides_nothing() -> None:
+    """Of scores beyond 0 to 1 it is not known which one an answer is worth that is not
+    there: it could be any that the run has.
+    """
+    metric = {"m": StatedScore(scale=10)}
+    run = run_of(InMemoryRunStore(), scored([1] * 60 + ["none"] * 30), metrics=metric)
+    sure = run_of(InMemoryRunStore(), scored([1] * 60 + [0] + ["none"]), metrics=metric)
+
+    assert "underpowered" == outcome(run, "m >= 9").outcome.value
+    assert "pass" == outcome(sure, "m >= 8").outcome.value
+
+
+@pytest.mark.parametrize(
+    ("right", "gate", "expected"),
+    [
+        (30, "m >= 0.9", "pass"),
+        (26, "m >= 0.9", "fail"),
+        (27, "m >= 0.9", "pass"),
+        (27, "m > 0.9", "fail"),
+    ],
+)
+def test_gate_by_the_mean_needs_no_interval(
+    right: int, gate: str, expected: str
+) -> None:
+    """30 of 30 are no proof of 0.9 by their interval, but their mean is above it; the
+    record says which it was.
+    """
+    run = run_of(InMemoryRunStore(), scored([1] * right + [0] * (30 - right)))
+
+    (record,) = judge(run, [ReadyGate(parse_gate(gate, "mean"))])
+    (careful,) = judge(run, [ReadyGate(parse_gate(gate))])
+
+    assert (expected, "mean", f"{gate} by mean") == (
+        record.outcome.value,
+        record.by,
+        record.title,
+    )
+    assert "whatever its interval" in record.reason
+    assert ("underpowered", "interval", gate) == (
+        careful.outcome.value,
+        careful.by,
+        careful.title,
+    )
 
 
 @pytest.mark.parametrize("gate", ["m >= 0.5", "m no worse than baseline by 0.02"])

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.compared_runs import StatedScore, case, run_of, scored
-from themis_lib import ConfigError, InMemoryRunStore, compare
+from themis_lib import ConfigError, InMemoryRunStore, RunResult, RunStore, compare
 from themis_lib.comparison.run_pair import (
     RunPair,
-    cases_needed,
     shared_metrics,
-    smallest_detectable,
 )
 from themis_lib.comparison.scored_cases import scored_cases
-from themis_lib.stats.paired import paired_difference
 
 
 def test_groups_are_the_whole_and_then_its_slices() -> None:
@@ -57,21 +56,6 @@ def test_metrics_of_one_run_alone_are_left_out() -> None:
     assert ["m"] == shared_metrics(scored_cases(both), scored_cases(one))
     with pytest.raises(ConfigError, match="no metric in common"):
         shared_metrics(scored_cases(one), scored_cases(other))
-
-
-def test_pairs_that_all_rise_could_show_what_six_of_them_show() -> None:
-    """Without any variance the floor of the exact test is all that is known."""
-    paired = paired_difference(np.zeros(10), np.ones(10))
-
-    assert 0.6 == smallest_detectable(paired)
-    assert cases_needed(paired, 0.1) is None
-
-
-def test_other_scores_that_do_not_vary_show_nothing() -> None:
-    """A t-test has no such floor, and a standard error of 0 is no evidence."""
-    paired = paired_difference(np.full(10, 0.25), np.full(10, 0.5))
-
-    assert smallest_detectable(paired) is None
 
 
 def test_cases_without_a_score_are_counted_and_left_out() -> None:
@@ -197,3 +181,80 @@ def test_detectable_is_never_what_the_exact_test_cannot_show() -> None:
 
     assert (0.06, 0.05) == (item.detectable, item.delta)
     assert item.cases_needed >= 6 / 0.05
+
+
+def test_cases_without_an_answer_count_0_in_both_runs() -> None:
+    """An answer that is lost is a fall, whatever the rest scores."""
+    store = InMemoryRunStore()
+    before, after = scored([1] * 20), scored([1] * 10 + ["none"] * 10)
+
+    comparison = compare(run_of(store, before), run_of(store, after))
+
+    (item,) = comparison.differences
+    assert (20, 0, 10, "zero") == (
+        item.n,
+        item.baseline_no_answer,
+        item.candidate_no_answer,
+        item.no_answer_policy,
+    )
+    assert (-0.5, "worse", 0) == (item.difference, item.conclusion, item.worsened - 10)
+    assert 10 == len(comparison.flips)
+
+
+@pytest.mark.parametrize(
+    ("failed", "conclusion"), [(0, "better"), (1, "better"), (12, "cannot tell")]
+)
+def test_conclusion_holds_whatever_failed_cases_score(
+    failed: int, conclusion: str
+) -> None:
+    """With many failed cases the difference could be none at all."""
+    store = InMemoryRunStore()
+    before = scored([0] * 12 + [1] * 20 + [1] * failed)
+    after = scored([1] * 32 + [None] * failed)
+
+    (item,) = compare(run_of(store, before), run_of(store, after)).differences
+
+    assert (failed > 0, conclusion, 32) == (item.is_undecided, item.conclusion, item.n)
+    ends = (item.least, item.greatest)
+    size = 32 + failed
+    assert pytest.approx(((12 - failed) / size, 12 / 32)) == ends
+    if failed == 0:
+        assert (item.low, item.high) == (item.possible_low, item.possible_high)
+
+
+def test_left_out_answers_stay_left_out() -> None:
+    """`no_answer: exclude` of the candidate holds for both runs."""
+    store, left_out = InMemoryRunStore(), {"no_answer": "exclude"}
+    before, after = scored([1, "none", 0, 1]), scored([1, 1, "none", 0])
+
+    (item,) = compare(
+        run_of(store, before), run_of(store, after, statistics=left_out)
+    ).differences
+
+    assert (2, 1, 1, False) == (
+        item.n,
+        item.baseline_no_answer,
+        item.candidate_no_answer,
+        item.is_undecided,
+    )
+
+
+def test_run_of_an_earlier_version_tells_by_its_reasons(tmp_path: Path) -> None:
+    """Version 0.1.0 wrote neither what is missing nor the range of a metric."""
+    store = RunStore(str(tmp_path))
+    baseline = run_of(store, scored([1, "none", None, 0]))
+    candidate = run_of(store, scored([1, 1, 1, 0]))
+    for run in (baseline, candidate):
+        folder = tmp_path / "runs" / run.run_id
+        for name, newer in (
+            ("results", ["missing"]),
+            ("summary", ["no_answer_policy", "no_answer", "lowest", "highest"]),
+        ):
+            path = folder / f"{name}.parquet"
+            pq.write_table(pq.read_table(path).drop_columns(newer), path)
+
+    older = [RunResult(store, run.run_id) for run in (baseline, candidate)]
+    (item,) = compare(*older).differences
+
+    assert (3, 1, 1) == (item.n, item.baseline_no_answer, item.baseline_errors)
+    assert pytest.approx(1 / 3) == item.difference

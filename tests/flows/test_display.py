@@ -25,9 +25,9 @@ def shown(result: RunResult) -> str:
     [
         (
             "exclude",
-            "Cases without a score are left out of the mean (`errors: exclude`).",
+            "Failed cases are left out of the mean (`errors: exclude`).",
         ),
-        ("zero", "Cases without a score count 0 in the mean (`errors: zero`)."),
+        ("zero", "Failed cases count 0 in the mean (`errors: zero`)."),
         (
             "fail",
             (

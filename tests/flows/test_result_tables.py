@@ -15,7 +15,7 @@ from flows.result_tables import (
     summary_table,
 )
 from tests.runs.test_agreement import labelled
-from tests.runs.test_summary import ERROR, run
+from tests.runs.test_summary import ERROR, answered, run
 from tests.support.compared_runs import case, run_of
 from themis_lib import InMemoryRunStore
 from themis_lib.explain.plan import StagePlan
@@ -83,6 +83,16 @@ def test_slices_are_indented_below_their_dataset() -> None:
     assert ["d", "  group=a", "  group=b"] == [
         line[edge:].partition(" score")[0].rstrip() for line in lines
     ]
+
+
+def test_cases_without_an_answer_are_counted() -> None:
+    """They are in a column of their own, in the mean and behind its `n`."""
+    result = answered("1", "none", "none", "fail")
+
+    rows = [line.split() for line in shown(summary_table(result))]
+
+    assert any("answer" in row and "failed" in row for row in rows)
+    assert ["d", "numeric_match", "3", "2", "1", "0.3333"] in [row[:6] for row in rows]
 
 
 def test_case_without_a_score_is_counted() -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.runs.test_summary import answered
 from themis_lib import ConfigError
 from themis_lib.report.junit import check_junit, junit_xml
 from themis_lib.runs.manifest import GateOutcome, GateRecord
@@ -95,3 +96,36 @@ def test_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
 
     check_junit(tmp_path / "gates.xml", ["m > 0"])
     check_junit(None, None)
+
+
+def test_cases_without_a_score_are_listed() -> None:
+    """A failed one is an error; one without an answer is skipped, since the gate judges
+    it with the mean, or a failure where it may not be.
+    """
+    said = ("1", "none", "fail", "2")
+    lenient, strict = answered(*said), answered(*said, no_answer="fail")
+
+    of_lenient, of_strict = [
+        ET.fromstring(junit_xml({"run": [record("pass")]}, {"run": result}))[1]
+        for result in (lenient, strict)
+    ]
+
+    assert {
+        "name": "run: cases without a score",
+        "tests": "2",
+        "failures": "0",
+        "errors": "1",
+        "skipped": "1",
+    } == of_lenient.attrib
+    assert [("1 [numeric_match]", "skipped"), ("2 [numeric_match]", "error")] == [
+        (case.get("name"), case[0].tag) for case in of_lenient
+    ]
+    assert "failed: generate: RuntimeError" in (of_lenient[1][0].get("message") or "")
+    assert ["failure", "error"] == [case[0].tag for case in of_strict]
+
+
+def test_run_with_all_scores_lists_no_case() -> None:
+    """There is no empty suite."""
+    run = answered("1", "2")
+
+    assert 1 == len(ET.fromstring(junit_xml({"run": [record("pass")]}, {"run": run})))

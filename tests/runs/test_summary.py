@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.stats
@@ -17,8 +18,12 @@ from hypothesis import strategies as st
 
 from tests.support.drivers import DRIVERS
 from themis_lib import (
+    Case,
     ConfigError,
+    Dataset,
+    EvaluationConfig,
     Experiment,
+    GenerationConfig,
     GenerationResult,
     InMemoryRunStore,
     RunResult,
@@ -28,6 +33,7 @@ from themis_lib import (
     ScoreError,
     SummaryRow,
 )
+from themis_lib.core.config import StatisticsConfig
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.report.markdown import markdown_report
 from themis_lib.runs.manifest import read_manifest
@@ -175,7 +181,7 @@ def test_errors_count_zero_where_asked() -> None:
     """`zero`: the mean of all cases; those without a score are counted as before."""
     found = row(1, ERROR, 0, 1, statistics={"errors": "zero"})
 
-    assert (3, 1, "zero", 0.5) == (
+    assert (4, 1, "zero", 0.5) == (
         found.n,
         found.errors,
         found.error_policy,
@@ -221,7 +227,7 @@ def test_no_errors_fail_nothing() -> None:
     ("policy", "expected"),
     [
         ("exclude", (0, 3, None, None, None)),
-        ("zero", (0, 3, 0.0, "wilson", 0.0)),
+        ("zero", (3, 3, 0.0, "wilson", 0.0)),
         ("fail", (0, 3, None, None, None)),
     ],
 )
@@ -501,15 +507,204 @@ def test_summary_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     of independent cases.
     """
     store = RunStore(str(tmp_path))
-    result = run([1, 0], [ERROR, ERROR], statistics={"errors": "zero"}, store=store)
+    result = run([1, 0], [ERROR, ERROR], store=store)
     path = tmp_path / "runs" / result.run_id / "summary.parquet"
     newer = ["error_policy", "clusters", "between_variance", "within_variance"]
-    pq.write_table(pq.read_table(path).drop_columns(newer), path)
+    newest = ["no_answer", "no_answer_policy", "no_answer_score", "lowest", "highest"]
+    pq.write_table(pq.read_table(path).drop_columns([*newer, *newest]), path)
 
     (found,) = RunResult(store, result.run_id).summary
 
-    assert (1, 1, 0.25) == (found.n, found.errors, found.mean)
+    assert (1, 1, 0.5) == (found.n, found.errors, found.mean)
     assert ["exclude", None, None, None] == [getattr(found, name) for name in newer]
+    assert [0, None, None, None, None] == [getattr(found, name) for name in newest]
+
+
+def test_n_of_an_earlier_version_is_what_the_mean_is_over(tmp_path: Path) -> None:
+    """Version 0.1.0 left errors that count as 0 out of `n`."""
+    store = RunStore(str(tmp_path))
+    result = run(1, 0, ERROR, statistics={"errors": "zero"}, store=store)
+    path = tmp_path / "runs" / result.run_id / "summary.parquet"
+    table = pq.read_table(path)
+    of_two = pa.array([2], pa.int64())
+    table = table.set_column(table.column_names.index("n"), "n", of_two)
+    pq.write_table(table.drop_columns(["no_answer", "no_answer_policy"]), path)
+
+    (found,) = RunResult(store, result.run_id).summary
+
+    assert (3, 3, 1) == (found.n, found.cases, found.errors)
+
+
+class Says:
+    """Answers what the case's input holds: a text, nothing, or an exception."""
+
+    component_id, version, reads = "tests/says", "1", ("input",)
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def generate(self, case: Any, ctx: Any) -> GenerationResult:
+        said = case.input[ctx.seed] if isinstance(case.input, list) else case.input
+        if said == "fail":
+            raise RuntimeError("the connection is gone")
+        if isinstance(said, dict):
+            return GenerationResult(**said)
+        return GenerationResult(final_output=said)
+
+
+class Stretched:
+    """Scores a number by itself, in a range that a test sets."""
+
+    component_id, version, reads = "tests/stretched", "1", ("value",)
+
+    def __init__(self, **abilities: Any) -> None:
+        vars(self).update(abilities)
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def score(self, parsed: Any, case: Any, ctx: Any) -> Score:
+        return Score(value=parsed.value)
+
+
+def answered(
+    *said: Any,
+    metric: Any = "builtin/numeric_match",
+    reducer: Any = "builtin/first",
+    metadata: Any = (),
+    slices: Any = (),
+    store: Any = None,
+    **statistics: Any,
+) -> RunResult:
+    """A run whose cases expect 1, with what the model said to each."""
+    cases = []
+    for at, text in enumerate(said):
+        of_case = metadata[at] if metadata else {}
+        cases.append(
+            Case(case_id=str(at), input=text, expected_output=1, metadata=of_case)
+        )
+    samples = len(said[0]) if isinstance(said[0], list) else 1
+    return Experiment(
+        generation=GenerationConfig(generator=Says(), reducer=reducer),
+        evaluation=EvaluationConfig(
+            metrics=[metric],
+            parsers=["builtin/number"],
+            slices=list(slices),
+            statistics=StatisticsConfig(**statistics),
+        ),
+        datasets=[Dataset(dataset_id="d", cases=cases)],
+        seeds=list(range(samples)),
+    ).run(store)
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        "I do not know",
+        "",
+        None,
+        {"error": "the model refused: no"},
+        {"error": "stopped", "finish_reason": "content_filter"},
+        {"final_output": "let me think", "finish_reason": "length"},
+        {"finish_reason": "length"},
+    ],
+    ids=repr,
+)
+def test_case_without_an_answer_counts_zero(nothing: Any) -> None:
+    """Whatever the reason for which there is nothing to score: 16 right of 40 are 0.4."""
+    result = answered(*["1"] * 16, *[nothing] * 24)
+
+    (found,) = result.summary
+    assert (0.4, 40, 24, 0) == (found.mean, found.n, found.no_answer, found.errors)
+    assert wilson_interval(16, 40) == (found.low, found.high)
+    assert (found.low, found.high) == (found.possible_low, found.possible_high)
+    assert {"no answer", None} == set(result.table("results")["missing"].to_pylist())
+
+
+def test_failed_case_is_left_out_and_bounded() -> None:
+    """A failed request is no answer of the model: the interval says what it might be."""
+    (found,) = answered("1", "1", "1", "2", "fail", "none").summary
+
+    assert (5, 1, 1, 0.6) == (found.n, found.no_answer, found.errors, found.mean)
+    assert wilson_interval(3, 5) == (found.low, found.high)
+    assert wilson_interval(3, 6)[0] == found.possible_low
+    assert wilson_interval(4, 6)[1] == found.possible_high
+    assert (6, 1) == (found.cases, found.left_out)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [("zero", (0.5, 4)), ("exclude", (1.0, 2)), ("fail", (None, 2))],
+)
+def test_no_answer_counts_as_asked(policy: Any, expected: tuple[Any, ...]) -> None:
+    """`zero` (the default), `exclude` or `fail`, beside what failed cases do."""
+    result = answered("1", "1", "none", "none", "fail", no_answer=policy)
+
+    (found,) = result.summary
+    assert expected == (found.mean, found.n)
+    assert (2, 1, 5, policy) == (
+        found.no_answer,
+        found.errors,
+        found.cases,
+        found.no_answer_policy,
+    )
+    assert (policy == "fail") == (result.status is RunStatus.FAILED)
+    if policy == "fail":
+        assert (
+            "2 of 5 cases of 'd' have no numeric_match for lack of an answer "
+            "(evaluation.statistics.no_answer is `fail`)"
+        ) == result.failure
+
+
+@pytest.mark.parametrize(
+    ("abilities", "scores", "expected"),
+    [
+        ({}, ("1", "0.5"), ("zero", 0.0, 0.5)),
+        ({}, ("1", "3"), ("unknown", None, 2.0)),
+        ({}, ("1", "-1"), ("unknown", None, 0.0)),
+        ({"higher_is_better": False}, ("1", "0"), ("unknown", None, 0.5)),
+        ({"score_range": (1, 5)}, ("5", "3"), ("zero", 1.0, 3.0)),
+        (
+            {"score_range": (0, 1), "higher_is_better": False},
+            ("0.5", "0"),
+            ("zero", 1.0, 0.5),
+        ),
+        ({"score_range": "wide"}, ("1", "0.5"), ("zero", 0.0, 0.5)),
+    ],
+)
+def test_no_answer_counts_as_the_worst_score(
+    abilities: dict[str, Any], scores: tuple[str, ...], expected: tuple[Any, ...]
+) -> None:
+    """0 in the range of 0 to 1, else what the metric declares; where nobody says which
+    score is the worst the case is left out.
+    """
+    (found,) = answered(*scores, "none", metric=Stretched(**abilities)).summary
+
+    assert expected == (found.no_answer_policy, found.no_answer_score, found.mean)
+    assert (1, 3) == (found.no_answer, found.cases)
+
+
+def test_slices_count_what_is_missing_as_the_whole_does() -> None:
+    """Each slice has its own counts; they add up to those of all cases."""
+    said = ("1", "none", "fail", "1", "none", "2")
+    result = answered(*said, metadata=topics(*"aabbba"), slices=["topic"])
+
+    whole, *parts = result.summary
+    counts = [(row.cases, row.n, row.no_answer, row.errors) for row in parts]
+    assert [(3, 3, 1, 0), (3, 2, 1, 1)] == counts
+    assert (6, 5, 2, 1) == (whole.cases, whole.n, whole.no_answer, whole.errors)
+
+
+def test_clusters_keep_the_cases_without_an_answer() -> None:
+    """A cluster of which no case has an answer is one of zeros."""
+    labels = topics("a", "a", "b", "b", None)
+    said = ("1", "2", "none", "none", "1")
+    (found,) = answered(*said, metadata=labels, cluster_by="topic").summary
+
+    scores = np.array([1.0, 0, 0, 0, 1])
+    interval = mean_interval(scores, clusters=np.array([0, 0, 1, 1, 2]))
+    assert (3, 5) == (found.clusters, found.n)
+    assert (interval.mean, interval.low) == (found.mean, found.low)
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,15 @@ RUN_COLUMNS = {
         n_errors: int32
         details: string
         error: string
+        missing: string
     """,
     "summary": """
         dataset_id: string
         slice: string
         metric_id: string
         n: int64
+        no_answer: int64
+        no_answer_policy: string
         errors: int64
         error_policy: string
         mean: double
@@ -125,9 +128,14 @@ RUN_COLUMNS = {
         low: double
         high: double
         interval_method: string
+        possible_low: double
+        possible_high: double
         clusters: int64
         between_variance: double
         within_variance: double
+        no_answer_score: double
+        lowest: double
+        highest: double
     """,
 }
 STAGE_COLUMNS = {

@@ -24,7 +24,9 @@ from themis_lib import (
 from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.contexts import GenerateContext, ScoreContext
 
-Scores = float | None | Sequence[float | None]
+#: `None` for a sample whose metric fails, "none" for one without an answer.
+Said = float | str | None
+Scores = Said | Sequence[Said]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Stated:
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         score = case.metadata["scores"][ctx.seed]
+        if score == "none":
+            return GenerationResult(error="the model refused: no")
         return GenerationResult(
             final_output=json.dumps(score),
             usage=TokenUsage(input_tokens=10, output_tokens=2),
@@ -79,7 +83,8 @@ def case(
     **metadata: Any,
 ) -> Case:
     """A case with the input `name`, and the score of its sample, or of each of them."""
-    each = list(scores) if isinstance(scores, Sequence) else [scores]
+    is_several = isinstance(scores, Sequence) and not isinstance(scores, str)
+    each = list(scores) if is_several else [scores]
     return Case(
         case_id=case_id or name,
         input=name,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from themis_lib.comparison.conclusions import with_conclusions
+from themis_lib.comparison.missing_scores import Guess
 from themis_lib.comparison.models import (
     Comparison,
     Difference,
@@ -55,12 +56,18 @@ def compare(
             slices=slices,
         )
         pairs.append(pair)
-    differences: list[Difference] = []
-    for pair in pairs:
-        differences += pair.differences(
+    guesses: list[Guess] = ["left out"]
+    if any(pair.is_undecided for pair in pairs):
+        guesses += ["least", "greatest"]
+    differences, *others = [
+        _differences(
+            pairs,
+            guess,
             delta=delta,
             seed=seed,
         )
+        for guess in guesses
+    ]
     # All differences come first: Holm's adjustment is over the whole comparison.
     flips: list[Flip] = []
     unmatched = []
@@ -73,13 +80,30 @@ def compare(
         identity[run.run_id] = identity_differences(baseline.manifest, run.manifest)
     return Comparison(
         runs=[run_side(run) for run in (baseline, *candidates)],
-        differences=with_conclusions(differences, delta),
+        differences=with_conclusions(differences, delta, others),
         flips=flips,
         unmatched=unmatched,
         identity=identity,
         cluster_by=cluster_by,
         slices=list(slices),
     )
+
+
+def _differences(
+    pairs: Sequence[RunPair],
+    guess: Guess,
+    *,
+    delta: float | None,
+    seed: int,
+) -> list[Difference]:
+    found: list[Difference] = []
+    for pair in pairs:
+        found += pair.differences(
+            delta=delta,
+            seed=seed,
+            guess=guess,
+        )
+    return found
 
 
 def _check_arguments(

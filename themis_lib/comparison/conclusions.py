@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from themis_lib.comparison.models import (
     Conclusion,
     Difference,
 )
+from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.multiple import holm
 
 # The family-wise error rate: Holm's p below it gives a conclusion.
@@ -17,18 +19,59 @@ _LEVEL = 0.05
 def with_conclusions(
     differences: Sequence[Difference],
     delta: float | None,
+    guesses: Sequence[Sequence[Difference]] = (),
 ) -> list[Difference]:
-    """Return the differences with Holm's p over all of them and their conclusions."""
-    # Holm's p of one difference depends on all: conclusions come last.
-    adjusted = holm([difference.p_value for difference in differences])
-    judged = []
-    for difference, p_adjusted in zip(differences, adjusted, strict=True):
-        changes = {
-            "p_adjusted": p_adjusted,
-            "conclusion": conclusion_of(difference, p_adjusted, delta),
+    """Return the differences with Holm's p over their family and their conclusions.
+
+    Whole data sets are one family and slices another: asking for slices makes no
+    conclusion about the whole weaker. `guesses` are the same differences with other
+    scores for the undecided cases: a conclusion holds if it does for all of them.
+    """
+    judged = _judge(differences, delta)
+    guessed = [_judge(guess, delta) for guess in guesses]
+    concluded = []
+    for at, item in enumerate(judged):
+        every = [item, *(guess[at] for guess in guessed)]
+        conclusions = {each.conclusion for each in every}
+        changes: dict[str, Any] = {
+            "conclusion": item.conclusion if len(conclusions) == 1 else "cannot tell",
+            "least": _extreme(min, [each.difference for each in every]),
+            "greatest": _extreme(max, [each.difference for each in every]),
+            "possible_low": _extreme(min, [each.low for each in every]),
+            "possible_high": _extreme(max, [each.high for each in every]),
         }
-        judged.append(difference.model_copy(update=changes))
+        concluded.append(item.model_copy(update=changes))
+    return concluded
+
+
+def _judge(
+    differences: Sequence[Difference],
+    delta: float | None,
+) -> list[Difference]:
+    judged = list(differences)
+    for is_whole in (True, False):
+        family = []
+        for at, item in enumerate(differences):
+            if (item.slice == ALL_CASES) is is_whole:
+                family.append(at)
+        # Holm's p of one difference depends on all: conclusions come last.
+        adjusted = holm([differences[at].p_value for at in family])
+        for at, p_adjusted in zip(family, adjusted, strict=True):
+            changes = {
+                "p_adjusted": p_adjusted,
+                "conclusion": conclusion_of(differences[at], p_adjusted, delta),
+            }
+            judged[at] = differences[at].model_copy(update=changes)
     return judged
+
+
+def _extreme(
+    choose: Callable[[list[float]], float],
+    values: Sequence[float | None],
+) -> float | None:
+    """Return the least or greatest of some values; `None` where one is not known."""
+    known = [value for value in values if value is not None]
+    return choose(known) if len(known) == len(values) else None
 
 
 def conclusion_of(

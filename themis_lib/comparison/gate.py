@@ -1,4 +1,4 @@
-"""Gates: what a run has to reach, decided by intervals and not by point estimates.
+"""Gates: what a run has to reach, decided by intervals unless the mean is asked for.
 
     exact_match >= 0.8                        also <=, > and <
     exact_match no worse than RUN by 0.02     RUN: an id, its beginning, an experiment's
@@ -6,8 +6,10 @@
     exact_match >= 0.7 on topic=algebra       on one dataset, or one slice of each
 
 A gate passes if the whole interval is on the right side, fails if the whole is on the
-wrong side, and is underpowered otherwise: the data cannot tell. A gate without a place
-holds for each dataset.
+wrong side, and is underpowered otherwise: the data cannot tell. By the mean it passes
+or fails as the estimate alone does, whatever its interval. Either way the data cannot
+tell where it depends on the scores that failed cases would have had. A gate without a
+place holds for each dataset.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from themis_lib.errors import (
     ConfigError,
     nearest,
 )
-from themis_lib.runs.manifest import GateOutcome
+from themis_lib.runs.manifest import GateBasis, GateOutcome
 from themis_lib.runs.summary import ALL_CASES
 
 # A decimal number with or without an exponent; no "nan", no "inf", no percent sign.
@@ -52,7 +54,8 @@ _RELATIONS: dict[str, Callable[[float, float], bool]] = {
 class Gate:
     """One gate: a relation and a limit for the mean of a metric.
 
-    With a `baseline` they are for the difference from that run.
+    With a `baseline` they are for the difference from that run. `by` is what decides:
+    the interval, or the mean (or difference) alone.
     """
 
     text: str
@@ -61,6 +64,7 @@ class Gate:
     limit: float
     place: str | None = None
     baseline: str | None = None
+    by: GateBasis = "interval"
 
     def is_for(
         self,
@@ -89,8 +93,11 @@ class Gate:
         return GateOutcome.PASS if low_holds else GateOutcome.FAIL
 
 
-def parse_gate(text: str) -> Gate:
-    """Read one gate.
+def parse_gate(
+    text: str,
+    by: GateBasis = "interval",
+) -> Gate:
+    """Read one gate; `by` is what decides it.
 
     Raises `ConfigError`, which shows how gates are written.
 
@@ -114,6 +121,7 @@ def parse_gate(text: str) -> Gate:
             limit=-margin,
             place=found["place"],
             baseline=found["baseline"],
+            by=by,
         )
     found = _THRESHOLD.fullmatch(text)
     if found:
@@ -123,6 +131,7 @@ def parse_gate(text: str) -> Gate:
             relation=found["relation"],
             limit=float(found["limit"]),
             place=found["place"],
+            by=by,
         )
     raise ConfigError(
         f"gate {text!r}: write 'METRIC >= 0.8' (or <=, >, <) or 'METRIC no worse than "

@@ -25,6 +25,7 @@ from themis_lib.runs.find_run import (
     in_time,
 )
 from themis_lib.runs.manifest import (
+    GateBasis,
     GateOutcome,
     Manifest,
     RunStatus,
@@ -58,6 +59,7 @@ def ready_gates(
     *,
     pipeline: Pipeline,
     store: RunStore,
+    by: GateBasis = "interval",
 ) -> list[ReadyGate]:
     """Read the gates of a run to come: check every name and find every baseline.
 
@@ -74,7 +76,7 @@ def ready_gates(
     dataset_ids = [dataset.dataset_id for dataset in experiment.datasets]
     ready = []
     for text in texts:
-        gate = parse_gate(text)
+        gate = parse_gate(text, by)
         check_names(
             gate,
             metric_ids=metric_ids,

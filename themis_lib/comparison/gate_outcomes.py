@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from themis_lib.comparison.gate import Gate
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_records import (
-    MEANING,
+    GateNumbers,
     gate_record,
     interval_text,
+    judge_numbers,
     placeless_record,
 )
 from themis_lib.comparison.gate_regressions import judge_regression
@@ -102,19 +103,25 @@ def judge_threshold(
     row: SummaryRow,
 ) -> GateRecord:
     """Judge a gate by one row of a run's summary."""
-    outcome = gate.outcome(row.low, row.high)
-    numbers = row.mean, row.low, row.high
-    cases = row.n
-    # Under this policy the mean is over the failed cases as well, as 0.
-    if row.error_policy == "zero":
-        cases += row.errors
-    reason = f"mean {interval_text(numbers)} on {cases:,} case(s): {MEANING[outcome]}"
+    undecided = None
+    if row.undecided:
+        undecided = f"the {row.undecided:,} case(s) that are left out"
+    numbers = GateNumbers(
+        estimate=row.mean,
+        interval=(row.low, row.high),
+        possible=row.possible_means,
+        possible_interval=(row.possible_low, row.possible_high),
+    )
+    outcome, meaning = judge_numbers(gate, numbers, undecided)
+    reason = f"mean {interval_text(numbers.shown)} on {row.n:,} case(s): {meaning}"
+    if row.no_answer:
+        reason += f"; {row.no_answer:,} case(s) had no answer"
     if row.errors:
-        reason += f"; {row.errors:,} case(s) had no score"
+        reason += f"; {row.errors:,} case(s) failed"
     return gate_record(
         gate,
         (row.dataset_id, row.slice),
         outcome,
-        numbers=numbers,
+        numbers=numbers.shown,
         reason=reason,
     )

@@ -8,10 +8,11 @@ from themis_lib.comparison.compare import compare
 from themis_lib.comparison.gate import Gate
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_records import (
-    MEANING,
+    GateNumbers,
     Place,
     gate_record,
     interval_text,
+    judge_numbers,
     nominal_place,
     placeless_record,
 )
@@ -101,13 +102,21 @@ def _judge_difference(
         and item.n > 0
         and item.tied == item.n
         and item.baseline_errors == item.candidate_errors
+        and item.baseline_no_answer == item.candidate_no_answer
     )
     if is_same_computation:
         outcome = GateOutcome.PASS
         reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
     else:
-        outcome = gate.outcome(item.low, item.high)
-        reason = _comparison_reason(item, baseline, outcome)
+        undecided = "the cases that are left out" if item.is_undecided else None
+        numbers = GateNumbers(
+            estimate=item.difference,
+            interval=(item.low, item.high),
+            possible=(item.least, item.greatest),
+            possible_interval=(item.possible_low, item.possible_high),
+        )
+        outcome, meaning = judge_numbers(gate, numbers, undecided)
+        reason = _comparison_reason(item, baseline, outcome, meaning)
     return gate_record(
         gate,
         (item.dataset_id, item.slice),
@@ -122,16 +131,22 @@ def _comparison_reason(
     item: Difference,
     baseline: RunResult,
     outcome: GateOutcome,
+    meaning: str,
 ) -> str:
     numbers = item.difference, item.low, item.high
     parts = [
         f"difference {interval_text(numbers)} from run {baseline.run_id!r} on "
-        f"{item.n:,} case(s): {MEANING[outcome]}"
+        f"{item.n:,} case(s): {meaning}"
     ]
     if outcome is GateOutcome.UNDERPOWERED and item.detectable is not None:
         parts.append(f"they show differences of {item.detectable:.4f} or more")
-    if item.baseline_errors:
-        parts.append(f"{item.baseline_errors:,} had no score there")
-    if item.candidate_errors:
-        parts.append(f"{item.candidate_errors:,} had no score here")
+    missing = (
+        (item.baseline_no_answer, "had no answer there"),
+        (item.candidate_no_answer, "had no answer here"),
+        (item.baseline_errors, "failed there"),
+        (item.candidate_errors, "failed here"),
+    )
+    for count, what in missing:
+        if count:
+            parts.append(f"{count:,} {what}")
     return "; ".join(parts)

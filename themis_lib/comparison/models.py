@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from themis_lib.core.config import MissingPolicy, NoAnswerPolicy
 from themis_lib.core.models import FrozenModel
 
 #: A higher score is better. `same`: no pair differs, or the interval lies within the
@@ -43,10 +44,16 @@ class Difference(FrozenModel):
     """One candidate against the baseline on one dataset, slice and metric.
 
     Means, difference (candidate − baseline) and interval are over `n` matched cases.
-    `baseline_errors` and `candidate_errors` count the cases without a score. Depending
-    on the candidate's `error_policy` such cases are left out of `n` (`exclude`), count
-    0 in both runs (`zero`), or leave no numbers where the candidate has any (`fail`).
-    `p_adjusted` is Holm's over all differences of the comparison; the conclusion uses it.
+    `baseline_no_answer` and `candidate_no_answer` count the cases without an answer,
+    `baseline_errors` and `candidate_errors` those that failed. Depending on the
+    candidate's `no_answer_policy` and `error_policy` such cases are left out of `n`
+    (`exclude`; `unknown` where nobody says which score is the worst), count 0 in both
+    runs (`zero`), or leave no numbers where the candidate has any (`fail`). Where it
+    `is_undecided`, cases are left out that could have any score: `least` and `greatest`
+    are the differences, `possible_low` and `possible_high` the ends of their intervals,
+    with the scores that make it so; a conclusion holds for all of them. `p_adjusted` is
+    Holm's over the whole data sets of the comparison, or over its slices; the
+    conclusion uses it.
     `detectable` is the smallest difference that data like these show in 80 of 100
     repetitions. `cases_needed`, or `samples_needed` of each case in both runs, would
     show a difference of `delta` as often. `None` is what the data cannot tell.
@@ -61,7 +68,11 @@ class Difference(FrozenModel):
     clusters: int | None = None
     baseline_errors: int
     candidate_errors: int
-    error_policy: Literal["exclude", "zero", "fail"] = "exclude"
+    error_policy: MissingPolicy = "exclude"
+    baseline_no_answer: int = 0
+    candidate_no_answer: int = 0
+    no_answer_policy: NoAnswerPolicy = "zero"
+    is_undecided: bool = False
     baseline_mean: float | None
     candidate_mean: float | None
     difference: float | None
@@ -69,6 +80,10 @@ class Difference(FrozenModel):
     # The 95 % interval of the difference.
     low: float | None
     high: float | None
+    least: float | None = None
+    greatest: float | None = None
+    possible_low: float | None = None
+    possible_high: float | None = None
     interval_method: str | None
     test: str | None
     p_value: float | None

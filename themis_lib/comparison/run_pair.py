@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from themis_lib.comparison.missing_scores import Guess, MissingScores
 from themis_lib.comparison.models import (
     Difference,
     Flip,
 )
+from themis_lib.comparison.pair_power import cases_needed, smallest_detectable
 from themis_lib.comparison.sample_noise import sample_noise
 from themis_lib.comparison.scored_cases import (
     Floats,
@@ -32,18 +34,13 @@ from themis_lib.errors import (
     nearest,
 )
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.score_groups import UNANSWERED
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.paired import (
-    BONETT_PRICE,
     PairedDifference,
     paired_difference,
 )
-from themis_lib.stats.power import (
-    FEWEST_UNITS,
-    detectable_difference,
-    samples_needed,
-    units_needed,
-)
+from themis_lib.stats.power import samples_needed
 
 
 class CaseGroup(NamedTuple):
@@ -58,7 +55,7 @@ class CaseGroup(NamedTuple):
 class RunPair:
     """A candidate beside the baseline.
 
-    Columns of metadata (`cluster_by`, `slices`) and the policy for cases without a
+    Columns of metadata (`cluster_by`, `slices`) and the policies for cases without a
     score are the candidate's.
     """
 
@@ -79,14 +76,18 @@ class RunPair:
             sample_noise(baseline, self.before),
             sample_noise(candidate, self.after),
         )
-        self._errors = candidate.manifest.statistics.errors
         # The candidate is what is judged, so its metadata and settings count.
         rows = self.cases.candidate
         self._paired_scores: dict[str, tuple[Floats, Floats]] = {}
+        self._missing: dict[str, MissingScores] = {}
         for metric_id in self.metric_ids:
-            self._paired_scores[metric_id] = (
-                self.before.scores[metric_id][self.cases.baseline],
-                self.after.scores[metric_id][rows],
+            before, after = self.before.scores[metric_id], self.after.scores[metric_id]
+            self._paired_scores[metric_id] = before[self.cases.baseline], after[rows]
+            self._missing[metric_id] = MissingScores.of(
+                baseline,
+                candidate,
+                metric_id,
+                np.concatenate([before, after]),
             )
         self._clusters: npt.NDArray[np.int64] | None = None
         if cluster_by:
@@ -97,15 +98,26 @@ class RunPair:
             names = slice_names(name, self.after.column(name, rows))
             self._slices.append(np.array(names))
 
-    def scores(self, metric_id: str) -> tuple[Floats, Floats]:
-        """Return the scores of the matched cases in the baseline and the candidate.
+    def scores(
+        self,
+        metric_id: str,
+        guess: Guess = "left out",
+    ) -> tuple[Floats, Floats]:
+        """Return what the matched cases count as in the baseline and the candidate.
 
-        A missing score is NaN, or 0 where the candidate's statistics count it so.
+        NaN where a case is left out.
         """
-        before, after = self._paired_scores[metric_id]
-        if self._errors == "zero":
-            return np.nan_to_num(before), np.nan_to_num(after)
-        return before, after
+        paired = self._paired_scores[metric_id]
+        return self._missing[metric_id].counted(*paired, guess)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether a case is left out that could have any score."""
+        for metric_id in self.metric_ids:
+            for scores in self._paired_scores[metric_id]:
+                if self._missing[metric_id].are_undecided(scores):
+                    return True
+        return False
 
     def groups(self) -> Iterator[CaseGroup]:
         """Yield every dataset and metric, as a whole and then slice by slice."""
@@ -138,8 +150,9 @@ class RunPair:
         *,
         delta: float | None,
         seed: int,
+        guess: Guess = "left out",
     ) -> Iterator[Difference]:
-        """Yield the difference of each group.
+        """Yield the difference of each group, undecided cases scored by a guess.
 
         `p_adjusted` and `conclusion` are for the caller to fill in: they depend on the
         differences of the whole comparison. `delta` is the difference to state the
@@ -147,18 +160,17 @@ class RunPair:
         """
         for group in self.groups():
             before, after = self._paired_scores[group.metric_id]
-            no_before = np.isnan(before[group.members])
-            no_after = np.isnan(after[group.members])
-            rows = self._counted_rows(
-                group.members,
-                no_before,
-                no_after,
-            )
+            before, after = before[group.members], after[group.members]
+            missing = self._missing[group.metric_id]
+            counted_before, counted_after = self.scores(group.metric_id, guess)
+            rows = group.members
+            rows = rows[~np.isnan(counted_before[rows] + counted_after[rows])]
+            # The remaining cases do not speak for all, so there is no number at all.
+            if missing.forbids(after):
+                rows = rows[:0]
             clusters = None
             if self._clusters is not None:
                 clusters = self._clusters[rows]
-            # `before` and `after` have NaN even where a missing score counts 0.
-            counted_before, counted_after = self.scores(group.metric_id)
             paired = paired_difference(
                 counted_before[rows],
                 counted_after[rows],
@@ -178,9 +190,13 @@ class RunPair:
                 slice=group.slice,
                 metric_id=group.metric_id,
                 clusters=None if clusters is None else units,
-                baseline_errors=int(no_before.sum()),
-                candidate_errors=int(no_after.sum()),
-                error_policy=self._errors,
+                baseline_errors=_count_failed(before),
+                candidate_errors=_count_failed(after),
+                error_policy=missing.errors,
+                baseline_no_answer=_count_unanswered(before),
+                candidate_no_answer=_count_unanswered(after),
+                no_answer_policy=missing.no_answer,
+                is_undecided=missing.are_undecided(np.concatenate([before, after])),
                 p_adjusted=None,
                 conclusion="cannot tell",
                 detectable=smallest_detectable(paired),
@@ -193,19 +209,6 @@ class RunPair:
                     rows,
                 ),
             )
-
-    def _counted_rows(
-        self,
-        rows: npt.NDArray[np.int64],
-        no_before: npt.NDArray[np.bool_],
-        no_after: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.int64]:
-        if self._errors == "zero":
-            return rows
-        # The remaining cases do not speak for all, so there is no number at all.
-        if self._errors == "fail" and no_after.any():
-            return rows[:0]
-        return rows[~(no_before | no_after)]
 
     def _samples_needed(
         self,
@@ -266,6 +269,14 @@ class RunPair:
                 )
 
 
+def _count_failed(scores: Floats) -> int:
+    return int(np.count_nonzero(np.isnan(scores)))
+
+
+def _count_unanswered(scores: Floats) -> int:
+    return int(np.count_nonzero(scores == UNANSWERED))
+
+
 def shared_metrics(
     before: ScoredCases,
     after: ScoredCases,
@@ -283,44 +294,3 @@ def shared_metrics(
             f"the first has no {name!r}; {nearest(name, before.scores)}"
         )
     return metric_ids
-
-
-def smallest_detectable(paired: PairedDifference) -> float | None:
-    """Return the smallest difference that such pairs show in 80 of 100 repetitions.
-
-    `None` where the pairs do not vary, or are too few to show any difference.
-    """
-    if paired.standard_error is None:
-        return None
-    found = detectable_difference(paired.standard_error, paired.units)
-    if found is None:
-        return None
-    if _is_sign_test(paired):
-        # With fewer pairs that differ the exact test is never significant.
-        return max(found, FEWEST_UNITS / paired.n)
-    # 0 where all differences are equal, which says nothing about others.
-    return found or None
-
-
-def cases_needed(
-    paired: PairedDifference,
-    delta: float | None,
-) -> int | None:
-    """Return how many cases like these would show a difference of `delta`.
-
-    `None` where the pairs do not vary, or no difference is asked about.
-    """
-    if not paired.standard_error or not delta:
-        return None
-    # From the error of the mean back to the deviation of one unit.
-    deviation = paired.standard_error * math.sqrt(paired.units)
-    units = units_needed(delta, deviation)
-    # A unit is a case or a cluster of cases.
-    cases = math.ceil((units or 0) * paired.n / paired.units)
-    if _is_sign_test(paired):
-        return max(cases, math.ceil(FEWEST_UNITS / delta))
-    return cases
-
-
-def _is_sign_test(paired: PairedDifference) -> bool:
-    return paired.interval_method == BONETT_PRICE

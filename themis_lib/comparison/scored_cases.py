@@ -24,6 +24,8 @@ from themis_lib.errors import (
 )
 from themis_lib.runs.manifest import RunStatus
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.score_groups import UNANSWERED
+from themis_lib.stages.missing import Missing, missing_kind
 
 Floats = npt.NDArray[np.float64]
 #: Dataset, input and expected output as JSON, and how many earlier cases of the dataset
@@ -37,7 +39,7 @@ _NO_VALUE = "null"
 class ScoredCases:
     """The cases of a run in order, and their reduced scores under each metric.
 
-    A score is NaN where a case has none.
+    A score is NaN where a case failed, and `UNANSWERED` where it has no answer.
     """
 
     run_id: str
@@ -105,6 +107,8 @@ def scored_cases(result: RunResult) -> ScoredCases:
                 "case_id",
                 "metric_id",
                 "score",
+                "missing",
+                "error",
             ],
         )
     # A damaged or a locked file is for the user to mend, so it needs no traceback.
@@ -153,16 +157,20 @@ def _fill_scores(
     results: pa.Table,
 ) -> None:
     row_of = cases.row_numbers()
-    columns = [column.to_pylist() for column in results]
-    for dataset_id, case_id, metric_id, score in zip(*columns, strict=True):
+    for row in results.to_pylist():
+        metric_id, score = row["metric_id"], row["score"]
         # A run without metrics still has a reduced row for each case.
         if metric_id is None:
             continue
         # A metric without a single score is compared too, and has no numbers.
         if metric_id not in cases.scores:
             cases.scores[metric_id] = np.full(len(row_of), np.nan)
+        if score is None:
+            # Up to 0.1.0 a run does not say what is missing: its reason tells.
+            missing = row["missing"] or missing_kind(row["error"])
+            score = UNANSWERED if missing == Missing.NO_ANSWER else None
         if score is not None:
-            cases.scores[metric_id][row_of[dataset_id, case_id]] = score
+            cases.scores[metric_id][row_of[row["dataset_id"], row["case_id"]]] = score
 
 
 def _missing_scores_reason(result: RunResult) -> str:

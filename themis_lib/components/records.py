@@ -7,6 +7,7 @@ do; the abilities are documented in `core.abilities`.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -299,13 +300,16 @@ class BuiltMetric(BuiltComponent):
     """A metric: it has `score`, `score_batch` or both, and may ask judges.
 
     `judge_calls` returns the questions it asks; `judges` are the configurations of the
-    judges it names itself, or `None` where the experiment's are asked.
+    judges it names itself, or `None` where the experiment's are asked. `score_range`
+    are the lowest and the highest score it can give, if it says.
     """
 
     score: ScoreCall | None
     score_batch: ScoreBatchCall | None
     judge_calls: Callable[[], Sequence[JudgeCall]] | None
     judges: tuple[Any, ...] | None
+    score_range: tuple[float, float] | None = None
+    higher_is_better: bool = True
 
     @property
     def is_async(self) -> bool:
@@ -406,6 +410,8 @@ def metric_record(
         score_batch=_method_or_none(component, "score_batch"),
         judge_calls=_method_or_none(component, "judge_calls"),
         judges=None if judge is None else tuple(judge),
+        score_range=_range_or_none(component),
+        higher_is_better=bool(getattr(component, "higher_is_better", True)),
     )
 
 
@@ -423,6 +429,18 @@ def reducer_record(
         reduce=component.reduce,
         k=k if isinstance(k, int) else None,
     )
+
+
+def _range_or_none(metric: object) -> tuple[float, float] | None:
+    """Return the declared range of a metric's scores, `None` where it has none."""
+    declared = getattr(metric, "score_range", None)
+    # A user's metric may have another attribute of this name.
+    if not isinstance(declared, (tuple, list)) or len(declared) != 2:
+        return None
+    if not all(isinstance(end, (int, float)) for end in declared):
+        return None
+    low, high = map(float, declared)
+    return (low, high) if -math.inf < low < high < math.inf else None
 
 
 def _method_or_none(

@@ -133,6 +133,24 @@ class KeepsToSchema(Protocol):
 
 
 @runtime_checkable
+class BoundsScores(Protocol):
+    """A metric that declares the lowest and the highest score it can give.
+
+    A case without an answer counts as the worst of them. Without it, scores that all
+    lie in 0 to 1 are taken to be of that range, and of others no worst is known.
+    """
+
+    score_range: tuple[float, float]
+
+
+@runtime_checkable
+class OrdersScores(Protocol):
+    """A metric that says whether a higher score is better. The default is true."""
+
+    higher_is_better: bool
+
+
+@runtime_checkable
 class NeedsSamples(Protocol):
     """A reducer that needs at least `k` samples of each case."""
 

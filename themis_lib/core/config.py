@@ -18,6 +18,7 @@ from pydantic import (
     JsonValue,
     PositiveFloat,
     PositiveInt,
+    field_validator,
     model_validator,
 )
 
@@ -25,6 +26,7 @@ from themis_lib.core.models import FrozenModel
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
+from themis_lib.core.store_names import check_store_name
 from themis_lib.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,19 +72,31 @@ class GenerationConfig(FrozenModel):
     reducer: ReducerSpec = "builtin/first"
 
 
+#: What a case without a score is in a mean: left out, 0, or a reason to fail the run.
+MissingPolicy = Literal["exclude", "zero", "fail"]
+#: The same for cases without an answer. `unknown`: `zero` was asked for, but which score
+#: is the worst is not known, so that they are left out and could have any.
+NoAnswerPolicy = Literal["exclude", "zero", "fail", "unknown"]
+
+
 class StatisticsConfig(FrozenModel):
     """How the summary is computed from the results of the cases.
 
-    Nothing here changes a row of another table. A case without a score is left out of
-    the mean (`errors: exclude`), counts 0 in it (`zero`), or leaves no mean and fails
-    the run (`fail`); its error is counted in any case. `interval` is Wilson's for
-    scores of 0 and 1 and Student's t otherwise (`auto`), one of these, or the BCa
-    `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names a metadata column:
-    cases that share its value are not independent, a case without it is. Intervals are
-    at 95 %.
+    Nothing here changes a row of another table. A case without a score counts 0 in the
+    mean (`zero`), is left out of it (`exclude`), or leaves no mean and fails the run
+    (`fail`); it is counted in any case. `no_answer` is for cases whose output holds no
+    answer, `errors` for those that failed: a request or a component did. Where 0 is
+    not a metric's worst score, a case without an answer counts as the worst that the
+    metric declares, and is left out if it declares none.
+
+    `interval` is Wilson's for scores of 0 and 1 and Student's t otherwise (`auto`), one
+    of these, or the BCa `bootstrap` of `resamples` drawn by `seed`. `cluster_by` names
+    a metadata column: cases that share its value are not independent, a case without it
+    is. Intervals are at 95 %.
     """
 
-    errors: Literal["exclude", "zero", "fail"] = "exclude"
+    no_answer: MissingPolicy = "zero"
+    errors: MissingPolicy = "exclude"
     interval: Literal["auto", "t", "wilson", "bootstrap"] = "auto"
     cluster_by: str | None = None
     resamples: Annotated[int, Field(ge=100)] = 10_000
@@ -119,11 +133,18 @@ class EvaluationConfig(FrozenModel):
 class StorageConfig(FrozenModel):
     """Where rows and runs are kept: `memory`, a folder, or any fsspec URL.
 
-    `parameters` are the storage options of the filesystem.
+    `parameters` are the storage options of the filesystem. A name that looks like a
+    database or a format (`sqlite`, `jsonl`) is refused: such a folder is `./sqlite`.
     """
 
     store: str = "memory"
     parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_a_place(cls, store: str) -> str:
+        check_store_name(store)
+        return store
 
     def resolved(self) -> tuple[str, dict[str, Any]]:
         """Return the URL and the options with `${NAME}` read from the environment.
@@ -132,6 +153,7 @@ class StorageConfig(FrozenModel):
         """
         refuse_literal_secrets(self.parameters, where="storage.parameters")
         url = resolve_references(self.store, where="storage.store")
+        check_store_name(url)
         return url, resolve_references(self.parameters, where="storage.parameters")
 
 

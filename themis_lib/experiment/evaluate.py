@@ -29,6 +29,7 @@ from themis_lib.core.config import (
 from themis_lib.core.models import Case, Dataset
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import ReducerSpec
+from themis_lib.core.store_names import check_store_name
 from themis_lib.data.records import mapped_cases
 from themis_lib.errors import DatasetError
 from themis_lib.experiment.experiment import Experiment
@@ -110,6 +111,7 @@ async def evaluate_async(
     name: str = "experiment",
 ) -> RunResult:
     """Evaluate a model on data as `evaluate` does, for callers with an event loop."""
+    check_store_name(store)
     # One component, or a list of them; a name is a text, which is no list.
     metrics = metric if isinstance(metric, (list, tuple)) else [metric]
     parsers = parser if isinstance(parser, (list, tuple)) else [parser]

@@ -30,10 +30,19 @@ from themis_lib.runs.summary import ALL_CASES
 _FLIPS_EACH_WAY = 5
 # Case ids listed of a side; the line says how many there are in all.
 _MOST_NAMES = 20
-_POLICIES = {
-    "exclude": "cases without a score in either run are left out (errors: exclude)",
-    "fail": "a run that lacks a score has no numbers (errors: fail)",
-    "zero": "cases without a score count 0 (errors: zero)",
+_ERROR_POLICIES = {
+    "exclude": "cases that failed in either run are left out (errors: exclude); a verdict "
+    "holds whatever they would have scored",
+    "fail": "a run with a failed case has no numbers (errors: fail)",
+    "zero": "failed cases count 0 (errors: zero)",
+}
+_NO_ANSWER_POLICIES = {
+    "exclude": "cases without an answer in either run are left out (no_answer: exclude)",
+    "fail": "a run that lacks an answer has no numbers (no_answer: fail)",
+    "unknown": "cases without an answer are left out of metrics whose worst score is not "
+    "known; a verdict holds whatever they would have scored",
+    "zero": "cases without an answer count as the worst score, 0 unless the metric "
+    "declares another (no_answer: zero)",
 }
 
 
@@ -202,7 +211,8 @@ TEST_HEADINGS = (
     "slice",
     "metric",
     "n",
-    "no score",
+    "no answer",
+    "failed",
     "rose",
     "fell",
     "p",
@@ -215,7 +225,7 @@ TEST_HEADINGS = (
 def test_cells(item: Difference) -> tuple[str, ...]:
     """Return the test of a difference as text, under `TEST_HEADINGS`.
 
-    Cases without a score are shown as those of the baseline + those of the run.
+    Cases without an answer, and failed ones, are those of the baseline + the run's.
     """
     return (
         item.run_id,
@@ -223,6 +233,7 @@ def test_cells(item: Difference) -> tuple[str, ...]:
         item.slice,
         item.metric_id,
         f"{item.n:,}",
+        f"{item.baseline_no_answer:,} + {item.candidate_no_answer:,}",
         f"{item.baseline_errors:,} + {item.candidate_errors:,}",
         f"{item.improved:,}",
         f"{item.worsened:,}",
@@ -253,7 +264,7 @@ def method_lines(comparison: Comparison) -> list[str]:
     tests: dict[str, None] = {}
     methods: dict[str, None] = {}
     clusters: dict[str, None] = {}
-    policies = set()
+    no_answer, errors = set(), set()
     for item in comparison.differences:
         if item.test:
             tests[item.test] = None
@@ -262,20 +273,31 @@ def method_lines(comparison: Comparison) -> list[str]:
         if item.clusters:
             clusters[f"{item.clusters:,}"] = None
         # A policy matters only where a score is missing.
+        if item.baseline_no_answer or item.candidate_no_answer:
+            no_answer.add(_NO_ANSWER_POLICIES[item.no_answer_policy])
         if item.baseline_errors or item.candidate_errors:
-            policies.add(item.error_policy)
+            errors.add(_ERROR_POLICIES[item.error_policy])
     lines = [
         f"paired by case; test: {' / '.join(tests) or 'none'}; "
         f"interval: {' / '.join(methods) or 'none'}; conclusions by Holm's p over "
-        f"{len(comparison.differences):,} difference(s)"
+        f"{_family_text(comparison)}"
     ]
-    lines += [_POLICIES[policy] for policy in sorted(policies)]
+    lines += [*sorted(no_answer), *sorted(errors)]
     if comparison.cluster_by is not None:
         lines.append(
             f"cases with one {comparison.cluster_by!r} count as dependent: "
             f"{' / '.join(clusters)} clusters"
         )
     return lines
+
+
+def _family_text(comparison: Comparison) -> str:
+    """Return over how many differences Holm's p is taken, slices by themselves."""
+    count = len(comparison.differences)
+    slices = sum(item.slice != ALL_CASES for item in comparison.differences)
+    if not slices:
+        return f"{count:,} difference(s)"
+    return f"{count - slices:,} difference(s), and over {slices:,} of slices apart"
 
 
 def power_lines(comparison: Comparison) -> list[str]:

@@ -1,4 +1,4 @@
-"""Gates as JUnit XML, which continuous integration shows as tests."""
+"""Gates, and cases without a score, as JUnit XML: continuous integration shows tests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
 )
+from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
+from themis_lib.stages.missing import Missing
 
+#: Cases listed for a run.
+_MOST_CASES = 1_000
 # A gate that the data could not decide is an error and not a failure.
 _ELEMENTS = {
     GateOutcome.FAIL: "failure",
@@ -44,11 +48,17 @@ def check_junit(
         )
 
 
-def junit_xml(gates: Mapping[str, Sequence[GateRecord]]) -> str:
+def junit_xml(
+    gates: Mapping[str, Sequence[GateRecord]],
+    runs: Mapping[str, RunResult] | None = None,
+) -> str:
     """Return the gates of runs, by the name of each run, as JUnit XML.
 
     Each run is a suite, with a test case for each gate and place. A gate that failed is
-    a failure; one that the data cannot decide is an error.
+    a failure; one that the data cannot decide is an error. Of `runs`, by the same names,
+    the cases without a score are a suite: those that failed are errors. Those without an
+    answer are skipped, since gates judge them with the mean, or failures where the
+    statistics forbid them. The first 1,000 are listed.
     """
     root = ET.Element("testsuites")
     for name, records in gates.items():
@@ -63,6 +73,8 @@ def junit_xml(gates: Mapping[str, Sequence[GateRecord]]) -> str:
         )
         for record in records:
             _add_case(suite, record)
+        if runs and name in runs:
+            _add_missing_scores(root, name, runs[name])
     # Without it everything would be on one line.
     ET.indent(root)
     return (
@@ -86,7 +98,7 @@ def _add_case(
         suite,
         "testcase",
         classname=xml_text(place),
-        name=xml_text(record.gate),
+        name=xml_text(record.title),
     )
     reason = xml_text(record.reason)
     if record.outcome in _ELEMENTS:
@@ -101,3 +113,53 @@ def _add_case(
         # JUnit has no reason for a test that passed.
         conclusion = ET.SubElement(case, "system-out")
     conclusion.text = reason
+
+
+def _add_missing_scores(
+    root: ET.Element,
+    name: str,
+    result: RunResult,
+) -> None:
+    """Add a suite with the cases of a run that have no score, if there are any."""
+    table = result.table(
+        "results",
+        columns=["dataset_id", "case_id", "metric_id", "missing", "error"],
+    )
+    # Not by `where`: runs of version 0.1.0 have no such column.
+    table = table.filter(table["missing"].is_valid())
+    if not table.num_rows:
+        return
+    is_forbidden = result.manifest.statistics.no_answer == "fail"
+    element_of = {
+        Missing.FAILED.value: "error",
+        Missing.NO_ANSWER.value: "failure" if is_forbidden else "skipped",
+    }
+    rows = table.slice(0, _MOST_CASES).to_pylist()
+    counts = Counter(element_of[row["missing"]] for row in rows)
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=xml_text(f"{name}: cases without a score"),
+        tests=str(len(rows)),
+        failures=str(counts["failure"]),
+        errors=str(counts["error"]),
+        skipped=str(counts["skipped"]),
+    )
+    for row in rows:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=xml_text(row["dataset_id"]),
+            name=xml_text(f"{row['case_id']} [{row['metric_id']}]"),
+        )
+        reason = xml_text(row["error"] or "")
+        message = f"{row['missing']}: {reason}"
+        problem = ET.SubElement(
+            case,
+            element_of[row["missing"]],
+            message=message,
+        )
+        problem.text = message
+    if len(rows) < table.num_rows:
+        said = ET.SubElement(suite, "system-out")
+        said.text = f"{table.num_rows - len(rows):,} more are in {result.location}"

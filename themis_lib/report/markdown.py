@@ -24,6 +24,7 @@ from themis_lib.runs.results import (
     RunResult,
     SummaryRow,
 )
+from themis_lib.stages.endings import Ending
 from themis_lib.storage.tables import RUN_TABLES
 
 # Distinct reasons shown for each stage.
@@ -161,7 +162,7 @@ GATE_HEADINGS = ("gate", "dataset", "slice", "outcome", "why")
 def gate_cells(record: GateRecord) -> tuple[str, ...]:
     """Return the outcome of a gate as text, under `GATE_HEADINGS`."""
     return (
-        record.gate,
+        record.title,
         record.dataset_id,
         record.slice,
         record.outcome.value,
@@ -189,7 +190,8 @@ SUMMARY_HEADINGS = (
     "slice",
     "metric",
     "n",
-    "errors",
+    "no answer",
+    "failed",
     "mean",
     "std. error",
     "95 % interval",
@@ -200,9 +202,9 @@ SUMMARY_HEADINGS = (
 )
 # Columns that are left out where no row has a value.
 _OPTIONAL = ("clusters", "var. between", "var. within")
-_POLICIES = {
-    "exclude": "Cases without a score are left out of the mean (`errors: exclude`).",
-    "zero": "Cases without a score count 0 in the mean (`errors: zero`).",
+_ERROR_POLICIES = {
+    "exclude": "Failed cases are left out of the mean (`errors: exclude`).",
+    "zero": "Failed cases count 0 in the mean (`errors: zero`).",
 }
 
 
@@ -214,6 +216,8 @@ def summary_cells(row: SummaryRow) -> tuple[str, ...]:
         row.slice,
         row.metric_id,
         f"{row.n:,}",
+        # Version 0.1.0 counted them among the errors.
+        "—" if row.no_answer_policy is None else f"{row.no_answer:,}",
         f"{row.errors:,}",
         fixed(row.mean),
         fixed(row.standard_error),
@@ -247,16 +251,58 @@ def summary_table(
 def summary_notes(result: RunResult) -> list[str]:
     """Return the notes below the summary.
 
-    They say why missing scores fail the run, or how the mean treats them.
+    They say why missing scores fail the run, or how the mean treats them, and which
+    outputs ended early.
     """
     if result.failure:
-        return [f"Failed: {result.failure}."]
-    policies = set()
+        return [f"Failed: {result.failure}.", *ending_notes(result.manifest)]
+    # Dicts as sets that keep the order of the summary.
+    notes: dict[str, None] = {}
     for row in result.summary:
-        if row.errors:
-            policies.add(row.error_policy)
-    # `fail` has no note: a run that fails by it states the failure above.
-    return [_POLICIES[policy] for policy in sorted(policies) if policy in _POLICIES]
+        if row.no_answer and row.no_answer_policy != "fail":
+            notes[no_answer_note(row)] = None
+    for row in result.summary:
+        # `fail` has no note: a run that fails by it states the failure above.
+        if row.errors and row.error_policy in _ERROR_POLICIES:
+            notes[_ERROR_POLICIES[row.error_policy]] = None
+    return [*notes, *ending_notes(result.manifest)]
+
+
+def no_answer_note(row: SummaryRow) -> str:
+    """Return what cases without an answer are to the mean of a row."""
+    if row.no_answer_policy == "exclude":
+        return (
+            "Cases without an answer are left out of the mean (`no_answer: exclude`)."
+        )
+    if row.no_answer_policy == "unknown":
+        return (
+            f"Cases without an answer are left out of the mean of {row.metric_id}: which "
+            "of its scores is the worst is not known. Declare its `score_range`."
+        )
+    counted = "0"
+    if row.no_answer_score:
+        counted = f"{row.no_answer_score:g}, the worst score of {row.metric_id},"
+    return f"Cases without an answer count {counted} in the mean (`no_answer: zero`)."
+
+
+_ENDINGS = {
+    Ending.CUT: "cut at max_tokens",
+    Ending.FILTERED: "stopped by a content filter",
+    Ending.REFUSED: "refused by the model",
+}
+
+
+def ending_notes(manifest: Manifest) -> list[str]:
+    """Return a note for each way in which outputs of a run ended early."""
+    notes = []
+    for record in manifest.stages:
+        what = "outputs" if record.name == "generate" else f"replies of {record.stage}"
+        for ending, count in record.endings.items():
+            note = f"{count:,} of {record.rows:,} {what} were {_ENDINGS[ending]}"
+            if ending is Ending.CUT and record.max_tokens_setting is not None:
+                note += f"; `{record.max_tokens_setting}` sets the limit"
+            notes.append(f"{note}.")
+    return notes
 
 
 AGREEMENT_HEADINGS = (

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ from themis_lib.core.prices import Price
 from themis_lib.errors import DiskFullError, StoreError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.pipeline import Pipeline
+from themis_lib.stages.endings import Ending
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.storage.store import RunStore
 
@@ -51,7 +52,7 @@ class StageRecord(FrozenModel):
     earlier rows whose traces led to this identity.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
     run computed; `price` is what they were charged at. If `is_paid`, its calls may cost
-    money.
+    money. `endings` counts the outputs that were cut, filtered or refused.
     """
 
     stage: str
@@ -70,6 +71,18 @@ class StageRecord(FrozenModel):
     places: dict[str, str] = Field(default_factory=dict)
     dependencies: dict[str, str] = Field(default_factory=dict)
     traced_in: list[str] = Field(default_factory=list)
+    endings: dict[Ending, int] = Field(default_factory=dict)
+
+    @property
+    def max_tokens_setting(self) -> str | None:
+        """The setting of the experiment that limits its outputs, if it has one."""
+        generator = self.identity.get("generator") or {}
+        if "max_tokens" not in (generator.get("settings") or {}):
+            return None
+        if self.name == "generate":
+            return "generation.generator.max_tokens"
+        # A metric may name its judges itself.
+        return "max_tokens of the judge"
 
     @property
     def name(self) -> str:
@@ -99,11 +112,15 @@ class StageRecord(FrozenModel):
 
 
 class GateOutcome(StrEnum):
-    """How a gate ended: its interval is on the right side, the wrong side, or both."""
+    """How a gate ended: what it goes by is on the right side, the wrong side, or both."""
 
     PASS = "pass"
     FAIL = "fail"
     UNDERPOWERED = "underpowered"
+
+
+#: What a gate goes by: the interval, or the estimate alone.
+GateBasis = Literal["interval", "mean"]
 
 
 class GateRecord(FrozenModel):
@@ -111,10 +128,12 @@ class GateRecord(FrozenModel):
     by.
 
     If `baseline`, the id of another run, is set, `estimate` is the difference from it.
-    `low` and `high` are the ends of the interval.
+    `low` and `high` are the ends of the interval. `by` says whether they decided, or
+    the estimate alone.
     """
 
     gate: str
+    by: GateBasis = "interval"
     metric_id: str
     dataset_id: str
     slice: str
@@ -124,6 +143,11 @@ class GateRecord(FrozenModel):
     high: float | None
     baseline: str | None = None
     reason: str
+
+    @property
+    def title(self) -> str:
+        """The gate as it was written, and what it went by if not by the interval."""
+        return self.gate if self.by == "interval" else f"{self.gate} by {self.by}"
 
 
 class Manifest(FrozenModel):

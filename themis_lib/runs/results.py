@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from themis_lib.core.config import MissingPolicy, NoAnswerPolicy
 from themis_lib.core.models import FrozenModel
 from themis_lib.errors import StoreError, ThemisError
 from themis_lib.runs.agreement import AgreementRecord
@@ -26,6 +27,10 @@ from themis_lib.storage.tables import RUN_TABLES
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+#: The numbers that a row of the summary may lack.
+_NO_NUMBERS: dict[str, Any] = dict.fromkeys(
+    ("mean", "standard_error", "low", "high", "interval_method")
+)
 #: What `SummaryRow.cells` returns.
 SUMMARY_HEADINGS = (
     "dataset",
@@ -33,32 +38,76 @@ SUMMARY_HEADINGS = (
     "mean",
     "95 % interval",
     "n",
-    "errors",
+    "no answer",
+    "failed",
 )
 
 
 class SummaryRow(FrozenModel):
-    """One dataset, slice and metric: `n` cases with a score, `errors` without.
+    """One dataset, slice and metric: a mean over `n` cases, and what is missing.
 
-    By `error_policy`, `mean` is over the cases with a score (`exclude`), over all with
-    0 for those without (`zero`), or `None` if any is without (`fail`). `clusters` is
-    `None` for cases taken as independent. See `StatisticsConfig`.
+    `no_answer` counts the cases whose output holds no answer, `errors` those that
+    failed. By `no_answer_policy` and `error_policy` they are in `n` and count as
+    `no_answer_score` and 0 (`zero`), are left out (`exclude`; `unknown` where nobody
+    says which score is the worst), or leave no mean (`fail`). `low` and `high` are the
+    ends of the interval, `possible_low` and `possible_high` those that it could have,
+    whatever the `undecided` cases would have scored between `lowest` and `highest`.
+    `clusters` is `None` for cases taken as independent. In a run of version 0.1.0,
+    `no_answer_policy` is `None`, and `errors` counts both kinds. See `StatisticsConfig`.
     """
 
     dataset_id: str
     slice: str
     metric_id: str
     n: int
+    no_answer: int = 0
+    no_answer_policy: NoAnswerPolicy | None = None
     errors: int
-    error_policy: Literal["exclude", "zero", "fail"] = "exclude"
+    error_policy: MissingPolicy = "exclude"
     mean: float | None
     standard_error: float | None
     low: float | None
     high: float | None
     interval_method: str | None
+    possible_low: float | None = None
+    possible_high: float | None = None
     clusters: int | None = None
     between_variance: float | None = None
     within_variance: float | None = None
+    no_answer_score: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
+
+    @property
+    def left_out(self) -> int:
+        """How many cases are not in the mean."""
+        count = 0 if self.error_policy == "zero" else self.errors
+        return count if self.no_answer_policy == "zero" else count + self.no_answer
+
+    @property
+    def cases(self) -> int:
+        """How many cases there are."""
+        return self.n + self.left_out
+
+    @property
+    def undecided(self) -> int:
+        """How many of the cases that are left out could have had any score."""
+        count = self.errors if self.error_policy == "exclude" else 0
+        return count + (self.no_answer if self.no_answer_policy == "unknown" else 0)
+
+    @property
+    def possible_means(self) -> tuple[float | None, float | None]:
+        """The means with the lowest and the highest score for each undecided case."""
+        if not self.undecided:
+            return self.mean, self.mean
+        if self.lowest is None or self.highest is None:
+            return None, None
+        total = (self.mean or 0.0) * self.n
+        cases = self.n + self.undecided
+        return (
+            (total + self.undecided * self.lowest) / cases,
+            (total + self.undecided * self.highest) / cases,
+        )
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as text under `SUMMARY_HEADINGS`, a dash for no number."""
@@ -66,7 +115,7 @@ class SummaryRow(FrozenModel):
         if self.low is not None and self.high is not None:
             interval = f"{self.low:.4f} – {self.high:.4f}"
         mean = "—" if self.mean is None else f"{self.mean:.4f}"
-        counts = (f"{self.n:,}", f"{self.errors:,}")
+        counts = (f"{self.n:,}", f"{self.no_answer:,}", f"{self.errors:,}")
         return (self.dataset_id, self.metric_id, mean, interval, *counts)
 
 
@@ -124,23 +173,38 @@ class RunResult:
     @cached_property
     def summary(self) -> list[SummaryRow]:
         """One row for each dataset, slice and metric."""
-        return [SummaryRow(**row) for row in self.table("summary").to_pylist()]
+        rows = []
+        for values in self.table("summary").to_pylist():
+            # A column that an earlier version did not write has its default.
+            row = {name: value for name, value in values.items() if value is not None}
+            if "no_answer_policy" not in row and row.get("error_policy") == "zero":
+                # Up to 0.1.0, `n` left out the errors that were counted as 0.
+                row["n"] += row["errors"]
+            rows.append(SummaryRow(**(_NO_NUMBERS | row)))
+        return rows
 
     @property
     def failure(self) -> str | None:
-        """Why a complete run failed: missing scores that `errors: fail` forbids."""
-        problems = []
+        """Why a complete run failed: missing scores that a policy of `fail` forbids."""
+        problems: dict[str, list[str]] = {"errors": [], "no_answer": []}
         for row in self.summary:
             # Slices only repeat what is missing among all cases.
-            is_refused = row.error_policy == "fail" and row.errors
-            if is_refused and row.slice == ALL_CASES:
-                problems.append(
-                    f"{row.errors:,} of {row.n + row.errors:,} cases of "
-                    f"{row.dataset_id!r} have no {row.metric_id}"
+            if row.slice != ALL_CASES:
+                continue
+            of = f"of {row.cases:,} cases of {row.dataset_id!r} have no {row.metric_id}"
+            if row.errors and row.error_policy == "fail":
+                problems["errors"].append(f"{row.errors:,} {of}")
+            if row.no_answer and row.no_answer_policy == "fail":
+                problems["no_answer"].append(
+                    f"{row.no_answer:,} {of} for lack of an answer"
                 )
-        if not problems:
-            return None
-        return f"{'; '.join(problems)} (evaluation.statistics.errors is `fail`)"
+        texts = []
+        for setting, found in problems.items():
+            if found:
+                texts.append(
+                    f"{'; '.join(found)} (evaluation.statistics.{setting} is `fail`)"
+                )
+        return "; ".join(texts) or None
 
     def table(
         self,

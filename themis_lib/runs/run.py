@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,10 +27,14 @@ from themis_lib.runs.manifest import (
     start_manifest,
     write_manifest,
 )
+from themis_lib.runs.missing_results import missing_column
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
-from themis_lib.runs.summary import GroupedScores, lacks_scores, summarise
+from themis_lib.runs.score_groups import GroupedScores
+from themis_lib.runs.score_range import ScoreRange
+from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
+from themis_lib.stages.endings import Ending, count_endings
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read, sample_rows
 from themis_lib.storage.shard import Shard
@@ -66,6 +70,7 @@ class Run:
         self._scores = GroupedScores(evaluation)
         self._labels = Labels(evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
+        self._endings: defaultdict[str, Counter[Ending]] = defaultdict(Counter)
         self._usage: dict[str, TokenUsage] = {}
         # Keys whose tokens are counted: equal rows of a run are charged once.
         self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
@@ -161,7 +166,20 @@ class Run:
     def finish(self) -> RunResult:
         """Write the summary and the record, and return the result."""
         statistics = self.pipeline.experiment.evaluation.statistics
-        table, computed = summarise(self._scores.groups(), statistics, self.store)
+        ranges = {}
+        for stage in self.pipeline.scores:
+            observed = self._scores.observed(stage.metric_id)
+            ranges[stage.metric_id] = ScoreRange.of(
+                observed,
+                declared=stage.metric.score_range,
+                higher_is_better=stage.metric.higher_is_better,
+            )
+        table, computed = summarise(
+            self._scores.groups(),
+            statistics,
+            self.store,
+            ranges,
+        )
         self._tables.write("summary", table)
         # Tables before the record: a record that says `completed` has all its tables.
         self._tables.close()
@@ -198,11 +216,21 @@ class Run:
         reduce = self.pipeline.reduce
         metric_ids = list(reduce.metric_ids)
         repeat = pa.array(np.repeat(np.arange(cases.num_rows), len(metric_ids)))
+        samples = {}
+        for metric_id in metric_ids:
+            if metric_id is not None:  # without metrics there is nothing to summarise
+                samples[metric_id] = read(self.store, shard.scores[metric_id])
+        results = read(self.store, part)
+        missing = pa.nulls(results.num_rows, pa.string())
+        if samples and results["score"].null_count:
+            outputs = read(self.store, shard.outputs)
+            missing = missing_column(results, samples, outputs)
         columns = {
             "dataset_id": cases["dataset_id"].combine_chunks().take(repeat),
             "case_id": cases["case_id"].combine_chunks().take(repeat),
             "metric_id": pa.array(metric_ids * cases.num_rows, pa.string()),
             "reducer": _repeat_text(reduce.reducer.component_id, len(repeat)),
+            "missing": missing,
         }
         self._add_rows(
             "results",
@@ -210,12 +238,8 @@ class Run:
             part,
             columns,
         )
-        samples = {}
-        for metric_id in metric_ids:
-            if metric_id is not None:  # without metrics there is nothing to summarise
-                samples[metric_id] = read(self.store, shard.scores[metric_id])
         if samples:
-            results = read(self.store, part)
+            results = results.append_column("missing", missing)
             self._scores.add(cases, results, samples)
             self._labels.add(cases, results, list(samples))
 
@@ -235,6 +259,8 @@ class Run:
             names[position] = "score"
             table = table.rename_columns(names)
         self._errors[label] += table.num_rows - table["error"].null_count
+        if "finish_reason" in table.column_names:
+            self._endings[label].update(count_endings(table))
         usage = _count_usage(table, self._counted_keys[label])
         if usage is not None:
             self._usage[label] = added(self._usage.get(label, TokenUsage()), usage)
@@ -283,6 +309,7 @@ class Run:
                         "failed": counted.failed,
                         "skipped": counted.skipped,
                         "errors": self._errors[record.stage],
+                        "endings": dict(self._endings[record.stage]),
                         "usage": self._usage.get(record.stage),
                         "usage_computed": counted.usage,
                         "price": stage.price,

@@ -52,6 +52,20 @@ class RunTableFile:
     ) -> pa.Table:
         """Read the table, or some columns of it, or the rows `where` something holds."""
         names = list(columns or self._stored_names)
+        # What an earlier version did not write is null.
+        absent = [name for name in names if name not in self._stored_names]
+        names = [name for name in names if name in self._stored_names]
+        table = self._read_stored(names, where)
+        for name in absent:
+            field = RUN_TABLES[self.name].field(name)
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        return table.select([*columns]) if absent and columns else table
+
+    def _read_stored(
+        self,
+        names: Sequence[str],
+        where: pc.Expression | None,
+    ) -> pa.Table:
         stored = [self._stored_names[name] for name in names]
         if where is None:
             return self._file.read(columns=stored).rename_columns(names)

@@ -70,17 +70,22 @@ RESULTS = pa.schema(
         ERROR,
     ]
 )
-#: One row for each dataset, slice and metric. `n` counts the cases with a score,
-#: `errors` those without, and `error_policy` says how these enter the mean. `clusters`
-#: is null if cases are taken as independent. The variances of the samples' scores,
-#: between cases and within a case, are null where they cannot be estimated: the one
-#: within takes two samples of a case.
+#: One row for each dataset, slice and metric. `n` counts the cases that the mean is
+#: over, `no_answer` those whose output holds no answer and `errors` those that failed;
+#: the policies say whether these are left out of the mean, and `no_answer_score` what a
+#: case without an answer counts as. `lowest` and `highest` bound the scores of the
+#: metric; `possible_low` and `possible_high` are the ends of the interval whatever the
+#: cases that are left out would have scored. `clusters` is null if cases are taken as
+#: independent. The variances of the samples' scores, between cases and within a case,
+#: are null where they cannot be estimated: the one within takes two samples of a case.
 SUMMARY = pa.schema(
     [
         ("dataset_id", pa.string()),
         ("slice", pa.string()),
         ("metric_id", pa.string()),
         ("n", pa.int64()),
+        ("no_answer", pa.int64()),
+        ("no_answer_policy", pa.string()),
         ("errors", pa.int64()),
         ("error_policy", pa.string()),
         ("mean", pa.float64()),
@@ -88,9 +93,14 @@ SUMMARY = pa.schema(
         ("low", pa.float64()),
         ("high", pa.float64()),
         ("interval_method", pa.string()),
+        ("possible_low", pa.float64()),
+        ("possible_high", pa.float64()),
         ("clusters", pa.int64()),
         ("between_variance", pa.float64()),
         ("within_variance", pa.float64()),
+        ("no_answer_score", pa.float64()),
+        ("lowest", pa.float64()),
+        ("highest", pa.float64()),
     ]
 )
 
@@ -140,6 +150,8 @@ RUN_TABLES: dict[str, pa.Schema] = {
             KEY,
             ("reducer", pa.string()),
             *RESULTS,
+            # `no answer` or `failed` where there is no score.
+            ("missing", pa.string()),
         ]
     ),
     "summary": SUMMARY,
