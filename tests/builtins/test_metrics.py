@@ -240,6 +240,17 @@ def test_regex_with_its_own_pattern_does_not_read_the_expected_output():
     assert "no answer" == reason(RegexMatch(pattern="a"), None, None)
 
 
+@pytest.mark.parametrize("settings", [{}, {"full": True}, {"pattern": "^(a+)+$"}])
+def test_regex_that_tries_for_ever_is_an_error_of_its_row(settings):
+    """The metric's own or that of the case; it names the pattern and the time."""
+    metric = RegexMatch(**settings, max_cpu_s=0.2)
+    why = reason(metric, "a" * 60 + "!", "^(a+)+$")
+
+    assert why.startswith("pattern '^(a+)+$' took more than 0.2 s of processor time")
+    assert why.endswith(", or raise max_cpu_s")
+    assert 1.0 == score(metric, "aa", "^(a+)+$")
+
+
 @pytest.mark.parametrize(
     ("value", "expected", "f1"),
     [

@@ -7,13 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
 
-from pydantic import Field, NonNegativeInt
+from pydantic import NonNegativeInt
 
+from themis_lib.bounded.patterns import Seconds
+from themis_lib.bounded.processes import Workers
 from themis_lib.builtins.expected import ExpectedMetric, shown
 from themis_lib.builtins.libraries import LibraryBuiltin
-from themis_lib.builtins.math_processes import compare
 from themis_lib.builtins.parsers import as_text
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
@@ -23,14 +25,11 @@ from themis_lib.stages.calls import in_thread
 
 _Row: TypeAlias = tuple[ParsedOutput, Case, ScoreContext]
 _Outcome: TypeAlias = Score | ScoreError | Exception
-_Seconds: TypeAlias = Annotated[
-    float,
-    Field(
-        gt=0,
-        allow_inf_nan=False,
-    ),
-]
 
+_WORKERS = Workers(
+    Path(__file__).with_name("math_worker.py"),
+    task="compares mathematics",
+)
 _DELIMITED = re.compile(
     r"\$"
     r"|\\[(\[]"
@@ -69,7 +68,7 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
 
     float_rounding: NonNegativeInt = 6
     strict: bool = True
-    max_cpu_s: _Seconds = 10.0
+    max_cpu_s: Seconds = 10.0
 
     def score_batch(
         self,
@@ -126,7 +125,7 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
         items = expected if isinstance(expected, list) else [expected]
         if not items:
             return ScoreError(reason="the expected output is empty")
-        answer = compare(
+        answer = _WORKERS.ask(
             value=_delimit_math(value),
             expected=[_delimit_math(item) for item in items],
             float_rounding=self.float_rounding,

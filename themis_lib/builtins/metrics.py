@@ -16,13 +16,14 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
+from themis_lib.bounded.patterns import MAX_CPU_S, Seconds, match_texts
 from themis_lib.builtins.choices import check_choices
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
 from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
-from themis_lib.errors import ComponentError
+from themis_lib.errors import ComponentError, RowError
 from themis_lib.identity.digests import canonical_json
 
 Tolerance: TypeAlias = Annotated[
@@ -179,13 +180,18 @@ class RegexMatch(ExpectedMetric):
     The pattern is `pattern` for every case, or else each case's expected output. It may
     match anywhere in the value; with `full` it must match all of it. A value other than
     text counts as its canonical JSON.
+
+    A match may take `max_cpu_s` seconds of processor time. If it takes longer, the row
+    is an error that says so.
     """
 
     component_id: ClassVar[str] = "builtin/regex_match"
     version: ClassVar[str] = "1"
+    later_settings: ClassVar[frozenset[str]] = frozenset({"max_cpu_s"})
 
     pattern: str | None = None
     full: bool = False
+    max_cpu_s: Seconds = MAX_CPU_S
 
     def check_settings(self) -> None:
         """Raise `ComponentError` for a mistyped setting or a malformed pattern."""
@@ -244,13 +250,17 @@ class RegexMatch(ExpectedMetric):
         self,
         pattern: _Pattern,
         value: Any,
-    ) -> Score:
-        text = as_text(value)
-        if self.full:
-            match = pattern.fullmatch(text)
-        else:
-            match = pattern.search(text)
-        return Score(value=float(match is not None))
+    ) -> _Verdict:
+        try:
+            texts = match_texts(
+                pattern,
+                as_text(value),
+                which=None if self.full else 0,
+                cpu_s=self.max_cpu_s,
+            )
+        except RowError as error:
+            return ScoreError(reason=f"{error}, or raise max_cpu_s")
+        return Score(value=float(texts is not None))
 
 
 @dataclass(frozen=True)
