@@ -60,11 +60,16 @@ def _compare_texts(
     is_equal = False
     for gold in golds:
         # math-verify's own timeout is off: its handler cannot interrupt C code.
-        if verify(
+        is_same = verify(
             gold,
             answers,
             **settings,
             timeout_seconds=None,
+        )
+        if is_same and _agree_when_small(
+            gold[0],
+            answers[0],
+            decimals=settings["float_rounding"],
         ):
             is_equal = True
             break
@@ -72,6 +77,35 @@ def _compare_texts(
         "unreadable": None,
         "equal": is_equal,
     }
+
+
+#: A number is small below this, and where its decimals hold fewer than two digits.
+_SMALL = 0.01
+#: How far apart small numbers may be: as far as rounding to three digits leaves them.
+_REL_TOL = 5e-3
+
+
+def _agree_when_small(
+    gold: Any,
+    answer: Any,
+    *,
+    decimals: int,
+) -> bool:
+    """Return whether two numbers agree in three digits, or are not small.
+
+    math-verify compares decimals, so that 1e-7 and 2e-7 are the same to it. Anything
+    but numbers agrees.
+    """
+    try:
+        left = float(gold)
+        right = float(answer)
+    # Texts, sets, relations, complex numbers and expressions with variables.
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        return True
+    largest = max(abs(left), abs(right))
+    if largest >= min(_SMALL, 10.0 ** (2 - decimals)):
+        return True
+    return abs(left - right) <= _REL_TOL * largest
 
 
 # The samples of a case share what is expected of them.
