@@ -24,6 +24,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/contains": "themis_lib.builtins.metrics:Contains",
         "builtin/regex_match": "themis_lib.builtins.metrics:RegexMatch",
         "builtin/f1": "themis_lib.builtins.metrics:F1",
+        "builtin/squad_em": "themis_lib.builtins.squad_metrics:SquadExactMatch",
+        "builtin/squad_f1": "themis_lib.builtins.squad_metrics:SquadF1",
         "builtin/choice_accuracy": "themis_lib.builtins.metrics:ChoiceAccuracy",
         "builtin/bleu": "themis_lib.builtins.text_metrics:Bleu",
         "builtin/chrf": "themis_lib.builtins.text_metrics:Chrf",
