@@ -13,6 +13,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/json_identity": "themis_lib.builtins.parsers:JsonIdentity",
         "builtin/text": "themis_lib.builtins.parsers:Text",
         "builtin/regex": "themis_lib.builtins.parsers:Regex",
+        "builtin/strict_match": "themis_lib.builtins.lm_eval_filters:StrictMatch",
+        "builtin/flexible_extract": "themis_lib.builtins.lm_eval_filters:FlexibleExtract",
         "builtin/number": "themis_lib.builtins.parsers:Number",
         "builtin/choice_letter": "themis_lib.builtins.parsers:ChoiceLetter",
         "builtin/math_answer": "themis_lib.builtins.parsers:MathAnswer",
