@@ -244,3 +244,17 @@ def test_strict_schema_of_a_type_is_accepted_where_its_names_are_known(
 
     assert asked is not None
     assert (schema != dict[str, int]) is asked["json_schema"]["strict"]
+
+
+def test_schema_whose_pattern_tries_for_ever_is_an_output_that_does_not_fit():
+    """The check ends; others are checked as before."""
+    made = structure(
+        {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}, None
+    )
+    hostile = "a" * 60 + "!"
+
+    with pytest.raises(ValueError, match="took more than 1 s of processor time"):
+        made.read(f'{{"a": "{hostile}"}}')
+    with pytest.raises(ValueError, match="'b' does not match"):
+        made.read('{"a": "b"}')
+    assert {"a": "aa"} == made.read('{"a": "aa"}')

@@ -54,3 +54,10 @@ def test_likeliest_document_comes_first() -> None:
 def test_whole_text_is_a_document() -> None:
     """Nothing else is looked for before it."""
     assert [1, {"b": 2}] == next(documents('[1, {"b": 2}]'))
+
+
+def test_document_behind_many_open_brackets_is_found():
+    """Those that are open at one fault are not all tried."""
+    text = "[" * 200 + "1 no " + '{"a": 1}'
+
+    assert [{"a": 1}] == list(documents(text))

@@ -63,3 +63,12 @@ def test_a_with_a_colon_marks_an_answer_at_the_beginning_of_a_line(
 ) -> None:
     """Behind spaces and markup as well; elsewhere it is a part of the sentence."""
     assert found == answers(text)
+
+
+def test_marker_reaches_a_thousand_characters():
+    """What is behind a longer gap is not what it marks."""
+    near, far = "answer is" + " " * 500 + "5", "answer is" + " " * 5000 + "5"
+    markers = compile_markers({"nswer": rf"nswer{IS}"}, gap=r"\s*")
+
+    assert [(1, near.index("5"))] == marked(near, markers)
+    assert [(1, 1001)] == marked(far, markers)

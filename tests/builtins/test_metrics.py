@@ -108,6 +108,101 @@ def test_exact_match_can_ignore_space_and_case(settings, value, expected, right)
     assert float(right) == score(ExactMatch(**settings), value, expected)
 
 
+#: Pairs that differ in code points only, each with the least that makes them the same.
+LOOKALIKES = [
+    ("cafe\u0301", "caf\u00e9", "composed"),
+    ("\u1112\u1161\u11ab", "한", "composed"),
+    ("\u212b", "\u00c5", "composed"),
+    ("New\u00a0York", "New York", "plain"),
+    ("10\u202f000", "10 000", "plain"),
+    ("it’s “fine”", 'it\'s "fine"', "plain"),
+    ("1990–1995", "1990-1995", "plain"),
+    ("−4", "-4", "plain"),
+    ("Ｐａｒｉｓ", "Paris", "plain"),
+    ("１２％", "12%", "plain"),
+    ("ﾊﾞｽ", "バス", "plain"),
+    ("ﬁne", "fine", "plain"),
+    ("𝐏𝐚𝐫𝐢𝐬", "Paris", "plain"),
+    ("ﻧﻌﻢ", "نعم", "plain"),
+    ("نعـــم", "نعم", "plain"),
+    ("Pa\u200bris", "Paris", "plain"),
+    ("\ufeffParis", "Paris", "plain"),
+    ("\u200fنعم\u200e", "نعم", "plain"),
+    ("\u2067שלום\u2069", "שלום", "plain"),
+    ("Pa\u00adris", "Paris", "plain"),
+    ("می\u200cخواهم", "میخواهم", "plain"),
+    ("❤\ufe0f", "❤", "plain"),
+    ("wait…", "wait...", "plain"),
+    ("STRASSE", "straße", "folded"),
+    ("STRAẞE", "strasse", "folded"),
+    ("ISTANBUL", "ıstanbul", "folded"),
+    ("İstanbul", "istanbul", "folded"),
+    ("ΟΔΟΣ", "οδος", "folded"),
+    ("ＰＡＲＩＳ", "paris", "folded"),
+]
+FORMS = ["composed", "plain", "folded"]
+
+
+@pytest.mark.parametrize(("left", "right", "form"), LOOKALIKES)
+def test_same_text_in_other_code_points_is_the_same(left, right, form):
+    """To exact match as Unicode says, and as readers do if space or case is ignored; to
+    contains and F1 as readers do.
+    """
+    level = FORMS.index(form)
+    for value, expected in ((left, right), (right, left)):
+        found = [
+            score(metric, value, expected)
+            for metric in (
+                ExactMatch(),
+                ExactMatch(strip=True),
+                ExactMatch(strip=True, ignore_case=True),
+                ExactMatch(ignore_case=True),
+                Contains(),
+                Contains(ignore_case=True),
+                F1(),
+            )
+        ]
+
+        plain, folded = float(level < 2), 1.0
+        assert [float(level < 1), plain, folded, folded, plain, folded, 1.0] == found
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("x²", "x2"),
+        ("½", "1/2"),
+        ("pêche", "peche"),
+        ("café", "cafe"),
+        ("ß", "s"),
+        ("①", "1"),
+        ("北京", "東京"),
+        ("й", "и"),
+        ("نعم", "نعمة"),
+    ],
+)
+def test_other_texts_stay_other_texts(left, right):
+    """Accents, superscripts and fractions say something."""
+    assert [0.0, 0.0] == [
+        score(ExactMatch(strip=True, ignore_case=True), left, right),
+        score(ExactMatch(), left, right),
+    ]
+
+
+@pytest.mark.parametrize("value", ["\u00a04", "4\u00a0", "\u200b 4\u200f", "\u30004 "])
+def test_strip_takes_every_kind_of_space(value):
+    """No-break and wide ones, also beside invisible characters."""
+    assert 1.0 == score(ExactMatch(strip=True), value, "4")
+
+
+def test_texts_inside_lists_and_objects_are_compared_alike():
+    """Every text of a value, but not its keys."""
+    nested = {"a": ["cafe\u0301"]}
+
+    assert 1.0 == score(ExactMatch(), nested, {"a": ["caf\u00e9"]})
+    assert 0.0 == score(ExactMatch(), {"e\u0301": 1}, {"\u00e9": 1})
+
+
 @given(JSON.filter(lambda item: item is not None))
 def test_every_value_equals_itself_as_json(item):
     """Writing a value and reading it back does not change what it equals."""
@@ -198,7 +293,7 @@ def test_contains_finds_the_expected_text(settings, value, expected, right):
     assert float(right) == score(Contains(**settings), value, expected)
 
 
-@pytest.mark.parametrize("expected", ["", [], ["Paris", ""]])
+@pytest.mark.parametrize("expected", ["", [], ["Paris", ""], "\u200b"])
 def test_empty_expected_text_is_not_contained_in_everything(expected):
     """It says nothing, so there is no verdict."""
     assert "the expected output is empty" == reason(Contains(), "Paris", expected)
@@ -240,6 +335,17 @@ def test_regex_with_its_own_pattern_does_not_read_the_expected_output():
     assert "no answer" == reason(RegexMatch(pattern="a"), None, None)
 
 
+@pytest.mark.parametrize("settings", [{}, {"full": True}, {"pattern": "^(a+)+$"}])
+def test_regex_that_tries_for_ever_is_an_error_of_its_row(settings):
+    """The metric's own or that of the case; it names the pattern and the time."""
+    metric = RegexMatch(**settings, max_cpu_s=0.2)
+    why = reason(metric, "a" * 60 + "!", "^(a+)+$")
+
+    assert why.startswith("pattern '^(a+)+$' took more than 0.2 s of processor time")
+    assert why.endswith(", or raise max_cpu_s")
+    assert 1.0 == score(metric, "aa", "^(a+)+$")
+
+
 @pytest.mark.parametrize(
     ("value", "expected", "f1"),
     [
@@ -262,6 +368,38 @@ def test_f1_is_that_of_squad(value, expected, f1):
     assert pytest.approx(f1) == score(F1(), value, expected)
 
 
+@pytest.mark.parametrize(
+    ("value", "expected", "f1"),
+    [
+        ("北京。", "北京", 1.0),
+        ("「北京」", "北京", 1.0),
+        ("我住在北京", "北京", 4 / 7),
+        ("東京です。", "東京", 2 / 3),
+        ("¿Madrid?", "madrid", 1.0),
+        ("«Москва»!", "москва", 1.0),
+        ("نعم، صحيح؟", "نعم صحيح", 1.0),
+        ("हाँ।", "हाँ", 1.0),
+        ("हाँ जी", "हाँ", 2 / 3),
+        ("“it’s fine”", "it's fine", 1.0),
+        ("ναι·", "ΝΑΙ", 1.0),
+        ("สวัสดี", "สวัสดี", 1.0),
+        ("네, 서울.", "네 서울", 1.0),
+        ("王", "玉", 0.0),
+        ("+", "+", 1.0),
+        ("+", "-", 0.0),
+        ("?!", "cat", 0.0),
+        ("", "?!", 0.0),
+        ("", "", 1.0),
+        ("$5", "5", 1.0),
+    ],
+)
+def test_f1_reads_every_script(value, expected, f1):
+    """Punctuation of all, a token for each character where words have no spaces; what
+    is punctuation alone is compared as it is.
+    """
+    assert pytest.approx(f1) == score(F1(), value, expected)
+
+
 def test_f1_without_an_accepted_answer_is_an_error():
     """An empty list accepts nothing, which is not the same as nothing being right."""
     assert "the expected output is empty" == reason(F1(), "cat", [])
@@ -274,6 +412,18 @@ def test_choice_is_right_however_the_expected_option_is_written(expected):
     """By letter in any case, with its text, or by its position counted from 0."""
     assert [1.0, 1.0, 0.0] == [
         score(ChoiceAccuracy(), value, expected) for value in ("B", "b", "C")
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Ｂ", "（Ｂ）", "\u200bB", "B\u00a0", "\u200f(B)", "Ｂ． Paris", "Ｂ： Paris"],
+)
+def test_option_in_wide_letters_is_the_option(value):
+    """And among invisible characters."""
+    assert [1.0, 1.0] == [
+        score(ChoiceAccuracy(), value, "B"),
+        score(ChoiceAccuracy(), "B", value),
     ]
 
 

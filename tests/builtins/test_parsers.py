@@ -298,3 +298,52 @@ def test_unfit_percent_is_refused():
         ComponentError, match=r"percent='drop': input should be 'number' or 'fraction'"
     ):
         Number(percent="drop")
+
+
+def test_pattern_that_tries_for_ever_is_an_error_of_its_row():
+    """It names the pattern, the time and what to do; the next row is read."""
+    parser = Regex(pattern="^(a+)+$", max_cpu_s=0.2)
+
+    error = parsed(parser, "a" * 60 + "!").error
+
+    assert error.startswith("pattern '^(a+)+$' took more than 0.2 s of processor time")
+    assert error.endswith(", or raise max_cpu_s")
+    assert "aa" == value(parser, "aa")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "group_select", "output", "expected"),
+    [
+        (r"\d+", 0, "1 then 22 then 3", "1"),
+        (r"\d+", 1, "1 then 22 then 3", "22"),
+        (r"\d+", -1, "1 then 22 then 3", "3"),
+        (r"\d+", -2, "1 then 22 then 3", "22"),
+        (r"(a)|(b)", -1, "a b", "b"),
+        (r"x( \w+ )", 0, "x word ", "word"),
+    ],
+)
+def test_group_select_is_that_of_lm_eval(pattern, group_select, output, expected):
+    """It counts the matches; the answer is the first group that has text."""
+    assert expected == value(Regex(pattern=pattern, group_select=group_select), output)
+
+
+def test_group_select_beyond_the_matches_is_no_answer():
+    """As without any match."""
+    assert [None, None] == [
+        parsed(Regex(pattern=r"\d", group_select=which), "1 2").value
+        for which in (2, -3)
+    ]
+
+
+def test_group_and_group_select_exclude_each_other():
+    """Both say what the answer is."""
+    with pytest.raises(ComponentError, match="group=1 and group_select=0 both say"):
+        Regex(pattern="(a)", group=1, group_select=0)
+
+
+def test_time_of_a_match_counts_only_if_it_is_set():
+    """Rows that were stored without the setting are found; another time is another
+    computation.
+    """
+    assert "max_cpu_s" not in Regex(pattern="a").settings()
+    assert 5.0 == Regex(pattern="a", max_cpu_s=5.0).settings()["max_cpu_s"]

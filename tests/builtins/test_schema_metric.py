@@ -162,3 +162,19 @@ def test_schema_and_version_are_identity():
     settings = component_identity("metric", JsonSchema(schema=ITEM))["settings"]
 
     assert (ITEM, ["jsonschema"]) == (settings["schema"], list(settings["libraries"]))
+
+
+def test_schema_whose_pattern_tries_for_ever_is_an_error_of_its_row():
+    """The metric's own or that of the case; the next row is judged."""
+    schema = {"type": "string", "pattern": "^(a+)+$"}
+    for metric in (
+        JsonSchema(schema=schema, max_cpu_s=0.2, read_text=False),
+        JsonSchema(max_cpu_s=0.2, read_text=False),
+    ):
+        why = reason(metric, "a" * 60 + "!", schema)
+
+        assert "took more than 0.2 s of processor time" in why
+        assert 1.0 == score(metric, "aa", schema)
+        assert {"reason": "$: 'b' does not match '^(a+)+$'"} == (
+            verdict(metric, "b", schema).details
+        )

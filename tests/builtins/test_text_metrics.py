@@ -204,6 +204,93 @@ def test_text_like_any_reference_scores_1(metric):
     )
 
 
+#: Text, another, and the share of words (or characters) that they share.
+SCRIPTS = [
+    ("я люблю собак", "я люблю кошек", 2 / 3),
+    ("αγαπώ τις γάτες", "αγαπώ τους σκύλους", 1 / 3),
+    ("أنا أحب القطط", "أنا أحب الكلاب", 2 / 3),
+    ("אני אוהב חתולים", "אני אוהב כלבים", 2 / 3),
+    ("मैं घर जाता हूँ", "मैं घर आता हूँ", 3 / 4),
+    ("나는 개를 좋아한다", "나는 고양이를 좋아한다", 2 / 3),
+    ("我住在北京", "我住在上海。", 3 / 5),
+    ("今日は良い天気です", "今日は悪い天気です", 8 / 9),
+    ("สวัสดี", "สวัสดา", 2 / 3),
+    ("?!", "?.", 1 / 2),
+]
+
+
+@pytest.mark.parametrize(("text", "reference", "shared"), SCRIPTS)
+def test_rouge_reads_every_script(text, reference, shared):
+    """A text is like itself, and as like another as their words are."""
+    assert 1.0 == score(Rouge(), text, text)
+    assert pytest.approx(shared) == score(Rouge(which="rouge1"), text, reference)
+    assert 0.0 == score(Rouge(), text, "the cat")
+    assert 0.0 == score(Rouge(), "the cat", text)
+
+
+@pytest.mark.parametrize(("text", "reference", "shared"), SCRIPTS)
+@pytest.mark.parametrize("metric", [Bleu(), Chrf(), EditSimilarity()], ids=repr)
+def test_texts_in_every_script_are_compared(metric, text, reference, shared):
+    """A text is like itself, and somewhat like another that shares words with it."""
+    assert 1.0 == pytest.approx(score(metric, text, text))
+    assert 0.0 < score(metric, text, reference) < 1.0
+
+
+def test_rouge_of_latin_text_is_that_of_the_reference_implementation():
+    """Accents and all, also where the texts hold a word of another script."""
+    text, reference = "la pêche à Athènes (Αθήνα)", "une pche a Athènes"
+
+    assert score(Rouge(tokenize="rouge"), text, reference) == score(
+        Rouge(), text, reference
+    )
+    assert 1.0 > score(Rouge(), "pêche", "pche")
+
+
+def test_tokenizer_that_cannot_read_a_script_is_named():
+    """With the setting that helps; neither is a wrong answer."""
+    assert (
+        "tokenize='rouge' reads the letters a to z and digits alone: \"тест\"; set "
+        "tokenize to 'unicode'"
+    ) == reason(Rouge(tokenize="rouge"), "тест", "тест")
+    assert (
+        "tokenize='13a' finds no words in \"北京\"; set tokenize to 'zh' or 'auto'"
+    ) == reason(Bleu(tokenize="13a"), "北京", "北京")
+    assert (
+        "tokenize='zh' finds no words in \"東京です\"; set tokenize to 'char' or 'auto'"
+    ) == reason(Bleu(tokenize="zh"), "東京", "東京です")
+
+
+@pytest.mark.parametrize(
+    ("text", "tokenize"),
+    [("我住在北京大学", "zh"), ("สวัสดีครับ", "char"), ("the cat sat", "13a")],
+)
+def test_bleu_finds_the_tokenizer_of_a_script(text, tokenize):
+    """That of sacrebleu for Chinese, characters for others without spaces."""
+    reference = text[2:]
+
+    assert score(Bleu(tokenize=tokenize), text, reference) == score(
+        Bleu(), text, reference
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=repr)
+def test_composed_and_decomposed_accents_are_the_same(metric):
+    """To every metric."""
+    assert 1.0 == pytest.approx(
+        score(
+            metric,
+            "un cafe\u0301 noir s'il vous plai\u0302t",
+            "un café noir s'il vous plaît",
+        )
+    )
+
+
+def test_edit_similarity_does_not_see_what_readers_do_not():
+    """Invisible characters, typographic quotes, wide letters."""
+    assert 1.0 == score(EditSimilarity(), "\u200bit’s\u00a0Ｂ", "it's B")
+    assert "the expected output is empty" == reason(EditSimilarity(), "a", "\u200b")
+
+
 @pytest.mark.parametrize("metric", METRICS, ids=repr)
 @given(text=st.text(), reference=st.text().filter(str.strip))
 def test_scores_are_between_0_and_1(metric, text, reference):

@@ -316,6 +316,7 @@ SETTINGS: Mapping[str, list[dict[str, Any]]] = {
         {"tokenize": "intl", "smooth_method": "floor", "smooth_value": 0.5},
         {"tokenize": "zh", "smooth_method": "add-k"},
         {"tokenize": "none", "smooth_method": "none"},
+        {"tokenize": "13a"},
     ],
     "builtin/chrf": [
         {},

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.bounded.schemas import find_invalid, has_patterns
 from themis_lib.errors import ComponentError
 from themis_lib.identity.code import code_digest
 
@@ -234,12 +235,19 @@ def _schema_check(schema: Any) -> Callable[[str, Any], None]:
     except SchemaError as error:
         raise ComponentError(f"schema: it is no JSON Schema: {error.message}") from None
     validator = definition(schema)
+    # A regular expression could take for ever on what a model wrote.
+    is_bounded = has_patterns(schema)
 
     def check(
         _: str,
         value: Any,
     ) -> None:
         # The first error alone: it becomes the reason in the row.
+        if is_bounded:
+            invalid = find_invalid(schema, value)
+            if invalid is not None:
+                raise ValueError(invalid.first)
+            return
         for error in validator.iter_errors(value):
             raise ValueError(error.message)
 

@@ -128,8 +128,15 @@ def documents(text: str) -> Iterator[Any]:
     yield from reversed(embedded)
 
 
+#: How many brackets that are open at one fault are tried: each of them costs the text
+#: up to the fault.
+_MOST_OPEN = 64
+
+
 def _embedded_documents(text: str) -> Iterator[Any]:
     bracket = _BRACKET.search(text)
+    fault = -1
+    count = 0
     while bracket:
         end = bracket.end()
         try:
@@ -143,6 +150,10 @@ def _embedded_documents(text: str) -> Iterator[Any]:
             is_at_end = error.pos >= len(text)
             if is_at_end or error.msg.startswith("Unterminated"):
                 return
+            count = count + 1 if error.pos == fault else 0
+            fault = error.pos
+            if count > _MOST_OPEN:
+                end = max(end, fault)
         except (ValueError, RecursionError):
             return
         # Behind a document, or just behind a bracket that began none.

@@ -25,6 +25,9 @@ _OF_EVERY_ANSWER = {
     "\\boxed": r"\\boxed",
     "\\fbox": r"\\fbox",
 }
+# How far a marker reaches, in characters. Without a limit, the gap behind each of many
+# markers could run through all of them.
+_MARKER_CHARS = 1000
 # Indents and quote marks in front of `A:` that are looked at, in characters.
 _LINE_START_CHARS = 8
 
@@ -60,7 +63,7 @@ def marked(
         # most texts hold few of them.
         begin = text.rfind(literal)
         while begin >= 0:
-            match = pattern.match(text, begin)
+            match = pattern.match(text, begin, begin + _MARKER_CHARS)
             # Inside a line `A:` ends a word, or `Q&A:`.
             is_marker = literal != "A:" or _begins_line(text, begin)
             if match and is_marker:

@@ -7,13 +7,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
 
-from pydantic import Field, NonNegativeInt
+from pydantic import NonNegativeInt
 
+from themis_lib.bounded.patterns import Seconds
+from themis_lib.bounded.processes import Workers
 from themis_lib.builtins.expected import ExpectedMetric, shown
 from themis_lib.builtins.libraries import LibraryBuiltin
-from themis_lib.builtins.math_processes import compare
+from themis_lib.builtins.math_texts import as_latex, without_marks
+from themis_lib.builtins.math_words import same_words
 from themis_lib.builtins.parsers import as_text
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
@@ -23,14 +27,11 @@ from themis_lib.stages.calls import in_thread
 
 _Row: TypeAlias = tuple[ParsedOutput, Case, ScoreContext]
 _Outcome: TypeAlias = Score | ScoreError | Exception
-_Seconds: TypeAlias = Annotated[
-    float,
-    Field(
-        gt=0,
-        allow_inf_nan=False,
-    ),
-]
 
+_WORKERS = Workers(
+    Path(__file__).with_name("math_worker.py"),
+    task="compares mathematics",
+)
 _DELIMITED = re.compile(
     r"\$"
     r"|\\[(\[]"
@@ -48,8 +49,12 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
 
     Both are LaTeX or a plain expression, as `builtin/math_answer` reads it, or a text
     with the mathematics in `$…$`, `\(…\)`, `\[…\]` or `\boxed{…}`, or in prose. Of a
-    list of accepted answers any counts. `float_rounding` is the number of decimals that
-    floats agree in. Without `strict`, variables may have other names.
+    list of accepted answers any counts. Currencies, units, thousands separators and the
+    marks of Markdown are ignored. Answers in words are compared as words.
+
+    `float_rounding` is the number of decimals that floats agree in; those that are
+    smaller also agree in three digits. Without `strict`, variables may have other
+    names.
 
     Each comparison runs in a separate process and may take `max_cpu_s` seconds of
     processor time. If it takes longer, the row is an error that says so. (POSIX systems
@@ -57,7 +62,7 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
     """
 
     component_id: ClassVar[str] = "builtin/math_equivalence"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     # math-verify parses with latex2sympy2 and antlr4, and decides with sympy: another
     # version of any of them can change a verdict.
     libraries: ClassVar[tuple[str, ...]] = (
@@ -69,7 +74,7 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
 
     float_rounding: NonNegativeInt = 6
     strict: bool = True
-    max_cpu_s: _Seconds = 10.0
+    max_cpu_s: Seconds = 10.0
 
     def score_batch(
         self,
@@ -126,9 +131,21 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
         items = expected if isinstance(expected, list) else [expected]
         if not items:
             return ScoreError(reason="the expected output is empty")
-        answer = compare(
-            value=_delimit_math(value),
-            expected=[_delimit_math(item) for item in items],
+        text = _answer_text(value)
+        accepted = list(map(_answer_text, items))
+        in_words = [same_words(text, item) for item in accepted]
+        if True in in_words:
+            return Score(value=1.0)
+        # Words that are not the answer: nothing is left that could be equal.
+        if None not in in_words:
+            return Score(value=0.0)
+        undecided = []
+        for item, is_same in zip(accepted, in_words, strict=True):
+            if is_same is None:
+                undecided.append(_delimit_math(item))
+        answer = _WORKERS.ask(
+            value=_delimit_math(text),
+            expected=undecided,
             float_rounding=self.float_rounding,
             strict=self.strict,
             cpu_s=self.max_cpu_s,
@@ -148,24 +165,31 @@ class MathEquivalence(LibraryBuiltin, ExpectedMetric):
         return Score(value=float(answer["equal"]))
 
 
-def _delimit_math(value: Any) -> str:
+def _answer_text(value: Any) -> str:
+    """Return an answer as text, without what surrounds the mathematics.
+
+    >>> _answer_text(1e30), _answer_text("**73**")
+    ('1000000000000000000000000000000', '73')
+    """
+    # `1e+30` would be read as a product with Euler's number.
+    if isinstance(value, float):
+        decimal = Decimal(repr(value))
+        value = f"{decimal:f}"
+    return without_marks(as_text(value))
+
+
+def _delimit_math(text: str) -> str:
     r"""Return a text in which math-verify finds the mathematics.
 
     It is put between dollar signs unless the text says itself where the mathematics is.
 
     >>> _delimit_math(r"\sqrt{3}"), _delimit_math("The answer is 3")
     ('$\\sqrt{3}$', 'The answer is 3')
-    >>> _delimit_math(1e30)
-    '$1000000000000000000000000000000$'
     """
-    # `1e+30` would be read as a product with Euler's number.
-    if isinstance(value, float):
-        decimal = Decimal(repr(value))
-        value = f"{decimal:f}"
-    text = as_text(value)
-    if _DELIMITED.search(text):
-        return text
     # Words in a text with commands are LaTeX, as in `12\text{ and }13`.
     if "\\" not in text and _PROSE.search(text):
         return text
-    return f"${text}$"
+    latex = as_latex(text)
+    if _DELIMITED.search(latex):
+        return latex
+    return f"${latex}$"

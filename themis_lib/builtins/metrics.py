@@ -7,8 +7,6 @@ mean. A score of 0 is a verdict.
 from __future__ import annotations
 
 import re
-import string
-from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -16,13 +14,16 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
 
+from themis_lib.bounded.patterns import MAX_CPU_S, Seconds, match_texts
 from themis_lib.builtins.choices import check_choices
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
 from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
+from themis_lib.builtins.text_forms import composed, folded, plain
+from themis_lib.builtins.token_overlap import token_overlap
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
-from themis_lib.errors import ComponentError
+from themis_lib.errors import ComponentError, RowError
 from themis_lib.identity.digests import canonical_json
 
 Tolerance: TypeAlias = Annotated[
@@ -33,7 +34,6 @@ Tolerance: TypeAlias = Annotated[
     ),
 ]
 _Pattern: TypeAlias = re.Pattern[str]
-_Tokens: TypeAlias = Counter[str]
 _Verdict: TypeAlias = Score | ScoreError
 
 
@@ -42,11 +42,16 @@ class ExactMatch(ExpectedMetric):
     """1 where value and expected output are the same JSON value, else 0.
 
     Numbers are compared by value (1 is 1.0), nothing across types ("4" is not 4, true
-    is not 1). `strip` and `ignore_case` apply to every text in both values.
+    is not 1). Texts are the same if Unicode calls them so: accents may be composed or
+    not.
+
+    `strip` and `ignore_case` apply to every text in both values. With either, readers
+    decide what is the same: invisible characters, typographic quotes and dashes, and
+    wide letters make no difference.
     """
 
     component_id: ClassVar[str] = "builtin/exact_match"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     strip: bool = False
     ignore_case: bool = False
@@ -66,11 +71,13 @@ class ExactMatch(ExpectedMetric):
 
     def _normalise_texts(self, value: Any) -> Any:
         if isinstance(value, str):
-            if self.strip:
-                value = value.strip()
             if self.ignore_case:
-                value = value.casefold()
-            return value
+                value = folded(value)
+            elif self.strip:
+                value = plain(value)
+            else:
+                value = composed(value)
+            return value.strip() if self.strip else value
         if isinstance(value, list):
             return [self._normalise_texts(item) for item in value]
         if isinstance(value, dict):
@@ -143,11 +150,12 @@ class Contains(ExpectedMetric):
     """1 where the value contains the expected text, else 0.
 
     Of a list of accepted texts any counts. Values and expectations other than text
-    count as their canonical JSON.
+    count as their canonical JSON. How accents are composed, invisible characters,
+    typographic quotes and dashes, and wide letters make no difference.
     """
 
     component_id: ClassVar[str] = "builtin/contains"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     ignore_case: bool = False
 
@@ -156,20 +164,16 @@ class Contains(ExpectedMetric):
         value: Any,
         expected: Any,
     ) -> _Verdict:
-        accepted = accepted_texts(expected)
+        normalise = folded if self.ignore_case else plain
+        accepted = list(map(normalise, accepted_texts(expected)))
         # Every text contains the empty one, so it would make every value right.
         if not accepted or "" in accepted:
             return ScoreError(reason="the expected output is empty")
-        text = self._fold_case(as_text(value))
+        text = normalise(as_text(value))
         for wanted in accepted:
-            if self._fold_case(wanted) in text:
+            if wanted in text:
                 return Score(value=1.0)
         return Score(value=0.0)
-
-    def _fold_case(self, text: str) -> str:
-        if self.ignore_case:
-            return text.casefold()
-        return text
 
 
 @dataclass(frozen=True)
@@ -179,13 +183,18 @@ class RegexMatch(ExpectedMetric):
     The pattern is `pattern` for every case, or else each case's expected output. It may
     match anywhere in the value; with `full` it must match all of it. A value other than
     text counts as its canonical JSON.
+
+    A match may take `max_cpu_s` seconds of processor time. If it takes longer, the row
+    is an error that says so.
     """
 
     component_id: ClassVar[str] = "builtin/regex_match"
     version: ClassVar[str] = "1"
+    later_settings: ClassVar[frozenset[str]] = frozenset({"max_cpu_s"})
 
     pattern: str | None = None
     full: bool = False
+    max_cpu_s: Seconds = MAX_CPU_S
 
     def check_settings(self) -> None:
         """Raise `ComponentError` for a mistyped setting or a malformed pattern."""
@@ -244,26 +253,34 @@ class RegexMatch(ExpectedMetric):
         self,
         pattern: _Pattern,
         value: Any,
-    ) -> Score:
-        text = as_text(value)
-        if self.full:
-            match = pattern.fullmatch(text)
-        else:
-            match = pattern.search(text)
-        return Score(value=float(match is not None))
+    ) -> _Verdict:
+        try:
+            texts = match_texts(
+                pattern,
+                as_text(value),
+                which=None if self.full else 0,
+                cpu_s=self.max_cpu_s,
+            )
+        except RowError as error:
+            return ScoreError(reason=f"{error}, or raise max_cpu_s")
+        return Score(value=float(texts is not None))
 
 
 @dataclass(frozen=True)
 class F1(ExpectedMetric):
     """The F1 of the tokens in value and expected text (SQuAD: Rajpurkar et al. 2016).
 
-    Tokens are in lower case, without punctuation and articles, as in SQuAD's evaluation
-    script. Of a list of accepted answers the best counts. Values other than text count
-    as their canonical JSON.
+    Tokens are without regard to case, without punctuation and articles. In ASCII they
+    are those of SQuAD's evaluation script, which is `builtin/squad_f1`; here they are
+    those of every script, one for each character of scripts without spaces (MLQA: Lewis
+    et al. 2020). Texts of punctuation alone are compared as they are.
+
+    Of a list of accepted answers the best counts. Values other than text count as their
+    canonical JSON.
     """
 
     component_id: ClassVar[str] = "builtin/f1"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def _score_value(
         self,
@@ -273,20 +290,11 @@ class F1(ExpectedMetric):
         accepted = accepted_texts(expected)
         if not accepted:
             return ScoreError(reason="the expected output is empty")
-        tokens = _squad_tokens(as_text(value))
-        best = 0.0
-        for text in accepted:
-            wanted = _squad_tokens(text)
-            if tokens and wanted:
-                common = (tokens & wanted).total()
-                both = tokens.total() + wanted.total()
-                f1 = 2 * common / both
-            else:
-                # Precision or recall is undefined; SQuAD 2.0 asks whether both sides
-                # are empty.
-                f1 = float(tokens == wanted)
-            best = max(best, f1)
-        return Score(value=best)
+        text = folded(as_text(value))
+        scores = []
+        for wanted in accepted:
+            scores.append(token_overlap(text, folded(wanted)))
+        return Score(value=max(scores))
 
 
 @dataclass(frozen=True)
@@ -295,10 +303,11 @@ class ChoiceAccuracy(ExpectedMetric):
 
     An option is named by its letter (`B`, `b`, `(B)`, `B)`, `B. Paris`) or by its
     position counted from 0. If `choices` are digits, a number is the option's name.
+    Wide letters and brackets and invisible characters make no difference.
     """
 
     component_id: ClassVar[str] = "builtin/choice_accuracy"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     choices: str = "ABCD"
 
@@ -350,7 +359,7 @@ class ChoiceAccuracy(ExpectedMetric):
             return None
         if not isinstance(value, str):
             return None
-        match = self._option_label.match(value)
+        match = self._option_label.match(plain(value))
         return match[1].upper() if match else None
 
 
@@ -378,16 +387,3 @@ def _with_whole_numbers(value: Any) -> Any:
             replaced[key] = _with_whole_numbers(item)
         return replaced
     return value
-
-
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
-
-
-def _squad_tokens(text: str) -> _Tokens:
-    # Punctuation goes first, as in SQuAD's script: later, the last letter of `U.S.A.`
-    # would be removed as an article.
-    text = text.lower()
-    text = text.translate(_PUNCTUATION)
-    text = _ARTICLE.sub(" ", text)
-    return Counter(text.split())

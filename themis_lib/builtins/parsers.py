@@ -10,11 +10,11 @@ by `text` and `regex`.
 from __future__ import annotations
 
 import re
-from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from themis_lib.bounded.patterns import MAX_CPU_S, Seconds, match_texts
 from themis_lib.builtins.boxed import last_box, trimmed_math
 from themis_lib.builtins.choices import check_choices, named_choice
 from themis_lib.builtins.json_paths import Steps, documents, path_steps, value_at
@@ -22,7 +22,7 @@ from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ParseContext
 from themis_lib.core.models import GenerationResult, ParsedOutput
-from themis_lib.errors import ComponentError, nearest
+from themis_lib.errors import ComponentError, RowError, nearest
 from themis_lib.identity.digests import canonical_json
 
 _Pattern: TypeAlias = re.Pattern[str]
@@ -94,16 +94,26 @@ class Regex(_Parser):
     `group` is the number or name of the group that holds the answer. It defaults to the
     first, or to the whole match if the pattern has no groups. `which` says which of
     several matches counts. Other flags go into the pattern: `(?m)`, `(?s)`.
+
+    `group_select` replaces both, as in the `regex` filter of lm-eval: it counts the
+    matches from 0, or from -1 backwards, and the answer is the first group with text,
+    without surrounding space.
+
+    A match may take `max_cpu_s` seconds of processor time. If it takes longer, the row
+    is an error that says so.
     """
 
     component_id: ClassVar[str] = "builtin/regex"
     version: ClassVar[str] = "1"
     format: ClassVar[str] = "text"
+    later_settings: ClassVar[frozenset[str]] = frozenset({"group_select", "max_cpu_s"})
 
     pattern: str
     group: int | str | None = None
     which: Literal["first", "last"] = "last"
     ignore_case: bool = False
+    group_select: int | None = None
+    max_cpu_s: Seconds = MAX_CPU_S
 
     def check_settings(self) -> None:
         """Raise `ComponentError` for a mistyped setting.
@@ -111,6 +121,12 @@ class Regex(_Parser):
         Also for a malformed pattern, and for a group that the pattern lacks.
         """
         super().check_settings()
+        if self.group_select is not None and self.group is not None:
+            raise ComponentError(
+                f"{self.component_id}: group={self.group!r} and "
+                f"group_select={self.group_select!r} both say what the answer is; "
+                "give one"
+            )
         compiled = self._compiled_pattern
         where = f"{self.component_id}: pattern {self.pattern!r}"
         last = compiled.groups
@@ -133,22 +149,38 @@ class Regex(_Parser):
         )
 
     def _parse_output(self, output: Any) -> ParsedOutput:
-        matches = self._compiled_pattern.finditer(as_text(output))
-        if self.which == "last":
-            # Keeps one match at a time, however many there are.
-            matches = iter(deque(matches, maxlen=1))
-        match = next(matches, None)
-        if match is None:
+        which = 0 if self.which == "first" else -1
+        if self.group_select is not None:
+            which = self.group_select
+        try:
+            texts = match_texts(
+                self._compiled_pattern,
+                as_text(output),
+                which=which,
+                cpu_s=self.max_cpu_s,
+            )
+        except RowError as error:
+            return self._no_answer(f"{error}, or raise max_cpu_s")
+        if texts is None:
             return self._no_answer("the pattern matches nothing in the output")
-        group = self.group
-        if group is None:
-            # Group 0 is the whole match.
-            group = 1 if self._compiled_pattern.groups else 0
-        value = match[group]
+        value = self._answer_in(texts)
         # An alternative without the group matched: `(a)|b` in `b`.
         if value is None:
             return self._no_answer("the group is not part of the match")
         return self._answer_with(value)
+
+    def _answer_in(self, texts: list[str | None]) -> str | None:
+        """Return the answer of a match, whose groups are behind its whole text."""
+        # Without groups the answer is the whole match.
+        groups = texts[1:] or texts
+        if self.group_select is not None:
+            return next((text.strip() for text in groups if text), None)
+        if self.group is None:
+            return groups[0]
+        position = self.group
+        if isinstance(position, str):
+            position = self._compiled_pattern.groupindex[position]
+        return texts[position]
 
 
 @dataclass(frozen=True)

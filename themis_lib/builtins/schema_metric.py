@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
+from themis_lib.bounded.patterns import MAX_CPU_S, Seconds
+from themis_lib.bounded.schemas import find_invalid, has_patterns
 from themis_lib.builtins.expected import ExpectedMetric
 from themis_lib.builtins.libraries import LibraryBuiltin
 from themis_lib.core.contexts import ScoreContext
@@ -31,14 +33,19 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
     JSON document, and is not valid if it cannot be read; with `read_text: false` it is
     a JSON string. References are to places in the schema itself: nothing is fetched.
     `format` is no constraint, as in the standard.
+
+    A validation by a schema with regular expressions may take `max_cpu_s` seconds of
+    processor time. If it takes longer, the row is an error that says so.
     """
 
     component_id: ClassVar[str] = "builtin/json_schema"
     version: ClassVar[str] = "1"
     libraries: ClassVar[tuple[str, ...]] = ("jsonschema",)
+    later_settings: ClassVar[frozenset[str]] = frozenset({"max_cpu_s"})
 
     schema: dict[str, Any] | None = None
     read_text: bool = True
+    max_cpu_s: Seconds = MAX_CPU_S
 
     def check_settings(self) -> None:
         """Raise `ComponentError` for a mistyped setting or a malformed schema."""
@@ -59,7 +66,7 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
     def _schema_check(self) -> Check | None:
         if self.schema is None:
             return None
-        return _compile_schema(self.schema)
+        return _compile_schema(self.schema, cpu_s=self.max_cpu_s)
 
     def score(
         self,
@@ -80,7 +87,7 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         expected: Any,
     ) -> Score | ScoreError:
         try:
-            check = _compile_schema(expected)
+            check = _compile_schema(expected, cpu_s=self.max_cpu_s)
         except ValueError as error:
             return ScoreError(reason=f"the expected output: {error}")
         return self._judge_value(check, value)
@@ -115,7 +122,11 @@ def _invalid_score(problem: str) -> Score:
     )
 
 
-def _compile_schema(schema: Any) -> Check:
+def _compile_schema(
+    schema: Any,
+    *,
+    cpu_s: float,
+) -> Check:
     """Return a check of values. Raise `ValueError` if `schema` is no JSON Schema."""
     # The library takes long to import, and only runs with this metric need it.
     from jsonschema import SchemaError
@@ -135,6 +146,8 @@ def _compile_schema(schema: Any) -> Check:
         definition.check_schema(schema)
     except SchemaError as error:
         raise ValueError(f"it is no JSON Schema: {error.message}") from None
+    if has_patterns(schema):
+        return _bounded_check(schema, cpu_s=cpu_s)
     # An empty registry: jsonschema's own would fetch references from the network.
     validator = definition(schema, registry=Registry())
 
@@ -149,5 +162,23 @@ def _compile_schema(schema: Any) -> Check:
         if error is None:
             return None
         return f"{error.json_path}: {error.message}"
+
+    return check
+
+
+def _bounded_check(
+    schema: dict[str, Any],
+    *,
+    cpu_s: float,
+) -> Check:
+    def check(value: Any) -> str | None:
+        invalid = find_invalid(
+            schema,
+            value,
+            cpu_s=cpu_s,
+        )
+        if invalid is None:
+            return None
+        return f"{invalid.path}: {invalid.message}"
 
     return check

@@ -1,6 +1,7 @@
 """How close a text is to the expected one, from 0 to 1.
 
-The numbers are those of the libraries that papers report. The expected output is a text
+The numbers are those of the libraries that papers report, of texts in Unicode's normal
+form C. The expected output is a text
 or a list of accepted texts. Values other than text count as their canonical JSON.
 """
 
@@ -13,9 +14,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from themis_lib.builtins.expected import ExpectedMetric, accepted_texts
+from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
 from themis_lib.builtins.libraries import LibraryBuiltin, installed_version
 from themis_lib.builtins.parsers import as_text
+from themis_lib.builtins.text_forms import composed, folded, plain
+from themis_lib.builtins.word_tokens import (
+    is_chinese,
+    is_mostly_ascii,
+    is_unspaced,
+    word_tokens,
+)
 from themis_lib.core.models import Score, ScoreError
 
 
@@ -30,18 +38,18 @@ class _TextMetric(ExpectedMetric):
         value: Any,
         expected: Any,
     ) -> Score | ScoreError:
-        references = accepted_texts(expected)
+        references = list(map(composed, accepted_texts(expected)))
         # A blank reference says nothing about any text, even beside others.
         has_text = all(map(str.strip, references))
         if not references or not has_text:
             return ScoreError(reason="the expected output is empty")
-        return self._compare_text(as_text(value), references)
+        return self._compare_text(composed(as_text(value)), references)
 
     def _compare_text(
         self,
         text: str,
         references: Sequence[str],
-    ) -> Score:
+    ) -> Score | ScoreError:
         raise NotImplementedError
 
 
@@ -53,19 +61,24 @@ class Bleu(LibraryBuiltin, _TextMetric):
     count together. The mean over cases is not corpus-level BLEU, which pools n-grams.
     `smooth_value` is that of the methods `floor` and `add-k`; it defaults to
     sacrebleu's own.
+
+    In scripts without spaces between words, only the tokenizers `zh` (Chinese) and
+    `char` find words; with another one there is no score. `auto` takes them there, and
+    else sacrebleu's default, `13a`.
     """
 
     component_id: ClassVar[str] = "builtin/bleu"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     libraries: ClassVar[tuple[str, ...]] = ("sacrebleu",)
 
     tokenize: Literal[
+        "auto",
         "13a",
         "intl",
         "zh",
         "char",
         "none",
-    ] = "13a"
+    ] = "auto"
     lowercase: bool = False
     smooth_method: Literal[
         "exp",
@@ -79,7 +92,19 @@ class Bleu(LibraryBuiltin, _TextMetric):
         self,
         text: str,
         references: Sequence[str],
-    ) -> Score:
+    ) -> Score | ScoreError:
+        texts = (*references, text)
+        unspaced = list(filter(is_unspaced, texts))
+        needed = "13a"
+        # All texts by one tokenizer: else equal words would differ.
+        if unspaced:
+            needed = "zh" if is_chinese(" ".join(texts)) else "char"
+        tokenize = needed if self.tokenize == "auto" else self.tokenize
+        if unspaced and tokenize not in (needed, "char"):
+            return ScoreError(
+                reason=f"tokenize={tokenize!r} finds no words in {shown(unspaced[0])}; "
+                f"set tokenize to {needed!r} or 'auto'"
+            )
         from sacrebleu import sentence_bleu
 
         score = sentence_bleu(
@@ -88,7 +113,7 @@ class Bleu(LibraryBuiltin, _TextMetric):
             smooth_method=self.smooth_method,
             smooth_value=self.smooth_value,
             lowercase=self.lowercase,
-            tokenize=self.tokenize,
+            tokenize=tokenize,
             # Single sentences are often too short to have 4-grams.
             use_effective_order=True,
         )
@@ -105,7 +130,7 @@ class Chrf(LibraryBuiltin, _TextMetric):
     """
 
     component_id: ClassVar[str] = "builtin/chrf"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     libraries: ClassVar[tuple[str, ...]] = ("sacrebleu",)
 
     char_order: PositiveInt = 6
@@ -145,11 +170,16 @@ class Rouge(LibraryBuiltin, _TextMetric):
     `which` counts words (`rouge1`), pairs of words (`rouge2`) or the longest common
     subsequence (`rougeL`); `rougeLsum` takes each line for a sentence. Precision and
     recall are in the details. Of several references the one with the best F1 counts.
-    Only `a` to `z` and digits make words: a text in another script scores 0.
+
+    `tokenize` says what makes words: `rouge` the letters `a` to `z` and digits, as in
+    the reference implementation; `unicode` the letters and digits of every script, and
+    each character of scripts without spaces and of texts without words. `auto` is
+    `rouge` for texts whose letters are mostly of ASCII, else `unicode`. The stemmer is
+    for English words, by `rouge`.
     """
 
     component_id: ClassVar[str] = "builtin/rouge"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     # nltk has the stemmer, and can change a score as well.
     libraries: ClassVar[tuple[str, ...]] = (
         "rouge-score",
@@ -163,6 +193,11 @@ class Rouge(LibraryBuiltin, _TextMetric):
         "rougeLsum",
     ] = "rougeL"
     use_stemmer: bool = False
+    tokenize: Literal[
+        "auto",
+        "rouge",
+        "unicode",
+    ] = "auto"
 
     @cached_property
     def _library_scorer(self) -> Any:
@@ -173,12 +208,33 @@ class Rouge(LibraryBuiltin, _TextMetric):
             use_stemmer=self.use_stemmer,
         )
 
+    @cached_property
+    def _unicode_scorer(self) -> Any:
+        from rouge_score.rouge_scorer import RougeScorer
+
+        return RougeScorer(
+            [self.which],
+            tokenizer=_UnicodeTokenizer(),
+        )
+
     def _compare_text(
         self,
         text: str,
         references: Sequence[str],
-    ) -> Score:
-        scores = self._library_scorer.score_multi(references, text)
+    ) -> Score | ScoreError:
+        foreign = [it for it in (*references, text) if not is_mostly_ascii(it)]
+        if foreign and self.tokenize == "rouge":
+            return ScoreError(
+                reason="tokenize='rouge' reads the letters a to z and digits alone: "
+                f"{shown(foreign[0])}; set tokenize to 'unicode'"
+            )
+        # Of punctuation the reference implementation sees nothing.
+        has_words = all(map(word_tokens, references))
+        if self.tokenize == "unicode" or foreign or not has_words:
+            scorer = self._unicode_scorer
+        else:
+            scorer = self._library_scorer
+        scores = scorer.score_multi(references, text)
         best = scores[self.which]
         details = {
             "precision": best.precision,
@@ -190,16 +246,27 @@ class Rouge(LibraryBuiltin, _TextMetric):
         )
 
 
+class _UnicodeTokenizer:
+    """The words of a text in any script, or its characters if it has no words."""
+
+    def tokenize(self, text: str) -> list[str]:
+        visible = folded(text)
+        # A text of invisible characters alone is not empty.
+        return word_tokens(visible) or list("".join((visible or text).split()))
+
+
 @dataclass(frozen=True)
 class EditSimilarity(_TextMetric):
     """1 minus the Levenshtein distance over the length of the longer text.
 
-    Both are in characters; by rapidfuzz. Of several references the closest counts.
+    Both are in characters; by rapidfuzz. Of several references the closest counts. How
+    accents are composed, invisible characters, typographic quotes and dashes, and wide
+    letters make no difference.
     """
 
     # No `LibraryBuiltin`: the distance is defined exactly, in every version.
     component_id: ClassVar[str] = "builtin/edit_similarity"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     ignore_case: bool = False
 
@@ -215,13 +282,17 @@ class EditSimilarity(_TextMetric):
         self,
         text: str,
         references: Sequence[str],
-    ) -> Score:
+    ) -> Score | ScoreError:
         from rapidfuzz.distance.Levenshtein import normalized_similarity
 
-        fold = str.casefold if self.ignore_case else str
-        text = fold(text)
+        normalise = folded if self.ignore_case else plain
+        text = normalise(text)
         best = 0.0
         for reference in references:
-            similarity = normalized_similarity(text, fold(reference))
+            wanted = normalise(reference)
+            # Nothing but invisible characters.
+            if not wanted.strip():
+                return ScoreError(reason="the expected output is empty")
+            similarity = normalized_similarity(text, wanted)
             best = max(best, similarity)
         return Score(value=best)

@@ -24,6 +24,9 @@ class Builtin:
 
     component_id: ClassVar[str]
     version: ClassVar[str] = "1"
+    #: Settings that came after this version was on record. They count only if they are
+    #: not at their default, so that rows stored without them are found.
+    later_settings: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         self.check_settings()
@@ -53,7 +56,10 @@ class Builtin:
         """Return every setting that can change a result, by name."""
         settings = {}
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
-            settings[item.name] = getattr(self, item.name)
+            value = getattr(self, item.name)
+            if item.name in self.later_settings and value == item.default:
+                continue
+            settings[item.name] = value
         return settings
 
     def fingerprint(self) -> str:

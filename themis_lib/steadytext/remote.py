@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from typing import Any
 
+from themis_lib.bounded.patterns import match_texts
 from themis_lib.components.build import build
 from themis_lib.components.imports import import_named
 from themis_lib.components.records import BuiltGenerator
@@ -28,6 +29,7 @@ from themis_lib.errors import (
     ComponentError,
     ConfigError,
     ModelError,
+    RowError,
     ThemisError,
     nearest,
 )
@@ -199,7 +201,10 @@ def _unwrap_text(
     # Checked here too: not every server enforces `enum` and `pattern`.
     is_other = choices is not None and inner not in choices
     if not is_other and regex is not None:
-        is_other = not re.fullmatch(regex, inner)
+        try:
+            is_other = match_texts(re.compile(regex), inner, which=None) is None
+        except RowError as error:
+            raise ModelError(str(error)) from None
     if is_other:
         raise ModelError(
             f"the remote model wrote {inner!r:.80}, which is not what was asked for; try again"

@@ -1,6 +1,7 @@
-"""The processes that compare mathematics.
+"""The processes that compute within a bound.
 
-They are started when needed, kept for the next comparison, and ended with this one.
+They are started when needed, kept for the next question, and ended with this one.
+(POSIX systems only.)
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import weakref
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,46 +20,69 @@ from themis_lib.errors import FatalError, TransientError
 
 _Message: TypeAlias = dict[str, Any]
 
-_WORKER = Path(__file__).with_name("math_worker.py")
-#: Idle workers, by the process that started them: after a fork, the child must not
-#: write into its parent's pipes.
-_IDLE: dict[int, list[_Worker]] = {}
+_WORKER = Path(__file__).with_name("worker.py")
 
 
-def compare(**question: Any) -> _Message | None:
-    """Return the answer of `math_worker.answer`.
+@dataclass(frozen=True)
+class Workers:
+    """Processes that answer questions by the function `answer` of one module.
 
-    Return `None` if it took more than `cpu_s` seconds of processor time. As many
-    comparisons run at once as threads ask. Raise `FatalError` if math-verify cannot be
-    loaded, `TransientError` if the worker was killed.
+    `path` is the file of the module. `task` completes `the process that …` in messages.
+    `flags` are Python's: by default what is installed can be imported, but nothing that
+    lies beside the file.
     """
-    idle = _IDLE.setdefault(os.getpid(), [])
-    # Not `if idle`: another thread could take the last one between test and `pop`.
-    try:
-        worker = idle.pop()
-    except IndexError:
-        worker = _Worker()
-    answer = worker.ask(question)
-    # Without an answer the process has ended.
-    if answer is not None:
-        idle.append(worker)
-    return answer
+
+    path: Path
+    task: str
+    # The folders have modules named like those of the standard library, such as
+    # `numbers`: -P keeps them off the path.
+    flags: tuple[str, ...] = ("-P",)
+    #: Idle workers, by the process that started them: after a fork, the child must not
+    #: write into its parent's pipes.
+    idle: dict[int, list[_Worker]] = field(
+        default_factory=dict,
+        repr=False,
+    )
+
+    def ask(
+        self,
+        *,
+        cpu_s: float,
+        **question: Any,
+    ) -> _Message | None:
+        """Return the answer, or `None` if it took more than `cpu_s` s of processor time.
+
+        As many questions are answered at once as threads ask. Raise `FatalError` if the
+        module cannot be loaded, `TransientError` if the process was killed.
+        """
+        idle = self.idle.setdefault(os.getpid(), [])
+        # Not `if idle`: another thread could take the last one between test and `pop`.
+        try:
+            worker = idle.pop()
+        except IndexError:
+            worker = _Worker(self)
+        question["cpu_s"] = cpu_s
+        answer = worker.ask(question)
+        # Without an answer the process has ended.
+        if answer is not None:
+            idle.append(worker)
+        return answer
 
 
 class _Worker:
-    """A process that runs `math_worker.py`, and the pipes to it."""
+    """A process that runs `worker.py`, and the pipes to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers) -> None:
+        self._task = workers.task
         command = [
             sys.executable,
-            # The folder of this file has modules named like those of the standard
-            # library, such as `numbers`: -P keeps it off the path.
-            "-P",
+            *workers.flags,
             str(_WORKER),
+            str(workers.path),
         ]
         environment = {
             **os.environ,
-            # sympy's results can depend on the order of sets.
+            # A library's results can depend on the order of sets; sympy's do.
             "PYTHONHASHSEED": "0",
         }
         self._process = subprocess.Popen(
@@ -79,7 +104,7 @@ class _Worker:
         ready = self._read_message()
         if ready is None:
             code = self._process.wait()
-            self._refuse_start(f"its process ended with code {code}")
+            self._refuse_start(f"it ended with code {code}")
         elif ready["error"]:
             self._refuse_start(ready["error"])
 
@@ -104,7 +129,7 @@ class _Worker:
         # the answer, so the row is tried again.
         if code != -signal.SIGPROF:
             raise TransientError(
-                f"the process that compares mathematics ended with code {code}"
+                f"the process that {self._task} ended with code {code}"
             )
         return None
 
@@ -118,7 +143,7 @@ class _Worker:
 
     def _refuse_start(self, reason: str) -> None:
         self.end()
-        raise FatalError(f"math-verify cannot be loaded: {reason}")
+        raise FatalError(f"the process that {self._task} cannot start: {reason}")
 
 
 # A function and not a method: a finalizer that held the worker would keep it alive.

@@ -1,0 +1,1 @@
+"""Computations with a bound on their processor time, each in a separate process."""
