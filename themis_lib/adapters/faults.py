@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from themis_lib.errors import (
@@ -45,6 +46,12 @@ _FATAL_CODES = frozenset(
         "unsupported_value",
     }
 )
+#: Words in the codes of a failure that concerns this row's request alone.
+_FACT_WORDS = re.compile(
+    r"invalid|unsupported|bad_?request|unprocessable|image_|empty_image"
+    r"|policy|filter|moderation|flagged|safety|context_length|too_l(ong|arge)",
+    re.IGNORECASE,
+)
 #: Words of a 403 that concern this row's text: a provider's moderation.
 _MODERATION = (
     "moderation",
@@ -69,7 +76,8 @@ _ADVICE = {
     404: "the provider knows no such model or address; check `model` and `base_url`",
     405: "the provider knows no such address; check `base_url`",
 }
-_MESSAGE_CHARS = 2000
+#: The longest message of a provider that is kept.
+MESSAGE_CHARS = 2000
 
 
 def translated(error: Exception) -> Exception:
@@ -86,7 +94,11 @@ def translated(error: Exception) -> Exception:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "response"):
         # A provider charges nothing for a request that it refuses.
-        return _fault_of_status(status, error).marked(is_free=True)
+        said = f"HTTP {status}: {_provider_message(error)}"
+        # Providers put the machine-readable reason under either name.
+        code = getattr(error, "code", None) or getattr(error, "type", None)
+        fault = fault_of_status(status, said, code=str(code or ""))
+        return fault.marked(is_free=True)
     if type(error).__name__ not in _LOST:
         return error
     said = "no answer from the provider"
@@ -110,13 +122,13 @@ def is_final(response: Any) -> bool:
     return any(code in response.text for code in _FATAL_CODES)
 
 
-def _fault_of_status(
+def fault_of_status(
     status: int,
-    error: Any,
+    said: str,
+    *,
+    code: str = "",
 ) -> ThemisError:
-    said = f"HTTP {status}: {_provider_message(error)}"
-    # Providers put the machine-readable reason under either name.
-    code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
+    """Return what a failure with an HTTP status and perhaps a code of its own means."""
     is_moderated = False
     if status == 403:
         is_moderated = any(word in said.lower() for word in _MODERATION)
@@ -130,6 +142,22 @@ def _fault_of_status(
     return RowError(said)
 
 
+def fault_of_code(
+    code: str,
+    kind: str,
+    said: str,
+) -> ThemisError:
+    """Return what a failure without a status means, by the names of its code and type.
+
+    A failure that neither name explains may pass.
+    """
+    if {code, kind} & _FATAL_CODES:
+        return FatalError(f"the provider refuses every request like this one: {said}")
+    if _FACT_WORDS.search(code or kind):
+        return RowError(said)
+    return TransientError(said)
+
+
 def _provider_message(error: Any) -> str:
     """Return what a provider says of a failure, on one line."""
     said = None
@@ -140,4 +168,4 @@ def _provider_message(error: Any) -> str:
     if not said:
         said = getattr(error, "message", error)
     # Bounded: the body of a proxy's error page would be kept in every row.
-    return " ".join(str(said).split())[:_MESSAGE_CHARS]
+    return " ".join(str(said).split())[:MESSAGE_CHARS]

@@ -26,6 +26,7 @@ from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Limits, Throttle, throttle
 from themis_lib.adapters.masking import masked_fault, masked_result
 from themis_lib.adapters.replies import chat_result, response_result
+from themis_lib.adapters.reply_faults import fault_of_unreadable
 from themis_lib.adapters.requests import (
     ApiMode,
     Asked,
@@ -341,8 +342,7 @@ class OpenAI(Builtin):
                     timeout_s=self.timeout_s,
                 )
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            # A proxy's error page under status 200: another try may succeed.
-            raise TransientError(f"the provider's reply is not JSON: {error}") from None
+            raise fault_of_unreadable(error) from None
         body, headers, latency_s = reply
         read = chat_result if self.api_mode == "chat_completions" else response_result
         try:
