@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
+from themis_lib.adapters.refusals import is_misfit, plain_text, refuses_every_try
 from themis_lib.errors import (
     FatalError,
     RowError,
@@ -94,11 +96,7 @@ def translated(error: Exception) -> Exception:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "response"):
         # A provider charges nothing for a request that it refuses.
-        said = f"HTTP {status}: {_provider_message(error)}"
-        # Providers put the machine-readable reason under either name.
-        code = getattr(error, "code", None) or getattr(error, "type", None)
-        fault = fault_of_status(status, said, code=str(code or ""))
-        return fault.marked(is_free=True)
+        return _fault_of_reply(status, error).marked(is_free=True)
     if type(error).__name__ not in _LOST:
         return error
     said = "no answer from the provider"
@@ -116,10 +114,41 @@ def translated(error: Exception) -> Exception:
 
 
 def is_final(response: Any) -> bool:
-    """Return whether a 429 concerns the account, so that a retry would fail too."""
-    if response.status_code != 429:
+    """Return whether a retry of a 429, or of a 5xx, would fail too.
+
+    The one concerns the account, the other a field of the request.
+    """
+    status = response.status_code
+    if status == 429:
+        return any(code in response.text for code in _FATAL_CODES)
+    if status < 500:
         return False
-    return any(code in response.text for code in _FATAL_CODES)
+    try:
+        sent = json.loads(response.request.content)
+    except ValueError:
+        return False
+    return refuses_every_try(status, response.text, sent)
+
+
+def words_of(error: Any) -> str:
+    """Return what a provider says of a failure, on one line, after its HTTP status."""
+    status = getattr(error, "status_code", None)
+    if status is None:
+        return describe(error)
+    return f"HTTP {status}: {_provider_message(error)}"
+
+
+def _fault_of_reply(
+    status: int,
+    error: Any,
+) -> ThemisError:
+    # Providers put the machine-readable reason under either name.
+    code = getattr(error, "code", None) or getattr(error, "type", None)
+    fault = fault_of_status(status, words_of(error), code=str(code or ""))
+    if isinstance(fault, TransientError) and is_misfit(plain_text(str(fault))):
+        # A server that says 500 of a request that it cannot read.
+        return RowError(str(fault))
+    return fault
 
 
 def fault_of_status(
