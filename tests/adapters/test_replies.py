@@ -42,7 +42,11 @@ def test_chat_completion_becomes_a_result() -> None:
             ],
             conversation=[Message(role="assistant", content="re: 2+2")],
             artifacts={"model": "gpt-2026", "system_fingerprint": "fp-1"},
-            transport={"response_id": "chatcmpl-1", "created": 1_700_000_000},
+            transport={
+                "response_id": "chatcmpl-1",
+                "created": 1_700_000_000,
+                "raw_response": completion(CHAT),
+            },
             usage=TokenUsage(
                 input_tokens=11, output_tokens=7, cached_tokens=5, reasoning_tokens=3
             ),
@@ -59,7 +63,11 @@ def test_response_becomes_the_same_result() -> None:
         update={"artifacts": {"model": "gpt-2026"}, "transport": result.transport}
     )
     assert expected == result
-    assert {"response_id": "resp-1", "created": 1_700_000_000} == result.transport
+    assert {
+        "response_id": "resp-1",
+        "created": 1_700_000_000,
+        "raw_response": response(RESPONSES),
+    } == result.transport
 
 
 def test_models_of_the_sdk_are_read_like_json() -> None:
@@ -72,8 +80,18 @@ def test_models_of_the_sdk_are_read_like_json() -> None:
     chat_model = ChatCompletion.construct(**body)
     response_model = Response.construct(**other)
 
-    assert chat_result(body, {}) == chat_result(chat_model, {})
-    assert response_result(other, {}) == response_result(response_model, {})
+    for read, as_json, as_model in (
+        (chat_result, body, chat_model),
+        (response_result, other, response_model),
+    ):
+        results = []
+        for reply in (as_json, as_model):
+            result = read(reply, {})
+            raw = (result.transport or {}).pop("raw_response")
+            # The model also has the fields that it was not given.
+            assert as_json["id"] == raw["id"]
+            results.append(result)
+        assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("read", [chat_result, response_result])
@@ -253,13 +271,14 @@ def test_reply_may_have_nothing_but_its_text(read: Any, reply: Any) -> None:
     """Injected clients may answer with that alone."""
     result = read(reply, {})
 
-    assert ("4", None, None, {}, {}) == (
+    assert ("4", None, None, {}) == (
         result.final_output,
         result.usage,
         result.finish_reason,
         result.artifacts,
-        result.transport,
     )
+    raw = {"raw_response": reply} if isinstance(reply, dict) else {}
+    assert raw == result.transport
 
 
 def test_empty_text_is_an_answer() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from themis_lib.adapters.faults import MESSAGE_CHARS
 from themis_lib.adapters.json_objects import JsonObject, without_nulls
+from themis_lib.adapters.raw_reply import raw_response
 from themis_lib.adapters.reply_faults import check_choice, check_finished, check_reply
 from themis_lib.adapters.reply_fields import (
     Headers,
@@ -226,7 +227,10 @@ def _result_of(
         trace=steps,
         conversation=[said],
         artifacts=without_nulls(artifacts),
-        transport=transport_facts(reply, headers),
+        transport={
+            **transport_facts(reply, headers),
+            **without_nulls({"raw_response": raw_response(reply)}),
+        },
         usage=token_usage(read_field(reply, "usage")),
         error=error,
     )
