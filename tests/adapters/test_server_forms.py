@@ -191,11 +191,11 @@ def test_refusal_of_what_was_not_sent_is_one_error(
     server.script = lambda attempt, body: WORDS[words]("seed")
     generator = use(vllm, server)
 
-    for most in (2, 1):
+    for _ in range(2):
         server.requests.clear()
         with pytest.raises(FatalError, match="'seed', which was not sent"):
             questions(generator, 20).run()
-        assert most == len(server.requests)
+        assert 2 == len(server.requests)
 
 
 def test_server_that_takes_neither_name_is_one_error(server: ProviderServer) -> None:
@@ -321,6 +321,61 @@ def test_schema_that_no_form_can_ask_for_is_one_error(
         questions(use(vllm, server, schema=SCHEMA, **settings), 10).run()
 
     assert (2 if settings is CHAT else 1) == len(server.requests)
+
+
+SCHEMA_REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "the schema itself": (
+        {
+            "message": "Invalid schema for response_format 'output': 'oneOf' is not "
+            "permitted.",
+            "param": "response_format",
+            "code": None,
+        },
+        None,
+    ),
+    "by its code": (
+        {
+            "message": "It is not supported",
+            "param": "response_format",
+            "code": "invalid_json_schema",
+        },
+        None,
+    ),
+    "both forms": (
+        {"message": "This response_format type is unavailable now"},
+        {"message": "Unknown parameter: 'response_format.schema'."},
+    ),
+    "the form, and then the prompt": (
+        {"message": "This response_format type is unavailable now"},
+        {"message": "Prompt must contain the word 'json'", "param": "messages"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMA_REFUSED)
+def test_schema_that_is_refused_is_told_in_the_first_words(
+    name: str, server: ProviderServer
+) -> None:
+    """No form helps, and another schema is asked for in OpenAI's form again."""
+    first, second = SCHEMA_REFUSED[name]
+
+    def script(attempt: int, body: dict[str, Any]) -> Fault | None:
+        is_first = body["response_format"]["type"] == "json_schema"
+        return refused(status=400, **(first if is_first else second or {}))
+
+    server.script = script
+    generator = use(vllm, server, schema=SCHEMA)
+
+    with pytest.raises(FatalError, match="schema or response_format") as raised:
+        questions(generator, 10).run()
+
+    assert first["message"] in str(raised.value)
+    assert (2 if second else 1) == len(server.requests)
+    server.forget()
+    server.script = lambda attempt, body: Fault(changes={"text": "7"})
+    other = vllm(generator.model, base_url=server.url, schema={"type": "integer"})
+    assert 7 == ask(other).final_output
+    assert "json_schema" == server.bodies[0]["response_format"]["type"]
 
 
 def test_request_that_cannot_be_read_is_a_fact_of_its_row(

@@ -6,6 +6,7 @@ row can say so; any other refusal is one error that names the setting.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeAlias
 
@@ -22,6 +23,12 @@ _OTHER_NAME = {
     "max_tokens": "max_completion_tokens",
     "max_completion_tokens": "max_tokens",
 }
+_SCHEMA_FIELD = "response_format"
+#: How a server says that it cannot hold a text to a schema.
+_BAD_SCHEMA = re.compile(
+    r"(invalid|unsupported)\W+(json\W+)?schema|\bschema\W+is\W+(invalid|not)",
+    re.IGNORECASE,
+)
 #: The settings of fields that have another name.
 _SETTINGS = {
     "max_completion_tokens": "max_tokens",
@@ -50,6 +57,8 @@ class ServerForms:
         Raises `FatalError` if the server refuses a field that cannot be left out.
         """
         tried: list[JsonObject] = []
+        # The first error of each field: a later one may be of the form that it led to.
+        errors: dict[str, Exception] = {}
         while True:
             form = self.form_of(request)
             tried.append(form)
@@ -57,11 +66,17 @@ class ServerForms:
                 return await post(form), form
             except Exception as error:
                 refusal = refusal_of(error, {*form, *form.get("extra_body", ())})
+                if refusal is None and _SCHEMA_FIELD in errors and _is_refused(error):
+                    refusal = Refusal(_SCHEMA_FIELD, is_unknown=False)
                 if refusal is None:
                     raise
-                self._note(refusal)
+                field = refusal.field
+                errors.setdefault(field, error)
+                self._note(refusal, error)
                 if self.form_of(request) in tried:
-                    said = _described(refusal.field, form, error)
+                    # What did not help says nothing of the server.
+                    self._refused -= errors.keys()
+                    said = _described(field, form, errors[field])
                     raise FatalError(said).marked(is_free=True) from None
 
     def form_of(self, request: JsonObject) -> JsonObject:
@@ -73,14 +88,21 @@ class ServerForms:
         if "seed" in self._refused:
             form.pop("seed", None)
         schema = _schema_of(form)
-        if "response_format" in self._refused and schema is not None:
+        if _SCHEMA_FIELD in self._refused and schema is not None:
             # That of llama.cpp, Together and others, which holds to a schema too.
             form["response_format"] = {"type": "json_object", "schema": schema}
         return form
 
-    def _note(self, refusal: Refusal) -> None:
+    def _note(
+        self,
+        refusal: Refusal,
+        error: Exception,
+    ) -> None:
         # A server that knows the field may take it with another value.
-        if refusal.is_unknown or refusal.field == "response_format":
+        is_other_value = not refusal.is_unknown
+        if refusal.field == _SCHEMA_FIELD:
+            is_other_value = _is_about_schema(error)
+        if not is_other_value:
             self._refused.add(refusal.field)
 
 
@@ -104,6 +126,16 @@ _FORMS: dict[Hashable, ServerForms] = {}
 def forms_of(server: Hashable) -> ServerForms:
     """Return what this process knows of a server and model."""
     return _FORMS.setdefault(server, ServerForms())
+
+
+def _is_refused(error: Exception) -> bool:
+    return getattr(error, "status_code", None) in (400, 422)
+
+
+def _is_about_schema(error: Exception) -> bool:
+    """Return whether a server refuses a schema, and not the form in which it is."""
+    code = getattr(error, "code", None)
+    return code == "invalid_json_schema" or bool(_BAD_SCHEMA.search(words_of(error)))
 
 
 def _schema_of(form: JsonObject) -> JsonObject | None:
