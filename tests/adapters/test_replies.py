@@ -437,7 +437,7 @@ def test_words_of_an_unreadable_reply_are_told(reply: dict[str, Any]) -> None:
 
 def test_incomplete_response_is_what_its_reason_says() -> None:
     """Without a reason, nobody decided that it ends here."""
-    with pytest.raises(TransientError, match="aborted"):
+    with pytest.raises(TransientError, match="incomplete"):
         response_result({**response(RESPONSES), "status": "incomplete"}, {})
 
 

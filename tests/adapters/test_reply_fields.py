@@ -152,7 +152,7 @@ def test_whole_numbers_are_counted(given: Any, counted: int | None) -> None:
             [],
             "content_filter",
         ),
-        ({"status": "incomplete"}, [], "aborted"),
+        ({"status": "incomplete"}, [], "incomplete"),
         ({}, [], None),
     ],
 )

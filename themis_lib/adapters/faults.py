@@ -191,6 +191,9 @@ def _provider_message(error: Any) -> str:
     """Return what a provider says of a failure, on one line."""
     said = None
     body = getattr(error, "body", None)
+    if isinstance(body, list) and body and isinstance(body[0], dict):
+        # Google's: the one error is in a list.
+        body = body[0].get("error", body[0])
     if isinstance(body, dict):
         # OpenAI's field, that of simpler servers, and that of FastAPI.
         said = body.get("message") or body.get("error") or body.get("detail")

@@ -114,13 +114,11 @@ def response_result(
     logprobs: list[Any] = []
     for part in parts:
         logprobs.extend(read_items(part, "logprobs"))
-    finish_reason = response_finish_reason(reply, has_calls=bool(calls))
-    check_finished(finish_reason)
     answer = _Answer(
         text=_response_text(reply, parts),
         refusal=_refusal_in(parts),
         calls=calls,
-        finish_reason=finish_reason,
+        finish_reason=response_finish_reason(reply, has_calls=bool(calls)),
         reasoning="\n".join(thoughts) or None,
         logprobs=as_plain_json(logprobs) or None,
     )
@@ -130,7 +128,7 @@ def response_result(
 def _check_items(reply: Any) -> Sequence[Any]:
     """Return the items of a response, or raise what its failure means."""
     check_reply(reply)
-    check_finished(read_field(reply, "status"))
+    check_finished(response_finish_reason(reply, has_calls=False))
     items: Any = read_items(reply, "output")
     # Injected clients may answer with `output_text` alone.
     is_empty = not items and read_field(reply, "output_text") is None

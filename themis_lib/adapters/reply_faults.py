@@ -27,6 +27,7 @@ _BROKEN_OFF = frozenset(
         "insufficient_system_resource",
         "network_error",
         "failed",
+        "incomplete",
         "queued",
         "in_progress",
     }

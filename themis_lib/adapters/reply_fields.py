@@ -142,7 +142,7 @@ def response_finish_reason(
     if reason == "max_output_tokens":
         return "length"
     # Without a reason nobody decided that it ends here: it was broken off.
-    return str(reason or "aborted")
+    return str(reason or status)
 
 
 def token_usage(usage: Any) -> TokenUsage | None:
