@@ -92,6 +92,10 @@ FACTS = {
     ),
     "content filter": (FILTERED, "content filter"),
     "refusal": (REFUSAL, "the model refused"),
+    "an error in a list": (
+        Fault(400, body=b'[{"error": {"code": 400, "message": "too blue"}}]'),
+        "too blue",
+    ),
 }
 FATAL = {
     "401": (refused(status=401, code="invalid_api_key"), "API key"),

@@ -268,7 +268,18 @@ if __name__ == "__main__":
 #: Each program, and what it prints beside the id of its run.
 EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "custom": (CUSTOM, {"status": "completed"}),
-    "openai": (OPENAI, {"status": "completed", "artifact_keys": []}),
+    "openai": (
+        OPENAI,
+        {
+            "status": "completed",
+            "artifact_keys": [
+                "provider_request_id",
+                "rate_limit",
+                "raw_response",
+                "response_headers",
+            ],
+        },
+    ),
     "vllm": (VLLM, {"status": "completed", "api_mode": "chat_completions"}),
     "langgraph": (LANGGRAPH, {"status": "completed", "trace_steps": 1}),
 }

@@ -180,6 +180,40 @@ def test_structure_reaches_the_model(url: str) -> None:
     assert answer.final_output["grade"] in (1, 2, 3)
 
 
+def test_schema_reaches_the_model_in_another_form(url: str) -> None:
+    """This server knows OpenAI's form of a schema as an error alone; the form that it
+    knows is found.
+    """
+    held = vllm(
+        "tiny",
+        base_url=url,
+        temperature=0,
+        max_tokens=48,
+        schema={
+            "type": "object",
+            "properties": {"grade": {"enum": [1, 2, 3]}},
+            "required": ["grade"],
+            "additionalProperties": False,
+        },
+        **ONE_AT_A_TIME,
+    )
+
+    result = questions(held, inputs=SUMS[:3]).run()
+
+    assert RunStatus.COMPLETED == result.status
+    for row in rows(result):
+        assert row.final_output["grade"] in (1, 2, 3)
+        assert "response_format" in (row.artifacts or {})["sent_as"]
+
+
+def test_setting_out_of_range_is_one_clear_error(url: str) -> None:
+    """This server says 500 of it, which would come again."""
+    generator = vllm("tiny", base_url=url, top_p=9, **ONE_AT_A_TIME)
+
+    with pytest.raises(FatalError, match=r"generation\.generator\.top_p"):
+        questions(generator, inputs=SUMS).run()
+
+
 def test_wrong_address_is_one_clear_error(url: str) -> None:
     """An address without the API is told at once, and the run stops."""
     generator = vllm("tiny", base_url=url.removesuffix("/v1") + "/v2", **ONE_AT_A_TIME)

@@ -9,8 +9,10 @@ import pytest
 
 from themis_lib import TokenUsage
 from themis_lib.adapters.reply_fields import (
+    content_parts,
     is_list,
     join_texts,
+    join_thoughts,
     read_field,
     response_finish_reason,
     token_usage,
@@ -38,10 +40,43 @@ def test_texts_of_parts_are_joined() -> None:
     """Parts without text are left out; without any there is none."""
     assert "ab" == join_texts([{"text": "a"}, {"image": 1}, {"text": "b"}])
     assert join_texts([{"image": 1}]) is None
+    assert "" == join_texts([{"text": ""}])
+    assert "a" == join_texts(["a", {"type": "thinking", "text": "b"}])
+
+
+def test_content_is_parts() -> None:
+    """A text and a part alone are one of them; null is none."""
+    assert [(), ("a",), ({"text": "a"},), ("a", "b")] == [
+        content_parts(content) for content in (None, "a", {"text": "a"}, ["a", "b"])
+    ]
+
+
+def test_thoughts_of_parts_are_joined() -> None:
+    """As a text or as parts, under any of their names."""
+    parts = [
+        {"type": "thinking", "thinking": "a"},
+        {"type": "text", "text": "no"},
+        {"type": "thinking", "thinking": [{"type": "text", "text": "b"}]},
+        {"type": "reasoning", "text": "c"},
+    ]
+
+    assert "abc" == join_thoughts(parts)
+    assert join_thoughts([{"text": "no"}]) is None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"), [('{"x": 1}', {"x": 1}), ("not json", "not json")]
+    ("arguments", "expected"),
+    [
+        ('{"x": 1}', {"x": 1}),
+        ({"x": 1}, {"x": 1}),
+        ("not json", "not json"),
+        ('{"x": "a\nb\tc"}', {"x": "a\nb\tc"}),
+        ('{"x": NaN}', '{"x": NaN}'),
+        ('{"x": 1', '{"x": 1'),
+        ("[" * 100_000, "[" * 100_000),
+        ("", ""),
+    ],
+    ids=["JSON", "object", "prose", "line breaks", "NaN", "cut", "deep", "none"],
 )
 def test_arguments_are_json_where_they_are(arguments: str, expected: Any) -> None:
     """Else the text as the model wrote it."""
@@ -69,6 +104,34 @@ def test_tokens_of_both_apis() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "counted"),
+    [
+        (3, 3),
+        (3.0, 3),
+        ("3", 3),
+        (0.0, 0),
+        (3.5, None),
+        (-1, None),
+        (-1.0, None),
+        (True, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (1e30, None),
+        ("many", None),
+        ("9" * 5000, None),
+        ([3], None),
+        (None, None),
+    ],
+    ids=lambda value: str(value)[:9],
+)
+def test_whole_numbers_are_counted(given: Any, counted: int | None) -> None:
+    """However they are written; what is no count costs the answer nothing."""
+    expected = TokenUsage(input_tokens=counted, output_tokens=2)
+
+    assert expected == token_usage({"prompt_tokens": given, "completion_tokens": 2})
+
+
+@pytest.mark.parametrize(
     ("reply", "calls", "expected"),
     [
         ({"status": "completed"}, [], "stop"),
@@ -89,6 +152,7 @@ def test_tokens_of_both_apis() -> None:
             [],
             "content_filter",
         ),
+        ({"status": "incomplete"}, [], "incomplete"),
         ({}, [], None),
     ],
 )

@@ -14,6 +14,7 @@ from themis_lib import (
     ReducedCandidate,
     Score,
     TokenUsage,
+    TraceStep,
 )
 
 
@@ -21,6 +22,29 @@ def test_misspelt_fields_are_refused() -> None:
     """An unknown field is an error, so that nothing is lost in silence."""
     with pytest.raises(ValidationError, match="expected_ouput"):
         Case(case_id="c", input="x", expected_ouput="y")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "name"),
+    [
+        (GenerationResult, {"token_usage": {"input_tokens": 3}}, "usage"),
+        (GenerationResult, {"latency_ms": 3}, "latency_s"),
+        (TraceStep, {"step_name": "think"}, "name"),
+    ],
+)
+def test_other_name_of_a_field_says_its_name_here(
+    kind: Any, given: dict[str, Any], name: str
+) -> None:
+    """Written or read; another unknown name is unknown."""
+    (other,) = given
+    whole = kind(name="think") if kind is TraceStep else kind()
+
+    for validate in (lambda: kind(**given), lambda: kind.model_validate(given)):
+        with pytest.raises(ValidationError, match=f"no '{other}'; it is '{name}' here"):
+            validate()
+    with pytest.raises(AttributeError, match=f"no '{other}'; it is '{name}' here"):
+        getattr(whole, other)
+    assert not hasattr(whole, "nothing")
 
 
 def test_values_are_frozen() -> None:

@@ -32,6 +32,36 @@ def test_row_holds_the_result() -> None:
     assert RESULT.model_copy(update={"usage": None}) == result_of(row)
 
 
+def test_exchange_is_among_the_artifacts() -> None:
+    """For people: a component that reads artifacts is not given what differs at every
+    call.
+    """
+    transport = {
+        "request_id": "r",
+        "response_id": "c",
+        "headers": {"x-ratelimit-limit-requests": "60", "x-request-id": "r"},
+        "raw_response": {"id": "c"},
+    }
+    row = output_record(RESULT.model_copy(update={"transport": transport}), 1.0)
+
+    assert {
+        "n": 2,
+        "provider_request_id": "r",
+        "rate_limit": {"x-ratelimit-limit-requests": "60"},
+        "raw_response": {"id": "c"},
+        "response_headers": transport["headers"],
+    } == result_of(row).artifacts
+    (seen,) = visible_results(table_of([row], OUTPUTS), ["artifacts"])
+    assert {"n": 2} == seen.artifacts
+
+
+def test_response_is_named_where_its_request_is_not() -> None:
+    """Each is a provider's name for the exchange."""
+    row = output_record(GenerationResult(transport={"response_id": "c"}), 1.0)
+
+    assert {"provider_request_id": "c"} == result_of(row).artifacts
+
+
 def test_generators_own_latency_wins() -> None:
     """It knows better than the caller how long the provider took."""
     assert (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
+from themis_lib.adapters.refusals import is_misfit, plain_text, refuses_every_try
 from themis_lib.errors import (
     FatalError,
     RowError,
@@ -45,6 +48,12 @@ _FATAL_CODES = frozenset(
         "unsupported_value",
     }
 )
+#: Words in the codes of a failure that concerns this row's request alone.
+_FACT_WORDS = re.compile(
+    r"invalid|unsupported|bad_?request|unprocessable|image_|empty_image"
+    r"|policy|filter|moderation|flagged|safety|context_length|too_l(ong|arge)",
+    re.IGNORECASE,
+)
 #: Words of a 403 that concern this row's text: a provider's moderation.
 _MODERATION = (
     "moderation",
@@ -69,7 +78,8 @@ _ADVICE = {
     404: "the provider knows no such model or address; check `model` and `base_url`",
     405: "the provider knows no such address; check `base_url`",
 }
-_MESSAGE_CHARS = 2000
+#: The longest message of a provider that is kept.
+MESSAGE_CHARS = 2000
 
 
 def translated(error: Exception) -> Exception:
@@ -86,7 +96,7 @@ def translated(error: Exception) -> Exception:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "response"):
         # A provider charges nothing for a request that it refuses.
-        return _fault_of_status(status, error).marked(is_free=True)
+        return _fault_of_reply(status, error).marked(is_free=True)
     if type(error).__name__ not in _LOST:
         return error
     said = "no answer from the provider"
@@ -104,19 +114,50 @@ def translated(error: Exception) -> Exception:
 
 
 def is_final(response: Any) -> bool:
-    """Return whether a 429 concerns the account, so that a retry would fail too."""
-    if response.status_code != 429:
+    """Return whether a retry of a 429, or of a 5xx, would fail too.
+
+    The one concerns the account, the other a field of the request.
+    """
+    status = response.status_code
+    if status == 429:
+        return any(code in response.text for code in _FATAL_CODES)
+    if status < 500:
         return False
-    return any(code in response.text for code in _FATAL_CODES)
+    try:
+        sent = json.loads(response.request.content)
+    except ValueError:
+        return False
+    return refuses_every_try(status, response.text, sent)
 
 
-def _fault_of_status(
+def words_of(error: Any) -> str:
+    """Return what a provider says of a failure, on one line, after its HTTP status."""
+    status = getattr(error, "status_code", None)
+    if status is None:
+        return describe(error)
+    return f"HTTP {status}: {_provider_message(error)}"
+
+
+def _fault_of_reply(
     status: int,
     error: Any,
 ) -> ThemisError:
-    said = f"HTTP {status}: {_provider_message(error)}"
     # Providers put the machine-readable reason under either name.
-    code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
+    code = getattr(error, "code", None) or getattr(error, "type", None)
+    fault = fault_of_status(status, words_of(error), code=str(code or ""))
+    if isinstance(fault, TransientError) and is_misfit(plain_text(str(fault))):
+        # A server that says 500 of a request that it cannot read.
+        return RowError(str(fault))
+    return fault
+
+
+def fault_of_status(
+    status: int,
+    said: str,
+    *,
+    code: str = "",
+) -> ThemisError:
+    """Return what a failure with an HTTP status and perhaps a code of its own means."""
     is_moderated = False
     if status == 403:
         is_moderated = any(word in said.lower() for word in _MODERATION)
@@ -130,14 +171,33 @@ def _fault_of_status(
     return RowError(said)
 
 
+def fault_of_code(
+    code: str,
+    kind: str,
+    said: str,
+) -> ThemisError:
+    """Return what a failure without a status means, by the names of its code and type.
+
+    A failure that neither name explains may pass.
+    """
+    if {code, kind} & _FATAL_CODES:
+        return FatalError(f"the provider refuses every request like this one: {said}")
+    if _FACT_WORDS.search(code or kind):
+        return RowError(said)
+    return TransientError(said)
+
+
 def _provider_message(error: Any) -> str:
     """Return what a provider says of a failure, on one line."""
     said = None
     body = getattr(error, "body", None)
+    if isinstance(body, list) and body and isinstance(body[0], dict):
+        # Google's: the one error is in a list.
+        body = body[0].get("error", body[0])
     if isinstance(body, dict):
         # OpenAI's field, that of simpler servers, and that of FastAPI.
         said = body.get("message") or body.get("error") or body.get("detail")
     if not said:
         said = getattr(error, "message", error)
     # Bounded: the body of a proxy's error page would be kept in every row.
-    return " ".join(str(said).split())[:_MESSAGE_CHARS]
+    return " ".join(str(said).split())[:MESSAGE_CHARS]

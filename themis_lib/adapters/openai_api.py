@@ -21,11 +21,14 @@ from themis_lib.adapters.conversations import (
     turns_to_send,
 )
 from themis_lib.adapters.endpoint import OPENAI_URL, Endpoint, refuse_literals
+from themis_lib.adapters.extra_body import check_extra_body, longest_answer
 from themis_lib.adapters.faults import translated
+from themis_lib.adapters.first_request import FirstRequest
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Limits, Throttle, throttle
 from themis_lib.adapters.masking import masked_fault, masked_result
 from themis_lib.adapters.replies import chat_result, response_result
+from themis_lib.adapters.reply_faults import fault_of_unreadable
 from themis_lib.adapters.requests import (
     ApiMode,
     Asked,
@@ -33,6 +36,7 @@ from themis_lib.adapters.requests import (
     estimated_tokens,
     responses_request,
 )
+from themis_lib.adapters.server_forms import ServerForms, changes, forms_of
 from themis_lib.adapters.structured import Structure, structure
 from themis_lib.components.builtin import Builtin
 from themis_lib.components.imports import import_named
@@ -46,14 +50,6 @@ from themis_lib.identity.digests import canonical_json
 
 #: Rows that may wait for their turn or for a retry, per request in flight.
 _WAITING = 8
-#: What a request must not set behind the settings' back: the first bound its cost, and
-#: only one answer is read.
-_SET_ELSEWHERE = {
-    "n": "one answer is read of each request; raise candidate_policy.num_samples",
-    "max_tokens": "write the setting max_tokens",
-    "max_completion_tokens": "write the setting max_tokens",
-    "max_output_tokens": "write the setting max_tokens",
-}
 #: The longest reason that a row keeps for an output that does not fit.
 _REASON_CHARS = 500
 
@@ -165,10 +161,9 @@ class OpenAI(Builtin):
                 "client: give a client object, such as openai.AsyncOpenAI()"
             )
         refuse_literals(self.base_url or "")
-        for name, advice in _SET_ELSEWHERE.items():
-            if name in self.extra_body:
-                raise ComponentError(f"extra_body.{name}: {advice}")
-        # Both are checked where they are made.
+        check_extra_body(self.extra_body)
+        # These are checked where they are made.
+        _ = self._longest_answer
         _ = self._builder_function
         _ = self._output_structure
 
@@ -253,7 +248,7 @@ class OpenAI(Builtin):
         # No token is shorter than a byte.
         return TokenUsage(
             input_tokens=len(canonical_json(sent).encode()),
-            output_tokens=self.max_tokens or 0,
+            output_tokens=self._longest_answer or 0,
         )
 
     async def generate(
@@ -322,27 +317,15 @@ class OpenAI(Builtin):
             request = responses_request(turns, asked)
         gate = self._find_throttle()
         if self.tokens_per_minute:
-            gate.expect_tokens(estimated_tokens(request, self.max_tokens))
+            gate.expect_tokens(estimated_tokens(request, self._longest_answer))
         try:
-            if self.client is None:
-                address = self._api_endpoint.address
-                client = await clients.client_for(address, gate)
-                reply = await clients.post(
-                    client,
-                    self.api_mode,
-                    request,
-                )
-            else:
-                reply = await clients.create_throttled(
-                    self.client,
-                    self.api_mode,
-                    request,
-                    throttle=gate,
-                    timeout_s=self.timeout_s,
+            # A refusal of all requests is to come of one.
+            async with self._first_request:
+                reply, form = await self._server_forms.send(
+                    request, lambda form: self._post(form, gate)
                 )
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            # A proxy's error page under status 200: another try may succeed.
-            raise TransientError(f"the provider's reply is not JSON: {error}") from None
+            raise fault_of_unreadable(error) from None
         body, headers, latency_s = reply
         read = chat_result if self.api_mode == "chat_completions" else response_result
         try:
@@ -354,7 +337,32 @@ class OpenAI(Builtin):
         usage = result.usage
         if usage and usage.input_tokens is not None:
             gate.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
-        return result.model_copy(update={"latency_s": latency_s})
+        update: JsonObject = {"latency_s": latency_s}
+        changed = changes(request, form)
+        if changed:
+            update["artifacts"] = {**(result.artifacts or {}), "sent_as": changed}
+        return result.model_copy(update=update)
+
+    async def _post(
+        self,
+        request: JsonObject,
+        gate: Throttle,
+    ) -> clients.Reply:
+        if self.client is None:
+            address = self._api_endpoint.address
+            client = await clients.client_for(address, gate)
+            return await clients.post(
+                client,
+                self.api_mode,
+                request,
+            )
+        return await clients.create_throttled(
+            self.client,
+            self.api_mode,
+            request,
+            throttle=gate,
+            timeout_s=self.timeout_s,
+        )
 
     def _find_throttle(self) -> Throttle:
         # Providers limit each model and each key by itself.
@@ -372,6 +380,22 @@ class OpenAI(Builtin):
             self.requests_per_minute,
             self.tokens_per_minute,
         )
+
+    @cached_property
+    def _first_request(self) -> FirstRequest:
+        return FirstRequest()
+
+    @cached_property
+    def _server_forms(self) -> ServerForms:
+        # Nobody knows how long an injected client is the same.
+        if self.client is not None:
+            return ServerForms()
+        return forms_of((self._api_endpoint.identity_url, self.model, self.api_mode))
+
+    @cached_property
+    def _longest_answer(self) -> int | None:
+        """The most tokens of an answer, by whichever name it is asked for."""
+        return longest_answer(self.max_tokens, self.extra_body)
 
     # Cached: references to the environment are resolved once, not in every row.
     @cached_property

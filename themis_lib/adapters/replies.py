@@ -5,16 +5,21 @@ Fields are read by attribute or key, so that injected clients may return either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from themis_lib.adapters.faults import MESSAGE_CHARS
 from themis_lib.adapters.json_objects import JsonObject, without_nulls
+from themis_lib.adapters.raw_reply import raw_response
+from themis_lib.adapters.reply_faults import check_choice, check_finished, check_reply
 from themis_lib.adapters.reply_fields import (
     Headers,
     as_plain_json,
+    content_parts,
     is_list,
     join_texts,
+    join_thoughts,
     read_field,
     read_items,
     response_finish_reason,
@@ -24,13 +29,14 @@ from themis_lib.adapters.reply_fields import (
     type_of,
 )
 from themis_lib.core.models import GenerationResult, Message, TraceStep
-from themis_lib.errors import RowError, TransientError
+from themis_lib.errors import TransientError
 
-#: Codes of a failed response for which another try may succeed.
-_TRANSIENT_CODES = (
-    "server_error",
-    "rate_limit_exceeded",
-    "vector_store_timeout",
+#: Finish reasons of an answer that a filter stopped: OpenAI's, Zhipu's, and Google's.
+_FILTERED = (
+    "content_filter",
+    "sensitive",
+    "SAFETY",
+    "safety",
 )
 _TOOL_CALLS = ("function_call", "custom_tool_call")
 
@@ -46,6 +52,12 @@ class _Answer:
     reasoning: str | None
     logprobs: Any
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing was said, not even why the answer ends."""
+        said = (self.text, self.refusal, self.reasoning, self.finish_reason)
+        return not self.calls and all(part is None for part in said)
+
 
 def chat_result(
     reply: Any,
@@ -53,31 +65,29 @@ def chat_result(
 ) -> GenerationResult:
     """Return the result of a chat completion.
 
-    Raises `TransientError` if the reply has no choice.
+    Raises `TransientError` if the reply has no choice, or was broken off; what a
+    failure means that it reports is in `reply_faults`.
     """
+    check_reply(reply)
     choices = read_field(reply, "choices")
     if not is_list(choices) or not choices:
         raise TransientError(_describe_unreadable(reply, "no choices"))
     choice = choices[0]
+    check_choice(choice)
     message = read_field(choice, "message")
     if not isinstance(message, Mapping) and not hasattr(message, "content"):
         raise TransientError(_describe_unreadable(reply, "a choice without a message"))
-    calls = []
-    for call in read_items(message, "tool_calls"):
-        # The call itself is under the name of its kind.
-        calls.append(tool_call(read_field(call, "function", "custom")))
     # Some servers answer in parts, as requests may.
-    text = read_field(message, "content")
-    if text is not None and not isinstance(text, str):
-        text = join_texts(text)
+    parts = content_parts(read_field(message, "content"))
     logprobs = read_field(choice, "logprobs")
+    # DeepSeek's and vLLM's name, and that of OpenRouter.
+    reasoning = read_field(message, "reasoning_content", "reasoning")
     answer = _Answer(
-        text=text,
-        refusal=read_field(message, "refusal"),
-        calls=calls,
+        text=join_texts(parts),
+        refusal=read_field(message, "refusal") or _refusal_in(parts),
+        calls=_chat_calls(message),
         finish_reason=read_field(choice, "finish_reason"),
-        # DeepSeek's and vLLM's name, and that of OpenRouter.
-        reasoning=read_field(message, "reasoning_content", "reasoning"),
+        reasoning=reasoning or join_thoughts(parts),
         logprobs=as_plain_json(read_field(logprobs, "content")) if logprobs else None,
     )
     return _result_of(answer, reply, headers)
@@ -89,8 +99,7 @@ def response_result(
 ) -> GenerationResult:
     """Return the result of a response.
 
-    Raises `TransientError` if the response failed and another try may succeed,
-    `RowError` if it would fail again.
+    Raises what a failure that it reports means, as `reply_faults` says.
     """
     items = _check_items(reply)
     calls = []
@@ -101,16 +110,13 @@ def response_result(
     thoughts = []
     for part in _parts_of(items, "reasoning", "summary"):
         thoughts.append(str(read_field(part, "text")))
-    refusals: list[str] = []
-    logprobs: list[Any] = []
     parts = list(_parts_of(items, "message", "content"))
+    logprobs: list[Any] = []
     for part in parts:
         logprobs.extend(read_items(part, "logprobs"))
-        if type_of(part) == "refusal":
-            refusals.append(str(read_field(part, "refusal")))
     answer = _Answer(
-        text=read_field(reply, "output_text") or join_texts(parts),
-        refusal=" ".join(refusals) or None,
+        text=_response_text(reply, parts),
+        refusal=_refusal_in(parts),
         calls=calls,
         finish_reason=response_finish_reason(reply, has_calls=bool(calls)),
         reasoning="\n".join(thoughts) or None,
@@ -121,19 +127,45 @@ def response_result(
 
 def _check_items(reply: Any) -> Sequence[Any]:
     """Return the items of a response, or raise what its failure means."""
-    failed = read_field(reply, "error")
-    if failed:
-        code = read_field(failed, "code")
-        said = f"{code}: {read_field(failed, 'message')}"
-        if code in _TRANSIENT_CODES:
-            raise TransientError(said)
-        raise RowError(said)
+    check_reply(reply)
+    check_finished(response_finish_reason(reply, has_calls=False))
     items: Any = read_items(reply, "output")
     # Injected clients may answer with `output_text` alone.
     is_empty = not items and read_field(reply, "output_text") is None
     if not is_list(items) or is_empty:
         raise TransientError(_describe_unreadable(reply, "no output"))
     return items  # type: ignore[no-any-return]
+
+
+def _response_text(reply: Any, parts: Sequence[Any]) -> str | None:
+    text = join_texts(parts)
+    if text is None:
+        # The SDK's own sum of the texts is empty where there is none.
+        text = read_field(reply, "output_text")
+        if not text and read_items(reply, "output"):
+            return None
+    return text
+
+
+def _chat_calls(message: Any) -> list[JsonObject]:
+    """Return the calls of a message; older servers have one, under a name of its own."""
+    calls = []
+    for call in read_items(message, "tool_calls"):
+        # The call itself is under the name of its kind.
+        calls.append(tool_call(read_field(call, "function", "custom")))
+    only_call = read_field(message, "function_call")
+    if only_call and not calls:
+        calls.append(tool_call(only_call))
+    return calls
+
+
+def _refusal_in(parts: Iterable[Any]) -> str | None:
+    """Return the refusals among the parts of a message as one text."""
+    refusals = []
+    for part in parts:
+        if type_of(part) == "refusal":
+            refusals.append(str(read_field(part, "refusal")))
+    return " ".join(refusals) or None
 
 
 def _parts_of(
@@ -152,7 +184,13 @@ def _result_of(
     reply: Any,
     headers: Headers,
 ) -> GenerationResult:
-    """Return an answer, with the facts that both API modes report, as a result."""
+    """Return an answer, with the facts that both API modes report, as a result.
+
+    Raises `TransientError` if nothing was said and nothing says why.
+    """
+    error = _error_of(answer)
+    if answer.is_nothing:
+        raise TransientError(f"{error}: the provider may have lost the model")
     steps = [
         TraceStep(
             name="generation",
@@ -174,15 +212,6 @@ def _result_of(
         content=answer.text,
         tool_calls=tool_calls or None,
     )
-    # Calls are the output only of an answer without text: a parser reads one of both.
-    output: Any = answer.text
-    if answer.calls and not answer.text:
-        output = {"tool_calls": answer.calls}
-    error = None
-    if answer.refusal:
-        error = f"the model refused: {answer.refusal}"
-    elif answer.finish_reason == "content_filter":
-        error = "the provider's content filter stopped the answer"
     artifacts = {
         "model": read_field(reply, "model"),
         "system_fingerprint": read_field(reply, "system_fingerprint"),
@@ -191,15 +220,50 @@ def _result_of(
         "logprobs": answer.logprobs,
     }
     return GenerationResult(
-        final_output=output,
+        final_output=_output_of(answer),
         finish_reason=answer.finish_reason,
         trace=steps,
         conversation=[said],
         artifacts=without_nulls(artifacts),
-        transport=transport_facts(reply, headers),
+        transport={
+            **transport_facts(reply, headers),
+            **without_nulls({"raw_response": raw_response(reply)}),
+        },
         usage=token_usage(read_field(reply, "usage")),
         error=error,
     )
+
+
+def _output_of(answer: _Answer) -> Any:
+    """Return the text of an answer, or its calls with the text beside them."""
+    if not answer.calls:
+        return answer.text
+    output: JsonObject = {"tool_calls": answer.calls}
+    if answer.text and answer.text.strip():
+        output["text"] = answer.text
+    return output
+
+
+def _error_of(answer: _Answer) -> str | None:
+    """Return why there is no answer to score, `None` if there is one."""
+    if answer.refusal:
+        return f"the model refused: {answer.refusal}"
+    if answer.finish_reason in _FILTERED:
+        return "the provider's content filter stopped the answer"
+    if answer.calls or (answer.text and answer.text.strip()):
+        return None
+    if answer.finish_reason == "length":
+        while_thinking = " while the model was thinking" if answer.reasoning else ""
+        return (
+            f"the reply has no text: it reached its greatest length{while_thinking} "
+            "(finish_reason 'length'); raise max_tokens"
+        )
+    if answer.reasoning:
+        return "the reply has no text, only the model's thoughts (reasoning)"
+    # A model may say nothing, but not by a null.
+    if answer.text is None:
+        return f"the reply has no text (finish_reason {answer.finish_reason!r})"
+    return None
 
 
 def _describe_unreadable(
@@ -207,8 +271,8 @@ def _describe_unreadable(
     what: str,
 ) -> str:
     said = f"the provider's reply has {what}"
-    # Gateways report failures of the provider behind them with status 200.
-    told = read_field(read_field(reply, "error"), "message")
+    # Servers of other kinds say what is wrong under names of their own.
+    told = read_field(reply, "message", "detail", "errors")
     if told:
-        said += f": {told}"
+        said += f": {' '.join(str(told).split())[:MESSAGE_CHARS]}"
     return said

@@ -23,6 +23,9 @@ _KEPT_HEADERS = (
     "retry-after",
     "x-should-retry",
 )
+#: The types of a part that is text, and of one that is a thought.
+_TEXT_TYPES = (None, "text", "output_text")
+_THOUGHT_TYPES = ("thinking", "reasoning")
 #: Parquet stores token counts as 64-bit integers.
 _MOST_TOKENS = 2**63
 
@@ -60,14 +63,40 @@ def is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
+def content_parts(content: Any) -> Sequence[Any]:
+    """Return the parts of a message's content, which may be a text or a single part."""
+    if content is None:
+        return ()
+    if isinstance(content, (str, Mapping)):
+        return (content,)
+    return tuple(content)
+
+
 def join_texts(parts: Any) -> str | None:
-    """Return the texts of a list of parts as one, `None` if there are none."""
+    """Return the texts of a list of parts as one, `None` if there are none.
+
+    Those of thoughts are not of the text.
+    """
     texts = []
     for part in parts:
-        text = read_field(part, "text")
+        text = part
+        if not isinstance(part, str):
+            text = read_field(part, "text") if type_of(part) in _TEXT_TYPES else None
         if isinstance(text, str):
             texts.append(text)
-    return "".join(texts) or None
+    # An empty text is an answer; no text is none.
+    return "".join(texts) if texts else None
+
+
+def join_thoughts(parts: Any) -> str | None:
+    """Return the texts of a list's thinking parts as one, `None` if there are none."""
+    thoughts = []
+    for part in parts:
+        if type_of(part) in _THOUGHT_TYPES:
+            # Under the name of their kind, as a text or as parts (Mistral).
+            said = read_field(part, "thinking", "reasoning", "text")
+            thoughts.append(join_texts(content_parts(said)) or "")
+    return "".join(thoughts) or None
 
 
 def as_plain_json(value: Any) -> Any:
@@ -82,9 +111,14 @@ def as_plain_json(value: Any) -> Any:
 def tool_call(call: Any) -> JsonObject:
     """Return a tool call by name and arguments, these as JSON where they are JSON."""
     arguments = read_field(call, "arguments", "input")
-    # A model may write broken JSON: it is kept as the text it is.
-    with contextlib.suppress(TypeError, ValueError):
-        arguments = json.loads(arguments)
+    # A model may write broken JSON: it is kept as the text it is. Line breaks inside
+    # of texts are none of JSON's, but there is one way to read them.
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        arguments = json.loads(
+            arguments,
+            strict=False,
+            parse_constant=_refuse_constant,
+        )
     return {
         "name": read_field(call, "name"),
         "arguments": arguments,
@@ -105,7 +139,10 @@ def response_finish_reason(
         return str(status) if status else None
     details = read_field(reply, "incomplete_details")
     reason = read_field(details, "reason")
-    return "length" if reason == "max_output_tokens" else reason
+    if reason == "max_output_tokens":
+        return "length"
+    # Without a reason nobody decided that it ends here: it was broken off.
+    return str(reason or status)
 
 
 def token_usage(usage: Any) -> TokenUsage | None:
@@ -161,6 +198,16 @@ def _read_count(
     """Return a field if it is a number of tokens, else `None`."""
     # Counts are a courtesy of the provider: a wrong one must not cost the answer.
     found = read_field(value, *names)
-    if isinstance(found, int) and 0 <= found < _MOST_TOKENS:
-        return found
-    return None
+    if isinstance(found, str) and found.isdecimal() and len(found) < 20:
+        found = int(found)
+    # Languages without integers write whole numbers as 3.0.
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    if isinstance(found, bool) or not isinstance(found, int):
+        return None
+    return found if 0 <= found < _MOST_TOKENS else None
+
+
+def _refuse_constant(name: str) -> None:
+    """Raise `ValueError`: NaN and infinity are no JSON, and could not be kept."""
+    raise ValueError(f"{name} is no JSON")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from themis_lib.adapters.extra_body import without_unset
 from themis_lib.adapters.json_objects import JsonObject, without_nulls
 
 ApiMode = Literal["responses", "chat_completions"]
@@ -60,7 +61,7 @@ def chat_request(
         "extra_body": asked.extra_body or None,
     }
     # An explicit null is not an absent field: some servers refuse it.
-    return without_nulls(arguments)
+    return without_unset(without_nulls(arguments))
 
 
 def responses_request(
@@ -107,7 +108,7 @@ def responses_request(
         arguments["reasoning"] = {"effort": asked.reasoning_effort}
     if asked.logprobs is not None:
         arguments["include"] = ["message.output_text.logprobs"]
-    return without_nulls(arguments)
+    return without_unset(without_nulls(arguments))
 
 
 def estimated_tokens(

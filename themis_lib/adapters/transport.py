@@ -10,6 +10,7 @@ from urllib.request import getproxies
 import httpx2
 
 from themis_lib.adapters.faults import is_final
+from themis_lib.adapters.first_request import open_for_others
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Throttle
 
@@ -72,6 +73,8 @@ class ThrottledClient(httpx2.AsyncClient):
             if is_final(response):
                 # The SDK retries every 429 unless this header says otherwise.
                 response.headers["x-should-retry"] = "false"
+            elif response.status_code == 429 or response.status_code >= 500:
+                open_for_others()
             return response
 
 

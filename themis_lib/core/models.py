@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 
 from themis_lib.errors import DatasetError
 
@@ -22,6 +29,34 @@ class FrozenModel(BaseModel):
         frozen=True,
         extra="forbid",
     )
+
+
+class _RenamedModel(FrozenModel):
+    """A value some of whose fields have other names in other libraries.
+
+    Such a name is refused with the one that the field has here.
+    """
+
+    other_names: ClassVar[Mapping[str, str]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_those_of_here(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and not cls.other_names.keys().isdisjoint(value):
+            name = next(name for name in cls.other_names if name in value)
+            raise ValueError(cls._named_here(name))
+        return value
+
+    if not TYPE_CHECKING:
+        # Only called for what is not there; a type checker would allow every name.
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).other_names:
+                raise AttributeError(self._named_here(name))
+            return super().__getattr__(name)
+
+    @classmethod
+    def _named_here(cls, name: str) -> str:
+        return f"{cls.__name__} has no {name!r}; it is {cls.other_names[name]!r} here"
 
 
 class Case(FrozenModel):
@@ -65,8 +100,10 @@ class Message(FrozenModel):
     tool_call_id: str | None = None
 
 
-class TraceStep(FrozenModel):
+class TraceStep(_RenamedModel):
     """One step a generator took on the way to its output."""
+
+    other_names: ClassVar[Mapping[str, str]] = MappingProxyType({"step_name": "name"})
 
     name: str
     event: str = "step"
@@ -84,7 +121,7 @@ class TokenUsage(FrozenModel):
     reasoning_tokens: Count | None = None
 
 
-class GenerationResult(FrozenModel):
+class GenerationResult(_RenamedModel):
     """What a generator returns for one candidate.
 
     `final_output` is any JSON value. `error` records a fact that would happen again (a
@@ -94,6 +131,10 @@ class GenerationResult(FrozenModel):
     `sample_index` and `seed` when results are assembled, over whatever the generator
     wrote there.
     """
+
+    other_names: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"token_usage": "usage", "latency_ms": "latency_s"}
+    )
 
     candidate_id: str = ""
     final_output: Any = None

@@ -92,8 +92,11 @@ def result_of(
 ) -> GenerationResult:
     """Return a row of the outputs table as the result it was made from.
 
-    `fields` are set on the result as they are.
+    `fields` are set on the result as they are. Where the row has `transport`, its facts
+    are among the artifacts too: for people, since no component is given that column.
     """
+    transport = load_json_or_null(row.get("transport"))
+    artifacts = load_json_or_null(row.get("artifacts"))
     steps = load_json_or_null(row.get("trace"))
     turns = load_json_or_null(row.get("conversation"))
     trace = None if steps is None else [TraceStep(**step) for step in steps]
@@ -103,8 +106,27 @@ def result_of(
         finish_reason=row.get("finish_reason"),
         trace=trace,
         conversation=conversation,
-        artifacts=load_json_or_null(row.get("artifacts")),
-        transport=load_json_or_null(row.get("transport")),
+        artifacts=_with_exchange(artifacts, transport),
+        transport=transport,
         error=row.get("error"),
         **fields,
     )
+
+
+def _with_exchange(
+    artifacts: dict[str, Any] | None,
+    transport: dict[str, Any] | None,
+) -> dict[str, Any] | None:
+    """Return artifacts with what is known of the exchange with a provider."""
+    known = transport or {}
+    headers = known.get("headers") or {}
+    facts = {
+        "provider_request_id": known.get("request_id") or known.get("response_id"),
+        "rate_limit": {
+            name: value for name, value in headers.items() if "ratelimit" in name
+        },
+        "raw_response": known.get("raw_response"),
+        "response_headers": headers,
+    }
+    found = {name: value for name, value in facts.items() if value}
+    return {**(artifacts or {}), **found} if found else artifacts
