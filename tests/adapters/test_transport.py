@@ -102,6 +102,27 @@ def test_refusal_of_the_account_is_not_tried_again(
     assert should_retry == reply.headers.get("x-should-retry")
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "1m 30s"}, "90.000"),
+        ({"Retry-After-Ms": "1582977605250"}, "0.000"),
+        ({"Retry-After": "soon"}, "soon"),
+        ({}, None),
+    ],
+)
+def test_sdk_is_told_the_wait_in_seconds(
+    headers: dict[str, str], seconds: str | None, server: ProviderServer
+) -> None:
+    """It reads no other forms; what nobody can read stays as it is."""
+    server.script = lambda attempt, body: Fault(503, headers, {"error": {}})
+
+    ((reply,), _) = send(server.url)
+
+    assert seconds == reply.headers.get("retry-after")
+    assert "retry-after-ms" not in reply.headers
+
+
 def test_redirects_are_followed(server: ProviderServer) -> None:
     """A server may have moved its API."""
     server.script = lambda attempt, body: (

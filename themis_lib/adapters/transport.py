@@ -12,6 +12,7 @@ import httpx2
 from themis_lib.adapters.faults import is_final
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Throttle
+from themis_lib.adapters.wait_times import retry_after_s
 
 #: A pool searches all of its connections for each request: many connections are
 #: therefore spread over several pools.
@@ -69,6 +70,11 @@ class ThrottledClient(httpx2.AsyncClient):
                     request=request,
                 ) from error
             self._throttle.observe(response.status_code, response.headers)
+            wait_s = retry_after_s(response.headers)
+            if response.status_code >= 400 and wait_s is not None:
+                # The SDK reads seconds and dates, and these by the local clock.
+                response.headers.pop("retry-after-ms", None)
+                response.headers["retry-after"] = f"{wait_s:.3f}"
             if is_final(response):
                 # The SDK retries every 429 unless this header says otherwise.
                 response.headers["x-should-retry"] = "false"
