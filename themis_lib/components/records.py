@@ -299,13 +299,15 @@ class BuiltMetric(BuiltComponent):
     """A metric: it has `score`, `score_batch` or both, and may ask judges.
 
     `judge_calls` returns the questions it asks; `judges` are the configurations of the
-    judges it names itself, or `None` where the experiment's are asked.
+    judges it names itself, or `None` where the experiment's are asked. With
+    `needs_expected_output`, it scores no case without one.
     """
 
     score: ScoreCall | None
     score_batch: ScoreBatchCall | None
     judge_calls: Callable[[], Sequence[JudgeCall]] | None
     judges: tuple[Any, ...] | None
+    needs_expected_output: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -406,6 +408,7 @@ def metric_record(
         score_batch=_method_or_none(component, "score_batch"),
         judge_calls=_method_or_none(component, "judge_calls"),
         judges=None if judge is None else tuple(judge),
+        needs_expected_output=bool(getattr(component, "needs_expected_output", False)),
     )
 
 

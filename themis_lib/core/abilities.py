@@ -133,6 +133,17 @@ class KeepsToSchema(Protocol):
 
 
 @runtime_checkable
+class NeedsExpectedOutput(Protocol):
+    """A metric that scores no case without an expected output.
+
+    A run whose cases have none is refused before anything is generated. The default is
+    false.
+    """
+
+    needs_expected_output: bool
+
+
+@runtime_checkable
 class NeedsSamples(Protocol):
     """A reducer that needs at least `k` samples of each case."""
 
