@@ -103,6 +103,22 @@ def translated(error: Exception) -> Exception:
     return TransientError(said)
 
 
+def unreachable(
+    error: Exception,
+    place: str,
+    url: Any,
+) -> FatalError:
+    """Return the end of a run whose provider has never been reached.
+
+    `place` says which address that is, and where it is set.
+    """
+    port = f":{url.port}" if url.port else ""
+    return FatalError(
+        f"no answer from the provider {url.host}{port}: {_reason_of(error)}; check "
+        f"that it is up, and {place}"
+    ).marked(is_free=True)
+
+
 def is_final(response: Any) -> bool:
     """Return whether a 429 concerns the account, so that a retry would fail too."""
     if response.status_code != 429:
@@ -123,11 +139,26 @@ def _fault_of_status(
     # Codes come first: an exhausted quota is a 429 that no waiting heals.
     if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
         advice = _ADVICE.get(status, "the provider refuses every request like this one")
-        return FatalError(f"{advice}: {said}")
+        place = getattr(error.response, "extensions", {}).get("place")
+        asked = f"; asked at {place}" if place and status in _FATAL_STATUSES else ""
+        return FatalError(f"{advice}: {said}{asked}")
     # Below 400: the SDK raises for a redirect that leads nowhere.
     if status in _TRANSIENT_STATUSES or status >= 500 or status < 400:
         return TransientError(said)
     return RowError(said)
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return why a connection failed, in the words of what failed first."""
+    reason = error
+    seen: BaseException | None = error
+    while seen is not None:
+        # The client only says that all attempts failed: one of them knows why.
+        if isinstance(seen, OSError) and seen.errno is not None:
+            reason = seen
+        causes = getattr(seen, "exceptions", None)
+        seen = causes[0] if causes else seen.__cause__ or seen.__context__
+    return describe(reason)
 
 
 def _provider_message(error: Any) -> str:

@@ -64,6 +64,8 @@ class Throttle:
 
     def __init__(self, limits: Limits) -> None:
         self.most = limits.max_concurrency
+        # Whether anybody has ever been there to take a request.
+        self.is_reached = False
         # A float, so that halving an odd width forgets nothing.
         self._width = float(limits.max_concurrency)
         self._slots = anyio.CapacityLimiter(limits.max_concurrency)
@@ -119,6 +121,7 @@ class Throttle:
         headers: Headers,
     ) -> None:
         """Learn the provider's limits from a reply."""
+        self.is_reached = True
         if status == 429:
             self._observe_refusal(headers)
             return
