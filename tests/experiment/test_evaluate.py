@@ -8,6 +8,7 @@ import pytest
 
 from themis_lib import (
     Case,
+    ConfigError,
     Dataset,
     DatasetError,
     RunResult,
@@ -87,3 +88,12 @@ def test_bad_item_is_named(data: list[object], expected: str) -> None:
         evaluate(model=shout, data=data)  # type: ignore[arg-type]
 
     assert str(failure.value).startswith(expected)
+
+
+def test_data_without_expected_outputs_has_no_default_metric() -> None:
+    """There is nothing to match; a metric that is asked for is refused."""
+    run = evaluate(model=str.upper, data=[{"input": "a"}])
+
+    assert ("completed", []) == (run.status.value, list(run.summary))
+    with pytest.raises(ConfigError, match="'exact_match' needs expected outputs"):
+        evaluate(model=str.upper, data=[{"input": "a"}], metric="builtin/exact_match")

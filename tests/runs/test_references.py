@@ -87,6 +87,25 @@ def test_message_names_metrics_datasets_and_their_columns(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("is_file", [False, True])
+def test_other_metrics_score_cases_that_are_given_as_they_are(
+    is_file: bool, tmp_path: Path
+) -> None:
+    """Of a file, a mapping is missing; cases without a mapping may be meant so."""
+    path = write_jsonl(tmp_path / "d.jsonl", [{"input": "1"}])
+    dataset = {"dataset_id": "m", "path": path} if is_file else IN_MEMORY
+    metrics = ["tests.support.counting:Metric", "builtin/exact_match"]
+    spec = experiment(metrics, [dataset])
+
+    if is_file:
+        with pytest.raises(ConfigError, match="'exact_match' needs expected outputs"):
+            spec.run()
+    else:
+        assert [1, 0] == sorted(
+            (row.errors for row in spec.run().summary), reverse=True
+        )
+
+
 def test_one_expected_output_is_enough() -> None:
     """The other cases are counted as errors beside the mean."""
     cases = [

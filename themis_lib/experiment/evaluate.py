@@ -46,7 +46,7 @@ def evaluate(
     *,
     model: GeneratorLike,
     data: Data,
-    metric: MetricLike | list[MetricLike] = "builtin/exact_match",
+    metric: MetricLike | list[MetricLike] | None = None,
     parser: ParserLike | list[ParserLike] = "builtin/json_identity",
     samples: int = 1,
     reducer: ReducerSpec = "builtin/first",
@@ -60,12 +60,16 @@ def evaluate(
     functions: a model takes the rendered prompt and returns an output, a parser takes
     an output and returns a value, a metric takes a value and the expected output and
     returns a number or a bool. `data` is a dataset, the path of a file, or cases.
+    Without a metric, outputs are matched exactly, unless no case has anything to match.
 
     >>> run = evaluate(model=str.upper, data=[{"input": "a", "expected_output": "A"}])
     >>> run.summary[0].mean
     1.0
     """
     # One component, or a list of them; a name is a text, which is no list.
+    dataset = _as_dataset(data)
+    if metric is None:
+        metric = _default_metrics(dataset)
     metrics = metric if isinstance(metric, (list, tuple)) else [metric]
     parsers = parser if isinstance(parser, (list, tuple)) else [parser]
     experiment = Experiment(
@@ -81,9 +85,17 @@ def evaluate(
         ),
         storage=StorageConfig(store=store),
         runtime=runtime or RuntimeConfig(),
-        datasets=[_as_dataset(data)],
+        datasets=[dataset],
     )
     return experiment.run()
+
+
+def _default_metrics(dataset: Dataset | DatasetFile | HubDataset) -> list[MetricLike]:
+    # What a file holds is not known yet: one without expected outputs is refused.
+    if not isinstance(dataset, Dataset):
+        return ["builtin/exact_match"]
+    has_any = any(case.expected_output is not None for case in dataset.cases)
+    return ["builtin/exact_match"] if has_any else []
 
 
 def _as_dataset(data: Data) -> Dataset | DatasetFile | HubDataset:

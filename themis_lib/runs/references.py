@@ -23,17 +23,23 @@ def check_expected_outputs(
 ) -> None:
     """Raise `ConfigError` if a metric needs expected outputs and no case has one.
 
-    Some cases without one are an error of their rows.
+    Some cases without one are an error of their rows. So are all of them where they are
+    given as they are, without a mapping that could be wrong, and other metrics score
+    them.
     """
-    needing = []
-    for stage in pipeline.stages:
-        if isinstance(stage, ScoreStage) and stage.metric.needs_expected_output:
-            needing.append(stage.metric_id)
+    stages = [stage for stage in pipeline.stages if isinstance(stage, ScoreStage)]
+    needing = [
+        stage.metric_id for stage in stages if stage.metric.needs_expected_output
+    ]
     if not needing or any(map(_has_expected_outputs, shards)):
+        return
+    datasets = pipeline.experiment.datasets
+    is_mapped = all(not isinstance(dataset, Dataset) for dataset in datasets)
+    if len(needing) < len(stages) and not is_mapped:
         return
     names = ", ".join(map(repr, needing))
     verb = "needs" if len(needing) == 1 else "need"
-    reasons = "; ".join(map(_why_none, pipeline.experiment.datasets))
+    reasons = "; ".join(map(_why_none, datasets))
     raise ConfigError(
         f"evaluation.metrics: {names} {verb} expected outputs, and no case has one: "
         f"{reasons}"
