@@ -89,7 +89,9 @@ def test_array_in_place_of_lines_is_told_how_to_be_read(content: bytes) -> None:
     with pytest.raises(DatasetError) as raised:
         jsonl_records(content)
 
-    assert str(raised.value).endswith("; a JSON array is read with `format: json`")
+    assert str(raised.value).endswith(
+        "; a JSON array is read from a file that ends in .json"
+    )
 
 
 @pytest.mark.parametrize(

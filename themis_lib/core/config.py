@@ -208,7 +208,7 @@ class DatasetFile(FrozenModel):
 
     dataset_id: str
     path: str
-    format: Literal["jsonl", "json", "csv", "parquet"] | None = None
+    format: Literal["jsonl", "csv", "parquet"] | None = None
     encoding: str | None = None
     delimiter: str | None = None
     columns: dict[str, str | list[str]] = Field(default_factory=dict)

@@ -25,7 +25,6 @@ from themis_lib.errors import DatasetError
 _FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".json": "json",
     ".csv": "csv",
     ".tsv": "csv",
     ".parquet": "parquet",
@@ -50,10 +49,13 @@ def find_reader(
         name = PurePosixPath(name).stem
     suffix = PurePosixPath(name).suffix
     file_format = dataset.format or _FORMATS.get(suffix)
+    # No `format` of its own: with one, the file is named so that all readers know it.
+    if suffix == ".json" and dataset.format is None:
+        file_format = "json"
     if file_format is None:
         raise DatasetError(
             f"{where}: {dataset.path!r} ends in none of "
-            f"{', '.join(_FORMATS)}; say its `format`: jsonl, json, csv or parquet"
+            f"{', '.join(_FORMATS)}; say its `format`: jsonl, csv or parquet"
         )
     _check_text_settings(dataset, file_format, where)
     if file_format == "parquet":

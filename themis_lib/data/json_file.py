@@ -86,7 +86,7 @@ def _json_lines(
         except DatasetError as error:
             if line.lstrip().startswith("[") and number == 1:
                 raise DatasetError(
-                    f"{error}; a JSON array is read with `format: json`"
+                    f"{error}; a JSON array is read from a file that ends in .json"
                 ) from None
             raise
         _check_object(row, place)
@@ -117,5 +117,5 @@ def _check_object(
         kind = type(row).__name__
         fix = ""
         if isinstance(row, list) and row and isinstance(row[0], dict):
-            fix = "; a JSON array is read with `format: json`"
+            fix = "; a JSON array is read from a file that ends in .json"
         raise DatasetError(f"{place}: not a JSON object but {kind}: {row!r:.60}{fix}")
