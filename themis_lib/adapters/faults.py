@@ -139,13 +139,20 @@ def _fault_of_status(
     # Codes come first: an exhausted quota is a 429 that no waiting heals.
     if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
         advice = _ADVICE.get(status, "the provider refuses every request like this one")
-        place = getattr(error.response, "extensions", {}).get("place")
-        asked = f"; asked at {place}" if place and status in _FATAL_STATUSES else ""
-        return FatalError(f"{advice}: {said}{asked}")
+        return FatalError(f"{advice}: {said}{_asked_at(status, error)}")
     # Below 400: the SDK raises for a redirect that leads nowhere.
     if status in _TRANSIENT_STATUSES or status >= 500 or status < 400:
         return TransientError(said)
     return RowError(said)
+
+
+def _asked_at(
+    status: int,
+    error: Any,
+) -> str:
+    """Return the address, where it may be what is wrong."""
+    place = getattr(error.response, "extensions", {}).get("place")
+    return f"; asked at {place}" if place and status in _FATAL_STATUSES else ""
 
 
 def _reason_of(error: BaseException) -> str:

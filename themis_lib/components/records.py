@@ -30,6 +30,7 @@ from themis_lib.core.models import (
     ScoreError,
     TokenUsage,
 )
+from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import (
     ANSWER_COLUMNS,
     CASE_COLUMNS,
@@ -61,6 +62,7 @@ ReduceCall = Callable[
     ReducedCandidate | Awaitable[ReducedCandidate],
 ]
 Record = TypeVar("Record", bound="BuiltComponent")
+InputVersionCall = Callable[[Any, PromptSpec], str | None]
 MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
 
 
@@ -242,6 +244,7 @@ class BuiltGenerator(BuiltComponent):
     calls_at_once: int | None
     schema: Mapping[str, Any] | None
     enforces_schemas: bool
+    input_version: InputVersionCall | None = None
 
     @property
     def is_async(self) -> bool:
@@ -375,6 +378,7 @@ def generator_record(
         covers_libraries=False,
         schema=getattr(component, "schema", None),
         enforces_schemas=callable(getattr(component, "with_schema", None)),
+        input_version=_method_or_none(component, "input_version"),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, TokenUsage
+from themis_lib.core.prompts import PromptSpec
 
 
 @runtime_checkable
@@ -117,6 +118,21 @@ class BoundsCalls(Protocol):
 
         Its own settings win where it has any.
         """
+
+
+@runtime_checkable
+class VersionsInputs(Protocol):
+    """A generator whose requests for some inputs are not those of earlier versions.
+
+    Keys cover what is returned; the rows of all other inputs keep the keys they had.
+    """
+
+    def input_version(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> str | None:
+        """Return the version of the request for an input; `None` if it never changed."""
 
 
 @runtime_checkable
