@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.asking import questions
 from tests.support.counting import CALLS
 from tests.support.drivers import DRIVERS, run_in_process
 from tests.support.provider_server import Fault, ProviderServer
 from tests.test_edit_costs import EDITS, GENERATOR, Edit, K, N, Spec, base, setting
+from themis_lib import InMemoryRunStore, PromptSpec
+from themis_lib.adapters import openai
+from themis_lib.stages.stage import Stage
 
 
 def counted(attempt: int, body: dict[str, Any]) -> Fault:
@@ -204,3 +208,40 @@ def test_settings_of_the_adapters_cost_what_they_must(
     spec["generation"]["generator"][setting_] = value
 
     assert (requests, 0, 0, 0) == cost(server, spec, tmp_path)
+
+
+PARTS = [{"role": "user", "content": [{"type": "text", "text": "4+4"}]}]
+TEXTS = [{"role": "user", "content": "5+5"}]
+
+
+@pytest.mark.parametrize(
+    ("api_mode", "suffix", "moves"),
+    [
+        ("chat_completions", None, False),
+        ("chat_completions", "Go.", True),
+        ("responses", None, True),
+    ],
+)
+def test_keys_move_only_where_a_request_did(
+    api_mode: Any, suffix: str | None, moves: bool
+) -> None:
+    """Rows of texts are found under the keys that they always had."""
+    inputs = ["2+2", [1, 2], TEXTS, PARTS]
+    experiment = questions(
+        openai("gpt", api_mode=api_mode, api_key="sk-test-1"),
+        inputs=inputs,
+        prompt_spec=PromptSpec(suffix=suffix),
+    )
+    pipeline = experiment.compile()
+    store = InMemoryRunStore()
+    (shard,) = pipeline.shards(store)
+    stage = pipeline.generate
+    rows = stage.rows(shard, store)
+
+    keys = stage.keys(rows).to_pylist()
+    plain = Stage.keys(stage, rows).to_pylist()
+
+    assert [False, False, False, moves] == [
+        now != then for now, then in zip(keys, plain, strict=True)
+    ]
+    assert moves == ("input_version" in stage.columns(shard))

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -43,7 +44,8 @@ from themis_lib import (
     RunStatus,
     TransientError,
 )
-from themis_lib.adapters import openai
+from themis_lib.adapters import openai, vllm
+from themis_lib.adapters.vllm_api import VLLM
 from themis_lib.runs.manifest import manifests
 
 MODES = ["responses", "chat_completions"]
@@ -276,25 +278,73 @@ def test_large_bodies_are_kept_whole(
     assert 2 == len(server.requests)
 
 
-def test_nobody_at_the_address_is_named(free_port: Callable[[], int]) -> None:
-    """A server that does not answer fails the rows for this run, and the reason says
-    which one it was.
-    """
-    unused_port = free_port()
-    generator = openai(
-        "gpt",
-        base_url=f"http://127.0.0.1:{unused_port}/v1",
-        api_key="sk-test-1",
-        max_retries=0,
-    )
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (
+            "http://127.0.0.1:{port}/v1",
+            "no answer from the provider 127.0.0.1:{port}: ",
+        ),
+        (
+            "http://nobody.invalid:{port}/v1",
+            "no answer from the provider nobody.invalid",
+        ),
+        ("https://127.0.0.1:{answering}/v1", "SSL"),
+    ],
+    ids=["refused", "unknown host", "no TLS"],
+)
+def test_provider_that_cannot_be_reached_ends_the_run(
+    url: str, said: str, free_port: Callable[[], int], server: ProviderServer
+) -> None:
+    """One error, at once, before any request is tried again; it names the address."""
+    answering = urlsplit(server.url).port
+    ports = {"port": free_port(), "answering": answering}
+    address = url.format(**ports)
+    generator = openai("gpt", base_url=address, api_key="sk-test-1", max_retries=50)
+    store = InMemoryRunStore()
 
-    result = questions(generator, 3).run()
+    with pytest.raises(FatalError) as raised:
+        questions(generator, 100).run(store)
 
-    assert RunStatus.FAILED == result.status
-    assert all(
-        f"no answer from the provider 127.0.0.1:{unused_port}" in str(row.error)
-        for row in rows(result)
-    )
+    assert said.format(**ports) in str(raised.value)
+    assert f"base_url='{address}' (a setting of the generator)" in str(raised.value)
+    assert [RunStatus.FAILED] == [manifest.status for manifest in manifests(store)]
+
+
+@pytest.mark.parametrize("is_set", [False, True])
+def test_message_says_where_the_address_is_set(
+    is_set: bool, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the environment, or nowhere."""
+    url = f"http://me:secret-word-1@127.0.0.1:{free_port()}/v1"
+    monkeypatch.delenv("VLLM_BASE_URL", raising=False)
+    if is_set:
+        monkeypatch.setenv("VLLM_BASE_URL", url)
+    else:
+        monkeypatch.setattr(VLLM, "default_url", url)
+
+    with pytest.raises(FatalError) as raised:
+        questions(vllm("tiny"), 2).run()
+
+    source = "the default; set base_url or VLLM_BASE_URL for another"
+    if is_set:
+        source = "from the environment variable VLLM_BASE_URL"
+    assert f"/v1' ({source})" in str(raised.value)
+    assert "secret-word-1" not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_refusal_of_every_request_names_the_address(
+    status: int, server: ProviderServer
+) -> None:
+    """A wrong key or path is often a wrong address."""
+    server.script = lambda attempt, body: refused(status=status)
+
+    with pytest.raises(FatalError) as raised:
+        questions(openai("gpt", base_url=server.url), 2).run()
+
+    said = f"; asked at base_url='{server.url}' (a setting of the generator)"
+    assert str(raised.value).endswith(said)
 
 
 # Many faults at once

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from email.utils import formatdate
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -17,8 +18,6 @@ from themis_lib.adapters import openai
 from themis_lib.adapters.limits import (
     Limits,
     Throttle,
-    duration_s,
-    retry_after_s,
     throttle,
 )
 
@@ -241,47 +240,106 @@ def test_generators_of_one_provider_share_a_throttle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "2"}, 2.0),
-        ({"retry-after": "0.25"}, 0.25),
-        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "-3"}, 0.0),
-    ],
+    "reset",
+    ["{:.0f}", "{:.0f}000", "{:.3f}", "{:%Y-%m-%dT%H:%M:%SZ}", "HTTP"],
+    ids=["seconds", "milliseconds", "fractions", "ISO", "HTTP"],
 )
-def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds, milliseconds or nothing that can be read."""
-    assert seconds == retry_after_s(headers)
+def test_reset_at_a_point_in_time_holds_requests_until_then(reset: str) -> None:
+    """It is compared with the reply's own date, and the window then opens at once."""
+    now = datetime(2020, 2, 29, 12, tzinfo=UTC)
+    then = now + timedelta(seconds=1)
+    written = reset.format(then if "%" in reset else then.timestamp())
+    if reset == "HTTP":
+        written = format_datetime(then, usegmt=True)
+    headers = {
+        **STARVED,
+        "x-ratelimit-reset-requests": written,
+        "date": format_datetime(now, usegmt=True),
+    }
 
+    async def work() -> list[float]:
+        limiter = Throttle(Limits(100))
+        limiter.observe(200, headers)
+        return await admitted(limiter, 5)
 
-def test_retry_after_may_be_a_date() -> None:
-    """An HTTP date is the seconds until then; one that has passed is no wait."""
-    then = retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)})
+    waited = in_loop(work)
 
-    assert then is not None
-    assert 28 < then <= 30
-    assert 0.0 == retry_after_s(
-        {"retry-after": formatdate(time.time() - 30, usegmt=True)}
-    )
+    assert 0.99 <= waited[0]
+    assert waited[-1] < 5
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1s", 1.0),
-        ("6m0s", 360.0),
-        ("120ms", 0.12),
-        ("1h2m3.5s", 3723.5),
-        ("2", 2.0),
-        ("", None),
-        ("soon", None),
-    ],
+    "reset",
+    ["-5", "0", "1e300", "nan", "inf", "soon", "", "4102444800", "1000000000", "99h"],
 )
-def test_durations_of_headers_are_read(text: str, seconds: float | None) -> None:
-    """As OpenAI and its kin write them."""
-    assert seconds == duration_s(text)
+def test_reset_that_cannot_be_holds_nobody(reset: str) -> None:
+    """It has passed, is no time at all, or is days away."""
+
+    async def work() -> list[float]:
+        limiter = Throttle(Limits(100))
+        limiter.observe(200, {**STARVED, "x-ratelimit-reset-requests": reset})
+        return await admitted(limiter, 50)
+
+    assert max(in_loop(work)) < 5
+
+
+@pytest.mark.parametrize("missing", ["limit", "remaining", "reset"])
+def test_nothing_is_waited_for_that_is_not_told(missing: str) -> None:
+    """Without what remains, or a reset, no wait can be told; without the limit, the
+    whole reset is waited for.
+    """
+    headers = {**STARVED, "x-ratelimit-reset-requests": "1s"}
+    del headers[f"x-ratelimit-{missing}-requests"]
+
+    async def work() -> list[float]:
+        limiter = Throttle(Limits(100))
+        limiter.observe(200, headers)
+        return await admitted(limiter, 2)
+
+    assert (missing == "limit") == (in_loop(work)[0] > 0.9)
+
+
+def test_resets_that_answers_contradict_are_not_believed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A clock that is an hour off stops a run for one pause, not for one a request."""
+    monkeypatch.setattr("themis_lib.adapters.limits._LONGEST_PAUSE_S", 0.5)
+    in_an_hour = {**STARVED, "x-ratelimit-reset-requests": str(int(time.time()) + 3600)}
+
+    async def work() -> list[float]:
+        limiter = Throttle(Limits(1))
+        limiter.observe(200, in_an_hour)
+        waited = []
+        for _ in range(4):
+            waited += await admitted(limiter, 1)
+            limiter.observe(200, in_an_hour)
+        return waited
+
+    first, *others = in_loop(work)
+
+    assert 0.49 <= first
+    assert max(others) < 0.4
+    assert "its resets, or a clock, are wrong" in caplog.text
+
+
+def test_long_pause_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With its length and its reason, not once for each reply of a burst."""
+    headers = {
+        **STARVED,
+        "x-ratelimit-limit-requests": "1",
+        "x-ratelimit-reset-requests": "30s",
+    }
+
+    async def work() -> None:
+        limiter = Throttle(Limits(100))
+        for _ in range(20):
+            limiter.observe(200, headers)
+
+    in_loop(work)
+
+    assert [
+        "requests wait 30.0 s: no requests remain; the provider's reset is '30s'"
+    ] == caplog.messages
 
 
 # Measured by the server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 
 from tests.support.provider_server import (
+    CUT,
     DRIP,
     SILENT,
     Fault,
@@ -18,6 +20,7 @@ from tests.support.provider_server import (
 )
 from themis_lib.adapters.limits import Limits, Throttle
 from themis_lib.adapters.transport import ThrottledClient
+from themis_lib.errors import FatalError
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +105,27 @@ def test_refusal_of_the_account_is_not_tried_again(
     assert should_retry == reply.headers.get("x-should-retry")
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "1m 30s"}, "90.000"),
+        ({"Retry-After-Ms": "1582977605250"}, "0.000"),
+        ({"Retry-After": "soon"}, "soon"),
+        ({}, None),
+    ],
+)
+def test_sdk_is_told_the_wait_in_seconds(
+    headers: dict[str, str], seconds: str | None, server: ProviderServer
+) -> None:
+    """It reads no other forms; what nobody can read stays as it is."""
+    server.script = lambda attempt, body: Fault(503, headers, {"error": {}})
+
+    ((reply,), _) = send(server.url)
+
+    assert seconds == reply.headers.get("retry-after")
+    assert "retry-after-ms" not in reply.headers
+
+
 def test_redirects_are_followed(server: ProviderServer) -> None:
     """A server may have moved its API."""
     server.script = lambda attempt, body: (
@@ -140,5 +164,41 @@ def test_lost_connection_is_an_error_of_the_client(
             for _ in range(2):
                 with pytest.raises(httpx2.ConnectError):
                     await client.post(url)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("first", [Fault(), refused(status=503), CUT])
+def test_provider_that_was_there_may_come_back(
+    first: Fault, free_port: Callable[[], int]
+) -> None:
+    """Once anybody has taken a request, a lost connection is for retries."""
+    throttle = Throttle(Limits(1))
+    provider = ProviderServer()
+    provider.script = lambda attempt, body: first
+
+    async def work() -> None:
+        async with ThrottledClient(throttle, timeout_s=30, place="there") as client:
+            with provider, contextlib.suppress(httpx2.TransportError):
+                await client.post(f"{provider.url}/responses", json={"input": "a"})
+            with pytest.raises(httpx2.ConnectError):
+                await client.post(f"http://127.0.0.1:{free_port()}/v1")
+
+    asyncio.run(work())
+
+
+def test_provider_that_was_never_there_ends_the_run(
+    free_port: Callable[[], int],
+) -> None:
+    """The slot of its request is free again, and nothing was charged."""
+    throttle = Throttle(Limits(1))
+    url = f"http://127.0.0.1:{free_port()}/v1"
+
+    async def work() -> None:
+        async with ThrottledClient(throttle, timeout_s=30, place="there") as client:
+            for _ in range(2):
+                with pytest.raises(FatalError, match=r"and there$") as raised:
+                    await client.post(url)
+                assert raised.value.is_free
 
     asyncio.run(work())

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tests.support.dataset_files import PAIRS, QA, file_of
 from themis_lib.data.columns import CaseMapping, CaseTexts, id_text, no_column
-from themis_lib.data.formats import Source, csv_source, jsonl_source
+from themis_lib.data.csv_file import csv_source
+from themis_lib.data.json_file import jsonl_source
+from themis_lib.data.records import Source
 from themis_lib.errors import DatasetError
 
 

@@ -5,6 +5,7 @@ wrong.
 from __future__ import annotations
 
 import datetime
+import decimal
 import tracemalloc
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tests.support.dataset_files import (
     write,
     write_jsonl,
 )
-from tests.support.hub import install_hub
+from tests.support.hub import HubRows, install_hub
 from themis_lib.core.config import HubDataset
 from themis_lib.core.models import Case, Dataset
 from themis_lib.data.datasets import IdRegistry, case_tables
@@ -460,17 +461,70 @@ def test_parquet_value_outside_json_is_named_by_row_and_column(tmp_path, bad):
     assert [message.startswith(expected) for message in messages] == [True, True]
 
 
-def test_parquet_type_outside_json_is_refused(tmp_path):
-    """A date is no JSON value; the error names its column."""
-    pq.write_table(
-        pa.table({"input": [datetime.date(2024, 1, 1)]}), tmp_path / "d.parquet"
+def test_parquet_types_beyond_json_have_a_form(tmp_path):
+    """Every part of a case, and the filter, see it: dates are texts, whole floats
+    integers, decimals numbers.
+    """
+    table = pa.table(
+        {
+            "day": [datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)] * 2,
+            "price": [decimal.Decimal("1.50")] * 4,
+            "number": pa.array([41.0, 42.0, None, 43.0]),
+            "kept": [True, True, False, True],
+        }
     )
+    pq.write_table(table, tmp_path / "d.parquet")
+    columns = {
+        "input": "number",
+        "expected_output": "price",
+        "case_id": "number",
+        "metadata": ["day"],
+    }
+    dataset = file_of(
+        str(tmp_path / "d.parquet"),
+        columns=columns,
+        filter={"kept": True, "day": "2024-01-02"},
+    )
+
+    found = cases_of(dataset)
+
+    day = '{"day":"2024-01-02"}'
+    assert [("42", "42", "1.5", day), ("43", "43", "1.5", day)] == found
+
+
+def test_parquet_bytes_that_are_no_text_are_refused(tmp_path):
+    """The error names the file, the row and the column."""
+    pq.write_table(pa.table({"input": [b"text", b"\x89PNG"]}), tmp_path / "d.parquet")
 
     message = error_of(file_of(str(tmp_path / "d.parquet")))
 
     assert message.startswith(
-        f"{tmp_path / 'd.parquet'}: row 0: column 'input': not a JSON value: "
+        f"{tmp_path / 'd.parquet'}: row 1: column 'input': its 4 bytes are no UTF-8 text"
     )
+
+
+def test_conversations_of_parquet_are_those_that_were_written(tmp_path):
+    """Arrow gives every message the keys of all others."""
+    asked = [{"role": "user", "content": "q"}]
+    named = [{"role": "user", "content": "q", "name": "ann"}]
+    table = pa.Table.from_pylist([{"input": asked}, {"input": named}])
+    pq.write_table(table, tmp_path / "d.parquet")
+    lines = write_jsonl(tmp_path / "d.jsonl", [{"input": asked}, {"input": named}])
+
+    found = cases_of(file_of(str(tmp_path / "d.parquet")))
+
+    assert cases_of(file_of(lines)) == found
+
+
+def test_nulls_of_json_lines_stay(tmp_path):
+    """They are what the row says, and its key covers them."""
+    row = {"input": [{"role": "user", "content": "q", "name": None}]}
+
+    found = cases_of(file_of(write_jsonl(tmp_path / "d.jsonl", [row])))
+
+    assert [
+        ("d-0000", '[{"content":"q","name":null,"role":"user"}]', None, "{}")
+    ] == found
 
 
 def test_unknown_part_of_a_case_is_refused(tmp_path):
@@ -672,6 +726,26 @@ def test_hub_dataset_is_mapped_as_a_file():
     found = cases_of(dataset)
 
     assert [("d-0001", '"2+2"', "4", '{"n":0.5}')] == found
+
+
+def test_hub_values_have_a_json_form(hub):
+    """Dates, decimals, whole columns of floats and messages, as those of Parquet."""
+    turns = [{"role": "user", "content": "q", "name": None}]
+    rows = [
+        {"turns": turns, "n": 42.0, "x": 1.0, "day": datetime.date(2024, 1, 1)},
+        {"turns": turns, "n": None, "x": 1.5, "day": datetime.date(2024, 1, 2)},
+    ]
+    hub.answer = HubRows(rows)
+    hub.answer.data = pa.Table.from_pylist(rows)
+    columns = {"input": "turns", "expected_output": "n", "metadata": ["x", "day"]}
+
+    found = cases_of(HubDataset(dataset_id="d", huggingface="a/b", columns=columns))
+
+    turn = '[{"content":"q","role":"user"}]'
+    assert [
+        ("d-0000", turn, "42", '{"day":"2024-01-01","x":1.0}'),
+        ("d-0001", turn, None, '{"day":"2024-01-02","x":1.5}'),
+    ] == found
 
 
 @pytest.mark.usefixtures("hub")

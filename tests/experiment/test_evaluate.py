@@ -198,3 +198,12 @@ def test_error_is_raised_alone() -> None:
 def test_both_calls_take_the_same_arguments() -> None:
     """With the same defaults."""
     assert signature(evaluate) == signature(evaluate_async)
+
+
+def test_data_without_expected_outputs_has_no_default_metric() -> None:
+    """There is nothing to match; a metric that is asked for is refused."""
+    run = evaluate(model=str.upper, data=[{"input": "a"}])
+
+    assert ("completed", []) == (run.status.value, list(run.summary))
+    with pytest.raises(ConfigError, match="'exact_match' needs expected outputs"):
+        evaluate(model=str.upper, data=[{"input": "a"}], metric="builtin/exact_match")

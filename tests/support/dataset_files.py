@@ -11,6 +11,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from themis_lib.core.config import DatasetFile, HubDataset
+from themis_lib.data.records import Record, Source
 from themis_lib.data.sources import opened
 from themis_lib.errors import DatasetError
 
@@ -32,6 +33,11 @@ def write_jsonl(path: Path, rows: list[Any]) -> str:
 def file_of(path: str, **fields: Any) -> DatasetFile:
     """Return the dataset `d` in a file."""
     return DatasetFile(dataset_id="d", path=path, **fields)
+
+
+def records_of(source: Source) -> list[Record]:
+    """Return every row of an open source with its number."""
+    return list(source.records(source.columns))
 
 
 def rows_of(dataset: DatasetFile | HubDataset) -> list[tuple[int, dict[str, Any]]]:

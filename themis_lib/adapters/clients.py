@@ -74,7 +74,11 @@ async def client_for(
         default_headers=dict(address.headers),
         timeout=timeout_s,
         max_retries=address.max_retries,
-        http_client=ThrottledClient(throttle, timeout_s=timeout_s),
+        http_client=ThrottledClient(
+            throttle,
+            timeout_s=timeout_s,
+            place=address.place,
+        ),
     )
     lifetime = _close_with_loop(client, clients, key)
     clients[key] = (client, lifetime)

@@ -8,9 +8,16 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.adapters.requests import ApiMode
+from themis_lib.adapters.response_items import response_items
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, Message
-from themis_lib.core.prompts import is_conversation, render_conversation
+from themis_lib.core.prompts import (
+    PromptSpec,
+    asks_in_parts,
+    is_conversation,
+    render_conversation,
+)
 from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json
 
@@ -19,6 +26,8 @@ Turn: TypeAlias = JsonObject
 #: A user's `input_builder(case, ctx)`, which returns text, JSON or turns.
 InputBuilder: TypeAlias = Callable[[Case, GenerateContext], Any]
 
+#: Raised when a conversation with parts is sent in another way.
+_PARTS_VERSION = "2"
 #: The columns of a stored conversation.
 _COLUMNS = (
     "role",
@@ -70,6 +79,22 @@ def turns_to_send(
         }
     )
     return turns
+
+
+def input_version(
+    value: Any,
+    spec: PromptSpec,
+    *,
+    api_mode: ApiMode,
+) -> str | None:
+    """Return the version of an input's request; `None` if it never changed.
+
+    Parts are newer than texts: between prefix and suffix, and as items of Responses.
+    """
+    is_newer = asks_in_parts(spec, value)
+    if api_mode == "responses" and is_conversation(value):
+        is_newer = is_newer or response_items(value) != value
+    return _PARTS_VERSION if is_newer else None
 
 
 def stored_turns(turns: Sequence[Turn]) -> list[Message]:

@@ -46,6 +46,11 @@ class Address:
     )
     timeout_s: float | None = None
     max_retries: int = 3
+    #: What people are told: the address without secrets, and where it is set.
+    place: str = field(
+        default="",
+        compare=False,
+    )
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,17 @@ class Endpoint:
     def given_url(self) -> str:
         """The address as it was written; it may contain secrets."""
         return self.base_url or os.environ.get(self.url_variable) or self.default_url
+
+    @property
+    def place(self) -> str:
+        """The address without secrets, and where it is set."""
+        if self.base_url:
+            source = "a setting of the generator"
+        elif os.environ.get(self.url_variable):
+            source = f"from the environment variable {self.url_variable}"
+        else:
+            source = f"the default; set base_url or {self.url_variable} for another"
+        return f"base_url={self.public_url!r} ({source})"
 
     @cached_property
     def public_url(self) -> str:
@@ -136,6 +152,7 @@ class Endpoint:
             headers=tuple(sorted(headers.items())),
             timeout_s=self.timeout_s,
             max_retries=self.max_retries,
+            place=self.place,
         )
 
     @cached_property

@@ -113,6 +113,22 @@ def translated(error: Exception) -> Exception:
     return TransientError(said)
 
 
+def unreachable(
+    error: Exception,
+    place: str,
+    url: Any,
+) -> FatalError:
+    """Return the end of a run whose provider has never been reached.
+
+    `place` says which address that is, and where it is set.
+    """
+    port = f":{url.port}" if url.port else ""
+    return FatalError(
+        f"no answer from the provider {url.host}{port}: {_reason_of(error)}; check "
+        f"that it is up, and {place}"
+    ).marked(is_free=True)
+
+
 def is_final(response: Any) -> bool:
     """Return whether a retry of a 429, or of a 5xx, would fail too.
 
@@ -148,6 +164,8 @@ def _fault_of_reply(
     if isinstance(fault, TransientError) and is_misfit(plain_text(str(fault))):
         # A server that says 500 of a request that it cannot read.
         return RowError(str(fault))
+    if isinstance(fault, FatalError):
+        return FatalError(f"{fault}{_asked_at(status, error)}")
     return fault
 
 
@@ -185,6 +203,28 @@ def fault_of_code(
     if _FACT_WORDS.search(code or kind):
         return RowError(said)
     return TransientError(said)
+
+
+def _asked_at(
+    status: int,
+    error: Any,
+) -> str:
+    """Return the address, where it may be what is wrong."""
+    place = getattr(error.response, "extensions", {}).get("place")
+    return f"; asked at {place}" if place and status in _FATAL_STATUSES else ""
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return why a connection failed, in the words of what failed first."""
+    reason = error
+    seen: BaseException | None = error
+    while seen is not None:
+        # The client only says that all attempts failed: one of them knows why.
+        if isinstance(seen, OSError) and seen.errno is not None:
+            reason = seen
+        causes = getattr(seen, "exceptions", None)
+        seen = causes[0] if causes else seen.__cause__ or seen.__context__
+    return describe(reason)
 
 
 def _provider_message(error: Any) -> str:

@@ -6,18 +6,23 @@ Limits come from the settings and from the headers of the provider's replies.
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
 import weakref
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from time import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
+from themis_lib.adapters.wait_times import (
+    Headers,
+    number_in,
+    read_wait,
+)
+from themis_lib.adapters.wait_times import duration_s as duration_s
+from themis_lib.adapters.wait_times import retry_after_s as retry_after_s
 from themis_lib.errors import ComponentError
 
 if TYPE_CHECKING:
@@ -28,15 +33,11 @@ _MINUTE_S = 60.0
 _LONGEST_PAUSE_S = 120.0
 #: How many of the last replies are searched for refusals.
 _REPLIES = 20
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNIT_S = {
-    "ms": 0.001,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-    "d": 86400.0,
-}
-_Headers: TypeAlias = Mapping[str, str]
+#: A reset that is further away is an error of the provider's, or of a clock.
+_LONGEST_RESET_S = 86_400.0
+#: Pauses from here on are logged as warnings.
+_LONG_PAUSE_S = 5.0
+_LOG = logging.getLogger("themis_lib.limits")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Throttle:
 
     def __init__(self, limits: Limits) -> None:
         self.most = limits.max_concurrency
+        # Whether anybody has ever been there to take a request.
+        self.is_reached = False
         # A float, so that halving an odd width forgets nothing.
         self._width = float(limits.max_concurrency)
         self._slots = anyio.CapacityLimiter(limits.max_concurrency)
@@ -73,6 +76,9 @@ class Throttle:
         self._resume_at = 0.0
         self._pace_s = 0.0
         self._obeyed_at = 0.0
+        # Whether the pause is shorter than the reset that it is for.
+        self._is_cut_short = False
+        self._misleads = False
         self._refused: deque[bool] = deque(maxlen=_REPLIES)
 
     async def __aenter__(self) -> Throttle:
@@ -112,9 +118,10 @@ class Throttle:
     def observe(
         self,
         status: int,
-        headers: _Headers,
+        headers: Headers,
     ) -> None:
         """Learn the provider's limits from a reply."""
+        self.is_reached = True
         if status == 429:
             self._observe_refusal(headers)
             return
@@ -122,6 +129,9 @@ class Throttle:
         if status >= 400:
             return
         self._set_width(self._width + 1)
+        self._check_resets()
+        if self._misleads:
+            return
         requests_s, requests_pace_s = _wait_and_pace_s(
             headers,
             "requests",
@@ -133,7 +143,14 @@ class Throttle:
             needed=self._tokens_each,
         )
         self._pace_s = max(requests_pace_s, tokens_pace_s)
-        self._pause_for(max(requests_s, tokens_s))
+        what = "requests" if requests_s >= tokens_s else "tokens"
+        wait_s = max(requests_s, tokens_s)
+        self._is_cut_short = wait_s > _LONGEST_PAUSE_S
+        self._pause_for(
+            wait_s,
+            why=f"no {what} remain; the provider's reset is "
+            f"{headers.get(f'x-ratelimit-reset-{what}')!r}",
+        )
 
     def expect_tokens(self, tokens: float) -> None:
         """Assume that a request uses so many tokens, until a reply has told."""
@@ -145,7 +162,7 @@ class Throttle:
         self._observed += 1
         self._tokens_each += (tokens - self._tokens_each) / self._observed
 
-    def _observe_refusal(self, headers: _Headers) -> None:
+    def _observe_refusal(self, headers: Headers) -> None:
         # Requests sent before the last pause are refused too: they say nothing new.
         if self._obeyed_at > asyncio.get_running_loop().time():
             return
@@ -154,15 +171,38 @@ class Throttle:
             return
         self._refused.clear()
         self._set_width(self._width / 2)
-        self._pause_for(retry_after_s(headers) or 1.0)
+        self._pause_for(
+            retry_after_s(headers) or 1.0,
+            why="most of the last requests were refused (HTTP 429)",
+        )
         self._obeyed_at = self._resume_at
 
-    def _pause_for(self, seconds: float) -> None:
+    def _check_resets(self) -> None:
+        """Stop believing in resets once a request is answered long before its own."""
+        is_over = asyncio.get_running_loop().time() >= self._resume_at
+        if self._is_cut_short and is_over and not self._misleads:
+            self._misleads = True
+            self._pace_s = 0.0
+            _LOG.warning(
+                "the provider answered before its reset: its resets, or a clock, are "
+                "wrong; from now on only refusals (HTTP 429) slow the run down"
+            )
+
+    def _pause_for(
+        self,
+        seconds: float,
+        *,
+        why: str = "",
+    ) -> None:
         if seconds <= 0:
             return
         now = asyncio.get_running_loop().time()
-        until = now + min(seconds, _LONGEST_PAUSE_S)
-        self._resume_at = max(self._resume_at, until)
+        pause_s = min(seconds, _LONGEST_PAUSE_S)
+        # Not for each reply of a burst: they all say the same.
+        if why and now + pause_s > self._resume_at + 1:
+            level = logging.WARNING if pause_s >= _LONG_PAUSE_S else logging.INFO
+            _LOG.log(level, "requests wait %.1f s: %s", pause_s, why)
+        self._resume_at = max(self._resume_at, now + pause_s)
 
     def _set_width(self, width: float) -> None:
         # At least one, or no reply would ever widen it again.
@@ -186,42 +226,8 @@ def throttle(
     return throttles.setdefault((provider, limits), Throttle(limits))
 
 
-def retry_after_s(headers: _Headers) -> float | None:
-    """Return the seconds that a reply asks to wait (RFC 9110, 10.2.3), or `None`.
-
-    >>> retry_after_s({"retry-after": "2"})
-    2.0
-    """
-    # OpenAI's finer header goes first, as in the SDK.
-    milliseconds = _number_in(headers.get("retry-after-ms"))
-    if milliseconds:
-        return milliseconds / 1000
-    text = headers.get("retry-after")
-    seconds = _number_in(text)
-    if seconds is not None or not text:
-        return seconds
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(moment.timestamp() - time(), 0.0)
-
-
-def duration_s(text: str) -> float | None:
-    """Return the seconds of a duration as rate-limit headers write it, or `None`.
-
-    >>> duration_s("6m0s"), duration_s("120ms"), duration_s("1.5")
-    (360.0, 0.12, 1.5)
-    """
-    parts = _DURATION.findall(text)
-    # Only a text that the parts fill: "5 m" or "12sx" are not durations.
-    if not parts or "".join(map("".join, parts)) != text:
-        return _number_in(text)
-    return sum(float(amount) * _UNIT_S[unit] for amount, unit in parts)
-
-
 def _wait_and_pace_s(
-    headers: _Headers,
+    headers: Headers,
     what: str,
     *,
     needed: float,
@@ -230,13 +236,19 @@ def _wait_and_pace_s(
 
     Both are 0 while more than `needed` remains.
     """
-    limit = _number_in(headers.get(f"x-ratelimit-limit-{what}"))
-    remaining = _number_in(headers.get(f"x-ratelimit-remaining-{what}"))
-    reset_s = duration_s(headers.get(f"x-ratelimit-reset-{what}", ""))
-    if remaining is None or not reset_s:
+    limit = number_in(headers.get(f"x-ratelimit-limit-{what}"))
+    remaining = number_in(headers.get(f"x-ratelimit-remaining-{what}"))
+    reset = read_wait(headers.get(f"x-ratelimit-reset-{what}"), headers)
+    if remaining is None or reset is None:
+        return 0.0, 0.0
+    reset_s = reset.seconds
+    if not 0 < reset_s <= _LONGEST_RESET_S:
         return 0.0, 0.0
     if remaining >= min(needed, limit or needed):
         return 0.0, 0.0
+    # At a point in time a window begins, with all of its allowance at once.
+    if reset.is_moment:
+        return reset_s, 0.0
     if not limit:
         # Without the limit, part of the reset's time cannot be told.
         wait_s = reset_s if remaining == 0 else 0.0
@@ -260,10 +272,3 @@ def _bucket_of(per_minute: float | None) -> AsyncLimiter | None:
     # A bucket of less than one request would never admit any.
     held = max(per_minute, 1.0)
     return AsyncLimiter(held, _MINUTE_S * held / per_minute)
-
-
-def _number_in(text: Any) -> float | None:
-    try:
-        return max(float(text), 0.0)
-    except (TypeError, ValueError):
-        return None

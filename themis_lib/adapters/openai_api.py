@@ -17,6 +17,7 @@ from themis_lib.adapters import clients
 from themis_lib.adapters.conversations import (
     InputBuilder,
     Turn,
+    input_version,
     stored_turns,
     turns_to_send,
 )
@@ -43,6 +44,7 @@ from themis_lib.components.imports import import_named
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, TokenUsage
+from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError, TransientError, describe
 from themis_lib.identity.code import code_digest
@@ -250,6 +252,17 @@ class OpenAI(Builtin):
             input_tokens=len(canonical_json(sent).encode()),
             output_tokens=self._longest_answer or 0,
         )
+
+    def input_version(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> str | None:
+        """Return the version of the request for an input; `None` if it never changed."""
+        # What a builder returns is sent as it is, but for its parts.
+        if self._builder_function is not None:
+            return None
+        return input_version(case_input, prompt_spec, api_mode=self.api_mode)
 
     async def generate(
         self,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from themis_lib.adapters.extra_body import without_unset
 from themis_lib.adapters.json_objects import JsonObject, without_nulls
+from themis_lib.adapters.response_items import response_items
 
 ApiMode = Literal["responses", "chat_completions"]
 
@@ -71,7 +72,8 @@ def responses_request(
     """Return the arguments of `responses.create`.
 
     A leading system message becomes `instructions`. A single user turn is sent as text,
-    anything else as a list of items. This API takes neither a seed nor stop texts.
+    anything else as a list of items; see `response_items`. This API takes neither a
+    seed nor stop texts.
     """
     instructions = None
     turns = list(messages)
@@ -79,7 +81,7 @@ def responses_request(
     if turns and _is_text_turn(turns[0], role="system"):
         instructions = turns[0]["content"]
         turns = turns[1:]
-    sent: Any = turns
+    sent: Any = response_items(turns)
     if len(turns) == 1 and _is_text_turn(turns[0], role="user"):
         sent = turns[0]["content"]
     arguments = {

@@ -9,24 +9,34 @@ from urllib.request import getproxies
 
 import httpx2
 
-from themis_lib.adapters.faults import is_final
+from themis_lib.adapters.faults import is_final, unreachable
 from themis_lib.adapters.first_request import open_for_others
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Throttle
+from themis_lib.adapters.wait_times import retry_after_s
 
+#: How long the first connection to a provider may take.
+_FIRST_CONNECTION_S = 5.0
+#: Nobody takes the request: refused, an unknown host, a certificate that is not valid.
+_UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
 #: A pool searches all of its connections for each request: many connections are
 #: therefore spread over several pools.
 _CONNECTIONS_EACH = 8
 
 
 class ThrottledClient(httpx2.AsyncClient):
-    """An HTTP client whose requests pass the provider's throttle and a timeout."""
+    """An HTTP client whose requests pass the provider's throttle and a timeout.
+
+    With a `place`, an address that people know, the first request decides whether the
+    provider can be reached at all.
+    """
 
     def __init__(
         self,
         throttle: Throttle,
         *,
         timeout_s: float,
+        place: str = "",
     ) -> None:
         options: JsonObject = {}
         # The throttle alone bounds the connections.
@@ -48,6 +58,7 @@ class ThrottledClient(httpx2.AsyncClient):
         )
         self._throttle = throttle
         self._timeout_s = timeout_s
+        self._place = place
 
     async def send(
         self,
@@ -57,25 +68,51 @@ class ThrottledClient(httpx2.AsyncClient):
         """Send a request when the throttle admits it and return the reply.
 
         Raises `httpx2.ReadTimeout` if the whole reply takes too long, even if parts of
-        it keep arriving.
+        it keep arriving; `FatalError` if nobody has ever taken a request.
         """
         async with self._throttle:
+            if self._place and not self._throttle.is_reached:
+                _bound_connecting(request)
             try:
                 # The client's own timeout only bounds the gap between two parts.
                 async with asyncio.timeout(self._timeout_s):
                     response = await super().send(request, **options)
+            except _UNREACHABLE as error:
+                # A server that was there may come back: that is for retries.
+                if not self._place or self._throttle.is_reached:
+                    raise
+                raise unreachable(error, self._place, request.url) from None
+            except httpx2.TransportError:
+                self._throttle.is_reached = True
+                raise
             except TimeoutError as error:
+                self._throttle.is_reached = True
                 raise httpx2.ReadTimeout(
                     f"no whole reply after {self._timeout_s:g} s",
                     request=request,
                 ) from error
             self._throttle.observe(response.status_code, response.headers)
+            wait_s = retry_after_s(response.headers)
+            if response.status_code >= 400 and wait_s is not None:
+                # The SDK reads seconds and dates, and these by the local clock.
+                response.headers.pop("retry-after-ms", None)
+                response.headers["retry-after"] = f"{wait_s:.3f}"
+            response.extensions["place"] = self._place
             if is_final(response):
                 # The SDK retries every 429 unless this header says otherwise.
                 response.headers["x-should-retry"] = "false"
             elif response.status_code == 429 or response.status_code >= 500:
                 open_for_others()
             return response
+
+
+def _bound_connecting(request: httpx2.Request) -> None:
+    """Give up a connection that takes too long, whatever a reply may take."""
+    timeouts = dict(request.extensions.get("timeout", {}))
+    connect_s = timeouts.get("connect")
+    if connect_s is None or connect_s > _FIRST_CONNECTION_S:
+        timeouts["connect"] = _FIRST_CONNECTION_S
+    request.extensions["timeout"] = timeouts
 
 
 class _Pools(httpx2.AsyncBaseTransport):

@@ -29,6 +29,11 @@ class ExpectedMetric(Builtin):
         "expected_output",
     )
 
+    @property
+    def needs_expected_output(self) -> bool:
+        """Whether a setting does not take the place of the expected output."""
+        return "expected_output" in self.reads
+
     def score(
         self,
         parsed: ParsedOutput,

@@ -68,6 +68,7 @@ class JudgeCorrectness(PanelMetric):
         "input",
         "expected_output",
     )
+    needs_expected_output: ClassVar[bool] = True
 
     @property
     def _task_text(self) -> str:
@@ -259,6 +260,11 @@ class JudgePairwise(PanelMetric):
         if self.against is None:
             other = "expected_output"
         return ("value", "input", other)
+
+    @property
+    def needs_expected_output(self) -> bool:
+        """Whether the output is compared with it."""
+        return self.against is None
 
     def judge_calls(self) -> Sequence[JudgeCall]:
         """Return the same question twice, once in each order."""

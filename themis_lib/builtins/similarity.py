@@ -45,6 +45,7 @@ class SemanticSimilarity(Builtin):
         "value",
         "expected_output",
     )
+    needs_expected_output: ClassVar[bool] = True
 
     embed: str | Callable[..., Any]
 

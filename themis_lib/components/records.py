@@ -31,6 +31,7 @@ from themis_lib.core.models import (
     ScoreError,
     TokenUsage,
 )
+from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import (
     ANSWER_COLUMNS,
     CASE_COLUMNS,
@@ -62,6 +63,7 @@ ReduceCall = Callable[
     ReducedCandidate | Awaitable[ReducedCandidate],
 ]
 Record = TypeVar("Record", bound="BuiltComponent")
+InputVersionCall = Callable[[Any, PromptSpec], str | None]
 MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
 
 
@@ -243,6 +245,7 @@ class BuiltGenerator(BuiltComponent):
     calls_at_once: int | None
     schema: Mapping[str, Any] | None
     enforces_schemas: bool
+    input_version: InputVersionCall | None = None
 
     @property
     def is_async(self) -> bool:
@@ -301,7 +304,8 @@ class BuiltMetric(BuiltComponent):
 
     `judge_calls` returns the questions it asks; `judges` are the configurations of the
     judges it names itself, or `None` where the experiment's are asked. `score_range`
-    are the lowest and the highest score it can give, if it says.
+    are the lowest and the highest score it can give, if it says. With
+    `needs_expected_output`, it scores no case without one.
     """
 
     score: ScoreCall | None
@@ -310,6 +314,7 @@ class BuiltMetric(BuiltComponent):
     judges: tuple[Any, ...] | None
     score_range: tuple[float, float] | None = None
     higher_is_better: bool = True
+    needs_expected_output: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -377,6 +382,7 @@ def generator_record(
         covers_libraries=False,
         schema=getattr(component, "schema", None),
         enforces_schemas=callable(getattr(component, "with_schema", None)),
+        input_version=_method_or_none(component, "input_version"),
     )
 
 
@@ -412,6 +418,7 @@ def metric_record(
         judges=None if judge is None else tuple(judge),
         score_range=_range_or_none(component),
         higher_is_better=bool(getattr(component, "higher_is_better", True)),
+        needs_expected_output=bool(getattr(component, "needs_expected_output", False)),
     )
 
 

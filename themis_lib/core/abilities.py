@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, TokenUsage
+from themis_lib.core.prompts import PromptSpec
 
 
 @runtime_checkable
@@ -120,6 +121,21 @@ class BoundsCalls(Protocol):
 
 
 @runtime_checkable
+class VersionsInputs(Protocol):
+    """A generator whose requests for some inputs are not those of earlier versions.
+
+    Keys cover what is returned; the rows of all other inputs keep the keys they had.
+    """
+
+    def input_version(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> str | None:
+        """Return the version of the request for an input; `None` if it never changed."""
+
+
+@runtime_checkable
 class KeepsToSchema(Protocol):
     """A generator that can enforce a JSON Schema on its output.
 
@@ -148,6 +164,17 @@ class OrdersScores(Protocol):
     """A metric that says whether a higher score is better. The default is true."""
 
     higher_is_better: bool
+
+
+@runtime_checkable
+class NeedsExpectedOutput(Protocol):
+    """A metric that scores no case without an expected output.
+
+    A run whose cases have none is refused before anything is generated. The default is
+    false.
+    """
+
+    needs_expected_output: bool
 
 
 @runtime_checkable

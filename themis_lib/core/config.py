@@ -214,7 +214,11 @@ class CostConfig(FrozenModel):
 class DatasetFile(FrozenModel):
     """Cases in a file at any fsspec URL, read in batches.
 
-    Formats are `.jsonl`, `.csv`, `.tsv` and `.parquet`, also compressed.
+    Formats are `.jsonl`, `.json` (an array, or an object a line), `.csv`, `.tsv` and
+    `.parquet`, also compressed. Text is UTF-8, or what a byte order mark says, or in
+    another `encoding` (`latin-1`, `utf-16`). The `delimiter` of a CSV file is told by
+    its first line. Of Parquet, dates, times and durations become ISO 8601 texts,
+    decimals numbers, bytes their UTF-8 text, and whole columns of floats integers.
 
     `columns` maps what a case needs to the file's own columns: `input`,
     `expected_output`, `case_id` and `metadata`; a list of columns becomes an object,
@@ -227,6 +231,8 @@ class DatasetFile(FrozenModel):
     dataset_id: str
     path: str
     format: Literal["jsonl", "csv", "parquet"] | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
     columns: dict[str, str | list[str]] = Field(default_factory=dict)
     filter: dict[str, JsonValue] = Field(default_factory=dict)
     sample: PositiveInt | None = None

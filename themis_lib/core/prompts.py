@@ -67,7 +67,8 @@ def render_conversation(
     r"""Return the messages to send: instructions as system message, then the input.
 
     An input that is a list of messages is sent as a conversation; prefix, blocks and
-    suffix go around its last user turn that is text. Any other input is a user turn.
+    suffix go around its last user turn, as parts of their own where it is made of
+    parts. Any other input is a user turn.
 
     >>> render_conversation(PromptSpec(instructions="Be brief.", suffix="Answer:"), "2+2")
     [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': '2+2\n\nAnswer:'}]
@@ -81,13 +82,53 @@ def render_conversation(
     conversation: Any = value
     # Copies: the case keeps the turns as they are.
     turns = [dict(turn) for turn in conversation]
-    for turn in reversed(turns):
-        content = turn.get("content")
-        if turn["role"] == "user" and isinstance(content, str):
-            # Only the last one: it asks the question, earlier ones are history.
-            turn["content"] = render_prompt(spec, content)
-            break
+    # Only the last one: it asks the question, earlier ones are history.
+    asking = _last_user_turn(turns)
+    if asking is not None and spec is not None:
+        content = asking.get("content")
+        if isinstance(content, str):
+            asking["content"] = render_prompt(spec, content)
+        elif isinstance(content, list):
+            asking["content"] = _render_parts(spec, content)
     return messages + turns
+
+
+def asks_in_parts(
+    spec: PromptSpec | None,
+    value: JsonValue,
+) -> bool:
+    """Return whether prompt material goes around a turn that is made of parts."""
+    if spec is None or not (spec.prefix or spec.suffix or spec.blocks):
+        return False
+    if not is_conversation(value):
+        return False
+    asking = _last_user_turn(value)
+    return asking is not None and isinstance(asking.get("content"), list)
+
+
+def _last_user_turn(turns: Any) -> dict[str, Any] | None:
+    for turn in reversed(turns):
+        if turn["role"] == "user":
+            asking: dict[str, Any] = turn
+            return asking
+    return None
+
+
+def _render_parts(
+    spec: PromptSpec,
+    parts: list[Any],
+) -> list[Any]:
+    """Return the parts of a turn between those of the prompt spec."""
+    kinds = [str(part.get("type")) for part in parts if isinstance(part, dict)]
+    # The Responses API has names of its own for parts: a turn keeps to one set.
+    kind = "text"
+    if any(name.startswith("input_") and name != "input_audio" for name in kinds):
+        kind = "input_text"
+    texts = [spec.prefix, *map(render_input, spec.blocks), None, spec.suffix]
+    at = len(texts) - 2
+    before = [{"type": kind, "text": text} for text in texts[:at] if text]
+    after = [{"type": kind, "text": text} for text in texts[at:] if text]
+    return [*before, *parts, *after]
 
 
 def is_conversation(value: JsonValue) -> bool:

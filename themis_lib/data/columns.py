@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from themis_lib.core.config import DatasetFile, HubDataset
-from themis_lib.data.formats import Row, Source
+from themis_lib.data.records import Row, Source
 from themis_lib.data.sources import did_you_mean
 from themis_lib.errors import DatasetError, nearest
 from themis_lib.identity.digests import canonical_json

@@ -26,7 +26,7 @@ from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import CASES, column_digests
 
 #: Raised when the same file would be cut into other tables than before.
-CASES_VERSION = 1
+CASES_VERSION = 2
 _DIRECTORY = "rows/cases"
 #: Rows of outputs in the first shards.
 _FIRST_SHARD_ROWS = 4096

@@ -25,7 +25,8 @@ from themis_lib.data.columns import (
     id_text,
     no_column,
 )
-from themis_lib.data.formats import Source
+from themis_lib.data.json_forms import json_row
+from themis_lib.data.records import Source
 from themis_lib.data.row_filter import RowFilter
 from themis_lib.data.sources import opened
 from themis_lib.errors import DatasetError
@@ -155,6 +156,8 @@ def read_cases(
     records = source.records(mapping.columns)
     for row_number, (number, row) in enumerate(records):
         try:
+            if source.is_typed:
+                row = json_row(row)
             if not row_filter.keeps(row):
                 continue
             case = mapping.case(row_number, row)

@@ -1,53 +1,45 @@
-"""Cases from mappings in memory, their keys mapped as the columns of a file are."""
+"""The rows of an open dataset, whatever its format."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from themis_lib.core.config import DatasetFile
-from themis_lib.core.models import Case
-from themis_lib.data.columns import check_targets
-from themis_lib.data.datasets import read_cases
-from themis_lib.data.formats import Source
 from themis_lib.errors import DatasetError
-from themis_lib.identity.digests import load_json, load_json_or_null
+
+Row = Mapping[str, Any]
+#: The number of a line and the row on it; where there are no lines, the number of the
+#: row, counted from 0.
+Record = tuple[int, Row]
 
 
-def mapped_cases(
-    rows: Iterable[Any],
-    columns: Mapping[str, str | list[str]],
-    *,
-    dataset_id: str = "data",
-) -> list[Case]:
-    """Return a case for each mapping, read as `DatasetFile.columns` reads a file's rows.
+@dataclass(frozen=True)
+class Source:
+    """An open file: its columns, and `records`, which reads some of them, once.
 
-    Raise `DatasetError`, naming the item, for one that is no mapping, lacks a key, or
-    holds a value that JSON has no form for.
+    Messages call the line or row of a record what `place` returns for its number, and
+    the line with the column names `head`. With `blank_is_null`, the format cannot tell
+    null from an empty text. With `is_typed`, values have types that JSON lacks, such as
+    dates.
     """
-    dataset = DatasetFile(dataset_id=dataset_id, path=dataset_id, columns=dict(columns))
-    check_targets(dataset)
-    held = list(rows)
-    for index, row in enumerate(held):
-        if not isinstance(row, Mapping):
-            raise DatasetError(
-                f"{dataset_id}: item {index} is {type(row).__name__}; "
-                "`columns` names the keys of mappings"
-            )
-    source = Source(
-        name=dataset_id,
-        columns=list(dict.fromkeys(key for row in held for key in row)),
-        records=lambda _: enumerate(held),
-        head=dataset_id,
-        place=lambda index: f"{dataset_id}: item {index}",
-    )
-    cases = []
-    for case_id, case_input, expected_output, metadata in read_cases(dataset, source):
-        case = Case(
-            case_id=case_id,
-            input=load_json(case_input),
-            expected_output=load_json_or_null(expected_output),
-            metadata=load_json(metadata),
-        )
-        cases.append(case)
-    return cases
+
+    name: str
+    columns: Sequence[str]
+    records: Callable[[Sequence[str]], Iterator[Record]]
+    head: str
+    place: Callable[[int], str]
+    blank_is_null: bool = False
+    is_typed: bool = False
+
+
+def check_distinct(
+    columns: list[str],
+    where: str,
+) -> list[str]:
+    """Return the columns. Raise `DatasetError` if two of them have one name."""
+    # A row is a dictionary: the second of two columns would hide the first.
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        raise DatasetError(f"{where}: two columns are called {repeated[0]!r}")
+    return columns

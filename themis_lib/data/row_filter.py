@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from themis_lib.data.formats import Row
+from themis_lib.data.records import Row
 
 #: How many of a column's values a message lists.
 _SHOWN_VALUES = 10

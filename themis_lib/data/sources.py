@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fsspec
 from fsspec.utils import infer_compression
@@ -23,7 +24,9 @@ from themis_lib.core.secrets import (
     refuse_literal_secrets,
     resolve_references,
 )
-from themis_lib.data.formats import READ_BYTES, Record, Source, find_reader
+from themis_lib.data.formats import find_reader
+from themis_lib.data.parquet_file import READ_BYTES, is_float, is_whole
+from themis_lib.data.records import Record, Row, Source
 from themis_lib.errors import (
     ConfigError,
     DatasetError,
@@ -169,7 +172,11 @@ def _hub_source(dataset: HubDataset) -> Source:
         raise failure(error) from None
 
     def records(columns: Iterable[str]) -> Iterator[Record]:
-        selected = rows.select_columns(list(columns))
+        names = list(columns)
+        selected = rows.select_columns(names)
+        whole = _whole_columns(rows, names)
+        if whole:
+            selected = (_with_integers(row, whole) for row in selected)
         return _guard_records(enumerate(selected), failure)
 
     return Source(
@@ -178,4 +185,30 @@ def _hub_source(dataset: HubDataset) -> Source:
         records=records,
         head=name,
         place=lambda row: f"{name}: row {row}",
+        is_typed=True,
     )
+
+
+def _whole_columns(
+    rows: Any,
+    names: Iterable[str],
+) -> list[str]:
+    """Return the columns of floats that are all whole, such as integers with a gap."""
+    # The library's table of Arrow; another source of rows may have none.
+    table = getattr(rows, "data", None)
+    if table is None:
+        return []
+    whole = []
+    for name in names:
+        column = table.column(name)
+        if is_float(column.type) and is_whole(column):
+            whole.append(name)
+    return whole
+
+
+def _with_integers(
+    row: Row,
+    names: Iterable[str],
+) -> Row:
+    integers = {name: int(row[name]) for name in names if row[name] is not None}
+    return {**row, **integers}

@@ -30,7 +30,7 @@ from themis_lib.core.models import Case, Dataset
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import ReducerSpec
 from themis_lib.core.store_names import check_store_name
-from themis_lib.data.records import mapped_cases
+from themis_lib.data.mapped_cases import mapped_cases
 from themis_lib.errors import DatasetError
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.experiment.notebook import run_to_end
@@ -52,7 +52,7 @@ def evaluate(
     model: GeneratorLike,
     data: Data,
     columns: Mapping[str, str | list[str]] | None = None,
-    metric: MetricLike | list[MetricLike] = "builtin/exact_match",
+    metric: MetricLike | list[MetricLike] | None = None,
     parser: ParserLike | list[ParserLike] = "builtin/json_identity",
     samples: int = 1,
     reducer: ReducerSpec = "builtin/first",
@@ -69,7 +69,8 @@ def evaluate(
     returns a number or a bool. `data` is a dataset, the path of a file, cases, or
     mappings; `columns` maps `input`, `expected_output`, `case_id` and `metadata` to the
     columns of a file or the keys of mappings. `name` is the experiment's: its runs are
-    compared with each other.
+    compared with each other. Without a metric, outputs are matched exactly, unless no
+    case has anything to match.
 
     >>> run = evaluate(model=str.upper, data=[{"input": "a", "expected_output": "A"}])
     >>> run.summary[0].mean
@@ -101,7 +102,7 @@ async def evaluate_async(
     model: GeneratorLike,
     data: Data,
     columns: Mapping[str, str | list[str]] | None = None,
-    metric: MetricLike | list[MetricLike] = "builtin/exact_match",
+    metric: MetricLike | list[MetricLike] | None = None,
     parser: ParserLike | list[ParserLike] = "builtin/json_identity",
     samples: int = 1,
     reducer: ReducerSpec = "builtin/first",
@@ -112,6 +113,9 @@ async def evaluate_async(
 ) -> RunResult:
     """Evaluate a model on data as `evaluate` does, for callers with an event loop."""
     check_store_name(store)
+    dataset = _as_dataset(data, columns)
+    if metric is None:
+        metric = _default_metrics(dataset)
     # One component, or a list of them; a name is a text, which is no list.
     metrics = metric if isinstance(metric, (list, tuple)) else [metric]
     parsers = parser if isinstance(parser, (list, tuple)) else [parser]
@@ -129,9 +133,17 @@ async def evaluate_async(
         ),
         storage=StorageConfig(store=store),
         runtime=runtime or RuntimeConfig(),
-        datasets=[_as_dataset(data, columns)],
+        datasets=[dataset],
     )
     return await experiment.run_async()
+
+
+def _default_metrics(dataset: Dataset | DatasetFile | HubDataset) -> list[MetricLike]:
+    # What a file holds is not known yet: one without expected outputs is refused.
+    if not isinstance(dataset, Dataset):
+        return ["builtin/exact_match"]
+    has_any = any(case.expected_output is not None for case in dataset.cases)
+    return ["builtin/exact_match"] if has_any else []
 
 
 def _as_dataset(

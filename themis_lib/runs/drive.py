@@ -8,6 +8,7 @@ from typing import Any
 
 from themis_lib.runs.agreement import check_labels
 from themis_lib.runs.pipeline import RunStage
+from themis_lib.runs.references import check_expected_outputs
 from themis_lib.runs.run import Run
 from themis_lib.runs.summary import check_columns
 from themis_lib.storage.shard import Shard
@@ -64,6 +65,7 @@ def _cut_data(
     evaluation = run.pipeline.experiment.evaluation
     check_columns(evaluation, shards, run.store)
     check_labels(evaluation.agreement, shards, run.store)
+    check_expected_outputs(run.pipeline, shards)
     for shard in shards:
         run.expect(shard)
     return shards

@@ -17,6 +17,7 @@ from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import case_columns
 from themis_lib.errors import ConfigError, RowError
+from themis_lib.identity.digests import load_json
 from themis_lib.stages.budget import Budget, paid_call
 from themis_lib.stages.call_costs import CallCosts
 from themis_lib.stages.calls import (
@@ -37,6 +38,9 @@ from themis_lib.stages.timed_calls import timed_coroutine, timed_function
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import OUTPUTS
+
+#: An input whose request has a version where that of any other has one.
+_IN_PARTS = [{"role": "user", "content": [{"type": "text", "text": ""}]}]
 
 
 class GenerateStage(Stage):
@@ -128,10 +132,37 @@ class GenerateStage(Stage):
         # Nothing tells equal rows of a deterministic generator apart.
         if not self.deterministic:
             names.append("occurrence")
-        return {
+        columns: dict[str, Any] = {
             "cases": column_digests_of(shard.cases, names),
             "seeds": list(self.seeds),
         }
+        # Which inputs have a version only their rows know: each of them is looked up.
+        input_version = self.generator.input_version
+        if input_version is not None and "input" in self.reads:
+            version = input_version(_IN_PARTS, self.prompt_spec)
+            if version is not None:
+                columns["input_version"] = version
+        return columns
+
+    def keys(self, rows: pa.Table) -> pa.Array:
+        input_version = self.generator.input_version
+        if input_version is None or "input" not in self.reads:
+            return super().keys(rows)
+        texts: list[str | None] = []
+        has_version = False
+        for text in rows["input"].to_pylist():
+            # Only a list can be a conversation: most inputs need not be parsed.
+            if text is not None and text.startswith("["):
+                version = input_version(load_json(text), self.prompt_spec)
+                if version is not None:
+                    # Behind the JSON, which no other input's text can be.
+                    text = f"{text}@{version}"
+                    has_version = True
+            texts.append(text)
+        if has_version:
+            at = rows.column_names.index("input")
+            rows = rows.set_column(at, "input", pa.array(texts, pa.string()))
+        return super().keys(rows)
 
     def rows(
         self,
