@@ -91,19 +91,23 @@ class ThrottledClient(httpx2.AsyncClient):
                     f"no whole reply after {self._timeout_s:g} s",
                     request=request,
                 ) from error
-            self._throttle.observe(response.status_code, response.headers)
-            wait_s = retry_after_s(response.headers)
-            if response.status_code >= 400 and wait_s is not None:
-                # The SDK reads seconds and dates, and these by the local clock.
-                response.headers.pop("retry-after-ms", None)
-                response.headers["retry-after"] = f"{wait_s:.3f}"
-            response.extensions["place"] = self._place
-            if is_final(response):
-                # The SDK retries every 429 unless this header says otherwise.
-                response.headers["x-should-retry"] = "false"
-            elif response.status_code == 429 or response.status_code >= 500:
-                open_for_others()
+            self._note_reply(response)
             return response
+
+    def _note_reply(self, response: httpx2.Response) -> None:
+        """Learn from a reply how to pace, and tell the SDK whether and when to retry."""
+        self._throttle.observe(response.status_code, response.headers)
+        wait_s = retry_after_s(response.headers)
+        if response.status_code >= 400 and wait_s is not None:
+            # The SDK reads seconds and dates, and these by the local clock.
+            response.headers.pop("retry-after-ms", None)
+            response.headers["retry-after"] = f"{wait_s:.3f}"
+        response.extensions["place"] = self._place
+        if is_final(response):
+            # The SDK retries every 429 unless this header says otherwise.
+            response.headers["x-should-retry"] = "false"
+        elif response.status_code == 429 or response.status_code >= 500:
+            open_for_others()
 
 
 def _bound_connecting(request: httpx2.Request) -> None:
