@@ -40,10 +40,8 @@ from themis_lib.stages.progress import Progress, StageProgress
 
 # A log keeps every line: few are enough to see that a run is alive.
 _PLAIN_INTERVAL_S = 10.0
-STARTING = (
-    "waiting for the Prefect server; starting one takes some ten seconds the first "
-    "time …"
-)
+# One line of 80 columns.
+STARTING = "starting a Prefect server, which takes some ten seconds the first time …"
 _GATE_STYLE = {
     GateOutcome.PASS: "green",
     GateOutcome.UNDERPOWERED: "yellow",
@@ -64,8 +62,18 @@ class Follower:
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
+        # What is waited for before there is a run, if anything is.
+        self._notice = ""
         # When each stage computed its first row, and how many rows it had by then.
         self._starts: dict[str, tuple[float, int]] = {}
+
+    def wait_for_server(self) -> None:
+        """Say that a server starts, until it is there."""
+        self._notice = STARTING
+
+    def server_is_there(self) -> None:
+        """Say so no longer: what is logged from now on stands for itself."""
+        self._notice = ""
 
     def follow(self, progress: Progress) -> None:
         """Show this progress from now on."""
@@ -73,7 +81,8 @@ class Follower:
 
     def __rich__(self) -> Table | Text | Group:
         if self.progress is None:
-            return as_text(STARTING, style="dim")
+            # A text without a word would take a line.
+            return as_text(self._notice, style="dim") if self._notice else Group()
         table = Table(
             box=None,
             pad_edge=False,
@@ -104,9 +113,9 @@ class Follower:
         return Group(table, Text(waiting, style="yellow")) if waiting else table
 
     def lines(self) -> str:
-        """Return the same in one line, for a log."""
+        """Return the same in one line, for a log; empty if there is nothing to say."""
         if self.progress is None:
-            return STARTING
+            return self._notice
         texts: list[str] = []
         for label, item in self.progress.stages().items():
             texts.append(f"{label} {_rows_done(item):,}/{item.total:,}")
@@ -160,7 +169,9 @@ def showing(
 
     def print_lines() -> None:
         while not stop.wait(_PLAIN_INTERVAL_S):
-            console.print(as_text(follower.lines()))
+            line = follower.lines()
+            if line:
+                console.print(as_text(line))
 
     # A daemon: an error in the block must not leave the process waiting for it.
     thread = threading.Thread(

@@ -181,18 +181,21 @@ def _run_flow(
             os.environ.setdefault(name, value)
         from flows.server import LOGIN_COMMAND, password_of, server_address
 
-        api_url = server_address()
+        api_url = server_address(tell_start=follower.wait_for_server)
+        follower.server_is_there()
+        from flows.console_log import log_above_progress
         from flows.local import ServerGoneError, run_to_end
 
         _collect_garbage_again()
         try:
-            outcome = asyncio.run(
-                run_to_end(
-                    api_url,
-                    parameters,
-                    follow=lambda run: follower.follow(run.progress),
+            with log_above_progress(console):
+                outcome = asyncio.run(
+                    run_to_end(
+                        api_url,
+                        parameters,
+                        follow=lambda run: follower.follow(run.progress),
+                    )
                 )
-            )
         except ServerGoneError as error:
             _print_error(str(error))
             # Prefect's threads would try for minutes more to reach the server.

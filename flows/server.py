@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,11 @@ def prefect_home() -> Path:
     return Path(home).expanduser().absolute()
 
 
-def server_address() -> str:
+def server_address(*, tell_start: Callable[[], None] | None = None) -> str:
     """Return the API address to use, with the local server's as the last resort.
 
-    Precedence: the environment, Prefect's profile, the local server, which is started.
+    Precedence: the environment, Prefect's profile, the local server, which is started;
+    `tell_start` is called before that, since it takes a while.
     """
     # Late: `--plan` and `flows.server status` need not wait for Prefect's import.
     from prefect.settings import PREFECT_API_URL
@@ -65,7 +67,7 @@ def server_address() -> str:
     address = os.environ.get("PREFECT_API_URL") or PREFECT_API_URL.value()
     if address:
         return str(address)
-    return ensure_server()
+    return ensure_server(tell_start=tell_start)
 
 
 def client_settings(api_url: str) -> dict[Any, Any]:
@@ -111,11 +113,17 @@ def running_server() -> str | None:
     return record["api_url"]
 
 
-def ensure_server() -> str:
+def ensure_server(*, tell_start: Callable[[], None] | None = None) -> str:
     """Return the API address of the local server, started if it is not running.
 
-    Raise `ThemisError` if it does not start.
+    `tell_start` is called before it waits for a start. Raise `ThemisError` if the
+    server does not start.
     """
+    running = running_server()
+    if running is not None:
+        return running
+    if tell_start is not None:
+        tell_start()
     home = prefect_home()
     # The parent of Prefect's home must exist, or its server fails.
     home.mkdir(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.display import Follower, print_result
+from flows.display import STARTING, Follower, print_result, showing
 from tests.runs.test_summary import ERROR, run
 from themis_lib import RunResult, RunStore
 from themis_lib.stages.progress import Progress
@@ -74,3 +74,28 @@ def test_rows_of_another_run_are_waited_for_in_sight() -> None:
     assert "generate 0/240  waiting for another run: 120 rows" == line
     assert "waiting for another run: 120 rows" in console.file.getvalue()
     assert "generate 0/240" == follower.lines()
+
+
+def shown_before_a_run(follower: Follower, *, is_terminal: bool) -> str:
+    console = Console(width=80, file=io.StringIO(), force_terminal=is_terminal)
+    with showing(follower, console):
+        pass
+    return str(console.file.getvalue())
+
+
+def test_start_of_a_server_is_announced_while_it_lasts() -> None:
+    """In one line of 80 columns, and not once the server is there."""
+    follower = Follower()
+    before = shown_before_a_run(follower, is_terminal=True)
+    follower.wait_for_server()
+    meanwhile = shown_before_a_run(follower, is_terminal=True)
+    in_a_log = follower.lines()
+    follower.server_is_there()
+    after = shown_before_a_run(follower, is_terminal=True)
+
+    assert STARTING in meanwhile
+    assert STARTING == in_a_log
+    assert len(STARTING) <= 80
+    assert before == after
+    assert STARTING not in before
+    assert "" == follower.lines()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.display import STARTING
 from tests.support.prefect_api import ROOT, experiment_file
 from tests.support.terminal import shown_in_terminal
 
@@ -71,6 +72,7 @@ def test_run_and_its_server_call_nobody(tmp_path: Path) -> None:
         subprocess.run([*python, "flows.server", "stop"], env=environment, check=True)
 
     assert "completed" in said
+    assert STARTING in said
     assert "" == outbound(tmp_path)
     assert "anonymous usage data" not in said
 
