@@ -91,6 +91,30 @@ def test_edited_file_that_is_not_reloaded_changes_nothing(
     assert (0, FIRST) == scored(main.metric, store)
 
 
+def test_file_edited_between_import_and_run_poisons_nothing(
+    main: ModuleType, tmp_path: Path
+) -> None:
+    """Rows of the code that was imported are not those of the code in the file: once
+    either is imported again, it gets its own scores.
+    """
+    store = tmp_path / "store"
+    helper = helper_of(main)
+    file = Path(str(helper.__file__))
+    file.write_text(HELPER.replace("float(len(text))", "float(len(text)) + 10"))
+
+    before = scored(main.metric, store)
+    importlib.reload(helper)
+    importlib.reload(main)
+    afterwards = twice(lambda: main.metric, store)
+    file.write_text(HELPER)
+    importlib.reload(helper)
+    importlib.reload(main)
+
+    assert (2, FIRST) == before
+    assert [(2, SECOND), (0, SECOND)] == afterwards
+    assert FIRST == scored(main.metric, store)[1]
+
+
 @pytest.mark.parametrize(
     ("holder", "name", "value"),
     [

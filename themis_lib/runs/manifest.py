@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import platform
 import secrets
+import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -234,10 +235,26 @@ def _sum_known(costs: list[float | None]) -> float | None:
     return sum(known) if known else None
 
 
+# Process-wide: the latest moment that any run of this process was given.
+_TOLD = [datetime.min.replace(tzinfo=UTC)]
+_TOLD_LOCK = threading.Lock()
+
+
+def _moment() -> datetime:
+    """Return the time in UTC, later than every one before.
+
+    A clock that is set back must not let a run end before it began, nor a run sort
+    before those that this process has made.
+    """
+    with _TOLD_LOCK:
+        _TOLD[0] = max(datetime.now(UTC), _TOLD[0] + timedelta(milliseconds=1))
+        return _TOLD[0]
+
+
 def new_run_id() -> str:
     """Return a new run id; ids sort by time: `20261121-093000-4f1a2b`."""
     # Random digits, since two machines may start a run in the same second.
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{_moment():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def now() -> str:
@@ -245,7 +262,7 @@ def now() -> str:
 
     Fine enough to tell which of two short runs came first.
     """
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _moment().isoformat(timespec="milliseconds")
 
 
 def start_manifest(
