@@ -299,13 +299,15 @@ class BuiltMetric(BuiltComponent):
     """A metric: it has `score`, `score_batch` or both, and may ask judges.
 
     `judge_calls` returns the questions it asks; `judges` are the configurations of the
-    judges it names itself, or `None` where the experiment's are asked.
+    judges it names itself, or `None` where the experiment's are asked. With
+    `reads_unfit_verdicts` it scores replies that a judge's schema refused.
     """
 
     score: ScoreCall | None
     score_batch: ScoreBatchCall | None
     judge_calls: Callable[[], Sequence[JudgeCall]] | None
     judges: tuple[Any, ...] | None
+    reads_unfit_verdicts: bool
 
     @property
     def is_async(self) -> bool:
@@ -405,6 +407,7 @@ def metric_record(
         score=_method_or_none(component, "score"),
         score_batch=_method_or_none(component, "score_batch"),
         judge_calls=_method_or_none(component, "judge_calls"),
+        reads_unfit_verdicts=bool(getattr(component, "reads_unfit_verdicts", False)),
         judges=None if judge is None else tuple(judge),
     )
 
