@@ -100,12 +100,12 @@ def test_judge_writes_its_reason_first():
     [
         None,
         "",
-        "correct",
-        "PASS.",
-        f"Sure: {YES}",
+        "not correct",
+        "PASS or FAIL.",
+        f"The output says {YES}, which is false.",
         f"{YES} {NO}",
         f"```json\n{YES}\n```\n```json\n{NO}\n```",
-        '{"verdict": "Correct"}',
+        '{"verdict": "Correct?"}',
         '{"verdict": true}',
         '{"verdict": ["correct"]}',
         '{"verdict": "correct", "score": 1}',
@@ -129,13 +129,22 @@ def test_anything_else_is_unreadable(output):
     assert len(result.reason) < 120
 
 
-@pytest.mark.parametrize("grade", [True, 4.0, "4", 0, 6, None], ids=repr)
+@pytest.mark.parametrize("grade", [True, 4.5, "4/10", 0, 6, None], ids=repr)
 def test_grade_is_a_whole_number_on_the_scale(grade):
-    """Nothing is rounded, converted or cut to the scale."""
+    """Nothing is rounded or cut to the scale, or read on another one."""
     assert isinstance(
         decided(JudgeRubric(rubric="r", explain=False), json.dumps({"grade": grade})),
         ScoreError,
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [("PASS.", 1.0), ("Verdict: passed", 1.0), ("**Wrong**", 0.0), ("FAIL", 0.0)],
+)
+def test_correctness_in_other_words(said, score):
+    """Those that judges write in place of the words that they are told."""
+    assert score == decided(JudgeCorrectness(), said).value
 
 
 @pytest.mark.parametrize(("grade", "value"), [(1, 0.0), (2, 0.25), (5, 1.0)])
@@ -192,7 +201,7 @@ def test_pairwise_needs_the_same_verdict_in_both_orders(
 def test_pairwise_with_one_unreadable_order_has_no_verdict():
     """Half a comparison is none."""
     assert isinstance(
-        decided(JudgePairwise(explain=False), {"verdict": "A"}, "B"), ScoreError
+        decided(JudgePairwise(explain=False), {"verdict": "A"}, "B or A"), ScoreError
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from themis_lib.builtins.markers import IS, compile_markers, marked
+from themis_lib.builtins.markers import IS, all_markers, is_supposed, marked
 
-MARKERS = compile_markers({"nswer": f"nswer{IS}"}, gap=r"\s*")
+MARKERS = all_markers({"esult": f"esult{IS}"}, gap=r"\s*")
 
 
 def answers(text: str) -> list[str]:
@@ -65,10 +65,50 @@ def test_a_with_a_colon_marks_an_answer_at_the_beginning_of_a_line(
     assert found == answers(text)
 
 
-def test_marker_reaches_a_thousand_characters():
+def test_marker_reaches_a_thousand_characters() -> None:
     """What is behind a longer gap is not what it marks."""
     near, far = "answer is" + " " * 500 + "5", "answer is" + " " * 5000 + "5"
-    markers = compile_markers({"nswer": rf"nswer{IS}"}, gap=r"\s*")
 
-    assert [(1, near.index("5"))] == marked(near, markers)
-    assert [(1, 1001)] == marked(far, markers)
+    assert [(1, near.index("5"))] == marked(near, MARKERS)
+    assert [(1, 1001)] == marked(far, MARKERS)
+
+
+def test_markers_of_a_kind_of_answer() -> None:
+    """Beside those of every kind."""
+    assert ["5"] == answers("The result is 5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Wrong answer: 5", "not the answer: 5", "错误答案：5", "falsche Antwort: 5"],
+)
+def test_refuted_marker_is_left_out(text: str) -> None:
+    """What follows it is not the answer."""
+    assert [] == answers(text)
+
+
+def test_supposed_marker_comes_after_all_others() -> None:
+    """Although it is the last of the text."""
+    text = "Answer: 1. With one more, the answer would be 2"
+
+    assert text.endswith(answers(text)[1])
+    assert answers(text)[0].startswith("1.")
+
+
+@pytest.mark.parametrize(
+    ("statement", "supposed"),
+    [
+        ("The answer is ", False),
+        ("If we add them, the answer is ", False),
+        ("It rains. Had it snowed, the answer is ", True),
+        ("Had it snowed. The answer is ", False),
+        ("The answer would be ", True),
+        ("如果下雪，答案是", True),
+    ],
+)
+def test_supposition_is_one_of_its_sentence(statement: str, supposed: bool) -> None:
+    """An earlier sentence supposes nothing about this one."""
+    begin = max(map(statement.rfind, ("answer", "答案")))
+
+    assert supposed == is_supposed(f"{statement}5.", begin, len(statement))
+    assert is_supposed(f"{statement}5?", begin, len(statement))

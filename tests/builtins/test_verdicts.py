@@ -58,11 +58,31 @@ def test_parts_keep_their_order_and_other_values_are_json() -> None:
         {"verdict": "correct"},
         f"```json\n{YES}\n```",
         f"```\n{YES}\n```",
+        f"```{YES}```",
+        f"```json\n{YES}",
+        f"Sure: {YES}",
+        f"Sure!\n```json\n{YES}\n```\nI hope this helps.",
+        f"<think>{NO}? No.</think>{YES}",
+        f"{YES}<|im_end|>",
+        f"**{YES}**",
+        "{'verdict': 'correct'}",
+        '{"verdict": "correct",}',
+        "{verdict: correct}",
+        '{"Verdict": "CORRECT"}',
+        '{"verdict": "**Correct**"}',
+        "correct",
+        "CORRECT.",
+        "[[correct]]",
+        "Verdict: correct.",
+        "**Verdict:** Correct",
+        "## Verdict\ncorrect",
+        "Both say 4.\n\nFinal verdict: correct\nReason: so.",
+        "Verdict: correct\nVerdict: Correct",
     ],
     ids=repr,
 )
-def test_verdict_is_the_whole_output(output):
-    """An object, its JSON text, or that text in a single fenced block."""
+def test_verdict_is_told_in_many_forms(output):
+    """As an object or in words, whatever is around it, in any capitals."""
     assert {"verdict": "correct"} == FORM.read(output)
 
 
@@ -71,8 +91,18 @@ def test_verdict_is_the_whole_output(output):
     [
         None,
         [],
-        "correct",
-        f"Sure: {YES}",
+        "not correct",
+        "It is correct.",
+        "Verdict: partially correct",
+        "Verdict: correct or incorrect",
+        "Verdict: correct\nVerdict: incorrect",
+        "<think>Verdict: correct</think>",
+        "<think>correct",
+        f"The output says {YES}, which is false.",
+        f'The output says {YES}. {{"verd',
+        "{'verdict': 'incorrect', 'verdict': 'correct'}",
+        '{"verdict": ["correct"]}',
+        "{a:" * 5000 + "}" * 5000,
         f"{YES} {NO}",
         f"```json\n{YES}\n```\n```json\n{NO}\n```",
         '{"verdict": "incorrect", "verdict": "correct"}',
@@ -95,16 +125,20 @@ def test_anything_else_is_refused_with_its_beginning(output: Any) -> None:
     "verdict",
     [
         {"reason": "so", "grade": True},
-        {"reason": "so", "grade": 2.0},
-        {"reason": "so", "grade": "2"},
+        {"reason": "so", "grade": 2.5},
+        {"reason": "so", "grade": "2/5"},
+        {"reason": "so", "grade": [2]},
         {"reason": "so", "grade": 4},
         {"reason": None, "grade": 2},
-        {"grade": 2},
+        "2.5",
+        "4",
+        "two",
+        "2 or 3",
     ],
     ids=repr,
 )
-def test_verdict_has_the_types_of_its_form(verdict: dict[str, Any]) -> None:
-    """A choice of its own type, and a reason that is text where one is asked for."""
+def test_grade_is_on_the_scale(verdict: Any) -> None:
+    """A whole number, or one out of the highest grade; a reason is text."""
     assert {"reason": "so", "grade": 2} == GRADE.read({"reason": "so", "grade": 2})
     with pytest.raises(ValueError, match="unreadable verdict"):
         GRADE.read(verdict)
@@ -132,3 +166,35 @@ def test_form_without_a_reason_is_the_choice_alone() -> None:
     assert {"verdict": {"type": "string", "enum": ["correct", "incorrect"]}} == (
         FORM.schema["properties"]
     )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"grade": 2},
+        {"grade": 2.0},
+        {"grade": "2"},
+        {"grade": "2/3"},
+        "{'grade': 2}",
+        "2",
+        "**2**",
+        "2/3",
+        "2 out of 3",
+        "Score: 2/3",
+        "Grade: 2.",
+        "[[2]]",
+    ],
+    ids=repr,
+)
+def test_grade_is_told_in_many_forms(said: Any) -> None:
+    """It is an integer all the same."""
+    grade = GRADE.read(said)["grade"]
+
+    assert (2, int) == (grade, type(grade))
+
+
+def test_tag_in_a_reason_is_data() -> None:
+    """It ends no thought."""
+    said = '{"reason": "it wrote </think> first", "grade": 2}'
+
+    assert "it wrote </think> first" == GRADE.read(said)["reason"]

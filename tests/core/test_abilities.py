@@ -9,6 +9,7 @@ import pytest
 
 from themis_lib.adapters import openai
 from themis_lib.builtins.generators import DemoGenerator
+from themis_lib.builtins.judges import JudgeCorrectness
 from themis_lib.builtins.reducers import PassAtK
 from themis_lib.core import abilities
 
@@ -60,6 +61,9 @@ def test_adapters_have_their_abilities() -> None:
 
 
 def test_builtins_have_theirs() -> None:
-    """The demo generator is free; `pass_at_k` needs `k` samples."""
+    """The demo generator is free, `pass_at_k` needs `k` samples, and metrics that ask
+    judges read verdicts in any form.
+    """
     assert isinstance(DemoGenerator(), abilities.IsFree)
     assert isinstance(PassAtK(k=2), abilities.NeedsSamples)
+    assert isinstance(JudgeCorrectness(), abilities.ReadsUnfitVerdicts)

@@ -1,4 +1,4 @@
-"""The option that a text names as the answer to a multiple-choice question.
+"""The options that a text names as the answer to a multiple-choice question.
 
 Options are single letters or digits. A text can mention several; only wording that
 singles one out makes it the answer.
@@ -7,19 +7,25 @@ singles one out makes it the answer.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cache
-from typing import TypeAlias
+import unicodedata
+from typing import NamedTuple, TypeAlias
 
-from themis_lib.builtins.markers import IS, compile_markers, marked
+from themis_lib.builtins.answer_words import alternatives
+from themis_lib.builtins.choice_patterns import (
+    BEFORE_CHARS,
+    CLOSING,
+    HEDGE,
+    OPENING,
+    ChoicePatterns,
+    is_refuted,
+    is_word,
+    named_letters,
+)
+from themis_lib.builtins.markers import IS, all_markers, is_supposed, marked
 from themis_lib.components.builtin import Builtin
 from themis_lib.errors import ComponentError
 
 _Match: TypeAlias = re.Match[str]
-_Pattern: TypeAlias = re.Pattern[str]
-
-# Punctuation and markup that may close the letter: `(B)`, `**B**`, `$B$`.
-_CLOSING = r"[)\]}*_`\"'”’$\\]*"
 
 
 def check_choices(
@@ -42,195 +48,160 @@ def check_choices(
         )
 
 
-def named_choice(
+def named_choices(
     text: str,
     choices: str,
-) -> str | None:
-    """Return the option that a text names as the answer, spelled as in `choices`.
+) -> list[str]:
+    """Return the options that a text names as the answer, spelled as in `choices`.
 
-    Return `None` if it names no option or several.
+    One is the answer; several, or none, are no answer.
+
+    >>> named_choices("The answer is b.", "ABCD")
+    ['B']
+    >>> named_choices("Answer: A and C", "ABCD")
+    ['A', 'C']
     """
-    letter = _find_named_letter(text, _ChoicePatterns.compile(choices))
-    if letter is None:
-        return None
-    options = choices.upper()
-    position = options.index(letter.upper())
-    return choices[position]
+    letters = _find_named_letters(
+        _plain_letters(text),
+        ChoicePatterns.compile(choices),
+    )
+    return [choice for choice in choices if choice.upper() in letters]
 
 
-@dataclass(frozen=True)
-class _ChoicePatterns:
-    """Spellings of options; the group `letter` of each pattern is the option."""
-
-    marked: _Pattern
-    mention: _Pattern
-    label: _Pattern
-    bold: _Pattern
-    beside: _Pattern
-
-    # Compiling takes longer than reading a text, and a run has few sets of choices.
-    @staticmethod
-    @cache
-    def compile(choices: str) -> _ChoicePatterns:
-        """Return the patterns for a set of options."""
-        capitals = choices.upper()
-        both_cases = capitals + choices.lower()
-        upper = f"(?P<letter>[{capitals}])"
-        letter = f"(?P<letter>[{both_cases}])"
-        # Rules out `USB`, and `Apple`, `A's` and `A-level`.
-        begins_word = r"(?<![\w'’])"
-        ends_word = r"(?![\w'’-])"
-        # `A: Paris` marks an answer in words; it is not a label of option A.
-        label = (
-            rf"^[ \t>*_#`\"'“(\[$-]*(?!A:){letter}"
-            r"(?:[*_]*[).:\]](?=[\s*]|$)"
-            rf"|{_CLOSING}[.!]?[ \t]*$)"
-        )
-        bold = rf"\*\*[(\[]?{upper}(?:[).:\]]+[^*\n]*)?\*\*"
-        beside = rf"{_CLOSING}\s*(?:or|and|/|&)\s*[*_(\[]*{upper}(?!\w)"
-        return _ChoicePatterns(
-            # Lower case counts here and in labels; in a sentence `a` is a word.
-            marked=re.compile(letter + ends_word),
-            mention=re.compile(begins_word + upper + ends_word),
-            label=re.compile(label, re.MULTILINE),
-            bold=re.compile(bold),
-            beside=re.compile(beside),
-        )
+# Full-width `Ａ` to `｝`, circled `Ⓐ` and parenthesized `⒜`.
+_LETTERS: dict[int, int | str] = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},
+    **{0x24B6 + index: 65 + index for index in range(26)},
+    **{0x24D0 + index: 97 + index for index in range(26)},
+    **{0x249C + index: f"({97 + index:c})" for index in range(26)},
+    0x3000: " ",
+}
 
 
-def _find_named_letter(
+def _plain_letters(text: str) -> str:
+    if text.isascii():
+        return text
+    # Composed, as the words that mark an answer are.
+    return unicodedata.normalize("NFC", text).translate(_LETTERS)
+
+
+class _Statement(NamedTuple):
+    """What a statement names; of several the greatest counts."""
+
+    is_certain: bool
+    start: int
+    end: int
+    letters: frozenset[str]
+
+
+def _find_named_letters(
     text: str,
-    patterns: _ChoicePatterns,
-) -> str | None:
-    """Return the letter with the strongest evidence, as written in the text."""
-    named = _find_marked_choice(text, patterns)
+    patterns: ChoicePatterns,
+) -> set[str]:
+    """Return the letters with the strongest evidence, as capitals."""
+    stated = _find_marked_choices(text, patterns)
     concluded = []
-    for found in _find_named(text, patterns.mention, patterns):
+    for found in patterns.mention.finditer(text):
+        if is_refuted(text, found):
+            continue
         if _is_praised(text, found):
-            named.append(found)
-        elif not named and _is_concluded(text, found):
-            concluded.append(found)
-    # A conclusion is weaker than a statement, so it counts only without one.
-    evidence = named or concluded
+            stated.append(_praise(text, found, patterns))
+        elif _is_concluded(text, found):
+            concluded.append(_state(text, found, found.start(), patterns))
+    # Models correct themselves: the last statement is the answer. A conclusion is
+    # weaker than a statement, so it counts only without one.
+    evidence = stated or concluded
     if evidence:
-        # Models correct themselves: the last statement is the answer.
-        last = max(evidence, key=lambda found: found.start("letter"))
-        return last["letter"]
+        return _letters_of_last(evidence)
     for pattern in (patterns.label, patterns.bold):
-        letters = set()
-        for found in _find_named(text, pattern, patterns):
-            letter = found["letter"]
-            letters.add(letter.upper())
-        # Several labels are a list of the options, which names none of them.
-        if len(letters) == 1:
-            return letters.pop()
+        letters: set[str] = set()
+        for found in pattern.finditer(text):
+            if not is_refuted(text, found):
+                letters |= named_letters(text, found, patterns)[0]
+        # Several labels are a list of the options, which names none of them alone.
         if letters:
-            return None
-    return None
+            return letters
+    return set()
 
 
-def _find_named(
-    text: str,
-    pattern: _Pattern,
-    patterns: _ChoicePatterns,
-) -> list[_Match]:
-    named = []
-    for found in pattern.finditer(text):
-        if _is_named_alone(text, found, patterns):
-            named.append(found)
-    return named
+def _letters_of_last(statements: list[_Statement]) -> set[str]:
+    last = max(statements)
+    letters = set(last.letters)
+    for statement in statements:
+        # `\\boxed{A} and \\boxed{C}` are two statements of one answer.
+        if statement.start < last.start <= statement.end:
+            letters |= statement.letters
+    return letters
 
 
-# `isn` and `wasn` end at an apostrophe of either kind: `isn't`, `isn’t`.
-_REFUTED = re.compile(
-    rf"{_CLOSING}\s*"
-    r"(?:(?:is|are|was)\s+(?:also\s+)?(?:not|wrong|incorrect|false)"
-    r"|isn|wasn|can't|cannot)\b"
-)
-
-
-def _is_named_alone(
-    text: str,
-    found: _Match,
-    patterns: _ChoicePatterns,
-) -> bool:
-    """Return whether an option is neither one of several (`B or C`) nor refuted."""
-    end = found.end("letter")
-    if patterns.beside.match(text, end):
-        return False
-    return _REFUTED.match(text, end) is None
-
-
-#: What may be between `the answer is` and the letter: markup, brackets, LaTeX.
-_OPENING = (
-    r"(?:[\s*_`\"'“‘(\[{$<:]"
-    r"|\\[(\[]"
-    r"|\\(?:text\w*|math\w+)\b)*"
-)
-_HEDGE = (
-    r"(?:(?:the|option|choice|letter|definitely|clearly|probably|likely|most"
-    r"|therefore|thus|simply)\b"
-    r"[\s*_:]*)*"
-)
-# The literals lack their first letter so that one search finds `Answer` and `answer`.
-# `</answer` closes a tag: what follows it is not the answer.
-_MARKERS = compile_markers(
+_MARKERS = all_markers(
     {
-        "nswer": rf"(?<!/[aA])nswer{IS}",
-        "NSWER": rf"(?<!/A)NSWER(?i:{IS})",
         "ption": rf"ption{IS}",
         "hoice": rf"hoice{IS}",
-        "orrect": rf"orrect\s+\w+{IS}",
+        "orrect": rf"(?<!inc)orrect\s+\w+{IS}",
+        "选": r"(?<![不没别勿])选(?!项)择?(?:答案|选项)?",
+        "選": r"(?<![不沒別勿])選(?!項)擇?(?:答案|選項)?",
+        "ตอบ": r"ตอบ(?:ข้อ)?",
     },
-    gap=_OPENING + _HEDGE + _OPENING,
+    gap=OPENING + HEDGE + OPENING,
 )
+#: `The answers are (A) Paris and (C) Rome` may have words between the options.
+_PLURAL = re.compile(r"swers\b|SWERS\b|\bare\b")
+_REST_OF_SENTENCE = re.compile(r"[^.\n]*")
 
 
-# A word behind `A` or `I` makes it a word itself, unless it begins a new clause
-# (`the answer is A because …`).
-_NEXT_WORD = re.compile(
-    rf"{_CLOSING}\s+"
-    r"(?!(?:because|since|as|is|and|which|with|due|given)\b)\w"
-)
-_ANY_WORD = re.compile(rf"{_CLOSING}[ \t]+\w")
-
-
-def _find_marked_choice(
+def _find_marked_choices(
     text: str,
-    patterns: _ChoicePatterns,
-) -> list[_Match]:
-    """Return the option behind the last marker that has one, or an empty list."""
-    for _, end in marked(text, _MARKERS):
+    patterns: ChoicePatterns,
+) -> list[_Statement]:
+    """Return what each marker of an answer names."""
+    statements = []
+    for begin, end in marked(text, _MARKERS):
+        several = patterns.several.match(text, end)
+        if several:
+            is_certain = not is_supposed(text, begin, end)
+            letters = frozenset(several["letters"])
+            statements.append(_Statement(is_certain, end, several.end(), letters))
+            continue
         found = patterns.marked.match(text, end)
-        if found is None:
+        if found is None or is_word(text, found) or is_refuted(text, found):
             continue
-        letter = found["letter"]
-        behind = found.end("letter")
-        # The letter may be a word of the sentence: `the answer is a bit long`,
-        # `Answer: A person`. In upper case only `A` and `I` are English words.
-        is_article = False
-        if letter.islower():
-            is_article = _ANY_WORD.match(text, behind) is not None
-        elif letter in "AI":
-            is_article = _NEXT_WORD.match(text, behind) is not None
-        if is_article:
-            continue
-        if _is_named_alone(text, found, patterns):
-            return [found]
-    return []
+        statement = _state(text, found, begin, patterns)
+        if _PLURAL.search(text, begin, end):
+            rest = _REST_OF_SENTENCE.match(text, end)
+            others = patterns.mention.findall(rest[0]) if rest else []
+            statement = statement._replace(letters=statement.letters | set(others))
+        statements.append(statement)
+    return statements
+
+
+def _state(
+    text: str,
+    found: _Match,
+    begin: int,
+    patterns: ChoicePatterns,
+) -> _Statement:
+    start = found.start("letter")
+    letters, end = named_letters(text, found, patterns)
+    return _Statement(not is_supposed(text, begin, start), start, end, letters)
 
 
 _PRAISE = re.compile(
-    rf"{_CLOSING}\s+is\s+"
-    r"(?:clearly |definitely |therefore |thus |indeed )?"
+    rf"{CLOSING}\s*(?:"
+    r"\b(?:is|are)\s+"
+    r"(?:both |clearly |definitely |therefore |thus |indeed )?"
     r"(?:the )?(?:only |most )?"
-    r"(?:correct|right|best|answer)\b"
+    r"(?:correct|right|best|answers?)\b(?!\s+(?:only\s+)?(?:if|unless)\b)"
+    rf"|{alternatives('praise')})",
 )
-_JOINED = re.compile(r"\b(?i:nor|or|and|if|whether)\s+[*_(\[]*$")
-# How far back the words that lead to a letter can begin, in characters: `search` with
-# `$` would otherwise scan the whole text for each mention.
-_JOINED_CHARS = 16
-_CONCLUSION_CHARS = 64
+_JOINED = re.compile(
+    r"\b(?i:nor|neither|if|whether|unless|n['’]t (?:think|believe|mean)(?: that)?"
+    r"|not true that|doubt(?: that)?)\s+(?:that\s+|option\s+)?[*_(\[]*\Z"
+)
+# The options in front of a praised one: `A, B and C are correct`.
+_LIST = re.compile(
+    r"(?:(?:\b[A-Z0-9]\b[)\]*_]*)(?:\s*,\s*|\s+)(?:(?:and|or)\s+)?(?:option\s+)?[*_(\[]*)+\Z"
+)
 
 
 def _is_praised(
@@ -238,21 +209,37 @@ def _is_praised(
     mention: _Match,
 ) -> bool:
     """Return whether an option is called correct: `B is correct`."""
-    start = mention.start()
     if not _PRAISE.match(text, mention.end()):
         return False
     # `neither A nor B is correct` and `if B is correct` do not name B.
-    earliest = max(start - _JOINED_CHARS, 0)
-    before = text[earliest:start]
+    before = _before(text, mention)
+    listed = _LIST.search(before)
+    if listed:
+        before = before[: listed.start()]
     return _JOINED.search(before) is None
+
+
+def _praise(
+    text: str,
+    mention: _Match,
+    patterns: ChoicePatterns,
+) -> _Statement:
+    statement = _state(text, mention, mention.start(), patterns)
+    listed = _LIST.search(_before(text, mention))
+    if listed is None:
+        return statement
+    others = patterns.mention.findall(listed[0])
+    return statement._replace(letters=statement.letters | set(others))
 
 
 _CONCLUSION = re.compile(
     r"\b(?i:so|therefore|thus|hence|choose|chose|pick|select|go with|it is|it's"
     r"|it must be),?"
-    rf"{_OPENING}{_HEDGE}[*_(\[]*$"
+    rf"{OPENING}{HEDGE}[*_(\[]*\Z"
 )
-_END = re.compile(rf"{_CLOSING}[ \t]*(?:[.;!\n]|$)")
+_END = re.compile(
+    rf"{CLOSING}[ \t]*(?:[.;!\n,]|$|\b(?:rather than|instead of|and|or)\b)"
+)
 
 
 def _is_concluded(
@@ -260,10 +247,16 @@ def _is_concluded(
     mention: _Match,
 ) -> bool:
     """Return whether an option ends a conclusion: `so B.`, `I choose (B)`."""
-    start = mention.start()
     # `so B has …` goes on, and is an argument rather than a conclusion.
     if not _END.match(text, mention.end()):
         return False
-    earliest = max(start - _CONCLUSION_CHARS, 0)
-    before = text[earliest:start]
-    return _CONCLUSION.search(before) is not None
+    return _CONCLUSION.search(_before(text, mention)) is not None
+
+
+def _before(
+    text: str,
+    mention: _Match,
+) -> str:
+    start = mention.start()
+    earliest = max(start - BEFORE_CHARS, 0)
+    return text[earliest:start]

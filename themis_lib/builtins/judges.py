@@ -51,6 +51,17 @@ _PAIRWISE = (
 )
 
 
+# What judges write in place of the words that they are told.
+_SYNONYMS = {
+    "pass": "correct",
+    "passed": "correct",
+    "right": "correct",
+    "fail": "incorrect",
+    "failed": "incorrect",
+    "wrong": "incorrect",
+}
+
+
 @dataclass(
     frozen=True,
     kw_only=True,
@@ -62,7 +73,7 @@ class JudgeCorrectness(PanelMetric):
     """
 
     component_id: ClassVar[str] = "builtin/judge_correctness"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     reads: ClassVar[tuple[str, ...]] = (
         "value",
         "input",
@@ -80,6 +91,7 @@ class JudgeCorrectness(PanelMetric):
             name="verdict",
             choices=("correct", "incorrect"),
             explain=self.explain,
+            synonyms=_SYNONYMS,
         )
 
     def _build_request(
@@ -135,7 +147,7 @@ class JudgeRubric(PanelMetric):
     """
 
     component_id: ClassVar[str] = "builtin/judge_rubric"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     rubric: str
     low: int = 1
@@ -249,7 +261,7 @@ class JudgePairwise(PanelMetric):
     """
 
     component_id: ClassVar[str] = "builtin/judge_pairwise"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     against: str | None = None
 

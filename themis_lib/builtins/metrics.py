@@ -104,7 +104,7 @@ class NumericMatch(ExpectedMetric):
     """
 
     component_id: ClassVar[str] = "builtin/numeric_match"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     abs_tol: Tolerance = 0.0
     rel_tol: Tolerance | None = None

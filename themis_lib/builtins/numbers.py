@@ -8,7 +8,7 @@ import unicodedata
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
-from themis_lib.builtins.markers import IS, compile_markers, marked
+from themis_lib.builtins.markers import all_markers, marked
 
 Percent: TypeAlias = Literal["number", "fraction"]
 _Match: TypeAlias = re.Match[str]
@@ -138,13 +138,8 @@ _GAP = (
 )
 #: A calculation in front of its result: `2 * 9 = 18`, `x = 18`.
 _CALCULATION = r"(?:[A-Za-z]?[ \t\d.,+\-−–*/×÷x^()$€£¥₹%=]*=)?"
-# The literals lack their first letter so that one search finds `Answer` and `answer`.
-# `</answer` closes a tag: what follows it is not the answer.
-_MARKERS = compile_markers(
-    {
-        "nswer": rf"(?<!/[aA])nswers?{IS}",
-        "NSWER": rf"(?<!/A)NSWERS?(?i:{IS})",
-    },
+_MARKERS = all_markers(
+    {},
     gap=_GAP + _CALCULATION + _GAP,
 )
 #: The rest of a date, a version or a quotient of decimals behind its first number.

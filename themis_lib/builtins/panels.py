@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from themis_lib.builtins.verdicts import DATA_NOTICE, REASON_CHARS, VerdictForm
 from themis_lib.components.builtin import Builtin
@@ -50,6 +50,9 @@ class PanelMetric(Builtin):
     Subclasses implement `_task_text`, `_verdict_form`, `_build_request`, `_read_value`
     and `_decide_score`. They may extend `_prompt_spec` and `_read_vote`.
     """
+
+    # A fence or a thought around the JSON is no reason to lose a verdict.
+    reads_unfit_verdicts: ClassVar[bool] = True
 
     # A generator can hold credentials, so `repr` does not show it.
     judge: Any = field(
@@ -154,12 +157,12 @@ class PanelMetric(Builtin):
     def _read_vote(self, verdicts: Sequence[GenerationResult]) -> Vote:
         """Return the vote in one judge's answers, here a single one."""
         (verdict,) = verdicts
-        if verdict.error:
+        if verdict.error and verdict.final_output is None:
             return Vote(error=verdict.error)
         try:
             read = self._verdict_form.read(verdict.final_output)
         except ValueError as error:
-            return Vote(error=str(error))
+            return Vote(error=verdict.error or str(error))
         value = self._read_value(read)
         if "reason" not in read:
             return Vote(value=value)

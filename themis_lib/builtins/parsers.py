@@ -2,7 +2,8 @@
 
 Without an answer there is a null and the reason, never a guess.
 
-Parsers read the output alone. An output other than text is read as it is by
+Parsers read the output alone. In a text, all but `json_identity` look only at what
+`answer_text` leaves of it. An output other than text is read as it is by
 `json_identity` and `json_path`, as a number by `number`, and as its canonical JSON text
 by `text` and `regex`.
 """
@@ -15,8 +16,9 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from themis_lib.bounded.patterns import MAX_CPU_S, Seconds, match_texts
+from themis_lib.builtins.answer_text import answer_text
 from themis_lib.builtins.boxed import last_box, trimmed_math
-from themis_lib.builtins.choices import check_choices, named_choice
+from themis_lib.builtins.choices import check_choices, named_choices
 from themis_lib.builtins.json_paths import Steps, documents, path_steps, value_at
 from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.components.builtin import Builtin
@@ -40,9 +42,20 @@ class _Parser(Builtin):
         ctx: ParseContext,
     ) -> ParsedOutput:
         """Return the answer, or the reason there is none."""
-        if result.final_output is None:
+        output = result.final_output
+        if output is None:
             return self._no_answer("the output is null")
-        return self._parse_output(result.final_output)
+        if isinstance(output, str) and not self._reads_whole_text:
+            try:
+                output = answer_text(output)
+            except ValueError as error:
+                return self._no_answer(str(error))
+        return self._parse_output(output)
+
+    @property
+    def _reads_whole_text(self) -> bool:
+        """Whether thoughts, control tokens and made-up turns are read, too."""
+        return False
 
     def _parse_output(self, output: Any) -> ParsedOutput:
         raise NotImplementedError
@@ -68,17 +81,31 @@ class JsonIdentity(_Parser):
     version: ClassVar[str] = "1"
     format: ClassVar[str] = "json"
 
+    @property
+    def _reads_whole_text(self) -> bool:
+        return True
+
     def _parse_output(self, output: Any) -> ParsedOutput:
         return self._answer_with(output)
 
 
 @dataclass(frozen=True)
 class Text(_Parser):
-    """The output as text, without surrounding space. Blank text is no answer."""
+    """The output as text, without surrounding space. Blank text is no answer.
+
+    With `whole`, thoughts, control tokens of chat templates and made-up turns behind
+    the answer are kept.
+    """
 
     component_id: ClassVar[str] = "builtin/text"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     format: ClassVar[str] = "text"
+
+    whole: bool = False
+
+    @property
+    def _reads_whole_text(self) -> bool:
+        return self.whole
 
     def _parse_output(self, output: Any) -> ParsedOutput:
         text = as_text(output).strip()
@@ -101,10 +128,12 @@ class Regex(_Parser):
 
     A match may take `max_cpu_s` seconds of processor time. If it takes longer, the row
     is an error that says so.
+
+    With `whole`, thoughts, control tokens and made-up turns are searched, too.
     """
 
     component_id: ClassVar[str] = "builtin/regex"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     format: ClassVar[str] = "text"
     later_settings: ClassVar[frozenset[str]] = frozenset({"group_select", "max_cpu_s"})
 
@@ -114,6 +143,7 @@ class Regex(_Parser):
     ignore_case: bool = False
     group_select: int | None = None
     max_cpu_s: Seconds = MAX_CPU_S
+    whole: bool = False
 
     def check_settings(self) -> None:
         """Raise `ComponentError` for a mistyped setting.
@@ -139,6 +169,10 @@ class Regex(_Parser):
             raise ComponentError(
                 f"{where} has no group {self.group!r}; {nearest(self.group, names)}"
             )
+
+    @property
+    def _reads_whole_text(self) -> bool:
+        return self.whole
 
     @cached_property
     def _compiled_pattern(self) -> _Pattern:
@@ -191,7 +225,7 @@ class Number(_Parser):
     """
 
     component_id: ClassVar[str] = "builtin/number"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     format: ClassVar[str] = "number"
 
     percent: Percent = "number"
@@ -211,15 +245,15 @@ class Number(_Parser):
 class ChoiceLetter(_Parser):
     r"""The option that the output names as the answer, spelled as in `choices`.
 
-    In order of precedence: a statement (`the answer is B`, `Answer: (B)`, `\boxed{B}`,
-    `B is correct`), the last of several; a conclusion (`so B.`, `I choose B.`); the
-    only option whose label begins a line (`B) Paris`) or fills it (`b`); the only
-    option in bold (`**B**`). An option beside another (`B or C`) or named as wrong does
-    not count.
+    In order of precedence: a statement (`the answer is B`, `Answer: (B)`, `答案：B`,
+    `\boxed{B}`, `B is correct`), the last of several, supposed ones (`it would be C`)
+    after all others; a conclusion (`so B.`, `I choose B.`); the only option whose label
+    begins a line (`B) Paris`) or fills it (`b`); the only option in bold (`**B**`). An
+    option named as wrong does not count; several options (`B or C`) are no answer.
     """
 
     component_id: ClassVar[str] = "builtin/choice_letter"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     format: ClassVar[str] = "choice"
 
     choices: str = "ABCD"
@@ -230,13 +264,15 @@ class ChoiceLetter(_Parser):
         check_choices(self, self.choices)
 
     def _parse_output(self, output: Any) -> ParsedOutput:
-        choice = None
+        named: list[str] = []
         # An option is named in words: the number 1 is not the option called 1.
         if isinstance(output, str):
-            choice = named_choice(output, self.choices)
-        if choice is None:
+            named = named_choices(output, self.choices)
+        if not named:
             return self._no_answer("no option is named as the answer")
-        return self._answer_with(choice)
+        if len(named) > 1:
+            return self._no_answer(f"several options are named: {', '.join(named)}")
+        return self._answer_with(named[0])
 
 
 @dataclass(frozen=True)
@@ -248,7 +284,7 @@ class MathAnswer(_Parser):
     """
 
     component_id: ClassVar[str] = "builtin/math_answer"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     format: ClassVar[str] = "latex"
 
     def _parse_output(self, output: Any) -> ParsedOutput:
@@ -277,7 +313,7 @@ class JsonPath(_Parser):
     """
 
     component_id: ClassVar[str] = "builtin/json_path"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     format: ClassVar[str] = "json"
 
     path: str

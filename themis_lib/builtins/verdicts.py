@@ -1,7 +1,7 @@
 """What a judge is shown, and what it may answer.
 
-Judged texts are marked so that none can pose as instructions. Answers are read
-strictly: what is not a verdict in the expected form is none.
+Judged texts are marked so that none can pose as instructions. A verdict is read from
+any form that leaves no doubt; what could be another verdict, or none, is none.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from themis_lib.builtins.parsers import as_text
+from themis_lib.builtins.verdict_replies import reply_objects, reply_words
 from themis_lib.identity.digests import digest
 
 #: How long a reason may be: told to every judge, enforced where the judge is held to
@@ -22,13 +23,6 @@ REASON_CHARS = 400
 _SHOWN_CHARS = 80
 # Hexadecimal: 64 bits of the digest.
 _MARK_DIGITS = 16
-# One block alone: `(?!```)` refuses a second one, which could hold another verdict.
-_FENCED = re.compile(
-    r"```(?:json)?[ \t]*\n"
-    r"(?P<json>(?:(?!```).)*)"
-    r"```",
-    re.DOTALL,
-)
 
 # A prompt is part of the key of every verdict: its text never changes.
 DATA_NOTICE = (
@@ -68,12 +62,14 @@ def sections(parts: Mapping[str, Any]) -> str:
 class VerdictForm:
     """The form of a verdict: a JSON object with one of the choices under `name`.
 
-    With `explain` a reason precedes the choice.
+    With `explain` a reason precedes the choice. `synonyms` are other words for the
+    choices, in lower case.
     """
 
     name: str
     choices: tuple[str | int, ...]
     explain: bool
+    synonyms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -107,13 +103,16 @@ class VerdictForm:
         return f'Answer with a JSON object: {reason}"{self.name}", one of {choices}.'
 
     def read(self, output: Any) -> dict[str, Any]:
-        """Return the verdict that is the whole of an output.
+        """Return the one verdict in an output, as an object of the form.
 
-        The output is an object, its JSON text, or that text in a single fenced block.
+        It is an object, its JSON text, alone, fenced, or at the begin or end of a text,
+        or the choice in words: `Verdict: correct`, `**4**`, `4/5`. Capitals, markup and
+        thoughts do not matter; a reason may be missing.
+
         Raise `ValueError`, quoting how the output begins, for anything else.
         """
-        verdict = _decode_output(output)
-        if isinstance(verdict, dict) and self._has_form(verdict):
+        verdict = self._find_verdict(output)
+        if verdict is not None:
             return verdict
         quoted = json.dumps(
             as_text(output),
@@ -124,40 +123,68 @@ class VerdictForm:
             quoted = quoted[: _SHOWN_CHARS - 1] + "…"
         raise ValueError(f"unreadable verdict: {quoted}")
 
-    def _has_form(self, verdict: dict[str, Any]) -> bool:
-        names = {self.name}
-        if self.explain:
-            names.add("reason")
-        if verdict.keys() != names:
-            return False
-        reason = verdict.get("reason", "")
-        if not isinstance(reason, str):
-            return False
-        chosen = verdict[self.name]
-        # In Python 1, 1.0 and `True` are equal; only 1 is the grade 1.
-        kind = type(chosen)
-        return any(type(choice) is kind and choice == chosen for choice in self.choices)
+    def _find_verdict(self, output: Any) -> dict[str, Any] | None:
+        objects = []
+        words = []
+        if isinstance(output, dict):
+            objects = [output]
+        elif isinstance(output, str):
+            objects = reply_objects(output)
+            words = [] if objects else reply_words(output)
+        found = [
+            *map(self._read_object, objects),
+            *({self.name: self._read_choice(word)} for word in words),
+        ]
+        if not found or found[0] is None or found[0][self.name] is None:
+            return None
+        # Two verdicts that differ are none.
+        if any(
+            other is None or other[self.name] != found[0][self.name] for other in found
+        ):
+            return None
+        return found[0]
 
+    def _read_object(self, written: dict[str, Any]) -> dict[str, Any] | None:
+        verdict = {str(key).lower(): value for key, value in written.items()}
+        is_complete = self.name in verdict and len(verdict) == len(written)
+        if not is_complete or verdict.keys() - {self.name, "reason"}:
+            return None
+        if not isinstance(verdict.get("reason", ""), str):
+            return None
+        verdict[self.name] = self._read_choice(verdict[self.name])
+        return verdict
 
-def _decode_output(output: Any) -> Any:
-    if not isinstance(output, str):
-        return output
-    text = output.strip()
-    fenced = _FENCED.fullmatch(text)
-    if fenced:
-        text = fenced["json"]
-
-    def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        # Python would keep the last of two verdicts.
-        if len(value) < len(pairs):
-            raise ValueError("a key occurs twice")
-        return value
-
-    try:
-        return json.loads(
-            text,
-            object_pairs_hook=refuse_repeated_keys,
-        )
-    except (ValueError, RecursionError):
+    def _read_choice(self, written: Any) -> str | int | None:
+        """Return the choice that a value or a word stands for, or `None`."""
+        if isinstance(self.choices[0], int):
+            grade = _read_grade(written, highest=self.choices[-1])
+            return grade if grade in self.choices else None
+        if not isinstance(written, str):
+            return None
+        word = written.strip(_AROUND_WORD).lower()
+        word = self.synonyms.get(word, word)
+        for choice in self.choices:
+            if str(choice).lower() == word:
+                return choice
         return None
+
+
+_AROUND_WORD = " \t\n.!*_`\"'[]()"
+# `4/5` is the grade 4 where the highest is 5.
+_GRADE = re.compile(
+    r"(?P<grade>-?\d{1,9})(?:\.0+)?(?:\s*(?:/|(?:out )?of)\s*(?P<highest>\d{1,9}))?"
+)
+
+
+def _read_grade(
+    written: Any,
+    *,
+    highest: str | int,
+) -> int | None:
+    # In Python `True` is 1.
+    if isinstance(written, bool) or not isinstance(written, int | float | str):
+        return None
+    found = _GRADE.fullmatch(str(written).strip(_AROUND_WORD))
+    if found is None or found["highest"] not in (None, str(highest)):
+        return None
+    return int(found["grade"])

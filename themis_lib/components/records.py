@@ -305,13 +305,15 @@ class BuiltMetric(BuiltComponent):
     `judge_calls` returns the questions it asks; `judges` are the configurations of the
     judges it names itself, or `None` where the experiment's are asked. `score_range`
     are the lowest and the highest score it can give, if it says. With
-    `needs_expected_output`, it scores no case without one.
+    `needs_expected_output`, it scores no case without one. With
+    `reads_unfit_verdicts` it scores replies that a judge's schema refused.
     """
 
     score: ScoreCall | None
     score_batch: ScoreBatchCall | None
     judge_calls: Callable[[], Sequence[JudgeCall]] | None
     judges: tuple[Any, ...] | None
+    reads_unfit_verdicts: bool
     score_range: tuple[float, float] | None = None
     higher_is_better: bool = True
     needs_expected_output: bool = False
@@ -415,6 +417,7 @@ def metric_record(
         score=_method_or_none(component, "score"),
         score_batch=_method_or_none(component, "score_batch"),
         judge_calls=_method_or_none(component, "judge_calls"),
+        reads_unfit_verdicts=bool(getattr(component, "reads_unfit_verdicts", False)),
         judges=None if judge is None else tuple(judge),
         score_range=_range_or_none(component),
         higher_is_better=bool(getattr(component, "higher_is_better", True)),

@@ -178,6 +178,17 @@ class NeedsExpectedOutput(Protocol):
 
 
 @runtime_checkable
+class ReadsUnfitVerdicts(Protocol):
+    """A metric that reads what a judge wrote although it does not fit the schema.
+
+    Where `reads_unfit_verdicts` is false, the default, a row that has no other verdict
+    has no score.
+    """
+
+    reads_unfit_verdicts: bool
+
+
+@runtime_checkable
 class NeedsSamples(Protocol):
     """A reducer that needs at least `k` samples of each case."""
 

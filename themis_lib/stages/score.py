@@ -164,7 +164,7 @@ class ScoreStage(Stage):
         def score_row(position: int) -> Any:
             # A metric without any verdict could only invent a score.
             verdicts = contexts[position].verdicts
-            if verdicts and all(verdict.error for verdict in verdicts):
+            if verdicts and not any(map(self._can_be_read, verdicts)):
                 return ScoreError(reason=f"judge: {verdicts[0].error}")
             return score(parsed[position], cases[position], contexts[position])
 
@@ -213,6 +213,11 @@ class ScoreStage(Stage):
             limit=limiter(f"score/{self.fingerprint}/batches", batches_at_once),
             size=size,
         )
+
+    def _can_be_read(self, verdict: GenerationResult) -> bool:
+        if verdict.error is None:
+            return True
+        return self.metric.reads_unfit_verdicts and verdict.final_output is not None
 
     def _verdicts_of(self, rows: pa.Table) -> list[tuple[GenerationResult, ...]]:
         """Return the verdicts on each row, one judge after another."""
