@@ -18,7 +18,7 @@ from pydantic import Field
 
 from themis_lib.builtins.choices import check_choices
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
-from themis_lib.builtins.numbers import Percent, read_number
+from themis_lib.builtins.numbers import NoNumber, Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
@@ -97,7 +97,7 @@ class NumericMatch(ExpectedMetric):
     """
 
     component_id: ClassVar[str] = "builtin/numeric_match"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     abs_tol: Tolerance = 0.0
     rel_tol: Tolerance | None = None
@@ -117,12 +117,10 @@ class NumericMatch(ExpectedMetric):
             percent=self.percent,
         )
         # A fault of the data set is named first: no value can be judged by it.
-        if wanted is None:
-            return ScoreError(
-                reason=f"the expected output is no number: {shown(expected)}"
-            )
-        if number is None:
-            return ScoreError(reason=f"the value is no number: {shown(value)}")
+        if isinstance(wanted, NoNumber):
+            return _no_verdict("the expected output", expected, wanted)
+        if isinstance(number, NoNumber):
+            return _no_verdict("the value", value, number)
         # Most right answers are equal, and fractions are slow.
         if number == wanted:
             return Score(value=1.0)
@@ -136,6 +134,15 @@ class NumericMatch(ExpectedMetric):
         allowed = Fraction(rel_tol) * abs(exact)
         allowed += Fraction(self.abs_tol)
         return Score(value=float(distance <= allowed))
+
+
+def _no_verdict(
+    side: str,
+    value: Any,
+    read: NoNumber,
+) -> ScoreError:
+    reason = f" ({read.reason})" if read.reason else ""
+    return ScoreError(reason=f"{side} is no number{reason}: {shown(value)}")
 
 
 @dataclass(frozen=True)

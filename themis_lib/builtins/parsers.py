@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from themis_lib.builtins.boxed import last_box, trimmed_math
 from themis_lib.builtins.choices import check_choices, named_choice
 from themis_lib.builtins.json_paths import Steps, documents, path_steps, value_at
-from themis_lib.builtins.numbers import Percent, read_number
+from themis_lib.builtins.numbers import NoNumber, Percent, read_number
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ParseContext
 from themis_lib.core.models import GenerationResult, ParsedOutput
@@ -159,7 +159,7 @@ class Number(_Parser):
     """
 
     component_id: ClassVar[str] = "builtin/number"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     format: ClassVar[str] = "number"
 
     percent: Percent = "number"
@@ -169,9 +169,9 @@ class Number(_Parser):
             output,
             percent=self.percent,
         )
-        # 0 is an answer, so its truth does not tell.
-        if number is None:
-            return self._no_answer("no number in the output")
+        if isinstance(number, NoNumber):
+            reason = f": {number.reason}" if number.reason else ""
+            return self._no_answer(f"no number in the output{reason}")
         return self._answer_with(number)
 
 
