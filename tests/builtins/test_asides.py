@@ -24,6 +24,7 @@ from themis_lib.builtins.parsers import Number
         "(90% certain)",
         "(Confidence: 0.9)",
         "out of 50",
+        "out of every 50",
         "(of the 50)",
         "(of 50)",
         "(3 steps)",

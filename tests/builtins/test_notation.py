@@ -24,6 +24,7 @@ from themis_lib.builtins.notation import plain_notation
         ("cm² 10⁻³ x₁", "cm^2 10^-3 x_1"),
         ("<b>5</b> x<sup>2</sup>", "5 x^{2}"),
         ("<answer>5</answer> &minus;5", "<answer>5</answer> -5"),
+        ('<total unit="km">5</total> <result>5</result>', "5 5"),
         ("<<3+4=7>>7", "<<3+4=7>>7"),
         ("2**10", "2^10"),
         ("2 and 1/2", "2 1/2"),

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.parsing import parsed, value
-from themis_lib.builtins.numbers import NoNumber, read_number
+from themis_lib.builtins.numbers import read_number
 from themis_lib.builtins.parsers import Number
+from themis_lib.builtins.reasons import NoNumber
 
 NUMBERS: list[tuple[str, float | None]] = [
     ("A: 1,234.50", 1234.5),
@@ -199,6 +200,9 @@ def test_fractions_are_read_as_their_value(numerator, denominator):
         (r"\boxed{1,7}", None),
         (r"\boxed{B} of 7", None),
         (r"\boxed{|-7|}", None),
+        (r"x = \boxed{7} or x = \boxed{8}", None),
+        (r"$\boxed{7}$ and $\boxed{8}$", None),
+        (r"First \boxed{7}. No, it is \boxed{8}", 8),
     ],
 )
 def test_box_holds_the_number_alone_or_none(output, expected):

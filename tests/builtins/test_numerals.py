@@ -82,6 +82,7 @@ def test_grouped_digits_are_one_number(output, expected):
         ("4.5 million dollars", 4_500_000),
         ("2 billion", 2 * 10**9),
         ("3 thousand", 3000),
+        ("3 hundred thousand", 300_000),
         ("1,5 Mio. €", 1_500_000),
         ("6 lakh", 600_000),
         ("2 crore", 20_000_000),

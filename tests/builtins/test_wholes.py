@@ -74,6 +74,10 @@ PARTS = [
     "7:30",
     "7:30 pm",
     "7:2",
+    "7 in 10",
+    "7 in every 10",
+    "7 am to 9 am",
+    "7 à 9",
     "2021-07-09",
     "07/09/2021",
     "9.7.2021",
@@ -138,7 +142,6 @@ def test_box_with_something_larger_holds_no_number(part):
         ("**7**", 7),
         ("_7_", 7),
         ("| 7 |", 7),
-        ("7 in 2 days", 2),
         ("She needs it for 7 years", 7),
     ],
 )

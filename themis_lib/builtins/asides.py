@@ -41,7 +41,7 @@ _CONFIDENCE = re.compile(
 # `18 pears out of 20`, but not `3 bags of 20`.
 _OF = re.compile(
     r"(?:\d[ ]?%?[ ]of|\d[ ]?%?(?:[ ][^\W\d_]+)?[ ](?:out[ ]of|\((?:out[ ])?of))"
-    r"[ ](?:the[ ])?[$€£¥₹]?\Z"
+    r"[ ](?:(?:the|every)[ ])?[$€£¥₹]?\Z"
 )
 _TOOK = re.compile(
     r"\b(?:[Ii]t|[Tt]his|[Tt]hat)[ ]took[ ](?:me[ ])?(?:only[ ])?\Z|\(\Z"

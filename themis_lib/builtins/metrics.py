@@ -18,8 +18,9 @@ from pydantic import Field
 
 from themis_lib.builtins.choices import check_choices
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
-from themis_lib.builtins.numbers import NoNumber, Percent, read_number
+from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
+from themis_lib.builtins.reasons import NoNumber
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError

@@ -51,9 +51,7 @@ _SUPERSCRIPT_TAG = re.compile(r"<sup>\s*([-−+]?\d+)\s*</sup>", re.IGNORECASE)
 _SUBSCRIPT_TAG = re.compile(r"<sub>\s*(\w+)\s*</sub>", re.IGNORECASE)
 # `<answer>` marks an answer, so it stays.
 _TAG = re.compile(
-    r"</?(?:b|i|u|p|em|br|hr|li|ol|ul|td|tr|th|div|span|code|math|strong|h[1-6])"
-    r"(?:\s[^<>]*)?/?>",
-    re.IGNORECASE,
+    r"</?(?!answer\b)[A-Za-z][\w-]*(?:\s[^<>]*=[^<>]*)?/?>", re.IGNORECASE
 )
 
 

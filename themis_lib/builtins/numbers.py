@@ -14,18 +14,12 @@ from themis_lib.builtins.json_numbers import numeric_texts
 from themis_lib.builtins.markers import IS, compile_markers, marked
 from themis_lib.builtins.notation import plain_notation
 from themis_lib.builtins.numerals import LONGEST, Numeral, numeral_at, numerals
+from themis_lib.builtins.reasons import NoNumber, excerpt, no_number
 from themis_lib.builtins.signs import signed_start
 from themis_lib.builtins.wholes import larger_whole
 
 Percent: TypeAlias = Literal["number", "fraction"]
 _Number: TypeAlias = int | float
-
-
-@dataclass(frozen=True)
-class NoNumber:
-    """There is no number; `reason` says why, or is empty if nothing looks like one."""
-
-    reason: str = ""
 
 
 _NONE = NoNumber()
@@ -96,7 +90,7 @@ class _Found:
         """Return the value; a percentage is divided by 100 if `is_percentage`."""
         exact = self.numeral.value(is_math=self.is_math)
         if exact is None:
-            return _no_number("digits of no known value", self.text, self.numeral)
+            return no_number("digits of no known value", self.text, self.numeral)
         if self.is_negative:
             exact = -exact
         if is_percentage and _PERCENT.match(self.text, self.numeral.end):
@@ -160,6 +154,13 @@ _NO_NUMERAL = re.compile(
 )
 
 
+#: `x = \\boxed{2}` or, behind it, a second solution.
+_BOX_BESIDE = re.compile(
+    r"\\(?:boxed|fbox)[ ]*\{[^{}]*\}\$?[ ]*(?:[,;]|[,;]?[ ](?:and|or))[ ]*"
+    r"\$?(?:[A-Za-z](?:_\w)?[ ]*=[ ]*)?\Z"
+)
+
+
 def _find_marked(text: str) -> _Answer | None:
     """Return the number behind the last marker that has one."""
     for begin, end in marked(text, _MARKERS):
@@ -169,10 +170,12 @@ def _find_marked(text: str) -> _Answer | None:
             if box is not None and box[0] == begin:
                 if not box[1].strip():
                     continue
+                if _BOX_BESIDE.search(text, 0, begin):
+                    return NoNumber("several boxes")
                 return _whole_of(box[1])
         no_numeral = _NO_NUMERAL.match(text, end)
         if no_numeral is not None:
-            return NoNumber(f"the answer is another: {_excerpt(text, end, end)}")
+            return NoNumber(f"the answer is another: {excerpt(text, end)}")
         numeral = numeral_at(text, end)
         if numeral is None:
             continue
@@ -197,9 +200,9 @@ def _whole_of(content: str) -> _Answer:
         if not _is_passed_over(content, numeral)
     ]
     if not found:
-        return NoNumber(f"the answer is another: {_excerpt(content, 0, 0)}")
+        return NoNumber(f"the answer is another: {excerpt(content, 0)}")
     if len(found) > 1:
-        return _no_number("several numbers", content, found[0])
+        return no_number("several numbers", content, found[0])
     return _answer_with(
         content,
         found[0],
@@ -234,7 +237,7 @@ def _answer_with(
         is_math=is_math,
     )
     if whole is not None:
-        return _no_number(f"part of {whole}", text, numeral)
+        return no_number(f"part of {whole}", text, numeral)
     return _Found(
         text=text,
         numeral=numeral,
@@ -271,35 +274,3 @@ def _find_last(text: str) -> _Answer | None:
                 return _answer_with(text, numeral)
         end = newline
     return None
-
-
-#: Of the text around a number that a reason shows: before it, and from it on.
-_BEFORE_CHARS = 12
-_EXCERPT_CHARS = 24
-
-
-def _no_number(
-    what: str,
-    text: str,
-    numeral: Numeral,
-) -> NoNumber:
-    begin = max(numeral.start - _BEFORE_CHARS, 0)
-    before = text[begin : numeral.start].rpartition("\n")[2]
-    # No half words.
-    if begin > 0 and " " in before.strip():
-        before = before.partition(" ")[2]
-    start = numeral.start - len(before)
-    return NoNumber(f"{what}: {_excerpt(text, start, numeral.start)}")
-
-
-def _excerpt(
-    text: str,
-    start: int,
-    number: int,
-) -> str:
-    """Return what a reason shows of a line, from `start` on."""
-    line = text[start:].partition("\n")[0].strip()
-    longest = _EXCERPT_CHARS + number - start
-    if len(line) > longest:
-        line = line[:longest] + "…"
-    return repr(line)

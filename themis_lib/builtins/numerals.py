@@ -138,10 +138,10 @@ def _with_magnitude(
 ) -> Numeral:
     start, end = found.span()
     factor = 1
-    magnitude = _magnitude_at(text, start, end)
-    if magnitude is not None:
+    # More than one in `8 hundred thousand`.
+    while magnitude := _magnitude_at(text, start, end):
         word = magnitude[magnitude.lastgroup or 0]
-        factor = _MAGNITUDES[word.lower()]
+        factor *= _MAGNITUDES[word.lower()]
         end = magnitude.end()
     return Numeral(
         written=text[start:end],

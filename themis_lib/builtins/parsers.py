@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from themis_lib.builtins.boxed import last_box, trimmed_math
 from themis_lib.builtins.choices import check_choices, named_choice
 from themis_lib.builtins.json_paths import Steps, documents, path_steps, value_at
-from themis_lib.builtins.numbers import NoNumber, Percent, read_number
+from themis_lib.builtins.numbers import Percent, read_number
+from themis_lib.builtins.reasons import NoNumber
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ParseContext
 from themis_lib.core.models import GenerationResult, ParsedOutput

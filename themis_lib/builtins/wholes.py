@@ -22,7 +22,7 @@ _UNIT = (
     r"|feet|foot|ft|inch(?:es)?|yards?|miles?|km|kilomet(?:er|re)s?|met(?:er|re)s?"
     r"|cm|centimet(?:er|re)s?|mm|pounds?|lbs?|ounces?|oz|kg|kilograms?|g|grams?"
     r"|gallons?|quarts?|pints?|dollars?|euros?|cents?|pence|degrees?"
-    r"|hundred|thousand|million|billion|lakhs?|crores?)"
+    r"|[ap]\.?m|hundred|thousand|million|billion|lakhs?|crores?)"
 )
 #: A number, a variable or a root, with what may open it.
 _OPERAND = (
@@ -51,7 +51,12 @@ _BEHIND: _Reasons = (
         "digits grouped in an unknown way",
         re.compile(rf"[ \u2009]\d|[.,/{_NO_MARK}]\d"),
     ),
-    ("a time or a ratio", re.compile(r":\d|[ ]:[ ]\d|年\d|月\d")),
+    (
+        "a time or a ratio",
+        re.compile(
+            rf":\d|[ ]:[ ]\d|[年月]\d|[ ]in[ ](?:every[ ])?\d+{_CLAUSE_END}",
+        ),
+    ),
     (
         "a date",
         re.compile(rf"(?:st|nd|rd|th)?[ ](?:of[ ])?{_MONTH}\b"),
@@ -122,7 +127,10 @@ _BEFORE: _Reasons = (
         "digits grouped in an unknown way",
         re.compile(rf"\d[ \u2009{_NO_MARK}]\Z"),
     ),
-    ("a time or a ratio", re.compile(r"\d(?::|[ ]:[ ])\Z|[年月]\Z")),
+    (
+        "a time or a ratio",
+        re.compile(r"\d(?::|[ ]:[ ]|[ ]in[ ](?:every[ ])?)\Z|[年月]\Z"),
+    ),
     (
         "a date",
         re.compile(rf"\b{_MONTH}\.?[ ](?:\d{{1,2}}(?:st|nd|rd|th)?,?[ ])?\Z"),
@@ -132,7 +140,7 @@ _BEFORE: _Reasons = (
         "a range or a difference",
         re.compile(
             rf"(?:\d{_UNIT_SIGN}|[)\]}}%°π]|(?<![^\W\d_])[b-hj-zB-HJ-Z])[ ]*-{_OPEN}\Z"
-            rf"|\d(?:[ ]?{_UNIT}|[^\W\d_]{{0,3}})%?[ ](?:to|or|bis|oder|ou|through)[ ]+{_OPEN}\Z"
+            rf"|\d(?:[ ]?{_UNIT}|[^\W\d_]{{0,3}})%?[ ](?:to|or|bis|oder|à|ou|through)[ ]+{_OPEN}\Z"
             rf"|\d[ ][^\W\d_]+[ ]or[ ]+{_OPEN}\Z"
             rf"|\b[Bb]etween\b[^.\n]*\band[ ]+{_OPEN}\Z"
             r"|\d[ ]*~[ ]*\Z|\d[ ]?(?:到|至|或|から)[ ]?\Z|\d(?:\.{2,}|…)[ ]?\Z"
