@@ -52,6 +52,7 @@ def test_aside_behind_the_number_is_passed_over(aside):
         ("7 - 1 = 6th place", 6),
         ("1/3rd", 1 / 3),
         ("第7", None),
+        ("3rd of 8", None),
         ("[42]", 42),
         ("(42)", 42),
         ("the result is [42]", 42),

@@ -76,6 +76,7 @@ def test_grouped_digits_are_one_number(output, expected):
     [
         ("$1.5M", 1_500_000),
         ("$2.5 m", 2_500_000),
+        ("$2.5 mil", 2_500_000),
         ("€3bn", 3 * 10**9),
         ("7k", 7000),
         ("1.1B users", 1_100_000_000),

@@ -91,6 +91,9 @@ PARTS = [
     # Repeating decimals.
     "0.777...",
     "0.777…",
+    "0,777...",
+    "$7 million-$9 million",
+    "$7 and 20 cents",
     "0.(7)",
     "0.1(7)",
     "0.7̅",

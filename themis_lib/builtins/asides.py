@@ -40,7 +40,7 @@ _CONFIDENCE = re.compile(
 )
 # `18 pears out of 20`, but not `3 bags of 20`.
 _OF = re.compile(
-    r"(?:\d[ ]?%?[ ]of|\d[ ]?%?(?:[ ][^\W\d_]+)?[ ](?:out[ ]of|\((?:out[ ])?of))"
+    r"(?:\d(?:st|nd|rd|th|[ ]?%)?[ ]of|\d[ ]?%?(?:[ ][^\W\d_]+)?[ ](?:out[ ]of|\((?:out[ ])?of))"
     r"[ ](?:(?:the|every)[ ])?[$€£¥₹]?\Z"
 )
 _TOOK = re.compile(

@@ -106,6 +106,7 @@ _MAGNITUDES = {
     "trillion": 10**12,
     "lakh": 10**5,
     "crore": 10**7,
+    "mil": 10**6,
     "k": 10**3,
     "m": 10**6,
     "b": 10**9,
@@ -122,14 +123,14 @@ _MAGNITUDES = {
 }
 _MAGNITUDE = re.compile(
     r"[ ]?(?P<word>hundred|thousand|tausend|millionen|million|mio|mln|mn|milliarden?"
-    r"|milliard|billion|mrd|bn|trillion|lakh|crore)s?(?![\w-])"
+    r"|milliard|billion|mrd|bn|trillion|lakh|crore)s?(?!\w|-[^\W\d])"
     # A kilogram, a kilometre and a percent are units.
     r"|[ ]?(?P<character>千(?![克米瓦卡焦赫])|百(?!分)|[천万萬만億亿억])"
     # `5m` are metres, and `5b` and `5t` something else.
     r"|(?-i:(?P<letter>[kKMBT]))(?![\w/^-])",
     re.IGNORECASE,
 )
-_LETTER_OF_MONEY = re.compile(r"[ ]?(?P<letter>[kKmMbBT])(?![\w/^-])")
+_LETTER_OF_MONEY = re.compile(r"[ ]?(?P<letter>mil|[kKmMbBT])(?![\w/^-])")
 
 
 def _with_magnitude(

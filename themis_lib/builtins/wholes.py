@@ -105,6 +105,7 @@ _BEHIND: _Reasons = (
         "a compound quantity",
         re.compile(
             rf"[ -]?{_UNIT}\.?(?:,|,?[ ]and)?[ ]?\d[\d.,]*[ ]?{_UNIT}\b"
+            r"|[ ]and[ ]\d+[ ]cents?\b"
             r"|[ ]and[ ](?:a|one)[ ](?:half|third|quarter|fourth)\b"
             r"|[°'][ ]?\d|[ ](?:ten|hundred|thousand)ths?\b"
         ),
@@ -139,7 +140,8 @@ _BEFORE: _Reasons = (
     (
         "a range or a difference",
         re.compile(
-            rf"(?:\d{_UNIT_SIGN}|[)\]}}%°π]|(?<![^\W\d_])[b-hj-zB-HJ-Z])[ ]*-{_OPEN}\Z"
+            rf"(?:\d{_UNIT_SIGN}|\d[ ]?{_UNIT}|[)\]}}%°π]"
+            rf"|(?<![^\W\d_])[b-hj-zB-HJ-Z])[ ]*-{_OPEN}\Z"
             rf"|\d(?:[ ]?{_UNIT}|[^\W\d_]{{0,3}})%?[ ](?:to|or|bis|oder|à|ou|through)[ ]+{_OPEN}\Z"
             rf"|\d[ ][^\W\d_]+[ ]or[ ]+{_OPEN}\Z"
             rf"|\b[Bb]etween\b[^.\n]*\band[ ]+{_OPEN}\Z"
@@ -180,7 +182,7 @@ _LAST_OF_A_POINT = re.compile(
     r"[(\[{](?:[^()\[\]{}A-Za-z\n]|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|\\[a-z]+)*,[ ]*\Z"
 )
 _POINT_END = re.compile(r"[ ]*[)\]}]")
-_LAST_PART = re.compile(rf"\d[ -]?{_UNIT}\.?(?:,|,?[ ]and)?[ ]?\Z")
+_LAST_PART = re.compile(rf"\d[ -]?{_UNIT}\.?(?:,|,?[ ]and)?[ ]?\Z|[$€£]\d+[ ]and[ ]\Z")
 _PART = re.compile(rf"\d[\d.,]*[ -]?{_UNIT}\b")
 # Enough for the operator, and for a list or an equation before it.
 _BEFORE_CHARS = 80
@@ -203,7 +205,7 @@ def larger_whole(
     for reason, pattern in _BEHIND:
         if pattern.match(text, end):
             return reason
-    if "." in numeral.written and _ELLIPSIS.match(text, end):
+    if _ELLIPSIS.match(text, end) and _has_decimals(numeral):
         return "a repeating decimal"
     # `|-5|` is 5; in a table `|5|` is a cell.
     may_be_absolute = is_math or start < numeral.start
@@ -213,6 +215,11 @@ def larger_whole(
     if is_math and _has_factor(text, numeral):
         return "an expression"
     return _whole_ahead(before) or _group(text, numeral, before)
+
+
+def _has_decimals(numeral: Numeral) -> bool:
+    value = numeral.value()
+    return value is not None and value.denominator > 1
 
 
 def _has_factor(
