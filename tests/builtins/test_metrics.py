@@ -233,6 +233,12 @@ def test_key_of_a_value_is_shared_by_equal_values_alone(left, right):
         (10**400, 10**400, True),
         ("1e23", 1e23, True),
         ("-5", 5, False),
+        ("2 000", "1 000", False),
+        ("2 000", "2,000", True),
+        ("25", "5", False),
+        ("1.5 million", 1_500_000, True),
+        ("２，５００", "2500", True),
+        (r"\boxed{\frac{1}{-2}}", "-½", True),
     ],
 )
 def test_numbers_match_as_the_number_parser_reads_them(value, expected, right):
@@ -268,6 +274,13 @@ def test_tolerance_is_a_setting(settings, value, expected, right):
         (4, True, "the expected output is no number: true"),
         ("four", 4, 'the value is no number: "four"'),
         ([4], 4, "the value is no number: [4]"),
+        ("3π", 3, "the value is no number (part of an expression: '3π'): \"3π\""),
+        (
+            3,
+            "3 or 4",
+            "the expected output is no number (part of a range or a difference: "
+            "'3 or 4'): \"3 or 4\"",
+        ),
         ("x" * 100, 4, f'the value is no number: "{"x" * 58}…'),
     ],
 )

@@ -39,11 +39,11 @@ def test_changed_behaviour_without_a_new_version_is_caught():
 
     components = [Careless(), Careless(percent="fraction")]
     behaviour = [golden.behaviour("parser", component) for component in components]
-    present = {"builtin/number": {"1": digest("behaviour", behaviour)}}
+    present = {"builtin/number": {Number.version: digest("behaviour", behaviour)}}
 
     changes = golden.changes(present, golden.recorded())
 
-    assert [f"builtin/number 1: {golden.ADVICE}"] == changes
+    assert [f"builtin/number {Number.version}: {golden.ADVICE}"] == changes
 
 
 def test_unchanged_behaviour_is_not_taken_for_a_change():
@@ -55,7 +55,7 @@ def test_unchanged_behaviour_is_not_taken_for_a_change():
     components = [Careful(), Careful(percent="fraction")]
     behaviour = [golden.behaviour("parser", component) for component in components]
 
-    present = {"builtin/number": {"1": digest("behaviour", behaviour)}}
+    present = {"builtin/number": {Number.version: digest("behaviour", behaviour)}}
 
     assert [] == golden.changes(present, golden.recorded())
 

@@ -24,6 +24,12 @@ def last_box(text: str) -> str | None:
 
     A box counts if its braces match or if it has none (`\boxed 5`).
     """
+    box = find_last_box(text)
+    return None if box is None else box[1]
+
+
+def find_last_box(text: str) -> tuple[int, str] | None:
+    """Return where the box begins that `last_box` reads, and its content."""
     first = _BOX.search(text)
     if first is None:
         return None
@@ -31,7 +37,7 @@ def last_box(text: str) -> str | None:
     start = first.start()
     open_braces: list[_Match] = []
     begin = -1
-    content = None
+    content = ""
     for token in _BRACES.finditer(text, start):
         written = token[0]
         if written.endswith("{") and written != "\\{":
@@ -49,7 +55,7 @@ def last_box(text: str) -> str | None:
         if bare.start() > begin:
             begin = bare.start()
             content = bare[1]
-    return content
+    return None if begin < 0 else (begin, content)
 
 
 def trimmed_math(latex: str) -> str:

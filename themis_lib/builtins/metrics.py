@@ -19,6 +19,7 @@ from themis_lib.builtins.choices import check_choices
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
 from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
+from themis_lib.builtins.reasons import NoNumber
 from themis_lib.builtins.text_forms import composed, folded, plain
 from themis_lib.builtins.token_overlap import token_overlap
 from themis_lib.core.contexts import ScoreContext
@@ -124,12 +125,10 @@ class NumericMatch(ExpectedMetric):
             percent=self.percent,
         )
         # A fault of the data set is named first: no value can be judged by it.
-        if wanted is None:
-            return ScoreError(
-                reason=f"the expected output is no number: {shown(expected)}"
-            )
-        if number is None:
-            return ScoreError(reason=f"the value is no number: {shown(value)}")
+        if isinstance(wanted, NoNumber):
+            return _no_verdict("the expected output", expected, wanted)
+        if isinstance(number, NoNumber):
+            return _no_verdict("the value", value, number)
         # Most right answers are equal, and fractions are slow.
         if number == wanted:
             return Score(value=1.0)
@@ -143,6 +142,15 @@ class NumericMatch(ExpectedMetric):
         allowed = Fraction(rel_tol) * abs(exact)
         allowed += Fraction(self.abs_tol)
         return Score(value=float(distance <= allowed))
+
+
+def _no_verdict(
+    side: str,
+    value: Any,
+    read: NoNumber,
+) -> ScoreError:
+    reason = f" ({read.reason})" if read.reason else ""
+    return ScoreError(reason=f"{side} is no number{reason}: {shown(value)}")
 
 
 @dataclass(frozen=True)

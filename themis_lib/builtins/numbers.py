@@ -1,36 +1,49 @@
-"""The number that a text ends on or marks as its answer."""
+"""The number that a text marks as its answer or ends on, or why there is none."""
 
 from __future__ import annotations
 
 import math
 import re
-import unicodedata
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
+from themis_lib.builtins.asides import is_aside
+from themis_lib.builtins.boxed import find_last_box
+from themis_lib.builtins.json_numbers import numeric_texts
 from themis_lib.builtins.markers import all_markers, marked
+from themis_lib.builtins.notation import plain_notation
+from themis_lib.builtins.numerals import LONGEST, Numeral, numeral_at, numerals
+from themis_lib.builtins.reasons import NoNumber, excerpt, no_number
+from themis_lib.builtins.signs import signed_start
+from themis_lib.builtins.wholes import larger_whole
 
 Percent: TypeAlias = Literal["number", "fraction"]
-_Match: TypeAlias = re.Match[str]
 _Number: TypeAlias = int | float
+
+
+_NONE = NoNumber()
 
 
 def read_number(
     value: Any,
     *,
     percent: Percent = "number",
-) -> _Number | None:
-    r"""Return a JSON number, or the number that a text ends on; `None` without one.
+) -> _Number | NoNumber:
+    r"""Return a JSON number, or the number that a text ends on, or why there is none.
 
     The number directly behind the last marker of an answer (`####`, `answer is`,
     `Answer:`, `\boxed{`, a line that begins with `A:`) takes precedence over the last
     number of the text. Whole numbers are integers, others floats.
 
-    Formats are `1,234.50`, `1e5`, `1/2`, `3 1/2`, `\frac{1}{2}`, `10^3` and `2 × 10^3`.
-    Currencies, units and words such as `billion` are ignored. A minus behind another
-    number subtracts. Digits of a word (`GPT-4`, `x_1`) or an exponent (`cm^2`) are no
-    number. `12%` is 12, as GSM8K writes percentages, or 0.12 with
-    `percent="fraction"`.
+    A number is read as a whole or not at all: there is none in `5-6`, `3\pi`, `(2, 3)`,
+    `x > 5`, `12:30`, `1, 2 and 3`, `2x + 1` or `16 - 3`, and no digits of a word
+    (`GPT-4`, `x_1`), an exponent (`cm^2`), an ordinal or a citation are a number.
+
+    Formats are `1,234.50`, `1 234,50`, `1'234.50`, `1,00,000`, `3,14`, `1e5`, `1/2`,
+    `3 1/2`, `\frac{1}{2}`, `10^3`, `2 × 10⁻³`, `1.2 million` and `$1.2M`, in the digits
+    of any script. Currencies and units are ignored. `12%` is 12, as GSM8K writes
+    percentages, or 0.12 with `percent="fraction"`.
 
     >>> read_number("16 - 3 = 13")
     13
@@ -38,301 +51,226 @@ def read_number(
     1234.5
     >>> read_number("The answer is -3. It took 2 s.")
     -3
+    >>> read_number("The answer is 5-6 hours").reason
+    "part of a range or a difference: 'answer is 5-6 hours'"
     """
     # In Python `True` is an integer, in JSON it is not a number.
     if isinstance(value, bool):
-        return None
+        return _NONE
     if isinstance(value, int):
         return value
     if isinstance(value, float):
         if value.is_integer():
             # 1e23 is 10**23 as it is written, but not as a float stores it.
             return int(Fraction(repr(value)))
-        return value if math.isfinite(value) else None
+        return value if math.isfinite(value) else _NONE
     if not isinstance(value, str):
-        return None
-    text = _plain_fractions(value)
-    found = _find_marked_number(text)
+        return _NONE
+    text = plain_notation(value)
+    found = _find_answer(text)
+    if isinstance(found, NoNumber):
+        return found
+    return found.value(is_percentage=percent == "fraction")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A numeral in its text, with its sign."""
+
+    text: str
+    numeral: Numeral
+    is_negative: bool
+    is_math: bool
+
+    def value(
+        self,
+        *,
+        is_percentage: bool,
+    ) -> _Number | NoNumber:
+        """Return the value; a percentage is divided by 100 if `is_percentage`."""
+        exact = self.numeral.value(is_math=self.is_math)
+        if exact is None:
+            return no_number("digits of no known value", self.text, self.numeral)
+        if self.is_negative:
+            exact = -exact
+        if is_percentage and _PERCENT.match(self.text, self.numeral.end):
+            exact = exact / 100
+        if exact.denominator == 1:
+            whole = exact.numerator
+            return whole if whole.bit_length() < _LONGEST_BITS else _OUT_OF_RANGE
+        try:
+            # A value too small for a float is 0, an integer like every whole number.
+            return float(exact) or 0
+        except OverflowError:
+            return _OUT_OF_RANGE
+
+
+#: A decimal digit takes more than three bits.
+_LONGEST_BITS = 3 * LONGEST
+_OUT_OF_RANGE = NoNumber("out of range")
+_PERCENT = re.compile(r"[ ]?\\?(?:%|(?:percent|per cent|pct)\b)")
+
+_Answer: TypeAlias = _Found | NoNumber
+
+
+def _find_answer(text: str) -> _Answer:
+    found = _find_marked(text)
+    if found is None and '"' in text:
+        found = _find_in_json(text)
     if found is None:
-        found = _find_last_number(text)
-    if found is None:
-        return None
-    return _number_value(
-        text,
-        found,
-        percent=percent,
-    )
+        found = _find_last(text)
+    return found or _NONE
 
-
-# `2\frac12` is two and a half; a single digit needs no braces.
-_LATEX_FRACTION = re.compile(
-    r"(?P<whole>\d?)\\[dt]?frac\s*"
-    r"(?:\{\s*(?P<numerator>[-−]?[\d.,]+)\s*\}|(?P<upper>\d))\s*"
-    r"(?:\{\s*(?P<denominator>[\d,]+)\s*\}|(?P<lower>\d))"
-)
-_VULGAR_FRACTION = re.compile("(?P<whole>\\d?)(?P<fraction>[¼-¾⅐-⅞])")
-
-
-def _plain_fractions(text: str) -> str:
-    r"""Return the text with fractions as `1/2` and separators as in `1,234`.
-
-    Converted are LaTeX's `\frac{1}{2}`, `{,}`, `\,` and `\!`, and Unicode's `½`.
-    """
-
-    def latex_as_plain(found: _Match) -> str:
-        numerator = found["numerator"] or found["upper"]
-        denominator = found["denominator"] or found["lower"]
-        fraction = f"{numerator}/{denominator}"
-        return _mixed_number(found["whole"], fraction)
-
-    def vulgar_as_plain(found: _Match) -> str:
-        # NFKC writes `½` as `1⁄2`, with a fraction slash.
-        normal = unicodedata.normalize("NFKC", found["fraction"])
-        fraction = normal.replace("⁄", "/")
-        return _mixed_number(found["whole"], fraction)
-
-    # Tests for a character are fast, and most texts need none of the substitutions.
-    if "{,}" in text:
-        text = text.replace("{,}", ",")
-    if "\\" in text:
-        text = text.replace("\\,", "")
-        text = text.replace("\\!", "")
-        if "frac" in text:
-            text = _LATEX_FRACTION.sub(latex_as_plain, text)
-    if not text.isascii():
-        text = _VULGAR_FRACTION.sub(vulgar_as_plain, text)
-    return text
-
-
-def _mixed_number(
-    whole: str,
-    fraction: str,
-) -> str:
-    if not whole:
-        return fraction
-    # Without the space `3½` would become `31/2`.
-    return f"{whole} {fraction}"
-
-
-# Groups of three behind commas, or digits alone: `1,2,3` is three numbers.
-_WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
-_NUMBER = re.compile(
-    rf"""
-    (?P<body>{_WHOLE}(?:\.\d+)?|(?<![\w.])\.\d+)
-    (?:
-        [eE](?P<scale>[-+−]?\d{{1,4}})(?!\w)
-      | [ ]?/[ ]?(?P<denominator>{_WHOLE})(?![\d/]|\.\d)
-      | [ ](?P<numerator>\d+)/(?P<divisor>\d+)(?![\d/]|\.\d)
-      | (?:[ ]?(?P<times>[×x*]|\\times|\\cdot)[ ]?10)?
-        [ ]?\^[ ]?\{{?(?P<power>[-−]?\d{{1,4}})(?!\d)\}}?
-    )?
-    """,
-    re.VERBOSE,
-)
 
 #: What may be between a marker and its answer: punctuation, markup, currencies, signs.
 _GAP = (
-    r"(?:[\s*_`\"'“‘(\[{:~≈=$€£¥₹+\-−–]"
-    r"|\\[(\[$]"
-    r"|\\(?:text\w*|math\w+)\b)*"
+    r"(?:[\s*_`\"'“‘(\[{}:~≈=|$€£¥₹₩₽+-]"
+    r"|\\(?:[(\[$]|(?:text|math)\w+\b)"
+    r"|(?:US|A|C|R|S|HK|NZ)\$|(?:[A-Z]{3}|Rs\.?)[ ](?=[\d.-])"
+    r"|(?:about|approximately|approx\.?|around|roughly|nearly|exactly|only|just|simply"
+    r"|therefore|thus|equal[ ]to|a[ ]total[ ]of)\b)*"
 )
 #: A calculation in front of its result: `2 * 9 = 18`, `x = 18`.
-_CALCULATION = r"(?:[A-Za-z]?[ \t\d.,+\-−–*/×÷x^()$€£¥₹%=]*=)?"
+_CALCULATION = r"(?:[A-Za-z]?[ \t\d.,+\-*/×÷·x^()$€£¥₹%=]*=)?"
+#: A heading has its answer below it.
+_HEADING = r"[*_`]*[ \t]*\n"
+# The literals lack their first letter so that one search finds `Answer` and `answer`.
+# `</answer` closes a tag: what follows it is not the answer.
 _MARKERS = all_markers(
-    {},
+    {
+        "nswer": rf"(?<!/[aA])nswers?{_HEADING}",
+        "NSWER": rf"(?<!/A)NSWERS?{_HEADING}",
+    },
     gap=_GAP + _CALCULATION + _GAP,
 )
-#: The rest of a date, a version or a quotient of decimals behind its first number.
-_GOES_ON = re.compile(r"[/.]\d")
 #: A number that counts the items of a list: `2. Add the prices`.
 _ITEM = re.compile(r"[.):]\s+[^\W\d]")
+#: Behind a marker, an answer that begins with no number, or that is none.
+_NO_NUMERAL = re.compile(
+    r"(?:√|π|∞|[<≤≥≠±]|\\(?:[a-z]*frac|log|ln|sin|cos|tan|binom|infty)\b"
+    r"|[a-zA-Z][ ]*(?:[<>≤≥≠]|\^|[-+][ ]*\d)"
+    r"|(?:unknown|undefined|undetermined|indeterminate|infinite|infinity|impossible"
+    r"|none|cannot|can't|DNE|N/A)\b)"
+)
 
 
-def _find_marked_number(text: str) -> _Match | None:
+#: `x = \\boxed{2}` or, behind it, a second solution.
+_BOX_BESIDE = re.compile(
+    r"\\(?:boxed|fbox)[ ]*\{[^{}]*\}\$?[ ]*(?:[,;]|[,;]?[ ](?:and|or))[ ]*"
+    r"\$?(?:[A-Za-z](?:_\w)?[ ]*=[ ]*)?\Z"
+)
+
+
+def _find_marked(text: str) -> _Answer | None:
+    """Return the number behind the last marker that has one."""
     for begin, end in marked(text, _MARKERS):
-        number = _NUMBER.match(text, end)
-        if number is None:
-            continue
-        behind = number.end()
-        if _GOES_ON.match(text, behind):
+        if text.startswith("\\", begin):
+            box = find_last_box(text)
+            # A box that is cut off, or not the last, is a marker like others.
+            if box is not None and box[0] == begin:
+                if not box[1].strip():
+                    continue
+                if _BOX_BESIDE.search(text, 0, begin):
+                    return NoNumber("several boxes")
+                return _whole_of(box[1])
+        no_numeral = _NO_NUMERAL.match(text, end)
+        if no_numeral is not None:
+            return NoNumber(f"the answer is another: {excerpt(text, end)}")
+        numeral = numeral_at(text, end)
+        if numeral is None:
             continue
         # `####` is also a heading of Markdown, and a list can begin on the next line.
         is_heading = text.startswith("####", begin)
         may_be_item = is_heading or "\n" in text[begin:end]
-        if may_be_item and _ITEM.match(text, behind):
+        if may_be_item and _ITEM.match(text, numeral.end):
             continue
-        return number
+        return _answer_with(text, numeral)
     return None
 
 
-def _find_last_number(text: str) -> _Match | None:
+def _whole_of(content: str) -> _Answer:
+    """Return the number that a box holds: the only one, or what is behind the last `=`.
+
+    Anything beside it but a unit makes it part of something else.
+    """
+    begin = content.rfind("=") + 1
+    found = [
+        numeral
+        for numeral in numerals(content, begin, len(content))
+        if not _is_passed_over(content, numeral)
+    ]
+    if not found:
+        return NoNumber(f"the answer is another: {excerpt(content, 0)}")
+    if len(found) > 1:
+        return no_number("several numbers", content, found[0])
+    return _answer_with(
+        content,
+        found[0],
+        is_math=True,
+    )
+
+
+def _is_passed_over(
+    text: str,
+    numeral: Numeral,
+) -> bool:
+    start, _ = signed_start(text, numeral)
+    return is_aside(
+        text,
+        numeral,
+        start=start,
+    )
+
+
+def _answer_with(
+    text: str,
+    numeral: Numeral,
+    *,
+    is_math: bool = False,
+) -> _Answer:
+    """Return the number with its sign, unless it is a part of something larger."""
+    start, is_negative = signed_start(text, numeral)
+    whole = larger_whole(
+        text,
+        numeral,
+        start=start,
+        is_math=is_math,
+    )
+    if whole is not None:
+        return no_number(f"part of {whole}", text, numeral)
+    return _Found(
+        text=text,
+        numeral=numeral,
+        is_negative=is_negative,
+        is_math=is_math,
+    )
+
+
+def _find_in_json(text: str) -> _Answer | None:
+    """Return the only number of the JSON object that the text is or holds.
+
+    Which of several is the answer cannot be told.
+    """
+    found = numeric_texts(text)
+    if len(found) > 1:
+        return NoNumber("several numbers in the JSON object")
+    return _find_answer(found[0]) if found else None
+
+
+_BIBLIOGRAPHY = re.compile(r"[ \t]*\[\^?\d+\]:?[ ][^\n]*[^\W\d_]")
+
+
+def _find_last(text: str) -> _Answer | None:
     end = len(text)
     # Line by line from the end: no need to find every number of a long text.
     while end >= 0:
         newline = text.rfind("\n", 0, end)
         start = newline + 1
-        numbers = list(_NUMBER.finditer(text, start, end))
-        for number in reversed(numbers):
-            if _GOES_ON.match(text, number.end()):
-                continue
-            if _stands_alone(text, number.start()):
-                return number
+        found = []
+        if not _BIBLIOGRAPHY.match(text, start, end):
+            found = numerals(text, start, end)
+        for numeral in reversed(found):
+            if not _is_passed_over(text, numeral):
+                return _answer_with(text, numeral)
         end = newline
     return None
-
-
-# Latin, Greek, Cyrillic and Armenian come before; Hebrew is the first block behind.
-_ALPHABETS_END = "\u0590"
-
-
-def _stands_alone(
-    text: str,
-    start: int,
-) -> bool:
-    """Return whether the digits at `start` are a number, not part of something else.
-
-    Parts are digits of a word, an index, an exponent, a date or a version.
-    """
-    earliest = max(start - 3, 0)
-    before = text[earliest:start]
-    last = before[-1:]
-    previous = before[-2:-1]
-    if last.isalpha():
-        # Later scripts, such as Chinese, have no spaces between words.
-        return last >= _ALPHABETS_END
-    if last in ("-", "_"):
-        # `GPT-4`, `10^-2` and `x_{-1}`, but not the subtraction in `16 -3`.
-        if previous.isalpha() or previous == "^":
-            return False
-        return not before.endswith(("^{-", "_{-"))
-    if last in (".", "/"):
-        return not previous.isdigit()
-    if last == "^":
-        return False
-    return before[-2:] not in ("^{", "_{", "^−")
-
-
-_CURRENCIES = "$€£¥₹"
-_MINUS = ("-", "−", "–")
-# Enough for a sign, a currency and the spaces around them.
-_SIGN_CHARS = 16
-
-
-def _is_negative(
-    text: str,
-    start: int,
-) -> bool:
-    """Return whether a minus before the number at `start` is its sign.
-
-    A subtraction, a hyphen or the bullet of a list is none.
-    """
-    earliest = max(start - _SIGN_CHARS, 0)
-    before = text[earliest:start]
-    # `-$5` and `-\$5`.
-    before = before.rstrip(_CURRENCIES + "\\")
-    if before.endswith(_MINUS):
-        before = before[:-1]
-        # A letter or digit directly before it makes a hyphen or a range: `5-10`.
-        if before[-1:].isalnum():
-            return False
-        before = before.rstrip(" ")
-        if before[-1:].isdigit():
-            return False
-        return not before.endswith((")", "]", "}", "%"))
-    # A minus with a space behind it is a sign only after these: `x = - 3`.
-    before = before.rstrip(" ")
-    if not before.endswith(_MINUS):
-        return False
-    before = before[:-1]
-    return before.rstrip(" ").endswith(("=", ":", "("))
-
-
-_PERCENT = re.compile(r"[ ]?\\?%")
-#: Python refuses to write integers of more than 4,300 digits as text.
-_LONGEST = 4000
-
-
-def _number_value(
-    text: str,
-    number: _Match,
-    *,
-    percent: Percent,
-) -> _Number | None:
-    """Return the value of a number with its sign, or `None` if it is out of range."""
-    if len(number[0]) > _LONGEST:
-        return None
-    is_negative = _is_negative(text, number.start())
-    is_percentage = False
-    if percent == "fraction":
-        is_percentage = _PERCENT.match(text, number.end()) is not None
-    body = number["body"].replace(",", "")
-    # Nothing behind the body: most numbers need no fractions, which are slow.
-    is_plain = number.end() == number.end("body")
-    if is_plain and not is_percentage:
-        return _decimal_value(body, is_negative=is_negative)
-    exact = _exact_value(number, Fraction(body))
-    if exact is None:
-        return None
-    if is_negative:
-        exact = -exact
-    if is_percentage:
-        exact = exact / 100
-    if exact.denominator == 1:
-        return exact.numerator
-    try:
-        # A value too small for a float is 0, an integer like every whole number.
-        return float(exact) or 0
-    except OverflowError:
-        return None
-
-
-def _decimal_value(
-    body: str,
-    *,
-    is_negative: bool,
-) -> _Number | None:
-    whole, _, decimals = body.partition(".")
-    value: _Number
-    if decimals.strip("0"):
-        value = float(body)
-    else:
-        # `18.00` is whole; `.0` has no digits before the point.
-        value = int(whole or "0")
-    if value == math.inf:
-        return None
-    # JSON tells -0.0 from 0.
-    if is_negative and value:
-        return -value
-    return value
-
-
-def _exact_value(
-    number: _Match,
-    value: Fraction,
-) -> Fraction | None:
-    """Return the value of a fraction or a number with an exponent.
-
-    Return `None` for a division by zero and for more digits than Python can write.
-    `value` is that of the body.
-    """
-    try:
-        if number["denominator"]:
-            denominator = number["denominator"].replace(",", "")
-            return value / int(denominator)
-        if number["divisor"]:
-            numerator = int(number["numerator"])
-            divisor = int(number["divisor"])
-            return value + Fraction(numerator, divisor)
-        written = number["scale"] or number["power"] or "0"
-        exponent = int(written.replace("−", "-"))
-        # `2^10` is a power; `1e5` and `2 × 10^3` are scaled by a power of ten.
-        is_power = number["power"] is not None
-        if is_power and number["times"] is None:
-            digits = abs(exponent) * len(number["body"])
-            # Estimated first: the power itself could fill the memory.
-            return value**exponent if digits <= _LONGEST else None
-        if abs(exponent) > _LONGEST:
-            return None
-        return value * Fraction(10) ** exponent
-    except ZeroDivisionError:
-        return None

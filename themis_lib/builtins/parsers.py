@@ -21,6 +21,7 @@ from themis_lib.builtins.boxed import last_box, trimmed_math
 from themis_lib.builtins.choices import check_choices, named_choices
 from themis_lib.builtins.json_paths import Steps, documents, path_steps, value_at
 from themis_lib.builtins.numbers import Percent, read_number
+from themis_lib.builtins.reasons import NoNumber
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ParseContext
 from themis_lib.core.models import GenerationResult, ParsedOutput
@@ -235,9 +236,9 @@ class Number(_Parser):
             output,
             percent=self.percent,
         )
-        # 0 is an answer, so its truth does not tell.
-        if number is None:
-            return self._no_answer("no number in the output")
+        if isinstance(number, NoNumber):
+            reason = f": {number.reason}" if number.reason else ""
+            return self._no_answer(f"no number in the output{reason}")
         return self._answer_with(number)
 
 

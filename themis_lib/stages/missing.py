@@ -27,8 +27,11 @@ class Missing(StrEnum):
 _EXCEPTION = re.compile(
     r"[A-Z]\w*:|[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Iteration|Warning)$"
 )
-#: What the parse stage says of a parser that does not do what a parser does.
-_BROKEN_PARSER = re.compile(r"the parser(?: returned |'s value )")
+#: What the parse stage says of a parser that does not do what a parser does, or that
+#: takes too long for it.
+_BROKEN_PARSER = re.compile(
+    r"the parser(?: returned |'s value )|pattern .* s of processor time on "
+)
 #: Reasons of generators for an output that is no answer.
 _NO_OUTPUT = re.compile(
     r"refus|declin|content.?filter|moderation|safety|blocked|max_tokens|cut off|"
