@@ -352,7 +352,7 @@ def test_two_models_at_one_address_have_limits_of_their_own(
     server: ProviderServer,
 ) -> None:
     """A generator's own bound holds, whoever asked the same address first."""
-    server.delay_s = 0.02
+    server.delay_s = 0.1
 
     async def both() -> None:
         for width in (8, 1):
