@@ -26,9 +26,19 @@ RAISED = json.loads(CHANGED.read_text())
 #: names them, and their rows are computed again.
 VERSIONS = {
     "builtin/choice_accuracy": "2",
+    "builtin/choice_letter": "2",
     "builtin/contains": "2",
     "builtin/exact_match": "2",
     "builtin/f1": "2",
+    "builtin/judge_correctness": "2",
+    "builtin/judge_pairwise": "2",
+    "builtin/judge_rubric": "2",
+    "builtin/json_path": "2",
+    "builtin/math_answer": "2",
+    "builtin/number": "2",
+    "builtin/numeric_match": "2",
+    "builtin/regex": "2",
+    "builtin/text": "2",
 }
 
 

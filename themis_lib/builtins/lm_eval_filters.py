@@ -28,6 +28,8 @@ class _Filter(Builtin):
         return Regex(
             self.pattern,
             group_select=self.group_select,
+            # As there: a made-up turn is a part of the output.
+            whole=True,
         )
 
     def parse(

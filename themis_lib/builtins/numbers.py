@@ -126,7 +126,7 @@ def _find_answer(text: str) -> _Answer:
 _GAP = (
     r"(?:[\s*_`\"'“‘(\[{}:~≈=|$€£¥₹₩₽+-]"
     r"|\\(?:[(\[$]|(?:text|math)\w+\b)"
-    r"|(?:US|A|C|R|S|HK|NZ)\$|(?:[A-Z]{3}|Rs\.?)[ ](?=[\d.-])"
+    r"|(?:US|A|C|R|S|HK|NZ)\$|(?-i:[A-Z]{3}|Rs\.?)[ ](?=[\d.-])"
     r"|(?:about|approximately|approx\.?|around|roughly|nearly|exactly|only|just|simply"
     r"|therefore|thus|equal[ ]to|a[ ]total[ ]of)\b)*"
 )
