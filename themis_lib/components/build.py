@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal, overload
 
 from themis_lib.components.factories import call_factory, check_named, is_factory
+from themis_lib.components.functions import function_component, is_plain_function
 from themis_lib.components.imports import import_named
 from themis_lib.components.records import (
     KINDS,
@@ -223,9 +224,14 @@ def _component_of(
     *,
     where: str,
 ) -> Any:
-    """Return what a factory makes of the parameters, or an object as it is."""
+    """Return what a factory makes of the parameters, a function as a component, or an
+    object as it is.
+    """
     if is_factory(kind, named):
         return call_factory(named, name, parameters, where=where)
+    if is_plain_function(kind, named):
+        label = f"{where}: {name!r}"
+        return function_component(kind, named, parameters, label=label)
     if parameters:
         raise ComponentError(
             f"{where}: {name!r} is an object and takes no parameters; "

@@ -10,8 +10,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from types import FunctionType, SimpleNamespace, UnionType
-from typing import Any, TypeGuard, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from themis_lib.components.functions import ARGUMENTS, is_plain_function
 from themis_lib.components.imports import reason
 from themis_lib.components.records import KINDS
 from themis_lib.core import protocols
@@ -21,11 +22,12 @@ from themis_lib.errors import ComponentError, nearest
 def is_factory(
     kind: str,
     found: object,
-) -> TypeGuard[Callable[..., Any]]:
+) -> bool:
     """Return whether calling an object makes a component of a kind; it is not called.
 
     That is a class with the methods of the kind, or a function that is annotated to
-    return one. Any other function may be a component itself, and is no factory.
+    return one. Any other function may be a component itself, and is no factory: see
+    `functions.is_plain_function`.
     """
     if isinstance(found, type):
         return not missing_methods(kind, found)
@@ -65,7 +67,7 @@ def check_named(
     """
     names_itself = isinstance(getattr(found, "component_id", None), str)
     is_made = names_itself and not isinstance(found, type)
-    if is_made or is_factory(kind, found):
+    if is_made or is_factory(kind, found) or is_plain_function(kind, found):
         return
     if isinstance(found, type):
         lacking = " and ".join(f"`{name}()`" for name in missing_methods(kind, found))
@@ -75,10 +77,13 @@ def check_named(
     else:
         problem = f"is an object of {type(found).__name__}"
     method = KINDS[kind].methods[0]
+    plain = ""
+    if kind in ARGUMENTS:
+        plain = f", or a function of your own of ({', '.join(ARGUMENTS[kind])})"
     raise ComponentError(
         f"{label} {problem}; it is not called. Name a class with `component_id`, "
-        f"`version`, `fingerprint()` and `{method}()`, an object of one, or a function "
-        f"that is annotated to return one: `-> My{kind.capitalize()}`"
+        f"`version`, `fingerprint()` and `{method}()`, an object of one, a function "
+        f"that is annotated to return one: `-> My{kind.capitalize()}`{plain}"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import FunctionType, MethodType
@@ -20,6 +20,8 @@ from themis_lib.core.models import (
 )
 from themis_lib.core.prompts import render_prompt
 from themis_lib.core.protocols import GeneratorSpec, MetricSpec, ParserSpec
+from themis_lib.errors import ComponentError
+from themis_lib.identity.user_code import is_user_code
 
 #: A model: from the rendered prompt to an output.
 ModelFunction = Callable[[str], Any]
@@ -27,6 +29,12 @@ ModelFunction = Callable[[str], Any]
 ParserFunction = Callable[[Any], Any]
 #: A metric: from a value and the expected output to a number or a bool.
 MetricFunction = Callable[[Any, Any], Any]
+#: What a function of each kind is called with.
+ARGUMENTS = {
+    "generator": ("prompt",),
+    "parser": ("output",),
+    "metric": ("value", "expected_output"),
+}
 GeneratorLike = GeneratorSpec | ModelFunction
 ParserLike = ParserSpec | ParserFunction
 MetricLike = MetricSpec | MetricFunction
@@ -57,6 +65,52 @@ def as_metric(metric: MetricLike) -> MetricSpec:
     if inspect.iscoroutinefunction(function):
         return AsyncFunctionMetric(function)
     return FunctionMetric(function)
+
+
+def is_plain_function(
+    kind: str,
+    found: object,
+) -> bool:
+    """Return whether an imported object is a function that can be a component of a kind.
+
+    It is the user's own, names the arguments that the kind gives it, and does not say
+    that it returns nothing. A function of a library is none: an experiment could
+    otherwise have `subprocess:getoutput` answer its prompts.
+    """
+    arguments = ARGUMENTS.get(kind)
+    if arguments is None or not isinstance(found, FunctionType):
+        return False
+    if not is_user_code(found.__code__, str(found.__module__)):
+        return False
+    if found.__annotations__.get("return", "") in (None, "None", "NoReturn"):
+        return False
+    named = found.__code__.co_argcount
+    return named >= len(arguments)
+
+
+def function_component(
+    kind: str,
+    function: FunctionType,
+    parameters: Mapping[str, Any],
+    *,
+    label: str,
+) -> Any:
+    """Return a function as a component of a kind, with parameters bound to it.
+
+    Raise `ComponentError` if it does not take them, or needs others.
+    """
+    signature = inspect.signature(function)
+    given: list[Any] = [None] * len(ARGUMENTS[kind])
+    try:
+        signature.bind(*given, **parameters)
+    except TypeError as error:
+        takes = ", ".join(ARGUMENTS[kind])
+        raise ComponentError(
+            f"{label} is called with ({takes}) and its parameters: {error}"
+        ) from None
+    bound = partial(function, **parameters) if parameters else function
+    make: Any = {"generator": as_generator, "parser": as_parser, "metric": as_metric}
+    return make[kind](bound)
 
 
 def _is_function(value: object) -> bool:
