@@ -229,7 +229,6 @@ def throttle(
 def _wait_and_pace_s(
     headers: Headers,
     what: str,
-    *,
     needed: float,
 ) -> tuple[float, float]:
     """Return the seconds until `needed` is available, and until as much is again.
