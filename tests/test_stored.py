@@ -25,6 +25,7 @@ RAISED = json.loads(CHANGED.read_text())
 #: The built-ins whose version was raised since, each with that version: the changelog
 #: names them, and their rows are computed again.
 VERSIONS = {
+    "builtin/all_pass": "2",
     "builtin/choice_accuracy": "2",
     "builtin/choice_letter": "2",
     "builtin/contains": "2",
@@ -35,8 +36,10 @@ VERSIONS = {
     "builtin/judge_rubric": "2",
     "builtin/json_path": "2",
     "builtin/math_answer": "2",
+    "builtin/mean": "2",
     "builtin/number": "2",
     "builtin/numeric_match": "2",
+    "builtin/pass_at_k": "2",
     "builtin/regex": "2",
     "builtin/text": "2",
 }

@@ -43,8 +43,18 @@ def reduced(
 
 
 def scored(*scores: float | None) -> list[Candidate]:
+    """Samples with these scores; those without one failed."""
+    reason = "generate: TransientError: 503"
     return candidates(
-        *((None, score, None if score is not None else "no answer") for score in scores)
+        *((None, score, None if score is not None else reason) for score in scores)
+    )
+
+
+def unanswered(*scores: float | None) -> list[Candidate]:
+    """Samples with these scores; those without one have no answer."""
+    reason = "parse: no number in the output"
+    return candidates(
+        *((None, score, None if score is not None else reason) for score in scores)
     )
 
 
@@ -164,6 +174,53 @@ def test_max_takes_the_highest_score_and_its_sample():
 def test_mean_is_over_the_samples_that_have_a_score():
     """A failed sample is not scored as wrong; the result belongs to no one sample."""
     assert (None, 0.5) == chosen(Mean(), scored(1.0, 0.0, None))
+
+
+@pytest.mark.parametrize(
+    ("reducer", "expected"),
+    [
+        (Mean(), 1 / 3),
+        (Mean(no_answer="exclude"), 1.0),
+        (PassAtK(k=1), 1 / 3),
+        (PassAtK(k=1, no_answer="exclude"), 1.0),
+        (PassAtK(k=3), 1.0),
+        (AllPass(), 0.0),
+        (AllPass(no_answer="exclude"), 1.0),
+    ],
+    ids=repr,
+)
+def test_sample_without_an_answer_did_not_pass(reducer, expected):
+    """Left out, it would raise the score of a case that was answered once in three."""
+    result = reduced(reducer, unanswered(1.0, None, None))
+
+    assert pytest.approx(expected) == result.score
+
+
+@pytest.mark.parametrize("reducer", [Mean(), PassAtK(k=1), AllPass()], ids=repr)
+def test_case_without_any_answer_has_no_score(reducer):
+    """The summary counts it, by its own policy."""
+    result = reduced(reducer, unanswered(None, None))
+
+    assert (None, "parse: no number in the output") == (result.score, result.error)
+
+
+def test_mean_knows_no_worst_score_beyond_0_to_1():
+    """There 0 may be better than what an answer would have scored."""
+    assert -2.0 == reduced(Mean(), unanswered(-1.0, None, -3.0)).score
+    assert 5.0 == reduced(Mean(), unanswered(5.0, None)).score
+
+
+def test_failed_sample_is_left_out_beside_one_without_an_answer():
+    """Nobody knows what it would have said."""
+    [wrong] = unanswered(None)
+    right, failed = scored(1.0, None)
+    samples = [
+        sample.model_copy(update={"sample_index": at})
+        for at, sample in enumerate([right, wrong, failed])
+    ]
+
+    assert 0.5 == reduced(Mean(), samples).score
+    assert {"n": 2, "c": 1} == reduced(PassAtK(k=1), samples).details
 
 
 def test_mean_does_not_depend_on_rounding():

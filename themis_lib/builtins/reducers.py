@@ -1,8 +1,9 @@
 """Reducers: the samples of a case become one result for each metric.
 
-A sample without a score is left out and counted in `n_errors`. If no sample has one,
-the result is a null with the first reason. Ties go to the earlier sample, in whatever
-order the samples arrive.
+A sample without a score is counted in `n_errors`, and left out; where samples are
+averaged, only if it failed: one without an answer did not pass, and counts 0. If no
+sample has a score, the result is a null with the first reason. Ties go to the earlier
+sample, in whatever order the samples arrive.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PositiveInt
 
@@ -19,9 +20,12 @@ from themis_lib.builtins.metrics import same_key
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ReduceContext
 from themis_lib.core.models import Candidate, ReducedCandidate
+from themis_lib.stages.missing import Missing, missing_kind
 from themis_lib.stats.pass_at_k import all_pass, pass_at_k
 
 _Candidates: TypeAlias = Sequence[Candidate]
+#: What a sample without an answer counts: 0, or it is left out.
+NoAnswer: TypeAlias = Literal["zero", "exclude"]
 _Threshold: TypeAlias = Annotated[
     float,
     Field(allow_inf_nan=False),
@@ -49,6 +53,30 @@ class _ScoreReducer(Builtin):
 
     def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
         raise NotImplementedError
+
+
+class _AverageReducer(_ScoreReducer):
+    """A reducer of all samples: leaving some out would raise the result.
+
+    Subclasses are dataclasses with a field `no_answer`.
+    """
+
+    no_answer: NoAnswer
+
+    def reduce(
+        self,
+        candidates: _Candidates,
+        ctx: ReduceContext,
+    ) -> ReducedCandidate:
+        """Return the aggregate of the samples that have a score or no answer."""
+        has_score = any(candidate.score is not None for candidate in candidates)
+        if has_score and self.no_answer == "zero" and self._knows_worst(candidates):
+            candidates = list(map(_answered, candidates))
+        return super().reduce(candidates, ctx)
+
+    def _knows_worst(self, candidates: _Candidates) -> bool:
+        """Return whether no score can be below 0."""
+        return True
 
 
 @dataclass(frozen=True)
@@ -138,11 +166,20 @@ class BestOfN(_ScoreReducer):
 
 
 @dataclass(frozen=True)
-class Mean(_ScoreReducer):
-    """The mean score of the samples that have one."""
+class Mean(_AverageReducer):
+    """The mean score of the samples.
+
+    A sample without an answer counts 0 where all scores of the case lie in 0 to 1, and
+    is left out otherwise, or with `no_answer="exclude"`. One that failed is left out.
+    """
 
     component_id: ClassVar[str] = "builtin/mean"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
+
+    no_answer: NoAnswer = "zero"
+
+    def _knows_worst(self, candidates: _Candidates) -> bool:
+        return all(0 <= (candidate.score or 0) <= 1 for candidate in candidates)
 
     def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
         # An exact sum: the order of the samples cannot show in the last digit.
@@ -163,19 +200,20 @@ class Max(_ScoreReducer):
 
 
 @dataclass(frozen=True)
-class PassAtK(_ScoreReducer):
+class PassAtK(_AverageReducer):
     """The chance that one of k samples passes, an unbiased estimate from n samples.
 
     It is 1 - C(n-c, k) / C(n, k) (Chen et al. 2021, equation 1). n counts the samples
-    with a score, c those of at least `threshold`; both are in `details`. For n < k
-    there is no estimate.
+    with a score and, unless `no_answer="exclude"`, those without an answer; c those of
+    at least `threshold`; both are in `details`. For n < k there is no estimate.
     """
 
     component_id: ClassVar[str] = "builtin/pass_at_k"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     k: PositiveInt
     threshold: _Threshold = 1.0
+    no_answer: NoAnswer = "zero"
 
     def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
         n = len(scored)
@@ -190,19 +228,21 @@ class PassAtK(_ScoreReducer):
 
 
 @dataclass(frozen=True)
-class AllPass(_ScoreReducer):
+class AllPass(_AverageReducer):
     """The chance that all of k samples pass (pass^k), an unbiased estimate from n.
 
     It is C(c, k) / C(n, k) (Yao et al. 2024, τ-bench). n counts the samples with a
-    score, c those of at least `threshold`; both are in `details`. For n < k there is no
-    estimate. Without `k` all samples with a score must pass.
+    score and, unless `no_answer="exclude"`, those without an answer; c those of at
+    least `threshold`; both are in `details`. For n < k there is no estimate. Without
+    `k` all n must pass.
     """
 
     component_id: ClassVar[str] = "builtin/all_pass"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     k: PositiveInt | None = None
     threshold: _Threshold = 1.0
+    no_answer: NoAnswer = "zero"
 
     def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
         n = len(scored)
@@ -215,6 +255,15 @@ class AllPass(_ScoreReducer):
             name=f"pass^{k}",
             k=k,
         )
+
+
+def _answered(candidate: Candidate) -> Candidate:
+    """Return a sample without an answer as one with a score of 0; any other as it is."""
+    if candidate.score is not None:
+        return candidate
+    if missing_kind(candidate.error) is not Missing.NO_ANSWER:
+        return candidate
+    return candidate.model_copy(update={"score": 0.0})
 
 
 def _sort_by_sample(candidates: _Candidates) -> list[Candidate]:
