@@ -104,9 +104,9 @@ def answer_text(text: str) -> str:
     A text that is a JSON document is returned as it is. Raise `ValueError`, saying why,
     if nothing but a thought is left.
 
-    >>> answer_text("<think>Is it 3?</think>4<|im_end|>")
+    >>> answer_text("<think>Is it 3?</think>4<|im_end|>").strip()
     '4'
-    >>> answer_text("7\\n\\nQuestion: What is 2+2?\\nAnswer: 4")
+    >>> answer_text("7\\n\\nQuestion: What is 2+2?\\nAnswer: 4").strip()
     '7'
     """
     if _is_json(text):
