@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.compared_runs import StatedScore, run_of, scored
-from themis_lib import InMemoryRunStore, compare
+from themis_lib import (
+    Case,
+    Dataset,
+    EvaluationConfig,
+    Experiment,
+    GenerationConfig,
+    GenerationResult,
+    InMemoryRunStore,
+    compare,
+)
+from themis_lib.report.comparison_markdown import comparison_markdown, side_cells
+from themis_lib.report.html_comparison import comparison_html
+from themis_lib.stages.endings import Ending
 
 
 def test_sides_have_size_tokens_and_latency() -> None:
@@ -50,3 +64,51 @@ def test_identity_says_what_differs() -> None:
         for line in lines
     )
     assert any(line.startswith("score[other]: null → ") for line in lines)
+
+
+class CutShort:
+    """A model whose outputs are cut where the input is below a limit."""
+
+    component_id = "tests/cut_short"
+    version = "1"
+    reads = ("input",)
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+
+    def fingerprint(self) -> str:
+        return str(self.limit)
+
+    def generate(self, case: Case, ctx: Any) -> GenerationResult:
+        is_cut = int(case.input) < self.limit
+        return GenerationResult(
+            final_output="x", finish_reason="length" if is_cut else "stop"
+        )
+
+
+def test_sides_count_outputs_that_were_cut() -> None:
+    """A run that does better because fewer were cut shows it, in text and on the page."""
+    store = InMemoryRunStore()
+    cases = [
+        Case(case_id=str(at), input=str(at), expected_output="x") for at in range(4)
+    ]
+    runs = []
+    for limit in (3, 0):
+        experiment = Experiment(
+            generation=GenerationConfig(generator=CutShort(limit)),
+            evaluation=EvaluationConfig(metrics=["builtin/exact_match"]),
+            datasets=[Dataset(dataset_id="d", cases=cases)],
+        )
+        runs.append(experiment.run(store))
+
+    comparison = compare(*runs)
+
+    assert [3, None] == [side.endings.get(Ending.CUT) for side in comparison.runs]
+    [heading] = [
+        line
+        for line in comparison_markdown(comparison).splitlines()
+        if "| cut |" in line
+    ]
+    position = heading.split(" | ").index("cut")
+    assert ["3", "—"] == [side_cells(side)[position] for side in comparison.runs]
+    assert "Outputs cut at max_tokens" in comparison_html(comparison, runs)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from themis_lib.core.config import MissingPolicy, NoAnswerPolicy
 from themis_lib.core.models import FrozenModel
+from themis_lib.stages.endings import Ending
 
 #: A higher score is better. `same`: no pair differs, or the interval lies within the
 #: difference that was asked about.
@@ -38,6 +39,8 @@ class RunSide(FrozenModel):
     latency_p50_s: float | None
     latency_p95_s: float | None
     unpriced: list[str] = Field(default_factory=list)
+    # Outputs that were cut, filtered or refused.
+    endings: dict[Ending, int] = Field(default_factory=dict)
 
 
 class Difference(FrozenModel):

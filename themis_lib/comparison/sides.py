@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from themis_lib.explain.differences import (
 )
 from themis_lib.runs.manifest import Manifest
 from themis_lib.runs.results import RunResult
+from themis_lib.stages.endings import Ending
 
 
 def run_side(result: RunResult) -> RunSide:
@@ -27,6 +29,9 @@ def run_side(result: RunResult) -> RunSide:
         if record.usage:
             input_counts.append(record.usage.input_tokens)
             output_counts.append(record.usage.output_tokens)
+    endings: Counter[Ending] = Counter()
+    for record in manifest.stages:
+        endings.update(record.endings)
     latencies = result.table("outputs", columns=["latency_s"])["latency_s"]
     p50, p95 = pc.quantile(latencies, [0.5, 0.95]).to_pylist()
     return RunSide(
@@ -44,6 +49,7 @@ def run_side(result: RunResult) -> RunSide:
         latency_mean_s=pc.mean(latencies).as_py(),
         latency_p50_s=p50,
         latency_p95_s=p95,
+        endings=dict(endings),
     )
 
 

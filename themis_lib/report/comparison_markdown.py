@@ -25,6 +25,7 @@ from themis_lib.report.markdown import (
     markdown_table,
 )
 from themis_lib.runs.summary import ALL_CASES
+from themis_lib.stages.endings import Ending
 
 # Flips shown of those that rose, and of those that fell.
 _FLIPS_EACH_WAY = 5
@@ -133,6 +134,9 @@ SIDE_HEADINGS = (
     "latency mean",
     "p50",
     "p95",
+    "cut",
+    "filtered",
+    "refused",
 )
 
 
@@ -150,6 +154,7 @@ def side_cells(side: RunSide) -> tuple[str, ...]:
         _second_text(side.latency_mean_s),
         _second_text(side.latency_p50_s),
         _second_text(side.latency_p95_s),
+        *(_count_text(side.endings.get(ending)) for ending in Ending),
     )
 
 

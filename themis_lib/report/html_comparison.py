@@ -36,6 +36,7 @@ from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import dollars
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
+from themis_lib.stages.endings import Ending
 
 #: Flips in the browser; of more, so many are chosen evenly over all of them.
 MOST_FLIPS = 10_000
@@ -119,6 +120,7 @@ def comparison_html(
         is_cut=cut < CUTS[0],
         comparison=comparison,
         labels=labels,
+        endings=ending_counts(comparison.runs),
         panels=difference_panels(comparison.differences),
         shown=len(chosen),
         dollars=dollars,
@@ -190,6 +192,23 @@ def _read_cases(
         read_tables(run, np.array(rows, np.int64)),
         places,
     )
+
+
+_ENDINGS = {
+    Ending.CUT: "Outputs cut at max_tokens",
+    Ending.FILTERED: "Outputs filtered",
+    Ending.REFUSED: "Outputs refused",
+}
+
+
+def ending_counts(runs: Sequence[RunSide]) -> dict[str, list[int]]:
+    """Return how many outputs of each run ended early, for each way that occurs."""
+    counts = {}
+    for ending, what in _ENDINGS.items():
+        of_runs = [run.endings.get(ending, 0) for run in runs]
+        if any(of_runs):
+            counts[what] = of_runs
+    return counts
 
 
 # The style of a difference by its conclusion; no colour where there is no clear change.
