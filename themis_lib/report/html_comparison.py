@@ -19,6 +19,7 @@ from themis_lib.comparison.models import (
     Comparison,
     Difference,
     Flip,
+    RunSide,
 )
 from themis_lib.report.comparison_markdown import run_labels
 from themis_lib.report.html import prompt_parts
