@@ -148,7 +148,7 @@ def test_a_run_says_what_it_paid_and_what_the_store_saved() -> None:
         TokenUsage(input_tokens=135, output_tokens=15)
         == second.progress["generate"].usage
     )
-    assert "$50.00 paid, $100.00 saved by the store" in markdown_report(second)
+    assert r"\$50.00 paid, \$100.00 saved by the store" in markdown_report(second)
 
 
 def test_without_a_price_there_are_tokens_and_no_cost() -> None:

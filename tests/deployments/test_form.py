@@ -46,6 +46,7 @@ def test_every_field_has_a_title_and_a_description() -> None:
         "workers",
         "max_cost",
         "gates",
+        "gate_by",
         "overrides",
     ] == list(fields())
     for name, field in fields().items():

@@ -652,7 +652,7 @@ def test_metric_of_the_output_needs_no_answer() -> None:
         metric=[Length(), "builtin/exact_match"],
     )
 
-    assert {"tests/length": 4.0, "exact_match": None} == {
+    assert {"tests/length": 4.0, "exact_match": 0.0} == {
         row.metric_id: row.mean for row in result.summary
     }
     assert (0, 1) == (

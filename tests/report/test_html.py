@@ -731,7 +731,7 @@ def experiment_of(
     **generation: Any,
 ) -> Experiment:
     """An experiment as a file would say it."""
-    cases = [{"case_id": "a", "input": "x"}]
+    cases = [{"case_id": "a", "input": "x", "expected_output": "x"}]
     return Experiment.model_validate(
         {
             "generation": {"generator": generator, **generation},
@@ -771,7 +771,9 @@ def test_local_model_has_its_name() -> None:
 
 def test_configuration_reproduces_the_run(visit: Visit, tmp_path: Path) -> None:
     """Written to a file as it is on the page, it finds every row."""
-    (tmp_path / "cases.jsonl").write_text('{"case_id": "a", "input": "x"}\n')
+    (tmp_path / "cases.jsonl").write_text(
+        '{"case_id": "a", "input": "x", "expected_output": "x"}\n'
+    )
     experiment = experiment_of(
         {"use": "tests.support.reported_runs:Echo", "prefix": "> "},
         datasets=[{"dataset_id": "d", "path": str(tmp_path / "cases.jsonl")}],

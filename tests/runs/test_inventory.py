@@ -24,7 +24,10 @@ def run() -> RunResult:
         "datasets": [
             {
                 "dataset_id": "d",
-                "cases": [{"case_id": str(n), "input": str(n)} for n in range(2)],
+                "cases": [
+                    {"case_id": str(n), "input": str(n), "expected_output": str(n)}
+                    for n in range(2)
+                ],
             }
         ],
     }

@@ -72,8 +72,8 @@ def test_shown_with_its_scores() -> None:
     shown = run()
 
     assert repr(shown).split("\n")[1:] == [
-        "  dataset  metric       mean    95 % interval    n  errors",
-        "  d        exact_match  1.0000  0.2065 – 1.0000  1  1",
+        "  dataset  metric       mean    95 % interval    n  no answer  failed",
+        "  d        exact_match  1.0000  0.2065 – 1.0000  1  0          1",
     ]
     assert "<td>exact_match</td><td>1.0000</td>" in shown._repr_html_()
 

@@ -13,10 +13,11 @@ from themis_lib.runs.run import Run
 
 
 def experiment(**evaluation: Any) -> Experiment:
+    case = {"case_id": "c", "input": "1", "expected_output": "1"}
     spec = {
         "generation": {"generator": "tests.support.counting:Generator"},
         "evaluation": evaluation,
-        "datasets": [{"dataset_id": "d", "cases": [{"case_id": "c", "input": "1"}]}],
+        "datasets": [{"dataset_id": "d", "cases": [case]}],
     }
     return Experiment.model_validate(spec)
 

@@ -45,7 +45,7 @@ def markdown_report(result: RunResult) -> str:
         f"ended {manifest.finished_at}. Tables: {markdown_code(result.location)}",
         "## Summary",
         markdown_table(*summary_table(result.summary)),
-        *map(markdown_text, summary_notes(result)),
+        *map(markdown_note, summary_notes(result)),
     ]
     if manifest.gates:
         gates = markdown_table(
@@ -80,6 +80,23 @@ def markdown_report(result: RunResult) -> str:
         ]
     # Markdown needs an empty line between a heading and a table.
     return "\n\n".join(parts) + "\n"
+
+
+def markdown_note(note: str) -> str:
+    r"""Return a note as Markdown; what it has between backticks is code.
+
+    >>> print(markdown_note("of *all* (`errors: zero`)"))
+    of \*all\* (`errors: zero`)
+    """
+    parts = []
+    for position, part in enumerate(note.split("`")):
+        is_code = position % 2 == 1
+        # The spaces around code are a part of the note.
+        before = " " if part.startswith(" ") and not is_code else ""
+        after = " " if part.endswith(" ") and part.strip() and not is_code else ""
+        shown = markdown_code(part) if is_code else markdown_text(part)
+        parts.append(f"{before}{shown}{after}")
+    return "".join(parts)
 
 
 def cost_line(result: RunResult) -> str | None:
