@@ -50,7 +50,15 @@ def rooms() -> set[str]:
     """
     root = README.parent
     found = {"tests"}
-    for top in ("benchmarks", "deployments", "examples", "flows", "tasks", "tools"):
+    for top in (
+        "benchmarks",
+        "deployments",
+        "docs",
+        "examples",
+        "flows",
+        "tasks",
+        "tools",
+    ):
         found.add(top)
     for init in root.glob("themis_lib/**/__init__.py"):
         found.add(init.parent.relative_to(root).as_posix())
