@@ -9,8 +9,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-from anyio.from_thread import start_blocking_portal
-
 from themis_lib.errors import ThemisError
 from themis_lib.stages.progress import Progress
 
@@ -34,6 +32,9 @@ def run_to_end(
         return asyncio.run(_awaited(work))
     if _notebook_shell() is None:
         raise ThemisError(f"an event loop is running here; use `{instead}`")
+    # Here, since only notebooks need it.
+    from anyio.from_thread import start_blocking_portal
+
     with start_blocking_portal() as portal:
         return portal.call(work)
 
