@@ -110,3 +110,29 @@ def test_lost_table_is_computed_again(prefect_api: str, tmp_path: Path) -> None:
     assert "completed" == outcome.run.result.status.value
     assert 12 == outcome.run.result.progress["parse"].computed
     assert 0 == outcome.run.result.progress["generate"].computed
+
+
+def test_text_of_data_is_inert_in_the_ui(prefect_api: str, tmp_path: Path) -> None:
+    """Its pages render cells and descriptions as Markdown, and mention nobody there."""
+    hostile = (
+        "[click](http://evil.example) ![](http://evil.example/p) @team <img src=x>"
+    )
+    spec = base(tmp_path / "store")
+    spec["name"] = f"named\x1b[31m {hostile}"
+    spec["datasets"][0]["dataset_id"] = hostile
+    spec["datasets"][0]["cases"][0]["input"] = hostile
+    spec["runtime"]["retries"] = 0
+
+    outcome = flow_outcome(spec, tmp_path, prefect_api)
+
+    flow_run = ask(
+        prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id)
+    )
+    found = ask(prefect_api, lambda client: artifacts(client, outcome.flow_run_id))
+    assert flow_run.name.isprintable()
+    shown = "\n".join(
+        f"{artifact.data}\n{artifact.description}" for artifact in found.values()
+    )
+    assert "click" in shown
+    for text in ("](http://evil", "<img", "@team", "\x1b"):
+        assert text not in shown
