@@ -849,21 +849,22 @@ def test_any_address_opens(visit: Visit, address: str) -> None:
     assert 3 == visit(report_html(echo_run_of(3)), act)
 
 
+def copied_case(page: Any) -> Any:
+    return page.evaluate(
+        """async () => {
+            let text = null;
+            navigator.clipboard.writeText = async (copied) => { text = copied; };
+            [...document.querySelectorAll("button")]
+                .find((button) => button.textContent === "Copy case").click();
+            await new Promise((done) => setTimeout(done, 50));
+            return text;
+        }"""
+    )
+
+
 def test_case_is_copied_as_json(visit: Visit) -> None:
     """With everything that the page has of it."""
-    copied = visit(
-        report_html(echo_run_of(2)),
-        lambda page: page.evaluate(
-            """async () => {
-                let text = null;
-                navigator.clipboard.writeText = async (copied) => { text = copied; };
-                [...document.querySelectorAll("button")]
-                    .find((button) => button.textContent === "Copy case").click();
-                await new Promise((done) => setTimeout(done, 50));
-                return text;
-            }"""
-        ),
-    )
+    copied = visit(report_html(echo_run_of(2)), copied_case)
 
     case = json.loads(copied)
     assert "many" == case["dataset_id"]
@@ -872,6 +873,33 @@ def test_case_is_copied_as_json(visit: Visit) -> None:
         == case["samples"][0]["answer"]["value"]
     )
     assert case["results"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"t": 'a "b" \\ é {', "j": [None, True, 1.5, 12345678901234567890], "": {}},
+        [None, []],
+        None,
+        12345678901234567890,
+        "null",
+        '{"a": 1}',
+    ],
+)
+def test_value_is_copied_as_it_is(visit: Visit, value: Any) -> None:
+    """JSON is JSON, with every digit, and `null` no text; text stays text."""
+    case = Case(case_id="1", input=value, metadata={"t": "y", "n": "x"})
+    result = run(
+        Dataset(dataset_id="d", cases=[case]),
+        metrics=[{"use": "tests.support.reported_runs:Length", "id": "length"}],
+    )
+
+    copied = visit(report_html(result), copied_case)
+
+    shown = json.loads(copied)
+    assert value == shown["input"]
+    assert {"t": "y", "n": "x"} == shown["metadata"]
+    assert isinstance(shown["samples"][0]["output"]["output"], str)
 
 
 def test_cases_are_ordered_by_what_they_took(visit: Visit) -> None:
