@@ -902,6 +902,32 @@ def test_value_is_copied_as_it_is(visit: Visit, value: Any) -> None:
     assert isinstance(shown["samples"][0]["output"]["output"], str)
 
 
+def test_browser_that_refuses_an_address_shows_the_case(visit: Visit) -> None:
+    """Some take no more than a hundred addresses in ten seconds, fewer than a key that
+    is held down makes.
+    """
+
+    def act(page: Any) -> tuple[str, str]:
+        page.evaluate(
+            """() => {
+                const replace = history.replaceState;
+                history.replaceState = () => {
+                    history.replaceState = replace;
+                    throw new DOMException("too many", "SecurityError");
+                };
+            }"""
+        )
+        page.locator("#list").press("j")
+        before = page.evaluate("location.hash")
+        page.locator("#list").press("j")
+        return before, page.evaluate("location.hash")
+
+    before, after = visit(report_html(echo_run_of(3)), act)
+
+    assert "" == before
+    assert "case=q2" in after
+
+
 def test_cases_are_ordered_by_what_they_took(visit: Visit) -> None:
     """By time, by tokens, and by dollars where the price is known."""
     result = echo_run_of(3)
