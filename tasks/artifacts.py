@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 
@@ -231,13 +232,27 @@ async def _publish_page(
         )
         return
     # A browser follows no link from a server's page to a file or a bucket.
-    command = f"python -m flows.report {result.run_id} --store {result.store.url}"
     await acreate_markdown_artifact(
         f"{description}\n\nThis command writes it and prints its address: "
-        f"{markdown_code(command)}",
+        f"{markdown_code(report_command(result))}",
         key=key,
         description=f"Report of run `{result.run_id}`",
     )
+
+
+def report_command(result: RunResult) -> str:
+    """Return the command that writes the HTML report of a run, to paste in a shell.
+
+    `${NAME}` references in the address of the store stay as they are: the server keeps
+    the command, and what they stand for may be a credential.
+    """
+    store = result.store.root
+    if not result.store.local:
+        storage = (result.manifest.configuration or {}).get("storage", {})
+        written = storage.get("store", "")
+        store = written if "${" in written else result.store.url
+    arguments = ["flows.report", result.run_id, "--store", store]
+    return f"python -m {shlex.join(arguments)}"
 
 
 def written_page(result: RunResult) -> str | None:

@@ -849,21 +849,22 @@ def test_any_address_opens(visit: Visit, address: str) -> None:
     assert 3 == visit(report_html(echo_run_of(3)), act)
 
 
+def copied_case(page: Any) -> Any:
+    return page.evaluate(
+        """async () => {
+            let text = null;
+            navigator.clipboard.writeText = async (copied) => { text = copied; };
+            [...document.querySelectorAll("button")]
+                .find((button) => button.textContent === "Copy case").click();
+            await new Promise((done) => setTimeout(done, 50));
+            return text;
+        }"""
+    )
+
+
 def test_case_is_copied_as_json(visit: Visit) -> None:
     """With everything that the page has of it."""
-    copied = visit(
-        report_html(echo_run_of(2)),
-        lambda page: page.evaluate(
-            """async () => {
-                let text = null;
-                navigator.clipboard.writeText = async (copied) => { text = copied; };
-                [...document.querySelectorAll("button")]
-                    .find((button) => button.textContent === "Copy case").click();
-                await new Promise((done) => setTimeout(done, 50));
-                return text;
-            }"""
-        ),
-    )
+    copied = visit(report_html(echo_run_of(2)), copied_case)
 
     case = json.loads(copied)
     assert "many" == case["dataset_id"]
@@ -872,6 +873,59 @@ def test_case_is_copied_as_json(visit: Visit) -> None:
         == case["samples"][0]["answer"]["value"]
     )
     assert case["results"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"t": 'a "b" \\ é {', "j": [None, True, 1.5, 12345678901234567890], "": {}},
+        [None, []],
+        None,
+        12345678901234567890,
+        "null",
+        '{"a": 1}',
+    ],
+)
+def test_value_is_copied_as_it_is(visit: Visit, value: Any) -> None:
+    """JSON is JSON, with every digit, and `null` no text; text stays text."""
+    case = Case(case_id="1", input=value, metadata={"t": "y", "n": "x"})
+    result = run(
+        Dataset(dataset_id="d", cases=[case]),
+        metrics=[{"use": "tests.support.reported_runs:Length", "id": "length"}],
+    )
+
+    copied = visit(report_html(result), copied_case)
+
+    shown = json.loads(copied)
+    assert value == shown["input"]
+    assert {"t": "y", "n": "x"} == shown["metadata"]
+    assert isinstance(shown["samples"][0]["output"]["output"], str)
+
+
+def test_browser_that_refuses_an_address_shows_the_case(visit: Visit) -> None:
+    """Some take no more than a hundred addresses in ten seconds, fewer than a key that
+    is held down makes.
+    """
+
+    def act(page: Any) -> tuple[str, str]:
+        page.evaluate(
+            """() => {
+                const replace = history.replaceState;
+                history.replaceState = () => {
+                    history.replaceState = replace;
+                    throw new DOMException("too many", "SecurityError");
+                };
+            }"""
+        )
+        page.locator("#list").press("j")
+        before = page.evaluate("location.hash")
+        page.locator("#list").press("j")
+        return before, page.evaluate("location.hash")
+
+    before, after = visit(report_html(echo_run_of(3)), act)
+
+    assert "" == before
+    assert "case=q2" in after
 
 
 def test_cases_are_ordered_by_what_they_took(visit: Visit) -> None:

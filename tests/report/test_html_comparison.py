@@ -157,6 +157,37 @@ def test_numbers_read_as_text(visit: Visit) -> None:
     assert "exact McNemar, p < 0.001 before" in text
 
 
+def test_what_conclusions_rest_on(visit: Visit) -> None:
+    """Holm's families, and what cases without a score count as; nothing of scores that
+    are all there.
+    """
+    comparison, runs = compared()
+    (whole,) = comparison.differences
+    whole = whole.model_copy(update={"baseline_no_answer": 2})
+    other = whole.model_copy(update={"dataset_id": "e"})
+    full = whole.model_copy(
+        update={"slice": "kind=a", "baseline_no_answer": 0, "candidate_errors": 0}
+    )
+    several, one = [
+        visit(
+            comparison_html(
+                comparison.model_copy(update={"differences": differences}), runs
+            ),
+            lambda page: " ".join(page.text_content("body").split()),
+        )
+        for differences in ([whole, other, full], [full])
+    ]
+
+    for expected in (
+        "over all 2 differences of this comparison, and over 1 of slices apart:",
+        "Cases without an answer count as the worst score",
+        "Cases that failed in either run are left out (errors: exclude); a verdict holds",
+    ):
+        assert expected in several
+    for unexpected in ("a verdict holds", "count as the worst"):
+        assert unexpected not in one
+
+
 def test_flips_are_side_by_side(visit: Visit) -> None:
     """A flip shows both outputs beside each other, also where the case has another name
     and place in the candidate.

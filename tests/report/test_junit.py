@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.runs.test_summary import answered
-from themis_lib import ConfigError
+from themis_lib import ConfigError, RunResult
 from themis_lib.report.junit import check_junit, junit_xml
 from themis_lib.runs.manifest import GateOutcome, GateRecord
 
@@ -129,3 +129,17 @@ def test_run_with_all_scores_lists_no_case() -> None:
     run = answered("1", "2")
 
     assert 1 == len(ET.fromstring(junit_xml({"run": [record("pass")]}, {"run": run})))
+
+
+def test_cases_beyond_the_most_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the place of all, well-formed whatever its name."""
+    monkeypatch.setattr("themis_lib.report.junit._MOST_CASES", 1)
+    monkeypatch.setattr(RunResult, "location", "runs/\x1b<a>")
+
+    text = junit_xml({"run": [record("pass")]}, {"run": answered("1", "none", "fail")})
+
+    suite = ET.fromstring(text)[1]
+    assert "1" == suite.get("tests")
+    assert ["1 more are in runs/\\x1b<a>"] == [
+        said.text for said in suite.findall("system-out")
+    ]

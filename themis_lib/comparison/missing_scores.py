@@ -38,25 +38,25 @@ class MissingScores:
         `observed` are the scores of both.
         """
         statistics = candidate.manifest.statistics
-        scores = ScoreRange.of(observed[np.isfinite(observed)])
+        finite = observed[np.isfinite(observed)]
         before = _summary_row(baseline, metric_id)
         after = _summary_row(candidate, metric_id)
         policy: NoAnswerPolicy = statistics.no_answer
-        worst = scores.worst
         # Version 0.1.0 wrote no range: the observed scores have to tell.
+        scores = ScoreRange.of(finite)
+        lowest, highest, worst = scores.lowest, scores.highest, scores.worst
         if after is not None and after.lowest is not None and after.highest is not None:
-            scores = ScoreRange(
-                min(scores.lowest, after.lowest),
-                max(scores.highest, after.highest),
-                worst,
-            )
+            lowest = min([after.lowest, *finite.tolist()])
+            highest = max([after.highest, *finite.tolist()])
             worst = after.no_answer_score
-            if before is not None and before.no_answer_policy == "unknown":
+            is_wider = (lowest, highest) != (after.lowest, after.highest)
+            # What is the worst score of the one may not be the worst of the other.
+            if is_wider or (before and before.no_answer_policy == "unknown"):
                 worst = None
         if policy == "zero" and worst is None:
             policy = "unknown"
         return MissingScores(
-            ScoreRange(scores.lowest, scores.highest, worst),
+            ScoreRange(lowest, highest, worst),
             policy,
             statistics.errors,
         )

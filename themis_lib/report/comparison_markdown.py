@@ -269,7 +269,6 @@ def method_lines(comparison: Comparison) -> list[str]:
     tests: dict[str, None] = {}
     methods: dict[str, None] = {}
     clusters: dict[str, None] = {}
-    no_answer, errors = set(), set()
     for item in comparison.differences:
         if item.test:
             tests[item.test] = None
@@ -277,23 +276,29 @@ def method_lines(comparison: Comparison) -> list[str]:
             methods[item.interval_method] = None
         if item.clusters:
             clusters[f"{item.clusters:,}"] = None
-        # A policy matters only where a score is missing.
-        if item.baseline_no_answer or item.candidate_no_answer:
-            no_answer.add(_NO_ANSWER_POLICIES[item.no_answer_policy])
-        if item.baseline_errors or item.candidate_errors:
-            errors.add(_ERROR_POLICIES[item.error_policy])
     lines = [
         f"paired by case; test: {' / '.join(tests) or 'none'}; "
         f"interval: {' / '.join(methods) or 'none'}; conclusions by Holm's p over "
         f"{_family_text(comparison)}"
     ]
-    lines += [*sorted(no_answer), *sorted(errors)]
+    lines += missing_lines(comparison.differences)
     if comparison.cluster_by is not None:
         lines.append(
             f"cases with one {comparison.cluster_by!r} count as dependent: "
             f"{' / '.join(clusters)} clusters"
         )
     return lines
+
+
+def missing_lines(differences: Iterable[Difference]) -> list[str]:
+    """Return what cases without a score count as, where there are any."""
+    no_answer, errors = set(), set()
+    for item in differences:
+        if item.baseline_no_answer or item.candidate_no_answer:
+            no_answer.add(_NO_ANSWER_POLICIES[item.no_answer_policy])
+        if item.baseline_errors or item.candidate_errors:
+            errors.add(_ERROR_POLICIES[item.error_policy])
+    return [*sorted(no_answer), *sorted(errors)]
 
 
 def _family_text(comparison: Comparison) -> str:

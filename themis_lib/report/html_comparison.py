@@ -21,7 +21,7 @@ from themis_lib.comparison.models import (
     Flip,
     RunSide,
 )
-from themis_lib.report.comparison_markdown import run_labels
+from themis_lib.report.comparison_markdown import missing_lines, run_labels
 from themis_lib.report.html import prompt_parts
 from themis_lib.report.html_cases import (
     CUTS,
@@ -123,6 +123,8 @@ def comparison_html(
         labels=labels,
         endings=ending_counts(comparison.runs),
         panels=difference_panels(comparison.differences),
+        slices=sum(item.slice != ALL_CASES for item in comparison.differences),
+        missing=missing_lines,
         shown=len(chosen),
         dollars=dollars,
         all_cases=ALL_CASES,

@@ -162,4 +162,5 @@ def _add_missing_scores(
         problem.text = message
     if len(rows) < table.num_rows:
         said = ET.SubElement(suite, "system-out")
-        said.text = f"{table.num_rows - len(rows):,} more are in {result.location}"
+        more = table.num_rows - len(rows)
+        said.text = xml_text(f"{more:,} more are in {result.location}")

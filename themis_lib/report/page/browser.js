@@ -84,7 +84,15 @@ function browser(root, { noun, items, controls, searchOf, describe, show, compar
     else list.removeAttribute("aria-activedescendant");
     scrollTo(current);
     detail.replaceChildren(...(found.length ? show(found[selected], state) : [el("p", { class: "empty" }, `No ${noun} under these filters.`)]).flat(Infinity).filter((node) => node !== null && node !== undefined));
-    if (isRestored) history.replaceState(null, "", address());
+    if (isRestored) keepAddress();
+  }
+
+  function keepAddress() {
+    try {
+      history.replaceState(null, "", address());
+    } catch {
+      // Browsers refuse too many at once, as of a key held down; the next one names the place.
+    }
   }
 
   /** The fragment that names the filters and the selected item. */

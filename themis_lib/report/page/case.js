@@ -83,23 +83,25 @@ const durationText = (seconds) => (seconds < 1 ? `${Number((1000 * seconds).toPr
 
 /** A case with everything that the page has of it, as JSON to paste elsewhere. */
 function caseJson(side, row, samples) {
-  const rowOf = (columns, place) => Object.fromEntries(Object.entries(columns).flatMap(([name, column]) => {
+  const object = (entries) => `{${entries.map(([name, json]) => `${JSON.stringify(name)}:${json}`).join(",")}}`;
+  const entriesOf = (columns, place) => Object.entries(columns).flatMap(([name, column]) => {
     const value = at(column, place);
-    return value === null ? [] : [[name, plainOf(value)]];
-  }));
-  const byName = (parts, place) => Object.fromEntries(Object.entries(parts).map(([name, columns]) => [name, rowOf(columns, place)]));
+    return value === null ? [] : [[name, jsonOf(value)]];
+  });
+  const byName = (parts, place) => object(Object.entries(parts).map(([name, columns]) => [name, object(entriesOf(columns, place))]));
   const each = Array.from({ length: samples }, (_, sample) => {
     const place = row * samples + sample;
     const value = answerOf(side, place);
-    return { output: rowOf(side.outputs, place), answer: { ...rowOf(side.answers, place), ...(value === null ? {} : { value: plainOf(value) }) },
-      scores: byName(side.scores, place), verdicts: byName(side.verdicts, place) };
+    const answer = entriesOf(side.answers, place).map(([name, json]) => [name, name === "value" ? jsonOf(value) : json]);
+    return object([["output", object(entriesOf(side.outputs, place))], ["answer", object(answer)],
+      ["scores", byName(side.scores, place)], ["verdicts", byName(side.verdicts, place)]]);
   });
-  const whole = { ...rowOf(side.cases, row), metadata: rowOf(side.metadata, row), results: byName(side.results, row), samples: each };
-  return JSON.stringify(whole, null, 2);
+  return indented(object([...entriesOf(side.cases, row), ["metadata", object(entriesOf(side.metadata, row))],
+    ["results", byName(side.results, row)], ["samples", `[${each.join(",")}]`]]));
 }
 
-/** A value of a column as JSON has it: text, or what a JSON text holds. */
-const plainOf = (value) => (typeof value === "object" && value.j ? parsed(value) ?? textOf(value) : typeof value === "object" ? textOf(value) : value);
+/** A value of a column as JSON: a JSON text as it stands, since long numbers would lose digits; of a cut one its text. */
+const jsonOf = (value) => (typeof value === "object" && value.j && !isCut(value) ? value.t : JSON.stringify(typeof value === "object" ? value.t : value));
 
 function scoresView(side, row, place) {
   const lines = Object.entries(side.scores).map(([metric, columns]) =>
