@@ -59,3 +59,24 @@ def test_live_objects_do_not_travel(spec: ExperimentSpec, place: str) -> None:
 
     assert str(failure.value).startswith(f"{place}: Generator is a live object")
     assert "module:attribute" in str(failure.value)
+
+
+def test_written_configuration_has_no_literal_secret() -> None:
+    """Of a URL, wherever it is; references stay."""
+    spec = ExperimentSpec.model_validate(
+        {
+            "generation": {
+                "generator": {"use": "m:g", "base_url": "http://me:pw@host/v1"}
+            },
+            "datasets": [{"dataset_id": "d", "path": "https://host/a.jsonl?sig=pw"}],
+            "storage": {
+                "store": "sftp://me:pw@host/a",
+                "parameters": {"key": "${KEY}"},
+            },
+        }
+    )
+
+    written = spec.as_written()
+
+    assert "pw" not in str(written)
+    assert {"key": "${KEY}"} == written["storage"]["parameters"]

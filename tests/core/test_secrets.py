@@ -7,6 +7,7 @@ import pytest
 from themis_lib.core.secrets import (
     hide_values,
     may_be_credential,
+    public_url,
     referenced_values,
     refuse_literal_secrets,
     resolve_public,
@@ -274,3 +275,19 @@ def test_credentials_are_known_by_name(name, is_one):
     credential.
     """
     assert is_one == may_be_credential(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sftp://me:pw@host/a", "sftp://me:…@host/a"),
+        ("sftp://me:${PASSWORD}@host/a", "sftp://me:${PASSWORD}@host/a"),
+        ("https://host/a?sig=x&b=${B}#c", "https://host/a?sig=…&b=${B}#c"),
+        ("s3://bucket/a", "s3://bucket/a"),
+        ("no url: me:pw@host?a=b", "no url: me:pw@host?a=b"),
+        ("sftp://me@host:22/a", "sftp://me@host:22/a"),
+    ],
+)
+def test_url_is_shown_without_its_literal_secrets(text: str, expected: str) -> None:
+    """Passwords and the values of a query; references hold none."""
+    assert expected == public_url(text)

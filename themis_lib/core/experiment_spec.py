@@ -19,6 +19,7 @@ from themis_lib.core.config import (
     StorageConfig,
 )
 from themis_lib.core.models import Dataset, FrozenModel
+from themis_lib.core.secrets import public_url
 from themis_lib.errors import ComponentError
 
 AnyDataset = Dataset | DatasetFile | HubDataset
@@ -65,8 +66,9 @@ class ExperimentSpec(FrozenModel):
     def as_written(self) -> dict[str, Any]:
         """Return the experiment as the plain data of its file, for people to read.
 
-        References to credentials stay as they are written. A live object is its class
-        in angle brackets, and so is the number of cases that are in memory.
+        References to credentials stay as they are written; a literal password in a URL
+        is left out. A live object is its class in angle brackets, and so is the number
+        of cases that are in memory.
         """
         components = {
             "generation": {"generator", "reducer"},
@@ -89,7 +91,10 @@ class ExperimentSpec(FrozenModel):
                     value = rest[section].pop(name)
                 written[section][name] = _plain(value)
         written["datasets"] = list(map(_written_dataset, self.datasets))
-        return {**written, **{name: rest[name] for name in rest if name not in written}}
+        for name in rest:
+            if name not in written:
+                written[name] = _plain(rest[name])
+        return written
 
     def _named_components(self) -> Iterator[tuple[str, Any]]:
         """Yield each component as it is configured, behind its place."""
@@ -111,7 +116,9 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, (str, bool, int, float)):
+    if isinstance(value, str):
+        return public_url(value)
+    if value is None or isinstance(value, (bool, int, float)):
         return value
     name = getattr(value, "__qualname__", type(value).__qualname__)
     return f"<{name}>"
@@ -121,4 +128,7 @@ def _written_dataset(dataset: AnyDataset) -> dict[str, Any]:
     if isinstance(dataset, Dataset):
         cases = f"<{len(dataset.cases):,} in memory>"
         return {"dataset_id": dataset.dataset_id, "cases": cases}
-    return dataset.model_dump(mode="json", exclude_unset=True)
+    written: dict[str, Any] = _plain(
+        dataset.model_dump(mode="json", exclude_unset=True)
+    )
+    return written

@@ -105,6 +105,31 @@ def resolve_public(
     return value
 
 
+#: The password of a URL, and a value in its query.
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]*)@")
+_QUERY_VALUE = re.compile(r"(?<=[?&])([\w.-]+)=([^&\s#]*)")
+
+
+def public_url(text: str) -> str:
+    """Return a text without the literal passwords and query values of a URL in it.
+
+    References stay: they hold no secret.
+
+    >>> public_url("sftp://me:pw@host/a?sig=x"), public_url("s3://me:${PASSWORD}@b")
+    ('sftp://me:…@host/a?sig=…', 's3://me:${PASSWORD}@b')
+    """
+    if "://" not in text:
+        return text
+
+    def hidden(found: re.Match[str]) -> str:
+        if _ONLY_REFERENCES.fullmatch(found[2]):
+            return found[0]
+        start, end = found.start(2) - found.start(), found.end(2) - found.start()
+        return f"{found[0][:start]}…{found[0][end:]}"
+
+    return _QUERY_VALUE.sub(hidden, _URL_PASSWORD.sub(hidden, text))
+
+
 def referenced_values(
     spec: Any,
     *,
