@@ -45,6 +45,14 @@ def test_schema_that_refers_elsewhere_is_an_error():
         find_invalid(schema, "a")
 
 
+def test_validation_without_an_end_is_an_error():
+    """A reference that leads to itself fails each time, so the row is not tried again."""
+    schema = {"$ref": "#", "pattern": "a"}
+
+    with pytest.raises(ValueError, match="the schema refers to itself without end"):
+        find_invalid(schema, "a")
+
+
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [

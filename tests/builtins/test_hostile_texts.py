@@ -12,7 +12,13 @@ import pytest
 from tests.support.golden_builtins import PARSE
 from themis_lib.builtins.math_texts import as_latex, without_marks
 from themis_lib.builtins.math_words import words
-from themis_lib.builtins.parsers import ChoiceLetter, JsonPath, MathAnswer, Number
+from themis_lib.builtins.parsers import (
+    ChoiceLetter,
+    JsonPath,
+    MathAnswer,
+    Number,
+    Text,
+)
 from themis_lib.builtins.squad_metrics import normalize_answer
 from themis_lib.builtins.text_forms import folded
 from themis_lib.builtins.token_overlap import token_overlap
@@ -51,6 +57,7 @@ UNITS = [
         "a, ",
         " and a",
     ),
+    *("```{", "respuesta", "\nQ: what of it", "Question: a\n", "\nUser: a. b"),
     *("\u200b", "ＡＡ", "e\u0301", "i\u0307", "北", "√(", "1 000 ", "a an the "),
 ]
 TEXTS = {
@@ -60,6 +67,10 @@ TEXTS = {
     "lists, each deep": ("[" * 900 + "$") * (CHARACTERS // 901),
     "a gap behind a marker": "answer is" + " " * CHARACTERS + "!",
     "a hedge behind a marker": "answer is " + "the " * (CHARACTERS // 4),
+    "space behind an option": "B" + " " * CHARACTERS,
+    "lines behind an option": "B" + "\n" * CHARACTERS,
+    "space behind a question": "So\nQuestion" + " " * CHARACTERS + "x",
+    "a channel without its message": "<|channel|>" + "a" * CHARACTERS,
     "a number behind space": " " * CHARACTERS + "1",
     "an open box": "\\boxed{" * (CHARACTERS // 14) + "}" * (CHARACTERS // 14),
 }
@@ -76,6 +87,7 @@ def parsing(parser):
 
 
 READERS = {
+    "text": parsing(Text()),
     "number": parsing(Number()),
     "choice_letter": parsing(ChoiceLetter()),
     "math_answer": parsing(MathAnswer()),

@@ -210,6 +210,15 @@ def test_mean_knows_no_worst_score_beyond_0_to_1():
     assert 5.0 == reduced(Mean(), unanswered(5.0, None)).score
 
 
+@pytest.mark.parametrize("threshold", [0.0, -1.0])
+def test_sample_without_an_answer_passes_no_threshold(threshold):
+    """Scores may be below 0, and so may what is asked of them."""
+    samples = unanswered(0.0, None)
+
+    assert 0.5 == reduced(PassAtK(k=1, threshold=threshold), samples).score
+    assert 0.0 == reduced(AllPass(threshold=threshold), samples).score
+
+
 def test_failed_sample_is_left_out_beside_one_without_an_answer():
     """Nobody knows what it would have said."""
     [wrong] = unanswered(None)

@@ -40,6 +40,15 @@ def answer(
             "message": f"the schema refers to what is not in it: {unresolved}",
             "first": None,
         }
+    # A reference that leads to itself, or a value nested beyond what Python holds: the
+    # same would happen again.
+    except RecursionError:
+        return {
+            "path": None,
+            "message": "the schema refers to itself without end, or the value is "
+            "nested too deeply",
+            "first": None,
+        }
     if best is None:
         return {
             "path": None,

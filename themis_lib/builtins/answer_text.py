@@ -52,7 +52,7 @@ _THOUGHT_END = re.compile(
 )
 #: The channels of OpenAI's harmony format: only the final one is for the user.
 _CHANNEL = re.compile(
-    r"<\|channel\|>\s*(?P<name>\w+)[^<]*(?:<\|constrain\|>\w+\s*)?<\|message\|>"
+    r"<\|channel\|>\s*(?P<name>\w++)[^<]*+(?:<\|constrain\|>\w+\s*)?<\|message\|>"
 )
 # The same without its control tokens, as some servers return it.
 _BARE_CHANNELS = re.compile(
@@ -76,14 +76,14 @@ _TOKEN_OR_CODE = re.compile(rf"{_CODE}|{_TOKEN}", re.DOTALL)
 _TURN = re.compile(
     r"^[ \t>*_#]*"
     r"(?:(?:Q|Human|User)[ \t*_]*[:：]"
-    rf"|(?:Problem|{QUESTION_NOUNS})[ \t]*\d*[ \t*_]*(?:[:：]|(?<=\d)\.)"
+    rf"|(?:Problem|{QUESTION_NOUNS})[ \t]*+\d*+[ \t*_]*+(?:[:：]|(?<=\d)\.)"
     r"|\#\#\#[ \t]*(?:Instruction|Input|Question|Problem|Human|User|Task)\b"
     r"|Below[ ]is[ ]an[ ]instruction\b)",
     re.MULTILINE | re.IGNORECASE,
 )
 _ANSWERED = re.compile(
     rf"^[ \t>*_#]*(?:A|Response|Solution|Assistant|Output)[ \t*_]*[:：]"
-    rf"|(?:{ANSWER_NOUNS})\w*[ \t*_]*(?:[:：]|\bis\b)",
+    rf"|(?:{ANSWER_NOUNS})\w{{0,20}}[ \t*_]*(?:[:：]|\bis\b)",
     re.MULTILINE | re.IGNORECASE,
 )
 #: A sentence that only leads to a question that the text restates.
@@ -184,12 +184,21 @@ def _without_tokens(text: str) -> str:
 
 def _without_next_turn(text: str) -> str:
     restates = False
+    # Looked for once: no match goes beyond its line, and turns begin a line.
+    answered = None
     for turn in _TURN.finditer(text):
         before = text[: turn.start()]
         # A text may restate the question before it answers it.
         if _is_preamble(before):
             restates = True
-        elif not restates or _ANSWERED.search(before):
+            continue
+        if not restates:
+            return before
+        if answered is None:
+            answered = _ANSWERED.search(text)
+        if answered is None:
+            return text
+        if answered.end() <= turn.start():
             return before
     return text
 

@@ -112,7 +112,7 @@ def is_word(
 
 # `isn` and `wasn` end at an apostrophe of either kind: `isn't`, `isn’t`.
 _REFUTED = re.compile(
-    rf"{CLOSING}[: \t–—-]*"
+    rf"{CLOSING}[: \t–—-]*+"
     r"(?:(?:(?:is|are|was|seems|must be|would be|can be|could be|were)\s+"
     r"(?:\w+ly\s+)?(?:also\s+)?"
     r"(?:not|wrong|incorrect|false|hardly|never|unlikely|out|invalid|impossible"

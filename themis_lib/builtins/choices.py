@@ -186,8 +186,9 @@ def _state(
     return _Statement(not is_supposed(text, begin, start), start, end, letters)
 
 
+# The space is possessive here and in `_REFUTED`: some languages' words allow it, too.
 _PRAISE = re.compile(
-    rf"{CLOSING}\s*(?:"
+    rf"{CLOSING}\s*+(?:"
     r"\b(?:is|are)\s+"
     r"(?:both |clearly |definitely |therefore |thus |indeed )?"
     r"(?:the )?(?:only |most )?"

@@ -163,16 +163,15 @@ _BOX_BESIDE = re.compile(
 
 def _find_marked(text: str) -> _Answer | None:
     """Return the number behind the last marker that has one."""
+    box = find_last_box(text)
     for begin, end in marked(text, _MARKERS):
-        if text.startswith("\\", begin):
-            box = find_last_box(text)
-            # A box that is cut off, or not the last, is a marker like others.
-            if box is not None and box[0] == begin:
-                if not box[1].strip():
-                    continue
-                if _BOX_BESIDE.search(text, 0, begin):
-                    return NoNumber("several boxes")
-                return _whole_of(box[1])
+        # A box that is cut off, or not the last, is a marker like others.
+        if box is not None and box[0] == begin:
+            if not box[1].strip():
+                continue
+            if _BOX_BESIDE.search(text, 0, begin):
+                return NoNumber("several boxes")
+            return _whole_of(box[1])
         no_numeral = _NO_NUMERAL.match(text, end)
         if no_numeral is not None:
             return NoNumber(f"the answer is another: {excerpt(text, end)}")

@@ -61,6 +61,8 @@ class _AverageReducer(_ScoreReducer):
     Subclasses are dataclasses with a field `no_answer`.
     """
 
+    #: What a sample without an answer counts: it never passes, whatever the threshold.
+    worst: ClassVar[float] = -math.inf
     no_answer: NoAnswer
 
     def reduce(
@@ -71,11 +73,11 @@ class _AverageReducer(_ScoreReducer):
         """Return the aggregate of the samples that have a score or no answer."""
         has_score = any(candidate.score is not None for candidate in candidates)
         if has_score and self.no_answer == "zero" and self._knows_worst(candidates):
-            candidates = list(map(_answered, candidates))
+            candidates = [_answered(item, self.worst) for item in candidates]
         return super().reduce(candidates, ctx)
 
     def _knows_worst(self, candidates: _Candidates) -> bool:
-        """Return whether no score can be below 0."""
+        """Return whether no score can be below `worst`."""
         return True
 
 
@@ -175,6 +177,7 @@ class Mean(_AverageReducer):
 
     component_id: ClassVar[str] = "builtin/mean"
     version: ClassVar[str] = "2"
+    worst: ClassVar[float] = 0.0
 
     no_answer: NoAnswer = "zero"
 
@@ -257,13 +260,16 @@ class AllPass(_AverageReducer):
         )
 
 
-def _answered(candidate: Candidate) -> Candidate:
-    """Return a sample without an answer as one with a score of 0; any other as it is."""
+def _answered(
+    candidate: Candidate,
+    worst: float,
+) -> Candidate:
+    """Return a sample without an answer as one with the worst score; others as they are."""
     if candidate.score is not None:
         return candidate
     if missing_kind(candidate.error) is not Missing.NO_ANSWER:
         return candidate
-    return candidate.model_copy(update={"score": 0.0})
+    return candidate.model_copy(update={"score": worst})
 
 
 def _sort_by_sample(candidates: _Candidates) -> list[Candidate]:

@@ -10,16 +10,18 @@ import yaml
 
 from themis_lib.builtins.answer_text import answer_text
 
-_FENCED = re.compile(r"```\w*\s*(\{.*?\})\s*```", re.DOTALL)
+_FENCE_BEGIN = re.compile(r"```\w*\s*(?=\{)")
+_FENCE_END = re.compile(r"(?<=\})\s*```")
 _OBJECT = re.compile(r"\{\s*[\"'\w].*\}", re.DOTALL)
 # Markup around an object or a word; an unclosed fence is markup, too.
 _MARKUP = " \t\r\n*_`~"
-_AROUND = r"[\s*_`#>\"'“”\[\]()]*"
+# With a limit, or each of many blank lines would be read to the last.
+_AROUND = r"[\s*_`#>\"'“”\[\]()]{0,24}"
 _LABEL = (
     r"(?:(?:my|the|final|overall)\s+)*"
     r"(?:verdict|grade|score|rating|judge?ment|decision|result|conclusion|answer)"
 )
-_WORDS = r"(?P<words>[\w./]+(?: (?:out )?of \w+)?)"
+_WORDS = r"(?P<words>[^\W_][\w./]{0,40}(?: (?:out )?of \w+)?)"
 _LABELLED = re.compile(
     rf"^{_AROUND}{_LABEL}{_AROUND}(?:[:：=]|\bis\b|\n){_AROUND}{_WORDS}{_AROUND}[.!]?{_AROUND}$",
     re.IGNORECASE | re.MULTILINE,
@@ -42,7 +44,7 @@ def reply_objects(reply: str) -> list[dict[str, Any]]:
     if whole is not None:
         return [whole]
     text = _own_text(reply)
-    found = [_decode(fenced) for fenced in _FENCED.findall(text)]
+    found = [_decode(fenced) for fenced in _fenced_texts(text)]
     if not found:
         text = text.strip(_MARKUP)
         span = _OBJECT.search(text)
@@ -62,6 +64,21 @@ def reply_words(reply: str) -> list[str]:
     if alone:
         return [alone["words"].rstrip(".")]
     return [found["words"].rstrip(".") for found in _LABELLED.finditer(text)]
+
+
+def _fenced_texts(text: str) -> list[str]:
+    """Return what begins and ends as an object, each in a fenced block."""
+    found = []
+    begin = _FENCE_BEGIN.search(text)
+    while begin:
+        end = _FENCE_END.search(text, begin.end())
+        # No later block ends either: looking for each end would take the square of the
+        # text's length.
+        if end is None:
+            break
+        found.append(text[begin.end() : end.start()])
+        begin = _FENCE_BEGIN.search(text, end.end())
+    return found
 
 
 def _own_text(reply: str) -> str:
@@ -106,9 +123,11 @@ def _decode_yaml(text: str) -> dict[str, Any] | None:
         return None
     if not isinstance(node, yaml.MappingNode):
         return None
-    value = {key.value: item.value for key, item in node.value}
-    # Values that are no text, and repeated keys, are no verdict.
-    is_flat = all(
+    # Keys and values that are no text, as in `{{verdict}}`, are no verdict.
+    if not all(
         isinstance(item, yaml.ScalarNode) for pair in node.value for item in pair
-    )
-    return value if is_flat and len(value) == len(node.value) else None
+    ):
+        return None
+    value = {key.value: item.value for key, item in node.value}
+    # Nor are repeated keys.
+    return value if len(value) == len(node.value) else None
