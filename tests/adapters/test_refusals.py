@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -191,3 +192,12 @@ def test_failure_that_would_come_again_is_known() -> None:
     assert refuses_every_try(500, "unexpected keyword argument 'min_p'", SENT)
     assert not refuses_every_try(503, misfit, SENT)
     assert not refuses_every_try(500, "out of memory", SENT)
+
+
+@pytest.mark.parametrize("page", ["a." * 100_000, "['" * 100_000, "seed'" * 50_000])
+def test_long_error_page_is_searched_in_little_time(page: str) -> None:
+    """It holds up every request of the process."""
+    began = time.process_time()
+
+    assert refusal_of(RefusedError(page), SENT) is None
+    assert time.process_time() - began < 5

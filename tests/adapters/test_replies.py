@@ -13,6 +13,7 @@ from tests.support.provider_server import completion, response
 from themis_lib.adapters.replies import chat_result, response_result
 from themis_lib.core.models import GenerationResult, Message, TokenUsage, TraceStep
 from themis_lib.errors import TransientError
+from themis_lib.stages.endings import Ending, ending_of
 
 CHAT = {"model": "gpt", "messages": [{"role": "user", "content": "2+2"}]}
 RESPONSES = {"model": "gpt", "input": "2+2"}
@@ -341,10 +342,24 @@ def test_nothing_said_for_no_reason_is_transient() -> None:
         chat(text=None, finish_reason=None)
 
 
-@pytest.mark.parametrize("reason", ["content_filter", "sensitive", "SAFETY"])
+@pytest.mark.parametrize(
+    "reason",
+    ["content_filter", "sensitive", "SAFETY", "RECITATION", "PROHIBITED_CONTENT"],
+)
 def test_filters_have_several_names(reason: str) -> None:
-    """That of OpenAI, of Zhipu and of Google."""
+    """That of OpenAI, of Zhipu, and those of Google; the run counts each as filtered."""
     assert "filter" in str(chat(finish_reason=reason).error)
+    assert Ending.FILTERED is ending_of(reason)
+
+
+@pytest.mark.parametrize("reason", ["length", "MAX_TOKENS", "max_tokens"])
+def test_greatest_length_has_several_names(reason: str) -> None:
+    """That of OpenAI, of Google and of Anthropic, as gateways pass them on."""
+    result = chat(text="", finish_reason=reason)
+
+    assert result.error is not None
+    assert "it reached its greatest length" in result.error
+    assert f"finish_reason {reason!r}" in result.error
 
 
 PARTS: dict[str, tuple[Any, str | None, str | None]] = {

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from themis_lib.adapters.wait_times import duration_s, read_wait, retry_after_s
+from themis_lib.adapters.wait_times import Wait, duration_s, read_wait, retry_after_s
 
 #: 1582977600 seconds since 1970.
 DATE = "Sat, 29 Feb 2020 12:00:00 GMT"
@@ -112,3 +112,27 @@ def test_clock_that_is_set_back_lengthens_no_wait(
 
     assert wait is not None
     assert 25 < wait.seconds <= 30
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999",
+        "99999-01-01T00:00:00Z",
+    ],
+)
+def test_impossible_date_asks_for_no_wait(text: str) -> None:
+    """Neither as the moment nor as the reply's own date does it cost the reply."""
+    assert read_wait(text, {}) is None
+    assert read_wait("2", {"date": text}) == Wait(2.0)
+    assert read_wait("1582977605", {"date": text}) == Wait(0.0, is_moment=True)
+
+
+def test_long_headers_are_read_in_little_time() -> None:
+    """They hold up every request of the process."""
+    began = time.process_time()
+
+    assert duration_s("1" * 50_000) is None
+    assert duration_s("1.1" * 20_000) is None
+    assert time.process_time() - began < 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -162,3 +163,25 @@ def test_delimiter_that_is_given_is_not_looked_for() -> None:
     source = csv_source(io.BytesIO(b"a;b,c\n1;2,3\n"), "d.csv", delimiter=";")
 
     assert [(2, {"a": "1", "b,c": "2,3"})] == records_of(source)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_line_that_says_the_delimiter_is_no_header(delimiter: str) -> None:
+    """Also where the delimiter is given."""
+    content = f"sep={delimiter}\r\na{delimiter}b\r\n1{delimiter}2\r\n".encode()
+
+    source = csv_source(io.BytesIO(content), "d.csv", delimiter=delimiter)
+
+    assert [(3, {"a": "1", "b": "2"})] == records_of(source)
+
+
+def test_empty_columns_cost_little() -> None:
+    """Where a spreadsheet leaves thousands of columns empty, in the header or in a row."""
+    commas = "," * 16_000
+    wide = f"a,b{commas}\n" + f"x,y{commas}\n" * 20
+    long = f"a,b\nx,y{commas * 10}\n"
+    began = time.process_time()
+
+    assert 20 == len(csv_records(wide.encode()))
+    assert 1 == len(csv_records(long.encode()))
+    assert time.process_time() - began < 5

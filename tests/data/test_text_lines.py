@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
@@ -77,3 +78,14 @@ def test_empty_file_has_no_lines() -> None:
     """Whatever its encoding."""
     assert [] == lines_of(b"")
     assert [] == lines_of(b"", "utf-16")
+
+
+def test_long_line_of_any_script_costs_little() -> None:
+    """Each of these letters holds the byte of a line end, two lines of 200,000 too."""
+    line = "\u0a95" * 200_000
+    began = time.process_time()
+
+    lines = list(text_lines(io.BytesIO(f"{line}\n{line}".encode("utf-16")), "d"))
+
+    assert [f"{line}\n", line] == lines
+    assert time.process_time() - began < 5

@@ -12,7 +12,9 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from themis_lib import ComponentError, Experiment, RunResult
+from themis_lib import ComponentError, DatasetError, Experiment, RunResult
+from themis_lib.components.imports import import_named
+from themis_lib.experiment.beside import resolve_beside
 
 CASES = [{"case_id": "a", "input": "1", "expected_output": "1"}]
 MODULE = """
@@ -144,3 +146,32 @@ def test_two_modules_of_one_name_are_refused(tmp_path: Path, is_imported: bool) 
     assert str(tmp_path / "one" / f"{name}.py") in str(failure.value)
     assert str(tmp_path / "two" / f"{name}.py") in str(failure.value)
     assert ['"one"'] == outputs(first.run())
+
+
+@pytest.mark.parametrize(
+    "component",
+    [
+        {"use": "openai", "model": "m", "input_builder": "{}:found"},
+        {"use": "langgraph", "graph": "{}:found"},
+        {"use": "builtin/semantic_similarity", "embed": "{}:found"},
+    ],
+)
+def test_module_that_a_setting_names(component: dict[str, str], tmp_path: Path) -> None:
+    """A function or an object of a module beside the experiment."""
+    name = _unused("named")
+    (tmp_path / f"{name}.py").write_text("found = 'beside'\n")
+    settings = {key: value.format(name) for key, value in component.items()}
+
+    resolve_beside({"generation": {"generator": settings}}, tmp_path)
+
+    assert "beside" == import_named("test", f"{name}:found")
+
+
+def test_text_too_long_for_a_path_names_the_dataset(tmp_path: Path) -> None:
+    """It is refused as any other file that is missing."""
+    path = write_experiment(tmp_path, use="builtin/demo_generator")
+    text = path.read_text().replace("data/cases.jsonl", f"{'x' * 5000}.jsonl")
+    path.write_text(text)
+
+    with pytest.raises(DatasetError, match="dataset 'd': "):
+        Experiment.from_config(path).run()

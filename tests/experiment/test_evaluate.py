@@ -87,6 +87,7 @@ def test_store_keeps_the_rows(tmp_path: Path) -> None:
     [
         ([3], "data: item 0 is int"),
         ([{"input": "a"}, {"inptu": "b"}], "data: item 1: input: "),
+        ([{"input": "a", 1: 2}], "data: item 0: 1: Keys should be strings"),
     ],
 )
 def test_bad_item_is_named(data: list[object], expected: str) -> None:
@@ -122,6 +123,9 @@ def test_columns_are_mapped(form: str, tmp_path: Path) -> None:
             "data: no column 'qestion'; did you mean 'question'?",
         ),
         (ROWS, {"imput": "question"}, "columns.imput is no part of a case"),
+        ([{1: "a"}], COLUMNS, "data: no column 'question'"),
+        ([{1: "a", "question": "b"}], COLUMNS, "data: no column 'answer'"),
+        ([], COLUMNS, "data: there are no rows"),
         ([3], COLUMNS, "data: item 0 is int"),
         (
             [{"question": "a", "answer": "b"}, {"question": "a"}],

@@ -16,6 +16,7 @@ from themis_lib.stages.endings import Ending, count_endings, ending_of
         ("max_output_tokens", Ending.CUT),
         ("content_filter", Ending.FILTERED),
         ("SAFETY", Ending.FILTERED),
+        ("sensitive", Ending.FILTERED),
         ("refusal", Ending.REFUSED),
         ("stop", None),
         ("tool_calls", None),

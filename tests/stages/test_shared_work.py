@@ -239,3 +239,29 @@ def test_cancelled_run_leaves_its_rows_to_others(open_store: OpenStore) -> None:
     asyncio.run(asyncio.wait_for(run_both(), 60))
 
     assert ["0", "1"] == sorted(good.calls)
+
+
+def test_run_that_computes_again_waits_no_more(open_store: OpenStore) -> None:
+    """Nor does it say so, once it has taken over what it waited for."""
+    refused, good = Model(refused="1", slow_s=0.3), Model(slow_s=0.3)
+    progress = Progress()
+    seen: list[tuple[bool, str | None]] = []
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            seen.append((bool(good.calls), progress.waiting_line()))
+
+    async def run_both() -> None:
+        store = open_store()
+        watching = asyncio.ensure_future(watch())
+        first = asyncio.ensure_future(generate(store, refused, ["0", "1"]))
+        await asyncio.sleep(0.1)
+        await generate(store, good, ["0", "1"], progress=progress)
+        await asyncio.gather(first, return_exceptions=True)
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(run_both(), 60))
+
+    assert (False, "waiting for another run: 2 rows") in seen
+    assert {None} == {line for is_computing, line in seen if is_computing}

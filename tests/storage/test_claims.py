@@ -22,7 +22,8 @@ from tests.storage.test_journal import (
     told,
 )
 from tests.support.stores import OpenStore
-from themis_lib import RunStore
+from themis_lib import InMemoryRunStore, RunStore
+from themis_lib.errors import StoreError
 from themis_lib.storage.claims import Taken, take_rows
 from themis_lib.storage.journal import Journal
 from themis_lib.storage.rows import RowSet
@@ -217,3 +218,21 @@ def test_nobody_waits_for_a_process_that_stands_still(tmp_path: Path) -> None:
             take(rows, journal, [1])
 
     assert [key(1)] == take(rows, journal, [1]).claimed
+
+
+def test_claims_end_although_parts_cannot_be_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store that fails at the end of a shard keeps nobody waiting."""
+    store = InMemoryRunStore()
+    (rows, first), (others, second) = writer(store), writer(store)
+    assert [key(0)] == take(rows, first, [0]).claimed
+
+    def fail(paths: Iterable[str]) -> None:
+        raise StoreError("unreachable")
+
+    monkeypatch.setattr(rows, "remove", fail)
+    with pytest.raises(StoreError):
+        first.discard()
+
+    assert [key(0)] == take(others, second, [0]).claimed

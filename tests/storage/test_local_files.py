@@ -4,6 +4,7 @@ survives a crash, in either.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -19,7 +20,7 @@ from tests.support.tables import tables_of
 from tests.test_edit_costs import base, case
 from themis_lib import RunResult, RunStore
 from themis_lib.runs.manifest import manifests
-from themis_lib.storage.local_files import has_locks, lock, locked
+from themis_lib.storage.local_files import create_file, has_locks, lock, locked
 from themis_lib.upkeep.check import check
 
 #: What `flock` of the C library becomes for a process, as on a network folder without
@@ -175,3 +176,34 @@ def test_crash_without_locks_loses_seconds(
     assert 24 == len(set(log.read_text().split()))
     assert len(log.read_text().split()) < killed + 24
     assert [] == list(check(run.store))
+
+
+def test_file_that_could_not_be_written_gets_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that stops halfway, as on a failing disk, leaves no part of the file."""
+
+    def write_half(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        create_file(tmp_path / "rows.parquet", b"a whole file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_is_created_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the filesystem has no hard links, the file is renamed."""
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    assert create_file(tmp_path / "rows.parquet", b"a whole file")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"a whole file"]

@@ -43,9 +43,10 @@ _NO_SUPPORT = (
     r"\b(?:does\s+not|doesn't|do\s+not|don't|cannot)\s+"
     rf"(?:support|accept|allow|take|recogni[sz]e)\s+{_REST}"
 )
-#: "property 'seed' is unsupported", "seed: Extra inputs are not permitted".
+#: "property 'seed' is unsupported", "seed: Extra inputs are not permitted". Bounded, or
+#: an error page of code would be searched from each of its names to its end.
 _NAME_AND_KIND = (
-    r"(?P<name>\b[A-Za-z_][\w.]*)['\"`\])]*:?\s+"
+    r"(?P<name>\b[A-Za-z_][\w.]{0,99}+)['\"`\])]*+:?\s+"
     rf"(?:(?:{_NOUN}|type|is|are|was|were)\s+){{0,3}}(?:currently\s+)?"
     rf"(?:not\s+(?:yet\s+|currently\s+)?{_ABLE}|unsupported|unrecogni[sz]ed|unavailable"
     r"|unknown|extra\s+(?:inputs|fields)\s+(?:are\s+)?not\s+permitted"

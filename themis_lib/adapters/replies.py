@@ -30,14 +30,8 @@ from themis_lib.adapters.reply_fields import (
 )
 from themis_lib.core.models import GenerationResult, Message, TraceStep
 from themis_lib.errors import TransientError
+from themis_lib.stages.endings import Ending, ending_of
 
-#: Finish reasons of an answer that a filter stopped: OpenAI's, Zhipu's, and Google's.
-_FILTERED = (
-    "content_filter",
-    "sensitive",
-    "SAFETY",
-    "safety",
-)
 _TOOL_CALLS = ("function_call", "custom_tool_call")
 
 
@@ -248,15 +242,16 @@ def _error_of(answer: _Answer) -> str | None:
     """Return why there is no answer to score, `None` if there is one."""
     if answer.refusal:
         return f"the model refused: {answer.refusal}"
-    if answer.finish_reason in _FILTERED:
+    ending = ending_of(answer.finish_reason)
+    if ending is Ending.FILTERED:
         return "the provider's content filter stopped the answer"
     if answer.calls or (answer.text and answer.text.strip()):
         return None
-    if answer.finish_reason == "length":
+    if ending is Ending.CUT:
         while_thinking = " while the model was thinking" if answer.reasoning else ""
         return (
             f"the reply has no text: it reached its greatest length{while_thinking} "
-            "(finish_reason 'length'); raise max_tokens"
+            f"(finish_reason {answer.finish_reason!r}); raise max_tokens"
         )
     if answer.reasoning:
         return "the reply has no text, only the model's thoughts (reasoning)"

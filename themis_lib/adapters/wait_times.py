@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 
 Headers: TypeAlias = Mapping[str, str]
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h|d)")
+#: Of at most so many digits: a longer row of them would be searched from each of them.
+_DURATION = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(ns|us|µs|μs|ms|s|m|h|d)")
 _UNIT_S = {
     "ns": 1e-9,
     # Go writes the micro sign, some servers the Greek letter that looks like it.
@@ -130,7 +131,8 @@ def _moment_s(text: str) -> float | None:
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = parse(text)
-        except ValueError:
+        # A year or an offset that no date can have.
+        except (ValueError, OverflowError):
             continue
         break
     if moment is None:

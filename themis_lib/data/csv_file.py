@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from themis_lib.data.records import Record, Source, check_distinct
@@ -32,7 +33,8 @@ def csv_source(
 ) -> Source:
     """Return the rows of a CSV file, every cell a text; the first row names the columns.
 
-    Without a `delimiter`, the first row tells it. Columns and rows that a spreadsheet
+    Without a `delimiter`, the first row tells it; a line before it that says one is no
+    row. Columns and rows that a spreadsheet
     leaves empty are left out: several columns without a name, and lines of nothing but
     delimiters.
     """
@@ -68,7 +70,7 @@ class _Header:
 
     names: list[str]
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         """The columns that rows have."""
         return [name for name in self.names if name or self._has_index]
@@ -92,7 +94,7 @@ class _Header:
                 raise ValueError(f"the cell {cell!r:.60} is under no column name")
         return row
 
-    @property
+    @cached_property
     def _has_index(self) -> bool:
         # A single column without a name may be the row numbers that pandas writes.
         return self.names.count("") == 1
@@ -119,9 +121,10 @@ def _without_blanks(
     beyond: int,
 ) -> list[str]:
     """Return the cells without empty ones at the end, of which `beyond` are kept."""
-    while len(cells) > beyond and not cells[-1]:
-        cells = cells[:-1]
-    return cells
+    end = len(cells)
+    while end > beyond and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
 
 
 def _csv_cells(
@@ -131,9 +134,9 @@ def _csv_cells(
     delimiter: str | None,
 ) -> Iterator[_Cells]:
     """Yield the rows that are not blank."""
-    if delimiter is None:
-        delimiter, beginning = _read_delimiter(lines)
-        lines = _Lines(chain(beginning, lines))
+    found, beginning = _read_delimiter(lines)
+    lines = _Lines(chain(beginning, lines))
+    delimiter = delimiter or found
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         # Before the row is read: a quoted cell may go over several lines.

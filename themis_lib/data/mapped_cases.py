@@ -23,20 +23,24 @@ def mapped_cases(
     """Return a case for each mapping, read as `DatasetFile.columns` reads a file's rows.
 
     Raise `DatasetError`, naming the item, for one that is no mapping, lacks a key, or
-    holds a value that JSON has no form for.
+    holds a value that JSON has no form for; and if there are no rows.
     """
     dataset = DatasetFile(dataset_id=dataset_id, path=dataset_id, columns=dict(columns))
     check_targets(dataset)
     held = list(rows)
+    if not held:
+        raise DatasetError(f"{dataset_id}: there are no rows")
     for index, row in enumerate(held):
         if not isinstance(row, Mapping):
             raise DatasetError(
                 f"{dataset_id}: item {index} is {type(row).__name__}; "
                 "`columns` names the keys of mappings"
             )
+    # What is no text cannot be named as a column.
+    named = (key for row in held for key in row if isinstance(key, str))
     source = Source(
         name=dataset_id,
-        columns=list(dict.fromkeys(key for row in held for key in row)),
+        columns=list(dict.fromkeys(named)),
         records=lambda _: enumerate(held),
         head=dataset_id,
         place=lambda index: f"{dataset_id}: item {index}",

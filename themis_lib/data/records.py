@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ def check_distinct(
 ) -> list[str]:
     """Return the columns. Raise `DatasetError` if two of them have one name."""
     # A row is a dictionary: the second of two columns would hide the first.
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(columns).items() if count > 1)
     if repeated:
         raise DatasetError(f"{where}: two columns are called {repeated[0]!r}")
     return columns

@@ -89,18 +89,21 @@ def _decoded_lines(
         return
     decoder = codecs.getincrementaldecoder(codec)()
     number = 1
-    line = ""
+    # Pieces of the line that is not whole yet.
+    held: list[str] = []
     for piece in chain(pieces, [b""]):
         try:
-            line += decoder.decode(piece, final=not piece)
+            text = decoder.decode(piece, final=not piece)
         except UnicodeDecodeError as error:
             raise _failure(error, f"{path}:{number}", codec, given) from None
-        *whole, line = line.split("\n")
-        for text in whole:
-            yield text + "\n"
-        number += len(whole)
-    if line:
-        yield line
+        *ends, rest = text.split("\n")
+        for end in ends:
+            yield "".join([*held, end, "\n"])
+            held = []
+        held.append(rest)
+        number += len(ends)
+    if any(held):
+        yield "".join(held)
 
 
 def _failure(

@@ -6,6 +6,7 @@ directory. No path is part of an identity, so an experiment costs the same from 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,13 @@ _FILE_SETTINGS = {
     "llama": "model",
     "llama_choice": "model",
 }
+#: Those that name a function or an object of a module.
+_NAME_SETTINGS = (
+    "use",
+    "embed",
+    "graph",
+    "input_builder",
+)
 _COMPONENT_LISTS = ("parsers", "metrics", "judge_models")
 
 
@@ -32,16 +40,18 @@ def resolve_beside(
     """
     for dataset in _mappings(spec.get("datasets")):
         _resolve(dataset, "path", folder)
-    names = []
+    modules = []
     for component in _components(spec):
+        names = [component]
         if isinstance(component, dict):
             setting = _FILE_SETTINGS.get(str(component.get("use")))
             if setting is not None:
                 _resolve(component, setting, folder)
-            component = component.get("use")
-        if isinstance(component, str) and ":" in component:
-            names.append(component.partition(":")[0])
-    import_from(folder, names)
+            names = [component.get(name) for name in _NAME_SETTINGS]
+        for name in names:
+            if isinstance(name, str) and ":" in name:
+                modules.append(name.partition(":")[0])
+    import_from(folder, modules)
 
 
 def _resolve(
@@ -54,8 +64,10 @@ def _resolve(
     # The join of a URL or an absolute path would name something else.
     if not isinstance(path, str) or "://" in path or Path(path).is_absolute():
         return
-    if path and (folder / path).is_file():
-        settings[name] = str(folder / path)
+    # A text that is too long for a path is said to be no file when it is opened.
+    with contextlib.suppress(OSError):
+        if path and (folder / path).is_file():
+            settings[name] = str(folder / path)
 
 
 def _components(spec: Mapping[str, Any]) -> Iterator[Any]:

@@ -174,7 +174,7 @@ def _as_dataset(
         elif isinstance(item, Mapping):
             try:
                 # A mapping without an id gets its position; one with an id keeps that.
-                case = Case(**{"case_id": f"data-{index:04d}", **item})
+                case = Case.model_validate({"case_id": f"data-{index:04d}", **item})
             except ValidationError as error:
                 # The first problem is enough: one line that names the item and the field.
                 problem = error.errors()[0]

@@ -16,8 +16,8 @@ class Ending(StrEnum):
     REFUSED = "refused"
 
 
-#: Finish reasons as OpenAI, Anthropic, Google and local servers write them, in small
-#: letters.
+#: Finish reasons as OpenAI, Anthropic, Google, Zhipu and local servers write them, in
+#: small letters.
 _FINISH_REASONS = {
     "length": Ending.CUT,
     "max_tokens": Ending.CUT,
@@ -27,6 +27,7 @@ _FINISH_REASONS = {
     "model_context_window_exceeded": Ending.CUT,
     "content_filter": Ending.FILTERED,
     "content_filtered": Ending.FILTERED,
+    "sensitive": Ending.FILTERED,
     "guardrail_intervened": Ending.FILTERED,
     "safety": Ending.FILTERED,
     "recitation": Ending.FILTERED,

@@ -82,6 +82,8 @@ class SharedWork:
                 taken = await self._take()
                 found.append(taken.finished)
                 if taken.claimed:
+                    # What was waited for may be among it; what is not waited for again.
+                    self._wait_for(0)
                     self._start(rows, taken.claimed, run_id)
                     await self._until_room()
                 elif self._batches:

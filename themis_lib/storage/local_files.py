@@ -39,17 +39,9 @@ def create_file(
     temporary = _temporary_path(target)
     try:
         _write(temporary, content, target)
-        # A link, not a rename: a rename would replace what another process created.
-        os.link(temporary, target)
-    except FileExistsError:
-        return False
-    # A filesystem without hard links: of two writers at once, the last one wins.
-    except OSError:
-        temporary.replace(target)
-        return True
+        return _give_name(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-    return True
 
 
 def replace_file(
@@ -141,6 +133,22 @@ def locked(
     with path.open("w") as file:
         lock(file.fileno(), fcntl.LOCK_EX if waiting else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+
+
+def _give_name(
+    temporary: Path,
+    target: Path,
+) -> bool:
+    """Give a whole file its name unless another has it; return whether it has it now."""
+    try:
+        # A link, not a rename: a rename would replace what another process created.
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    # A filesystem without hard links: of two writers at once, the last one wins.
+    except OSError:
+        temporary.replace(target)
+    return True
 
 
 def _write(

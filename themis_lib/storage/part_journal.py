@@ -130,5 +130,7 @@ class PartJournal(Journal):
 
     def discard(self) -> None:
         self._pending = []
-        self._rows.remove(self._paths)
-        self._claims.end(self, self._rows)
+        try:
+            self._rows.remove(self._paths)
+        finally:
+            self._claims.end(self, self._rows)
