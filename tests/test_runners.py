@@ -128,7 +128,8 @@ def test_small_data_are_spread_over_processes(prefect_api: str, tmp_path: Path) 
     """
     spec = spec_of(tmp_path, shard_size=None)
     spec["datasets"][0]["cases"] = [
-        {"case_id": f"c{at}", "input": str(1 + 7 * at)} for at in range(300)
+        {"case_id": f"c{at}", "input": str(1 + 7 * at), "expected_output": at}
+        for at in range(300)
     ]
 
     result = flow_outcome(spec, tmp_path, prefect_api, runner="processes").run.result

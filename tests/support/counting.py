@@ -53,7 +53,7 @@ class Generator:
             filter(None, (ctx.prompt_spec.instructions, ctx.prompt_spec.prefix))
         )
         text = prompt if number % 2 else ""
-        wrong = "x" if number == 5 and ctx.seed >= 13 else ""
+        wrong = "1" if number == 5 and ctx.seed >= 13 else ""
         answer = f"{number}{prompt if number == 3 else ''}{wrong}/{ctx.seed}"
         return GenerationResult(final_output=f"{text} answer {answer}")
 
