@@ -162,3 +162,9 @@ def test_stream_that_nobody_asked_for_is_transient(server: ProviderServer) -> No
 
     with pytest.raises(TransientError, match="upstream gone"):
         ask(vllm("gpt", base_url=server.url, max_retries=0))
+
+
+@pytest.mark.parametrize("code", [0, 99, 600, 10**9, "²", True, "12345"])
+def test_number_that_is_no_http_status_is_a_code(code: object) -> None:
+    """It says nothing about whether the failure may pass."""
+    assert isinstance(reported_fault({"code": code, "message": "no"}), TransientError)

@@ -6,6 +6,7 @@ They come in place of an answer, or after a part of one that is then no answer.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ _BROKEN_OFF = frozenset(
         "in_progress",
     }
 )
+_STATUS = re.compile(r"[1-5][0-9]{2}")
 #: The form of a line of a stream (server-sent events).
 _STREAMED = "data:"
 
@@ -77,7 +79,7 @@ def reported_fault(failed: Any) -> ThemisError:
     said = f"the provider's reply is a failure: {' '.join(said.split())}"
     said = said[:MESSAGE_CHARS]
     # Gateways pass on the status of the provider behind them, as a number or a text.
-    if not isinstance(code, bool) and str(code).isdecimal():
+    if _STATUS.fullmatch(str(code)):
         return fault_of_status(int(code), said, code=str(kind or ""))
     return fault_of_code(str(code or ""), str(kind or ""), said)
 
@@ -125,5 +127,5 @@ def _events_in(text: Any) -> Iterator[Any]:
             continue
         try:
             yield json.loads(line.removeprefix(_STREAMED))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue

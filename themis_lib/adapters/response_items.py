@@ -101,7 +101,10 @@ def _typed_part(
     rest = {name: item for name, item in part.items() if name not in ("type", kind)}
     held = part.get(kind)
     if kind == "file":
-        return {"type": "input_file", **(held or {}), **rest}
+        # What has another form is left to the server to refuse.
+        return (
+            {"type": "input_file", **held, **rest} if isinstance(held, dict) else part
+        )
     if isinstance(held, dict):
         nested = {name: item for name, item in held.items() if name != "url"}
         return {"type": "input_image", "image_url": held.get("url"), **nested, **rest}
