@@ -105,11 +105,12 @@ def main(port: int) -> None:
     if password is not None:
         # Before Prefect's pages, which take every path.
         app.router.routes.insert(0, reports_route(password.get_secret_value()))
-    app.add_middleware(OwnPagesOnly, port=port)
-    # Last, hence outermost: nothing else sees a request for another host.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_NAMES))
+    # Around the app, not added to it: its own services call it by another name.
+    own_pages = OwnPagesOnly(app, port)
+    # Outermost: nothing else sees a request for another host.
+    guarded = TrustedHostMiddleware(own_pages, allowed_hosts=list(OWN_NAMES))
     uvicorn.run(
-        app,
+        guarded,
         host=LOOPBACK,
         port=port,
         timeout_keep_alive=server.api.keepalive_timeout,
