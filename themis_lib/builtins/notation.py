@@ -110,7 +110,10 @@ def _characters() -> dict[int, str]:
 
 _OTHER_DIGITS = re.compile(r"[^\D0-9]+")
 _VULGAR_FRACTION = re.compile("(?P<whole>\\d?)(?P<fraction>[¼-¾⅐-⅞↉])")
-_SMALL_FRACTION = re.compile("(?P<whole>\\d?)(?P<fraction>[⁰¹²³⁴-⁹]+[/⁄][₀-₉]+)")
+# From the first of a run alone: from each of them it would take the square of its length.
+_SMALL_FRACTION = re.compile(
+    "(?P<whole>\\d?)(?<![⁰¹²³⁴-⁹])(?P<fraction>[⁰¹²³⁴-⁹]+[/⁄][₀-₉]+)"
+)
 _SUPERSCRIPT = re.compile("(?<=[\\w)\\]}])[⁺⁻]?[⁰¹²³⁴-⁹]+")
 _SUBSCRIPT = re.compile("(?<=\\w)(?<![₀-₉])[₀-₉]+")
 _WIDE_COMMA = re.compile("(?<=\\d)，(?=\\d{3}(?!\\d))")
