@@ -94,7 +94,7 @@ class Follower:
         for heading in ("rows", "cached", "failed", "left"):
             table.add_column(heading, justify="right")
         for label, item in self.progress.stages().items():
-            done = _rows_done(item)
+            done = item.reached
             bar = ProgressBar(
                 # A bar of nothing would divide by zero.
                 total=max(item.total, 1),
@@ -118,7 +118,7 @@ class Follower:
             return self._notice
         texts: list[str] = []
         for label, item in self.progress.stages().items():
-            texts.append(f"{label} {_rows_done(item):,}/{item.total:,}")
+            texts.append(f"{label} {item.reached:,}/{item.total:,}")
         waiting = self.progress.waiting_line()
         if waiting:
             texts.append(waiting)
@@ -135,7 +135,7 @@ class Follower:
             return ""
         now = time.monotonic()
         began, at_start = self._starts.setdefault(label, (now, item.computed))
-        left = item.total - _rows_done(item)
+        left = item.total - item.reached
         elapsed = now - began
         computed = item.computed - at_start
         # The first second says nothing about the pace.
@@ -143,11 +143,6 @@ class Follower:
             return ""
         seconds = int(left * elapsed / computed)
         return f"{seconds // 60}:{seconds % 60:02d}"
-
-
-def _rows_done(item: StageProgress) -> int:
-    # `done` counts complete shards, `computed` single rows: the larger is current.
-    return max(item.done, item.computed)
 
 
 @contextmanager

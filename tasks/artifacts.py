@@ -146,8 +146,7 @@ def percent_done(progress: Progress) -> float:
     total = done = 0
     for item in progress.stages().values():
         total += item.total
-        # `done` counts complete shards, `computed` single rows: the larger is current.
-        done += max(item.done, item.computed)
+        done += item.reached
     if total == 0:
         return 0.0
     return round(100 * done / total, 1)
@@ -157,7 +156,7 @@ def progress_table(progress: Progress) -> str:
     """Return the counts by stage as a Markdown table, and below it what it waits for."""
     rows: list[list[str]] = []
     for label, item in progress.stages().items():
-        done = max(item.done, item.computed)
+        done = item.reached
         counts = (item.total, done, item.computed, item.cached, item.failed)
         rows.append([label, *(f"{count:,}" for count in counts)])
     table = markdown_table(_PROGRESS_HEADINGS, rows)

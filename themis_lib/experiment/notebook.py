@@ -69,8 +69,7 @@ def progress_html(progress: Progress) -> str:
     """Return a bar for each stage, with its rows, as HTML."""
     lines = []
     for label, item in progress.stages().items():
-        # `done` counts complete shards, `computed` single rows: the larger is current.
-        done = max(item.done, item.computed)
+        done = item.reached
         counts = (
             f"{done:,}/{item.total:,}, {item.cached:,} cached, {item.failed:,} failed"
         )

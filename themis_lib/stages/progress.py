@@ -29,6 +29,12 @@ class StageProgress:
     usage: TokenUsage | None = None
 
     @property
+    def reached(self) -> int:
+        """Rows that are behind the stage by now, also those of unfinished shards."""
+        # `done` counts complete shards, `computed` single rows: the larger is current.
+        return max(self.done, self.computed)
+
+    @property
     def cached(self) -> int:
         """Rows that the store, or an equal row of this run, has answered."""
         # Computed rows are counted at once, finished ones by shard: never below 0.
