@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.settings import PREFECT_API_AUTH_STRING, temporary_settings
 
+from flows.server_password import read_password
 from tests.support.tables import tables_of
 from tests.test_edit_costs import base, task_states
 from themis_lib import RunResult, RunStore
@@ -91,4 +93,5 @@ def states_of(name: str, folder: Path, output: str) -> dict[str, str]:
     flow_run_id = next(
         word.rpartition("/")[2] for word in output.split() if "/runs/flow-run/" in word
     )
-    return task_states(SimpleNamespace(flow_run_id=flow_run_id), api_url)
+    with temporary_settings({PREFECT_API_AUTH_STRING: read_password(folder / name)}):
+        return task_states(SimpleNamespace(flow_run_id=flow_run_id), api_url)

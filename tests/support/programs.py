@@ -13,6 +13,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from themis_lib.components import imports
+
 #: A module by the place where it keeps its number; `{next}` is the next module's name.
 PLACES = {
     "body": "import {next}\ndef f(): return {number} + {next}.f()",
@@ -139,6 +141,9 @@ def forget_modules(folder: Path) -> None:
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
+    for name, file in list(imports._FOUND_IN.items()):
+        if file.is_relative_to(folder):
+            del imports._FOUND_IN[name]
     importlib.invalidate_caches()
 
 
