@@ -7,10 +7,13 @@ artifacts.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -26,6 +29,7 @@ from benchmarks.processes import (
     start_server,
 )
 from benchmarks.report import Aim, Report, Row
+from flows.server_password import read_password
 
 _CASES, _REPEATS = 10_000, 5
 #: What a run imports, also where it does so late: pyarrow brings pandas, and Prefect
@@ -132,7 +136,8 @@ def _time_steps(
     flow_run_id = re.findall(r"flow-run/([0-9a-f-]{36})", output)[0]
     if api_url is None:
         api_url = find_server(environment)
-    times = _event_times(api_url, flow_run_id)
+    login = _login(environment)
+    times = _event_times(partial(_fetch, login=login), api_url, flow_run_id)
     times["exit"] = exited
     seconds = {}
     before = began
@@ -144,12 +149,25 @@ def _time_steps(
     return seconds
 
 
-def _event_times(api_url: str, flow_run_id: str) -> Numbers:
+def _login(environment: Environment) -> dict[str, str]:
+    """Return the headers that log in to the local server of an environment's home."""
+    password = read_password(Path(environment["PREFECT_HOME"]))
+    if password is None:
+        return {}
+    token = base64.b64encode(password.encode()).decode()
+    return {"Authorization": f"Basic {token}"}
+
+
+def _event_times(
+    fetch: Callable[..., Any],
+    api_url: str,
+    flow_run_id: str,
+) -> Numbers:
     """Return when each event that ends a step happened, in seconds since 1970."""
-    flow_run = _fetch(f"{api_url}/flow_runs/{flow_run_id}")
+    flow_run = fetch(f"{api_url}/flow_runs/{flow_run_id}")
     of_run = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
     starts, ends = [], []
-    for task in _fetch(f"{api_url}/task_runs/filter", of_run):
+    for task in fetch(f"{api_url}/task_runs/filter", of_run):
         ended = task["end_time"]
         # A cached task has no start.
         began = task["start_time"] or ended
@@ -161,7 +179,7 @@ def _event_times(api_url: str, flow_run_id: str) -> Numbers:
         "last": max(ends),
         "ended": _timestamp(flow_run["end_time"]),
     }
-    for artifact in _fetch(f"{api_url}/artifacts/filter", of_run):
+    for artifact in fetch(f"{api_url}/artifacts/filter", of_run):
         # The progress bar is made when a run begins, its table when all is computed.
         kind = artifact["type"]
         if kind in ("progress", "table"):
@@ -169,12 +187,12 @@ def _event_times(api_url: str, flow_run_id: str) -> Numbers:
     return times
 
 
-def _fetch(address: str, query: Any = None) -> Any:
+def _fetch(address: str, query: Any = None, *, login: dict[str, str]) -> Any:
     """Return the JSON at the address; a query is posted."""
     body = None
     if query is not None:
         body = json.dumps(query).encode()
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", **login}
     request = Request(address, data=body, headers=headers)
     with urlopen(request) as response:
         return json.load(response)

@@ -141,7 +141,7 @@ async def result_storage(
     if store.local:
         return Path(store.locate("tasks")).absolute()
     # `${NAME}` references stay as they are: the block is stored on the server.
-    url = storage.store if "${" in storage.store else store.url
+    url = storage.portable_url(store.url)
     block = StoredRows(
         url=url,
         parameters=storage.parameters,

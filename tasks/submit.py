@@ -55,12 +55,13 @@ def submitting(
     """
     experiment = run.pipeline.experiment
     runtime = experiment.runtime
+    url = experiment.storage.portable_url(run.store.url)
     is_remote = not isinstance(runner, ThreadPoolTaskRunner)
     run_work = {
         "run_id": run.run_id,
         # Threads find the run in their process; a live object in it need not travel.
         "experiment": experiment.portable_json() if is_remote else None,
-        "store": run.store.root if run.store.local else run.store.url,
+        "store": run.store.root if run.store.local else url,
     }
     cached: dict[str, Task[..., Any]] = {}
     fresh: dict[str, Task[..., Any]] = {}

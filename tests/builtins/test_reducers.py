@@ -58,6 +58,16 @@ def unanswered(*scores: float | None) -> list[Candidate]:
     )
 
 
+@pytest.mark.parametrize(("higher_is_better", "mean"), [(True, 0.25), (False, 0.75)])
+def test_mean_counts_a_missing_answer_as_the_worst_score(
+    higher_is_better: bool, mean: float
+) -> None:
+    """Which of 0 and 1 that is depends on what the metric declares."""
+    context = ReduceContext("error_rate", higher_is_better)
+
+    assert mean == Mean().reduce(unanswered(0.5, None), context).score
+
+
 def test_first_takes_sample_0_and_its_score():
     """The other samples do not matter."""
     result = reduced(First(), candidates((4, 0.25, None), (5, 1.0, None)))

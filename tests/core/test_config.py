@@ -70,3 +70,41 @@ def test_storage_refuses_literal_credentials() -> None:
         storage.resolved()
 
     assert "swordfish" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("store", "variable"),
+    [
+        ("sftp://me:swordfish@host/rows", "PASSWORD"),
+        ("s3://me:swordfish@bucket", "PASSWORD"),
+        ("https://host/rows?sas_token=swordfish&x=1", "SAS_TOKEN"),
+        ("https://me:${USER_PW}@host/rows?x=1&api_key=swordfish", "API_KEY"),
+    ],
+)
+def test_storage_refuses_literal_credentials_in_its_url(
+    store: str, variable: str
+) -> None:
+    """Neither before the host nor in the query; the message has the reference to write."""
+    with pytest.raises(ConfigError, match=r"^storage\.store") as failure:
+        StorageConfig(store=store).resolved()
+
+    assert f"'${{{variable}}}'" in str(failure.value)
+    assert "swordfish" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "store",
+    ["s3://bucket/a@b:c/rows", "sftp://me@host/rows", "https://host/rows?version=7"],
+)
+def test_url_without_a_credential_is_accepted(store: str) -> None:
+    """A user, a version and signs in a path are no credentials."""
+    assert store == StorageConfig(store=store).resolved()[0]
+
+
+def test_other_processes_get_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the values that this process has read."""
+    monkeypatch.setenv("THEMIS_TEST_PW", "swordfish")
+    storage = StorageConfig(store="sftp://me:${THEMIS_TEST_PW}@host/rows")
+
+    assert storage.store == storage.portable_url(storage.resolved()[0])
+    assert "/tmp/rows" == StorageConfig(store="rows").portable_url("/tmp/rows")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from themis_lib import Experiment, ReducedCandidate, RunResult
+from themis_lib import Experiment, ReducedCandidate, RunResult, Score
 
 SEEDS = [1, 2, 3]
 
@@ -70,6 +70,45 @@ def test_reducer_gets_the_samples_in_order(kind: type) -> None:
         )
         for row in rows
     ]
+
+
+class ErrorRate:
+    """A metric of which less is better."""
+
+    component_id = "tests/error_rate"
+    version = "1"
+    higher_is_better = False
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def score(self, parsed: Any, case: Any, ctx: Any) -> Score:
+        return Score(value=0.25)
+
+
+class Direction(Recording):
+    """Keeps which way the metrics are read."""
+
+    def reduce(self, candidates: Any, ctx: Any) -> Any:
+        self.given.append((ctx.metric_id, ctx.higher_is_better))
+        return self.reduced
+
+
+def test_reducer_is_told_whether_higher_is_better() -> None:
+    """Metric by metric, as each declares; with that its results are other rows."""
+    reducer = Direction(ReducedCandidate(score=0.5))
+
+    both = run(reducer, "builtin/exact_match", ErrorRate())
+    alone = run(reducer, "builtin/exact_match")
+
+    expected = {("exact_match", True), ("tests/error_rate", False)}
+    assert expected == set(reducer.given)
+    assert fingerprint_of_reduce(both) != fingerprint_of_reduce(alone)
+
+
+def fingerprint_of_reduce(result: RunResult) -> str:
+    (record,) = [item for item in result.manifest.stages if item.name == "reduce"]
+    return record.fingerprint
 
 
 def test_values_are_hidden_from_a_reducer_of_scores() -> None:

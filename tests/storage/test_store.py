@@ -16,6 +16,7 @@ import pytest
 from tests.support.stores import OpenStore, wait_for_the_clock
 from themis_lib import InMemoryRunStore, RunStore, StoreError
 from themis_lib.identity.part import Part
+from themis_lib.runs.find_run import find_run
 from themis_lib.storage.part_files import parquet_bytes
 from themis_lib.storage.rows import open_rows
 from themis_lib.storage.store import open_store as open_url
@@ -437,6 +438,17 @@ def test_unknown_protocol_is_refused(url: str) -> None:
     """A URL of no known filesystem is one clear error that names the URL."""
     with pytest.raises(StoreError, match=f"^store '{url}': "):
         RunStore(url)
+
+
+def test_messages_do_not_show_what_logs_in() -> None:
+    """Neither what stands before the host nor the query of a URL."""
+    store = RunStore("memory://me:swordfish@host/a@b?sig=swordfish")
+
+    with pytest.raises(StoreError) as failure:
+        find_run(store, "last")
+
+    assert "RunStore('memory://host/a@b')" == repr(store)
+    assert "swordfish" not in str(failure.value)
 
 
 def test_misspelt_bucket_is_refused(s3_options: dict[str, str]) -> None:

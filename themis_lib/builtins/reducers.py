@@ -61,8 +61,6 @@ class _AverageReducer(_ScoreReducer):
     Subclasses are dataclasses with a field `no_answer`.
     """
 
-    #: What a sample without an answer counts: it never passes, whatever the threshold.
-    worst: ClassVar[float] = -math.inf
     no_answer: NoAnswer
 
     def reduce(
@@ -72,13 +70,19 @@ class _AverageReducer(_ScoreReducer):
     ) -> ReducedCandidate:
         """Return the aggregate of the samples that have a score or no answer."""
         has_score = any(candidate.score is not None for candidate in candidates)
-        if has_score and self.no_answer == "zero" and self._knows_worst(candidates):
-            candidates = [_answered(item, self.worst) for item in candidates]
+        worst = self._worst_score(candidates, ctx)
+        if has_score and self.no_answer == "zero" and worst is not None:
+            candidates = [_answered(item, worst) for item in candidates]
         return super().reduce(candidates, ctx)
 
-    def _knows_worst(self, candidates: _Candidates) -> bool:
-        """Return whether no score can be below `worst`."""
-        return True
+    def _worst_score(
+        self,
+        candidates: _Candidates,
+        ctx: ReduceContext,
+    ) -> float | None:
+        """Return what a sample without an answer counts, or `None` if that is unknown."""
+        # It never passes, whatever the threshold.
+        return -math.inf
 
 
 @dataclass(frozen=True)
@@ -171,18 +175,24 @@ class BestOfN(_ScoreReducer):
 class Mean(_AverageReducer):
     """The mean score of the samples.
 
-    A sample without an answer counts 0 where all scores of the case lie in 0 to 1, and
-    is left out otherwise, or with `no_answer="exclude"`. One that failed is left out.
+    A sample without an answer counts 0 (1 where lower is better) if all scores of the
+    case lie in 0 to 1. It is left out otherwise, or with `no_answer="exclude"`. One
+    that failed is left out.
     """
 
     component_id: ClassVar[str] = "builtin/mean"
     version: ClassVar[str] = "2"
-    worst: ClassVar[float] = 0.0
 
     no_answer: NoAnswer = "zero"
 
-    def _knows_worst(self, candidates: _Candidates) -> bool:
-        return all(0 <= (candidate.score or 0) <= 1 for candidate in candidates)
+    def _worst_score(
+        self,
+        candidates: _Candidates,
+        ctx: ReduceContext,
+    ) -> float | None:
+        if not all(0 <= (candidate.score or 0) <= 1 for candidate in candidates):
+            return None
+        return 0.0 if ctx.higher_is_better else 1.0
 
     def _reduce_scored(self, scored: _Candidates) -> ReducedCandidate:
         # An exact sum: the order of the samples cannot show in the last digit.

@@ -25,7 +25,11 @@ from pydantic import (
 from themis_lib.core.models import FrozenModel
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
-from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
+from themis_lib.core.secrets import (
+    refuse_literal_secrets,
+    refuse_literal_url_secrets,
+    resolve_references,
+)
 from themis_lib.core.store_names import check_store_name
 from themis_lib.errors import ConfigError
 
@@ -149,12 +153,18 @@ class StorageConfig(FrozenModel):
     def resolved(self) -> tuple[str, dict[str, Any]]:
         """Return the URL and the options with `${NAME}` read from the environment.
 
-        Raise `ConfigError` for a variable that is not set or a literal credential.
+        Raise `ConfigError` for a variable that is not set, or for a literal credential
+        in the URL or the options.
         """
+        refuse_literal_url_secrets(self.store, where="storage.store")
         refuse_literal_secrets(self.parameters, where="storage.parameters")
         url = resolve_references(self.store, where="storage.store")
         check_store_name(url)
         return url, resolve_references(self.parameters, where="storage.parameters")
+
+    def portable_url(self, url: str) -> str:
+        """Return the URL of the opened store for other processes, references kept."""
+        return self.store if "${" in self.store else url
 
 
 class RuntimeConfig(FrozenModel):

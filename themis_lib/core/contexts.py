@@ -71,6 +71,10 @@ class ScoreContext:
     slots=True,
 )
 class ReduceContext:
-    """The metric that a case is reduced for; `None` in an experiment without metrics."""
+    """The metric that a case is reduced for; `None` in an experiment without metrics.
+
+    `higher_is_better` is what the metric declares.
+    """
 
     metric_id: str | None
+    higher_is_better: bool = True

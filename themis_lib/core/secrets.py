@@ -206,6 +206,28 @@ def refuse_literal_secrets(
             refuse_literal_secrets(item, where=f"{where}[{at}]")
 
 
+def refuse_literal_url_secrets(
+    url: str,
+    *,
+    where: str,
+) -> None:
+    """Raise `ConfigError` if a URL holds a credential itself and not as `${NAME}`.
+
+    That is a password before the host, or a value in the query whose name is a
+    credential's. The message names the place, never the value.
+    """
+    found = [("password", match[2]) for match in _URL_PASSWORD.finditer(url)]
+    for match in _QUERY_VALUE.finditer(url):
+        if names_credential(match[1]):
+            found.append((match[1], match[2]))
+    for name, value in found:
+        if value and is_literal(value):
+            raise ConfigError(
+                f"{where} holds a credential ({name}) as it is; put it into an "
+                f"environment variable and write '${{{_snake_case(name).upper()}}}'"
+            )
+
+
 def hide_values(
     text: str,
     *,

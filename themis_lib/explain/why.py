@@ -113,7 +113,8 @@ def explain(
     except (pa.ArrowException, OSError) as error:
         problem = " ".join(str(error).split())
         raise StoreError(
-            f"a table of a run in {run.store.url!r} cannot be read ({problem}); check the store"
+            f"a table of a run in {run.store.public_url!r} cannot be read ({problem}); "
+            "check the store"
         ) from None
 
 

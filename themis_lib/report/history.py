@@ -79,7 +79,7 @@ def past_runs(
     names = {manifest.name for manifest in known}
     if name is not None and name not in names:
         raise InputError(
-            f"store {store.url!r} has no run of an experiment {name!r}; "
+            f"store {store.public_url!r} has no run of an experiment {name!r}; "
             f"{nearest(name, names)}"
         )
     latest: dict[str, Manifest] = {}

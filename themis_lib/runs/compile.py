@@ -83,6 +83,11 @@ def compile_experiment(
         reduce=ReduceStage(
             reducer,
             metric_ids=list(metrics),
+            lower_is_better=[
+                metric_id
+                for metric_id, metric in metrics.items()
+                if not metric.higher_is_better
+            ],
             **common,
         ),
         seeds=seeds,

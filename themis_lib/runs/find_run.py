@@ -35,7 +35,7 @@ def find_run(
             return RunResult(store, run.run_id, run)
     if not known:
         raise StoreError(
-            f"store {store.url!r} has no runs; "
+            f"store {store.public_url!r} has no runs; "
             "`python -m flows.run EXPERIMENT.yaml` makes one"
         )
     if matching:
@@ -45,12 +45,14 @@ def find_run(
             "write more of the id"
         )
     if named:
-        raise StoreError(f"run {text!r}: none has ended yet in store {store.url!r}")
+        raise StoreError(
+            f"run {text!r}: none has ended yet in store {store.public_url!r}"
+        )
     choices = {LAST}
     for run in known:
         choices.update((run.name, run.run_id))
     raise StoreError(
-        f"store {store.url!r} has no run {text!r}; {nearest(text, choices)}"
+        f"store {store.public_url!r} has no run {text!r}; {nearest(text, choices)}"
     )
 
 

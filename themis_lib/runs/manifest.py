@@ -347,7 +347,7 @@ def read_manifest(
     try:
         return parse_manifest(store.read_bytes(path))
     except FileNotFoundError:
-        raise StoreError(f"store {store.url!r} has no run {run_id!r}") from None
+        raise StoreError(f"store {store.public_url!r} has no run {run_id!r}") from None
     except ValueError:
         raise StoreError(
             f"{store.uri(path)} cannot be read: the record of run {run_id!r} is damaged"

@@ -33,7 +33,7 @@ def read(
     if table is None:
         path = part.path if part else "a table"
         raise StoreError(
-            f"store {store.url!r}: {path} is gone; run again to recompute it"
+            f"store {store.public_url!r}: {path} is gone; run again to recompute it"
         )
     return table
 

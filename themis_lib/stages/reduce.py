@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from itertools import chain
 from typing import Any, cast
 
@@ -40,11 +40,13 @@ class ReduceStage(Stage):
         reducer: BuiltReducer,
         *,
         metric_ids: Sequence[str],
+        lower_is_better: Collection[str] = (),
         samples: int,
         runtime: RuntimeConfig,
     ) -> None:
         self.reducer = reducer
         self.metric_ids: tuple[str | None, ...] = tuple(metric_ids) or (None,)
+        self._lower_is_better = frozenset(lower_is_better)
         self._samples = samples
         self._runtime = runtime
         self._reads_value = "value" in reducer.reads
@@ -55,7 +57,11 @@ class ReduceStage(Stage):
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"reducer": self.reducer.identity}
+        identity: dict[str, Any] = {"reducer": self.reducer.identity}
+        # Absent where there are none: most experiments' rows were stored without it.
+        if self._lower_is_better:
+            identity["lower_is_better"] = sorted(self._lower_is_better)
+        return identity
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -151,7 +157,9 @@ class ReduceStage(Stage):
                     error=error,
                 )
                 candidates.append(candidate)
-            context = ReduceContext(metric_ids[position])
+            metric_id = metric_ids[position]
+            higher_is_better = metric_id not in self._lower_is_better
+            context = ReduceContext(metric_id, higher_is_better)
             return position, reduce(candidates, context)
 
         async def reduce_row_async(position: int) -> tuple[int, Any]:

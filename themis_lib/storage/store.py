@@ -82,7 +82,7 @@ class RunStore:
                 **options,
             )
         except (ValueError, ImportError, TypeError) as error:
-            raise StoreError(f"store {url!r}: {error}") from None
+            raise StoreError(f"store {self.public_url!r}: {error}") from None
         self.local = isinstance(self.fs, LocalFileSystem)
         self.in_memory = isinstance(self.fs, MemoryFileSystem)
         self._files = _MEMORY_LOCK if self.in_memory else contextlib.nullcontext()
@@ -92,7 +92,20 @@ class RunStore:
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.url!r})"
+        return f"{type(self).__name__}({self.public_url!r})"
+
+    @property
+    def public_url(self) -> str:
+        """The URL for messages: without user, password and query.
+
+        >>> RunStore("memory://me:pw@host/a?sig=x").public_url
+        'memory://host/a'
+        """
+        scheme, separator, rest = self.url.partition("://")
+        if not separator:
+            return self.url
+        host, slash, path = rest.partition("?")[0].partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
     def attached(self, name: str, make: Callable[[], T]) -> T:
         """Return the store's object of this name, made by `make` when first asked for."""
@@ -118,7 +131,7 @@ class RunStore:
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             reason = describe(error)
             raise StoreError(
-                f"store {self.url!r} cannot be written: {reason}"
+                f"store {self.public_url!r} cannot be written: {reason}"
             ) from None
 
     @cached_property

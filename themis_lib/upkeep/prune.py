@@ -153,7 +153,8 @@ def _unused_rows(
         keys, whole = references(store, runs)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
-            f"store {store.url!r}: a table of a run cannot be read ({error}); check the store"
+            f"store {store.public_url!r}: a table of a run cannot be read ({error}); "
+            "check the store"
         ) from None
     for directory, parts in parts_by_directory(files).items():
         if directory == CASES_DIRECTORY or directory.startswith(_SUMMARIES):
