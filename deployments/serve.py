@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from flows.server import LOGIN_COMMAND, client_settings, password_of, server_address
+from flows.server import client_settings, password_of, server_address
+from flows.typed import login_command
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -124,7 +125,7 @@ async def serve_flow(
         flush=True,
     )
     if password_of(f"{page}/api"):
-        print(f"It asks once for the password: {LOGIN_COMMAND}", flush=True)
+        print(f"It asks once for the password: {login_command()}", flush=True)
     await _serve_until_signal(runner)
 
 

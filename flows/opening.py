@@ -14,6 +14,7 @@ from rich.console import Console
 
 from flows.exit_codes import BAD_INPUT
 from flows.terminal import assemble
+from flows.typed import command
 from themis_lib import InputError, RunStore
 from themis_lib.core.config import StorageConfig
 from themis_lib.core.store_names import check_store_name
@@ -107,7 +108,7 @@ def one_line_errors() -> Iterator[None]:
         said = " ".join(str(error).split())
         problem = (
             f"a file of the store cannot be used ({said}); "
-            "`python -m flows.store check` looks at every one"
+            f"`{command('store', 'check')}` looks at every one"
         )
     else:
         return

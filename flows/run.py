@@ -19,11 +19,11 @@ import asyncio
 import atexit
 import gc
 import os
-import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from rich.console import Console
@@ -33,6 +33,7 @@ from flows.opening import DEFAULT_STORE, write_text
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedRun, prepare_run
 from flows.terminal import assemble, open_console
+from flows.typed import command, login_command, typed_arguments
 from themis_lib import BudgetError, InputError, RunResult, ThemisError
 from themis_lib.core.config import RunnerName
 from themis_lib.report.junit import check_junit, junit_xml
@@ -179,7 +180,7 @@ def _run_flow(
             settings |= _QUIET_SETTINGS
         for name, value in settings.items():
             os.environ.setdefault(name, value)
-        from flows.server import LOGIN_COMMAND, password_of, server_address
+        from flows.server import password_of, server_address
 
         api_url = server_address(tell_start=follower.wait_for_server)
         follower.server_is_there()
@@ -203,7 +204,7 @@ def _run_flow(
     result = RunResult(outcome.run.store, outcome.run.run_id)
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
     if password_of(api_url):
-        page = f"{page}    # password: {LOGIN_COMMAND}"
+        page = f"{page}    # password: {login_command()}"
     print_result(
         result,
         console,
@@ -237,18 +238,17 @@ def _collect_garbage_again() -> None:
 
 
 def _stopped_message(prepared: PreparedRun | None) -> str:
-    command = _typed_command()
+    again = _typed_command()
     if prepared is not None and prepared.store.in_memory:
         return (
             "stopped; the finished rows were in memory and are gone. Keep them with: "
-            f"{command} --store {DEFAULT_STORE}"
+            f"{again} --store {DEFAULT_STORE}"
         )
-    return f"stopped; every finished row is saved. Go on with: {command}"
+    return f"stopped; every finished row is saved. Go on with: {again}"
 
 
 def _typed_command() -> str:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--plan"]
-    return "python -m flows.run " + shlex.join(arguments)
+    return command("run", *typed_arguments(without=["--plan"]))
 
 
 def _print_error(message: str) -> None:
@@ -257,8 +257,8 @@ def _print_error(message: str) -> None:
     )
 
 
-def main() -> None:
-    """Run the command with GC off during imports and without interpreter teardown.
+def run_quickly(program: Callable[..., Any]) -> NoReturn:
+    """Run a program with GC off during imports and without interpreter teardown.
 
     Together these are a third of the time of a short run.
     """
@@ -266,7 +266,7 @@ def main() -> None:
     gc.disable()
     code = 1
     try:
-        app()
+        program()
     except SystemExit as ended:
         # As Python itself: no code is 0, a message is 1.
         code = 0
@@ -281,4 +281,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_quickly(app)

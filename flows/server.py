@@ -18,12 +18,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from flows.server_launch import (
     LOOPBACK,
@@ -33,10 +34,9 @@ from flows.server_launch import (
     log_path,
 )
 from flows.server_password import read_password
+from flows.typed import login_command
 from themis_lib.errors import ThemisError
 
-#: Prints the password for the local server's pages; a browser asks once, and remembers.
-LOGIN_COMMAND = "python -m flows.server password"
 # A first start, with a fresh home, takes 16 s on an idle machine.
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 5
@@ -48,6 +48,13 @@ _COMMANDS = ("flows.guarded_server", "prefect server start")
 # Process-wide: servers outlive whatever started them here, and `Popen` warns of a
 # process that is still running when its object is collected.
 _STARTED: list[subprocess.Popen[bytes]] = []
+
+app = typer.Typer(
+    help="The local Prefect server.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
 
 
 def prefect_home() -> Path:
@@ -243,42 +250,46 @@ def _is_server(pid: str) -> bool:
     return is_server and not is_defunct
 
 
-def main(arguments: list[str]) -> int:
-    """Start, show or stop the local server; return the exit code."""
-    if arguments == ["start"]:
+@app.command()
+def start() -> None:
+    """Start the server, unless it is running."""
+    try:
         _print_address(ensure_server())
-    elif arguments == ["stop"]:
-        print("stopped" if stop_server() else "no local server was running")
-    elif arguments == ["status"]:
-        address = running_server()
-        if address is None:
-            print("no local server is running")
-        else:
-            _print_address(address)
-    elif arguments == ["password"]:
-        return _print_password()
+    except ThemisError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def stop() -> None:
+    """Stop the server; runs that it knows of go on from their stores later."""
+    typer.echo("stopped" if stop_server() else "no local server was running")
+
+
+@app.command()
+def status() -> None:
+    """Print the address of the server, if it is running."""
+    address = running_server()
+    if address is None:
+        typer.echo("no local server is running")
     else:
-        print(
-            "usage: python -m flows.server start|status|stop|password",
-            file=sys.stderr,
-        )
-        return 2
-    return 0
+        _print_address(address)
 
 
-def _print_password() -> int:
-    password = read_password(prefect_home())
-    if password is None:
-        print("no local server was started yet", file=sys.stderr)
-        return 1
-    print(password)
-    return 0
+@app.command()
+def password() -> None:
+    """Print the password that the server's pages ask a browser for, once."""
+    known = read_password(prefect_home())
+    if known is None:
+        typer.echo("no local server was started yet", err=True)
+        raise typer.Exit(1)
+    typer.echo(known)
 
 
 def _print_address(api_url: str) -> None:
-    print(f"Its pages ask once for the password: {LOGIN_COMMAND}")
-    print(f"Prefect server at {api_url.removesuffix('/api')}")
+    typer.echo(f"Its pages ask once for the password: {login_command()}")
+    typer.echo(f"Prefect server at {api_url.removesuffix('/api')}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    app()

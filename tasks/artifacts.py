@@ -250,8 +250,7 @@ def report_command(result: RunResult) -> str:
         storage = (result.manifest.configuration or {}).get("storage", {})
         written = storage.get("store", "")
         store = written if "${" in written else result.store.url
-    arguments = ["flows.report", result.run_id, "--store", store]
-    return f"python -m {shlex.join(arguments)}"
+    return shlex.join(["themis", "report", result.run_id, "--store", store])
 
 
 def written_page(result: RunResult) -> str | None:

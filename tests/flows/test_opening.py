@@ -69,4 +69,4 @@ def test_a_damaged_table_is_told(form: str, tmp_path: Path) -> None:
     )
 
     assert (2, 1) == (done.exit_code, len(done.stderr.splitlines())), done.output
-    assert "`python -m flows.store check` looks at every one" in done.stderr
+    assert "`themis store check` looks at every one" in done.stderr

@@ -29,7 +29,7 @@ def test_command_is_for_a_shell(tmp_path: Path) -> None:
 
     words = shlex.split(report_command(result))
 
-    assert ["flows.report", result.run_id, "--store", str(place)] == words[2:]
+    assert ["themis", "report", result.run_id, "--store", str(place)] == words
 
 
 def test_command_keeps_no_credential(

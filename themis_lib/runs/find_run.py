@@ -36,7 +36,7 @@ def find_run(
     if not known:
         raise StoreError(
             f"store {store.public_url!r} has no runs; "
-            "`python -m flows.run EXPERIMENT.yaml` makes one"
+            "`themis run EXPERIMENT.yaml` makes one"
         )
     if matching:
         examples = first_few(sorted(matching))
