@@ -1,8 +1,53 @@
 """Evaluations as Prefect flows."""
 
 import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
 
 # Here, since Prefect reads it on import, and then asks to have its use counted by a
 # service on the internet: no call goes out but the user's own.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+
+def _is_program() -> bool:
+    """Return whether this process is `python -m flows…` or `python -m deployments…`."""
+    arguments = sys.orig_argv
+    at = arguments.index("-m") + 1 if "-m" in arguments else len(arguments)
+    return arguments[at : at + 1] != [] and arguments[at].partition(".")[0] in (
+        "deployments",
+        "flows",
+    )
+
+
+class _WorkingDirectoryLast:
+    """Moves the working directory to the end of `sys.path` before the first import.
+
+    `python -m` puts it first: a `logging.py` or a `yaml.py` in it would be taken for
+    the library. The installation's `themis_flows.pth` imports this package before
+    Python has done so, which is why it waits for an import.
+    """
+
+    @classmethod
+    def find_spec(
+        cls,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> None:
+        del name, path, target
+        # Safe mode (`-P`) leaves it out.
+        if sys.path[:1] in ([""], [os.getcwd()]):  # noqa: PTH109
+            sys.path.append(sys.path.pop(0))
+            sys.meta_path.remove(cls)
+
+
+if _is_program():
+    sys.meta_path.insert(0, _WorkingDirectoryLast)
+
+
+def __getattr__(name: str) -> object:
+    from themis_lib.components.shared_names import attribute_beside
+
+    return attribute_beside(__name__, name)

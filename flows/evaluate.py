@@ -19,7 +19,6 @@ from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
 from flows.preparing import prepare_run
 from flows.report_address import report_address
-from tasks import STAGE_TASKS
 from tasks.artifacts import (
     first_label,
     live_progress,
@@ -32,6 +31,7 @@ from tasks.crashed import close_left_behind
 from tasks.events import announce_stop
 from tasks.logs import without_tracebacks
 from tasks.runners import THREADS, task_runner, workers_of
+from tasks.stages import STAGE_TASKS
 from tasks.submit import LostWorkerError, close_lost_tasks, submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, ThemisError

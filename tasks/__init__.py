@@ -6,20 +6,8 @@ import os
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
-from tasks.stages import (
-    STAGE_TASKS,
-    generate,
-    judge,
-    parse,
-    reduce,
-    score,
-)
 
-__all__ = [
-    "STAGE_TASKS",
-    "generate",
-    "judge",
-    "parse",
-    "reduce",
-    "score",
-]
+def __getattr__(name: str) -> object:
+    from themis_lib.components.shared_names import attribute_beside
+
+    return attribute_beside(__name__, name)

@@ -17,7 +17,7 @@ from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from tasks.worker import begin_process, end_dask_tasks
+from tasks.worker import SAFE_PATH, begin_process, end_dask_tasks
 from themis_lib.core.config import RunnerName
 from themis_lib.cpus import available_cpus
 from themis_lib.errors import ConfigError, nearest
@@ -94,8 +94,12 @@ def server_in_environment() -> Iterator[None]:
 
     Prefect's own threads do not see `temporary_settings`, only the environment's. They
     pass on the events of worker processes, and would start another server for them.
+
+    Processes that start in the block leave the working directory out of their path: a
+    `types.py` in it would be taken for the library. `begin_process` undoes that.
     """
     settings = {
+        "PYTHONSAFEPATH": os.environ.get("PYTHONSAFEPATH") or SAFE_PATH,
         "PREFECT_API_URL": PREFECT_API_URL.value() or "",
         "PREFECT_API_AUTH_STRING": PREFECT_API_AUTH_STRING.value() or "",
     }
@@ -134,7 +138,10 @@ def _dask_runner(
             "threads_per_worker": 1,
             # `None` would still open the default port, which another run may have.
             "dashboard_address": ":0",
-            "env": {"OMP_NUM_THREADS": str(_threads_each(workers))},
+            "env": {
+                "OMP_NUM_THREADS": str(_threads_each(workers)),
+                "PYTHONSAFEPATH": os.environ.get("PYTHONSAFEPATH") or SAFE_PATH,
+            },
             # Dask calls its `dask_setup` in each process.
             "preload": "tasks.worker",
         }

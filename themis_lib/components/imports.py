@@ -6,13 +6,22 @@ Modules beside an experiment's file come first; see `import_from`.
 from __future__ import annotations
 
 import importlib
-import os
+import importlib.util
 import sys
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from themis_lib.components.module_folders import (
+    add_module_folder,
+    make_importable,
+    module_folders,
+)
+from themis_lib.components.shared_names import find_submodules_beside, module_beside
 from themis_lib.errors import ComponentError, describe, nearest
+from themis_lib.identity.user_code import OWN_PACKAGES
 
 #: The file of each top-level module that was found beside an experiment.
 _FOUND_IN: dict[str, Path] = {}
@@ -32,9 +41,10 @@ def import_named(
         raise ComponentError(
             f"{kind} {name!r} names no component; write `module:attribute`"
         )
-    _look_in_working_directory()
+    make_importable()
+    find_submodules_beside()
     try:
-        module = importlib.import_module(module_name)
+        module = _import(module_name)
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything
         said = reason(error, ImportError, SyntaxError)
         raise ComponentError(f"{kind} {name!r} cannot be imported: {said}") from None
@@ -59,27 +69,53 @@ def import_from(
         top = name.partition(".")[0]
         files = [place / f"{top}.py", place / top / "__init__.py"]
         file = next((file for file in files if file.is_file()), None)
-        if file is None:
+        if file is None and not (place / top).is_dir():
             continue
-        other = _FOUND_IN.setdefault(top, file)
-        held = getattr(sys.modules.get(top), "__file__", None)
-        if held is not None and Path(held).resolve() != file:
-            other = Path(held)
-        if other != file:
-            raise ComponentError(
-                f"module {top!r} beside the experiment, {str(file)!r}, cannot be "
-                f"imported: this process uses {str(other)!r} of the same name; rename one"
-            )
-        # First, so that the folder comes before it.
-        _look_in_working_directory()
-        if sys.path[:1] != [str(place)]:
-            sys.path.insert(0, str(place))
+        if file is not None and top not in OWN_PACKAGES:
+            _check_only_one(top, file)
+        add_module_folder(place)
 
 
-def _look_in_working_directory() -> None:
-    # An installed command has the folder of its script there instead.
-    if os.getcwd() not in sys.path and "" not in sys.path:  # noqa: PTH109
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+def _check_only_one(
+    top: str,
+    file: Path,
+) -> None:
+    other = _FOUND_IN.setdefault(top, file)
+    held = getattr(sys.modules.get(top), "__file__", None)
+    if held is not None and Path(held).resolve() != file:
+        other = Path(held)
+    if other != file:
+        raise ComponentError(
+            f"module {top!r} beside the experiment, {str(file)!r}, cannot be "
+            f"imported: this process uses {str(other)!r} of the same name; rename one"
+        )
+
+
+def _import(name: str) -> ModuleType:
+    """Import a module that a user named: their own before a library's of that name."""
+    top, _, submodule = name.partition(".")
+    if top in OWN_PACKAGES and not submodule:
+        beside = module_beside(top)
+        if beside is not None:
+            return beside
+    elif top not in sys.modules:
+        _import_beside(top)
+    return importlib.import_module(name)
+
+
+def _import_beside(top: str) -> None:
+    """Import a top-level module from the folders of users' modules, if it is there."""
+    spec = PathFinder.find_spec(top, module_folders())
+    # A folder without `__init__.py` is a namespace, which is found in the usual way.
+    if spec is None or spec.loader is None or spec.origin is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[top] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(top, None)
+        raise
 
 
 def reason(

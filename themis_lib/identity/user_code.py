@@ -20,11 +20,35 @@ from types import CodeType, ModuleType
 _PROJECT = Path(__file__).resolve().parents[2]
 #: The packages of this project: components of the library have a declared version.
 _OWN_PACKAGES = ("themis_lib", "tasks", "flows", "deployments")
+#: Those of them that a user may have a module of the same name as.
+OWN_PACKAGES = ("tasks", "flows", "deployments")
+# No module that can be named in source has a space in its name.
+_ALIAS = " (yours)"
 #: Modules that classes are named after that are not theirs.
 _NAMESPACES: dict[object, ModuleType] = {"builtins": builtins, "types": types}
 #: The flag of types that a `class` statement made.
 _MADE_BY_PYTHON = 1 << 9
 _INSTALLED = {"site-packages", "dist-packages"}
+
+
+def alias_of(name: str) -> str:
+    """Return the name under which a user's module of one of our packages' names is kept.
+
+    >>> alias_of("tasks")
+    'tasks (yours)'
+    """
+    return f"{name}{_ALIAS}"
+
+
+def without_alias(name: str) -> str:
+    """Return a module's name as its user wrote it."""
+    return name.removesuffix(_ALIAS)
+
+
+def users_own(name: str) -> str:
+    """Return the name of the user's module where ours of this name hides one."""
+    alias = alias_of(name)
+    return alias if name in OWN_PACKAGES and alias in sys.modules else name
 
 
 def is_user_module(name: str) -> bool:
@@ -78,6 +102,7 @@ def user_module(name: str) -> ModuleType | None:
 
     A function that imports it will do so anyway. One that cannot be imported is `None`.
     """
+    name = users_own(name)
     if not is_user_module(name):
         return None
     if name not in sys.modules:

@@ -36,6 +36,8 @@ from themis_lib.identity.user_code import (
     is_user_class,
     is_user_module,
     user_module,
+    users_own,
+    without_alias,
 )
 from themis_lib.identity.values import Describer, OpaqueValueError
 
@@ -162,10 +164,10 @@ class Walk:
         if label is not None:
             return label
         if isinstance(item, ModuleType):
-            label = f"module {item.__name__}"
+            label = f"module {without_alias(item.__name__)}"
         else:
             module = getattr(item, "__module__", None) or ""
-            label = f"{module}.{item.__qualname__}"
+            label = f"{without_alias(module)}.{item.__qualname__}"
         # Functions of one factory share their name.
         self._named[label] = self._named.get(label, 0) + 1
         if self._named[label] > 1:
@@ -230,6 +232,7 @@ class Walk:
         chain: tuple[str, ...],
     ) -> None:
         """Follow a dotted name from the names of a module."""
+        holder = without_alias(holder)
         value = names.get(chain[0], _MISSING)
         if value is _MISSING:
             return
@@ -240,7 +243,8 @@ class Walk:
         self._follow_module(value, chain[1:])
 
     def _follow_module(self, module: ModuleType, rest: tuple[str, ...]) -> None:
-        name = module.__name__
+        name = users_own(module.__name__)
+        module = sys.modules.get(name, module)
         if not is_user_module(name):
             self.found.libraries.add(name)
             self.found.chance |= chance_in_call(name, rest)
@@ -345,6 +349,7 @@ class Walk:
 
     def _visit_module(self, name: str, names: Mapping[str, Any]) -> None:
         """Take a module as a whole: its text, and everything that it holds."""
+        name = without_alias(name)
         if id(names) in self._whole:
             return
         self._whole.add(id(names))
@@ -375,6 +380,7 @@ class Walk:
 
     def _note_module(self, name: str) -> None:
         """Take the settings of libraries that a module makes when it is imported."""
+        name = users_own(name)
         module = sys.modules.get(name)
         if name in self.found.modules or module is None or not is_user_module(name):
             return
