@@ -30,6 +30,7 @@ from themis_lib.report.comparison_markdown import (
     side_cells,
     test_cells,
     unmatched_line,
+    verdict_lines,
 )
 from themis_lib.runs.manifest import GateRecord
 
@@ -81,6 +82,18 @@ def print_comparison(
             label = screen.labels.get(run_id, "")
             console.print(assemble((label, "bold"), f"  {run_id}"))
         console.print(gates_text(records), soft_wrap=True)
+
+
+def print_verdict(
+    comparison: Comparison,
+    console: Console,
+) -> None:
+    """Print what a comparison found: differences, tests, and a sentence for each."""
+    screen = _Screen(comparison, console)
+    differences = comparison.differences
+    screen.print_rows(DIFFERENCE_HEADINGS, map(difference_cells, differences))
+    screen.print_lines("verdict", verdict_lines(comparison))
+    screen.print_lines("tests", method_lines(comparison))
 
 
 def informative_columns(

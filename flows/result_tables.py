@@ -20,12 +20,13 @@ from themis_lib.report.markdown import (
     stage_counts,
     summary_cells,
 )
-from themis_lib.runs.results import RunResult
+from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.runs.summary import ALL_CASES
 
 _PLAN_HEADINGS = ("stage", "rows", "cached", "to compute", "not known yet")
 # Text is read from its left end; numbers are compared from their right end.
 _LEFT_HEADINGS = {
+    "run",
     "dataset",
     "metric",
     "method",
@@ -37,7 +38,35 @@ _LEFT_HEADINGS = {
 
 def summary_table(result: RunResult) -> Table:
     """Return the scores of a run: a row for each dataset, slice and metric."""
-    methods = {row.interval_method for row in result.summary if row.interval_method}
+    table = _make_summary_table(["dataset"], result.summary)
+    for row in result.summary:
+        place = row.dataset_id
+        # Slices are indented below their dataset.
+        if row.slice != ALL_CASES:
+            place = f"  {row.slice}"
+        _add_summary_row(table, [place], row)
+    return table
+
+
+def runs_table(results: Sequence[RunResult]) -> Table:
+    """Return the scores of several runs on all cases of the dataset that they share."""
+    scores: list[tuple[str, SummaryRow]] = []
+    for result in results:
+        for row in result.summary:
+            if row.slice == ALL_CASES:
+                scores.append((result.manifest.name, row))
+    table = _make_summary_table(["run"], [row for _, row in scores])
+    for name, row in scores:
+        _add_summary_row(table, [name], row)
+    return table
+
+
+def _make_summary_table(
+    places: Sequence[str],
+    rows: Sequence[SummaryRow],
+) -> Table:
+    """Return an empty table for rows of summaries, behind columns that place them."""
+    methods = {row.interval_method for row in rows if row.interval_method}
     names = [
         "metric",
         "n",
@@ -47,23 +76,27 @@ def summary_table(result: RunResult) -> Table:
         "95 % interval",
     ]
     # Where every case has an answer, its column would only take room.
-    if not any(row.no_answer for row in result.summary):
+    if not any(row.no_answer for row in rows):
         names.remove("no answer")
     # A method that all intervals share is put below, to leave room for the rest.
     if len(methods) > 1:
         names.append("method")
-    table = _make_table(["dataset", *names])
+    table = _make_table([*places, *names])
     if len(methods) == 1:
         table.caption = f"intervals: {methods.pop()}"
         table.caption_justify = "left"
-    for row in result.summary:
-        cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
-        place = row.dataset_id
-        # Slices are indented below their dataset.
-        if row.slice != ALL_CASES:
-            place = f"  {row.slice}"
-        _add_cells(table, [place, *(cells[name] for name in names)])
     return table
+
+
+def _add_summary_row(
+    table: Table,
+    places: Sequence[str],
+    row: SummaryRow,
+) -> None:
+    """Add a row of a summary, as far as the table has columns for it."""
+    cells = dict(zip(SUMMARY_HEADINGS, summary_cells(row), strict=True))
+    names = [str(column.header) for column in table.columns[len(places) :]]
+    _add_cells(table, [*places, *(cells[name] for name in names)])
 
 
 def agreement_table(result: RunResult) -> Table:

@@ -263,6 +263,38 @@ def p_text(p_value: float | None) -> str:
     return f"{p_value:.4f}"
 
 
+def verdict_lines(comparison: Comparison) -> list[str]:
+    """Return a sentence for each difference on a whole dataset: what it shows."""
+    labels = run_labels(comparison.runs)
+    baseline = labels[comparison.baseline.run_id]
+    lines = []
+    for item in comparison.differences:
+        if item.slice == ALL_CASES:
+            lines.append(_verdict_line(item, labels[item.run_id], baseline))
+    return lines
+
+
+def _verdict_line(
+    item: Difference,
+    candidate: str,
+    baseline: str,
+) -> str:
+    place = f"{item.metric_id} on {item.dataset_id}"
+    verdict = f"{candidate} is {item.conclusion} than {baseline} by {place}"
+    if item.conclusion == "same":
+        verdict = f"{candidate} is as good as {baseline} by {place}"
+    elif item.conclusion == "cannot tell":
+        verdict = (
+            f"{item.n:,} case(s) cannot tell {candidate} from {baseline} by {place}"
+        )
+    if item.p_adjusted is None:
+        return verdict
+    return (
+        f"{verdict}: {item.improved:,} of {item.n:,} cases score higher and "
+        f"{item.worsened:,} lower, p {p_text(item.p_adjusted)}"
+    )
+
+
 def method_lines(comparison: Comparison) -> list[str]:
     """Return how the numbers were computed: tests, intervals, errors and clusters."""
     # Dicts as sets that keep the order, so that the same comparison has the same text.

@@ -12,6 +12,7 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -246,15 +247,20 @@ def token_price(manifest: Manifest) -> dict[str, float] | None:
 
 
 def model_settings(manifest: Manifest) -> dict[str, Any]:
-    """Return the settings of the generator as they were written, but for its model."""
+    """Return the settings of the generator as they were written, but for its model.
+
+    Of a file, its name: where it is says nothing about a run, and may be long.
+    """
     generation = (manifest.configuration or {}).get("generation", {})
     generator = generation.get("generator")
     if not isinstance(generator, Mapping):
         return {}
     shown = {}
     for name, value in generator.items():
-        if name not in ("use", "id", "model"):
-            shown[name] = value
+        if name in ("use", "id", "model"):
+            continue
+        is_path = name == "path" and isinstance(value, str)
+        shown[name] = PurePath(value).name if is_path else value
     return shown
 
 

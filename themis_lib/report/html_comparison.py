@@ -39,6 +39,7 @@ from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stages.endings import Ending
 
+COMPARISON_NAME = "comparison.html"
 #: Flips in the browser; of more, so many are chosen evenly over all of them.
 MOST_FLIPS = 10_000
 _SCRIPTS = ("dom.js", "case.js", "browser.js", "comparison.js")
@@ -131,6 +132,23 @@ def comparison_html(
         several=len(comparison.runs) > 2,
         tones=_TONES,
     )
+
+
+def write_comparison(
+    comparison: Comparison,
+    runs: Sequence[RunResult],
+) -> str:
+    """Write the page of a comparison beside the last run's tables; return its address.
+
+    An earlier page is replaced. Raises `StoreError` where the store refuses it.
+    """
+    last = runs[-1]
+    path = f"runs/{last.run_id}/{COMPARISON_NAME}"
+    page = comparison_html(comparison, runs).encode()
+    # A full disk or a denied permission becomes a `StoreError`.
+    with last.store.refusals():
+        last.store.replace(path, page)
+    return last.store.uri(path)
 
 
 def facts_of_flip(
