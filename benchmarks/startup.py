@@ -1,5 +1,5 @@
 """Time until something happens: the import, the first generated row, the end of a small
-run.
+run and of the demo of recorded outputs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _IN_PROCESS = (
     "overrides=sys.argv[2:]).run()",
     _EXPERIMENT,
 )
+_DEMO = "flows.demo, empty store"
 #: Seconds to the first row, `None` without one, and to the exit.
 _Times = tuple[float | None, float]
 
@@ -36,12 +37,16 @@ def measure(*, quick: bool) -> Report:
     for what in rounds[0]:
         times = [measured[what] for measured in rounds]
         rows.append(_build_row(what, times))
+    demo_s = median(measured[_DEMO][1] for measured in rounds)
     return Report(
         how=f"median of {_IMPORTS} imports, timed inside, and of {repeats} of each "
         "run, from the start of the process to the first generated row and to its "
         f"exit; {_EXPERIMENT}: 240 cases, 5 samples each",
         rows=rows,
-        aims=[Aim("seconds to import themis_lib, without Prefect", import_s, 0.5)],
+        aims=[
+            Aim("seconds to import themis_lib, without Prefect", import_s, 0.5),
+            Aim("seconds of the demo of recorded outputs, first", demo_s, 10),
+        ],
     )
 
 
@@ -50,6 +55,7 @@ def _measure_round() -> dict[str, _Times]:
         folder() as in_process,
         folder() as without_server,
         folder() as with_server,
+        folder() as demo,
         prefect_environment() as environment,
     ):
         # In this order: the second run starts the server that the others use, and the
@@ -61,6 +67,8 @@ def _measure_round() -> dict[str, _Times]:
             "flows.run, no server yet": _time_run(_FLOW, without_server, environment),
             "flows.run, server running": _time_run(_FLOW, with_server, environment),
             "flows.run, everything cached": _time_run(_FLOW, with_server, environment),
+            _DEMO: _time_demo(demo),
+            "flows.demo, everything cached": _time_demo(demo),
         }
 
 
@@ -84,6 +92,13 @@ def _time_run(
         if stamp.exists():
             first_row_s = float(stamp.read_text()) - began
     return first_row_s, exit_s
+
+
+def _time_demo(store: Path) -> _Times:
+    began = time.monotonic()
+    python("-m", "flows.demo", "--store", str(store))
+    # Its rows are recorded outputs: none is generated.
+    return None, time.monotonic() - began
 
 
 def _build_row(what: str, times: list[_Times]) -> Row:

@@ -11,6 +11,7 @@ from flows.result_tables import (
     agreement_table,
     errors_table,
     plan_table,
+    runs_table,
     stages_table,
     summary_table,
 )
@@ -83,6 +84,20 @@ def test_slices_are_indented_below_their_dataset() -> None:
     assert ["d", "  group=a", "  group=b"] == [
         line[edge:].partition(" score")[0].rstrip() for line in lines
     ]
+
+
+def test_runs_are_below_each_other() -> None:
+    """Several runs share one table, without their slices, and a column for answers that
+    are missing where one run lacks any.
+    """
+    whole = run(1, 0, 1, 1, metadata=[{"topic": "a"}] * 4, slices=["topic"])
+    lacking = answered("1", "nothing")
+
+    table = runs_table([whole, lacking])
+
+    names = [result.manifest.name for result in (whole, lacking)]
+    assert names == list(map(str, table.columns[0].cells))
+    assert ["run", "metric", "n", "no answer"] == headings(table)[:4]
 
 
 def test_cases_without_an_answer_are_counted() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.compared_runs import case, run_of, scored
 from themis_lib import InMemoryRunStore, compare
 from themis_lib.report.comparison_markdown import (
     comparison_markdown,
     power_line,
     shown_flips,
+    verdict_lines,
 )
 
 
@@ -84,3 +87,45 @@ def test_power_that_is_not_known_is_not_made_up() -> None:
         "d m: cannot tell; 2 case(s) like these do not say what they could show"
         == power_line(item)
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        (
+            [0] * 10,
+            [1] * 10,
+            "new is better than old by m on d: 10 of 10 cases score higher and 0 lower, "
+            "p 0.0020",
+        ),
+        (
+            [1] * 10,
+            [0] * 10,
+            "new is worse than old by m on d: 0 of 10 cases score higher and 10 lower, "
+            "p 0.0020",
+        ),
+        (
+            [1] * 10,
+            [1] * 10,
+            "new is as good as old by m on d: 0 of 10 cases score higher and 0 lower, "
+            "p 1.0000",
+        ),
+        (
+            [0] * 10,
+            [1] + [0] * 9,
+            "10 case(s) cannot tell new from old by m on d: 1 of 10 cases score higher "
+            "and 0 lower, p 1.0000",
+        ),
+    ],
+)
+def test_verdict_is_a_sentence(
+    before: list[int], after: list[int], verdict: str
+) -> None:
+    """A difference on a whole dataset is told in words; slices are not repeated."""
+    store = InMemoryRunStore()
+    baseline = run_of(store, scored(before, topic="x"), name="old")
+    candidate = run_of(store, scored(after, topic="x"), name="new")
+
+    comparison = compare(baseline, candidate, slices=["topic"])
+
+    assert [verdict] == verdict_lines(comparison)

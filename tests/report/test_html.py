@@ -17,6 +17,7 @@ from themis_lib.errors import StoreError
 from themis_lib.report.html import (
     configuration_yaml,
     model_name,
+    model_settings,
     report_html,
     write_report,
 )
@@ -767,6 +768,15 @@ def test_local_model_has_its_name() -> None:
 
     assert "llama · abababababab" == model_name(earlier)
     assert "llama · tiny" == model_name(earlier.model_copy(update={"model": "tiny"}))
+
+
+def test_recording_is_named_by_its_file(tmp_path: Path) -> None:
+    """Of the path of a generator's file the heading has the name alone."""
+    recording = tmp_path / "recorded.jsonl"
+    recording.write_text('{"case_id": "a", "output": "x"}\n')
+    experiment = experiment_of({"use": "builtin/replay", "path": str(recording)})
+
+    assert {"path": "recorded.jsonl"} == model_settings(experiment.run().manifest)
 
 
 def test_configuration_reproduces_the_run(visit: Visit, tmp_path: Path) -> None:

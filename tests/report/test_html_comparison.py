@@ -17,7 +17,7 @@ from themis_lib.comparison.models import (
     Unmatched,
 )
 from themis_lib.report.comparison_markdown import run_labels
-from themis_lib.report.html_comparison import comparison_html
+from themis_lib.report.html_comparison import comparison_html, write_comparison
 
 CASES = [
     Case(case_id="up", input="one", expected_output="!one", metadata={"kind": "a"}),
@@ -322,3 +322,36 @@ def test_runs_are_told_apart() -> None:
 
     assert ["echo", "louder"] == list(run_labels([first, second]).values())
     assert "echo abcdef" == run_labels([first, twin])[twin.run_id]
+
+
+def test_lines_of_dashes_are_left_out(visit: Visit) -> None:
+    """What no run has a value for takes no line; what one run has does."""
+    comparison, runs = compared()
+    unknown = {
+        name: None
+        for name in RunSide.model_fields
+        if name.startswith(("cost", "latency")) or name.endswith("tokens")
+    }
+    free = [side.model_copy(update=unknown) for side in comparison.runs]
+    timed = free[1].model_copy(update={"latency_mean_s": 0.5})
+
+    def headings(sides: list[RunSide]) -> list[str]:
+        page = comparison_html(comparison.model_copy(update={"runs": sides}), runs)
+        found = "#runs tbody th"
+        return list(visit(page, lambda page: page.locator(found).all_inner_texts()))
+
+    assert ["run", "status", "started", "cases"] == headings(free)[:4]
+    assert not any("latency" in heading for heading in headings(free))
+    assert "latency, mean" in headings([free[0], timed])
+
+
+def test_page_is_written_beside_the_tables_of_the_last_run() -> None:
+    """It has a place of its own in the store, and its address is returned."""
+    comparison, runs = compared()
+
+    address = write_comparison(comparison, runs)
+
+    path = f"runs/{runs[-1].run_id}/comparison.html"
+    assert runs[-1].store.uri(path) == address
+    written = runs[-1].store.read_bytes(path).decode()
+    assert comparison_html(comparison, runs) == written

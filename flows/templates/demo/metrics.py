@@ -4,9 +4,7 @@ The code is part of what identifies a score: edit a function, and its scores are
 again, and nothing else is.
 """
 
-DEPARTMENTS = ("billing", "account", "shipping")
 
-
-def is_department(value: object, expected_output: object) -> bool:
-    """Return whether the answer is one of the departments, be it the right one or not."""
-    return value in DEPARTMENTS
+def finds_billing(value: object, expected_output: object) -> bool:
+    """Return whether a ticket of the billing department got there; others pass."""
+    return expected_output != "billing" or value == "billing"

