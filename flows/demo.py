@@ -10,7 +10,6 @@ all others: the commands printed at the end go on with them. Exit codes: 0 score
 
 from __future__ import annotations
 
-import shlex
 import time
 import webbrowser
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from flows.exit_codes import INTERRUPTED
 from flows.opening import DEFAULT_STORE, StoreUrl, one_line_errors
 from flows.result_tables import runs_table
 from flows.terminal import as_text, assemble, open_console
+from flows.typed import command
 from themis_lib import Experiment, RunResult, compare
 from themis_lib.core.config import StorageConfig
 from themis_lib.core.store_names import check_store_name
@@ -62,8 +62,8 @@ def demo(
         with one_line_errors():
             page = run_demo(store, console)
     except KeyboardInterrupt:
-        command = typed_command("demo", store)
-        message = f"stopped; every finished row is saved. Go on with: {command}"
+        again = typed_command("demo", store)
+        message = f"stopped; every finished row is saved. Go on with: {again}"
         error = assemble(("error: ", "bold red"), message)
         Console(stderr=True).print(error, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -99,7 +99,7 @@ def run_demo(
     lines = [("rows", _rows_text(results, seconds))]
     lines += [("report", write_report(result)) for result in results]
     lines.append(("compared", page))
-    lines += [("next", command) for command in next_commands(url)]
+    lines += [("next", line) for line in next_commands(url)]
     console.print()
     _print_lines(lines, console)
     return page
@@ -115,7 +115,7 @@ def next_commands(store: str) -> list[str]:
         typed_command("init", DEFAULT_STORE, "my-eval"): "start your own",
     }
     width = max(map(len, commands))
-    return [f"{command:<{width}}  # {what}" for command, what in commands.items()]
+    return [f"{typed:<{width}}  # {what}" for typed, what in commands.items()]
 
 
 def typed_command(
@@ -124,11 +124,9 @@ def typed_command(
     *arguments: str,
 ) -> str:
     """Return a command as one types it, for the runs of a store."""
-    words = ["python", "-m", f"flows.{verb}", *arguments]
     # The default needs no mention.
-    if store != DEFAULT_STORE:
-        words += ["--store", store]
-    return shlex.join(words)
+    place = [] if store == DEFAULT_STORE else ["--store", store]
+    return command(verb, *arguments, *place)
 
 
 def _load_experiments(url: str) -> list[Experiment]:

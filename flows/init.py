@@ -10,7 +10,6 @@ codes: 0 written or listed, 2 bad input.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from rich.console import Console
 
 from flows.opening import one_line_errors
 from flows.terminal import as_text, open_console
+from flows.typed import command
 from themis_lib.errors import ConfigError, nearest
 
 TEMPLATES_FOLDER = Path(__file__).parent / "templates"
@@ -83,8 +83,8 @@ def init(
         written = write_template(template, folder)
         for path in written:
             _print_line("wrote", str(path), console)
-        for command in TEMPLATES[template].needs:
-            _print_line("first", command, console)
+        for line in TEMPLATES[template].needs:
+            _print_line("first", line, console)
         _print_line("next", next_command(folder), console)
 
 
@@ -134,8 +134,7 @@ def write_template(
 
 def next_command(folder: Path) -> str:
     """Return what to type to run the experiment in a folder."""
-    experiment = str(folder / "experiment.yaml")
-    return shlex.join(["python", "-m", "flows.run", experiment])
+    return command("run", str(folder / "experiment.yaml"))
 
 
 def _contents(

@@ -1,4 +1,4 @@
-"""`python -m flows.demo`: what it scores, says, writes and refuses, and how it ends."""
+"""`themis demo`: what it scores, says, writes and refuses, and how it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m flows.init`: what each template writes and refuses, and that it runs."""
+"""`themis init`: what each template writes and refuses, and that it runs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_template_has_experiment_data_metric_and_workflow(
     assert {EXPERIMENT, "cases.jsonl", "metrics.py", WORKFLOW} <= written
     for file in written:
         assert f"wrote   {folder / file}\n" in done.stdout
-    assert f"flows.run '{folder / EXPERIMENT}'\n" in done.stdout
+    assert f"next    themis run '{folder / EXPERIMENT}'\n" in done.stdout
 
 
 def test_default_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_default_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     content = (TEMPLATES_FOLDER / "demo" / EXPERIMENT).read_bytes()
     assert content == (tmp_path / EXPERIMENT).read_bytes()
-    assert "next    python -m flows.run experiment.yaml\n" in done.stdout
+    assert "next    themis run experiment.yaml\n" in done.stdout
     assert "first" not in done.stdout
 
 
@@ -206,7 +206,7 @@ def environment(
     tools.mkdir()
     for name, program in {
         "python": f'exec {sys.executable} "$@"',
-        "themis": f'verb="$1"; shift; exec {sys.executable} -m "flows.$verb" "$@"',
+        "themis": f'exec {sys.executable} -m flows "$@"',
     }.items():
         (tools / name).write_text(f"#!/bin/sh\n{program}\n")
         (tools / name).chmod(0o755)
@@ -246,7 +246,7 @@ def test_template_runs_as_a_user_would_run_it(
         pytest.importorskip("llama_cpp")
     folder = tmp_path / "work"
     folder.mkdir()
-    shown = typed(f"python -m flows.init . --template {name}", folder, environment)
+    shown = typed(f"themis init . --template {name}", folder, environment)
     (command,) = [
         line.removeprefix("next    ")
         for line in shown.splitlines()
