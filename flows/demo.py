@@ -99,6 +99,7 @@ def run_demo(
     lines = [("rows", _rows_text(results, seconds))]
     lines += [("report", write_report(result)) for result in results]
     lines.append(("compared", page))
+    lines.append(("source", f"{DEMO_DATA}    # data, experiments, licence"))
     lines += [("next", line) for line in next_commands(url)]
     console.print()
     _print_lines(lines, console)
