@@ -67,8 +67,9 @@ def demo(
         error = assemble(("error: ", "bold red"), message)
         Console(stderr=True).print(error, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
-    if show:
-        webbrowser.open(page if "://" in page else Path(page).as_uri())
+    if show and not webbrowser.open(page if "://" in page else Path(page).as_uri()):
+        note = "no browser is found: open the page by the address above"
+        console.print(as_text(note, style="yellow"))
 
 
 def run_demo(

@@ -114,7 +114,7 @@ def write_template(
         existing = [str(path) for path in contents if os.path.lexists(path)]
         if existing:
             raise ConfigError(
-                f"nothing is written: {', '.join(existing)} exists already; "
+                f"nothing is written: there is already {', '.join(existing)}; "
                 "name another folder"
             )
         for path, content in contents.items():

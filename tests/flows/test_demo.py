@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import re
@@ -23,7 +24,7 @@ from themis_lib import Experiment, InMemoryRunStore, RunStore
 from themis_lib.experiment.beside import resolve_beside
 from themis_lib.experiment.spec import load_spec
 from themis_lib.runs.find_run import find_run
-from tools.demo_data import demo_files
+from tools import demo_data
 
 DEMO = [sys.executable, "-m", "flows.demo"]
 
@@ -83,10 +84,15 @@ def test_data_are_small_and_say_whose_they_are() -> None:
     assert "arXiv:2110.14168" in (DEMO_DATA / "README.md").read_text()
 
 
+def test_groups_of_steps_are_as_documented() -> None:
+    """The example in the tool's docstring is true."""
+    assert 0 == doctest.testmod(demo_data).failed
+
+
 @pytest.mark.skipif(not DATA.exists(), reason="GSM8K is not on this machine")
 def test_data_are_what_the_tool_chooses() -> None:
     """The published files give the demo's data, byte for byte."""
-    for name, content in demo_files(DATA).items():
+    for name, content in demo_data.demo_files(DATA).items():
         assert content == (DEMO_DATA / name).read_bytes(), name
 
 
