@@ -25,6 +25,7 @@ from flows.result_tables import (
     summary_table,
 )
 from flows.terminal import as_text, assemble
+from themis_lib.explain.first_prompts import FirstPrompt
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.html import REPORT_NAME
 from themis_lib.report.markdown import (
@@ -263,6 +264,22 @@ def next_step(
     if any(record.failed for record in result.manifest.stages):
         return f"{command}    # tries the failed rows again, and only those"
     return f"{command} --plan    # what an edit would cost; running again costs nothing"
+
+
+def print_prompt(
+    prompt: FirstPrompt,
+    console: Console,
+) -> None:
+    """Print the turns that a model would be sent for a case, each under its role."""
+    name = f"{prompt.dataset_id} / {prompt.case_id}"
+    console.print(assemble((name, "bold")), soft_wrap=True)
+    if prompt.error is not None:
+        console.print(assemble(("error: ", "red"), prompt.error), soft_wrap=True)
+    for role, text in prompt.turns:
+        console.print(assemble((f"[{role}]", "dim")), soft_wrap=True)
+        for line in text.split("\n"):
+            console.print(as_text(line), soft_wrap=True)
+    console.print()
 
 
 def print_plan(

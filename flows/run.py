@@ -3,7 +3,7 @@
     python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N]
                         [--until STAGE] [--max-cost DOLLARS]
                         [--runner threads|processes|dask|ray] [--workers N]
-                        [--plan] [--gate GATE …] [--by interval|mean] [--junit FILE]
+                        [--plan] [--show N] [--gate GATE …] [--by interval|mean] [--junit FILE]
 
 It uses the server at PREFECT_API_URL or, if that is not set, a small local one that it
 starts or reuses (`server.py`). A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN
@@ -108,6 +108,11 @@ Plan = Annotated[
     typer.Option("--plan", help="Say what would be computed and why; compute nothing."),
 ]
 
+Show = Annotated[
+    int | None,
+    typer.Option(min=1, help="Print the prompts of the first N cases; send nothing."),
+]
+
 
 @app.command()
 def run(
@@ -123,6 +128,7 @@ def run(
     by: GateBy = "interval",
     junit: JunitFile = None,
     plan: Plan = False,
+    show: Show = None,
 ) -> None:
     """Run an experiment, computing only the rows that its store lacks."""
     console = open_console()
@@ -142,6 +148,9 @@ def run(
     prepared: PreparedRun | None = None
     try:
         prepared = prepare_run(parameters)
+        if show is not None:
+            _print_prompts(prepared, show, console)
+            return
         prepared.store.check_writable()
         check_junit(junit, gate)
         if plan:
@@ -216,6 +225,20 @@ def _run_flow(
         name = result.manifest.name
         write_text(junit, junit_xml({name: result.manifest.gates}, {name: result}))
     return exit_codes.run_code(result)
+
+
+def _print_prompts(
+    prepared: PreparedRun,
+    count: int,
+    console: Console,
+) -> None:
+    # Imported late, as in `_run_flow`.
+    from flows.display import print_prompt
+    from themis_lib.explain.first_prompts import first_prompts
+
+    _collect_garbage_again()
+    for prompt in first_prompts(prepared.pipeline, count):
+        print_prompt(prompt, console)
 
 
 def _print_plan(

@@ -58,6 +58,21 @@ class Generator:
         return GenerationResult(final_output=f"{text} answer {answer}")
 
 
+class Echo:
+    """Answers with the input that it is given."""
+
+    component_id = "tests/echo"
+    version = "1"
+    reads = ("input",)
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        count("generate")
+        return GenerationResult(final_output=case.input)
+
+
 @dataclass(frozen=True)
 class DeterministicGenerator(Generator):
     component_id = "tests/deterministic_generator"

@@ -10,7 +10,7 @@ A component is given as an object, as a name (`builtin/exact_match`,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -32,6 +32,7 @@ from themis_lib.core.secrets import (
 )
 from themis_lib.core.store_names import check_store_name
 from themis_lib.errors import ConfigError
+from themis_lib.identity.digests import canonical_json
 
 if TYPE_CHECKING:
     from themis_lib.core.protocols import (
@@ -60,20 +61,6 @@ class CandidatePolicy(FrozenModel):
 
     num_samples: PositiveInt = 1
     base_seed: int = 0
-
-
-class GenerationConfig(FrozenModel):
-    """What produces candidates, with which prompt, how many, and how they are reduced.
-
-    `prompt_spec=None` means the empty spec.
-    """
-
-    generator: GeneratorSpec
-    prompt_spec: Annotated[PromptSpec, BeforeValidator(_empty_if_none)] = Field(
-        default_factory=PromptSpec
-    )
-    candidate_policy: CandidatePolicy = Field(default_factory=CandidatePolicy)
-    reducer: ReducerSpec = "builtin/first"
 
 
 #: What a case without a score is in a mean: left out, 0, or a reason to fail the run.
@@ -221,6 +208,35 @@ class CostConfig(FrozenModel):
     max_cost: Annotated[PositiveFloat, Field(allow_inf_nan=False)] | None = None
 
 
+class LabelMap(FrozenModel):
+    """The expected output by a column of labels: `{column: answer, map: letter}`.
+
+    `map` is a list that the label is the position in (counted from `first`), an object
+    that has it as a key, or `letter`: the position, the letter or the text of an option
+    becomes its letter. `choices` names the column with the options of each row; with it
+    `letter` knows texts, and how many options there are. A label that has no place in
+    the map is an error of its row.
+    """
+
+    column: str
+    map: Literal["letter"] | list[JsonValue] | dict[str, JsonValue]
+    choices: str | None = None
+    first: int = 0
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _keys_are_texts(cls, value: Any) -> Any:
+        # YAML reads `0:` and `true:` as a number and a bool.
+        if not isinstance(value, dict):
+            return value
+        keys = [key if isinstance(key, str) else canonical_json(key) for key in value]
+        return dict(zip(keys, value.values(), strict=True))
+
+
+#: The column, or columns, behind each part of a case.
+ColumnMap: TypeAlias = dict[str, str | list[str] | LabelMap]
+
+
 class DatasetFile(FrozenModel):
     """Cases in a file at any fsspec URL, read in batches.
 
@@ -232,7 +248,8 @@ class DatasetFile(FrozenModel):
 
     `columns` maps what a case needs to the file's own columns: `input`,
     `expected_output`, `case_id` and `metadata`; a list of columns becomes an object,
-    and a text with `{row}` in it a pattern for ids (`"q-{row:04d}"`). `filter` keeps
+    a `LabelMap` the expected output behind a label, and a text with `{row}` in it a
+    pattern for ids (`"q-{row:04d}"`). `filter` keeps
     the rows whose column equals a value, or one of a list. `sample` keeps that many
     rows, chosen by `seed` and content and so independent of their order; `limit` then
     keeps the first.
@@ -243,7 +260,7 @@ class DatasetFile(FrozenModel):
     format: Literal["jsonl", "csv", "parquet"] | None = None
     encoding: str | None = None
     delimiter: str | None = None
-    columns: dict[str, str | list[str]] = Field(default_factory=dict)
+    columns: ColumnMap = Field(default_factory=dict)
     filter: dict[str, JsonValue] = Field(default_factory=dict)
     sample: PositiveInt | None = None
     seed: int = 0
@@ -262,8 +279,69 @@ class HubDataset(FrozenModel):
     subset: str | None = None
     split: str = "test"
     revision: str | None = None
-    columns: dict[str, str | list[str]] = Field(default_factory=dict)
+    columns: ColumnMap = Field(default_factory=dict)
     filter: dict[str, JsonValue] = Field(default_factory=dict)
     sample: PositiveInt | None = None
     seed: int = 0
     limit: PositiveInt | None = None
+
+
+class FewShot(FrozenModel):
+    """Examples with their answers before every case, chosen from a pool.
+
+    The pool is `data`: another split or file. `k` examples are chosen: the `first`,
+    those with the ids of a list, by a `seeded` draw, or `stratified`: as many of each
+    expected output, or of each value of the metadata column `by`. All cases get the
+    same ones, but never themselves; `per_case` draws for each case. A draw depends on
+    `seed` and on the examples' content, not on their order.
+
+    An example looks as the case does, with its expected output behind it: as `text`,
+    divided by `separator` and `answer_separator`, or as `turns` of a conversation.
+
+    A key covers the examples that were chosen, so that an edit of the pool generates
+    only the cases whose examples it changes.
+    """
+
+    data: DatasetFile | HubDataset
+    k: PositiveInt
+    choose: Literal["first", "seeded", "stratified"] | list[str] = "first"
+    seed: int = 0
+    by: str | None = None
+    per_case: bool = False
+    layout: Literal["text", "turns"] = "text"
+    separator: str = "\n\n"
+    answer_separator: str = " "
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _pool_needs_no_name(cls, data: Any) -> Any:
+        return {"dataset_id": "few_shot", **data} if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> FewShot:
+        if self.by is not None and self.choose != "stratified":
+            raise ConfigError("generation.few_shot.by: it is for `choose: stratified`")
+        if self.per_case and self.choose != "seeded":
+            raise ConfigError(
+                "generation.few_shot.per_case: it is for `choose: seeded`"
+            )
+        if isinstance(self.choose, list) and len(self.choose) < self.k:
+            raise ConfigError(
+                f"generation.few_shot.choose: {len(self.choose)} id(s) for k={self.k}"
+            )
+        return self
+
+
+class GenerationConfig(FrozenModel):
+    """What produces candidates, with which prompt, how many, and how they are reduced.
+
+    `prompt_spec=None` means the empty spec.
+    """
+
+    generator: GeneratorSpec
+    prompt_spec: Annotated[PromptSpec, BeforeValidator(_empty_if_none)] = Field(
+        default_factory=PromptSpec
+    )
+    few_shot: FewShot | None = None
+    candidate_policy: CandidatePolicy = Field(default_factory=CandidatePolicy)
+    reducer: ReducerSpec = "builtin/first"

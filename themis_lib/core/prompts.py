@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, JsonValue
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from themis_lib.core.models import FrozenModel
+from themis_lib.core.templates import PromptTemplate
 from themis_lib.identity.digests import canonical_json
+
+
+class TemplateTurn(FrozenModel):
+    """A message of a template: who says it, and a template of what."""
+
+    role: str
+    content: str
 
 
 class PromptSpec(FrozenModel):
@@ -18,12 +31,38 @@ class PromptSpec(FrozenModel):
     has a place for them (a system message); a plain-text generator puts them first. An
     empty spec changes nothing. A block is any prompt material: text, or a JSON value
     that is rendered as JSON.
+
+    `template` says what the input itself looks like: a Jinja template over its fields,
+    or one for each message of a conversation (see `PromptTemplate`). The generate stage
+    renders it, so that a generator is given the rendered input.
     """
 
     instructions: str | None = None
     prefix: str | None = None
     suffix: str | None = None
     blocks: list[JsonValue] = Field(default_factory=list)
+    template: str | list[TemplateTurn] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_template(
+        self,
+        handler: SerializerFunctionWrapHandler,
+    ) -> dict[str, Any]:
+        written: dict[str, Any] = handler(self)
+        # Rows of prompts without a template are found by what was written before.
+        if self.template is None:
+            written.pop("template", None)
+        return written
+
+
+def template_of(spec: PromptSpec) -> PromptTemplate | None:
+    """Return the template of a prompt spec, compiled; `None` if it has none.
+
+    Raise `ConfigError` for one that Jinja cannot read.
+    """
+    if spec.template is None or isinstance(spec.template, str):
+        return None if spec.template is None else PromptTemplate(spec.template)
+    return PromptTemplate([turn.model_dump() for turn in spec.template])
 
 
 def render_input(value: JsonValue) -> str:

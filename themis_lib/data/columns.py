@@ -7,7 +7,8 @@ import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from themis_lib.core.config import DatasetFile, HubDataset
+from themis_lib.core.config import DatasetFile, HubDataset, LabelMap
+from themis_lib.data.labels import expected_of_label, label_columns
 from themis_lib.data.records import Row, Source
 from themis_lib.data.sources import did_you_mean
 from themis_lib.errors import DatasetError, nearest
@@ -35,9 +36,14 @@ class CaseMapping:
         known = source.columns
         self._dataset_id = dataset.dataset_id
         self._blank_is_null = source.blank_is_null
-        self._input = mapped.get("input", "input")
-        self._expected_output = mapped.get("expected_output")
-        self._metadata = mapped.get("metadata")
+        self._input = _plain_columns(dataset, "input") or "input"
+        self._label: LabelMap | None = None
+        expected = mapped.get("expected_output")
+        if isinstance(expected, LabelMap):
+            self._label = expected
+            expected = label_columns(expected)
+        self._expected_output = expected
+        self._metadata = _plain_columns(dataset, "metadata")
         self._case_id = _id_source(dataset, known)
 
         required = [
@@ -101,6 +107,9 @@ class CaseMapping:
         return id_text(text)
 
     def _expected_text(self, row: Row) -> str | None:
+        if self._label is not None:
+            expected = expected_of_label(self._label, row)
+            return None if expected is None else canonical_json(expected)
         source = self._expected_output or "expected_output"
         if isinstance(source, str):
             # A column that was mapped must be there; the default one may be missing.
@@ -133,6 +142,20 @@ def check_targets(dataset: DatasetFile | HubDataset) -> None:
             raise DatasetError(
                 f"{where} is no part of a case; {nearest(target, TARGETS)}"
             )
+
+
+def _plain_columns(
+    dataset: DatasetFile | HubDataset,
+    target: str,
+) -> str | list[str] | None:
+    """Return what a part of a case is mapped to, which is no label."""
+    source = dataset.columns.get(target)
+    if isinstance(source, LabelMap):
+        raise DatasetError(
+            f"dataset {dataset.dataset_id!r}: columns.{target} is a map of labels; "
+            "only expected_output can be one"
+        )
+    return source
 
 
 def id_text(value: Any) -> str:
@@ -172,7 +195,7 @@ def _id_source(
 ) -> str | None:
     """Return the column or pattern of the case id; `None` for the row's number."""
     default = "case_id" if "case_id" in known else None
-    source = dataset.columns.get("case_id", default)
+    source = _plain_columns(dataset, "case_id") or default
     if isinstance(source, list):
         fields = [f"{{{name}}}" for name in source]
         pattern = "-".join([*fields, "{row}"])

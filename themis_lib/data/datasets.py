@@ -30,7 +30,7 @@ from themis_lib.data.records import Source
 from themis_lib.data.row_filter import RowFilter
 from themis_lib.data.sources import opened
 from themis_lib.errors import DatasetError
-from themis_lib.identity.digests import bytes_digest, canonical_json
+from themis_lib.identity.digests import bytes_digest, canonical_json, load_json
 from themis_lib.storage.tables import CASES
 
 #: Hashes of case ids, 64 bits each.
@@ -61,6 +61,15 @@ def case_tables(
             column = pa.array(values, pa.string())
             columns.append(column)
         yield pa.table(columns, schema=_SCHEMA)
+
+
+def case_rows(dataset: AnyDataset) -> Iterator[tuple[str, str, str | None, Any]]:
+    """Yield id, input and expected output as JSON, and metadata, of each case.
+
+    Raises as `case_tables` does.
+    """
+    for case_id, case_input, expected, metadata in _iter_cases(dataset):
+        yield case_id, case_input, expected, load_json(metadata)
 
 
 class IdRegistry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from themis_lib.core.config import DatasetFile
+from themis_lib.core.config import DatasetFile, LabelMap
 from themis_lib.core.models import Case
 from themis_lib.data.columns import check_targets
 from themis_lib.data.datasets import read_cases
@@ -16,7 +16,7 @@ from themis_lib.identity.digests import load_json, load_json_or_null
 
 def mapped_cases(
     rows: Iterable[Any],
-    columns: Mapping[str, str | list[str]],
+    columns: Mapping[str, str | list[str] | LabelMap],
     *,
     dataset_id: str = "data",
 ) -> list[Case]:

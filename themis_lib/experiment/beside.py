@@ -38,7 +38,7 @@ def resolve_beside(
     Also make the modules beside it importable that its components name. Raise
     `ComponentError` if another module of such a name is in use already.
     """
-    for dataset in _mappings(spec.get("datasets")):
+    for dataset in [*_mappings(spec.get("datasets")), *_few_shot_data(spec)]:
         _resolve(dataset, "path", folder)
     modules = []
     for component in _components(spec):
@@ -87,6 +87,14 @@ def _components(spec: Mapping[str, Any]) -> Iterator[Any]:
                 if isinstance(component, Mapping):
                     judges = component.get("judge")
                     yield from judges if isinstance(judges, list) else [judges]
+
+
+def _few_shot_data(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    generation = spec.get("generation")
+    few_shot = generation.get("few_shot") if isinstance(generation, Mapping) else None
+    data = few_shot.get("data") if isinstance(few_shot, Mapping) else None
+    if isinstance(data, dict):
+        yield data
 
 
 def _mappings(listed: Any) -> Iterator[dict[str, Any]]:

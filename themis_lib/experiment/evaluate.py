@@ -23,13 +23,15 @@ from themis_lib.core.config import (
     EvaluationConfig,
     GenerationConfig,
     HubDataset,
+    LabelMap,
     RuntimeConfig,
     StorageConfig,
 )
 from themis_lib.core.models import Case, Dataset
-from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import ReducerSpec
 from themis_lib.core.store_names import check_store_name
+from themis_lib.core.templates import PromptTemplate
 from themis_lib.data.mapped_cases import mapped_cases
 from themis_lib.errors import DatasetError
 from themis_lib.experiment.experiment import Experiment
@@ -51,7 +53,7 @@ def evaluate(
     *,
     model: GeneratorLike,
     data: Data,
-    columns: Mapping[str, str | list[str]] | None = None,
+    columns: Mapping[str, str | list[str] | LabelMap] | None = None,
     metric: MetricLike | list[MetricLike] | None = None,
     parser: ParserLike | list[ParserLike] = "builtin/json_identity",
     samples: int = 1,
@@ -101,7 +103,7 @@ async def evaluate_async(
     *,
     model: GeneratorLike,
     data: Data,
-    columns: Mapping[str, str | list[str]] | None = None,
+    columns: Mapping[str, str | list[str] | LabelMap] | None = None,
     metric: MetricLike | list[MetricLike] | None = None,
     parser: ParserLike | list[ParserLike] = "builtin/json_identity",
     samples: int = 1,
@@ -113,7 +115,7 @@ async def evaluate_async(
 ) -> RunResult:
     """Evaluate a model on data as `evaluate` does, for callers with an event loop."""
     check_store_name(store)
-    dataset = _as_dataset(data, columns)
+    dataset = _as_dataset(data, columns, template_of(prompt_spec or PromptSpec()))
     if metric is None:
         metric = _default_metrics(dataset)
     # One component, or a list of them; a name is a text, which is no list.
@@ -148,9 +150,12 @@ def _default_metrics(dataset: Dataset | DatasetFile | HubDataset) -> list[Metric
 
 def _as_dataset(
     data: Data,
-    columns: Mapping[str, str | list[str]] | None,
+    columns: Mapping[str, str | list[str] | LabelMap] | None,
+    template: PromptTemplate | None,
 ) -> Dataset | DatasetFile | HubDataset:
     """Return what was given as data as a dataset.
+
+    The input of mappings without one is what the template reads of them.
 
     Raise `DatasetError` for a bad case, and for columns of something without any.
     """
@@ -164,30 +169,38 @@ def _as_dataset(
                 f"{type(data).__name__}(columns={{…}}), if it has any"
             )
         return data
-    if mapped:
-        return _dataset_of(mapped_cases(data, mapped))
     # Any other iterable, a generator too, is read once.
-    cases = []
-    for index, item in enumerate(data):
-        if isinstance(item, Case):
-            cases.append(item)
-        elif isinstance(item, Mapping):
-            try:
-                # A mapping without an id gets its position; one with an id keeps that.
-                case = Case.model_validate({"case_id": f"data-{index:04d}", **item})
-            except ValidationError as error:
-                # The first problem is enough: one line that names the item and the field.
-                problem = error.errors()[0]
-                place = ".".join(map(str, problem["loc"]))
-                message = f"data: item {index}: {place}: {problem['msg']}"
-                raise DatasetError(message) from None
-            cases.append(case)
-        else:
-            raise DatasetError(
-                f"data: item {index} is {type(item).__name__}; "
-                "give cases or mappings with an `input`"
-            )
+    items = list(data)
+    has_inputs = any(not isinstance(item, Mapping) or "input" in item for item in items)
+    if template is not None and not has_inputs:
+        mapped.setdefault("input", list(template.names))
+    if mapped:
+        return _dataset_of(mapped_cases(items, mapped))
+    cases = [_case_of(index, item) for index, item in enumerate(items)]
     return _dataset_of(cases)
+
+
+def _case_of(
+    index: int,
+    item: Any,
+) -> Case:
+    """Return an item of the data as a case. Raise `DatasetError` if it is none."""
+    if isinstance(item, Case):
+        return item
+    if not isinstance(item, Mapping):
+        raise DatasetError(
+            f"data: item {index} is {type(item).__name__}; "
+            "give cases or mappings with an `input`"
+        )
+    try:
+        # A mapping without an id gets its position; one with an id keeps that.
+        return Case.model_validate({"case_id": f"data-{index:04d}", **item})
+    except ValidationError as error:
+        # The first problem is enough: one line that names the item and the field.
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        message = f"data: item {index}: {place}: {problem['msg']}"
+        raise DatasetError(message) from None
 
 
 def _dataset_of(cases: list[Case]) -> Dataset:

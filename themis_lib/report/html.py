@@ -19,10 +19,7 @@ import numpy as np
 import pyarrow.compute as pc
 import yaml
 
-from themis_lib.core.prompts import (
-    PromptSpec,
-    render_input,
-)
+from themis_lib.core.prompts import render_input
 from themis_lib.errors import StoreError
 from themis_lib.report.failures import (
     FAILURE_HEADINGS,
@@ -31,6 +28,7 @@ from themis_lib.report.failures import (
 from themis_lib.report.html_cases import (
     CUTS,
     pack,
+    prompt_spec_of,
     read_tables,
     spread,
 )
@@ -199,20 +197,27 @@ def metric_panels(result: RunResult) -> list[MetricPanel]:
     return panels
 
 
-def prompt_parts(manifest: Manifest) -> dict[str, str | None]:
-    """Return what the prompt spec puts around every input.
+def prompt_parts(manifest: Manifest) -> dict[str, Any]:
+    """Return what the prompt spec makes of every input.
 
-    `system` is a system message, `before` and `after` are text; each may be `None`.
+    `system` is a system message, `before` and `after` are text, `template` is role and
+    text of each message of a template, `examples` is the number of few-shot examples;
+    each may be `None`.
     """
-    spec = PromptSpec()
-    if manifest.stages:
-        # The first stage generates; what identifies it holds the prompt.
-        spec = PromptSpec(**manifest.stages[0].identity.get("prompt_spec", {}))
+    spec = prompt_spec_of(manifest)
     before = [part for part in (spec.prefix, *map(render_input, spec.blocks)) if part]
+    template = None
+    if isinstance(spec.template, str):
+        template = [("user", spec.template)]
+    elif spec.template is not None:
+        template = [(turn.role, turn.content) for turn in spec.template]
+    few_shot = manifest.stages[0].identity.get("few_shot") if manifest.stages else None
     return {
         "system": spec.instructions,
         "before": "\n\n".join(before) or None,
         "after": spec.suffix,
+        "template": template,
+        "examples": None if few_shot is None else few_shot["k"],
     }
 
 

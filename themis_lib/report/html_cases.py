@@ -20,6 +20,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from themis_lib.core.prompts import PromptSpec, template_of
+from themis_lib.core.templates import PromptTemplate
+from themis_lib.errors import RowError
+from themis_lib.identity.digests import canonical_json, load_json
+from themis_lib.runs.manifest import Manifest
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.run_tables import (
     RunTableFile,
@@ -147,7 +152,32 @@ def read_tables(
     for name, columns in _COLUMNS.items():
         selected = [table.select(columns) for table in parts[name]]
         tables[name] = pa.concat_tables(selected)
+    template = template_of(prompt_spec_of(result.manifest))
+    if template is not None:
+        tables["cases"] = _with_rendered_inputs(tables["cases"], template)
     return tables
+
+
+def prompt_spec_of(manifest: Manifest) -> PromptSpec:
+    """Return the prompt spec of a run, which is in what identifies its first stage."""
+    if not manifest.stages:
+        return PromptSpec()
+    return PromptSpec(**manifest.stages[0].identity.get("prompt_spec", {}))
+
+
+def _with_rendered_inputs(
+    cases: pa.Table,
+    template: PromptTemplate,
+) -> pa.Table:
+    """Return cases with the inputs that the model was sent, where they can be rendered."""
+    texts = []
+    for text in cases["input"].to_pylist():
+        # The reason why it could not be is the error of its row.
+        with contextlib.suppress(RowError):
+            text = canonical_json(template.render(load_json(text)))
+        texts.append(text)
+    at = cases.column_names.index("input")
+    return cases.set_column(at, "input", pa.array(texts, pa.string()))
 
 
 def take_cases(

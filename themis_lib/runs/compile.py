@@ -9,15 +9,24 @@ from typing import Any, cast
 
 from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric, BuiltReducer
-from themis_lib.core.config import DatasetFile, Libraries
+from themis_lib.core.config import DatasetFile, GenerationConfig, Libraries
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.core.prices import price_of
+from themis_lib.core.prompts import template_of
 from themis_lib.core.secrets import refuse_literal_secrets
-from themis_lib.errors import ConfigError, nearest
+from themis_lib.data.datasets import case_rows
+from themis_lib.data.template_columns import with_template_columns
+from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import digest
 from themis_lib.runs.pipeline import STAGES, Pipeline, StageName
 from themis_lib.stages.budget import Budget
-from themis_lib.stages.generate import GenerateStage, check_bounded, check_instructions
+from themis_lib.stages.few_shot import FewShotExamples, examples_of
+from themis_lib.stages.generate import (
+    GenerateStage,
+    check_bounded,
+    check_instructions,
+    check_template,
+)
 from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
 from themis_lib.stages.parse import ParseStage
 from themis_lib.stages.reduce import ReduceStage
@@ -45,6 +54,9 @@ def compile_experiment(
     # Candidates and judges spend from one budget.
     budget = Budget(experiment.cost.max_cost)
     generate = _generate_stage(experiment, seeds, budget)
+    if generate.template is not None:
+        datasets = with_template_columns(experiment.datasets, generate.template.names)
+        experiment = experiment.model_copy(update={"datasets": datasets})
     libraries = experiment.identity.libraries
     parsers = []
     for index, spec in enumerate(evaluation.parsers or ["builtin/json_identity"]):
@@ -158,6 +170,20 @@ def _refuse_equal_names(
             )
 
 
+def _examples(generation: GenerationConfig) -> FewShotExamples | None:
+    """Return the few-shot examples of an experiment; `None` if it has none."""
+    settings = generation.few_shot
+    if settings is None:
+        return None
+    template = template_of(generation.prompt_spec)
+    names = () if template is None else template.names
+    (pool,) = with_template_columns([settings.data], names)
+    try:
+        return examples_of(case_rows(pool), settings, template)
+    except RowError as error:
+        raise ConfigError(f"generation.few_shot.data: {error}") from None
+
+
 def _generate_stage(
     experiment: ExperimentSpec,
     seeds: tuple[int, ...],
@@ -169,6 +195,7 @@ def _generate_stage(
     )
     generator = generator.covering(experiment.identity.libraries)
     check_instructions(generator, generation.prompt_spec, where="generation")
+    check_template(generator, generation.prompt_spec, where="generation")
     price = price_of(
         generator.model,
         experiment.cost.prices,
@@ -177,6 +204,7 @@ def _generate_stage(
     return GenerateStage(
         generator,
         prompt_spec=generation.prompt_spec,
+        examples=_examples(generation),
         seeds=seeds,
         runtime=experiment.runtime,
         price=price,

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal, get_args
+
+import pyarrow as pa
 
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.data.cut import Cut, first_rows, shards_of
 from themis_lib.data.datasets import case_tables
+from themis_lib.data.template_columns import check_fields
 from themis_lib.errors import ConfigError
-from themis_lib.identity.digests import digest
+from themis_lib.identity.digests import digest, load_json
 from themis_lib.identity.part import Part
+from themis_lib.runs.comparable import check_comparable
 from themis_lib.stages.dependencies import resolve
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.judge import JudgeStage
@@ -107,7 +112,8 @@ class Pipeline:
             raise ConfigError("datasets: there is none; give at least one")
         for dataset in self.experiment.datasets:
             # The rest is read by `shards`, once: a dataset may be large.
-            next(case_tables(dataset), None)
+            for cases in islice(case_tables(dataset), 1):
+                self._check_first_cases(dataset.dataset_id, cases)
 
     def shards(
         self,
@@ -167,6 +173,20 @@ class Pipeline:
         if stage is self.reduce:
             return all(score.metric_id in shard.scores for score in self.scores)
         return True
+
+    def _check_first_cases(
+        self,
+        dataset_id: str,
+        cases: pa.Table,
+    ) -> None:
+        if self._is_included("score"):
+            metrics = [stage.metric for stage in self.scores]
+            check_comparable(self.parse.parsers, metrics, dataset_id, cases)
+        template = self.generate.template
+        if template is not None and cases.num_rows:
+            first = load_json(cases["input"][0].as_py())
+            where = f"dataset {dataset_id!r}: the first input"
+            check_fields(first, template.names, where=where)
 
     def _is_included(self, name: StageName) -> bool:
         """Return whether a stage is not after the last one to run."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from themis_lib.core.config import LabelMap
 from themis_lib.core.experiment_spec import AnyDataset
 from themis_lib.core.models import Dataset
 from themis_lib.errors import ConfigError
@@ -63,4 +64,5 @@ def _why_none(dataset: AnyDataset) -> str:
             f"{where} has no column 'expected_output' with values; map one: "
             "`columns: {expected_output: …}`"
         )
-    return f"{where}: columns.expected_output: {column!r} has no value in any row"
+    name = column.column if isinstance(column, LabelMap) else column
+    return f"{where}: columns.expected_output: {name!r} has no value in any row"

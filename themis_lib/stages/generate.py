@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,10 +15,10 @@ from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case
 from themis_lib.core.prices import Price
-from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import case_columns
-from themis_lib.errors import ConfigError, RowError
-from themis_lib.identity.digests import load_json
+from themis_lib.errors import ConfigError, RowError, escape_surrogates
+from themis_lib.identity.digests import canonical_json, digest, load_json
 from themis_lib.stages.budget import Budget, paid_call
 from themis_lib.stages.call_costs import CallCosts
 from themis_lib.stages.calls import (
@@ -31,8 +32,14 @@ from themis_lib.stages.calls import (
     threaded,
     within,
 )
+from themis_lib.stages.few_shot import FewShotExamples
 from themis_lib.stages.outputs import output_record
-from themis_lib.stages.reading import column_digests_of, sample_rows, visible_cases
+from themis_lib.stages.reading import (
+    column_digests_of,
+    read,
+    sample_rows,
+    visible_cases,
+)
 from themis_lib.stages.stage import Emit, RowOutcome, Stage
 from themis_lib.stages.timed_calls import timed_coroutine, timed_function
 from themis_lib.storage.shard import Shard
@@ -41,6 +48,18 @@ from themis_lib.storage.tables import OUTPUTS
 
 #: An input whose request has a version where that of any other has one.
 _IN_PARTS = [{"role": "user", "content": [{"type": "text", "text": ""}]}]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a generator is given as a case's input, as JSON, or the reason of none.
+
+    `examples` is the digest of the few-shot examples in it.
+    """
+
+    prompt: str | None = None
+    examples: str | None = None
+    error: str | None = None
 
 
 class GenerateStage(Stage):
@@ -63,11 +82,14 @@ class GenerateStage(Stage):
         prompt_spec: PromptSpec,
         seeds: Sequence[int],
         runtime: RuntimeConfig,
+        examples: FewShotExamples | None = None,
         price: Price | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.generator = generator.with_runtime(runtime)
         self.prompt_spec = prompt_spec
+        self.template = template_of(prompt_spec)
+        self.examples = examples
         # Given twice, a seed is two samples.
         self.seeds = tuple(seeds)
         self.price = price
@@ -118,10 +140,14 @@ class GenerateStage(Stage):
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {
+        identity = {
             "generator": self.generator.identity,
             "prompt_spec": self.prompt_spec.model_dump(mode="json"),
         }
+        # The examples themselves are in the keys of the rows that they go before.
+        if self.examples is not None:
+            identity["few_shot"] = self.examples.identity
+        return identity
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -136,6 +162,8 @@ class GenerateStage(Stage):
             "cases": column_digests_of(shard.cases, names),
             "seeds": list(self.seeds),
         }
+        if self.examples is not None:
+            columns["examples"] = self.examples.digest
         # Which inputs have a version only their rows know: each of them is looked up.
         input_version = self.generator.input_version
         if input_version is not None and "input" in self.reads:
@@ -145,24 +173,27 @@ class GenerateStage(Stage):
         return columns
 
     def keys(self, rows: pa.Table) -> pa.Array:
-        input_version = self.generator.input_version
-        if input_version is None or "input" not in self.reads:
+        if "input" not in self.reads:
             return super().keys(rows)
-        texts: list[str | None] = []
-        has_version = False
-        for text in rows["input"].to_pylist():
-            # Only a list can be a conversation: most inputs need not be parsed.
-            if text is not None and text.startswith("["):
-                version = input_version(load_json(text), self.prompt_spec)
-                if version is not None:
-                    # Behind the JSON, which no other input's text can be.
-                    text = f"{text}@{version}"
-                    has_version = True
-            texts.append(text)
-        if has_version:
+        inputs = rows["input"].to_pylist()
+        texts = list(map(self._with_version, inputs))
+        if "examples" in rows.column_names:
+            examples = rows["examples"].to_pylist()
+            texts = list(map(_with_examples, texts, examples))
+        if texts != inputs:
             at = rows.column_names.index("input")
             rows = rows.set_column(at, "input", pa.array(texts, pa.string()))
         return super().keys(rows)
+
+    def _with_version(self, text: str | None) -> str | None:
+        """Return an input's JSON as a key covers it: with its version, if it has one."""
+        input_version = self.generator.input_version
+        # Only a list can be a conversation: most inputs need not be parsed.
+        if input_version is None or text is None or not text.startswith("["):
+            return text
+        version = input_version(load_json(text), self.prompt_spec)
+        # Behind the JSON, which no other input's text can be.
+        return text if version is None else f"{text}@{version}"
 
     def rows(
         self,
@@ -196,7 +227,30 @@ class GenerateStage(Stage):
             occurrences = of_earlier_cases + np.tile(earlier_samples, cases)
         columns["occurrence"] = pa.array(occurrences)
         columns["error"] = pa.nulls(cases * samples, pa.string())
+        if self.template is not None or self.examples is not None:
+            inputs = read(store, shard.cases)["input"].to_pylist()
+            prompts = [self.prompt_of(text) for text in inputs]
+            # The samples of a case are next to each other.
+            for name in ("prompt", "examples", "error"):
+                values = [getattr(prompt, name) for prompt in prompts]
+                columns[name] = pa.array(np.repeat(values, samples), pa.string())
         return pa.table(columns)
+
+    def prompt_of(self, case_input: str) -> Prompt:
+        """Return what a generator is given as the input of a case, by its own as JSON."""
+        try:
+            value = load_json(case_input)
+            if self.template is not None:
+                value = self.template.render(value)
+            examples = None
+            if self.examples is not None:
+                chosen = self.examples.choose(case_input)
+                value = self.examples.lay_out(chosen, value)
+                examples = digest("examples", [item.content for item in chosen])
+            return Prompt(canonical_json(value), examples)
+        # Half of a surrogate pair has no JSON form.
+        except (RowError, ValueError) as error:
+            return Prompt(error=escape_surrogates(str(error)))
 
     async def compute(
         self,
@@ -204,6 +258,11 @@ class GenerateStage(Stage):
         run_id: str,
         emit: Emit,
     ) -> None:
+        if "prompt" in rows.column_names:
+            # Keys are made from the input: two cases stay two draws where their prompts
+            # happen to be equal.
+            at = rows.column_names.index("input")
+            rows = rows.set_column(at, "input", rows["prompt"])
         cases = visible_cases(rows, self.generator_reads)
         # What a generator does not declare is hidden in its contexts, too.
         contexts = self._make_contexts(rows, cases, run_id)
@@ -310,6 +369,27 @@ class GenerateStage(Stage):
             )
             contexts.append(context)
         return contexts
+
+
+def _with_examples(
+    text: str | None,
+    examples: str | None,
+) -> str | None:
+    return text if text is None or examples is None else f"{text}@{examples}"
+
+
+def check_template(
+    generator: BuiltGenerator,
+    prompt_spec: PromptSpec,
+    *,
+    where: str,
+) -> None:
+    """Raise `ConfigError` if a template renders an input that a generator never reads."""
+    if prompt_spec.template is not None and "input" not in generator.reads:
+        raise ConfigError(
+            f"{where}.prompt_spec.template: {generator.component_id} does not read "
+            "`input`, so that nothing would be rendered; remove the template, or read it"
+        )
 
 
 def check_instructions(

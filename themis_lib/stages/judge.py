@@ -364,6 +364,10 @@ def _hold_to_schema(
     The judge enforces the schema if it can; any other is told it in the prompt.
     """
     check_instructions(judge, call.prompt_spec, where=where)
+    if call.prompt_spec.template is not None:
+        raise ConfigError(
+            f"{where}: a judge's prompt spec has no template; build its text in `request`"
+        )
     if call.schema is None:
         return judge, call.prompt_spec
     if judge.schema is not None:
