@@ -225,3 +225,10 @@ def test_expected_request_of_an_unbounded_answer_is_unknown() -> None:
 
     assert expected_request_length(pipeline, judge, shard, store) is None
     assert 0.0 == expected_request_length(pipeline, pipeline.parse, shard, store)
+
+
+def test_rendered_prompt_counts_in_place_of_the_input() -> None:
+    """A template and few-shot examples are what a model is charged for."""
+    rows = pa.table({"input": ['"a"'], "prompt": ['"abcdefgh"']})
+
+    assert 10.0 == request_length(compiled(Metered()).generate, rows)

@@ -34,6 +34,9 @@ def request_length(
     if isinstance(stage, JudgeStage):
         return _mean_length(rows, ("input",))
     if isinstance(stage, GenerateStage):
+        # A template, or examples before a case, make a prompt of its input.
+        if "prompt" in rows.column_names:
+            return _mean_length(rows, ("prompt",))
         return _mean_length(rows, WHOLE_CASE)
     return 0.0
 
@@ -107,7 +110,10 @@ def estimate_usage(
     if not stage.is_paid or characters is None or max_tokens is None:
         return None
     # The prompt spec goes along with every row.
-    instructions = stage.prompt_spec.model_dump_json(exclude_defaults=True)
+    instructions = stage.prompt_spec.model_dump_json(
+        exclude_defaults=True,
+        exclude={"template"},
+    )
     sent = characters + wanted * len(instructions)
     return TokenUsage(
         input_tokens=round(sent / _CHARS_PER_TOKEN),
