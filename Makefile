@@ -4,10 +4,17 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
-INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := -m pip --disable-pip-version-check
+WHEELS := build/wheels
+LOG := build/llama-cpp.log
+# The compiled llama.cpp is found as a wheel; pip also keeps it for other environments.
+INSTALL := $(RUN) $(PIP) install --quiet --constraint constraints.txt --find-links $(WHEELS)
+# A step and its seconds.
+STEP := $(PYTHON) tools/step.py
 
 # Portable code: llama.cpp built for the processor at hand crashes on some machines and counts differently on others.
-export CMAKE_ARGS ?= -DGGML_NATIVE=OFF
+# Of llama.cpp only what is used: without its code for pictures and sound, and what tools/llama_cpp.cmake leaves out.
+export CMAKE_ARGS ?= -DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/tools/llama_cpp.cmake
 # Its threads give way while they wait, so that a busy machine is not slowed down many times.
 export OMP_WAIT_POLICY ?= passive
 
@@ -15,25 +22,49 @@ export OMP_WAIT_POLICY ?= passive
 PYTEST := $(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-slow check format bench clean constraints
+.PHONY: help demo recorded model docs serve test test-slow check format bench package clean constraints
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-$(VENV)/.demo: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	@echo "Installing. The first time pip compiles llama.cpp, which takes some minutes."
-	$(INSTALL) -e '.[local]'
+$(RUN):
+	@$(STEP) "make the environment $(VENV)" -- $(PYTHON) -m venv $(VENV)
+
+# Nothing to compile.
+$(VENV)/.core: pyproject.toml constraints.txt | $(RUN)
+	@$(STEP) "install themis-flows" -- $(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
-	$(INSTALL) -e '.[local,dev]'
+# In the background of the recorded demo, so it gives way. Without MAKEFLAGS, or ninja would wait for this make's jobs.
+$(WHEELS)/.llama-cpp: tools/llama_cpp.cmake constraints.txt | $(RUN)
+	@mkdir -p $(WHEELS)
+	@$(STEP) "compile llama.cpp" --log $(LOG) -- env -u MAKEFLAGS -u MAKELEVEL nice $(RUN) $(PIP) wheel \
+	  --no-deps --constraint constraints.txt --wheel-dir $(WHEELS) --verbose llama-cpp-python
 	@touch $@
 
-demo: $(VENV)/.demo ## evaluate examples/demo.yaml on Prefect
-	$(RUN) -m flows.run examples/demo.yaml || [ $$? -eq 3 ]
+$(VENV)/.local: $(VENV)/.core $(WHEELS)/.llama-cpp
+	@$(STEP) "install the engine for local models" -- $(INSTALL) -e '.[local]'
+	@touch $@
 
-serve: $(VENV)/.demo ## run evaluations from the Prefect UI: a local server, and the flow served to it
+$(VENV)/.dev: pyproject.toml constraints.txt $(WHEELS)/.llama-cpp | $(RUN)
+	@$(STEP) "install what development needs" -- $(INSTALL) -e '.[local,dev]'
+	@touch $@ $(VENV)/.core $(VENV)/.local
+
+demo: $(RUN) ## recorded outputs scored while llama.cpp compiles, then examples/demo.yaml on Prefect
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going recorded $(WHEELS)/.llama-cpp
+	@$(MAKE) --no-print-directory model
+
+recorded: $(VENV)/.core ## score recorded outputs of two models: no model, no compiler
+	@! $(RUN) -c "import flows.demo" 2>/dev/null || $(RUN) -m flows.demo
+
+model: $(VENV)/.local ## evaluate examples/demo.yaml with the bundled model, on Prefect
+	@$(RUN) -m flows.run examples/demo.yaml || [ $$? -eq 3 ]
+
+docs: $(RUN) ## build the site into site/; a warning is an error
+	@$(STEP) "install what the site needs" -- $(INSTALL) -e '.[docs]'
+	$(RUN) -m mkdocs build --strict
+
+serve: $(VENV)/.local ## run evaluations from the Prefect UI: a local server, and the flow served to it
 	$(RUN) -m deployments.serve --experiment examples/demo.yaml
 
 test: $(VENV)/.dev ## the tests, without the slow ones
@@ -55,6 +86,16 @@ format: $(VENV)/.dev ## format the code
 
 bench: $(VENV)/.dev ## measure what the README quotes
 	$(RUN) -m benchmarks
+
+package: ## build wheel and sdist, check them, and install the wheel in a new environment
+	rm -rf build/package dist
+	$(PYTHON) -m venv build/package/tools
+	build/package/tools/bin/python $(PIP) install --quiet --constraint constraints.txt build hatchling twine
+	build/package/tools/bin/python -m build --no-isolation
+	build/package/tools/bin/twine check --strict dist/*
+	$(PYTHON) -m venv build/package/installed
+	build/package/installed/bin/python $(PIP) install --quiet --constraint constraints.txt dist/*.whl
+	cd build/package && installed/bin/themis demo
 
 constraints: ## pin what is installed here as the tested set
 	$(RUN) -m pip freeze --exclude-editable | grep -v '@' > constraints.txt

@@ -25,6 +25,7 @@ from benchmarks import (
     html_report,
     identity,
     in_process,
+    install,
     memory,
     providers,
     requests,
@@ -50,6 +51,7 @@ BENCHMARKS = {
     "bootstrap": bootstrap.measure,
     "html_report": html_report.measure,
     "identity": identity.measure,
+    "install": install.measure,
 }
 _CHOICES = ", ".join(BENCHMARKS)
 

@@ -31,26 +31,44 @@ def test_published_values() -> None:
 
 
 tables = st.tuples(*[st.integers(min_value=1, max_value=50)] * 4)
+square_tables = st.integers(2, 6).flatmap(
+    lambda size: st.lists(
+        st.lists(st.integers(1, 1000), min_size=size, max_size=size),
+        min_size=size,
+        max_size=size,
+    )
+)
+
+
+@given(square_tables)
+def test_kappa_and_interval_are_those_of_statsmodels(table: list[list[int]]) -> None:
+    """For two to six categories; the interval is cut where kappa cannot be."""
+    counts = {
+        (str(row), str(column)): count
+        for row, line in enumerate(table)
+        for column, count in enumerate(line)
+    }
+    expected = kappa_of(table)
+
+    agreement = cohens_kappa(counts)
+
+    assert expected.kappa == pytest.approx(agreement.kappa, abs=1e-12)
+    assert max(expected.kappa_low, -1) == pytest.approx(agreement.low, abs=1e-12)
+    assert min(expected.kappa_upp, 1) == pytest.approx(agreement.high, abs=1e-12)
 
 
 @given(tables)
-def test_kappa_and_interval_are_those_of_statsmodels(
+def test_observed_agreement_is_the_share_of_equal_pairs(
     table: tuple[int, int, int, int],
 ) -> None:
-    """The interval is cut where kappa cannot be."""
-    (yes, one, other, no), expected = (
-        table,
-        kappa_of([[table[0], table[1]], [table[2], table[3]]]),
-    )
+    """The diagonal's share of all cases."""
+    yes, one, other, no = table
 
     agreement = cohens_kappa(
         {("1", "1"): yes, ("1", "0"): one, ("0", "1"): other, ("0", "0"): no}
     )
 
-    assert expected.kappa == pytest.approx(agreement.kappa)
     assert (yes + no) / sum(table) == pytest.approx(agreement.observed)
-    assert max(expected.kappa_low, -1) == pytest.approx(agreement.low)
-    assert min(expected.kappa_upp, 1) == pytest.approx(agreement.high)
 
 
 @given(tables)

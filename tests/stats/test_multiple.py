@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from themis_lib.stats.multiple import holm
 
@@ -26,6 +27,12 @@ def test_holm_is_its_definition(p_values: list[float]) -> None:
     expected[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
 
     assert expected == pytest.approx(holm(p_values))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
+    """Each adjusted p-value is statsmodels' one to the bit."""
+    assert multipletests(p_values, method="holm")[1].tolist() == holm(p_values)
 
 
 def test_what_was_not_tested_does_not_count() -> None:

@@ -63,7 +63,15 @@ def test_mcnemar_agrees_with_statsmodels(improved: int, worsened: int) -> None:
     """The p-value is statsmodels' exact one."""
     expected = mcnemar([[5, worsened], [improved, 5]], exact=True).pvalue
 
-    assert expected == pytest.approx(mcnemar_exact(improved, worsened))
+    assert expected == pytest.approx(mcnemar_exact(improved, worsened), rel=1e-12)
+
+
+@given(st.integers(0, 20_000), st.integers(0, 20_000))
+def test_mcnemar_agrees_with_scipy(improved: int, worsened: int) -> None:
+    """The p-value is that of the binomial test, for many pairs too."""
+    expected = scipy.stats.binomtest(improved, improved + worsened or 1).pvalue
+
+    assert expected == pytest.approx(mcnemar_exact(improved, worsened), rel=1e-12)
 
 
 @given(st.lists(EIGHTHS, min_size=2, max_size=12))

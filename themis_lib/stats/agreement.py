@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+#: The probability beyond each end of a 95 % interval.
+_TAIL = 0.025
 #: Below this a variance is rounding.
 _NO_VARIANCE = 1e-12
 
@@ -51,15 +55,31 @@ def cohens_kappa(counts: Mapping[tuple[str, str], int]) -> Agreement:
     observed = float(np.trace(table)) / n
     if len(order) == 1:
         return Agreement(n=n, observed=observed, kappa=None, low=None, high=None)
-    from statsmodels.stats.inter_rater import cohens_kappa as kappa_of
-
-    # statsmodels also tests kappa against zero, which divides by zero for some tables.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result = kappa_of(table)
-    kappa = float(result.kappa)
-    if result.var_kappa < _NO_VARIANCE:
+    kappa, variance = _kappa_and_variance(table)
+    if variance < _NO_VARIANCE:
         return Agreement(n=n, observed=observed, kappa=kappa, low=None, high=None)
+    from scipy.special import ndtri
+
+    reach = -float(ndtri(_TAIL)) * math.sqrt(variance)
     # The normal approximation may reach past what kappa can be.
-    low = max(float(result.kappa_low), -1.0)
-    high = min(float(result.kappa_upp), 1.0)
+    low, high = max(kappa - reach, -1.0), min(kappa + reach, 1.0)
     return Agreement(n=n, observed=observed, kappa=kappa, low=low, high=high)
+
+
+def _kappa_and_variance(table: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Return kappa and its asymptotic variance (Fleiss, Cohen and Everitt 1969) from
+    the count of each pair of categories.
+    """
+    n = table.sum()
+    shares = table / n
+    both = np.diag(shares)
+    first, second = table.sum(axis=1) / n, table.sum(axis=0) / n
+    chance = np.diag(second * first[:, np.newaxis]).sum()
+    kappa = (np.trace(table) / n - chance) / (1 - chance)
+    agreeing = (both * (1 - (first + second) * (1 - kappa)) ** 2).sum()
+    # The share of each category with the other rater: crossed on purpose.
+    differing = shares * (second[:, np.newaxis] + first) ** 2
+    np.fill_diagonal(differing, 0.0)
+    spread = agreeing + (1 - kappa) ** 2 * differing.sum()
+    variance = (spread - (kappa - chance * (1 - kappa)) ** 2) / (1 - chance) ** 2 / n
+    return float(kappa), float(variance)
