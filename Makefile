@@ -8,7 +8,7 @@ PIP := -m pip --disable-pip-version-check
 WHEELS := build/wheels
 LOG := build/llama-cpp.log
 # The compiled llama.cpp is found as a wheel; pip also keeps it for other environments.
-INSTALL := $(RUN) $(PIP) install --quiet --constraint constraints.txt --find-links $(WHEELS)
+INSTALL := $(RUN) $(PIP) install -qq --constraint constraints.txt --find-links $(WHEELS)
 # A step and its seconds.
 STEP := $(PYTHON) tools/step.py
 
@@ -90,11 +90,11 @@ bench: $(VENV)/.dev ## measure what the README quotes
 package: ## build wheel and sdist, check them, and install the wheel in a new environment
 	rm -rf build/package dist
 	$(PYTHON) -m venv build/package/tools
-	build/package/tools/bin/python $(PIP) install --quiet --constraint constraints.txt build hatchling twine
+	build/package/tools/bin/python $(PIP) install -qq --constraint constraints.txt build hatchling twine
 	build/package/tools/bin/python -m build --no-isolation
 	build/package/tools/bin/twine check --strict dist/*
 	$(PYTHON) -m venv build/package/installed
-	build/package/installed/bin/python $(PIP) install --quiet --constraint constraints.txt dist/*.whl
+	build/package/installed/bin/python $(PIP) install -qq --constraint constraints.txt dist/*.whl
 	cd build/package && installed/bin/themis demo
 
 constraints: ## pin what is installed here as the tested set
