@@ -55,7 +55,7 @@ demo: $(RUN) ## recorded outputs scored while llama.cpp compiles, then examples/
 	@$(MAKE) --no-print-directory model
 
 recorded: $(VENV)/.core ## score recorded outputs of two models: no model, no compiler
-	@! $(RUN) -c "import flows.demo" 2>/dev/null || $(RUN) -m flows.demo
+	@$(RUN) -m flows.demo
 
 model: $(VENV)/.local ## evaluate examples/demo.yaml with the bundled model, on Prefect
 	@$(RUN) -m flows.run examples/demo.yaml || [ $$? -eq 3 ]
@@ -95,7 +95,7 @@ package: ## build wheel and sdist, check them, and install the wheel in a new en
 	build/package/tools/bin/twine check --strict dist/*
 	$(PYTHON) -m venv build/package/installed
 	build/package/installed/bin/python $(PIP) install -qq --constraint constraints.txt dist/*.whl
-	cd build/package && installed/bin/themis demo
+	cd build/package && installed/bin/python -m flows.demo
 
 constraints: ## pin what is installed here as the tested set
 	$(RUN) -m pip freeze --exclude-editable | grep -v '@' > constraints.txt
