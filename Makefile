@@ -55,10 +55,11 @@ demo: $(RUN) ## recorded outputs scored while llama.cpp compiles, then examples/
 	@$(MAKE) --no-print-directory model
 
 recorded: $(VENV)/.core ## score recorded outputs of two models: no model, no compiler
-	@$(RUN) -m flows.demo
+	@$(VENV)/bin/themis demo
 
 model: $(VENV)/.local ## evaluate examples/demo.yaml with the bundled model, on Prefect
-	@$(RUN) -m flows.run examples/demo.yaml || [ $$? -eq 3 ]
+	@$(VENV)/bin/themis run examples/demo.yaml || [ $$? -eq 3 ]
+	@echo "for the commands above: . $(VENV)/bin/activate"
 
 docs: $(RUN) ## build the site into site/; a warning is an error
 	@$(STEP) "install what the site needs" -- $(INSTALL) -e '.[docs]'
@@ -95,7 +96,7 @@ package: ## build wheel and sdist, check them, and install the wheel in a new en
 	build/package/tools/bin/twine check --strict dist/*
 	$(PYTHON) -m venv build/package/installed
 	build/package/installed/bin/python $(PIP) install -qq --constraint constraints.txt dist/*.whl
-	cd build/package && installed/bin/python -m flows.demo
+	cd build/package && installed/bin/themis demo
 
 constraints: ## pin what is installed here as the tested set
 	$(RUN) -m pip freeze --exclude-editable | grep -v '@' > constraints.txt
