@@ -14,7 +14,7 @@ STEP := $(PYTHON) tools/step.py
 
 # Portable code: llama.cpp built for the processor at hand crashes on some machines and counts differently on others.
 # Of llama.cpp only what is used: without its code for pictures and sound, and what tools/llama_cpp.cmake leaves out.
-export CMAKE_ARGS ?= -DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/tools/llama_cpp.cmake
+export CMAKE_ARGS ?= -DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF "-DCMAKE_PROJECT_INCLUDE=$(CURDIR)/tools/llama_cpp.cmake"
 # Its threads give way while they wait, so that a busy machine is not slowed down many times.
 export OMP_WAIT_POLICY ?= passive
 
@@ -36,10 +36,10 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(RUN)
 	@touch $@
 
 # In the background of the recorded demo, so it gives way. Without MAKEFLAGS, or ninja would wait for this make's jobs.
-$(WHEELS)/.llama-cpp: tools/llama_cpp.cmake constraints.txt | $(RUN)
+$(WHEELS)/.llama-cpp: constraints.txt | $(RUN)
 	@mkdir -p $(WHEELS)
 	@$(STEP) "compile llama.cpp" --log $(LOG) -- env -u MAKEFLAGS -u MAKELEVEL nice $(RUN) $(PIP) wheel \
-	  --no-deps --constraint constraints.txt --wheel-dir $(WHEELS) --verbose llama-cpp-python
+	  --no-deps --constraint constraints.txt --find-links $(WHEELS) --wheel-dir $(WHEELS) --verbose llama-cpp-python
 	@touch $@
 
 $(VENV)/.local: $(VENV)/.core $(WHEELS)/.llama-cpp
@@ -49,6 +49,10 @@ $(VENV)/.local: $(VENV)/.core $(WHEELS)/.llama-cpp
 $(VENV)/.dev: pyproject.toml constraints.txt $(WHEELS)/.llama-cpp | $(RUN)
 	@$(STEP) "install what development needs" -- $(INSTALL) -e '.[local,dev]'
 	@touch $@ $(VENV)/.core $(VENV)/.local
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(RUN)
+	@$(STEP) "install what the site needs" -- $(INSTALL) -e '.[docs]'
+	@touch $@ $(VENV)/.core
 
 demo: $(RUN) ## recorded outputs scored while llama.cpp compiles, then examples/demo.yaml on Prefect
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going recorded $(WHEELS)/.llama-cpp
@@ -61,8 +65,7 @@ model: $(VENV)/.local ## evaluate examples/demo.yaml with the bundled model, on 
 	@$(VENV)/bin/themis run examples/demo.yaml || [ $$? -eq 3 ]
 	@echo "for the commands above: . $(VENV)/bin/activate"
 
-docs: $(RUN) ## build the site into site/; a warning is an error
-	@$(STEP) "install what the site needs" -- $(INSTALL) -e '.[docs]'
+docs: $(VENV)/.docs ## build the site into site/; a warning is an error
 	$(RUN) -m mkdocs build --strict
 
 serve: $(VENV)/.local ## run evaluations from the Prefect UI: a local server, and the flow served to it
