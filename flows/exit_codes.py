@@ -16,6 +16,18 @@ GATE_UNDERPOWERED = 6
 # As a shell reports a process that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
 
+#: What each number says, for the documentation.
+MEANINGS = {
+    COMPLETED: "Completed.",
+    FAILED: "Failed. For `themis store check`: something is wrong with the store.",
+    BAD_INPUT: "Bad input. Nothing was generated.",
+    FAILED_ROWS: "Completed, but rows failed. Run again to retry them.",
+    OUT_OF_BUDGET: "Stopped at its budget. What was paid for is kept.",
+    GATE_FAILED: "A gate failed.",
+    GATE_UNDERPOWERED: "No gate failed, but for one of them the data cannot tell.",
+    INTERRUPTED: "Stopped by Ctrl-C. Every finished row is kept.",
+}
+
 _OF_STATUS = {
     RunStatus.COMPLETED: COMPLETED,
     RunStatus.PARTIAL_FAILURE: FAILED_ROWS,

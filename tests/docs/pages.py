@@ -27,7 +27,21 @@ _COMMENT = re.compile(r"^\s*<!-- (run|not run): (.+) -->\s*$")
 _EXIT_CODE = re.compile(r"^\(exit code (\d+)\)$")
 #: Languages that only show something. `bash` and `sh` would be commands that nobody runs.
 SHOWN_ONLY = frozenset(
-    "csv dockerfile html ini json jsonl latex markdown mermaid sql text toml xml".split()
+    [
+        "csv",
+        "dockerfile",
+        "html",
+        "ini",
+        "json",
+        "jsonl",
+        "latex",
+        "markdown",
+        "mermaid",
+        "sql",
+        "text",
+        "toml",
+        "xml",
+    ]
 )
 
 Kind = Literal["python", "console", "setup", "file", "experiment"]
