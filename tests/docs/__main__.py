@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -30,7 +31,10 @@ def page_paths() -> list[Path]:
 
 
 @app.command()
-def run(pages: list[Path] | None = None, update: bool = False) -> None:
+def run(
+    pages: Annotated[list[Path] | None, typer.Argument()] = None,
+    update: bool = False,
+) -> None:
     """Run pages, and print where they are wrong."""
     failed = 0
     with tempfile.TemporaryDirectory() as scratch, _server(Path(scratch)) as server:

@@ -8,6 +8,7 @@ The rules, from top to bottom of a page:
 - A block with `title="NAME"` is written to that file, and not run.
 - `yaml` that looks like an experiment, or a part of one, has to compile.
 - `<!-- run: COMMAND -->` is run without being shown.
+- `<!-- refused -->` says that the experiment below it must not compile.
 - `<!-- not run: REASON -->` leaves out the block below it.
 - `<!-- provider -->` gives the page a server that speaks OpenAI's API.
 - `<!-- slow -->` moves a page without commands to the slow tests.
@@ -23,7 +24,7 @@ from typing import Literal
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w-]*)(?P<rest>.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
-_COMMENT = re.compile(r"^\s*<!-- (run|not run): (.+) -->\s*$")
+_COMMENT = re.compile(r"^\s*<!-- (run|not run|refused)(?:: (.+))? -->\s*$")
 _EXIT_CODE = re.compile(r"^\(exit code (\d+)\)$")
 #: Languages that only show something. `bash` and `sh` would be commands that nobody runs.
 SHOWN_ONLY = frozenset(
@@ -92,6 +93,8 @@ class Block:
     title: str | None = None
     shown: Shown | None = None
     commands: tuple[Command, ...] = ()
+    #: An experiment that shows what is wrong with it.
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ class _Fence:
     start: int
     stop: int
     lines: tuple[str, ...]
-    is_left_out: bool
+    #: The comment above it, if that is for the tests.
+    comment: str | None
 
     @property
     def shown(self) -> Shown:
@@ -155,7 +159,7 @@ def _blocks(lines: tuple[str, ...]) -> Iterator[Block]:
     for index, part in enumerate(parts):
         if isinstance(part, Block):
             yield part
-        elif not part.is_left_out:
+        elif part.comment != "not run":
             behind = parts[index + 1] if index + 1 < len(parts) else None
             block = _block(part, _output_of(part, behind, lines))
             if block is not None:
@@ -168,13 +172,14 @@ def _block(fence: _Fence, output: Shown | None) -> Block | None:
     line = fence.start + 1
     if fence.title is not None:
         kind: Kind = "experiment" if fence.language == "yaml" else "file"
-        return Block(kind, text, line, fence.title)
+        is_refused = fence.comment == "refused"
+        return Block(kind, text, line, fence.title, is_refused=is_refused)
     if fence.language == "python":
         return Block("python", text, line, shown=output)
     if fence.language == "console":
         return Block("console", text, line, commands=tuple(_commands(fence)))
     if fence.language == "yaml":
-        return Block("experiment", text, line)
+        return Block("experiment", text, line, is_refused=fence.comment == "refused")
     if fence.language not in SHOWN_ONLY:
         raise PageError(
             f"{fence.start}: a block of {fence.language or 'no language'!r} is neither "
@@ -185,7 +190,7 @@ def _block(fence: _Fence, output: Shown | None) -> Block | None:
 
 def _parts(lines: tuple[str, ...]) -> Iterator[_Fence | Block]:
     """Yield the fenced blocks and the hidden commands of a page, in order."""
-    left_out = False
+    above = None
     number = 0
     while number < len(lines):
         line = lines[number]
@@ -194,7 +199,7 @@ def _parts(lines: tuple[str, ...]) -> Iterator[_Fence | Block]:
         if comment and comment[1] == "run":
             yield Block("setup", comment[2], number + 1)
         elif comment:
-            left_out = True
+            above = comment[1]
         elif opened:
             stop = _end_of(lines, number, opened)
             indent = opened["indent"]
@@ -206,12 +211,12 @@ def _parts(lines: tuple[str, ...]) -> Iterator[_Fence | Block]:
                 number + 1,
                 stop,
                 tuple(item.removeprefix(indent) for item in lines[number + 1 : stop]),
-                left_out,
+                above,
             )
-            left_out = False
+            above = None
             number = stop
         elif line.strip():
-            left_out = False
+            above = None
         number += 1
 
 

@@ -70,8 +70,7 @@ class PageRun:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(block.text, encoding="utf-8")
             if block.kind == "experiment":
-                answer = python.ask("compile", block, self.page.name)
-                self._note_error(block, "this experiment is refused", answer["error"])
+                self._compile(block, python)
             elif block.kind == "python":
                 self._run_python(block, python)
             elif block.kind == "setup":
@@ -79,6 +78,13 @@ class PageRun:
             for command in block.commands:
                 self._run_command(command)
         return self.problems
+
+    def _compile(self, block: Block, python: PythonSession) -> None:
+        error = python.ask("compile", block, self.page.name)["error"]
+        if not block.is_refused:
+            self._note_error(block, "this experiment is refused", error)
+        elif error is None:
+            self.problems.append(Problem(block.line, "this experiment is not refused"))
 
     def _run_python(self, block: Block, python: PythonSession) -> None:
         answer = python.ask("python", block, self.page.name)

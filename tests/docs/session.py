@@ -57,7 +57,7 @@ def _run(source: str, name: str, namespace: dict[str, Any]) -> dict[str, Any]:
     with contextlib.redirect_stdout(output):
         try:
             exec(compile(source, name, "exec"), namespace)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a page may raise anything
             error = traceback.format_exc()
     return {"output": output.getvalue(), "error": error}
 
@@ -82,7 +82,7 @@ def _compile(text: str, name: str) -> dict[str, Any]:
             file.unlink()
     except ThemisError as error:
         return {"output": "", "error": str(error)}
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a component may raise anything
         return {"output": "", "error": traceback.format_exc()}
     return {"output": "", "error": None}
 

@@ -98,6 +98,10 @@ generation: {candidate_policy: {num_samples: 3}}
 ```yaml
 on: push
 ```
+<!-- refused -->
+```yaml title="typo.yaml"
+evaluation: {metrics: [builtin/exact_mach]}
+```
 """
 
     assert [] == run(text)
@@ -117,6 +121,7 @@ on: push
         "```yaml\ngeneration: {generater: 1}\n```\n",
         "```yaml\nevaluation: {metrics: [builtin/exact_mach]}\n```\n",
         "```yaml\ngeneration: [\n```\n",
+        "<!-- refused -->\n```yaml\ngeneration: {}\n```\n",
         "```python\nimport os; os._exit(3)\n```\n",
     ],
 )
