@@ -38,6 +38,7 @@ SHOWN_ONLY = frozenset(
         "latex",
         "markdown",
         "mermaid",
+        "pycon",
         "sql",
         "text",
         "toml",

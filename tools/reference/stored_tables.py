@@ -1,0 +1,36 @@
+"""The page of the tables of a run."""
+
+from __future__ import annotations
+
+import inspect
+
+import pyarrow as pa
+
+from themis_lib.storage import tables
+from tools.reference.markdown import code, escape, meanings, page, table
+
+_INTRODUCTION = """\
+`<store>/runs/<run_id>/<name>.parquet` are the tables of a run. Any Parquet reader reads
+them as they are; the column names are an interface. [What is kept](../concepts/what-is-kept.md)
+shows how to read them with DuckDB, Polars and pandas."""
+
+
+def tables_page() -> str:
+    """Return the page."""
+    about = (inspect.getdoc(tables) or "").split("\n\n", 1)[1]
+    parts = [
+        _INTRODUCTION,
+        escape(about),
+        f"This is version {tables.SCHEMA_VERSION} of the schemas.",
+    ]
+    for name, schema in tables.RUN_TABLES.items():
+        parts += [f"## `{name}`", meanings()["tables"].get(name, ""), _columns(schema)]
+    return page("Tables", *parts)
+
+
+def _columns(schema: pa.Schema) -> str:
+    rows = []
+    for field in schema:
+        text = meanings()["columns"].get(field.name, "")
+        rows.append((code(field.name), code(str(field.type)), text))
+    return table(("column", "type", "meaning"), rows)
