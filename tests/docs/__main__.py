@@ -37,18 +37,28 @@ def run(
 ) -> None:
     """Run pages, and print where they are wrong."""
     failed = 0
-    with tempfile.TemporaryDirectory() as scratch, _server(Path(scratch)) as server:
-        for path in pages or page_paths():
-            try:
-                failed += _run_one(path, Path(scratch), server, update)
-            except PageError as error:
-                print(error)
-                failed += 1
+    read: dict[Path, Page] = {}
+    for path in pages or page_paths():
+        try:
+            read[path] = read_page(path, str(path))
+        except PageError as error:
+            print(error)
+            failed += 1
+    with tempfile.TemporaryDirectory() as scratch:
+        starts_runs = any("themis run" in "\n".join(one.lines) for one in read.values())
+        with _server(Path(scratch), starts_runs) as server:
+            for path, page in read.items():
+                failed += _run_one(path, page, Path(scratch), server, update)
     raise typer.Exit(int(failed > 0))
 
 
-def _run_one(path: Path, scratch: Path, server: dict[str, str], update: bool) -> int:
-    page = read_page(path, str(path))
+def _run_one(
+    path: Path,
+    page: Page,
+    scratch: Path,
+    server: dict[str, str],
+    update: bool,
+) -> int:
     folder = Path(tempfile.mkdtemp(dir=scratch))
     problems = _problems(page, folder, scratch / "programs", server)
     print(f"{path}: {len(problems)} problems")
@@ -67,15 +77,17 @@ def _problems(page: Page, folder: Path, programs: Path, server: dict[str, str]):
 
 
 @contextmanager
-def _server(scratch: Path) -> Iterator[dict[str, str]]:
-    """Yield the variables of a Prefect home of the pages' own.
+def _server(scratch: Path, is_started: bool) -> Iterator[dict[str, str]]:
+    """Yield the variables of a Prefect home for the pages alone, with its server.
 
-    The first command that needs a server starts it there; it is stopped in the end.
+    A command that starts it itself would say so in its output.
     """
-    from flows.server import stop_server
+    from flows.server import ensure_server, stop_server
 
     os.environ["PREFECT_HOME"] = str(scratch / "prefect")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    if is_started:
+        ensure_server()
     yield {"PREFECT_HOME": os.environ["PREFECT_HOME"]}
     stop_server()
 

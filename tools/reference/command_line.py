@@ -13,27 +13,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from typer.models import ArgumentInfo, OptionInfo
 
 from flows import exit_codes
+from flows.cli import VERBS
 from tools.reference.markdown import code, docstring, escape, page, table
 
-#: The verbs, and the modules that have an `app` for each.
-VERBS = {
-    "run": "flows.run",
-    "compare": "flows.compare",
-    "report": "flows.report",
-    "runs": "flows.runs",
-    "why": "flows.why",
-    "store": "flows.store",
-    "serve": "deployments.serve",
-    "identity": "flows.identity",
-    "server": "flows.server",
-    "demo": "flows.demo",
-    "init": "flows.init",
-}
 #: What stands for a value, by what its type has in its name.
 _VALUE_NAMES = {"int": "INTEGER", "float": "NUMBER", "Path": "FILE", "datetime": "DATE"}
 _INTRODUCTION = """\
-`themis VERB …` and `python -m flows.VERB …` are the same programs (for `serve`, the
-module is `deployments.serve`). `themis VERB --help` prints what is below. Where a
+`themis VERB …` and `python -m flows.VERB …` are the same programs; for `serve`, the
+module is `deployments.serve`. `themis VERB --help` prints what is below. Where a
 command takes a RUN, that is a run's id, the beginning of one, `last`, or an
 experiment's name for its latest run."""
 
@@ -41,20 +28,12 @@ experiment's name for its latest run."""
 def command_line_page() -> str:
     """Return the page."""
     parts = [_INTRODUCTION, "## Exit codes", _exit_codes()]
-    for verb, module in verbs().items():
-        program = importlib.import_module(module)
-        if hasattr(program, "app"):
-            parts += _sections(f"themis {verb}", program.app, level=2)
-        else:
-            parts += [f"## `themis {verb}`", docstring(program)]
+    for name, verb in VERBS.items():
+        # A verb may be there before its module.
+        if importlib.util.find_spec(verb.module):
+            app = importlib.import_module(verb.module).app
+            parts += _sections(f"themis {name}", app, example=f"themis {verb.example}")
     return page("Command line", *parts)
-
-
-def verbs() -> dict[str, str]:
-    """Return the verbs that there are, each with its module."""
-    return {
-        verb: name for verb, name in VERBS.items() if importlib.util.find_spec(name)
-    }
 
 
 def _exit_codes() -> str:
@@ -62,25 +41,28 @@ def _exit_codes() -> str:
     return table(("code", "meaning"), rows)
 
 
-def _sections(name: str, app: Any, *, level: int) -> Iterator[str]:
+def _sections(name: str, app: Any, *, example: str) -> Iterator[str]:
     """Yield the texts on a program, and on each of its subcommands."""
+    yield f"## `{name}`"
+    shown = f"For example: {code(example)}."
     commands = app.registered_commands
     if len(commands) == 1:
-        yield from _command(name, commands[0].callback, level)
+        yield from _command(name, commands[0].callback)
+        yield shown
         return
-    yield f"{'#' * level} `{name}`"
+    yield shown
     for command in commands:
         verb = command.name or command.callback.__name__.replace("_", "-")
-        yield from _command(f"{name} {verb}", command.callback, level + 1)
+        yield f"### `{name} {verb}`"
+        yield from _command(f"{name} {verb}", command.callback)
 
 
-def _command(name: str, function: Callable[..., Any], level: int) -> Iterator[str]:
+def _command(name: str, function: Callable[..., Any]) -> Iterator[str]:
     """Yield the texts on a command: what it does, how it is called, its options."""
     parameters = list(_parameters(function))
     arguments = [one for one in parameters if not one.is_option]
     options = [one for one in parameters if one.is_option]
     usage = "".join(f" {one.usage}" for one in arguments)
-    yield f"{'#' * level} `{name}`"
     yield docstring(function)
     yield f"```text\n{name}{usage}{' [OPTIONS]' if options else ''}\n```"
     rows = [(code(one.usage), escape(one.help)) for one in arguments]

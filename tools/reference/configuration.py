@@ -37,7 +37,7 @@ Any setting can be replaced on the command line by its path, items of lists by t
 number:
 
 ```console
-$ themis run experiment.yaml generation.candidate_policy.num_samples=5 evaluation.metrics.1.abs_tol=2.0 --plan
+$ themis run experiment.yaml generation.candidate_policy.num_samples=5 runtime.retries=0 --plan
 …
 ```"""
 _EXAMPLE = {
