@@ -13,6 +13,10 @@ _VOLATILE = {
     "time": r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?",
     "seconds": r"\b\d+(?:\.\d+)? m?s\b",
 }
+#: What commands say while they wait, if they have to wait for long.
+_PROGRESS = re.compile(
+    r"starting a Prefect server, .*|generate [\d,]+/[\d,]+(?:  \S+ [\d,]+/[\d,]+)*"
+)
 _ANY_VOLATILE = re.compile("|".join(f"(?P<{k}>{v})" for k, v in _VOLATILE.items()))
 
 
@@ -47,10 +51,11 @@ def agrees(shown: Sequence[str], output: str) -> bool:
 
 
 def lines_of(output: str) -> list[str]:
-    """Return the lines of an output without trailing blanks, spaces and carriage
-    returns.
+    """Return the lines of an output without trailing blanks, spaces, carriage returns
+    and lines on the progress, which a quick machine does not print.
     """
-    return _trimmed([line.rstrip() for line in output.splitlines()])
+    lines = [line.rstrip() for line in output.splitlines()]
+    return _trimmed([line for line in lines if not _PROGRESS.fullmatch(line)])
 
 
 def _trimmed(lines: Sequence[str]) -> list[str]:
