@@ -34,6 +34,20 @@ _TITLES = {
     "metric": "Metrics",
     "reducer": "Reducers",
 }
+#: The extra that brings what a component needs.
+_EXTRAS = {
+    "langgraph": "langgraph",
+    "llama": "local",
+    "llama_choice": "local",
+    "openai": "openai",
+    "vllm": "openai",
+    "builtin/bleu": "metrics",
+    "builtin/chrf": "metrics",
+    "builtin/edit_similarity": "metrics",
+    "builtin/json_schema": "metrics",
+    "builtin/math_equivalence": "metrics",
+    "builtin/rouge": "metrics",
+}
 #: What it takes to have an ability is said by a class; how it is used, by its docstring.
 _OWN = """\
 [Your own components](../guides/own-components.md) shows how to write one. What a
@@ -75,6 +89,8 @@ def settings_of(definition: Any) -> Iterator[tuple[str, str, str, str]]:
 def _section(name: str, definition: Any) -> str:
     rows = [(code(item[0]), *item[1:]) for item in settings_of(definition)]
     facts = f"Reads {_reads(definition)}. Version {definition.version}."
+    if name in _EXTRAS:
+        facts += f" Needs `pip install 'themis-flows[{_EXTRAS[name]}]'`."
     libraries = getattr(definition, "libraries", ())
     if libraries:
         facts += f" Computed by {', '.join(libraries)}."

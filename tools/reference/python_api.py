@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -55,6 +56,19 @@ _GROUPS = {
         "TokenUsage",
     ),
 }
+#: Functions of other modules that users call: they stay where they are.
+_ELSEWHERE = (
+    "themis_lib.runs.find_run:find_run",
+    "themis_lib.explain.why:explain",
+    "themis_lib.report.html:report_html",
+    "themis_lib.report.html_comparison:comparison_html",
+    "themis_lib.stats.intervals:mean_interval",
+    "themis_lib.stats.intervals:wilson_interval",
+    "themis_lib.stats.paired:paired_difference",
+    "themis_lib.stats.paired:mcnemar_exact",
+    "themis_lib.stats.power:detectable_difference",
+    "themis_lib.stats.power:units_needed",
+)
 _SIGNATURE_WIDTH = 88
 
 
@@ -69,6 +83,12 @@ def python_api_page() -> str:
     parts += ["## `themis_lib.steadytext`", docstring(steadytext)]
     for name in steadytext.__all__:
         parts.append(_section(name, getattr(steadytext, name)))
+    parts.append("## Elsewhere in the library")
+    for place in _ELSEWHERE:
+        module, _, name = place.partition(":")
+        function = getattr(importlib.import_module(module), name)
+        text = _section(name, function)
+        parts.append(text.replace("\n", f"\n\nFrom `{module}`.\n", 1))
     return page("Python API", *parts)
 
 
