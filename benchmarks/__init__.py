@@ -1,3 +1,3 @@
-"""Benchmarks behind the README's numbers: `python -m benchmarks [NAME …] [--quick]
+"""Benchmarks behind the numbers of the documentation: `python -m benchmarks [NAME …] [--quick]
 [--json PATH]`.
 """

@@ -1,4 +1,4 @@
-"""What an edit costs: the table of the README, each row exactly, in process and through
+"""What an edit costs: the table of the documentation, each row exactly, in process and through
 the flow.
 
 Every edit is made to an experiment whose rows are all in the store. `generate`, `parse`

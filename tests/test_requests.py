@@ -102,7 +102,7 @@ def test_requests_follow_shards(
 def test_requests_of_ten_thousand_cases(
     server: CountingServer, storage: dict[str, Any], prefect_api: str, tmp_path: Path
 ) -> None:
-    """Through the flow, report and events included: what the README states; a slow run
+    """Through the flow, report and events included: what the documentation states; a slow run
     saves more often.
     """
     write_cases(path=str(tmp_path / "cases.jsonl"), cases=10_000)

@@ -1,4 +1,4 @@
-"""What an edit costs with a provider: the table of the README holds for each adapter,
+"""What an edit costs with a provider: the table of the documentation holds for each adapter,
 counted in requests.
 """
 

@@ -1,4 +1,4 @@
-"""A deployment as the README describes it: a server, a work pool, `prefect deploy`, and
+"""A deployment as the documentation describes it: a server, a work pool, `prefect deploy`, and
 a worker.
 """
 
