@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -31,8 +31,11 @@ _NOT_INHERITED = (
     "VLLM_API_KEY",
     "VLLM_BASE_URL",
 )
+#: The commands that pages use, as the installation would write them.
 _PROGRAMS = {
-    "themis": "import sys\nfrom flows.cli import main\nsys.exit(main())\n",
+    "themis": f"#!{sys.executable}\nfrom flows.cli import main\nmain()\n",
+    # A link would be a Python without the packages of the virtual environment.
+    "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
 }
 
 
@@ -138,7 +141,8 @@ class PageRun:
         actual = self._lines(output)
         if agrees(expected, "\n".join(actual)):
             return
-        if shown is not None and shown.lines and shown.lines[-1:] != expected[-1:]:
+        if shown is not None and len(shown.lines) > len(expected):
+            # What is shown ends in the exit code, which was right.
             actual = [*actual, shown.lines[-1]]
         details = "\n".join(
             difflib.unified_diff(
@@ -181,22 +185,23 @@ class PythonSession:
 
     def __exit__(self, *error: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        # It may have ended already, with a request that it never read.
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._answers.close()
 
     def ask(self, do: str, block: Block, page: str) -> dict[str, Any]:
-        """Return what the process answers to a block."""
-        request = {
-            "do": do,
-            "source": block.text,
-            "text": block.text,
-            "name": f"<{page}:{block.line}>",
-        }
+        """Return what the process answers to a block, also if it has ended."""
+        request = {"do": do, "text": block.text, "name": f"<{page}:{block.line}>"}
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer = self._answers.readline()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            answer = ""
+        else:
+            answer = self._answers.readline()
         if not answer:
             code = self._process.wait()
             return {"output": "", "error": f"the process ended with {code}"}
@@ -225,12 +230,8 @@ def page_environment(programs: Path, variables: Mapping[str, str]) -> dict[str, 
     programs.mkdir(exist_ok=True)
     for name, source in _PROGRAMS.items():
         program = programs / name
-        program.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
+        program.write_text(source, encoding="utf-8")
         program.chmod(0o755)
-    python = programs / "python"
-    # A link would be a Python without the packages of the virtual environment.
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
-    python.chmod(0o755)
     inherited = {
         name: value for name, value in os.environ.items() if name not in _NOT_INHERITED
     }

@@ -41,7 +41,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if request["do"] == "python":
-            answer = _run(request["source"], request["name"], vars(namespace))
+            answer = _run(request["text"], request["name"], vars(namespace))
         else:
             answer = _compile(request["text"], request["name"])
         answers.write(json.dumps(answer) + "\n")

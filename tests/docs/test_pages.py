@@ -123,11 +123,22 @@ evaluation: {metrics: [builtin/exact_mach]}
         "```yaml\ngeneration: [\n```\n",
         "<!-- refused -->\n```yaml\ngeneration: {}\n```\n",
         "```python\nimport os; os._exit(3)\n```\n",
+        "```console\n$ echo 1; exit 2\n2\n(exit code 2)\n```\n",
     ],
 )
 def test_wrong_page_has_a_problem(run, text):
     """A page that shows what is not so, raises or does not compile is found out."""
     assert 1 == len(run(text))
+
+
+def test_page_goes_on_behind_an_error(run):
+    """Everything that is wrong with a page is told at once."""
+    text = (
+        "```python\n1 / 0\n```\n```python\nimport os; os._exit(3)\n```\n"
+        "```python\nprint(1)\n```\n```console\n$ echo 1\n```\n"
+    )
+
+    assert 4 == len(run(text))
 
 
 @pytest.mark.parametrize(
