@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from flows.demo import run_demo
 from rich.console import Console
 
+from flows.demo import run_demo
 from themis_lib import RunStore
 from themis_lib.runs.find_run import find_run
 

@@ -80,7 +80,7 @@ _EXAMPLE = {
 def configuration_page() -> str:
     """Return the page."""
     example = yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True)
-    sections = [_section(path, model) for path, model in sections_of(ExperimentSpec)]
+    sections = [_section(paths, model) for model, paths in _places().items()]
     return page(
         "Configuration",
         _INTRODUCTION,
@@ -89,6 +89,19 @@ def configuration_page() -> str:
         _OVERRIDES,
         *sections,
     )
+
+
+def _places() -> dict[type[BaseModel], list[str]]:
+    """Return where each model is, its shortest path first; in the order of those."""
+    found: dict[type[BaseModel], list[str]] = {}
+    for path, model in sections_of(ExperimentSpec):
+        if path not in found.setdefault(model, []):
+            found[model].append(path)
+    for paths in found.values():
+        paths.sort(key=lambda path: path.count("."))
+    order = [path for path, _ in sections_of(ExperimentSpec)]
+    ordered = sorted(found.items(), key=lambda item: order.index(item[1][0]))
+    return dict(ordered)
 
 
 def sections_of(
@@ -117,7 +130,8 @@ def _models_in(
         yield from _models_in(item, suffix + added)
 
 
-def _section(path: str, model: type[BaseModel]) -> str:
+def _section(paths: list[str], model: type[BaseModel]) -> str:
+    path, *others = paths
     rows = []
     for name, field in model.model_fields.items():
         place = f"{path}.{name}" if path else name
@@ -132,7 +146,10 @@ def _section(path: str, model: type[BaseModel]) -> str:
         )
     title = f"## `{path}`: {model.__name__}" if path else "## The file"
     header = ("setting", "type", "default", "identity", "meaning")
-    return f"{title}\n\n{docstring(model)}\n\n{table(header, rows)}"
+    parts = [title, docstring(model)]
+    if others:
+        parts.append(f"Also at {', '.join(map(code, others))}.")
+    return "\n\n".join([*parts, table(header, rows)])
 
 
 def _type_of(field: FieldInfo) -> str:
