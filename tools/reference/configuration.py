@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -171,11 +172,14 @@ def _default_of(field: FieldInfo) -> str:
 def yaml_text(value: Any) -> str:
     """Return a value in one line of YAML.
 
-    >>> yaml_text(None), yaml_text([]), yaml_text("a")
-    ('null', '[]', 'a')
+    >>> yaml_text(None), yaml_text([]), yaml_text("a"), yaml_text(" ")
+    ('null', '[]', 'a', '" "')
     """
+    # In quotes, so that spaces and ends of lines can be seen.
+    if (isinstance(value, str) and value != " ".join(value.split())) or value == "":
+        return json.dumps(value)
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True)
-    return text.removesuffix("\n...\n").strip() if value != "" else '""'
+    return text.removesuffix("\n...\n").strip()
 
 
 def _identity_of(path: str) -> str:
