@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from tests.support.model_files import LONG_AGO, gguf_file, run_choosing
+from tests.support.model_files import LONG_AGO, gguf_file
 from themis_lib import ModelError
 from themis_lib.engine.hub import HubModel
 from themis_lib.engine.models import MODELS, SIZES, find_model
+from themis_lib.engine.places import remember
 from themis_lib.engine.tiny import TINY
+from themis_lib.identity.file_state import FileState
+
+#: Bytes of a file that is worth remembering.
+LARGE = 16 * 2**20
 
 
 @pytest.fixture(autouse=True)
@@ -50,37 +56,17 @@ def test_a_changed_file_has_another_digest(model: Path) -> None:
     assert hashlib.sha256(content).hexdigest() == find_model(model=model).digest
 
 
-def test_a_file_is_read_once_for_all_processes(model: Path) -> None:
-    """A change that no timestamp shows is not seen by a second process."""
-    first = find_model(model=model).digest
-    content = bytearray(gguf_file())
-    content[-1] = 1
-    with model.open("r+b") as file:
-        file.write(content)
-    os.utime(model, (LONG_AGO, LONG_AGO))
-    program = f"print(find_model(model={str(model)!r}).digest)"
+def test_a_large_file_has_the_digest_that_this_machine_remembers(model: Path) -> None:
+    """As for other files; once its state is another one it is read again."""
+    with model.open("ab") as file:
+        file.truncate(LARGE)
+    fact = {"state": asdict(FileState.of(model)), "sha256": "0" * 64}
+    remember("file-digest", str(model), fact)
 
-    assert first + "\n" == run_choosing(program).stdout
+    assert "0" * 64 == find_model(model=model).digest
     model.touch()
-    assert hashlib.sha256(content).hexdigest() == find_model(model=model).digest
-
-
-def test_a_file_written_just_now_is_not_remembered(model: Path, folder: Path) -> None:
-    """Two writes within one tick look alike: a digest is kept of settled files."""
-    model.touch()
-    find_model(model=model)
-
-    assert not folder.exists()
-
-
-def test_a_folder_that_cannot_be_written_forgets(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a place to remember in, a file is read again, and that is all."""
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("THEMIS_CACHE_DIR", str(tmp_path / "file"))
-
-    assert hashlib.sha256(gguf_file()).hexdigest() == find_model(model=model).digest
+    expected = hashlib.sha256(model.read_bytes()).hexdigest()
+    assert expected == find_model(model=model).digest
 
 
 # The choice

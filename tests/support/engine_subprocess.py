@@ -30,6 +30,7 @@ from themis_lib.engine.engines import engine_for, engine_identity
 from themis_lib.engine.generation import Generation, Request, Token
 from themis_lib.engine.invariance import Invariance, measure
 from themis_lib.engine.models import find_model
+from themis_lib.engine.prompt import prompt_tokens
 from themis_lib.engine.sampling import Sampling
 from themis_lib.engine.weights import Weights
 from themis_lib.errors import ModelError
@@ -258,6 +259,37 @@ def alone(
         _forked(answer, request)
         for request in workload(n_vocab, count=count, seed=seed)
     ]
+
+
+def chats(engine: Engine, prompts: Sequence[str], *, max_tokens: int) -> list[Request]:
+    """Return a request for each prompt as a chat, every other one drawn."""
+    requests = []
+    for number, prompt in enumerate(prompts):
+        tokens = prompt_tokens(
+            engine.weights,
+            [{"role": "user", "content": prompt}],
+            template="chat",
+            window=engine.window,
+        )
+        sampling = Sampling(temperature=number % 2)
+        requests.append(
+            Request(
+                tokens.tokens, max_tokens, seed=7, sampling=sampling, top_logprobs=3
+            )
+        )
+    return requests
+
+
+def chats_alone(*, model: str, prompts: list[str], max_tokens: int) -> list[Any]:
+    """Answer each prompt as a chat in a process that answers nothing else."""
+    load_llama_cpp()
+
+    def answer(number: int) -> Any:
+        engine = engine_of(model)
+        request = chats(engine, prompts, max_tokens=max_tokens)[number]
+        return exact(engine.submit(request).result())
+
+    return [_forked(answer, number) for number in range(len(prompts))]
 
 
 def rated_alone(

