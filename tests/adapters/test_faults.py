@@ -262,6 +262,7 @@ def test_failure_of_every_row_stops_the_run(name: str, server: ProviderServer) -
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api_mode", MODES)
 def test_large_bodies_are_kept_whole(
     api_mode: Any, server: ProviderServer, tmp_path: Path
@@ -447,6 +448,7 @@ def stored_replies(store: Path) -> list[tuple[bytes, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_mixed_faults_lose_nothing(server: ProviderServer, tmp_path: Path) -> None:
     """200 rows, half of the requests failing: the second run completes what the first
     could not.
@@ -541,6 +543,7 @@ def test_mixed_faults_under_the_orchestrator(
     assert CONCURRENCY == server.most_in_flight
 
 
+@pytest.mark.slow
 def test_interrupt_loses_no_finished_row(
     server: ProviderServer, tmp_path: Path
 ) -> None:
