@@ -91,3 +91,16 @@ def test_an_interpreter_that_is_not_there_is_an_error(
 
     with pytest.raises(IsolatedError, match=r"starting '.*no_python' failed"):
         run_isolated("print()", timeout_s=TIMEOUT_S)
+
+
+def test_threads_give_way_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the caller's environment says how they wait."""
+    program = "import os; print(os.environ['OMP_WAIT_POLICY'])"
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    by_default = run_isolated(program, timeout_s=TIMEOUT_S)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+
+    assert ["passive", "active"] == [
+        by_default.strip(),
+        run_isolated(program, timeout_s=TIMEOUT_S).strip(),
+    ]

