@@ -14,6 +14,9 @@ from themis_lib.errors import ConfigError, InputError, nearest
 M = TypeVar("M", bound=BaseModel)
 # Messages speak of datasets, not of the members of the union that they are.
 _UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset"}
+#: How the value of an override begins that is not taken as text: a list, a mapping, a
+#: quoted text, a tag.
+_YAML_STARTS = ("[", "{", "'", '"', "!!")
 
 
 def load_spec(
@@ -85,7 +88,31 @@ def apply_override(
             target[position] = {}
         target = target[position]
     position = _position_in(target, last, override)
-    target[position] = parse_yaml(text, where=f"override {override!r}")
+    target[position] = _override_value(text, override)
+
+
+def _override_value(
+    text: str,
+    override: str,
+) -> Any:
+    """Return the value that an override sets.
+
+    A list, a mapping or a quoted text is YAML, and so is a number, a boolean or null.
+    Any other text is taken as it is: as YAML, a prompt that ends in a colon would be a
+    mapping, and one with a `#` would lose its end.
+    """
+    stripped = text.strip()
+    # YAML has no mapping as a key, which `{{` would begin.
+    if stripped.startswith(("{{", "{%")):
+        return stripped
+    if stripped.startswith(_YAML_STARTS) or "\n" in stripped:
+        return parse_yaml(text, where=f"override {override!r}")
+    try:
+        value = parse_yaml(text, where="override")
+    except ConfigError:
+        return stripped
+    is_comment = value is None and stripped.startswith("#")
+    return stripped if is_comment or isinstance(value, (str, list, dict)) else value
 
 
 def _position_in(
