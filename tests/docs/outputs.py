@@ -12,6 +12,9 @@ _VOLATILE = {
     "port": r"127\.0\.0\.1:\d+",
     "time": r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?",
     "seconds": r"\b\d+(?:\.\d+)? m?s\b",
+    # Fingerprints and names of parts: a user's code has others under another Python.
+    "digest": r"\b[0-9a-f]{32}\b|\b(?=[a-f]*\d)[0-9a-f]{12}\b",
+    "size": r"\b\d+(?:\.\d+)? (?:bytes|[kMG]B)\b",
 }
 #: What commands say while they wait, if they have to wait for long.
 _PROGRESS = re.compile(

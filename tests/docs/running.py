@@ -33,9 +33,20 @@ _NOT_INHERITED = (
 )
 #: The commands that pages use, as the installation would write them.
 _PROGRAMS = {
-    "themis": f"#!{sys.executable}\nfrom flows.cli import main\nmain()\n",
+    # As pip writes it: a spawned process imports the program again.
+    "themis": (
+        f"#!{sys.executable}
+import sys
+from flows.cli import main
+"
+        "if __name__ == '__main__':
+    sys.exit(main())
+"
+    ),
     # A link would be a Python without the packages of the virtual environment.
-    "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
+    "python": f'#!/bin/sh
+exec {sys.executable} "$@"
+',
 }
 
 

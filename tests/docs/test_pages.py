@@ -182,6 +182,8 @@ def test_update_writes_what_was_printed(tmp_path, programs):
         ),
         ("run 20260102-030405-abcdef", "run 20261130", False),
         ("1.5 s", "1.5 GB", False),
+        ("13.8 kB in 834186e21998", "9 bytes in d3bcda1e2a98", True),
+        ("in 834186e21998", "in nothing", False),
         ("a.c", "abc", False),
     ],
 )
