@@ -20,6 +20,7 @@ from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError, RowError
 from themis_lib.identity.code import code_digest
+from themis_lib.identity.user_code import without_alias
 from themis_lib.stages.calls import in_thread
 
 _Vector: TypeAlias = np.ndarray[Any, Any]
@@ -78,7 +79,7 @@ class SemanticSimilarity(Builtin):
             named = type(function)
             fingerprint = function.fingerprint()
         return {
-            "embed": f"{named.__module__}:{named.__qualname__}",
+            "embed": f"{without_alias(named.__module__)}:{named.__qualname__}",
             "fingerprint": fingerprint,
             "code": code_digest(named),
         }

@@ -21,7 +21,7 @@ from themis_lib.core.models import (
 from themis_lib.core.prompts import render_prompt
 from themis_lib.core.protocols import GeneratorSpec, MetricSpec, ParserSpec
 from themis_lib.errors import ComponentError
-from themis_lib.identity.user_code import is_user_code
+from themis_lib.identity.user_code import is_user_code, without_alias
 
 #: A model: from the rendered prompt to an output.
 ModelFunction = Callable[[str], Any]
@@ -142,7 +142,7 @@ class _FunctionComponent:
     def fingerprint(self) -> str:
         """Return the function's qualified name; its code and values are beside it."""
         code = _unwrap_callable(self.function)
-        module = getattr(code, "__module__", "builtins")
+        module = without_alias(getattr(code, "__module__", "builtins"))
         return f"{module}:{getattr(code, '__qualname__', '')}"
 
 

@@ -6,10 +6,9 @@ Modules beside an experiment's file come first; see `import_from`.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
-from collections.abc import Iterable
-from importlib.machinery import PathFinder
+from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +18,7 @@ from themis_lib.components.module_folders import (
     make_importable,
     module_folders,
 )
-from themis_lib.components.shared_names import find_submodules_beside, module_beside
+from themis_lib.components.shared_names import install_finders, module_beside
 from themis_lib.errors import ComponentError, describe, nearest
 from themis_lib.identity.user_code import OWN_PACKAGES
 
@@ -42,7 +41,7 @@ def import_named(
             f"{kind} {name!r} names no component; write `module:attribute`"
         )
     make_importable()
-    find_submodules_beside()
+    install_finders()
     try:
         module = _import(module_name)
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything
@@ -93,29 +92,38 @@ def _check_only_one(
 
 def _import(name: str) -> ModuleType:
     """Import a module that a user named: their own before a library's of that name."""
-    top, _, submodule = name.partition(".")
-    if top in OWN_PACKAGES and not submodule:
-        beside = module_beside(top)
+    top = name.partition(".")[0]
+    if name in OWN_PACKAGES:
+        beside = module_beside(name)
         if beside is not None:
             return beside
-    elif top not in sys.modules:
-        _import_beside(top)
-    return importlib.import_module(name)
-
-
-def _import_beside(top: str) -> None:
-    """Import a top-level module from the folders of users' modules, if it is there."""
-    spec = PathFinder.find_spec(top, module_folders())
-    # A folder without `__init__.py` is a namespace, which is found in the usual way.
-    if spec is None or spec.loader is None or spec.origin is None:
-        return
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[top] = module
+    finder = _Beside(top)
+    sys.meta_path.insert(0, finder)
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(top, None)
-        raise
+        return importlib.import_module(name)
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Beside:
+    """Finds one top-level module in the folders of users' modules."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Return where the module is, unless it is not in one of the folders."""
+        del path, target
+        if name != self._name or name in OWN_PACKAGES:
+            return None
+        spec = PathFinder.find_spec(name, module_folders())
+        # A folder without `__init__.py` is a namespace, which is found in the usual way.
+        return None if spec is None or spec.origin is None else spec
 
 
 def reason(

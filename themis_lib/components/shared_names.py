@@ -6,15 +6,17 @@ through our package: `from tasks import helper` in a user's code gets the user's
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 
 from themis_lib.components.module_folders import module_folders
-from themis_lib.identity.user_code import OWN_PACKAGES, alias_of
+from themis_lib.identity.user_code import OWN_PACKAGES, alias_of, without_alias
 
 #: Where our packages are: a folder that is searched for users' modules may be it.
 _ROOT = Path(__file__).resolve().parents[2]
@@ -25,28 +27,18 @@ def module_beside(name: str) -> ModuleType | None:
 
     It is the first beside an experiment or in the working directory.
     """
+    held = sys.modules.get(name)
+    # A notebook may have imported its own before our package.
+    if held is not None and not _is_ours(name, held):
+        return held
+    install_finders()
     alias = alias_of(name)
-    if alias in sys.modules:
-        return sys.modules[alias]
-    folders = [folder for folder in module_folders() if Path(folder) != _ROOT]
-    found = PathFinder.find_spec(name, folders)
-    if found is None or found.origin is None:
-        return None
-    spec = importlib.util.spec_from_file_location(
-        alias,
-        found.origin,
-        submodule_search_locations=found.submodule_search_locations,
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[alias] = module
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[alias]
-        raise
-    return module
+        return importlib.import_module(alias)
+    except ModuleNotFoundError as error:
+        if error.name != alias:
+            raise
+        return None
 
 
 def attribute_beside(
@@ -66,15 +58,65 @@ def attribute_beside(
     raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
 
-def _is_submodule(
-    package: str,
-    name: str,
-) -> bool:
-    places = sys.modules[package].__path__
-    return PathFinder.find_spec(f"{package}.{name}", places) is not None
+def install_finders() -> None:
+    """Have users' modules of our packages' names found in this process."""
+    if _Aliases not in sys.meta_path:
+        # Before all others: only it knows what an alias stands for.
+        sys.meta_path.insert(0, _Aliases)
+        # After all others: our own modules come first.
+        sys.meta_path.append(_SubmodulesBeside)
 
 
-class SubmodulesBeside:
+class _Aliases:
+    """Finds a user's module by its alias, in the folders of users' modules."""
+
+    @classmethod
+    def find_spec(
+        cls,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Return the spec of `tasks.py` under its alias, or of a module below it."""
+        del path, target
+        own_name = without_alias(name)
+        if own_name == name:
+            return None
+        if "." in own_name:
+            return ModuleSpec(name, _OneModule(own_name))
+        folders = [folder for folder in module_folders() if Path(folder) != _ROOT]
+        found = PathFinder.find_spec(own_name, folders)
+        # A folder without `__init__.py` has nothing but its modules.
+        if found is None or found.origin is None:
+            return None
+        return importlib.util.spec_from_file_location(
+            name,
+            found.origin,
+            submodule_search_locations=found.submodule_search_locations,
+        )
+
+
+class _OneModule(Loader):
+    """Loads a module below an alias as the one of its own name.
+
+    `from .scores import x` in the user's `tasks/__init__.py` and `import tasks.scores`
+    elsewhere then get the same module.
+    """
+
+    def __init__(self, own_name: str) -> None:
+        self._own_name = own_name
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self._own_name)
+        self._own_spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # Importing it under the alias has replaced it.
+        module.__spec__ = self._own_spec
+
+
+class _SubmodulesBeside:
     """Finds the modules of a user's folder that has the name of one of our packages."""
 
     @classmethod
@@ -98,7 +140,17 @@ class SubmodulesBeside:
         return PathFinder.find_spec(name, places)
 
 
-def find_submodules_beside() -> None:
-    """Have them found after everything else, in this process."""
-    if SubmodulesBeside not in sys.meta_path:
-        sys.meta_path.append(SubmodulesBeside)
+def _is_ours(
+    name: str,
+    module: ModuleType,
+) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and _ROOT / name in Path(file).resolve().parents
+
+
+def _is_submodule(
+    package: str,
+    name: str,
+) -> bool:
+    places = sys.modules[package].__path__
+    return PathFinder.find_spec(f"{package}.{name}", places) is not None

@@ -41,14 +41,33 @@ def alias_of(name: str) -> str:
 
 
 def without_alias(name: str) -> str:
-    """Return a module's name as its user wrote it."""
-    return name.removesuffix(_ALIAS)
+    """Return a module's name as its user wrote it.
+
+    >>> without_alias("tasks (yours).scores")
+    'tasks.scores'
+    """
+    return name.replace(_ALIAS, "")
 
 
 def users_own(name: str) -> str:
-    """Return the name of the user's module where ours of this name hides one."""
+    """Return the name of the user's module where ours of this name hides one.
+
+    It is imported if it is not yet: code that names it reads it later.
+    """
+    if name not in OWN_PACKAGES or is_user_module(name):
+        return name
     alias = alias_of(name)
-    return alias if name in OWN_PACKAGES and alias in sys.modules else name
+    if alias not in sys.modules:
+        try:
+            __import__(alias)
+        except Exception:  # noqa: BLE001 - a user's module may raise anything
+            return name
+    return alias
+
+
+def users_module(module: ModuleType) -> ModuleType:
+    """Return the user's module where this one is ours and hides one of its name."""
+    return sys.modules.get(users_own(module.__name__), module)
 
 
 def is_user_module(name: str) -> bool:

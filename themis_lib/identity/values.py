@@ -36,6 +36,7 @@ from themis_lib.identity.user_code import (
     is_user_class,
     is_user_code,
     is_user_module,
+    users_module,
 )
 
 _PLAIN = (str, int, bool, type(None))
@@ -173,6 +174,7 @@ class Describer:
         if isinstance(value, type) and typing.get_origin(value) is None:
             return ["class", self._type_name(value)]
         if isinstance(value, types.ModuleType):
+            value = users_module(value)
             is_user = is_user_module(value.__name__)
             return ["module", self._name_code(value) if is_user else value.__name__]
         if isinstance(value, (types.MethodType, types.BuiltinMethodType)):

@@ -36,6 +36,7 @@ from themis_lib.identity.user_code import (
     is_user_class,
     is_user_module,
     user_module,
+    users_module,
     users_own,
     without_alias,
 )
@@ -243,20 +244,21 @@ class Walk:
         self._follow_module(value, chain[1:])
 
     def _follow_module(self, module: ModuleType, rest: tuple[str, ...]) -> None:
-        name = users_own(module.__name__)
-        module = sys.modules.get(name, module)
+        module = users_module(module)
+        name = module.__name__
         if not is_user_module(name):
             self.found.libraries.add(name)
             self.found.chance |= chance_in_call(name, rest)
             self._take_patched(module, rest)
             return
         self._note_module(name)
+        below = ".".join((without_alias(name), *rest[:1]))
         if not rest:
             # It is handed on, and anything in it may be read.
             self._visit_module(name, vars(module))
         elif rest[0] in vars(module):
             self._follow_chain(name, vars(module), rest)
-        elif isinstance(sub := sys.modules.get(f"{name}.{rest[0]}"), ModuleType):
+        elif isinstance(sub := sys.modules.get(below), ModuleType):
             self._follow_module(sub, rest[1:])
         elif "__getattr__" in vars(module):
             self._visit_module(name, vars(module))
@@ -366,8 +368,10 @@ class Walk:
             value = names[item]
             if not isinstance(value, ModuleType):
                 self.add_slot(f"{name}.{item}", item, value, is_optional=True)
-            elif is_user_module(value.__name__):
-                self._name_code(value)
+                continue
+            module = users_module(value)
+            if is_user_module(module.__name__):
+                self._name_code(module)
 
     def _visit_neighbours(self, function: FunctionType) -> None:
         """Take every module beside a function that imports any of them, by its text."""
@@ -388,7 +392,7 @@ class Walk:
         settings = library_settings(module)
         if not settings:
             return
-        label = f"{name} (settings of libraries)"
+        label = f"{without_alias(name)} (settings of libraries)"
         self.found.definitions[label] = [tree_text(item) for item in settings]
         self.found.places[label] = f"{module.__file__}:1"
         for statement in settings:
@@ -399,6 +403,7 @@ class Walk:
         """Take what a setting is made from; what is set is in its text."""
         value = vars(module).get(chain[0], _MISSING)
         if isinstance(value, ModuleType):
+            value = users_module(value)
             if is_user_module(value.__name__) and chain[1:]:
                 self._follow_module(value, chain[1:])
             return
@@ -407,7 +412,8 @@ class Walk:
         if value is not _MISSING and (
             is_code or kind.__module__ == "builtins" or is_user_class(kind)
         ):
-            label = f"{module.__name__}.{chain[0]} (setting)"
+            holder = without_alias(module.__name__)
+            label = f"{holder}.{chain[0]} (setting)"
             self.add_slot(label, chain[0], value, is_optional=True)
 
 
