@@ -13,12 +13,11 @@ os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 def _is_program() -> bool:
     """Return whether this process is `python -m flows…` or `python -m deployments…`."""
-    arguments = sys.orig_argv
-    at = arguments.index("-m") + 1 if "-m" in arguments else len(arguments)
-    return arguments[at : at + 1] != [] and arguments[at].partition(".")[0] in (
-        "deployments",
-        "flows",
-    )
+    # So `sys.argv` begins until the module is found; its name is in `orig_argv` alone.
+    if sys.argv[:1] != ["-m"]:
+        return False
+    module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
+    return module.partition(".")[0] in ("deployments", "flows")
 
 
 class _WorkingDirectoryLast:

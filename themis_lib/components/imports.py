@@ -18,7 +18,11 @@ from themis_lib.components.module_folders import (
     make_importable,
     module_folders,
 )
-from themis_lib.components.shared_names import install_finders, module_beside
+from themis_lib.components.shared_names import (
+    imported_beside,
+    install_finders,
+    module_beside,
+)
 from themis_lib.errors import ComponentError, describe, nearest
 from themis_lib.identity.user_code import OWN_PACKAGES
 
@@ -70,7 +74,7 @@ def import_from(
         file = next((file for file in files if file.is_file()), None)
         if file is None and not (place / top).is_dir():
             continue
-        if file is not None and top not in OWN_PACKAGES:
+        if file is not None:
             _check_only_one(top, file)
         add_module_folder(place)
 
@@ -80,7 +84,7 @@ def _check_only_one(
     file: Path,
 ) -> None:
     other = _FOUND_IN.setdefault(top, file)
-    held = getattr(sys.modules.get(top), "__file__", None)
+    held = getattr(imported_beside(top), "__file__", None)
     if held is not None and Path(held).resolve() != file:
         other = Path(held)
     if other != file:

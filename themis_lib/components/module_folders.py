@@ -7,6 +7,7 @@ experiment names is looked for there first.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -17,21 +18,25 @@ _VARIABLE = "THEMIS_MODULE_FOLDERS"
 
 def module_folders() -> list[str]:
     """Return the folders in order of precedence."""
-    named = os.environ.get(_VARIABLE, "")
-    folders = [folder for folder in named.split(os.pathsep) if folder]
-    return list(dict.fromkeys([*folders, str(Path.cwd())]))
+    named: list[str] = json.loads(os.environ.get(_VARIABLE, "[]"))
+    return list(dict.fromkeys([*named, str(Path.cwd())]))
 
 
 def add_module_folder(folder: Path) -> None:
     """Take a folder as the first that users' modules are in."""
-    folders = [str(folder), *module_folders()]
-    os.environ[_VARIABLE] = os.pathsep.join(dict.fromkeys(folders))
+    named: list[str] = json.loads(os.environ.get(_VARIABLE, "[]"))
+    folders = dict.fromkeys([str(folder), *named])
+    os.environ[_VARIABLE] = json.dumps(list(folders))
     make_importable()
 
 
 def make_importable() -> None:
-    """Put the folders at the end of `sys.path` where they are not on it."""
-    for folder in module_folders():
-        is_working_directory = folder == str(Path.cwd())
-        if folder not in sys.path and not (is_working_directory and "" in sys.path):
-            sys.path.append(folder)
+    """Put the folders at the end of `sys.path`, where they are not before it."""
+    folders = module_folders()
+    end = len(sys.path)
+    # Those that are at its end get their order, too.
+    while end and (sys.path[end - 1] or str(Path.cwd())) in folders:
+        end -= 1
+    del sys.path[end:]
+    held = {entry or str(Path.cwd()) for entry in sys.path}
+    sys.path += [folder for folder in folders if folder not in held]

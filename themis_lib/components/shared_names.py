@@ -27,9 +27,8 @@ def module_beside(name: str) -> ModuleType | None:
 
     It is the first beside an experiment or in the working directory.
     """
-    held = sys.modules.get(name)
-    # A notebook may have imported its own before our package.
-    if held is not None and not _is_ours(name, held):
+    held = imported_beside(name)
+    if held is not None:
         return held
     install_finders()
     alias = alias_of(name)
@@ -39,6 +38,16 @@ def module_beside(name: str) -> ModuleType | None:
         if error.name != alias:
             raise
         return None
+
+
+def imported_beside(name: str) -> ModuleType | None:
+    """Return a user's top-level module if it is imported, whatever its name."""
+    held = sys.modules.get(name)
+    if name not in OWN_PACKAGES:
+        return held
+    # A notebook may have imported its own in place of our package.
+    is_ours = held is None or _is_ours(name, held)
+    return sys.modules.get(alias_of(name)) if is_ours else held
 
 
 def attribute_beside(
@@ -97,7 +106,7 @@ class _Aliases:
 
 
 class _OneModule(Loader):
-    """Loads a module below an alias as the one of its own name.
+    """Loads a module below a user's package as the one of its own name.
 
     `from .scores import x` in the user's `tasks/__init__.py` and `import tasks.scores`
     elsewhere then get the same module.
@@ -112,7 +121,7 @@ class _OneModule(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # Importing it under the alias has replaced it.
+        # Importing it once more has replaced it.
         module.__spec__ = self._own_spec
 
 
@@ -131,6 +140,10 @@ class _SubmodulesBeside:
         package, _, submodule = name.partition(".")
         if package not in OWN_PACKAGES or not submodule or path is None:
             return None
+        # As Python does: the folder's `__init__.py` comes first, and may import it.
+        module_beside(package)
+        if name in sys.modules:
+            return ModuleSpec(name, _OneModule(name))
         ours = str(_ROOT / package)
         inner = [part[len(ours) :] for part in path if part.startswith(ours)]
         places = []
