@@ -16,6 +16,7 @@ from flows.exit_codes import FAILED_ROWS
 _IMPORTS, _REPEATS = 5, 3
 _EXPERIMENT = "examples/sums.yaml"
 _FLOW = ("-m", "flows.run", _EXPERIMENT)
+_HELP = "themis --help"
 _IN_PROCESS = (
     "-c",
     "import sys, themis_lib; themis_lib.Experiment.from_config(sys.argv[1], "
@@ -31,6 +32,7 @@ def measure(*, quick: bool) -> Report:
     repeats = 1 if quick else _REPEATS
     import_s = median(fresh(import_library) for _ in range(_IMPORTS))
     rounds = [_measure_round() for _ in range(repeats)]
+    help_s = median(measured[_HELP][1] for measured in rounds)
     rows: list[Row] = [
         {"what": "import themis_lib", "first_row_s": None, "exit_s": import_s}
     ]
@@ -46,6 +48,7 @@ def measure(*, quick: bool) -> Report:
         aims=[
             Aim("seconds to import themis_lib, without Prefect", import_s, 0.5),
             Aim("seconds of the demo of recorded outputs, first", demo_s, 10),
+            Aim("seconds of themis --help", help_s, 0.5),
         ],
     )
 
@@ -61,6 +64,7 @@ def _measure_round() -> dict[str, _Times]:
         # In this order: the second run starts the server that the others use, and the
         # last one finds its rows in the store of the third.
         return {
+            _HELP: _time_help(),
             "Experiment.run, in process": _time_run(
                 _IN_PROCESS, in_process, environment
             ),
@@ -98,6 +102,12 @@ def _time_demo(store: Path) -> _Times:
     began = time.monotonic()
     python("-m", "flows.demo", "--store", str(store))
     # Its rows are recorded outputs: none is generated.
+    return None, time.monotonic() - began
+
+
+def _time_help() -> _Times:
+    began = time.monotonic()
+    python("-m", "flows", "--help")
     return None, time.monotonic() - began
 
 
