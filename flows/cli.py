@@ -104,9 +104,14 @@ class _Verbs(TyperGroup):
     ) -> tuple[str | None, Any, list[str]]:
         name = args[0]
         if name not in VERBS:
+            # A shell that completes a line has nothing to complete behind it.
+            if ctx.resilient_parsing:
+                return None, None, args
             close = get_close_matches(name, VERBS, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "see `themis --help`"
-            ctx.fail(f"there is no verb {name!r}; {hint}")
+            typer.echo(f"error: there is no verb {name!r}; {hint}", err=True)
+            # `exit_codes.BAD_INPUT`, whose module takes long to import.
+            raise typer.Exit(2)
         return name, load_verb(name), args[1:]
 
 

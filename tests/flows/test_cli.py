@@ -74,8 +74,21 @@ def test_unknown_verb_is_one_error(verb: str, hint: str) -> None:
     """With the nearest one, and exit code 2."""
     shown = themis(verb)
 
-    assert shown.startswith("2\n")
+    assert shown.startswith(f"2\nerror: there is no verb {verb!r}; ")
     assert hint in shown
+    assert 2 == len(shown.splitlines())
+
+
+def test_nothing_is_completed_behind_an_unknown_verb() -> None:
+    """The shell shows no error in the middle of a line."""
+    environment = {
+        "_THEMIS_COMPLETE": "complete_bash",
+        "COMP_WORDS": "themis runn --",
+        "COMP_CWORD": "2",
+    }
+    result = CliRunner().invoke(app, [], prog_name="themis", env=environment)
+
+    assert "error" not in result.output
 
 
 def test_options_of_a_verb_are_completed() -> None:
