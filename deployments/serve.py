@@ -22,6 +22,7 @@ import yaml
 
 from flows.server import client_settings, password_of, server_address
 from flows.typed import login_command
+from themis_lib.components.module_folders import SAFE_PATH
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -35,6 +36,9 @@ _SETTINGS = {
     "PREFECT_LOGGING_LEVEL": "INFO",
     # Else a run's log has a line for each of its hundreds of tasks.
     "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+    # Else Prefect starts them with the working directory first on their path, where a
+    # `types.py` would be taken for the library. The flow undoes it.
+    "PYTHONSAFEPATH": SAFE_PATH,
 }
 
 app = typer.Typer(

@@ -37,6 +37,7 @@ from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, ThemisError
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_outcomes import judged, not_judged
+from themis_lib.components.module_folders import leave_safe_path
 from themis_lib.core.config import RunnerName
 from themis_lib.runs.drive import run_shards
 from themis_lib.runs.run import Run
@@ -55,6 +56,7 @@ FLOW = "evaluate"
 async def evaluate(parameters: EvaluateParameters) -> State[Any]:
     """Evaluate an experiment, and return a state that says how it ended."""
     without_tracebacks()
+    leave_safe_path()
     names = [PurePath(parameters.experiment).stem]
     run: Run | None = None
     try:

@@ -17,7 +17,8 @@ from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from tasks.worker import SAFE_PATH, begin_process, end_dask_tasks
+from tasks.worker import begin_process, end_dask_tasks
+from themis_lib.components.module_folders import SAFE_PATH
 from themis_lib.core.config import RunnerName
 from themis_lib.cpus import available_cpus
 from themis_lib.errors import ConfigError, nearest

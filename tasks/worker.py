@@ -30,6 +30,7 @@ from prefect.events.worker import EventsWorker
 
 from tasks.loop import shared_loop
 from themis_lib import Experiment
+from themis_lib.components.module_folders import leave_safe_path
 from themis_lib.core.config import StorageConfig
 from themis_lib.errors import FatalError, ShardError
 from themis_lib.identity.part import Part
@@ -53,8 +54,6 @@ _STORES: dict[str, RunStore] = {}
 _STORES_LOCK = threading.Lock()
 # Set once the process is to leave, for good.
 _LEAVING = threading.Event()
-#: The value of PYTHONSAFEPATH that a run gives to its worker processes.
-SAFE_PATH = "themis"
 #: Called with the run when a flow of this context starts one, for a display that
 #: follows it.
 OBSERVER: ContextVar[Callable[[Run], None] | None] = ContextVar(
@@ -166,7 +165,7 @@ def begin_process(
     # A terminal's Ctrl-C reaches every process; the run alone decides, and closes its
     # end of the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _leave_safe_path()
+    leave_safe_path()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
     def leave() -> None:
@@ -190,13 +189,7 @@ def dask_setup(_worker: object) -> None:
     """Prepare a process of a Dask cluster that a run has started; Dask calls it."""
     # As in `begin_process`: a terminal's Ctrl-C is for the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _leave_safe_path()
-
-
-def _leave_safe_path() -> None:
-    """Have programs that a component starts find what is in the working directory."""
-    if os.environ.get("PYTHONSAFEPATH") == SAFE_PATH:
-        del os.environ["PYTHONSAFEPATH"]
+    leave_safe_path()
 
 
 async def end_dask_tasks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from tests.support.new_process import in_new_process
 from themis_lib.components.module_folders import (
+    SAFE_PATH,
     add_module_folder,
+    leave_safe_path,
     make_importable,
     module_folders,
 )
@@ -66,3 +69,15 @@ def test_processes_search_the_folders_of_the_one_that_started_them(
     )
 
     assert module_folders() == there
+
+
+@pytest.mark.parametrize(("held", "left"), [(SAFE_PATH, None), ("1", "1")])
+def test_programs_of_components_find_the_working_directory(
+    held: str, left: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless their user wants it otherwise."""
+    monkeypatch.setenv("PYTHONSAFEPATH", held)
+
+    leave_safe_path()
+
+    assert left == os.environ.get("PYTHONSAFEPATH")

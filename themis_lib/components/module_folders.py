@@ -14,6 +14,9 @@ from pathlib import Path
 
 #: Read by the processes that this one starts, which compute its shards.
 _VARIABLE = "THEMIS_MODULE_FOLDERS"
+#: The value of PYTHONSAFEPATH that this project gives to the processes that it starts:
+#: Python then leaves the working directory out of their path.
+SAFE_PATH = "themis"
 
 
 def module_folders() -> list[str]:
@@ -40,3 +43,9 @@ def make_importable() -> None:
     del sys.path[end:]
     held = {entry or str(Path.cwd()) for entry in sys.path}
     sys.path += [folder for folder in folders if folder not in held]
+
+
+def leave_safe_path() -> None:
+    """Have programs that a component starts find what is in the working directory."""
+    if os.environ.get("PYTHONSAFEPATH") == SAFE_PATH:
+        del os.environ["PYTHONSAFEPATH"]
