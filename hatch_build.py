@@ -3,8 +3,8 @@
 `python -m flows.run` puts the working directory first, where a `flows.py` or a
 `types.py` would be taken for this package or for the library, before any code of this
 project runs. Python reads `.pth` files before that. This one imports the package `flows`
-for `python -m flows…` and `python -m deployments…`, and does nothing for any other
-process.
+for `python -m flows…` and `python -m deployments…` and for the processes that these
+start (`SAFE_PATH`), and does nothing for any other process.
 """
 
 from __future__ import annotations

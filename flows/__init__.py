@@ -20,12 +20,18 @@ def _is_program() -> bool:
     return module.partition(".")[0] in ("deployments", "flows")
 
 
+def _is_served() -> bool:
+    """Return whether Prefect started this process for a run of `deployments.serve`."""
+    return os.environ.get("PYTHONSAFEPATH") == "themis"
+
+
 class _WorkingDirectoryLast:
-    """Moves the working directory to the end of `sys.path` before the first import.
+    """Moves the working directory to the end of `sys.path` before an import.
 
     `python -m` puts it first: a `logging.py` or a `yaml.py` in it would be taken for
     the library. The installation's `themis_flows.pth` imports this package before
-    Python has done so, which is why it waits for an import.
+    Python has done so, which is why it waits for an import. Prefect puts it first
+    whenever it loads a flow.
     """
 
     @classmethod
@@ -39,10 +45,11 @@ class _WorkingDirectoryLast:
         # Safe mode (`-P`) leaves it out.
         if sys.path[:1] in ([""], [os.getcwd()]):  # noqa: PTH109
             sys.path.append(sys.path.pop(0))
-            sys.meta_path.remove(cls)
+            if not _is_served():
+                sys.meta_path.remove(cls)
 
 
-if _is_program():
+if _is_program() or _is_served():
     sys.meta_path.insert(0, _WorkingDirectoryLast)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 #: Read by the processes that this one starts, which compute its shards.
 _VARIABLE = "THEMIS_MODULE_FOLDERS"
 #: The value of PYTHONSAFEPATH that this project gives to the processes that it starts:
-#: Python then leaves the working directory out of their path.
+#: Python then leaves the working directory out of their path. `flows/__init__.py` and
+#: `themis_flows.pth` know it by this value.
 SAFE_PATH = "themis"
 
 
