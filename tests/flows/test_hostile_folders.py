@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from themis_lib.components.module_folders import SAFE_PATH
+
 ROOT = Path(__file__).parents[2]
 #: Libraries that a run imports.
 LIBRARIES = [
@@ -287,3 +289,25 @@ def test_modules_beside_the_experiment_come_first(
         file = definition.split(".")[-2]
         assert f"definition  {definition}  ({file}.py:2)" in printed
     assert "definition  tasks.helper  (tasks.py:3)" in printed
+
+
+def test_runs_that_are_served_import_the_libraries(hostile: Path) -> None:
+    """Prefect puts the working directory first, again and again, to load the flow."""
+    program = (
+        "import flows, os, sys\n"
+        "for name in ('statistics', 'flows.typed', 'queue', 'tasks'):\n"
+        "    sys.path.insert(0, os.getcwd())\n"
+        "    print(__import__(name).__file__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=hostile,
+        env={**os.environ, "PYTHONSAFEPATH": SAFE_PATH, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    files = done.stdout.splitlines()
+    assert 4 == len(files)
+    assert [] == [file for file in files if file.startswith(str(hostile))]
