@@ -35,18 +35,11 @@ _NOT_INHERITED = (
 _PROGRAMS = {
     # As pip writes it: a spawned process imports the program again.
     "themis": (
-        f"#!{sys.executable}
-import sys
-from flows.cli import main
-"
-        "if __name__ == '__main__':
-    sys.exit(main())
-"
+        f"#!{sys.executable}\nimport sys\nfrom flows.cli import main\n"
+        "if __name__ == '__main__':\n    sys.exit(main())\n"
     ),
     # A link would be a Python without the packages of the virtual environment.
-    "python": f'#!/bin/sh
-exec {sys.executable} "$@"
-',
+    "python": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
 }
 
 
