@@ -47,5 +47,12 @@ def test_codes_are_a_promise() -> None:
     } == {
         name: value
         for name, value in vars(exit_codes).items()
-        if name.isupper() and name[0] != "_"
+        if name.isupper() and isinstance(value, int)
     }
+
+
+def test_every_code_has_a_meaning() -> None:
+    """The documentation says them all."""
+    codes = {value for value in vars(exit_codes).values() if isinstance(value, int)}
+
+    assert codes == set(exit_codes.MEANINGS)

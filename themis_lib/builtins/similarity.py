@@ -79,7 +79,7 @@ class SemanticSimilarity(Builtin):
             named = type(function)
             fingerprint = function.fingerprint()
         return {
-            "embed": f"{without_alias(named.__module__)}:{named.__qualname__}",
+            "embed": f"{without_alias(str(named.__module__))}:{named.__qualname__}",
             "fingerprint": fingerprint,
             "code": code_digest(named),
         }

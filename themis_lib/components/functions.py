@@ -142,7 +142,7 @@ class _FunctionComponent:
     def fingerprint(self) -> str:
         """Return the function's qualified name; its code and values are beside it."""
         code = _unwrap_callable(self.function)
-        module = without_alias(getattr(code, "__module__", "builtins"))
+        module = without_alias(str(getattr(code, "__module__", "builtins")))
         return f"{module}:{getattr(code, '__qualname__', '')}"
 
 
