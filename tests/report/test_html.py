@@ -807,6 +807,13 @@ def test_configuration_names_what_no_file_can_hold() -> None:
     assert "cases: <2 in memory>" in shown
 
 
+def test_configuration_names_the_command_that_runs_it() -> None:
+    """A reader of the page can type it as it is."""
+    page = report_html(echo_run_of(1))
+
+    assert "<code>themis run experiment.yaml</code> finds the rows of this run" in page
+
+
 def test_report_of_an_earlier_record_has_no_configuration() -> None:
     """What is not known is left out."""
     result = echo_run_of(1)
