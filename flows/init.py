@@ -49,7 +49,9 @@ TEMPLATES: Mapping[str, Template] = {
     "judge": Template("a model judges answers, beside people's labels", _OPENAI),
     "local": Template(
         "the bundled model, in this process",
-        ("CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'themis-flows[local]'",),
+        (
+            "CMAKE_ARGS='-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF' pip install 'themis-flows[local]'",
+        ),
     ),
 }
 

@@ -71,7 +71,7 @@ def test_a_crashing_build_is_one_clear_error(tmp_path: Path) -> None:
         "(SIGSEGV); rebuild"
     )
     assert (
-        'CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir'
+        'CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF" pip install --force-reinstall --no-cache-dir'
         in first
     )
     assert first == second
@@ -147,7 +147,7 @@ def test_no_build_is_one_clear_error(tmp_path: Path) -> None:
     done = python("sys.modules['llama_cpp'] = None" + LOADING, tmp_path / "kept")
 
     expected = (
-        'llama-cpp-python is not installed: CMAKE_ARGS="-DGGML_NATIVE=OFF" '
+        'llama-cpp-python is not installed: CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF" '
         "pip install 'themis-flows[local]'"
     )
     assert 2 * [f"ModelError {expected}"] == done.stdout.splitlines()

@@ -31,8 +31,8 @@ from themis_lib.errors import ModelError
 from themis_lib.identity.digests import digest
 
 #: Portable code: llama.cpp built for the processor at hand crashes on some, and
-#: calculates differently on others.
-PORTABLE = 'CMAKE_ARGS="-DGGML_NATIVE=OFF"'
+#: calculates differently on others. Its code for pictures and sound is not used.
+PORTABLE = 'CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF"'
 INSTALL = f"{PORTABLE} pip install 'themis-flows[local]'"
 
 PROBE_TIMEOUT_S = 120.0
