@@ -27,6 +27,8 @@ from themis_lib.core.config import StorageConfig
         ("s3", "write `s3://bucket/path`"),
         ("in-memory", "write `memory`"),
         ("local", "write `results`"),
+        ("", "names no place"),
+        (" ", "names no place"),
     ],
 )
 def test_backend_is_not_taken_for_a_folder(store: str, write: str) -> None:
@@ -78,4 +80,12 @@ def test_backend_from_the_environment_is_refused(
     monkeypatch.setenv("STORE", "duckdb")
 
     with pytest.raises(ConfigError, match="'duckdb' is a database"):
+        StorageConfig(store="${STORE}").resolved()
+
+
+def test_empty_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows do not land in the working directory where `${NAME}` is empty."""
+    monkeypatch.setenv("STORE", "")
+
+    with pytest.raises(ConfigError, match="store '' names no place"):
         StorageConfig(store="${STORE}").resolved()

@@ -78,11 +78,17 @@ _PLACES = {
 
 
 def check_store_name(store: str) -> None:
-    """Refuse a name of a backend that is none, and say what to write.
+    """Refuse no name, and a name of a backend that is none; say what to write.
 
     Raises `ConfigError`. A folder that really has such a name is written with its path:
     `./sqlite`. Also refused are URLs of databases, such as `redis://host`.
     """
+    # Of a variable that is empty: rows would be kept in the working directory itself.
+    if not store.strip():
+        raise ConfigError(
+            f"store {store!r} names no place: write a folder (`results`) or a URL "
+            "(`s3://bucket/path`)"
+        )
     scheme, is_url, _ = store.strip().lower().partition("://")
     # Dialects and drivers are written behind the name: `postgresql+psycopg`.
     kind = scheme.partition("+")[0].rstrip(":")
