@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
+from flows.exit_codes import FAILED
 from flows.server import client_settings, password_of, server_address
 from flows.typed import login_command
 from themis_lib.components.module_folders import SAFE_PATH
+from themis_lib.errors import ThemisError, describe
 
 if TYPE_CHECKING:
     from prefect.runner import Runner
@@ -59,7 +61,7 @@ def serve(
     ] = None,
     at_once: Annotated[
         int,
-        typer.Option(help="Runs at a time; the others wait."),
+        typer.Option(min=1, help="Runs at a time; the others wait."),
     ] = 1,
 ) -> None:
     """Serve the evaluation flow to the Prefect UI until Ctrl-C."""
@@ -76,18 +78,36 @@ def serve(
     # Before Prefect is imported, which reads its settings from the environment.
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    address = server_address()
+    if cron:
+        _check_cron(cron)
     from prefect.settings import temporary_settings
 
-    with temporary_settings(client_settings(address)):
-        asyncio.run(
-            serve_flow(
-                address.removesuffix("/api"),
-                experiment=experiment,
-                cron=cron,
-                at_once=at_once,
+    try:
+        address = server_address()
+        with temporary_settings(client_settings(address)):
+            asyncio.run(
+                serve_flow(
+                    address.removesuffix("/api"),
+                    experiment=experiment,
+                    cron=cron,
+                    at_once=at_once,
+                )
             )
-        )
+    except ThemisError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(FAILED) from None
+
+
+def _check_cron(cron: str) -> None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    try:
+        CronSchedule(cron=cron)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{cron!r} is not a schedule; write five fields, such as '0 3 * * *'",
+            param_hint="--cron",
+        ) from None
 
 
 async def serve_flow(
@@ -97,13 +117,22 @@ async def serve_flow(
     cron: str | None,
     at_once: int,
 ) -> None:
-    """Serve the flow until a signal; `page` is the address of the server's UI."""
+    """Serve the flow until a signal; `page` is the address of the server's UI.
+
+    Raise `ThemisError` if the server does not answer.
+    """
+    import httpx
     from prefect.runner import Runner
     from prefect.types.entrypoint import EntrypointType
 
     from flows.evaluate import evaluate
 
-    await create_automations()
+    try:
+        await create_automations()
+    except httpx.TransportError as error:
+        raise ThemisError(
+            f"the Prefect server at {page} does not answer ({describe(error)})"
+        ) from None
     suggested: dict[str, Any] = {}
     if experiment:
         suggested = {"parameters": {"experiment": experiment}}

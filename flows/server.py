@@ -22,7 +22,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -132,14 +132,8 @@ def ensure_server(*, tell_start: Callable[[], None] | None = None) -> str:
         return running
     if tell_start is not None:
         tell_start()
-    home = prefect_home()
-    # The parent of Prefect's home must exist, or its server fails.
-    home.mkdir(
-        parents=True,
-        exist_ok=True,
-    )
     # One process at a time: two runs that start together share one server.
-    with (home / "themis-server.lock").open("w") as lock:
+    with _open_lock(prefect_home()) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         running = running_server()
         if running is not None:
@@ -168,6 +162,22 @@ def stop_server() -> bool:
     _STARTED.clear()
     _record_path().unlink(missing_ok=True)
     return True
+
+
+def _open_lock(home: Path) -> TextIO:
+    """Open the file that a process locks while it starts the server."""
+    try:
+        # The parent of Prefect's home must exist, or its server fails.
+        home.mkdir(
+            parents=True,
+            exist_ok=True,
+        )
+        return (home / "themis-server.lock").open("w")
+    except OSError as error:
+        raise ThemisError(
+            f"Prefect's home {str(home)!r} cannot be written: {error.strerror}; name "
+            "another folder in PREFECT_HOME"
+        ) from None
 
 
 def _start_server() -> str:

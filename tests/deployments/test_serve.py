@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.serve import app
+from flows.server_launch import free_port
 from tests.deployments.conftest import ROOT, environment, kill_with_children, start
 from tests.deployments.test_worker import last_run
 from tests.support.prefect_api import (
@@ -109,3 +110,42 @@ def test_schedule_without_an_experiment_is_refused() -> None:
     assert (2, 2) == (alone.exit_code, missing.exit_code)
     assert "needs an --experiment" in " ".join(alone.output.split())
     assert "nowhere.yaml" in missing.output
+
+
+def test_number_of_runs_that_would_run_nothing_is_refused() -> None:
+    """None at once is a mistake; the message names the option."""
+    refused = CliRunner().invoke(app, ["--at-once", "0"])
+
+    assert 2 == refused.exit_code
+    assert "--at-once" in refused.output
+
+
+def serving(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """How the program ends in a process of its own: it sets Prefect's variables."""
+    return subprocess.run(
+        [sys.executable, "-m", "deployments.serve", *arguments],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_schedule_that_is_none_is_refused() -> None:
+    """The message says what a schedule looks like."""
+    refused = serving("--cron", "often", "--experiment", __file__)
+
+    assert 2 == refused.returncode
+    assert "'often' is not a schedule; write five fields" in refused.stderr
+
+
+@pytest.mark.slow
+def test_server_that_does_not_answer_is_one_line() -> None:
+    """The line has its address; the exit code is that of a failure."""
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    failed = serving(PREFECT_API_URL=f"{nowhere}/api")
+
+    assert 1 == failed.returncode
+    assert f"error: the Prefect server at {nowhere} does not answer" in failed.stderr
+    assert 1 == len(failed.stderr.splitlines())

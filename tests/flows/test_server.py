@@ -197,3 +197,17 @@ def test_password_is_printed_on_request_alone(home: Path) -> None:
         assert ["themis-server.password"] == holding
     finally:
         server("stop", home).communicate(timeout=60)
+
+
+def test_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    """The line says which folder, and where to name another."""
+    (tmp_path / "file").touch()
+    home = tmp_path / "file" / "home"
+    starting = server("start", home)
+    said = starting.communicate(timeout=60)[0]
+
+    assert 1 == starting.returncode
+    assert (
+        f"error: Prefect's home {str(home)!r} cannot be written: Not a directory; name "
+        "another folder in PREFECT_HOME\n"
+    ) == said
