@@ -75,6 +75,14 @@ def test_whole_input_has_a_name(value: Any) -> None:
         ("{{ question + 1 }}", "concatenate"),
         ("{{ question.__class__ }}", "unsafe"),
         ("{{ choices.append(1) }}", "unsafe"),
+        ("{{ 'a' ~ nothing }}", "it prints a null"),
+        ("{{ nothing | trim }}", "it prints a null"),
+        ("{{ [nothing] | join }}", "it prints a null"),
+        ("{{ some | join }}", "it prints a null"),
+        ("{{ some ~ '' }}", "it prints a null"),
+        ("{{ qestion | json }}", "'qestion' is undefined"),
+        ("{{ some | map('upper') | lettered }}", "takes a list, not a generator"),
+        (r"{{ '\ud800' }}", "surrogates not allowed"),
     ],
 )
 def test_what_cannot_be_printed_is_an_error_of_the_row(
@@ -82,9 +90,73 @@ def test_what_cannot_be_printed_is_an_error_of_the_row(
 ) -> None:
     """Never an empty text or the word None in a prompt."""
     with pytest.raises(RowError, match=r"^the prompt's template: ") as failure:
-        PromptTemplate(template).render({**QUESTION, "nothing": None})
+        PromptTemplate(template).render(
+            {**QUESTION, "nothing": None, "some": ["a", None]}
+        )
 
     assert message in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt"),
+    [
+        ("{{ nothing or 'none' }}", "none"),
+        ("{{ nothing | default('none', true) }}", "none"),
+        ("{{ nothing is none }} {{ nothing == none }}", "True True"),
+        ("{{ some | reject('none') | join }}", "a"),
+        ("{% for x in some %}{{ x or '-' }}{% endfor %}", "a-"),
+        ("{{ some }} {{ some | json }}", '["a",null] ["a", null]'),
+        ("{{ some | tojson }}", '["a", null]'),
+    ],
+)
+def test_null_is_false_and_none(template: str, prompt: str) -> None:
+    """In lists and objects it is JSON's null."""
+    value = {"nothing": None, "some": ["a", None]}
+
+    assert prompt == PromptTemplate(template).render(value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ doc.items }}",
+        "{{ choices | map('upper') }}",
+        "{{ choices.index }}",
+        "{{ dict }}",
+        "{{ self }}",
+        "{{ doc.keys() }}",
+    ],
+)
+def test_what_is_no_json_value_is_not_printed(template: str) -> None:
+    """Its text can hold an address in memory: another prompt in every process."""
+    with pytest.raises(RowError, match=r"it prints a .*which is no JSON value"):
+        PromptTemplate(template).render({**QUESTION, "doc": {"items": [1]}})
+
+
+def test_input_that_is_nested_too_deep_is_an_error_of_the_row() -> None:
+    value: Any = []
+    for _ in range(100_000):
+        value = [value]
+
+    with pytest.raises(RowError, match="recursion"):
+        PromptTemplate("{{ input }}").render(value)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("", "it is empty"),
+        ([], "it is empty"),
+        ("{% include 'a' %}", "needs another template"),
+        ("{% macro m(a, a) %}{% endmacro %}", "duplicate argument"),
+    ],
+)
+def test_template_that_could_print_no_prompt_is_refused(
+    template: Any, message: str
+) -> None:
+    """Once, and not in every row."""
+    with pytest.raises(ConfigError, match=rf"prompt_spec\.template: .*{message}"):
+        PromptTemplate(template)
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,14 @@ _PLACE = "generation.prompt_spec.template"
 class PromptTemplate:
     r"""A template of a user's turn, or a list of role and content of a conversation.
 
-    Names in it are the fields of the input; `input` is the whole. What prints a null or
-    uses a name that is not there is an error, never an empty text. Beside Jinja's own,
-    the filters are `letter` (0 becomes A), `lettered` (a list becomes `A. …`, `B. …`)
-    and `json`; what differs from call to call (`random`, `lipsum`) is left out.
+    Names in it are the fields of the input; `input` is the whole. What prints a null, or
+    anything else that is no JSON value, or uses a name that is not there is an error,
+    never an empty text. Beside Jinja's own, the filters are `letter` (0 becomes A),
+    `lettered` (a list becomes `A. …`, `B. …`) and `json`; what differs from call to call
+    (`random`, `lipsum`) is left out.
 
-    Raise `ConfigError` for a template that Jinja cannot read, with its line.
+    Raise `ConfigError` for a template that is empty, for one that Jinja cannot read, with
+    its line, and for one that needs another template.
 
     >>> PromptTemplate("{{ q }}\n{{ options | lettered | join('\n') }}").render(
     ...     {"q": "Red?", "options": ["yes", "no"]}
@@ -39,6 +41,8 @@ class PromptTemplate:
     """
 
     def __init__(self, source: str | Sequence[Mapping[str, str]]) -> None:
+        if not source:
+            raise ConfigError(f"{_PLACE}: it is empty, and so would be every prompt")
         self._is_text = isinstance(source, str)
         turns: Sequence[Mapping[str, str]]
         turns = (
@@ -59,16 +63,11 @@ class PromptTemplate:
 
         Raise `RowError` if the template cannot be rendered for this input.
         """
-        fields: dict[str, Any] = {WHOLE_INPUT: value}
-        if isinstance(value, dict):
-            fields.update(value)
-        texts = []
-        for _, compiled in self._turns:
-            try:
-                texts.append(compiled.render(fields))
-            # Filters and methods of values raise whatever Python raises.
-            except Exception as error:  # noqa: BLE001 - Jinja passes on any exception
-                raise RowError(f"the prompt's template: {error}") from None
+        try:
+            texts = self._texts(value)
+        # Filters and methods of values raise whatever Python raises.
+        except Exception as error:  # noqa: BLE001 - Jinja passes on any exception
+            raise RowError(f"the prompt's template: {error}") from None
         if self._is_text:
             return texts[0]
         roles = [role for role, _ in self._turns]
@@ -76,6 +75,18 @@ class PromptTemplate:
         for role, text in zip(roles, texts, strict=True):
             messages.append({"role": role, "content": text})
         return messages
+
+    def _texts(self, value: JsonValue) -> list[str]:
+        """Return the rendered text of each turn."""
+        held = _with_nulls(value)
+        fields = {WHOLE_INPUT: held}
+        if isinstance(held, dict):
+            fields.update(held)
+        texts = [compiled.render(fields) for _, compiled in self._turns]
+        for text in texts:
+            # Raises for half a surrogate pair, which an escape in a template can print.
+            text.encode()
+        return texts
 
 
 def letter(index: int) -> str:
@@ -92,9 +103,58 @@ def letter(index: int) -> str:
     return string.ascii_uppercase[index]
 
 
+class _Null:
+    """A null of an input: false, equal to `None`, and an error where it is printed.
+
+    `None` itself would be the word None behind `~`, `join`, `trim` and the like.
+    """
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return _is_null(other)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __str__(self) -> str:
+        raise ValueError(
+            "it prints a null; write what to print instead, `{{ x or '' }}`"
+        )
+
+    # Of a list as Python's text, too.
+    __repr__ = __str__
+
+
+_NULL = _Null()
+
+
+def _is_null(value: object) -> bool:
+    return value is None or isinstance(value, _Null)
+
+
+def _with_nulls(value: Any) -> Any:
+    """Return a JSON value whose nulls cannot be printed."""
+    if isinstance(value, dict):
+        return {name: _with_nulls(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_with_nulls, value))
+    return _NULL if value is None else value
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value as `_with_nulls` was given it."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return list(map(_without_nulls, value))
+    return None if isinstance(value, _Null) else value
+
+
 def _lettered(options: Any) -> list[str]:
     if not isinstance(options, list):
-        raise ValueError(f"`lettered` takes a list, not {options!r:.60}")
+        raise ValueError(f"`lettered` takes a list, not {_kind(options)}")
     return [
         f"{letter(index)}. {_shown(option)}" for index, option in enumerate(options)
     ]
@@ -102,16 +162,36 @@ def _lettered(options: Any) -> list[str]:
 
 def _json(value: Any) -> str:
     # Jinja's own `tojson` writes `<` as an escape, for HTML.
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=_json_default)
+
+
+def _json_default(value: Any) -> None:
+    if not _is_null(value):
+        # Of a name that is not there, it is an error that says which.
+        str(value)
+        raise ValueError(f"{_kind(value)} is no JSON value")
 
 
 def _shown(value: Any) -> Any:
     """Return what a value looks like in a prompt."""
-    if value is None:
-        raise ValueError(
-            "it prints a null; write what to print instead, `{{ x or '' }}`"
-        )
-    return canonical_json(value) if isinstance(value, (dict, list)) else value
+    from jinja2 import Undefined
+
+    if _is_null(value):
+        return str(_NULL)
+    if isinstance(value, (dict, list, tuple)):
+        return canonical_json(_without_nulls(value))
+    # An undefined name raises where it is printed, and says which.
+    if isinstance(value, (str, int, float, Undefined)):
+        return value
+    # The text of others holds where they are in memory: `{{ doc.items }}`, a method.
+    raise ValueError(
+        f"it prints {_kind(value)}, which is no JSON value; add `| list`, or "
+        'write `x["name"]` for a field that has the name of a method'
+    )
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"
 
 
 def _compile(source: str, place: str) -> tuple[Template, set[str]]:
@@ -120,10 +200,16 @@ def _compile(source: str, place: str) -> tuple[Template, set[str]]:
 
     environment = _environment()
     try:
-        names = meta.find_undeclared_variables(environment.parse(source))
+        tree = environment.parse(source)
+        names = meta.find_undeclared_variables(tree)
         compiled = environment.from_string(source)
     except TemplateSyntaxError as error:
         raise ConfigError(f"{place}, line {error.lineno}: {error.message}") from None
+    # What Jinja reads and Python cannot: a macro with two parameters of one name.
+    except (SyntaxError, RecursionError) as error:
+        raise ConfigError(f"{place}: {error}") from None
+    if list(meta.find_referenced_templates(tree)):
+        raise ConfigError(f"{place}: it needs another template, and there is none")
     return compiled, names - set(environment.globals)
 
 
@@ -142,4 +228,9 @@ def _environment() -> SandboxedEnvironment:
     # The same input must give the same prompt.
     del environment.filters["random"], environment.globals["lipsum"]
     environment.filters.update(letter=letter, lettered=_lettered, json=_json)
+    environment.tests["none"] = _is_null
+    environment.policies["json.dumps_kwargs"] = {
+        "sort_keys": True,
+        "default": _json_default,
+    }
     return environment
