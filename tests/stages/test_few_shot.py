@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,92 @@ def test_examples_as_turns(pool: Path) -> None:
 def test_case_is_never_its_own_example(pool: Path) -> None:
     """It is skipped by its content, and the next example takes its place."""
     assert "101 <101>\n\n102 <102>\n\n100" == prompt(spec(pool), "100")
+
+
+def test_case_is_known_by_its_prompt(pool: Path, tmp_path: Path) -> None:
+    """Its input may hold what no prompt shows: its answer must not be before it."""
+    settings = spec(pool)
+    settings["generation"]["prompt_spec"] = {"template": "{{ a }}"}
+    settings["generation"]["few_shot"]["data"]["columns"] = {}
+    write(pool, [{"a": n, "expected_output": f"<{n}>"} for n in range(3)])
+    write(tmp_path / "cases.jsonl", [{"a": 0, "source": "quiz"}])
+    settings["datasets"] = [
+        {
+            "dataset_id": "d",
+            "path": str(tmp_path / "cases.jsonl"),
+            "columns": {"input": ["a", "source"]},
+        }
+    ]
+
+    assert "1 <1>\n\n2 <2>\n\n0" == prompt(settings, {"a": 0, "source": "quiz"})
+
+
+@pytest.mark.parametrize("number", [1, 1.0])
+def test_other_spelling_of_a_number_is_the_same_case(pool: Path, number: float) -> None:
+    """Parquet makes whole numbers of floats, JSON lines do not."""
+    write(pool, [{"input": n, "expected_output": n, "part": 0} for n in range(3)])
+
+    assert f"0 0\n\n2 2\n\n{number}" == prompt(spec(pool), number)
+
+
+@pytest.mark.parametrize("per_case", [False, True])
+def test_repeated_examples_are_one(pool: Path, per_case: bool) -> None:
+    """No prompt has one twice, and a case that the pool repeats has as many as others."""
+    settings = spec(pool, choose="seeded", per_case=per_case)
+    before = [prompt(settings, str(number)) for number in range(100, 110)]
+
+    write(pool, [row(number) for number in range(100, 110)] * 3)
+
+    assert before == [prompt(settings, str(number)) for number in range(100, 110)]
+    assert {2} == {text.count("<") for text in before}
+
+
+def test_repeated_examples_of_different_groups_do_not_follow_the_order(
+    pool: Path,
+) -> None:
+    """They look the same, but a stratified choice takes them from one group."""
+    settings = spec(pool, choose="stratified", by="part", k=3)
+    rows = [row(number) for number in range(100, 104)]
+    rows.append({**row(100), "part": 1})
+    write(pool, rows)
+    before = prompt(settings)
+    write(pool, rows[::-1])
+
+    assert before == prompt(settings)
+
+
+def test_generator_that_reads_no_input_has_no_examples(
+    pool: Path, tmp_path: Path
+) -> None:
+    """They would change nothing: a recording is played back as it is."""
+    recording = tmp_path / "outputs.jsonl"
+    write(recording, [{"case_id": str(number), "output": "a"} for number in range(6)])
+    settings = spec(pool)
+    settings["generation"]["generator"] = {
+        "use": "builtin/replay",
+        "path": str(recording),
+    }
+
+    with pytest.raises(ConfigError, match=r"generation\.few_shot: .*`input`"):
+        stage(settings)
+
+
+def test_one_long_prompt_does_not_take_its_space_for_all(pool: Path) -> None:
+    """The texts of a shard are as many and as long as they are."""
+    settings = spec(pool)
+    settings["datasets"][0]["cases"] += [
+        {"case_id": f"c{number}", "input": f"short {number}"} for number in range(400)
+    ]
+    settings["datasets"][0]["cases"].append({"case_id": "l", "input": "x" * 2**20})
+    settings["runtime"] = {"shard_size": 1000}
+    tracemalloc.start()
+    try:
+        Experiment.model_validate(settings).run()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 200 * 2**20
 
 
 def test_fixed_examples_are_taken_by_id_and_in_order(pool: Path) -> None:
@@ -174,6 +261,10 @@ def test_more_examples_are_another_prompt(pool: Path) -> None:
             {"choose": ["few_shot-0033", "few_shot-0001"]},
             "did you mean 'few_shot-0003'",
         ),
+        (
+            {"choose": ["few_shot-0001", "few_shot-0001"]},
+            "the pool has 1 different example",
+        ),
         ({"choose": ["few_shot-0001"]}, r"1 id\(s\) for k=2"),
         ({"choose": "stratified", "by": "prt"}, "did you mean 'part'"),
         ({"by": "part"}, "choose: stratified"),
@@ -186,6 +277,26 @@ def test_choice_that_cannot_be_made_is_refused(
     """Before anything is generated."""
     with pytest.raises((ConfigError, ValueError), match=message):
         stage(spec(pool, **few_shot))
+
+
+def test_id_that_two_examples_have_is_refused(pool: Path) -> None:
+    """Which of them was meant is not known."""
+    settings = spec(pool, choose=["a", "b"])
+    settings["generation"]["few_shot"]["data"]["columns"]["case_id"] = "id"
+    ids = zip("aab", range(3), strict=True)
+    write(pool, [{**row(number), "id": name} for name, number in ids])
+
+    with pytest.raises(ConfigError, match="more than one case 'a'"):
+        stage(settings)
+
+
+def test_example_that_cannot_be_rendered_is_named(pool: Path) -> None:
+    """By its case id."""
+    settings = spec(pool)
+    settings["generation"]["prompt_spec"] = {"template": "{{ input.text }}"}
+
+    with pytest.raises(ConfigError, match=r"few_shot\.data: case 'few_shot-0000'"):
+        stage(settings)
 
 
 def test_conversations_take_examples_as_turns(pool: Path) -> None:

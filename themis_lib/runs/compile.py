@@ -25,7 +25,7 @@ from themis_lib.stages.generate import (
     GenerateStage,
     check_bounded,
     check_instructions,
-    check_template,
+    check_reads_input,
 )
 from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
 from themis_lib.stages.parse import ParseStage
@@ -195,7 +195,10 @@ def _generate_stage(
     )
     generator = generator.covering(experiment.identity.libraries)
     check_instructions(generator, generation.prompt_spec, where="generation")
-    check_template(generator, generation.prompt_spec, where="generation")
+    if generation.prompt_spec.template is not None:
+        check_reads_input(generator, needed_by="generation.prompt_spec.template")
+    if generation.few_shot is not None:
+        check_reads_input(generator, needed_by="generation.few_shot")
     price = price_of(
         generator.model,
         experiment.cost.prices,

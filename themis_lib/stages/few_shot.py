@@ -46,7 +46,8 @@ class Example:
 class FewShotExamples:
     """The examples of a pool, and the choice among them.
 
-    Raises `ConfigError` if the pool has too few, or lacks one that is asked for.
+    Examples that look the same are one. Raises `ConfigError` if the pool has too few, or
+    lacks one that is asked for.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class FewShotExamples:
         if len(self._ranked) < settings.k:
             raise ConfigError(
                 f"{_PLACE}: k is {settings.k}, and the pool has {len(self._ranked)} "
-                "example(s) with an expected output"
+                "different example(s) with an expected output"
             )
 
     @property
@@ -80,27 +81,34 @@ class FewShotExamples:
         contents = [[item.input, item.content] for item in self._ranked]
         return digest("examples", contents)
 
-    def choose(self, case_input: str) -> list[Example]:
-        """Return the examples of a case, by its input as JSON: never the case itself.
+    def choose(
+        self,
+        case_input: str,
+        prompt: JsonValue,
+    ) -> list[Example]:
+        """Return the examples of a case: never the case itself.
 
-        There is one less where the whole pool is needed and the case is in it.
+        A case is known by its input as JSON, and by its prompt: a column that no prompt
+        shows may tell the inputs apart. There are fewer examples where the whole pool is
+        needed and the case is in it.
         """
         chosen: list[Example] = []
         for example in self._ranked_for(case_input):
             if len(chosen) == self._settings.k:
                 break
-            if example.input != case_input:
+            if example.input != case_input and example.prompt != prompt:
                 chosen.append(example)
         return chosen
 
-    def _ranked_for(self, case_input: str) -> Sequence[Example]:
+    def _ranked_for(self, case_input: str) -> Iterable[Example]:
+        """Return the examples in the order in which a case takes them."""
         if not self._settings.per_case:
             return self._ranked
         # The smallest of n numbers: an example that is added or removed displaces it in
         # few cases, where a draw of positions would change in all.
         drawn = _mix(self._numbers ^ _number([self._settings.seed, case_input]))
-        smallest = np.argsort(drawn, kind="stable")[: self._settings.k + 1]
-        return [self._ranked[position] for position in smallest]
+        order = np.argsort(drawn, kind="stable")
+        return (self._ranked[position] for position in order)
 
     @cached_property
     def _numbers(self) -> npt.NDArray[np.uint64]:
@@ -141,6 +149,10 @@ def examples_of(
         if expected is None:
             continue
         value = load_json(case_input)
+        try:
+            prompt = value if template is None else template.render(value)
+        except RowError as error:
+            raise RowError(f"case {case_id!r}: {error}") from None
         stratum: Any = load_json(expected)
         if settings.by is not None:
             if settings.by not in metadata:
@@ -153,7 +165,7 @@ def examples_of(
             Example(
                 case_id=case_id,
                 input=case_input,
-                prompt=value if template is None else template.render(value),
+                prompt=prompt,
                 answer=render_input(load_json(expected)),
                 stratum=canonical_json(stratum),
             )
@@ -167,22 +179,50 @@ def _ranked(
 ) -> list[Example]:
     """Return the examples in the order in which they are chosen."""
     if settings.choose == "first":
-        return list(pool)
+        return _different(pool)
     if isinstance(settings.choose, list):
-        by_id = {example.case_id: example for example in pool}
-        for case_id in settings.choose:
-            if case_id not in by_id:
-                raise ConfigError(
-                    f"{_PLACE}.choose: the pool has no case {case_id!r}; "
-                    f"{nearest(case_id, by_id)}"
-                )
-        return [by_id[case_id] for case_id in settings.choose]
+        return _different(_named(settings.choose, pool))
     # By content, not by place: a pool that grows displaces few.
     drawn = sorted(
         pool,
-        key=lambda item: digest("draw", [settings.seed, item.content]),
+        key=lambda item: (
+            digest("draw", [settings.seed, item.content]),
+            # Among those that look the same, one of whatever order.
+            item.stratum,
+            item.input,
+        ),
     )
-    return drawn if settings.choose == "seeded" else _round_robin(drawn)
+    different = _different(drawn)
+    return different if settings.choose == "seeded" else _round_robin(different)
+
+
+def _different(examples: Iterable[Example]) -> list[Example]:
+    """Return the first of those examples that look the same, in order."""
+    first: dict[str, Example] = {}
+    for example in examples:
+        first.setdefault(example.content, example)
+    return list(first.values())
+
+
+def _named(
+    case_ids: Sequence[str],
+    pool: Sequence[Example],
+) -> list[Example]:
+    """Return the examples with these ids, in the order of the ids."""
+    by_id: dict[str, Example] = {}
+    for example in pool:
+        if example.case_id in by_id and example.case_id in case_ids:
+            raise ConfigError(
+                f"{_PLACE}.choose: the pool has more than one case {example.case_id!r}"
+            )
+        by_id[example.case_id] = example
+    for case_id in case_ids:
+        if case_id not in by_id:
+            raise ConfigError(
+                f"{_PLACE}.choose: the pool has no case {case_id!r} with an expected "
+                f"output; {nearest(case_id, by_id)}"
+            )
+    return [by_id[case_id] for case_id in case_ids]
 
 
 def _number(content: Any) -> np.uint64:

@@ -232,8 +232,11 @@ class GenerateStage(Stage):
             prompts = [self.prompt_of(text) for text in inputs]
             # The samples of a case are next to each other.
             for name in ("prompt", "examples", "error"):
-                values = [getattr(prompt, name) for prompt in prompts]
-                columns[name] = pa.array(np.repeat(values, samples), pa.string())
+                values = []
+                # Not by NumPy, whose texts all take the space of the longest.
+                for prompt in prompts:
+                    values += [getattr(prompt, name)] * samples
+                columns[name] = pa.array(values, pa.string())
         return pa.table(columns)
 
     def prompt_of(self, case_input: str) -> Prompt:
@@ -244,7 +247,7 @@ class GenerateStage(Stage):
                 value = self.template.render(value)
             examples = None
             if self.examples is not None:
-                chosen = self.examples.choose(case_input)
+                chosen = self.examples.choose(case_input, value)
                 value = self.examples.lay_out(chosen, value)
                 examples = digest("examples", [item.content for item in chosen])
             return Prompt(canonical_json(value), examples)
@@ -378,17 +381,16 @@ def _with_examples(
     return text if text is None or examples is None else f"{text}@{examples}"
 
 
-def check_template(
+def check_reads_input(
     generator: BuiltGenerator,
-    prompt_spec: PromptSpec,
     *,
-    where: str,
+    needed_by: str,
 ) -> None:
-    """Raise `ConfigError` if a template renders an input that a generator never reads."""
-    if prompt_spec.template is not None and "input" not in generator.reads:
+    """Raise `ConfigError` if a setting changes an input that a generator never reads."""
+    if "input" not in generator.reads:
         raise ConfigError(
-            f"{where}.prompt_spec.template: {generator.component_id} does not read "
-            "`input`, so that nothing would be rendered; remove the template, or read it"
+            f"{needed_by}: {generator.component_id} does not read `input`, so that it "
+            "would change nothing; remove it, or let the generator read `input`"
         )
 
 
