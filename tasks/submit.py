@@ -80,7 +80,8 @@ def submitting(
         shard: Shard,
     ) -> Part:
         rows = stage.row_set(run.store)
-        known = await asyncio.to_thread(rows.shard, stage.shard_name(shard))
+        shard_name = stage.shard_name(shard)
+        known = await asyncio.to_thread(rows.shard, shard_name)
         # References, not rows: Prefect walks through the arguments of every task.
         arguments = {
             "work": {
@@ -89,6 +90,7 @@ def submitting(
                 "fingerprint": stage.fingerprint,
                 "depends_on": dict(stage.depends_on),
                 "shard": shard.to_json(),
+                "shard_name": shard_name,
             },
             "label": f"{stage.label} {shard.label}",
             "cache_key": cache_key(stage, shard, run.store),

@@ -140,12 +140,19 @@ class _Place:
                 "a module is set in that process alone. Set it in the module, or use "
                 "the runner `threads`"
             )
+        shard = Shard.from_json(work["shard"])
+        # The examples are read in each process, and are in the keys of their rows alone.
+        if stage.shard_name(shard) != work["shard_name"]:
+            raise FatalError(
+                f"{stage.label}: the pool of the few-shot examples is not the same here "
+                "as in the process that started the run; run it again"
+            )
         with hold_global_limit(stage, run_id):
             return shared_loop().run(
                 run_id,
                 run_stage(
                     stage,
-                    Shard.from_json(work["shard"]),
+                    shard,
                     self.store,
                     run_id=run_id,
                     progress=self.progress,

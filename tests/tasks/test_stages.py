@@ -98,6 +98,7 @@ def work_of(
         "fingerprint": pipeline.generate.fingerprint,
         "depends_on": {},
         "shard": shard.to_json(),
+        "shard_name": pipeline.generate.shard_name(shard),
     }
 
 

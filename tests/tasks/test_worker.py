@@ -52,6 +52,7 @@ def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
             "fingerprint": pipeline.generate.fingerprint,
             "depends_on": {},
             "shard": shard.to_json(),
+            "shard_name": pipeline.generate.shard_name(shard),
         }
     )
 
@@ -59,6 +60,35 @@ def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
     assert 4 == CALLS["generate"] == part.computed
     assert found is not None
     assert dataclasses.replace(part, computed=0, cached=0) == found
+
+
+def test_pool_of_examples_that_differs_elsewhere_is_refused(tmp_path: Path) -> None:
+    """It is read by each process: nothing is sent with examples of another edition."""
+    pool = tmp_path / "pool.jsonl"
+    pool.write_text('{"input": "1+1", "expected_output": "2"}\n')
+    spec = base(tmp_path / "store")
+    spec["generation"]["few_shot"] = {"k": 1, "data": {"path": str(pool)}}
+    experiment = experiment_from_spec(Experiment, spec, where="spec")
+    pipeline, store = experiment.compile(), RunStore(str(tmp_path / "store"))
+    shard = next(pipeline.shards(store))
+    pool.write_text('{"input": "1+1", "expected_output": "two"}\n')
+    CALLS.clear()
+
+    with pytest.raises(FatalError, match="few-shot examples is not the same here"):
+        compute_shard(
+            {
+                "run_id": "other-pool",
+                "experiment": experiment.portable_json(),
+                "store": store.url,
+                "stage": "generate",
+                "fingerprint": pipeline.generate.fingerprint,
+                "depends_on": {},
+                "shard": shard.to_json(),
+                "shard_name": pipeline.generate.shard_name(shard),
+            }
+        )
+
+    assert 0 == CALLS["generate"]
 
 
 def test_live_object_does_not_travel() -> None:
@@ -103,6 +133,7 @@ def test_counts_of_all_tries_come_back(tmp_path: Path) -> None:
         "fingerprint": pipeline.generate.fingerprint,
         "depends_on": {},
         "shard": shard.to_json(),
+        "shard_name": pipeline.generate.shard_name(shard),
     }
 
     with pytest.raises(ShardError) as first:
@@ -139,14 +170,17 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
             **work,
             "stage": "generate",
             "fingerprint": pipeline.generate.fingerprint,
+            "shard_name": pipeline.generate.shard_name(shard),
         }
     )
+    shard = dataclasses.replace(shard, outputs=generated)
     compute_shard(
         {
             **work,
             "stage": "parse",
             "fingerprint": pipeline.parse.fingerprint,
-            "shard": {**work["shard"], "outputs": generated.to_json()},
+            "shard": shard.to_json(),
+            "shard_name": pipeline.parse.shard_name(shard),
         }
     )
 
@@ -235,6 +269,7 @@ def test_worker_with_other_code_refuses(
         "fingerprint": pipeline.scores[0].fingerprint,
         "depends_on": {},
         "shard": shard.to_json(),
+        "shard_name": pipeline.scores[0].shard_name(shard),
     }
     if edit == "the helper's file":
         same = compute_elsewhere(work, tmp_path)
