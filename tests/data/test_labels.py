@@ -8,6 +8,8 @@ import pytest
 
 from themis_lib.core.config import LabelMap
 from themis_lib.data.labels import expected_of_label
+from themis_lib.data.mapped_cases import mapped_cases
+from themis_lib.errors import DatasetError
 
 ROW = {"options": ["red", "blue", "7"]}
 
@@ -84,9 +86,56 @@ def test_label_without_a_place_is_an_error(
     assert message in str(failure.value)
 
 
-def test_label_that_could_be_two_options_is_an_error() -> None:
-    """`A` is the text of the second option, and the letter of the first."""
+@pytest.mark.parametrize(
+    ("answer", "options", "letters"),
+    [
+        ("A", ["B", "A"], "A and B"),
+        ("1", ["0", "4", "1", "2"], "B and C"),
+        (1, [1, 2, 3], "A and B"),
+        ("red", ["red", "blue", "red"], "A and C"),
+    ],
+)
+def test_label_that_could_be_two_options_is_an_error(
+    answer: Any, options: list[Any], letters: str
+) -> None:
+    """It is the text of one option, and the letter or the position of another."""
     label = LabelMap(column="answer", map="letter", choices="options")
 
-    with pytest.raises(ValueError, match="could be A and B"):
-        expected_of_label(label, {"answer": "A", "options": ["B", "A"]})
+    with pytest.raises(ValueError, match=f"could be {letters}; leave `choices` out"):
+        expected_of_label(label, {"answer": answer, "options": options})
+
+
+@pytest.mark.parametrize(
+    ("settings", "letter"),
+    [({}, "B"), ({"choices": "options", "first": None}, "C")],
+)
+def test_what_labels_are_can_be_said(settings: dict[str, Any], letter: str) -> None:
+    """Positions, or texts alone."""
+    label = LabelMap.model_validate({"column": "answer", "map": "letter", **settings})
+    row = {"answer": "1", "options": ["0", "4", "1", "2"]}
+
+    assert letter == expected_of_label(label, row)
+
+
+def test_option_at_its_own_position_is_not_ambiguous() -> None:
+    label = LabelMap(column="answer", map="letter", choices="options")
+
+    assert "C" == expected_of_label(label, {"answer": 2, "options": [0, 1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"map": ["no", "yes"], "choices": "options"}, "`choices` is for"),
+        ({"map": "letter", "first": None}, "name their column, `choices`"),
+        ({"map": ["no", "yes"], "first": None}, "name their column, `choices`"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    """With the dataset, before any row is read."""
+    columns = {"input": "options", "expected_output": {"column": "answer", **settings}}
+
+    with pytest.raises(DatasetError, match=rf"columns\.expected_output: .*{message}"):
+        mapped_cases([{**ROW, "answer": 1}], columns)

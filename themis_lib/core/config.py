@@ -214,14 +214,15 @@ class LabelMap(FrozenModel):
     `map` is a list that the label is the position in (counted from `first`), an object
     that has it as a key, or `letter`: the position, the letter or the text of an option
     becomes its letter. `choices` names the column with the options of each row; with it
-    `letter` knows texts, and how many options there are. A label that has no place in
-    the map is an error of its row.
+    `letter` knows texts, and how many options there are. `first: null` says that labels
+    are texts of options alone, as where an option is `2`. A label that has no place in
+    the map, or more than one, is an error of its row.
     """
 
     column: str
     map: Literal["letter"] | list[JsonValue] | dict[str, JsonValue]
     choices: str | None = None
-    first: int = 0
+    first: int | None = 0
 
     @field_validator("map", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from themis_lib.core.config import DatasetFile, HubDataset, LabelMap
-from themis_lib.data.labels import expected_of_label, label_columns
+from themis_lib.data.labels import check_label, expected_of_label, label_columns
 from themis_lib.data.records import Row, Source
 from themis_lib.data.sources import did_you_mean
 from themis_lib.errors import DatasetError, nearest
@@ -40,6 +40,11 @@ class CaseMapping:
         self._label: LabelMap | None = None
         expected = mapped.get("expected_output")
         if isinstance(expected, LabelMap):
+            try:
+                check_label(expected)
+            except ValueError as error:
+                where = f"dataset {dataset.dataset_id!r}: columns.expected_output"
+                raise DatasetError(f"{where}: {error}") from None
             self._label = expected
             expected = label_columns(expected)
         self._expected_output = expected

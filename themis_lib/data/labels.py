@@ -13,6 +13,17 @@ from themis_lib.errors import nearest
 from themis_lib.identity.digests import canonical_json
 
 
+def check_label(label: LabelMap) -> None:
+    """Raise `ValueError` for settings of a label map that do not fit each other."""
+    if label.choices is not None and label.map != "letter":
+        raise ValueError("`choices` is for `map: letter`")
+    if label.first is None and label.choices is None:
+        raise ValueError(
+            "with `first: null` labels are texts of options: name their column, "
+            "`choices`"
+        )
+
+
 def label_columns(label: LabelMap) -> list[str]:
     """Return the columns that a label is read from."""
     columns = [label.column]
@@ -37,7 +48,8 @@ def expected_of_label(
         if label.map == "letter":
             return _letter_of(value, label, row)
         if isinstance(label.map, list):
-            return label.map[_position(value, label.first, len(label.map))]
+            # `check_label` refuses `first: null` with a list.
+            return label.map[_position(value, label.first or 0, len(label.map))]
         return _entry(value, label.map)
     except ValueError as error:
         raise ValueError(f"column {label.column!r}: {error}") from None
@@ -54,21 +66,24 @@ def _letter_of(
     if len(found) > 1:
         named = " and ".join(sorted(found))
         raise ValueError(
-            f"{value!r:.60} could be {named}: the text of one option and the letter or "
-            "position of another; map it by a list or an object"
+            f"{value!r:.60} could be {named}; leave `choices` out if labels are letters "
+            "or positions, or write `first: null` if they are texts of options"
         )
     if not found:
-        known = f"a position ({label.first} to {label.first + count - 1}) or a letter"
+        known = []
+        if label.first is not None:
+            last = label.first + count - 1
+            known.append(f"a position ({label.first} to {last}) or a letter")
         if options is not None:
-            known += f" or the text of an option in column {label.choices!r}"
-        raise ValueError(f"{value!r:.60} is not {known}")
+            known.append(f"the text of an option in column {label.choices!r}")
+        raise ValueError(f"{value!r:.60} is not {' or '.join(known)}")
     return found.pop()
 
 
 def _letters(
     value: Any,
     options: Sequence[Any] | None,
-    first: int,
+    first: int | None,
     count: int,
 ) -> set[str]:
     """Return every letter that a label could mean."""
@@ -76,15 +91,15 @@ def _letters(
     for index, option in enumerate(options or ()):
         if option == value and isinstance(option, bool) == isinstance(value, bool):
             found.add(letter(index))
+    if first is None:
+        return found
     text = value.strip() if isinstance(value, str) else ""
     if len(text) == 1 and text.upper() in string.ascii_uppercase[:count]:
         found.add(text.upper())
-    # An option that is a number is named by its text alone.
-    if not found:
-        try:
-            found.add(letter(_position(value, first, count)))
-        except ValueError:
-            return found
+    try:
+        found.add(letter(_position(value, first, count)))
+    except ValueError:
+        return found
     return found
 
 
