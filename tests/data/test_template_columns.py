@@ -90,6 +90,38 @@ def test_right_and_wrong_answers_score_what_they_should(
     )
 
 
+def test_mappings_may_have_a_key_named_input() -> None:
+    """As a file may have a column: instruction, input and output are a usual form."""
+    rows = [{"instruction": "Sort.", "input": "b a", "output": "a b"}]
+
+    result = evaluate(
+        model=lambda prompt: prompt,
+        data=rows,
+        columns={"expected_output": "output"},
+        prompt_spec=PromptSpec(template="{{ instruction }} {{ input }}"),
+    )
+
+    assert '"Sort. b a"' == result.table("outputs")["output"][0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("template", "case_input"),
+    [("{{ input }}", "b a"), ("{{ q }}", {"q": "b a"}), ("b a", "unused")],
+)
+def test_mappings_with_an_input_keep_it(template: str, case_input: Any) -> None:
+    """Where the template reads it, or its fields."""
+    result = evaluate(
+        model=lambda prompt: prompt,
+        data=[{"input": case_input, "expected_output": "b a"}],
+        prompt_spec=PromptSpec(template=template),
+    )
+
+    assert json.dumps(case_input).replace(": ", ":") == (
+        result.table("cases")["input"][0].as_py()
+    )
+    assert 1.0 == result.summary[0].mean
+
+
 def test_column_that_the_template_does_not_use_costs_nothing(
     spec: dict[str, Any], tmp_path: Path
 ) -> None:

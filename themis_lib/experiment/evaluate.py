@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -31,7 +31,7 @@ from themis_lib.core.models import Case, Dataset
 from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import ReducerSpec
 from themis_lib.core.store_names import check_store_name
-from themis_lib.core.templates import PromptTemplate
+from themis_lib.core.templates import WHOLE_INPUT, PromptTemplate
 from themis_lib.data.mapped_cases import mapped_cases
 from themis_lib.errors import DatasetError
 from themis_lib.experiment.experiment import Experiment
@@ -171,13 +171,30 @@ def _as_dataset(
         return data
     # Any other iterable, a generator too, is read once.
     items = list(data)
-    has_inputs = any(not isinstance(item, Mapping) or "input" in item for item in items)
-    if template is not None and not has_inputs:
+    if template is not None and _are_rows(items, template.names):
         mapped.setdefault("input", list(template.names))
     if mapped:
         return _dataset_of(mapped_cases(items, mapped))
     cases = [_case_of(index, item) for index, item in enumerate(items)]
     return _dataset_of(cases)
+
+
+def _are_rows(
+    items: Sequence[Any],
+    names: Sequence[str],
+) -> bool:
+    """Return whether a template's names are keys of the items, and not of their inputs.
+
+    `input` may be one of several keys, as of a file's columns.
+    """
+    # Alone it is the whole input, which each item has.
+    is_whole = set(names) <= {WHOLE_INPUT}
+    for item in items:
+        if not isinstance(item, Mapping):
+            return False
+        if "input" in item and (is_whole or not set(names) <= item.keys()):
+            return False
+    return True
 
 
 def _case_of(
