@@ -186,6 +186,15 @@ def test_message_with_an_error_is_named_by_its_position() -> None:
         )
 
 
+def test_suffix_without_a_user_turn_is_refused() -> None:
+    """It would be sent nowhere."""
+    turns = [{"role": "system", "content": "{{ a }}"}]
+    spec = PromptSpec.model_validate({"template": turns, "suffix": "Answer:"})
+
+    with pytest.raises(ConfigError, match="around the last user turn"):
+        template_of(spec)
+
+
 @pytest.mark.parametrize("index", [-1, 26, True, "0", 1.0])
 def test_only_positions_have_letters(index: Any) -> None:
     with pytest.raises(ValueError, match="no position of a letter"):

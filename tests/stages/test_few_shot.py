@@ -84,6 +84,25 @@ def test_examples_as_turns(pool: Path) -> None:
     ] == prompt(settings)
 
 
+def test_later_system_messages_stay_where_they_are(pool: Path) -> None:
+    """Only those that a conversation begins with come before the examples."""
+    settings = spec(pool, layout="turns", k=1)
+    turns = [
+        {"role": "developer", "content": "Wrap."},
+        {"role": "user", "content": "1"},
+        {"role": "system", "content": "Now."},
+        {"role": "user", "content": "2"},
+    ]
+
+    first, *rest = turns
+    assert [
+        first,
+        {"role": "user", "content": "100"},
+        {"role": "assistant", "content": "<100>"},
+        *rest,
+    ] == prompt(settings, turns)
+
+
 def test_case_is_never_its_own_example(pool: Path) -> None:
     """It is skipped by its content, and the next example takes its place."""
     assert "101 <101>\n\n102 <102>\n\n100" == prompt(spec(pool), "100")

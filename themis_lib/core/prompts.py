@@ -13,6 +13,7 @@ from pydantic import (
 
 from themis_lib.core.models import FrozenModel
 from themis_lib.core.templates import PromptTemplate
+from themis_lib.errors import ConfigError
 from themis_lib.identity.digests import canonical_json
 
 
@@ -58,10 +59,17 @@ class PromptSpec(FrozenModel):
 def template_of(spec: PromptSpec) -> PromptTemplate | None:
     """Return the template of a prompt spec, compiled; `None` if it has none.
 
-    Raise `ConfigError` for one that Jinja cannot read.
+    Raise `ConfigError` as `PromptTemplate` does, and for messages of no user where other
+    prompt material goes around the last of one.
     """
     if spec.template is None or isinstance(spec.template, str):
         return None if spec.template is None else PromptTemplate(spec.template)
+    has_material = spec.prefix or spec.suffix or spec.blocks
+    if has_material and all(turn.role != "user" for turn in spec.template):
+        raise ConfigError(
+            "generation.prompt_spec: prefix, blocks and suffix go around the last user "
+            "turn, and the template has none"
+        )
     return PromptTemplate([turn.model_dump() for turn in spec.template])
 
 

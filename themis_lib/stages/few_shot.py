@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import canonical_json, digest, load_json
 
 _PLACE = "generation.few_shot"
+#: OpenAI's reasoning models have a name of their own for it.
+_SYSTEM_ROLES = ("system", "developer")
 
 
 @dataclass(frozen=True)
@@ -253,15 +256,19 @@ def _as_turns(
     prompt: JsonValue,
 ) -> JsonValue:
     """Return a conversation: what is said to the model once, examples, then the case."""
-    asked = _turns(prompt)
     # What a template says as system comes once, before the examples.
-    first = [turn for turn in asked if turn["role"] == "system"]
-    conversation: list[JsonValue] = [*first]
+    said, asked = _system_first(_turns(prompt))
+    conversation: list[JsonValue] = [*said]
     for example in chosen:
-        shown = [turn for turn in _turns(example.prompt) if turn["role"] != "system"]
+        _, shown = _system_first(_turns(example.prompt))
         conversation += [*shown, {"role": "assistant", "content": example.answer}]
-    conversation += [turn for turn in asked if turn["role"] != "system"]
-    return conversation
+    return conversation + asked
+
+
+def _system_first(turns: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the system messages that a conversation begins with, and its other turns."""
+    said = list(takewhile(lambda turn: turn["role"] in _SYSTEM_ROLES, turns))
+    return said, turns[len(said) :]
 
 
 def _turns(prompt: JsonValue) -> list[Any]:
