@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, get_args
 
@@ -82,7 +82,7 @@ def _process_runner(
         initializer=begin_process,
         initargs=(theirs, _threads_each(workers)),
     )
-    with theirs, server_in_environment(), runner:
+    with theirs, _safe_path(), server_in_environment(), runner:
         try:
             yield runner
         finally:
@@ -95,19 +95,35 @@ def server_in_environment() -> Iterator[None]:
 
     Prefect's own threads do not see `temporary_settings`, only the environment's. They
     pass on the events of worker processes, and would start another server for them.
-
-    Processes that start in the block leave the working directory out of their path: a
-    `types.py` in it would be taken for the library. `begin_process` undoes that.
     """
     settings = {
-        "PYTHONSAFEPATH": os.environ.get("PYTHONSAFEPATH") or SAFE_PATH,
         "PREFECT_API_URL": PREFECT_API_URL.value() or "",
         "PREFECT_API_AUTH_STRING": PREFECT_API_AUTH_STRING.value() or "",
     }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    # Prefect reads the environment once, and keeps what it read.
-    refresh_global_settings_context()
+    try:
+        with _environment(settings):
+            # Prefect reads the environment once, and keeps what it read.
+            refresh_global_settings_context()
+            yield
+    finally:
+        refresh_global_settings_context()
+
+
+def _safe_path() -> AbstractContextManager[None]:
+    """Have processes that start in a block leave out the working directory.
+
+    A `types.py` in it would be taken for the library. The processes undo that for the
+    programs that they start themselves (`begin_process`, `dask_setup`).
+    """
+    given = os.environ.get("PYTHONSAFEPATH") or SAFE_PATH
+    return _environment({"PYTHONSAFEPATH": given})
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -115,7 +131,6 @@ def server_in_environment() -> Iterator[None]:
             del os.environ[name]
             if value is not None:
                 os.environ[name] = value
-        refresh_global_settings_context()
 
 
 @contextmanager
@@ -139,17 +154,16 @@ def _dask_runner(
             "threads_per_worker": 1,
             # `None` would still open the default port, which another run may have.
             "dashboard_address": ":0",
-            "env": {
-                "OMP_NUM_THREADS": str(_threads_each(workers)),
-                "PYTHONSAFEPATH": os.environ.get("PYTHONSAFEPATH") or SAFE_PATH,
-            },
+            "env": {"OMP_NUM_THREADS": str(_threads_each(workers))},
             # Dask calls its `dask_setup` in each process.
             "preload": "tasks.worker",
         }
-    with DaskTaskRunner(
+    dask_runner = DaskTaskRunner(
         address=address,
         cluster_kwargs=cluster,
-    ) as runner:
+    )
+    # The cluster is started by the first task.
+    with _safe_path(), dask_runner as runner:
         try:
             yield runner
         finally:
