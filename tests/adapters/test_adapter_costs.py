@@ -53,7 +53,8 @@ def through(use: str, server: ProviderServer, folder: Path) -> Spec:
     return spec
 
 
-@pytest.fixture(params=["openai", "vllm"])
+# The whole table for one adapter is enough for every run: they share their requests.
+@pytest.fixture(params=["openai", pytest.param("vllm", marks=pytest.mark.slow)])
 def spec(
     request: pytest.FixtureRequest, server: ProviderServer, tmp_path: Path
 ) -> Spec:
