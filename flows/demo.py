@@ -174,10 +174,5 @@ def _print_lines(
         console.print(as_text(f"{shown:<10}{text}"), soft_wrap=True)
 
 
-def main() -> None:
-    """Run the command."""
-    app()
-
-
 if __name__ == "__main__":
-    main()
+    app()

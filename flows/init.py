@@ -162,10 +162,5 @@ def _print_line(
     console.print(as_text(f"{name:<8}{text}"), soft_wrap=True)
 
 
-def main() -> None:
-    """Run the command."""
-    app()
-
-
 if __name__ == "__main__":
-    main()
+    app()

@@ -5,11 +5,9 @@ was in flight.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.flow_process import start_run
 from tests.support.tables import tables_of
 from themis_lib import Experiment, RunResult, RunStatus, RunStore
 from themis_lib.runs.manifest import manifests
@@ -96,16 +95,6 @@ def experiment_file(
     return path
 
 
-def start(path: Path, api_url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.run", str(path)],
-        env={**os.environ, "PREFECT_API_URL": api_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def calls(log: Path) -> list[str]:
     return log.read_text().split() if log.exists() else []
 
@@ -144,13 +133,13 @@ def test_killed_runs_lose_nothing(
 
     kills = 0
     for _ in range(place.kills):
-        process = start(path, prefect_api)
+        process = start_run(path, prefect_api)
         wait_for_call(log, more_than=len(calls(log)), process=process)
         time.sleep(draw.uniform(*place.killed_after_s))
         kills += process.poll() is None
         process.kill()
         process.communicate()
-    last = start(path, prefect_api)
+    last = start_run(path, prefect_api)
     output, _ = last.communicate(timeout=120)
 
     assert 0 == last.returncode, output
@@ -171,12 +160,12 @@ def test_interrupted_run_says_how_to_go_on(
     """
     path, log = experiment_file(tmp_path, place), tmp_path / "calls.log"
 
-    stopped = start(path, prefect_api)
+    stopped = start_run(path, prefect_api)
     wait_for_call(log, more_than=20, process=stopped)
     stopped.send_signal(signal.SIGINT)
     output, _ = stopped.communicate(timeout=60)
     status = last_run(place).status
-    again = start(path, prefect_api)
+    again = start_run(path, prefect_api)
     again_output, _ = again.communicate(timeout=120)
 
     assert 130 == stopped.returncode, output
@@ -221,7 +210,7 @@ def test_two_processes_share_a_store(
     """
     path = experiment_file(tmp_path, place)
 
-    both = [start(path, prefect_api) for _ in range(2)]
+    both = [start_run(path, prefect_api) for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in both]
     store = last_run(place).store
     first, second = (

@@ -22,6 +22,7 @@ from tests.support.engine_subprocess import (
     exact,
     exact_token,
 )
+from tests.support.flow_process import start_run
 from tests.support.tables import tables_of
 from themis_lib import Experiment, RunResult, RunStore, steadytext
 from themis_lib.engine.engine import Engine
@@ -196,16 +197,6 @@ def experiment_file(folder: Path, store: str) -> Path:
     return path
 
 
-def start(path: Path, api_url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.run", str(path)],
-        env={**os.environ, "PREFECT_API_URL": api_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def runs(folder: Path, store: str) -> list[RunResult]:
     opened = RunStore(str(folder / store))
     return [RunResult(opened, manifest.run_id) for manifest in manifests(opened)]
@@ -222,7 +213,7 @@ def test_a_second_run_is_cached(prefect_api: str, tmp_path: Path) -> None:
     path = experiment_file(tmp_path, "store")
     outputs = []
     for _ in range(2):
-        process = start(path, prefect_api)
+        process = start_run(path, prefect_api)
         outputs.append(process.communicate(timeout=WAIT_S)[0])
         assert 0 == process.returncode, outputs
     in_process = Experiment.from_config(experiment_file(tmp_path, "other")).run()
@@ -246,14 +237,14 @@ def has_finished_row(store: Path) -> bool:
 def test_a_stopped_run_goes_on(prefect_api: str, tmp_path: Path) -> None:
     """After Ctrl-C the next run computes the rest, and ends with the same bits."""
     path = experiment_file(tmp_path, "store")
-    stopped = start(path, prefect_api)
+    stopped = start_run(path, prefect_api)
     deadline = time.monotonic() + WAIT_S
     while not has_finished_row(tmp_path / "store") and time.monotonic() < deadline:
         assert stopped.poll() is None
         time.sleep(0.02)
     stopped.send_signal(signal.SIGINT)
     output = stopped.communicate(timeout=WAIT_S)[0]
-    again = start(path, prefect_api)
+    again = start_run(path, prefect_api)
     again_output = again.communicate(timeout=WAIT_S)[0]
     whole = Experiment.from_config(experiment_file(tmp_path, "other")).run()
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import typer.testing
 import yaml
 
 from tests.support.drivers import flow_outcome, run_in_process
+from tests.support.flow_process import start_run
 from tests.support.metered import UNDER_WAY
 from tests.support.provider_server import (
     CUT,
@@ -93,13 +92,7 @@ def start(spec: dict[str, Any], api_url: str) -> subprocess.Popen[str]:
     """A run in a process of its own."""
     path = Path(spec["storage"]["store"]).with_suffix(".yaml")
     path.write_text(yaml.safe_dump(spec))
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.run", str(path)],
-        env={**os.environ, "PREFECT_API_URL": api_url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return start_run(path, api_url)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from prefect.states import exception_to_failed_state
 
 from tasks.stages import STAGE_TASKS, generate, should_retry
 from tests.support.counting import CALLS
+from tests.support.shard_work import generate_work
 from tests.test_edit_costs import base, case
 from themis_lib import (
     Experiment,
@@ -90,16 +91,7 @@ def work_of(
     store = RunStore(str(folder / "store"))
     pipeline = experiment.compile()
     shard = next(pipeline.shards(store))
-    return {
-        "run_id": folder.name,
-        "experiment": experiment.portable_json(),
-        "store": store.url,
-        "stage": "generate",
-        "fingerprint": pipeline.generate.fingerprint,
-        "depends_on": {},
-        "shard": shard.to_json(),
-        "shard_name": pipeline.generate.shard_name(shard),
-    }
+    return generate_work(folder.name, experiment, pipeline, store, shard)
 
 
 def run_shard(

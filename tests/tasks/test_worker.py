@@ -24,6 +24,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from tasks.worker import compute_shard, end_tasks, hold_global_limit
 from tests.support.counting import CALLS
 from tests.support.new_process import in_new_process
+from tests.support.shard_work import generate_work
 from tests.support.unsteady import BUILT
 from tests.test_edit_costs import base
 from themis_lib import ComponentError, Experiment, FatalError, RunStore, ShardError
@@ -43,18 +44,7 @@ def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
     shard = next(pipeline.shards(store))
     CALLS.clear()
 
-    part = compute_shard(
-        {
-            "run_id": "elsewhere",
-            "experiment": experiment.portable_json(),
-            "store": store.url,
-            "stage": "generate",
-            "fingerprint": pipeline.generate.fingerprint,
-            "depends_on": {},
-            "shard": shard.to_json(),
-            "shard_name": pipeline.generate.shard_name(shard),
-        }
-    )
+    part = compute_shard(generate_work("elsewhere", experiment, pipeline, store, shard))
 
     found = pipeline.generate.row_set(store).shard(pipeline.generate.shard_name(shard))
     assert 4 == CALLS["generate"] == part.computed
@@ -75,18 +65,7 @@ def test_pool_of_examples_that_differs_elsewhere_is_refused(tmp_path: Path) -> N
     CALLS.clear()
 
     with pytest.raises(FatalError, match="few-shot examples is not the same here"):
-        compute_shard(
-            {
-                "run_id": "other-pool",
-                "experiment": experiment.portable_json(),
-                "store": store.url,
-                "stage": "generate",
-                "fingerprint": pipeline.generate.fingerprint,
-                "depends_on": {},
-                "shard": shard.to_json(),
-                "shard_name": pipeline.generate.shard_name(shard),
-            }
-        )
+        compute_shard(generate_work("other-pool", experiment, pipeline, store, shard))
 
     assert 0 == CALLS["generate"]
 

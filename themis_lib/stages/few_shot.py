@@ -156,7 +156,8 @@ def examples_of(
             prompt = value if template is None else template.render(value)
         except RowError as error:
             raise RowError(f"case {case_id!r}: {error}") from None
-        stratum: Any = load_json(expected)
+        answer = load_json(expected)
+        stratum: Any = answer
         if settings.by is not None:
             if settings.by not in metadata:
                 raise ConfigError(
@@ -169,7 +170,7 @@ def examples_of(
                 case_id=case_id,
                 input=case_input,
                 prompt=prompt,
-                answer=render_input(load_json(expected)),
+                answer=render_input(answer),
                 stratum=canonical_json(stratum),
             )
         )
