@@ -15,7 +15,6 @@ Ctrl-C.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import gc
 import os
@@ -195,12 +194,13 @@ def _run_flow(
         follower.server_is_there()
         from flows.console_log import log_above_progress
         from flows.local import ServerGoneError, run_to_end
+        from themis_lib.experiment.event_loop import run_in_new_loop
 
         _collect_garbage_again()
         try:
             with log_above_progress(console):
-                outcome = asyncio.run(
-                    run_to_end(
+                outcome = run_in_new_loop(
+                    lambda: run_to_end(
                         api_url,
                         parameters,
                         follow=lambda run: follower.follow(run.progress),

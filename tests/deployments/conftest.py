@@ -65,12 +65,12 @@ def start_worker(api: Api) -> subprocess.Popen[Any]:
 def kill_with_children(process: subprocess.Popen[Any]) -> None:
     """End a process and everything it started, as when a machine loses its power."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        for each in [
-            *psutil.Process(process.pid).children(recursive=True),
-            psutil.Process(process.pid),
-        ]:
-            each.kill()
-    process.wait(timeout=10)
+        for child in psutil.Process(process.pid).children(recursive=True):
+            # A child that ended by itself must not save the others.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

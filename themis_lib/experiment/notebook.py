@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from themis_lib.errors import ThemisError
+from themis_lib.experiment.event_loop import run_in_new_loop
 from themis_lib.stages.progress import Progress
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ def run_to_end(
     to await (`instead`), inside any other running loop: it would stand still.
     """
     if not _is_loop_running():
-        return asyncio.run(_awaited(work))
+        return run_in_new_loop(lambda: _awaited(work))
     if _notebook_shell() is None:
         raise ThemisError(f"an event loop is running here; use `{instead}`")
     # Here, since only notebooks need it.
