@@ -18,6 +18,7 @@ from themis_lib.report.comparison_markdown import (
     FLIP_HEADINGS,
     SIDE_HEADINGS,
     TEST_HEADINGS,
+    changed_lines,
     conclusion_line,
     difference_cells,
     flip_cells,
@@ -71,6 +72,7 @@ def print_comparison(
     screen.print_lines("power", power_lines(comparison))
     screen.print_lines("differs", identity_lines(comparison))
     screen.print_lines("unmatched", map(unmatched_line, comparison.unmatched))
+    screen.print_lines("changed", changed_lines(comparison))
     if comparison.flips:
         screen.print_lines("flips", [flips_line(comparison)])
         screen.print_rows(FLIP_HEADINGS, map(flip_cells, shown_flips(comparison)))

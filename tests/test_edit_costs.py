@@ -9,6 +9,7 @@ that were computed.
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,127 @@ def test_edit_costs_what_the_table_says(
     edit(edited)
 
     assert expected == cost(driver, edited, tmp_path)
+
+
+TEMPLATE = "{{ question }} answer {{ number }}"
+FEW_SHOT = "generation.few_shot"
+
+
+def question(number: int, **fields: Any) -> Spec:
+    return {
+        "question": f"Which is {number}?",
+        "number": number,
+        "label": number % 3,
+        "note": "none",
+        **fields,
+    }
+
+
+def example(name: str) -> Spec:
+    return {"question": name, "number": 0, "label": 0}
+
+
+def template_base(folder: Path) -> Spec:
+    """Six questions in a file, put into words by a template, one sample each.
+
+    The generator answers with its prompt, the parser finds the number in it, and the
+    labels 0, 1 and 2 stand for 0, 1 and 2. The first example of the pool is the first
+    question itself, which therefore is given the second one.
+    """
+    columns = {"expected_output": {"column": "label", "map": ["0", "1", "2"]}}
+    questions = [question(number) for number in range(N)]
+    pool = [question(0), example("one"), example("two")]
+    return {
+        **base(folder / "store"),
+        "generation": {
+            "generator": {"use": "tests.support.counting:Echo"},
+            "prompt_spec": {"template": TEMPLATE},
+            "few_shot": {
+                "k": 1,
+                "data": {"path": str(folder / "pool.jsonl"), "columns": columns},
+            },
+        },
+        "datasets": [
+            {
+                "dataset_id": "questions",
+                "path": str(folder / "questions.jsonl"),
+                "columns": columns,
+            }
+        ],
+        "seeds": [11],
+        "files": {"questions": questions, "pool": pool},
+    }
+
+
+def written(spec: Spec, folder: Path) -> Spec:
+    """Write the files of an experiment, and return it without them."""
+    for name, rows in spec["files"].items():
+        lines = [json.dumps(row) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+    return {name: value for name, value in spec.items() if name != "files"}
+
+
+TEMPLATE_EDITS: dict[str, tuple[Edit, tuple[int, int, int, int]]] = {
+    "nothing": (lambda spec: None, (0, 0, 0, 0)),
+    # The prompts of 1, 3 and 5 are other texts; every number is found again.
+    "template": (
+        setting(
+            "generation.prompt_spec.template",
+            "{% if number % 2 %}Say: {% endif %}" + TEMPLATE,
+        ),
+        (N, 3, 0, 0),
+    ),
+    "a column of the template, in one case": (
+        setting("files.questions.2.question", "Which is two?"),
+        (1, 1, 0, 0),
+    ),
+    "a column that no template names": (
+        setting("files.questions.2.note", "some"),
+        (0, 0, 0, 0),
+    ),
+    "one label of a file": (setting("files.questions.2.label", 0), (0, 0, 1, 1)),
+    "label map": (
+        setting("datasets.0.columns.expected_output.map.1", "one"),
+        (0, 0, 2, 1),
+    ),
+    "an example that no case is given": (
+        setting("files.pool.2.question", "three"),
+        (0, 0, 0, 0),
+    ),
+    "an example that one case is given": (
+        setting("files.pool.1.question", "another"),
+        (1, 1, 0, 0),
+    ),
+    "an example added behind": (
+        lambda spec: spec["files"]["pool"].append(example("four")),
+        (0, 0, 0, 0),
+    ),
+    "number of examples": (setting(f"{FEW_SHOT}.k", 2), (N, N, 0, 0)),
+    "layout of examples": (setting(f"{FEW_SHOT}.separator", " "), (N, N, 0, 0)),
+}
+
+
+@pytest.fixture(
+    params=["in process", pytest.param("through the flow", marks=pytest.mark.slow)]
+)
+def quick_driver(request: pytest.FixtureRequest) -> Any:
+    """Both drivers; the flow, whose tasks `EDITS` cover, with the slow tests."""
+    is_flow = request.param == "through the flow"
+    api_url = request.getfixturevalue("prefect_api") if is_flow else ""
+    return lambda spec, folder: DRIVERS[request.param](spec, folder, api_url)
+
+
+@pytest.mark.parametrize("name", TEMPLATE_EDITS)
+def test_edit_of_templates_and_examples_costs_what_the_table_says(
+    name: str, quick_driver: Any, tmp_path: Path
+) -> None:
+    """Also where prompts are made of columns, labels and examples."""
+    edit, expected = TEMPLATE_EDITS[name]
+    spec = template_base(tmp_path)
+    run_in_process(written(spec, tmp_path), tmp_path, "")
+    edit(spec)
+
+    assert expected == cost(quick_driver, written(spec, tmp_path), tmp_path)
 
 
 def test_first_run_computes_everything_once(

@@ -11,6 +11,7 @@ import pytest
 from themis_lib.core.config import DatasetFile
 from themis_lib.data.cut import Cut, first_rows, shards_of
 from themis_lib.errors import DatasetError
+from themis_lib.identity.digests import set_digest
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import open_store
 
@@ -74,6 +75,36 @@ def test_a_second_cut_is_read_from_its_record(tmp_path: Path) -> None:
 
     assert 1 == len(list((tmp_path / "store" / "rows" / "cases").glob("*.json")))
     assert first == cut_once(dataset, tmp_path / "store")
+
+
+def test_content_does_not_depend_on_shards_order_or_ids(tmp_path: Path) -> None:
+    """The digests of the shards make one digest of the data, however they are cut."""
+    forward = write_cases(tmp_path / "forward.jsonl", list("abbcd"))
+    backward = write_cases(tmp_path / "backward.jsonl", list("dcbba"))
+    other = write_cases(tmp_path / "other.jsonl", list("abccd"))
+
+    def content(dataset: DatasetFile, cut: Cut = CUT) -> str:
+        shards = cut_once(dataset, tmp_path / "store", cut)
+        return set_digest(shard.content or "" for shard in shards)
+
+    expected = content(forward)
+    assert expected == content(backward)
+    assert expected == content(forward, replace(CUT, shard_size=1, samples=2))
+    assert expected != content(other)
+
+
+def test_a_record_without_contents_is_written_again(tmp_path: Path) -> None:
+    """So that a run on a store of an earlier version names its data, too."""
+    dataset = write_cases(tmp_path / "old.jsonl", list("abcde"))
+    first = cut_once(dataset, tmp_path / "store")
+    [record] = (tmp_path / "store" / "rows" / "cases").glob("*.json")
+    shards = json.loads(record.read_text())
+    for shard in shards:
+        del shard["content"]
+    record.write_text(json.dumps(shards))
+
+    assert first == cut_once(dataset, tmp_path / "store")
+    assert "content" in json.loads(record.read_text())[0]
 
 
 def test_a_record_whose_shard_is_gone_is_not_believed(tmp_path: Path) -> None:

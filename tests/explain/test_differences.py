@@ -52,6 +52,15 @@ def test_long_values_are_cut() -> None:
     )
 
 
+def test_long_values_are_shown_where_they_differ() -> None:
+    """Two long texts with the same beginning are shown from shortly before its end."""
+    shared = "x" * 100
+
+    assert [f'prompt: …{"x" * 20}a" → …{"x" * 20}b"'] == differences(
+        {"prompt": f"{shared}a"}, {"prompt": f"{shared}b"}
+    )
+
+
 @given(JSON)
 def test_equal_values_have_no_differences(value: Any) -> None:
     """Whatever the value, it does not differ from itself."""

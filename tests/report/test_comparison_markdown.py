@@ -15,8 +15,8 @@ from themis_lib.report.comparison_markdown import (
 
 
 def test_comparison_says_everything_in_order() -> None:
-    """Runs, differences, tests, power, what differs, unmatched cases and flips are
-    there.
+    """Runs, differences, tests, power, what differs, unmatched and changed cases
+    and flips are there.
     """
     store = InMemoryRunStore()
     before = [*scored([0] * 10, topic="x"), case("old", 1, topic="x")]
@@ -32,6 +32,7 @@ def test_comparison_says_everything_in_order() -> None:
         "## Tests and power",
         "## What differs",
         "## Cases in one run only",
+        "## Cases with other data",
         "## Flips",
     ] == parts
     for expected in (

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from themis_lib.comparison.changed_cases import changed_cases
 from themis_lib.comparison.conclusions import with_conclusions
 from themis_lib.comparison.missing_scores import Guess
 from themis_lib.comparison.models import (
+    ChangedCase,
     Comparison,
     Difference,
     Flip,
@@ -71,9 +73,11 @@ def compare(
     # All differences come first: Holm's adjustment is over the whole comparison.
     flips: list[Flip] = []
     unmatched = []
+    changed: list[ChangedCase] = []
     for pair in pairs:
         flips += pair.flips()
         unmatched += pair.cases.unmatched
+        changed += changed_cases(pair.before, pair.after, pair.cases)
     # Also runs of other experiments compare; the settings say what they differ in.
     identity = {}
     for run in candidates:
@@ -84,6 +88,7 @@ def compare(
         flips=flips,
         unmatched=unmatched,
         identity=identity,
+        changed=changed,
         cluster_by=cluster_by,
         slices=list(slices),
     )

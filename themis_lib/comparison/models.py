@@ -125,11 +125,26 @@ class Unmatched(FrozenModel):
     only_in_candidate: list[str]
 
 
+class ChangedCase(FrozenModel):
+    """A case that is not the same in the two runs, although its id or its content is.
+
+    `changes` has a line for each value of its input, expected output and metadata that
+    differs.
+    """
+
+    run_id: str
+    dataset_id: str
+    case_id: str
+    candidate_case_id: str
+    changes: list[str]
+
+
 class Comparison(FrozenModel):
     """Candidate runs compared with a baseline, the first of `runs`.
 
     `run_id` in its parts is always the candidate's. `identity` holds, for each
-    candidate, a line for each setting that differs from the baseline's.
+    candidate, a line for each setting that differs from the baseline's. A case in
+    `changed` whose input or expected output differs is in `unmatched`, too.
     """
 
     runs: list[RunSide]
@@ -137,6 +152,7 @@ class Comparison(FrozenModel):
     flips: list[Flip]
     unmatched: list[Unmatched]
     identity: dict[str, list[str]]
+    changed: list[ChangedCase] = Field(default_factory=list)
     cluster_by: str | None = None
     slices: list[str] = Field(default_factory=list)
 

@@ -68,7 +68,8 @@ def identity_differences(
 ) -> list[str]:
     """Return a line for each setting that differs between two runs.
 
-    Seeds come first, then the sizes of datasets, then the identity of stages.
+    Seeds come first, then the sizes and contents of datasets, then the identity of
+    stages.
     """
     return [
         *differences(
@@ -81,12 +82,26 @@ def identity_differences(
             after.datasets,
             "datasets",
         ),
+        *_changed_data(before, after),
         *differences(
             _stage_identities(before),
             _stage_identities(after),
         ),
         *_changed_dependencies(before, after),
     ]
+
+
+def _changed_data(
+    before: Manifest,
+    after: Manifest,
+) -> list[str]:
+    """Return a line for each dataset whose cases differ, if both records tell."""
+    known = before.data.keys() & after.data.keys()
+    return differences(
+        {name: before.data[name] for name in known},
+        {name: after.data[name] for name in known},
+        "data",
+    )
 
 
 def _stage_identities(manifest: Manifest) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from themis_lib.core.protocols import case_columns
 from themis_lib.core.secrets import resolve_references
 from themis_lib.data.datasets import IdRegistry, case_tables
 from themis_lib.errors import InputError
-from themis_lib.identity.digests import canonical_json, digest, row_keys
+from themis_lib.identity.digests import canonical_json, digest, row_keys, set_digest
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import CASES, column_digests
@@ -43,7 +43,7 @@ _SHARDS_OF_A_SIZE = 8
 #: memory at once.
 _LARGEST_SHARD_BYTES = 128 * 2**20
 #: The columns that hold canonical JSON text already.
-_JSON_COLUMNS = {"input", "expected_output", "metadata"}
+_JSON_COLUMNS = ("input", "expected_output", "metadata")
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,9 @@ def _recorded_shards(
     # A record that another version wrote may lack fields: cut again, and replace it.
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    # Nor did an earlier version record what the cases hold.
+    if any(shard.content is None for shard in shards):
+        return None
     paths = [shard.cases.path for shard in shards]
     # The record outlives its parts where the store is pruned.
     if len(paths) == 1:
@@ -179,9 +182,16 @@ def _cut_datasets(
                 start=start,
                 dataset_id=dataset.dataset_id,
                 cases=store.keep_part(path, cases.combine_chunks()),
+                content=_content_digest(table),
             )
             index += 1
             start += cases.num_rows
+
+
+def _content_digest(table: pa.Table) -> str:
+    """Return the digest of the cases in a table, whatever their order and ids."""
+    columns = [table[name].to_pylist() for name in _JSON_COLUMNS]
+    return set_digest(key.hex() for key in row_keys("case", zip(*columns, strict=True)))
 
 
 def _shard_sizes(cut: Cut) -> Iterator[int]:

@@ -12,6 +12,8 @@ from themis_lib.identity.digests import canonical_json
 CODE_KINDS = ("definitions", "values", "libraries", "depends_on")
 #: The longest value that a line shows whole, in characters.
 _VALUE_CHARS = 60
+#: What is shown before the first difference of long values, in characters.
+_CONTEXT_CHARS = 20
 
 
 def differences(
@@ -47,7 +49,8 @@ def differences(
             lines += differences(old, new, f"{path}[{index}]", places=places)
         return lines
     if before != after:
-        lines.append(f"{path}: {_short_value(before)} → {_short_value(after)}")
+        old, new = _short_values(canonical_json(before), canonical_json(after))
+        lines.append(f"{path}: {old} → {new}")
     return lines
 
 
@@ -106,8 +109,26 @@ def _code_lines(
     return lines
 
 
-def _short_value(value: Any) -> str:
-    text = canonical_json(value)
+def _short_values(
+    before: str,
+    after: str,
+) -> tuple[str, str]:
+    """Return two texts, long ones cut to the part in which they differ."""
+    pairs = enumerate(zip(before, after, strict=False))
+    shared = next((at for at, (old, new) in pairs if old != new), len(before))
+    start = shared - _CONTEXT_CHARS
+    # Cutting a beginning that would fit anyway hides where the texts are from.
+    if start < _VALUE_CHARS - 2 * _CONTEXT_CHARS:
+        start = 0
+    return _short_value(before, start), _short_value(after, start)
+
+
+def _short_value(
+    text: str,
+    start: int,
+) -> str:
+    if start:
+        text = "…" + text[start:]
     if len(text) <= _VALUE_CHARS:
         return text
     return text[: _VALUE_CHARS - 1] + "…"

@@ -109,6 +109,19 @@ def bytes_digest(
     return hashlib.sha256(tagged).hexdigest()[: 2 * KEY_BYTES]
 
 
+def set_digest(digests: Iterable[str]) -> str:
+    """Return the digest of digests in any order, repetitions counted.
+
+    It is their sum, so that digests of parts make the digest of the whole.
+
+    >>> a, b, c = (digest("case", name) for name in "abc")
+    >>> set_digest([a, b, c]) == set_digest([c, set_digest([b, a])])
+    True
+    """
+    total = sum(int(item, 16) for item in digests)
+    return f"{total % 2 ** (8 * KEY_BYTES):0{2 * KEY_BYTES}x}"
+
+
 def row_keys(
     fingerprint: str,
     rows: Iterable[Iterable[str | None]],

@@ -51,7 +51,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     """Return a comparison as Markdown.
 
     Its parts: the runs, differences with their conclusions, tests and power, settings that
-    differ, cases in one run only, and flips.
+    differ, cases in one run only, cases with other data, and flips.
     """
     differences = comparison.differences
     parts = [
@@ -79,6 +79,9 @@ def comparison_markdown(comparison: Comparison) -> str:
     unmatched = _bullet_list(map(unmatched_line, comparison.unmatched))
     if unmatched:
         parts += ["## Cases in one run only", unmatched]
+    if comparison.changed:
+        changed = _bullet_list(changed_lines(comparison))
+        parts += ["## Cases with other data", changed]
     if comparison.flips:
         flips = map(flip_cells, shown_flips(comparison))
         parts += [
@@ -401,6 +404,17 @@ def unmatched_line(item: Unmatched) -> str:
             more = ", …" if len(ids) > _MOST_NAMES else ""
             parts.append(f"{len(ids):,} only in {name} ({names}{more})")
     return f"{item.dataset_id}: {', '.join(parts)}"
+
+
+def changed_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield the values in which cases differ, for the first changed cases."""
+    several = len(comparison.runs) > 2
+    for item in comparison.changed[:_MOST_NAMES]:
+        name = f"{item.dataset_id} {item.case_id}: {'; '.join(item.changes)}"
+        yield f"{item.run_id} {name}" if several else name
+    more = len(comparison.changed) - _MOST_NAMES
+    if more > 0:
+        yield f"and {more:,} more cases with other data"
 
 
 def flips_line(comparison: Comparison) -> str:

@@ -154,10 +154,12 @@ class GateRecord(FrozenModel):
 class Manifest(FrozenModel):
     """The record of one run.
 
-    `datasets` counts the cases of each; `cases` has the paths of their parts. `notices`
+    `datasets` counts the cases of each, `data` has the digest of each: of inputs,
+    expected outputs and metadata, whatever the order and ids of the cases. A run that
+    stopped has none. `cases` has the paths of their parts. `notices`
     say what may make equal runs differ. `model` is what its generator calls its model,
     and `configuration` the experiment as it was written; records of earlier versions
-    have neither.
+    have neither, and no `data`.
     """
 
     run_id: str
@@ -172,6 +174,7 @@ class Manifest(FrozenModel):
     seeds: list[int]
     until_stage: str
     datasets: dict[str, int] = Field(default_factory=dict)
+    data: dict[str, str] = Field(default_factory=dict)
     cases: list[str] = Field(default_factory=list)
     stages: list[StageRecord] = Field(default_factory=list)
     summary_computed: int = 0

@@ -14,7 +14,8 @@ class Shard:
     """Consecutive cases and the tables computed for them so far.
 
     Passed from stage to stage. `start` is the position of the first case in its
-    dataset, `index` that of the shard among all shards of the run.
+    dataset, `index` that of the shard among all shards of the run. `content` is the
+    digest of the cases, `None` in a record of an earlier version.
     """
 
     index: int
@@ -26,6 +27,7 @@ class Shard:
     verdicts: Mapping[str, Part] = field(default_factory=dict)
     scores: Mapping[str, Part] = field(default_factory=dict)
     results: Part | None = None
+    content: str | None = None
 
     @property
     def label(self) -> str:
@@ -45,6 +47,7 @@ class Shard:
             "results": _to_json_or_null(self.results),
             "verdicts": _all_to_json(self.verdicts),
             "scores": _all_to_json(self.scores),
+            "content": self.content,
         }
 
     @classmethod
@@ -60,6 +63,7 @@ class Shard:
             verdicts=_all_parts(value["verdicts"]),
             scores=_all_parts(value["scores"]),
             results=_part_or_none(value["results"]),
+            content=value.get("content"),
         )
 
 
