@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.compared_runs import run_of, scored
+from tests.support.compared_runs import StatedScore, run_of, scored
 from themis_lib import InMemoryRunStore, compare
 from themis_lib.comparison.conclusions import conclusion_of, with_conclusions
 
@@ -18,6 +18,20 @@ def test_a_significant_difference_within_delta_is_still_one() -> None:
     assert "worse" == conclusion_of(item, p_adjusted=0.01, delta=0.5)
     assert "same" == conclusion_of(item, p_adjusted=0.06, delta=0.5)
     assert "cannot tell" == conclusion_of(item, p_adjusted=None, delta=None)
+
+
+def test_a_fall_is_better_where_lower_is_better() -> None:
+    """A metric that counts errors says so, and its verdicts are turned round."""
+    store = InMemoryRunStore()
+    metrics = {"errors": StatedScore(-1)}
+    more = run_of(store, scored([0] * 10), metrics=metrics)
+    fewer = run_of(store, scored([1] * 10), metrics=metrics)
+
+    (fall,) = compare(more, fewer).differences
+    (rise,) = compare(fewer, more).differences
+
+    assert (-1.0, "better") == (fall.difference, fall.conclusion)
+    assert (1.0, "worse") == (rise.difference, rise.conclusion)
 
 
 def test_conclusions_go_by_holm_s_p_over_all_differences() -> None:

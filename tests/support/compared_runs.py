@@ -56,13 +56,20 @@ class Stated:
 
 @dataclass(frozen=True)
 class StatedScore:
-    """The number in the answer, `scale` times; no score for null."""
+    """The number in the answer, `scale` times; no score for null.
+
+    Where `scale` is negative, a lower score is better.
+    """
 
     scale: float = 1.0
 
     component_id = "tests/stated_metric"
     version = "1"
     reads = ("value",)
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.scale >= 0
 
     def fingerprint(self) -> str:
         return str(self.scale)

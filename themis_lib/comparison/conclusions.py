@@ -85,7 +85,8 @@ def conclusion_of(
     """
     # A significant difference counts even where it lies within ± delta.
     if p_adjusted is not None and p_adjusted < _LEVEL and item.difference:
-        return "better" if item.difference > 0 else "worse"
+        rose = item.difference > 0
+        return "better" if rose is item.higher_is_better else "worse"
     if item.n and item.tied == item.n:
         return "same"
     if delta is None or item.low is None or item.high is None:

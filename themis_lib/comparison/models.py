@@ -10,8 +10,8 @@ from themis_lib.core.config import MissingPolicy, NoAnswerPolicy
 from themis_lib.core.models import FrozenModel
 from themis_lib.stages.endings import Ending
 
-#: A higher score is better. `same`: no pair differs, or the interval lies within the
-#: difference that was asked about.
+#: A higher score is better, unless the metric says that a lower one is. `same`: no pair
+#: differs, or the interval lies within the difference that was asked about.
 Conclusion = Literal["better", "worse", "cannot tell", "same"]
 
 
@@ -91,7 +91,7 @@ class Difference(FrozenModel):
     test: str | None
     p_value: float | None
     p_adjusted: float | None
-    # Cases by the sign of their difference; together they are `n`.
+    # Cases whose score rose, fell or stayed; together they are `n`.
     improved: int
     worsened: int
     tied: int
@@ -99,6 +99,8 @@ class Difference(FrozenModel):
     detectable: float | None
     # The difference that was asked about, or else the size of the observed one.
     delta: float | None
+    # As the candidate's metric declares it.
+    higher_is_better: bool = True
     cases_needed: int | None
     samples_needed: int | None = None
 

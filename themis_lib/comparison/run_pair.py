@@ -76,6 +76,7 @@ class RunPair:
             sample_noise(baseline, self.before),
             sample_noise(candidate, self.after),
         )
+        self._lower_is_better = set(candidate.manifest.lower_is_better)
         # The candidate is what is judged, so its metadata and settings count.
         rows = self.cases.candidate
         self._paired_scores: dict[str, tuple[Floats, Floats]] = {}
@@ -201,6 +202,7 @@ class RunPair:
                 conclusion="cannot tell",
                 detectable=smallest_detectable(paired),
                 delta=asked,
+                higher_is_better=group.metric_id not in self._lower_is_better,
                 cases_needed=cases_needed(paired, asked),
                 samples_needed=self._samples_needed(
                     paired,

@@ -254,7 +254,7 @@ def difference_panels(differences: Sequence[Difference]) -> list[DifferencePanel
                 # What the data cannot tell has no mark.
                 if value is not None:
                     marks.append(value)
-        # With zero in the middle, better and worse are always on the same sides.
+        # With zero in the middle, rises and falls are always on the same sides.
         axis = axis_over(marks, around=0.0)
         panels.append(DifferencePanel(metric_id, axis, rows))
     return panels

@@ -156,10 +156,10 @@ class Manifest(FrozenModel):
 
     `datasets` counts the cases of each, `data` has the digest of each: of inputs,
     expected outputs and metadata, whatever the order and ids of the cases. A run that
-    stopped has none. `cases` has the paths of their parts. `notices`
-    say what may make equal runs differ. `model` is what its generator calls its model,
-    and `configuration` the experiment as it was written; records of earlier versions
-    have neither, and no `data`.
+    stopped has none. `lower_is_better` names the metrics that say so. `cases` has the
+    paths of their parts. `notices` say what may make equal runs differ. `model` is what
+    its generator calls its model, and `configuration` the experiment as it was written;
+    records of earlier versions have neither, and no `data`.
     """
 
     run_id: str
@@ -178,6 +178,7 @@ class Manifest(FrozenModel):
     cases: list[str] = Field(default_factory=list)
     stages: list[StageRecord] = Field(default_factory=list)
     summary_computed: int = 0
+    lower_is_better: list[str] = Field(default_factory=list)
     statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
     agreement: list[AgreementRecord] = Field(default_factory=list)
     gates: list[GateRecord] = Field(default_factory=list)
@@ -298,6 +299,11 @@ def start_manifest(
         configuration=pipeline.experiment.as_written(),
         seeds=list(pipeline.seeds),
         until_stage=pipeline.until_stage,
+        lower_is_better=[
+            stage.metric_id
+            for stage in pipeline.scores
+            if not stage.metric.higher_is_better
+        ],
         statistics=pipeline.experiment.evaluation.statistics,
         stages=stages,
         notices=_chance_notices(pipeline),
