@@ -78,7 +78,12 @@ class Writer:
 
 
 @pytest.mark.parametrize(
-    ("large", "room"), [("journal", 300_000), ("journal", 20_000), ("tables", 12_000)]
+    ("large", "room"),
+    [
+        ("journal", 300_000),
+        pytest.param("journal", 20_000, marks=pytest.mark.slow),
+        pytest.param("tables", 12_000, marks=pytest.mark.slow),
+    ],
 )
 def test_full_disk_is_told_and_gone_on_from(
     tmp_path: Path, large: str, room: int

@@ -34,7 +34,11 @@ def spec(solutions: Path, store: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(
-    ("name", "correct"), [("6b_finetuning", 286), ("175b_verification", 742)]
+    ("name", "correct"),
+    [
+        pytest.param("6b_finetuning", 286, marks=pytest.mark.slow),
+        ("175b_verification", 742),
+    ],
 )
 def test_scores_agree_with_every_published_verdict(
     name: str, correct: int, driver: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -154,6 +154,7 @@ def test_edit_of_a_graph_costs_what_the_table_says(
     assert expected == cost(server, edited, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", ["openai", "vllm", "langgraph"])
 def test_prompt_costs_generation_alone_through_the_flow(
     use: str, server: ProviderServer, prefect_api: str, tmp_path: Path

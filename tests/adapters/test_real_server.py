@@ -259,6 +259,7 @@ def test_flow_and_process_have_the_same_rows(
     assert tables_of(in_process) == tables_of(through_flow)
 
 
+@pytest.mark.slow
 def test_server_that_stops_costs_the_rows_it_owes(free_port: Callable[[], int]) -> None:
     """Rows after the server stopped fail for this run; with the server back the next
     run goes on from there.

@@ -250,15 +250,25 @@ def test_keys_are_those_of_a_module_of_any_name() -> None:
     ("before", "after", "expected"),
     [
         ("1.0 if x else", "0.5 if x else", ["score[mine/metric]", *FUNCTIONS]),
-        (
+        pytest.param(
             "first: float = 1.0",
             "first: float = 2.0",
             ["score[mine/metric]", *FUNCTIONS],
+            marks=pytest.mark.slow,
         ),
-        ("BONUS = 0.25", "BONUS = 0.5", FUNCTIONS[1:]),
+        pytest.param(
+            "BONUS = 0.25", "BONUS = 0.5", FUNCTIONS[1:], marks=pytest.mark.slow
+        ),
         # A module that is handed on counts as a whole.
-        ("prompt.upper()", "prompt.lower()", ["generate", "score[handed]"]),
-        ("BONUS = 0.25", "BONUS = 0.25  # a comment", []),
+        pytest.param(
+            "prompt.upper()",
+            "prompt.lower()",
+            ["generate", "score[handed]"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "BONUS = 0.25", "BONUS = 0.25  # a comment", [], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_edit_is_seen_through_our_package(

@@ -102,6 +102,7 @@ class Hub(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.slow
 def test_models_are_fetched_once_from_a_hub(tmp_path: Path) -> None:
     """By default `small` is fetched once; later it comes from the disk, also
     offline.

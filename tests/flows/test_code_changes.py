@@ -233,7 +233,7 @@ def test_change_is_computed_again_and_named(kind: str, project: Project) -> None
 @pytest.mark.parametrize(
     ("libraries", "expected"),
     [
-        ("scoring", (0, 2)),
+        pytest.param("scoring", (0, 2), marks=pytest.mark.slow),
         pytest.param("all", (2, 2), marks=pytest.mark.slow),
         pytest.param("none", (0, 0), marks=pytest.mark.slow),
         pytest.param(None, (0, 2), marks=pytest.mark.slow),
@@ -259,6 +259,7 @@ def test_upgraded_library_is_named_where_it_counts(
     assert 0 == sum(project.run()["computed"].values())
 
 
+@pytest.mark.slow
 def test_library_that_nothing_uses_costs_nothing(project: Project) -> None:
     """An installed library that no component reaches is no part of them."""
     edited(project.main, f"import {project.library}\n", "")

@@ -117,7 +117,14 @@ def project(
         yield made
 
 
-@pytest.mark.parametrize("edit", ["edit_helper", "edit_file", "edit_variable"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "edit_helper",
+        pytest.param("edit_file", marks=pytest.mark.slow),
+        pytest.param("edit_variable", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(
     "drivers",
     [

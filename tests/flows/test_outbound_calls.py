@@ -86,6 +86,7 @@ def test_calls_are_noted(tmp_path: Path) -> None:
     assert "called 192.0.2.1" in outbound(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["flows.evaluate", "flows.server", "tasks", "deployments.serve"]
 )

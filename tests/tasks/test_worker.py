@@ -216,6 +216,7 @@ class Metric:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edit", ["the helper's file", "a constant of the process"])
 def test_worker_with_other_code_refuses(
     edit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
