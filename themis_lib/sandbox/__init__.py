@@ -1,0 +1,1 @@
+"""Tests of code that a model wrote, run in processes that can reach nothing else."""
