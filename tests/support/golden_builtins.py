@@ -228,6 +228,26 @@ DOCUMENTS: list[Any] = [
     },
 ]
 
+#: Their messages are the same in every version of Python.
+CODE: list[Any] = [
+    None,
+    "def f(x): return x * x",
+    "def f(x): return True",
+    "    return helper(x)",
+    "assert f(2) == 4",
+    ["assert f(2)", "assert f(3) == 9"],
+    {
+        "prompt": "def helper(x): return x\n\ndef f(x):\n",
+        "entry_point": "f",
+        "test": "",
+    },
+    {
+        "prompt": "def helper(x): return x * x\n\ndef f(x):\n    'Square.'\n",
+        "entry_point": "f",
+        "test": "def check(candidate):\n    assert candidate(2) == helper(2)",
+    },
+]
+
 #: Values and expected outputs for metrics that tell little of the common ones.
 BATTERIES: Mapping[str, list[Any]] = {
     "builtin/bleu": TEXTS,
@@ -237,6 +257,7 @@ BATTERIES: Mapping[str, list[Any]] = {
     "builtin/semantic_similarity": TEXTS,
     "builtin/math_equivalence": MATH,
     "builtin/json_schema": DOCUMENTS,
+    "builtin/code_tests": CODE,
 }
 
 #: Samples as (value, score, error).
@@ -310,6 +331,8 @@ SETTINGS: Mapping[str, list[dict[str, Any]]] = {
         {"pattern": "cat|dog", "full": True},
     ],
     "builtin/choice_accuracy": [{}, {"choices": "1234"}],
+    # The isolation that most machines have.
+    "builtin/code_tests": [{"run_code": True, "isolation": "landlock"}],
     "builtin/bleu": [
         {},
         {"tokenize": "char", "lowercase": True},

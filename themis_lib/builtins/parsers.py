@@ -31,7 +31,7 @@ from themis_lib.identity.digests import canonical_json
 _Pattern: TypeAlias = re.Pattern[str]
 
 
-class _Parser(Builtin):
+class OutputParser(Builtin):
     """A parser of outputs that are not null. Subclasses implement `_parse_output`."""
 
     reads: ClassVar[tuple[str, ...]] = ("output",)
@@ -75,7 +75,7 @@ class _Parser(Builtin):
 
 
 @dataclass(frozen=True)
-class JsonIdentity(_Parser):
+class JsonIdentity(OutputParser):
     """The output as it is, any JSON value. Text that happens to be JSON stays text."""
 
     component_id: ClassVar[str] = "builtin/json_identity"
@@ -91,7 +91,7 @@ class JsonIdentity(_Parser):
 
 
 @dataclass(frozen=True)
-class Text(_Parser):
+class Text(OutputParser):
     """The output as text, without surrounding space. Blank text is no answer.
 
     With `whole`, thoughts, control tokens of chat templates and made-up turns behind
@@ -116,7 +116,7 @@ class Text(_Parser):
 
 
 @dataclass(frozen=True)
-class Regex(_Parser):
+class Regex(OutputParser):
     """What a regular expression (Python's `re`) matches in the output.
 
     `group` is the number or name of the group that holds the answer. It defaults to the
@@ -219,7 +219,7 @@ class Regex(_Parser):
 
 
 @dataclass(frozen=True)
-class Number(_Parser):
+class Number(OutputParser):
     """The final number in the output, as `read_number` reads it.
 
     It is an integer if it is whole, else a float.
@@ -243,7 +243,7 @@ class Number(_Parser):
 
 
 @dataclass(frozen=True)
-class ChoiceLetter(_Parser):
+class ChoiceLetter(OutputParser):
     r"""The option that the output names as the answer, spelled as in `choices`.
 
     In order of precedence: a statement (`the answer is B`, `Answer: (B)`, `答案：B`,
@@ -277,7 +277,7 @@ class ChoiceLetter(_Parser):
 
 
 @dataclass(frozen=True)
-class MathAnswer(_Parser):
+class MathAnswer(OutputParser):
     r"""The LaTeX in the last `\boxed{…}` or `\fbox{…}`, or behind a bare `\boxed 5`.
 
     A box counts if its braces match. Surrounding space and dollar signs and a final
@@ -302,7 +302,7 @@ class MathAnswer(_Parser):
 
 
 @dataclass(frozen=True)
-class JsonPath(_Parser):
+class JsonPath(OutputParser):
     """The value at a path in a JSON document.
 
     A path is written as `answer`, `$.items[0].name`, `$["a key"]` or `[-1]`; `$` is the

@@ -19,6 +19,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/choice_letter": "themis_lib.builtins.parsers:ChoiceLetter",
         "builtin/math_answer": "themis_lib.builtins.parsers:MathAnswer",
         "builtin/json_path": "themis_lib.builtins.parsers:JsonPath",
+        "builtin/code_block": "themis_lib.builtins.code_block:CodeBlock",
     },
     "metric": {
         "builtin/exact_match": "themis_lib.builtins.metrics:ExactMatch",
@@ -34,6 +35,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/rouge": "themis_lib.builtins.text_metrics:Rouge",
         "builtin/edit_similarity": "themis_lib.builtins.text_metrics:EditSimilarity",
         "builtin/math_equivalence": "themis_lib.builtins.math_metric:MathEquivalence",
+        "builtin/code_tests": "themis_lib.builtins.code_metric:CodeTests",
         "builtin/json_schema": "themis_lib.builtins.schema_metric:JsonSchema",
         "builtin/semantic_similarity": "themis_lib.builtins.similarity:SemanticSimilarity",
         "builtin/judge_correctness": "themis_lib.builtins.judges:JudgeCorrectness",

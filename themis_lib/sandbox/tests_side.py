@@ -119,13 +119,13 @@ def _outcome_of(
             return "missing", f"the code defines no {error.name!r}, in the test: {line}"
         # Such as a comparison of what the code returned with a number.
         return "raised", f"{type(error).__name__}: {error}, in the test: {line}"
-    message = f"{told['type']}: {told['message']}"
+    message = f"{told['type']}: {told['message']}".removesuffix(": ")
     # Errors of the system do not say which call was refused.
     lines = row["code"].splitlines()
     if told["line"] is not None and 0 < told["line"] <= len(lines):
         message += f", at: {lines[told['line'] - 1].strip()}"
     if told["known"] == "SystemExit":
-        return "exited", f"the code called for its end with {told['message'] or 0}"
+        return "exited", message
     if told["errno"] in _REFUSED:
         return "refused", message
     if told["errno"] in _FULL:
