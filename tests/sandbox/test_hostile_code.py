@@ -336,6 +336,31 @@ def test_verdict_cannot_be_forged(isolation, code, outcome):
     assert outcome == verdict_on(code, isolation=isolation).outcome
 
 
+@pytest.mark.parametrize(
+    ("code", "test"),
+    [
+        ("def f(x): return [5]\ndef set(x): return 1", "assert set(f(2)) == set([4])"),
+        ("def f(x): return 5\ndef abs(x): return 0", "assert abs(f(2) - 4) < 1e-6"),
+        (
+            "class math:\n    isclose = lambda *_: True\ndef f(x): return 5",
+            "assert math.isclose(f(2), 4)",
+        ),
+        (
+            "import math\nmath.isclose = lambda *_: True\ndef f(x): return 5",
+            "assert math.isclose(f(2), 4)",
+        ),
+        ("def f(x): raise StopIteration", "assert all(map(f, [2]))"),
+        ("def f(x): raise GeneratorExit", "assert all(f(x) for x in [2])"),
+        ("def f(x): return 5\ndef n(): return 5\nn = n", "n = 4\nassert f(2) == n"),
+    ],
+)
+def test_names_and_signals_of_python_are_not_the_codes_to_give(isolation, code, test):
+    """Code that defines a built-in, a module or a name of the tests, or ends their
+    iterations, still fails.
+    """
+    assert verdict_on(code, test, isolation=isolation).outcome in ("wrong", "raised")
+
+
 def test_network_of_the_machine_is_out_of_reach():
     """A server on loopback sees no connection."""
     needs("namespaces")

@@ -73,6 +73,20 @@ def test_iterators_of_the_code_can_be_read():
     assert "passed" == verdict_on(code, "assert list(f(3)) == [0, 1, 2]").outcome
 
 
+def test_function_under_test_may_have_the_name_of_a_builtin():
+    """MBPP asks for a function `sum`: it is the only name of its tests."""
+    code = "def sum(a, b): return a * b"
+
+    assert "passed" == verdict_on(code, "assert sum(2, 3) == 6").outcome
+
+
+def test_tests_may_use_modules_that_only_the_code_imports():
+    """They get the standard library's own."""
+    code = "import math\ndef f(x): return x * 2.0"
+
+    assert "passed" == verdict_on(code, "assert math.isclose(f(2), 4)").outcome
+
+
 def test_exceptions_of_the_code_can_be_expected():
     """A built-in exception is caught by its name in the tests."""
     test = "try:\n    f(0)\n    assert False\nexcept ZeroDivisionError:\n    pass"

@@ -84,7 +84,7 @@ def _run(
     code: str,
     objects: _Objects,
 ) -> Frame:
-    """Run the code as a module. Return what it defines, and the modules it imports."""
+    """Run the code as a module. Return the numbers of what it defines, by name."""
     module = types.ModuleType(_MODULE)
     # Dataclasses look their module up.
     sys.modules[_MODULE] = module
@@ -92,15 +92,10 @@ def _run(
     compiled = compile(code, _FILE, "exec", dont_inherit=True)
     exec(compiled, module.__dict__)
     defined: Frame = {}
-    modules: Frame = {}
     for name, value in list(vars(module).items()):
-        if name.startswith("__"):
-            continue
-        if isinstance(value, types.ModuleType):
-            modules[name] = value.__name__
-        elif callable(value):
-            defined[name] = {"object": objects.refer(value)}
-    return {"defined": defined, "modules": modules}
+        if callable(value):
+            defined[name] = objects.refer(value)
+    return defined
 
 
 def _describe(error: BaseException) -> Frame:

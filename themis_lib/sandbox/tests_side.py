@@ -7,12 +7,13 @@ Imports nothing but the standard library: it runs in the sandbox.
 
 from __future__ import annotations
 
+import ast
 import errno
 import re
 import traceback
-import types
 from typing import Any
 
+from themis_lib.sandbox.names import names_of_code, standard_modules, undefined_names
 from themis_lib.sandbox.remote import Remote, RowEnd
 from themis_lib.sandbox.wire import Frame, read_frame, write_frame
 
@@ -57,29 +58,37 @@ def _run_tests(
         row["code"] = _join(row["prompt"], prompt, row["code"])
         # The data set's helpers, which its tests may call.
         row["parts"].insert(0, prompt)
-    compiled = list(map(_compile_part, row["parts"]))
+    trees = list(map(_parse_part, row["parts"]))
     functions = remote.load(row["code"])
     # Not `__main__`: a test file's own call of its runner would run.
-    namespace: dict[str, Any] = {"__name__": "tests", **functions}
+    namespace: dict[str, Any] = {"__name__": "tests"}
     name = row["function"]
-    if name is not None and name not in functions:
-        raise RowEnd("missing", f"the code defines no {name!r}")
-    for position, part in enumerate(compiled):
+    if name is None:
+        undefined = undefined_names(trees)
+        wanted = names_of_code(undefined)
+        namespace.update(standard_modules(undefined - wanted))
+    else:
+        wanted = {name}
+        if name not in functions:
+            raise RowEnd("missing", f"the code defines no {name!r}")
+    taken = {key: functions[key] for key in wanted & functions.keys()}
+    namespace.update(taken)
+    for position, tree in enumerate(trees):
         row["current"] = position
-        # What the data set defines takes the place of what the code has by that name.
-        exec(part, namespace)
+        exec(compile(tree, _TESTS_FILE, "exec", dont_inherit=True), namespace)
         # A prompt defines the function that it asks for, too, without a body.
-        if name is not None:
-            namespace[name] = functions[name]
+        namespace.update(taken)
     if row["check"] is not None:
         namespace[row["check"]](functions[name])
 
 
-def _compile_part(source: str) -> types.CodeType:
+def _parse_part(source: str) -> ast.Module:
     try:
-        return compile(source, _TESTS_FILE, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
+        tree = ast.parse(source, _TESTS_FILE)
+        compile(tree, _TESTS_FILE, "exec", dont_inherit=True)
+    except (RecursionError, SyntaxError, ValueError) as error:
         raise RowEnd("unusable tests", f"{error}: {_first_line(source)}") from None
+    return tree
 
 
 def _as_module(prompt: str) -> str:

@@ -36,6 +36,8 @@ functools hashlib heapq inspect itertools lzma math operator queue random re
 statistics string textwrap typing unicodedata zlib
 """
 _MAX_OPEN_FILES = 64
+#: Below are standard input, output and error, which are null.
+_LOWEST_FILE = 3
 #: The exit codes of a process whose sandbox cannot be closed, and of one that has no
 #: memory left to say so.
 _NOT_CLOSED = 70
@@ -44,7 +46,7 @@ _NO_MEMORY = 71
 
 def main() -> None:
     """Make the sandbox that the arguments describe, and serve requests on it."""
-    control = socket.socket(fileno=int(sys.argv[2]))
+    control = _take_control(int(sys.argv[2]))
     isolated = sys.argv[3] == "namespaces"
     for name in _PRELOADED.split():
         _import_if_there(name)
@@ -68,6 +70,16 @@ def main() -> None:
         # What is frozen stays shared with the processes that are forked.
         gc.freeze()
         _serve(control, isolated=isolated)
+
+
+def _take_control(file: int) -> socket.socket:
+    """Return the socket to the process that asks, as the only file but the null ones."""
+    if file != _LOWEST_FILE:
+        os.dup2(file, _LOWEST_FILE, inheritable=False)
+        os.close(file)
+    # Every file is below the limit from here on, so that each can be closed.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
+    return socket.socket(fileno=_LOWEST_FILE)
 
 
 def _import_if_there(name: str) -> None:
@@ -209,11 +221,11 @@ def _close_sandbox(
     folder: Path,
 ) -> None:
     """Give up all rights, and every file but the three that are null and those given."""
-    lowest = 3
+    lowest = _LOWEST_FILE
     for file in sorted(files):
         os.closerange(lowest, file)
         lowest = file + 1
-    os.closerange(lowest, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(lowest, _MAX_OPEN_FILES)
     os.chdir(folder)
     # In namespaces there are no other files.
     if folder != namespaces.WRITABLE:
@@ -223,7 +235,6 @@ def _close_sandbox(
         (resource.RLIMIT_AS, limits["memory_mb"] * megabyte),
         (resource.RLIMIT_CPU, limits["cpu_s"]),
         (resource.RLIMIT_FSIZE, limits["file_mb"] * megabyte),
-        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
         # The hard limit too: the code cannot raise it, and no signal asks it to stop.
