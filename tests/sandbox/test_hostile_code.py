@@ -361,6 +361,34 @@ def test_names_and_signals_of_python_are_not_the_codes_to_give(isolation, code, 
     assert verdict_on(code, test, isolation=isolation).outcome in ("wrong", "raised")
 
 
+def test_process_of_the_machine_lives_on(isolation):
+    """A process that the code knows the id of is neither ended nor traced nor read."""
+    with subprocess.Popen(["sleep", "60"]) as canary:
+        reading = f"libc.process_vm_readv({canary.pid}, 0, 0, 0, 0, 0)"
+        tracing = f"libc.ptrace(16, {canary.pid}, 0, 0)"
+        code = (
+            "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+            f"def read(): return ({reading}, ctypes.get_errno())\n"
+            f"def trace(): return ({tracing}, ctypes.get_errno())\n"
+            f"def kill(): os.kill({canary.pid}, 9)"
+        )
+        refused = "(-1, 1)"
+
+        verdicts = [
+            verdict_on(code, test, isolation=isolation).outcome
+            for test in (
+                f"assert read() == {refused}",
+                f"assert trace() == {refused}",
+                "kill()",
+            )
+        ]
+        ended = canary.poll()
+        canary.kill()
+
+    assert ["passed", "passed", "refused"] == verdicts
+    assert ended is None
+
+
 def test_network_of_the_machine_is_out_of_reach():
     """A server on loopback sees no connection."""
     needs("namespaces")
