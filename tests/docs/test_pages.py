@@ -10,6 +10,7 @@ import pytest
 from tests.docs.__main__ import page_paths
 from tests.docs.pages import PageError, parse_page, read_page
 from tests.docs.running import ROOT, provider_variables, run_page, updated
+from tests.support.sandboxes import needs
 
 
 def parameters() -> Iterator[object]:
@@ -50,6 +51,8 @@ def test_page_is_true(path, request, tmp_path, programs, facts):
     compiles.
     """
     page = read_page(path, path.relative_to(ROOT).as_posix())
+    if "run_code: true" in path.read_text(encoding="utf-8"):
+        needs("namespaces")
     variables = {"THEMIS_CACHE_DIR": str(facts.parent)}
     if page.has_commands:
         # The commands find its password in its home.
