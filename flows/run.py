@@ -31,27 +31,14 @@ from flows import exit_codes
 from flows.opening import DEFAULT_STORE, write_text
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedRun, prepare_run
-from flows.terminal import assemble, open_console
-from flows.typed import command, login_command, typed_arguments
-from themis_lib import BudgetError, InputError, RunResult, ThemisError
+from flows.running import collect_garbage_again, print_error, run_on_prefect
+from flows.terminal import open_console
+from flows.typed import command, typed_arguments
+from themis_lib import BudgetError, InputError, ThemisError
 from themis_lib.core.config import RunnerName
 from themis_lib.report.junit import check_junit, junit_xml
 from themis_lib.runs.manifest import GateBasis
 from themis_lib.runs.pipeline import StageName
-
-#: Settings of Prefect's client, unless the environment says otherwise.
-_CLIENT_SETTINGS = {
-    # A server may be away for half a minute.
-    "PREFECT_CLIENT_MAX_RETRIES": "4",
-    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-}
-#: Further ones, unless the environment sets the level of the log: then it is wanted.
-_QUIET_SETTINGS = {
-    # Lines of a log would break the progress bars; the run's page still has warnings.
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
-}
 
 app = typer.Typer(
     add_completion=False,
@@ -157,16 +144,16 @@ def run(
             return
         code = _run_flow(parameters.model_dump(), console, junit)
     except InputError as error:
-        _print_error(str(error))
+        print_error(str(error))
         code = exit_codes.BAD_INPUT
     except BudgetError as error:
-        _print_error(str(error))
+        print_error(str(error))
         code = exit_codes.OUT_OF_BUDGET
     except ThemisError as error:
-        _print_error(str(error))
+        print_error(str(error))
         code = exit_codes.FAILED
     except KeyboardInterrupt:
-        _print_error(_stopped_message(prepared))
+        print_error(_stopped_message(prepared))
         code = exit_codes.INTERRUPTED
     raise typer.Exit(code)
 
@@ -177,43 +164,10 @@ def _run_flow(
     junit: Path | None,
 ) -> int:
     # Imported late: bad input is refused without waiting for Prefect.
-    from flows.display import Follower, print_result, showing
+    from flows.display import print_result
 
     began = time.monotonic()
-    follower = Follower()
-    with showing(follower, console):
-        # Before Prefect is imported, which reads its settings from the environment.
-        settings = dict(_CLIENT_SETTINGS)
-        if "PREFECT_LOGGING_LEVEL" not in os.environ:
-            settings |= _QUIET_SETTINGS
-        for name, value in settings.items():
-            os.environ.setdefault(name, value)
-        from flows.server import password_of, server_address
-
-        api_url = server_address(tell_start=follower.wait_for_server)
-        follower.server_is_there()
-        from flows.console_log import log_above_progress
-        from flows.local import ServerGoneError, run_to_end
-        from themis_lib.experiment.event_loop import run_in_new_loop
-
-        _collect_garbage_again()
-        try:
-            with log_above_progress(console):
-                outcome = run_in_new_loop(
-                    lambda: run_to_end(
-                        api_url,
-                        parameters,
-                        follow=lambda run: follower.follow(run.progress),
-                    )
-                )
-        except ServerGoneError as error:
-            _print_error(str(error))
-            # Prefect's threads would try for minutes more to reach the server.
-            os._exit(exit_codes.FAILED)
-    result = RunResult(outcome.run.store, outcome.run.run_id)
-    page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
-    if password_of(api_url):
-        page = f"{page}    # password: {login_command()}"
+    result, page = run_on_prefect(parameters, console)
     print_result(
         result,
         console,
@@ -236,7 +190,7 @@ def _print_prompts(
     from flows.display import print_prompt
     from themis_lib.explain.first_prompts import first_prompts
 
-    _collect_garbage_again()
+    collect_garbage_again()
     for prompt in first_prompts(prepared.pipeline, count):
         print_prompt(prompt, console)
 
@@ -249,15 +203,8 @@ def _print_plan(
     from flows.display import print_plan
     from themis_lib.explain.plan import plan_run
 
-    _collect_garbage_again()
+    collect_garbage_again()
     print_plan(plan_run(prepared.pipeline, prepared.store), console)
-
-
-def _collect_garbage_again() -> None:
-    """End what `main` began, once everything is imported."""
-    # Modules live as long as the process: frozen, they are never looked over again.
-    gc.freeze()
-    gc.enable()
 
 
 def _stopped_message(prepared: PreparedRun | None) -> str:
@@ -272,12 +219,6 @@ def _stopped_message(prepared: PreparedRun | None) -> str:
 
 def _typed_command() -> str:
     return command("run", *typed_arguments(without=["--plan"]))
-
-
-def _print_error(message: str) -> None:
-    Console(stderr=True).print(
-        assemble(("error: ", "bold red"), message), soft_wrap=True
-    )
 
 
 def run_quickly(program: Callable[..., Any]) -> NoReturn:
