@@ -43,6 +43,11 @@ VERBS: dict[str, Verb] = {
         "Run an experiment, computing only the rows that its store lacks.",
         "run experiment.yaml --limit 20 --plan",
     ),
+    "ci": Verb(
+        "flows.ci",
+        "Run a policy's experiments and judge its gates: pass, fail, underpowered.",
+        "ci policy.yaml --markdown verdict.md",
+    ),
     "compare": Verb(
         "flows.compare",
         "Compare runs case by case: differences, intervals, tests and power.",

@@ -38,7 +38,6 @@ from themis_lib.comparison.gate import Gate, check_names, parse_gate
 from themis_lib.comparison.gate_baselines import BASELINE, ReadyGate, check_baseline
 from themis_lib.comparison.gate_outcomes import judge
 from themis_lib.comparison.models import Comparison, Difference
-from themis_lib.errors import ConfigError
 from themis_lib.report.comparison_markdown import (
     DIFFERENCE_HEADINGS,
     TEST_HEADINGS,
@@ -254,13 +253,7 @@ class GateCheck:
             found = self.baseline
         else:
             found = find_run(self.store, gate.baseline)
-        # A run is never worse than itself: the gate could not fail.
-        if found.run_id == run.run_id:
-            raise ConfigError(
-                f"gate {gate.text!r}: run {run.run_id!r} would be compared with "
-                "itself; name another"
-            )
-        check_baseline(gate, found)
+        check_baseline(gate, found, run.manifest)
         return found
 
 

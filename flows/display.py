@@ -43,7 +43,8 @@ from themis_lib.stages.progress import Progress, StageProgress
 _PLAIN_INTERVAL_S = 10.0
 # One line of 80 columns.
 STARTING = "starting a Prefect server, which takes some ten seconds the first time …"
-_GATE_STYLE = {
+#: The colour of an outcome.
+GATE_STYLE = {
     GateOutcome.PASS: "green",
     GateOutcome.UNDERPOWERED: "yellow",
     GateOutcome.FAIL: "red",
@@ -245,7 +246,7 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
         place = record.dataset_id
         if record.slice != ALL_CASES:
             place = f"{record.dataset_id} {record.slice}"
-        style = f"bold {_GATE_STYLE[record.outcome]}"
+        style = f"bold {GATE_STYLE[record.outcome]}"
         text.append(f"gate {record.outcome.value}", style=style)
         text.append_text(as_text(f"  {record.title}  ({place})")).append("\n")
         text.append_text(as_text(f"          {record.reason}")).append("\n")

@@ -1,4 +1,4 @@
-"""The tables of a terminal: the summary of a run, its stages and errors, and a plan.
+"""The tables of a terminal: a run's summary, stages and errors, a plan, a policy's gates.
 
 They are laid out for 80 columns: what all rows share is left out or put below.
 """
@@ -11,21 +11,37 @@ from rich import box
 from rich.table import Table
 
 from flows.terminal import FittingTable, as_text
+from themis_lib.comparison.policy_verdict import PolicyGate
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
     STAGE_HEADINGS,
     SUMMARY_HEADINGS,
     agreement_cells,
+    fixed,
     stage_counts,
     summary_cells,
 )
 from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.runs.summary import ALL_CASES
 
+_POLICY_HEADINGS = (
+    "experiment",
+    "gate",
+    "place",
+    "kind",
+    "outcome",
+    "estimate",
+    "95 % interval",
+)
 _PLAN_HEADINGS = ("stage", "rows", "cached", "to compute", "not known yet")
 # Text is read from its left end; numbers are compared from their right end.
 _LEFT_HEADINGS = {
+    "experiment",
+    "gate",
+    "place",
+    "kind",
+    "outcome",
     "run",
     "dataset",
     "metric",
@@ -126,6 +142,31 @@ def errors_table(errors: Sequence[tuple[str, str, str]]) -> Table:
     table.add_column("commonest errors")
     for error in errors:
         _add_cells(table, error)
+    return table
+
+
+def policy_table(gates: Sequence[PolicyGate]) -> Table:
+    """Return how the gates of a policy ended, each in one place."""
+    table = _make_table(_POLICY_HEADINGS)
+    for gate in gates:
+        record = gate.record
+        place = record.dataset_id
+        if record.slice != ALL_CASES:
+            place = f"{record.dataset_id} {record.slice}"
+        interval = "—"
+        if record.low is not None and record.high is not None:
+            # "to", since a dash before a negative number reads as a second minus.
+            interval = f"{record.low:.4f} to {record.high:.4f}"
+        cells = (
+            gate.experiment,
+            record.title,
+            place,
+            "required" if gate.is_required else "advisory",
+            record.outcome.value,
+            fixed(record.estimate),
+            interval,
+        )
+        _add_cells(table, cells)
     return table
 
 

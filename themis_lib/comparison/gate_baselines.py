@@ -60,11 +60,13 @@ def ready_gates(
     pipeline: Pipeline,
     store: RunStore,
     by: GateBasis = "interval",
+    run: Manifest | None = None,
 ) -> list[ReadyGate]:
     """Read the gates of a run to come: check every name and find every baseline.
 
-    Call it before anything is generated. Raises `InputError`, which names the gate and
-    the nearest valid choice.
+    Call it before anything is generated. For a `run` that has ended, baselines are the
+    runs before it. Raises `InputError`, which names the gate and the nearest valid
+    choice.
     """
     if texts and pipeline.until_stage != "reduce":
         raise ConfigError(
@@ -83,7 +85,7 @@ def ready_gates(
             dataset_ids=dataset_ids,
             columns=experiment.evaluation.slices,
         )
-        baseline = _find_baseline(gate, experiment.name, store)
+        baseline = _find_baseline(gate, experiment.name, store, run)
         ready.append(ReadyGate(gate, baseline))
     return ready
 
@@ -92,29 +94,37 @@ def _find_baseline(
     gate: Gate,
     experiment: str,
     store: RunStore,
+    run: Manifest | None,
 ) -> RunResult | None:
     if gate.baseline is None:
         return None
     if gate.baseline.lower() in (LAST_GOOD, BASELINE):
         # `None` on the first night, which the gate passes with a note.
-        return last_good(store, experiment, gate.metric_id)
+        return last_good(store, experiment, gate.metric_id, before=run)
     try:
         found = find_run(store, gate.baseline)
     except StoreError as error:
         # `find_run` does not know which of several gates names the run.
         raise StoreError(f"gate {gate.text!r}: {error}") from None
-    check_baseline(gate, found)
+    check_baseline(gate, found, run)
     return found
 
 
 def check_baseline(
     gate: Gate,
     baseline: RunResult,
+    run: Manifest | None = None,
 ) -> None:
-    """Refuse a run that a gate cannot compare with.
+    """Refuse a baseline that a gate cannot compare with.
 
-    Raises `ConfigError` where the run lacks the metric or stopped early.
+    Raises `ConfigError` where it lacks the metric, stopped early, or is the `run` itself.
     """
+    # A run is never worse than itself: the gate could not fail.
+    if run is not None and run.run_id == baseline.run_id:
+        raise ConfigError(
+            f"gate {gate.text!r}: run {run.run_id!r} would be compared with "
+            "itself; name another"
+        )
     # Found out now and not after hours of generation.
     manifest = baseline.manifest
     metric_ids = _scored_metrics(manifest)
@@ -134,12 +144,19 @@ def last_good(
     store: RunStore,
     experiment: str,
     metric_id: str,
+    *,
+    before: Manifest | None = None,
 ) -> RunResult | None:
     """Return the latest good run of an experiment that scored this metric, if any.
 
-    A good run completed and passed its gates, if it had any.
+    A good run completed and passed its gates, if it had any. With `before`, only runs
+    count that started before that one.
     """
-    for manifest in reversed(in_time(manifests(store))):
+    known = in_time(manifests(store))
+    if before is not None:
+        run_ids = [manifest.run_id for manifest in known]
+        known = known[: run_ids.index(before.run_id)]
+    for manifest in reversed(known):
         # Gates that were never judged count as underpowered, which is not good.
         passed = manifest.gate_outcome in (None, GateOutcome.PASS)
         completed = manifest.status is RunStatus.COMPLETED and _was_reduced(manifest)

@@ -8,10 +8,27 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
+from pathlib import Path
 
+from themis_lib.errors import ConfigError
 from themis_lib.inert import csv_text, latex_text
 
 Cell = str | int | float | None
+
+
+def check_file(
+    option: str,
+    file: Path,
+) -> None:
+    """Refuse a file that cannot be written, before the work whose results are for it.
+
+    Raises `ConfigError` that names the option.
+    """
+    if file.is_dir() or not file.parent.is_dir():
+        raise ConfigError(
+            f"{option} {str(file)!r}: there is no folder {str(file.parent)!r} for it, "
+            "or it is a folder"
+        )
 
 
 def csv_table(

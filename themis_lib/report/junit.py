@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from themis_lib.errors import ConfigError
 from themis_lib.inert import xml_text
+from themis_lib.report.exports import check_file
 from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
@@ -41,16 +42,13 @@ def check_junit(
         return
     if not gates:
         raise ConfigError("--junit writes how gates end; give at least one --gate")
-    if file.is_dir() or not file.parent.is_dir():
-        raise ConfigError(
-            f"--junit {str(file)!r}: there is no folder {str(file.parent)!r} for it, "
-            "or it is a folder"
-        )
+    check_file("--junit", file)
 
 
 def junit_xml(
     gates: Mapping[str, Sequence[GateRecord]],
     runs: Mapping[str, RunResult] | None = None,
+    advisory: Mapping[str, Sequence[GateRecord]] | None = None,
 ) -> str:
     """Return the gates of runs, by the name of each run, as JUnit XML.
 
@@ -58,7 +56,8 @@ def junit_xml(
     a failure; one that the data cannot decide is an error. Of `runs`, by the same names,
     the cases without a score are a suite: those that failed are errors. Those without an
     answer are skipped, since gates judge them with the mean, or failures where the
-    statistics forbid them. The first 1,000 are listed.
+    statistics forbid them. The first 1,000 are listed. `advisory` gates, by the same
+    names, are suites in which what did not pass is skipped.
     """
     root = ET.Element("testsuites")
     for name, records in gates.items():
@@ -72,9 +71,11 @@ def junit_xml(
             errors=str(outcomes[GateOutcome.UNDERPOWERED]),
         )
         for record in records:
-            _add_case(suite, record)
+            _add_case(suite, record, _ELEMENTS.get(record.outcome))
         if runs and name in runs:
             _add_missing_scores(root, name, runs[name])
+    for name, records in (advisory or {}).items():
+        _add_advisory(root, name, records)
     # Without it everything would be on one line.
     ET.indent(root)
     return (
@@ -87,10 +88,34 @@ def junit_xml(
     )
 
 
+def _add_advisory(
+    root: ET.Element,
+    name: str,
+    records: Sequence[GateRecord],
+) -> None:
+    """Add a suite of gates that fail no job, if there are any."""
+    if not records:
+        return
+    not_passed = [item for item in records if item.outcome is not GateOutcome.PASS]
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=xml_text(f"{name}: advisory gates"),
+        tests=str(len(records)),
+        failures="0",
+        errors="0",
+        skipped=str(len(not_passed)),
+    )
+    for record in records:
+        _add_case(suite, record, "skipped" if record in not_passed else None)
+
+
 def _add_case(
     suite: ET.Element,
     record: GateRecord,
+    element: str | None,
 ) -> None:
+    """Add a gate: `element` says how it ended, `None` that it passed."""
     place = record.dataset_id
     if record.slice != ALL_CASES:
         place = f"{record.dataset_id} {record.slice}"
@@ -101,11 +126,11 @@ def _add_case(
         name=xml_text(record.title),
     )
     reason = xml_text(record.reason)
-    if record.outcome in _ELEMENTS:
+    if element is not None:
         # Some systems show the attribute, some the text.
         conclusion = ET.SubElement(
             case,
-            _ELEMENTS[record.outcome],
+            element,
             type=record.outcome.value,
             message=reason,
         )
