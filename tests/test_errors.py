@@ -100,9 +100,11 @@ def test_exception_defined_elsewhere_says_where() -> None:
         and child.__module__.split(".")[0] in ("themis_lib", "tasks", "flows")
     }
 
-    assert {"LostWorkerError": "tasks.submit", "ServerGoneError": "flows.local"} == (
-        elsewhere
-    )
+    assert {
+        "GitHubError": "flows.pull_request_comment",
+        "LostWorkerError": "tasks.submit",
+        "ServerGoneError": "flows.local",
+    } == (elsewhere)
     for name, module in elsewhere.items():
         assert [True] == [
             f"`{module}`" in line for line in lines if f" {name} " in line

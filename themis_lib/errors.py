@@ -14,7 +14,8 @@ ThemisError
 │   └── BudgetError       the next call could exceed the run's budget (exit code 4)
 ├── ShardError            some rows of a shard failed; the rows that succeeded are saved
 ├── LostWorkerError       a worker process died in a shard; defined in `tasks.submit`
-└── ServerGoneError       the Prefect server stopped answering; defined in `flows.local`
+├── ServerGoneError       the Prefect server stopped answering; defined in `flows.local`
+└── GitHubError           GitHub refused a request; in `flows.pull_request_comment`
 """
 
 from __future__ import annotations
