@@ -58,6 +58,7 @@ PUBLIC = [
     "TokenUsage",
     "TraceStep",
     "TransientError",
+    "assert_no_worse",
     "compare",
     "evaluate",
     "evaluate_async",

@@ -2,6 +2,7 @@
 compute a row twice.
 """
 
+from themis_lib.comparison.assertions import assert_no_worse
 from themis_lib.comparison.compare import compare
 from themis_lib.comparison.models import Comparison
 from themis_lib.core.config import (
@@ -96,6 +97,7 @@ __all__ = [
     "TokenUsage",
     "TraceStep",
     "TransientError",
+    "assert_no_worse",
     "compare",
     "evaluate",
     "evaluate_async",
