@@ -101,10 +101,18 @@ class EvaluateParameters(BaseModel):
             overrides=settings,
             limit=self.limit,
         )
-        storage = experiment.storage
-        if "store" in storage.model_fields_set:
-            return experiment
-        # Python's default is memory, which ends with the command: the next one would
-        # pay for every row again.
-        storage = storage.model_copy(update={"store": DEFAULT_STORE})
-        return experiment.model_copy(update={"storage": storage})
+        return with_store(experiment)
+
+
+def with_store(
+    experiment: Experiment,
+    store: str | None = None,
+) -> Experiment:
+    """Return an experiment with a store: this one, its own, or else the default one."""
+    storage = experiment.storage
+    if store is None and "store" in storage.model_fields_set:
+        return experiment
+    # Python's default is memory, which ends with the command: the next one would pay
+    # for every row again.
+    storage = storage.model_copy(update={"store": store or DEFAULT_STORE})
+    return experiment.model_copy(update={"storage": storage})
