@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.compared_runs import case, run_of, scored
+from tests.support.compared_runs import StatedScore, case, run_of, scored
 from tests.support.judged_gates import outcome
 from themis_lib import InMemoryRunStore
 
@@ -34,6 +34,25 @@ def test_regression_goes_by_the_interval_of_the_difference(
 
     assert (expected, baseline.run_id) == (record.outcome.value, record.baseline)
     assert pytest.approx(sum(after) / 200 - 1) == record.estimate
+
+
+@pytest.mark.parametrize(("errors", "expected"), [(140, "pass"), (180, "fail")])
+def test_rise_is_worse_where_lower_is_better(errors: int, expected: str) -> None:
+    """Of a metric that counts errors, fewer are no worse and more are."""
+    store = InMemoryRunStore()
+    runs = []
+    for count in (160, errors):
+        cases = scored([-1] * count + [0] * (200 - count))
+        metrics = {"m": StatedScore(-1)}
+        runs.append(run_of(store, cases, metrics=metrics, model=f"m{count}"))
+    baseline, run = runs
+
+    record = outcome(run, "m no worse than baseline by 0.05", baseline)
+
+    assert (expected, pytest.approx((errors - 160) / 200)) == (
+        record.outcome.value,
+        record.estimate,
+    )
 
 
 def test_equal_scores_on_little_data_are_underpowered_unless_nothing_was_changed() -> (

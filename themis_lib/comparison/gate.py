@@ -8,8 +8,8 @@
 A gate passes if the whole interval is on the right side, fails if the whole is on the
 wrong side, and is underpowered otherwise: the data cannot tell. By the mean it passes
 or fails as the estimate alone does, whatever its interval. Either way the data cannot
-tell where it depends on the scores that failed cases would have had. A gate without a
-place holds for each dataset.
+tell where it depends on the scores that failed cases would have had. Of a metric that
+says that lower is better, a rise is worse. A gate without a place holds for each dataset.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from themis_lib.comparison.compare import compare
 from themis_lib.comparison.gate import Gate
@@ -36,7 +37,7 @@ def judge_regression(
     Returns a record for each place that the summary (`summarised`) or the comparison
     has. What cannot be compared is underpowered, never an error.
     """
-    gate = ready.gate
+    gate = _directed(ready.gate, result)
     # A comparison makes its own slices, whether or not the run was summarised by them.
     columns = []
     if gate.place is not None and gate.place not in result.manifest.datasets:
@@ -84,6 +85,16 @@ def judge_regression(
             )
         records.append(record)
     return records
+
+
+def _directed(
+    gate: Gate,
+    result: RunResult,
+) -> Gate:
+    """Return the gate with its limit above 0 where a lower score is better."""
+    if gate.metric_id not in result.manifest.lower_is_better:
+        return gate
+    return replace(gate, relation="<=", limit=-gate.limit)
 
 
 def _judge_difference(
