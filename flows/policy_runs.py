@@ -20,8 +20,10 @@ from themis_lib.comparison.policy_verdict import (
     policy_gates,
     policy_run,
 )
+from themis_lib.data.cut import content_digest
 from themis_lib.data.datasets import case_tables
 from themis_lib.errors import ConfigError, StoreError
+from themis_lib.identity.digests import set_digest
 from themis_lib.runs.find_run import in_time
 from themis_lib.runs.manifest import GateRecord, manifests, write_manifest
 
@@ -174,24 +176,24 @@ def judge_job(job: PolicyJob) -> JudgedJob:
 
 
 def _find_result(job: PolicyJob) -> RunResult:
-    """Return the latest run of the same computation on as many cases.
+    """Return the latest run of the same computation on the same cases.
 
     Raise `StoreError` if there is none.
     """
     store = job.prepared.store
     fingerprint = job.prepared.pipeline.resolved(store).fingerprint
-    counts: dict[str, int] = {}
+    data: dict[str, str] = {}
     for dataset in job.prepared.experiment.datasets:
         tables = case_tables(dataset)
-        counts[dataset.dataset_id] = sum(table.num_rows for table in tables)
+        data[dataset.dataset_id] = set_digest(map(content_digest, tables))
     for manifest in reversed(in_time(manifests(store))):
         is_same = manifest.name == job.name and manifest.experiment == fingerprint
         has_ended = manifest.status is not RunStatus.RUNNING
-        if is_same and has_ended and manifest.datasets == counts:
+        if is_same and has_ended and manifest.data == data:
             return RunResult(store, manifest.run_id, manifest)
     raise StoreError(
-        f"store {store.public_url!r} has no run of {job.name!r} as it is now, on all of "
-        "its cases"
+        f"store {store.public_url!r} has no run of {job.name!r} as it is now, on its "
+        "cases as they are now"
     )
 
 

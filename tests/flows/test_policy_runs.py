@@ -228,16 +228,18 @@ def test_existing_run_is_judged_as_it_was_when_it_ran(tmp_path: Path) -> None:
     assert runs == len(manifests(RunStore(f"{tmp_path}/store")))
 
 
-@pytest.mark.parametrize("change", ["other model", "fewer cases", "no run"])
+@pytest.mark.parametrize("change", ["model", "limit", "case", "no run"])
 def test_run_of_something_else_is_missing(change: str, tmp_path: Path) -> None:
-    """One of an earlier version of the experiment, or with `--limit`, is not judged."""
+    """One of an earlier version of the experiment or its data, or with `--limit`."""
     path = write_experiment(tmp_path, {"d": [1] * 40})
     policy = write_policy(tmp_path, {"experiment": str(path), "required": ["m >= 0.5"]})
-    if change == "fewer cases":
+    if change == "limit":
         run_in_process(EvaluateParameters(experiment=str(path), limit=30))
-    elif change == "other model":
+    elif change != "no run":
         good_run(tmp_path, path)
-        write_experiment(tmp_path, {"d": [1] * 40}, model="m2")
+        model = "m2" if change == "model" else "m1"
+        last = 0 if change == "case" else 1
+        write_experiment(tmp_path, {"d": [1] * 39 + [last]}, model=model)
 
     (judged,) = judged_without_running(policy)
 

@@ -132,6 +132,12 @@ def _record_name(
     return f"{_DIRECTORY}/{name}.json"
 
 
+def content_digest(table: pa.Table) -> str:
+    """Return the digest of the cases in a table, whatever their order and ids."""
+    columns = [table[name].to_pylist() for name in _JSON_COLUMNS]
+    return set_digest(key.hex() for key in row_keys("case", zip(*columns, strict=True)))
+
+
 def _recorded_shards(
     store: RunStore,
     name: str,
@@ -182,16 +188,10 @@ def _cut_datasets(
                 start=start,
                 dataset_id=dataset.dataset_id,
                 cases=store.keep_part(path, cases.combine_chunks()),
-                content=_content_digest(table),
+                content=content_digest(table),
             )
             index += 1
             start += cases.num_rows
-
-
-def _content_digest(table: pa.Table) -> str:
-    """Return the digest of the cases in a table, whatever their order and ids."""
-    columns = [table[name].to_pylist() for name in _JSON_COLUMNS]
-    return set_digest(key.hex() for key in row_keys("case", zip(*columns, strict=True)))
 
 
 def _shard_sizes(cut: Cut) -> Iterator[int]:
