@@ -31,6 +31,7 @@ _GROUPS = {
         "evaluate_async",
         "Experiment",
         "compare",
+        "assert_no_worse",
     ),
     "Results": (
         "RunResult",
