@@ -24,20 +24,14 @@ import typer
 
 from flows.compare_display import informative_columns, place_text, print_comparison
 from flows.exit_codes import gates_code
-from flows.opening import (
-    DEFAULT_STORE,
-    Options,
-    StoreUrl,
-    one_line_errors,
-    opened,
-    write_text,
-)
+from flows.opening import Options, StoreUrl, one_line_errors, opened, write_text
 from flows.terminal import open_console
 from themis_lib import RunResult, RunStore, compare
 from themis_lib.comparison.gate import Gate, check_names, parse_gate
 from themis_lib.comparison.gate_baselines import BASELINE, ReadyGate, check_baseline
 from themis_lib.comparison.gate_outcomes import judge
 from themis_lib.comparison.models import Comparison, Difference
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.report.comparison_markdown import (
     DIFFERENCE_HEADINGS,
     TEST_HEADINGS,

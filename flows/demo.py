@@ -21,13 +21,13 @@ from rich.console import Console
 
 from flows.compare_display import print_verdict
 from flows.exit_codes import INTERRUPTED
-from flows.opening import DEFAULT_STORE, StoreUrl, one_line_errors
+from flows.opening import StoreUrl, one_line_errors
 from flows.result_tables import runs_table
 from flows.terminal import as_text, assemble, open_console
 from flows.typed import command
 from themis_lib import Experiment, RunResult, compare
 from themis_lib.core.config import StorageConfig
-from themis_lib.core.store_names import check_store_name
+from themis_lib.core.store_names import DEFAULT_STORE, check_store_name
 from themis_lib.errors import ConfigError
 from themis_lib.report.html import write_report
 from themis_lib.report.html_comparison import write_comparison

@@ -16,7 +16,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from flows.opening import DEFAULT_STORE
 from flows.result_tables import (
     agreement_table,
     errors_table,
@@ -25,6 +24,7 @@ from flows.result_tables import (
     summary_table,
 )
 from flows.terminal import as_text, assemble
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.explain.first_prompts import FirstPrompt
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.html import REPORT_NAME

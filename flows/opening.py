@@ -21,10 +21,6 @@ from themis_lib.core.store_names import check_store_name
 from themis_lib.errors import ConfigError
 from themis_lib.storage.store import open_store
 
-#: Where rows and runs are kept unless somebody says otherwise, for every command and
-#: flow; a folder of the working directory.
-DEFAULT_STORE = "results"
-
 StoreUrl = Annotated[
     str,
     typer.Option(

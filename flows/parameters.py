@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from flows.opening import DEFAULT_STORE
 from themis_lib import Experiment
 from themis_lib.core.config import RunnerName
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.runs.manifest import GateBasis
 
 
@@ -101,18 +101,4 @@ class EvaluateParameters(BaseModel):
             overrides=settings,
             limit=self.limit,
         )
-        return with_store(experiment)
-
-
-def with_store(
-    experiment: Experiment,
-    store: str | None = None,
-) -> Experiment:
-    """Return an experiment with a store: this one, its own, or else the default one."""
-    storage = experiment.storage
-    if store is None and "store" in storage.model_fields_set:
-        return experiment
-    # Python's default is memory, which ends with the command: the next one would pay
-    # for every row again.
-    storage = storage.model_copy(update={"store": store or DEFAULT_STORE})
-    return experiment.model_copy(update={"storage": storage})
+        return experiment.with_store()

@@ -17,7 +17,6 @@ from typing import Annotated, Literal
 import typer
 
 from flows.opening import (
-    DEFAULT_STORE,
     Options,
     RunName,
     StoreUrl,
@@ -26,6 +25,7 @@ from flows.opening import (
     write_text,
 )
 from themis_lib import RunResult, SummaryRow
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.report.exports import csv_table, latex_table
 from themis_lib.report.html import report_html, write_report
 from themis_lib.report.markdown import SUMMARY_HEADINGS, markdown_report, summary_cells

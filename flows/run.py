@@ -28,7 +28,7 @@ import typer
 from rich.console import Console
 
 from flows import exit_codes
-from flows.opening import DEFAULT_STORE, write_text
+from flows.opening import write_text
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedRun, prepare_run
 from flows.running import collect_garbage_again, print_error, run_on_prefect
@@ -36,6 +36,7 @@ from flows.terminal import open_console
 from flows.typed import command, typed_arguments
 from themis_lib import BudgetError, InputError, ThemisError
 from themis_lib.core.config import RunnerName
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.report.junit import check_junit, junit_xml
 from themis_lib.runs.manifest import GateBasis
 from themis_lib.runs.pipeline import StageName

@@ -18,16 +18,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from flows.opening import (
-    DEFAULT_STORE,
-    Options,
-    StoreUrl,
-    one_line_errors,
-    opened,
-    write_text,
-)
+from flows.opening import Options, StoreUrl, one_line_errors, opened, write_text
 from flows.terminal import as_text, assemble, open_console
 from themis_lib import RunStatus
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import first_few
 from themis_lib.report.history import (
     PastRun,

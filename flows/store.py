@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from flows.opening import DEFAULT_STORE, Options, one_line_errors, opened
+from flows.opening import Options, one_line_errors, opened
 from flows.terminal import as_text, open_console
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.runs.inventory import holdings
 from themis_lib.runs.manifest import RunStatus, manifests
 from themis_lib.upkeep.check import check as check_store

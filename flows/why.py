@@ -17,15 +17,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from flows.opening import (
-    DEFAULT_STORE,
-    Options,
-    RunName,
-    StoreUrl,
-    one_line_errors,
-    opened,
-)
+from flows.opening import Options, RunName, StoreUrl, one_line_errors, opened
 from flows.terminal import as_text, assemble
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.explain.why import (
     Explanation,
     RowExplanation,

@@ -2,56 +2,62 @@
 compute a row twice.
 """
 
-from themis_lib.comparison.assertions import assert_no_worse
-from themis_lib.comparison.compare import compare
-from themis_lib.comparison.models import Comparison
-from themis_lib.core.config import (
-    CandidatePolicy,
-    CostConfig,
-    DatasetFile,
-    EvaluationConfig,
-    GenerationConfig,
-    HubDataset,
-    RuntimeConfig,
-    StatisticsConfig,
-    StorageConfig,
-)
-from themis_lib.core.models import (
-    Candidate,
-    Case,
-    Dataset,
-    GenerationResult,
-    Message,
-    ParsedOutput,
-    ReducedCandidate,
-    Score,
-    ScoreError,
-    TokenUsage,
-    TraceStep,
-)
-from themis_lib.core.prices import Price
-from themis_lib.core.prompts import PromptSpec
-from themis_lib.core.protocols import JudgeCall
-from themis_lib.errors import (
-    BudgetError,
-    ComponentError,
-    ConfigError,
-    DatasetError,
-    FatalError,
-    InputError,
-    ModelError,
-    RowError,
-    ShardError,
-    StoreError,
-    ThemisError,
-    TransientError,
-)
-from themis_lib.experiment.evaluate import evaluate, evaluate_async
-from themis_lib.experiment.experiment import Experiment
-from themis_lib.runs.case_results import CaseResult
-from themis_lib.runs.manifest import RunStatus
-from themis_lib.runs.results import RunResult, SummaryRow
-from themis_lib.storage.store import InMemoryRunStore, RunStore
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from themis_lib.comparison.assertions import assert_no_worse
+    from themis_lib.comparison.compare import compare
+    from themis_lib.comparison.models import Comparison
+    from themis_lib.core.config import (
+        CandidatePolicy,
+        CostConfig,
+        DatasetFile,
+        EvaluationConfig,
+        GenerationConfig,
+        HubDataset,
+        RuntimeConfig,
+        StatisticsConfig,
+        StorageConfig,
+    )
+    from themis_lib.core.models import (
+        Candidate,
+        Case,
+        Dataset,
+        GenerationResult,
+        Message,
+        ParsedOutput,
+        ReducedCandidate,
+        Score,
+        ScoreError,
+        TokenUsage,
+        TraceStep,
+    )
+    from themis_lib.core.prices import Price
+    from themis_lib.core.prompts import PromptSpec
+    from themis_lib.core.protocols import JudgeCall
+    from themis_lib.errors import (
+        BudgetError,
+        ComponentError,
+        ConfigError,
+        DatasetError,
+        FatalError,
+        InputError,
+        ModelError,
+        RowError,
+        ShardError,
+        StoreError,
+        ThemisError,
+        TransientError,
+    )
+    from themis_lib.experiment.evaluate import evaluate, evaluate_async
+    from themis_lib.experiment.experiment import Experiment
+    from themis_lib.runs.case_results import CaseResult
+    from themis_lib.runs.manifest import RunStatus
+    from themis_lib.runs.results import RunResult, SummaryRow
+    from themis_lib.storage.store import InMemoryRunStore, RunStore
 
 __all__ = [
     "BudgetError",
@@ -102,3 +108,81 @@ __all__ = [
     "evaluate",
     "evaluate_async",
 ]
+
+#: Where the public names are. Imported when one is used: a command that only shows its
+#: help, or a run of pytest without an evaluation, needs none of them.
+_MODULES = {
+    "comparison.assertions": ("assert_no_worse",),
+    "comparison.compare": ("compare",),
+    "comparison.models": ("Comparison",),
+    "core.config": (
+        "CandidatePolicy",
+        "CostConfig",
+        "DatasetFile",
+        "EvaluationConfig",
+        "GenerationConfig",
+        "HubDataset",
+        "RuntimeConfig",
+        "StatisticsConfig",
+        "StorageConfig",
+    ),
+    "core.models": (
+        "Candidate",
+        "Case",
+        "Dataset",
+        "GenerationResult",
+        "Message",
+        "ParsedOutput",
+        "ReducedCandidate",
+        "Score",
+        "ScoreError",
+        "TokenUsage",
+        "TraceStep",
+    ),
+    "core.prices": ("Price",),
+    "core.prompts": ("PromptSpec",),
+    "core.protocols": ("JudgeCall",),
+    "errors": (
+        "BudgetError",
+        "ComponentError",
+        "ConfigError",
+        "DatasetError",
+        "FatalError",
+        "InputError",
+        "ModelError",
+        "RowError",
+        "ShardError",
+        "StoreError",
+        "ThemisError",
+        "TransientError",
+    ),
+    "experiment.evaluate": (
+        "evaluate",
+        "evaluate_async",
+    ),
+    "experiment.experiment": ("Experiment",),
+    "runs.case_results": ("CaseResult",),
+    "runs.manifest": ("RunStatus",),
+    "runs.results": (
+        "RunResult",
+        "SummaryRow",
+    ),
+    "storage.store": (
+        "InMemoryRunStore",
+        "RunStore",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    # The next use finds it at once.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from flows.opening import DEFAULT_STORE
 from flows.parameters import EvaluateParameters
 from themis_lib import ConfigError
+from themis_lib.core.store_names import DEFAULT_STORE
 
 SPEC = """
 generation: {generator: builtin/demo_generator}

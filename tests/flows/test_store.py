@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from flows.opening import DEFAULT_STORE
 from flows.store import app
 from tests.support.counted_runs import ran
 from tests.test_edit_costs import base
 from themis_lib import Experiment, RunStore
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.experiment.spec import experiment_from_spec
 
 

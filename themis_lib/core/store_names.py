@@ -1,8 +1,12 @@
-"""Names of stores that look like a database or a format and would become a folder."""
+"""The default store, and names that look like a database and would become a folder."""
 
 from __future__ import annotations
 
 from themis_lib.errors import ConfigError
+
+#: Where rows and runs are kept unless somebody says otherwise, for every command and
+#: flow; a folder of the working directory.
+DEFAULT_STORE = "results"
 
 _DATABASES = [
     "sqlite",

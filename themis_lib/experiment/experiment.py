@@ -11,6 +11,7 @@ from pydantic import PrivateAttr
 
 from themis_lib.core.experiment_spec import AnyDataset, ExperimentSpec
 from themis_lib.core.models import Dataset
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import ConfigError, ShardError
 from themis_lib.experiment.beside import resolve_beside
 from themis_lib.experiment.notebook import progress_shown, run_to_end
@@ -54,6 +55,17 @@ class Experiment(ExperimentSpec):
         resolve_beside(spec, Path(path).parent)
         experiment = experiment_from_spec(cls, spec, where=str(path))
         return experiment if limit is None else experiment.limited(limit)
+
+    def with_store(self, url: str | None = None) -> Experiment:
+        """Return the same experiment with a store on disk: this one, its own, or else the
+        folder `results`.
+        """
+        if url is None and "store" in self.storage.model_fields_set:
+            return self
+        # The default in Python is memory, which ends with the process: the next one would
+        # pay for every row again.
+        storage = self.storage.model_copy(update={"store": url or DEFAULT_STORE})
+        return self.model_copy(update={"storage": storage})
 
     def limited(self, limit: int) -> Experiment:
         """Return the same experiment on the first `limit` cases of each dataset."""

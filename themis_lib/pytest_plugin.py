@@ -1,7 +1,8 @@
 """Evaluations in pytest: the fixture `themis_run` and the option `--themis-store`.
 
 Every pytest run of an environment with the package imports this module, so it imports
-nothing else: what an evaluation needs is imported by the first one.
+nothing else: what an evaluation needs is imported by the first one. It is not in `flows`,
+a name that packages of users have, too.
 """
 
 from __future__ import annotations
@@ -70,24 +71,17 @@ def _run(
     limit: int | None,
 ) -> RunResult:
     # Imported late: most runs of pytest have no evaluation.
-    from flows.parameters import EvaluateParameters, with_store
-    from themis_lib.errors import ConfigError
+    from themis_lib import ConfigError, Experiment
     from themis_lib.storage.store import open_store
 
     if isinstance(experiment, (str, Path)):
-        parameters = EvaluateParameters.model_construct(
-            experiment=str(root / experiment),
-            store=store,
-            limit=limit,
-            overrides=list(overrides),
-        )
-        return parameters.load().run()
-    if overrides:
+        experiment = Experiment.from_config(root / experiment, overrides=overrides)
+    elif overrides:
         raise ConfigError(
             "overrides are for an experiment's file; change the `Experiment` itself"
         )
     if limit is not None:
         experiment = experiment.limited(limit)
-    storage = with_store(experiment, store).storage
+    storage = experiment.with_store(store).storage
     # Given, since an experiment that has run keeps the store that it opened.
     return experiment.run(open_store(*storage.resolved()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from themis_lib.runs.manifest import manifests
 
 pytest_plugins = ["pytester"]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 TEST = """
     import pytest
@@ -56,7 +57,7 @@ def folder(pytester: pytest.Pytester) -> Path:
 
 
 def run_tests(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_inprocess("-p", "flows.pytest_plugin", *arguments)
+    return pytester.runpytest_inprocess("-p", "themis_lib.pytest_plugin", *arguments)
 
 
 def write_test(
@@ -132,9 +133,9 @@ def test_plugin_imports_nothing_but_pytest() -> None:
     script = (
         "import pytest, sys, time\n"
         "began = time.process_time()\n"
-        "import flows.pytest_plugin\n"
+        "import themis_lib.pytest_plugin\n"
         "print(time.process_time() - began < 0.05)\n"
-        "print({'prefect', 'pyarrow', 'numpy', 'pydantic', 'themis_lib'} & set(sys.modules))"
+        "print({'prefect', 'pyarrow', 'numpy', 'pydantic', 'themis_lib.core'} & set(sys.modules))"
     )
 
     done = subprocess.run(
@@ -144,12 +145,31 @@ def test_plugin_imports_nothing_but_pytest() -> None:
     assert "True\nset()\n" == done.stdout
 
 
+def test_project_may_have_packages_named_like_ours(tmp_path: Path) -> None:
+    """`python -m pytest` puts the project first on the path: its `flows` is not ours."""
+    (tmp_path / "flows.py").write_text("MINE = True\n")
+    (tmp_path / "test_mine.py").write_text(
+        "def test_it():\n    import flows; flows.MINE\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "themis_lib.pytest_plugin"]
+
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
 def test_plugin_is_declared() -> None:
     """Pytest finds it by the package's metadata, under the name that `-p` would give it:
     under another, it would refuse to have it twice.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-    assert {"flows.pytest_plugin": "flows.pytest_plugin"} == (
+    assert {"themis_lib.pytest_plugin": "themis_lib.pytest_plugin"} == (
         project["entry-points"]["pytest11"]
     )
