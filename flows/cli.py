@@ -53,9 +53,14 @@ VERBS: dict[str, Verb] = {
         "Compare runs case by case: differences, intervals, tests and power.",
         "compare baseline candidate --html comparison.html",
     ),
+    "import": Verb(
+        "flows.importing",
+        "Import logs of lm-eval, Inspect and promptfoo as runs.",
+        "import logs/arithmetic.eval --metric match=exact_match",
+    ),
     "report": Verb(
         "flows.report",
-        "Report a run: HTML, Markdown, CSV or LaTeX.",
+        "Report a run: HTML, Markdown, CSV, LaTeX or Every Eval Ever.",
         "report last --format markdown",
     ),
     "runs": Verb(

@@ -9,20 +9,26 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
 
 from themis_lib.builtins.recordings import (
     FORMATS,
     Columns,
     Recording,
+    read_log_recording,
     read_recording,
 )
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.errors import ComponentError, RowError
+from themis_lib.eval_logs.samples import LOG_FORMATS
 
-_Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
+_Format: TypeAlias = Literal[
+    "jsonl", "csv", "parquet", "lm_eval", "inspect", "promptfoo"
+]
 #: One lock for all: a component with its own lock could be neither pickled nor copied.
 _LOADING = threading.Lock()
 
@@ -75,6 +81,11 @@ class ReplayGenerator(Builtin):
     case with several rows has as many samples: in the order of the file, or numbered
     from 0 by `sample_column`. Identity is the content of the file, not its place:
     moving it costs nothing.
+
+    It may also be a log of another tool: samples of lm-eval (`lm_eval`), a log of
+    Inspect (`inspect`) or results of promptfoo (`promptfoo`). Samples are then numbered
+    by the log, and `column` is `output` or `answer`, what the tool read out of it. A
+    file of promptfoo may have several prompts and providers: `variant` chooses one.
     """
 
     component_id: ClassVar[str] = "builtin/replay"
@@ -91,6 +102,7 @@ class ReplayGenerator(Builtin):
     case_id_column: str = "case_id"
     format: _Format | None = None
     sample_column: str | None = None
+    variant: Annotated[int, Field(ge=0)] | None = None
     # May hold credentials, so neither `repr` nor a message shows it.
     storage_options: dict[str, Any] = field(
         default_factory=dict,
@@ -100,7 +112,23 @@ class ReplayGenerator(Builtin):
     def check_settings(self) -> None:
         """Raise `ComponentError` for a mistyped setting or an unknown format."""
         super().check_settings()
-        _ = self._file_format
+        if self._file_format not in LOG_FORMATS:
+            if self.variant is not None:
+                raise ComponentError(
+                    f"{self.component_id}: variant={self.variant}: only a log has "
+                    f"variants ({', '.join(LOG_FORMATS)}), not {self._file_format}"
+                )
+            return
+        if self.column not in ("output", "answer"):
+            raise ComponentError(
+                f"{self.component_id}: column={self.column!r}: a log has `output` and "
+                "`answer`"
+            )
+        if self.case_id_column != "case_id" or self.sample_column is not None:
+            raise ComponentError(
+                f"{self.component_id}: case_id_column, sample_column: a log numbers "
+                "its samples itself; leave them out"
+            )
 
     def check(self) -> None:
         """Read the file. Raise `DatasetError` if it cannot be used.
@@ -111,13 +139,17 @@ class ReplayGenerator(Builtin):
 
     def settings(self) -> dict[str, Any]:
         """Return the digest of the file and the columns read, without its place."""
-        return {
+        settings: dict[str, Any] = {
             "sha256": self._loaded_recording.sha256,
             "format": self._file_format,
             "column": self.column,
             "case_id_column": self.case_id_column,
             "sample_column": self.sample_column,
         }
+        # Only where it is set: rows from before there were variants are found.
+        if self.variant is not None:
+            settings["variant"] = self.variant
+        return settings
 
     def generate(
         self,
@@ -141,6 +173,8 @@ class ReplayGenerator(Builtin):
         # Parsers would have nothing to read, so the row needs a reason.
         if output is None:
             raise RowError(f"the output recorded for case {case.case_id!r} is null")
+        if isinstance(output, GenerationResult):
+            return output
         return _output_result(output)
 
     def generate_batch(
@@ -172,7 +206,8 @@ class ReplayGenerator(Builtin):
         if found is None:
             raise ComponentError(
                 f"{self.component_id}: {self.path!r} ends in none of "
-                f"{', '.join(FORMATS)}; say its format: jsonl, csv or parquet"
+                f"{', '.join(FORMATS)}; say its format: jsonl, csv, parquet, "
+                f"{', '.join(LOG_FORMATS)}"
             )
         return found
 
@@ -186,20 +221,32 @@ class ReplayGenerator(Builtin):
             # Another thread may have read it while this one waited.
             recording = self.__dict__.get("_loaded")
             if recording is None:
-                columns = Columns(
-                    output=self.column,
-                    case_id=self.case_id_column,
-                    sample=self.sample_column,
-                )
-                recording = read_recording(
-                    self.path,
-                    columns,
-                    file_format=self._file_format,
-                    storage_options=self.storage_options,
-                )
+                recording = self._read_recording()
                 # The dataclass is frozen; what it has read is no setting.
                 object.__setattr__(self, "_loaded", recording)
         return recording
+
+    def _read_recording(self) -> Recording:
+        for log_format in LOG_FORMATS:
+            if self._file_format == log_format:
+                return read_log_recording(
+                    self.path,
+                    log_format,
+                    column=self.column,
+                    variant=self.variant,
+                    storage_options=self.storage_options,
+                )
+        columns = Columns(
+            output=self.column,
+            case_id=self.case_id_column,
+            sample=self.sample_column,
+        )
+        return read_recording(
+            self.path,
+            columns,
+            file_format=self._file_format,
+            storage_options=self.storage_options,
+        )
 
 
 def _output_result(output: Any) -> GenerationResult:

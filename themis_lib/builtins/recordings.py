@@ -1,4 +1,4 @@
-"""Outputs recorded elsewhere, read from a JSON Lines, CSV or Parquet file."""
+"""Outputs recorded elsewhere: a JSON Lines, CSV or Parquet file, or another tool's log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
+from themis_lib.core.models import GenerationResult
 from themis_lib.errors import (
     DatasetError,
     TransientError,
@@ -17,6 +18,8 @@ from themis_lib.errors import (
     is_transient,
     nearest,
 )
+from themis_lib.eval_logs.open_log import open_log
+from themis_lib.eval_logs.samples import LogFormat, LoggedSample, LogHeader
 from themis_lib.identity.digests import load_json
 
 #: The place of a row, for messages, and its cells by column.
@@ -29,6 +32,7 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".csv": "csv",
     ".parquet": "parquet",
+    ".eval": "inspect",
 }
 
 
@@ -92,7 +96,10 @@ class Columns:
 
 @dataclass(frozen=True)
 class Recording:
-    """The content of a file of outputs: by case id, then by sample."""
+    """The content of a file of outputs: by case id, then by sample.
+
+    Of a log an output is a `GenerationResult`, with all that the log says of it.
+    """
 
     sha256: str
     outputs: Mapping[str, Mapping[int, Any]]
@@ -110,7 +117,7 @@ def read_recording(
     Raise `DatasetError`, naming the file, the line and the column at fault, and
     `TransientError` if the storage may answer another time.
     """
-    content = _read_content(path, storage_options)
+    content = read_content(path, storage_options)
     read_rows = _READERS[file_format]
     outputs: dict[str, dict[int, Any]] = {}
     for place, row in read_rows(content, path, columns.names):
@@ -134,10 +141,105 @@ def read_recording(
     )
 
 
-def _read_content(
+#: Where the artifacts of an output have what its log says of it.
+LOGGED = "logged"
+
+
+def read_log_recording(
+    path: str,
+    log_format: LogFormat,
+    *,
+    column: str,
+    variant: int | None,
+    storage_options: Mapping[str, Any],
+) -> Recording:
+    """Read the log of another tool at any fsspec URL.
+
+    `column` is `output`, or `answer` for what the tool read out of it. `variant` is the
+    position of the prompt and provider, where the log has several. Raise as
+    `read_recording` does, and `DatasetError` where the variant has to be named.
+    """
+    content = read_content(path, storage_options)
+    log = open_log(io.BytesIO(content), path, log_format)
+    chosen = _chosen_variant(log.header, variant, path)
+    samples: dict[str, dict[int, LoggedSample]] = {}
+    for sample in log.samples():
+        if sample.variant != chosen:
+            continue
+        of_case = samples.setdefault(sample.case_id, {})
+        known = of_case.get(sample.sample)
+        of_case[sample.sample] = sample if known is None else _merged(known, sample)
+    outputs: dict[str, dict[int, GenerationResult]] = {}
+    for case_id, of_case in samples.items():
+        outputs[case_id] = {
+            number: _logged_result(sample, column) for number, sample in of_case.items()
+        }
+    return Recording(sha256=hashlib.sha256(content).hexdigest(), outputs=outputs)
+
+
+def _chosen_variant(
+    header: LogHeader,
+    variant: int | None,
+    path: str,
+) -> int:
+    count = len(header.variants)
+    if variant is None and count == 1:
+        return 0
+    if variant is not None and variant < count:
+        return variant
+    numbered = [f"{at}: {item.label}" for at, item in enumerate(header.variants)]
+    raise DatasetError(
+        f"{path}: {variant=} of {count} prompts with providers; give the number of one "
+        f"({'; '.join(numbered)})"
+    )
+
+
+def _merged(
+    known: LoggedSample,
+    sample: LoggedSample,
+) -> LoggedSample:
+    """Return a sample with more scores. Raise `DatasetError` if it is another one."""
+    is_same = (known.output, known.error) == (sample.output, sample.error)
+    if (
+        not is_same
+        or not sample.scores
+        or not known.scores.keys().isdisjoint(sample.scores)
+    ):
+        raise DatasetError(
+            f"{sample.place}: sample {sample.sample} of case {sample.case_id!r} is "
+            f"recorded twice, first at {known.place}"
+        )
+    answer = sample.answer if known.answer is None else known.answer
+    return replace(known, scores={**known.scores, **sample.scores}, answer=answer)
+
+
+def _logged_result(
+    sample: LoggedSample,
+    column: str,
+) -> GenerationResult:
+    scores = {name: asdict(score) for name, score in sample.scores.items()}
+    error = sample.error
+    # Named as an exception is, so that it counts as a failure and not as no answer.
+    if error is not None:
+        error = f"LoggedError: {error}"
+    output = sample.answer if column == "answer" else sample.output
+    if output is None and error is None:
+        error = f"the {column} recorded for case {sample.case_id!r} is null"
+    return GenerationResult.model_construct(
+        final_output=None if error else output,
+        finish_reason=sample.finish_reason,
+        artifacts={LOGGED: {"answer": sample.answer, "scores": scores}},
+        usage=sample.usage,
+        latency_s=sample.latency_s,
+        error=error,
+    )
+
+
+def read_content(
     path: str,
     storage_options: Mapping[str, Any],
 ) -> bytes:
+    """Return a file at any fsspec URL. Raise as `read_recording` does."""
     # Importing takes a while, and most runs replay nothing.
     import fsspec
 

@@ -20,6 +20,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/math_answer": "themis_lib.builtins.parsers:MathAnswer",
         "builtin/json_path": "themis_lib.builtins.parsers:JsonPath",
         "builtin/code_block": "themis_lib.builtins.code_block:CodeBlock",
+        "builtin/logged_answer": "themis_lib.builtins.logged:LoggedAnswer",
     },
     "metric": {
         "builtin/exact_match": "themis_lib.builtins.metrics:ExactMatch",
@@ -38,6 +39,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/code_tests": "themis_lib.builtins.code_metric:CodeTests",
         "builtin/json_schema": "themis_lib.builtins.schema_metric:JsonSchema",
         "builtin/semantic_similarity": "themis_lib.builtins.similarity:SemanticSimilarity",
+        "builtin/logged_score": "themis_lib.builtins.logged:LoggedMetric",
         "builtin/judge_correctness": "themis_lib.builtins.judges:JudgeCorrectness",
         "builtin/judge_rubric": "themis_lib.builtins.judges:JudgeRubric",
         "builtin/judge_pairwise": "themis_lib.builtins.judges:JudgePairwise",

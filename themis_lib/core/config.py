@@ -238,6 +238,12 @@ class LabelMap(FrozenModel):
 ColumnMap: TypeAlias = dict[str, str | list[str] | LabelMap]
 
 
+#: The format of a file of cases; the last three are logs of other evaluation tools.
+DataFormat: TypeAlias = Literal[
+    "jsonl", "csv", "parquet", "lm_eval", "inspect", "promptfoo"
+]
+
+
 class DatasetFile(FrozenModel):
     """Cases in a file at any fsspec URL, read in batches.
 
@@ -258,7 +264,7 @@ class DatasetFile(FrozenModel):
 
     dataset_id: str
     path: str
-    format: Literal["jsonl", "csv", "parquet"] | None = None
+    format: DataFormat | None = None
     encoding: str | None = None
     delimiter: str | None = None
     columns: ColumnMap = Field(default_factory=dict)

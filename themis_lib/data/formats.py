@@ -1,4 +1,5 @@
-"""The format of a dataset file: JSON Lines, a JSON array, CSV or Parquet.
+"""The format of a dataset file: JSON Lines, a JSON array, CSV, Parquet, or a log of
+another evaluation tool.
 
 Rows are read a batch at a time, in one pass. Malformed content is a `DatasetError` that
 names the file and the line or row.
@@ -16,11 +17,13 @@ from fsspec.utils import infer_compression
 from themis_lib.core.config import DatasetFile
 from themis_lib.data.csv_file import csv_source
 from themis_lib.data.json_file import json_source, jsonl_source
+from themis_lib.data.log_cases import log_source
 from themis_lib.data.parquet_file import parquet_source
 from themis_lib.data.records import Record as Record
 from themis_lib.data.records import Source as Source
 from themis_lib.data.text_lines import check_encoding
 from themis_lib.errors import DatasetError
+from themis_lib.eval_logs.samples import LOG_FORMATS
 
 _FORMATS = {
     ".jsonl": "jsonl",
@@ -28,6 +31,7 @@ _FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
     ".parquet": "parquet",
+    ".eval": "inspect",
 }
 #: What cannot separate cells: quotes and line ends have a meaning of their own.
 _NO_DELIMITERS = '"\r\n'
@@ -55,9 +59,13 @@ def find_reader(
     if file_format is None:
         raise DatasetError(
             f"{where}: {dataset.path!r} ends in none of "
-            f"{', '.join(_FORMATS)}; say its `format`: jsonl, csv or parquet"
+            f"{', '.join(_FORMATS)}; say its `format`: jsonl, csv, parquet, "
+            f"{', '.join(LOG_FORMATS)}"
         )
     _check_text_settings(dataset, file_format, where)
+    for log_format in LOG_FORMATS:
+        if file_format == log_format:
+            return partial(log_source, log_format=log_format)
     if file_format == "parquet":
         return parquet_source
     if file_format == "jsonl":
@@ -77,6 +85,8 @@ def _check_text_settings(
     if dataset.encoding is not None:
         if file_format == "parquet":
             raise DatasetError(f"{where}: encoding: a Parquet file is no text")
+        if file_format in LOG_FORMATS:
+            raise DatasetError(f"{where}: encoding: logs of {file_format} are UTF-8")
         check_encoding(dataset.encoding, where)
     delimiter = dataset.delimiter
     if delimiter is None:

@@ -140,11 +140,11 @@ class Experiment(ExperimentSpec):
         store = store or self.open_store()
         with Run(pipeline, store) as run:
             async with progress_shown(run.progress):
-                await _run_stages(run)
+                await run_stages_here(run)
             return run.finish()
 
 
-async def _run_stages(run: Run) -> None:
+async def run_stages_here(run: Run) -> None:
     """Compute every stage of a run in this process."""
 
     async def run_here(

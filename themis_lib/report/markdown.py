@@ -32,6 +32,21 @@ _REASONS = 5
 _REASON_CHARS = 160
 
 
+def import_lines(manifest: Manifest) -> list[str]:
+    """Return where an imported run is from, and what its log lacks; else nothing."""
+    record = manifest.imported
+    if record is None:
+        return []
+    tool = f"{record.tool} {record.tool_version or '(version not logged)'}"
+    source = (
+        f"Imported from {markdown_code(record.file)} (sha256 `{record.sha256[:12]}…`): "
+        f"{markdown_text(tool)}, task {markdown_text(record.task)}, model "
+        f"{markdown_text(record.variant or record.model or 'not logged')}, evaluated "
+        f"{markdown_text(record.created_at or 'at a time that is not logged')}."
+    )
+    return [source, *map(markdown_note, record.notices)]
+
+
 def markdown_report(result: RunResult) -> str:
     """Return a run as Markdown.
 
@@ -43,6 +58,7 @@ def markdown_report(result: RunResult) -> str:
         f"# {markdown_text(manifest.name)}: {result.status.value}",
         f"Run `{result.run_id}`, started {manifest.started_at}, "
         f"ended {manifest.finished_at}. Tables: {markdown_code(result.location)}",
+        *import_lines(manifest),
         "## Summary",
         markdown_table(*summary_table(result.summary)),
         *map(markdown_note, summary_notes(result)),

@@ -151,6 +151,26 @@ class GateRecord(FrozenModel):
         return self.gate if self.by == "interval" else f"{self.gate} by {self.by}"
 
 
+class ImportRecord(FrozenModel):
+    """Where the outputs and scores of a run are from, that another tool evaluated.
+
+    `file` is the name of its log without folders, and `sha256` its content. `variant`
+    says which of several prompts and providers it is. `notices` say what the log lacks,
+    and in what the run is not what the tool reports. `None` is what the log does not say.
+    """
+
+    tool: str
+    tool_version: str | None
+    task: str
+    model: str | None
+    variant: str | None = None
+    created_at: str | None
+    status: str | None
+    file: str
+    sha256: str
+    notices: list[str] = Field(default_factory=list)
+
+
 class Manifest(FrozenModel):
     """The record of one run.
 
@@ -159,7 +179,8 @@ class Manifest(FrozenModel):
     stopped has none. `lower_is_better` names the metrics that say so. `cases` has the
     paths of their parts. `notices` say what may make equal runs differ. `model` is what
     its generator calls its model, and `configuration` the experiment as it was written;
-    records of earlier versions have neither, and no `data`.
+    records of earlier versions have neither, and no `data`. `imported` is set
+    if another tool's log was imported.
     """
 
     run_id: str
@@ -184,6 +205,7 @@ class Manifest(FrozenModel):
     gates: list[GateRecord] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
     notices: list[str] = Field(default_factory=list)
+    imported: ImportRecord | None = None
 
     def stage(self, label: str) -> StageRecord | None:
         """Return the record of the stage of this label, `None` if there is none."""

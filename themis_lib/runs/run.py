@@ -20,6 +20,7 @@ from themis_lib.identity.part import Part
 from themis_lib.runs.agreement import Labels
 from themis_lib.runs.manifest import (
     GateRecord,
+    ImportRecord,
     Manifest,
     RunStatus,
     new_run_id,
@@ -48,7 +49,8 @@ class Run:
 
     Use it as a context manager: an exception leaves a record that says `failed`, and no
     half-written table. `gates` are on its record until they are judged, so that a run
-    whose judgement is missing is not taken for one without gates.
+    whose judgement is missing is not taken for one without gates. `imported` says where
+    a run is from that another tool evaluated.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Run:
         *,
         run_id: str | None = None,
         gates: Sequence[GateRecord] = (),
+        imported: ImportRecord | None = None,
     ) -> None:
         self.pipeline = pipeline.resolved(store)
         self.store = store
@@ -78,7 +81,10 @@ class Run:
         self._contents: defaultdict[str, list[str]] = defaultdict(list)
         self._case_paths: list[str] = []
         manifest = start_manifest(self.pipeline, self.run_id)
-        self._manifest = manifest.model_copy(update={"gates": list(gates)})
+        record: dict[str, Any] = {"gates": list(gates)}
+        if imported is not None:
+            record |= {"imported": imported, "model": imported.model}
+        self._manifest = manifest.model_copy(update=record)
 
     def __enter__(self) -> Run:
         with self.store.refusals():
