@@ -52,8 +52,8 @@ def test_unknown_suffix_asks_for_the_format(path: str) -> None:
     looked for.
     """
     expected = (
-        f"dataset 'd': {path!r} ends in none of .jsonl, .ndjson, .csv, .tsv, .parquet; "
-        "say its `format`: jsonl, csv or parquet"
+        f"dataset 'd': {path!r} ends in none of .jsonl, .ndjson, .csv, .tsv, .parquet, "
+        ".eval; say its `format`: jsonl, csv, parquet, lm_eval, inspect, promptfoo"
     )
     assert expected == error_of(file_of(path))
 

@@ -303,6 +303,7 @@ VERDICTS: list[Any] = [
 
 SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "builtin/replay": [{}, {"column": "other", "sample_column": "sample"}],
+    "builtin/logged_score": [{"score_name": "match"}],
     "builtin/regex": [
         {"pattern": r"(\d)(\w)?"},
         {"pattern": r"(\d)(\w)?", "group": 2, "which": "first"},

@@ -24,7 +24,7 @@ from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.errors import ComponentError, RowError
-from themis_lib.eval_logs.samples import LOG_FORMATS
+from themis_lib.eval_logs.samples import LOG_FORMATS, log_format_of
 
 _Format: TypeAlias = Literal[
     "jsonl", "csv", "parquet", "lm_eval", "inspect", "promptfoo"
@@ -227,15 +227,15 @@ class ReplayGenerator(Builtin):
         return recording
 
     def _read_recording(self) -> Recording:
-        for log_format in LOG_FORMATS:
-            if self._file_format == log_format:
-                return read_log_recording(
-                    self.path,
-                    log_format,
-                    column=self.column,
-                    variant=self.variant,
-                    storage_options=self.storage_options,
-                )
+        log_format = log_format_of(self._file_format)
+        if log_format is not None:
+            return read_log_recording(
+                self.path,
+                log_format,
+                column=self.column,
+                variant=self.variant,
+                storage_options=self.storage_options,
+            )
         columns = Columns(
             output=self.column,
             case_id=self.case_id_column,

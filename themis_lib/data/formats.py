@@ -23,7 +23,7 @@ from themis_lib.data.records import Record as Record
 from themis_lib.data.records import Source as Source
 from themis_lib.data.text_lines import check_encoding
 from themis_lib.errors import DatasetError
-from themis_lib.eval_logs.samples import LOG_FORMATS
+from themis_lib.eval_logs.samples import LOG_FORMATS, log_format_of
 
 _FORMATS = {
     ".jsonl": "jsonl",
@@ -63,11 +63,19 @@ def find_reader(
             f"{', '.join(LOG_FORMATS)}"
         )
     _check_text_settings(dataset, file_format, where)
-    for log_format in LOG_FORMATS:
-        if file_format == log_format:
-            return partial(log_source, log_format=log_format)
+    log_format = log_format_of(file_format)
+    if log_format is not None:
+        return partial(log_source, log_format=log_format)
     if file_format == "parquet":
         return parquet_source
+    return _text_reader(dataset, file_format, suffix)
+
+
+def _text_reader(
+    dataset: DatasetFile,
+    file_format: str,
+    suffix: str,
+) -> Callable[[io.BufferedReader, str], Source]:
     if file_format == "jsonl":
         return partial(jsonl_source, encoding=dataset.encoding)
     if file_format == "json":

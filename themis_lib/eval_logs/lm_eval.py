@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -40,6 +41,7 @@ _OWN_FIELDS = frozenset(
         *("filter", "metrics", "doc_hash", "prompt_hash", "target_hash"),
     }
 )
+_NO_REPLY = "the sample has no reply"
 #: The filter of a task without filters.
 _NO_FILTER = "none"
 
@@ -122,37 +124,38 @@ def _samples_of(
             raise DatasetError(f"{place}: not a sample of lm-eval: it has no {name!r}")
     requests = _requests(row["arguments"])
     replies = row["resps"] if isinstance(row["resps"], list) else []
-    scores = _scores_of(row)
-    doc = object_or_empty(row.get("doc"))
-    common: dict[str, Any] = {
-        "place": place,
-        "case_id": id_text(row["doc_id"], place, "`doc_id`"),
-        "input": _prompt(requests),
-        "fields": doc,
-        "scores": scores,
-    }
-    target = row.get("target")
+    sample = LoggedSample(
+        place=place,
+        case_id=id_text(row["doc_id"], place, "`doc_id`"),
+        input=_prompt(requests),
+        expected_output=row.get("target"),
+        output=None,
+        fields=object_or_empty(row.get("doc")),
+        error=_NO_REPLY,
+        scores=_scores_of(row),
+    )
     if requests and _rates_text(requests[0]):
-        output, target = _rated(requests, replies, target)
-        error = None if output is not None else "the sample has no reply"
-        yield LoggedSample(
-            **common,
-            expected_output=target,
-            output=output,
-            error=error,
-        )
-        return
+        yield _rated(sample, requests, replies)
+    else:
+        yield from _written(sample, replies, row.get("filtered_resps"))
+
+
+def _written(
+    sample: LoggedSample,
+    replies: Sequence[Any],
+    filtered: Any,
+) -> Iterator[LoggedSample]:
+    """Yield a sample for each text that the model wrote."""
     outputs = replies[0] if replies and isinstance(replies[0], list) else replies
-    answers = _answers(row.get("filtered_resps"), len(outputs))
+    answers = _answers(filtered, len(outputs))
     # A document without a reply is a sample all the same.
     for number, output in enumerate(outputs or [None]):
-        yield LoggedSample(
-            **common,
-            expected_output=target,
+        yield replace(
+            sample,
             output=output,
             sample=number,
             answer=answers[number] if answers else None,
-            error=None if output is not None else "the sample has no reply",
+            error=_NO_REPLY if output is None else None,
         )
 
 
@@ -184,28 +187,40 @@ def _rates_text(request: Sequence[Any]) -> bool:
 
 
 def _rated(
+    sample: LoggedSample,
     requests: Sequence[Sequence[Any]],
     replies: Sequence[Any],
-    target: Any,
-) -> tuple[Any, Any]:
-    """Return the most likely of several texts and the one that is right.
-
-    Of one text, return its log-likelihood.
-    """
-    numbers = [_log_likelihood(reply) for reply in replies]
-    known = [number for number in numbers if number is not None]
-    if not known or len(numbers) != len(requests) or len(known) != len(numbers):
-        return None, target
+) -> LoggedSample:
+    """Return a sample whose output is the most likely text; of one text, how likely."""
+    numbers = []
+    for reply in replies:
+        number = _log_likelihood(reply)
+        if number is not None:
+            numbers.append(number)
+    if len(numbers) != len(requests):
+        return sample
     if len(numbers) == 1:
-        return known[0], target
+        return replace(sample, output=numbers[0], error=None)
+    texts = _options(requests)
+    target = sample.expected_output
+    is_position = isinstance(target, str) and target.isdecimal()
+    if is_position and int(target) < len(texts):
+        target = texts[int(target)]
+    chosen = max(range(len(numbers)), key=numbers.__getitem__)
+    return replace(
+        sample,
+        output=texts[chosen],
+        expected_output=target,
+        error=None,
+    )
+
+
+def _options(requests: Sequence[Sequence[Any]]) -> list[str]:
     texts = ["".join(map(str, request[-1:])) for request in requests]
     # Where the end is the same for all, the options are in the prompts.
     if len(set(texts)) < len(texts):
         texts = ["".join(map(str, request)) for request in requests]
-    chosen = max(range(len(known)), key=known.__getitem__)
-    if isinstance(target, str) and target.isdecimal() and int(target) < len(texts):
-        target = texts[int(target)]
-    return texts[chosen], target
+    return texts
 
 
 def _log_likelihood(reply: Any) -> float | None:

@@ -14,6 +14,18 @@ LogFormat: TypeAlias = Literal["lm_eval", "inspect", "promptfoo"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("lm_eval", "inspect", "promptfoo")
 
 
+def log_format_of(name: str | None) -> LogFormat | None:
+    """Return the format of a tool's log by its name; `None` for other formats.
+
+    >>> log_format_of("inspect"), log_format_of("csv")
+    ('inspect', None)
+    """
+    for log_format in LOG_FORMATS:
+        if name == log_format:
+            return log_format
+    return None
+
+
 @dataclass(frozen=True)
 class LoggedScore:
     """What a tool's own metric said of a sample; `reason` where that is no number."""

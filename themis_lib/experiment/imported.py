@@ -229,6 +229,8 @@ def _run_once(
     record: ImportRecord,
 ) -> ImportedRun:
     pipeline = experiment.compile()
+    # Before a run is begun: a column that is not there leaves no failed one.
+    pipeline.check_data()
     datasets = [
         item.model_dump(mode="json", exclude={"path"}) for item in experiment.datasets
     ]
