@@ -21,6 +21,7 @@ from themis_lib import Experiment, RunResult, compare
 from themis_lib.core.config import StorageConfig
 from themis_lib.errors import ConfigError, DatasetError
 from themis_lib.experiment.imported import ImportOptions, import_log
+from themis_lib.report.comparison_markdown import comparison_markdown
 from themis_lib.upkeep.check import check
 
 
@@ -199,3 +200,40 @@ def test_unknown_score_and_file_are_one_error(tmp_path: Path) -> None:
         imported(INSPECT, tmp_path, metrics={"mach": "m"})
     with pytest.raises(DatasetError, match="no file"):
         imported(tmp_path / "none.eval", tmp_path)
+
+
+def test_inputs_that_a_log_writes_in_another_way_match_by_id(tmp_path: Path) -> None:
+    """Unless the expected outputs differ: such an id is of another case."""
+    path = tmp_path / "log.json"
+    prompts = [
+        inspect_sample(id="a", input="Q: 2 + 2"),
+        inspect_sample(id="b", input="Q: 3 + 3", target="6"),
+        inspect_sample(id="c", input="Q: 4 + 4", target=None),
+    ]
+    path.write_bytes(inspect_json(*prompts))
+    (theirs,) = imported(path, tmp_path, dataset_id="sums", metrics={"match": "m"})
+    cases = [("a", "2 + 2", "4"), ("b", "1 + 1", "2"), ("c", "4 + 4", "8")]
+    spec = {
+        "name": "ours",
+        "generation": {"generator": "builtin/demo_generator"},
+        "evaluation": {"metrics": [{"use": "builtin/exact_match", "id": "m"}]},
+        "datasets": [
+            {
+                "dataset_id": "sums",
+                "cases": [
+                    {"case_id": name, "input": value, "expected_output": expected}
+                    for name, value, expected in cases
+                ],
+            }
+        ],
+    }
+    ours = Experiment.model_validate(spec).run(theirs.store)
+
+    found = compare(theirs, ours)
+
+    assert (2, 2) == (found.matched_by_id, found.differences[0].n)
+    (left,) = found.unmatched
+    assert (["b"], ["b"]) == (left.only_in_baseline, left.only_in_candidate)
+    assert "2 case(s) of an imported run are matched by id" in comparison_markdown(
+        found
+    )

@@ -91,6 +91,7 @@ def compare(
         changed=changed,
         cluster_by=cluster_by,
         slices=list(slices),
+        matched_by_id=sum(pair.cases.by_id for pair in pairs),
     )
 
 

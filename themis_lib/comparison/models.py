@@ -146,7 +146,8 @@ class Comparison(FrozenModel):
 
     `run_id` in its parts is always the candidate's. `identity` holds, for each
     candidate, a line for each setting that differs from the baseline's. A case in
-    `changed` whose input or expected output differs is in `unmatched`, too.
+    `changed` whose input or expected output differs is in `unmatched`, too,
+    unless ids match it: `matched_by_id` counts these, where a run is imported.
     """
 
     runs: list[RunSide]
@@ -157,6 +158,7 @@ class Comparison(FrozenModel):
     changed: list[ChangedCase] = Field(default_factory=list)
     cluster_by: str | None = None
     slices: list[str] = Field(default_factory=list)
+    matched_by_id: int = 0
 
     @property
     def baseline(self) -> RunSide:

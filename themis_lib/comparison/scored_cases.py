@@ -1,6 +1,7 @@
 """The cases of a run with their scores, and the matching of two runs' cases.
 
-Cases match by dataset and content, not by id.
+Cases match by dataset and content, not by id. Only what is left of a run that another
+tool evaluated matches by id: its log may write the same input in another way.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class ScoredCases:
     case_ids: list[str]
     contents: list[Content]
     metadata: Sequence[Mapping[str, str]]
+    is_imported: bool = False
     scores: dict[str, Floats] = field(default_factory=dict)
 
     def row_numbers(self) -> dict[tuple[str, str], int]:
@@ -84,12 +86,14 @@ class ScoredCases:
 class Matched:
     """The rows of the same cases in two runs, and the cases without a partner.
 
-    `baseline` and `candidate` are equally long, in the baseline's order.
+    `baseline` and `candidate` are equally long, in the baseline's order. `by_id` counts
+    those that only their ids match.
     """
 
     baseline: npt.NDArray[np.int64]
     candidate: npt.NDArray[np.int64]
     unmatched: list[Unmatched]
+    by_id: int = 0
 
 
 def scored_cases(result: RunResult) -> ScoredCases:
@@ -127,6 +131,7 @@ def scored_cases(result: RunResult) -> ScoredCases:
         case_ids=table["case_id"].to_pylist(),
         contents=_case_contents(table),
         metadata=metadata,
+        is_imported=result.manifest.imported is not None,
     )
     _fill_scores(cases, results)
     if not cases.scores:
@@ -193,18 +198,22 @@ def matched(
 ) -> Matched:
     """Match the cases of two runs by dataset, input and expected output.
 
-    Equal cases of a run match in their order. Raises `ConfigError` where no case has a
-    partner.
+    Equal cases of a run match in their order. Where a run is imported, what is left
+    matches by dataset and id, unless the expected outputs differ. Raises `ConfigError`
+    where no case has a partner.
     """
     contents = candidate.contents
     row_of = dict(zip(contents, range(len(contents)), strict=True))
-    baseline_rows: list[int] = []
-    candidate_rows: list[int] = []
+    partners: dict[int, int] = {}
     for row, content in enumerate(baseline.contents):
         partner = row_of.get(content)
         if partner is not None:
-            baseline_rows.append(row)
-            candidate_rows.append(partner)
+            partners[row] = partner
+    by_content = len(partners)
+    if baseline.is_imported or candidate.is_imported:
+        partners |= _partners_by_id(baseline, candidate, partners)
+    baseline_rows = sorted(partners)
+    candidate_rows = [partners[row] for row in baseline_rows]
     if not baseline_rows:
         raise ConfigError(
             f"runs {baseline.run_id!r} and {candidate.run_id!r} have no case in "
@@ -228,7 +237,28 @@ def matched(
         baseline=np.array(baseline_rows, np.int64),
         candidate=np.array(candidate_rows, np.int64),
         unmatched=unmatched,
+        by_id=len(partners) - by_content,
     )
+
+
+def _partners_by_id(
+    baseline: ScoredCases,
+    candidate: ScoredCases,
+    partners: Mapping[int, int],
+) -> dict[int, int]:
+    """Return the cases without a partner that have one by id, row by row."""
+    row_of = candidate.row_numbers()
+    taken = set(partners.values())
+    found = {}
+    for case, row in baseline.row_numbers().items():
+        partner = row_of.get(case)
+        if row in partners or partner is None or partner in taken:
+            continue
+        expected = {baseline.contents[row][2], candidate.contents[partner][2]}
+        # Two that differ are of two cases, whatever their ids.
+        if len(expected - {None}) < 2:
+            found[row] = partner
+    return found
 
 
 def _case_ids_outside(

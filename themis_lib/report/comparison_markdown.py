@@ -316,6 +316,11 @@ def method_lines(comparison: Comparison) -> list[str]:
         f"interval: {' / '.join(methods) or 'none'}; conclusions by Holm's p over "
         f"{_family_text(comparison)}"
     ]
+    if comparison.matched_by_id:
+        lines.append(
+            f"{comparison.matched_by_id:,} case(s) of an imported run are matched by id "
+            "alone: its log writes their inputs in another way"
+        )
     lines += missing_lines(comparison.differences)
     if comparison.cluster_by is not None:
         lines.append(
