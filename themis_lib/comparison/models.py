@@ -146,8 +146,8 @@ class Comparison(FrozenModel):
 
     `run_id` in its parts is always the candidate's. `identity` holds, for each
     candidate, a line for each setting that differs from the baseline's. A case in
-    `changed` whose input or expected output differs is in `unmatched`, too,
-    unless ids match it: `matched_by_id` counts these, where a run is imported.
+    `changed` whose input or expected output differs is in `unmatched`, too.
+    `matched_by_id` counts the cases that only their ids match, where a run is imported.
     """
 
     runs: list[RunSide]
