@@ -17,17 +17,11 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from flows.opening import (
-    DEFAULT_STORE,
-    Options,
-    StoreUrl,
-    one_line_errors,
-    parse_options,
-)
+from flows.opening import Options, StoreUrl, one_line_errors, parse_options
 from flows.result_tables import runs_table
 from flows.terminal import as_text, open_console
 from themis_lib.core.config import ColumnMap, StorageConfig
-from themis_lib.core.store_names import check_store_name
+from themis_lib.core.store_names import DEFAULT_STORE, check_store_name
 from themis_lib.errors import ConfigError
 from themis_lib.experiment.imported import ImportedRun, ImportOptions, import_log
 from themis_lib.report.html import write_report
