@@ -64,6 +64,7 @@ class Follower:
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
+        self._title = ""
         # What is waited for before there is a run, if anything is.
         self._notice = ""
         # When each stage computed its first row, and how many rows it had by then.
@@ -77,9 +78,16 @@ class Follower:
         """Say so no longer: what is logged from now on stands for itself."""
         self._notice = ""
 
-    def follow(self, progress: Progress) -> None:
-        """Show this progress from now on."""
+    def follow(
+        self,
+        progress: Progress,
+        *,
+        title: str = "",
+    ) -> None:
+        """Show this progress from now on, below a title where there are several."""
         self.progress = progress
+        self._title = title
+        self._starts.clear()
 
     def __rich__(self) -> Table | Text | Group:
         if self.progress is None:
@@ -111,14 +119,19 @@ class Follower:
                 f"{item.failed:,}",
                 self._estimate_time_left(label, item),
             )
+        parts: list[Table | Text] = [table]
+        if self._title:
+            parts.insert(0, as_text(self._title, style="bold"))
         waiting = self.progress.waiting_line()
-        return Group(table, Text(waiting, style="yellow")) if waiting else table
+        if waiting:
+            parts.append(Text(waiting, style="yellow"))
+        return Group(*parts)
 
     def lines(self) -> str:
         """Return the same in one line, for a log; empty if there is nothing to say."""
         if self.progress is None:
             return self._notice
-        texts: list[str] = []
+        texts = [self._title] if self._title else []
         for label, item in self.progress.stages().items():
             texts.append(f"{label} {item.reached:,}/{item.total:,}")
         waiting = self.progress.waiting_line()

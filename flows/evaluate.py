@@ -15,6 +15,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.cells import evaluate_cells
 from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
 from flows.preparing import prepare_run
@@ -54,12 +55,17 @@ FLOW = "evaluate"
     persist_result=False,
 )
 async def evaluate(parameters: EvaluateParameters) -> State[Any]:
-    """Evaluate an experiment, and return a state that says how it ended."""
+    """Evaluate an experiment, and return a state that says how it ended.
+
+    Of a matrix, each cell is a flow run within this one.
+    """
     without_tracebacks()
     leave_safe_path()
     names = [PurePath(parameters.experiment).stem]
     run: Run | None = None
     try:
+        if await asyncio.to_thread(lambda: parameters.is_matrix):
+            return await evaluate_cells(parameters, evaluate)
         # In a thread: it reads files and records, and the loop has tasks to serve.
         prepared = await asyncio.to_thread(
             prepare_run,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from themis_lib.errors import BudgetError, InputError
 from themis_lib.runs.manifest import GateOutcome, RunStatus
 from themis_lib.runs.results import RunResult
 
@@ -28,6 +31,16 @@ MEANINGS = {
     INTERRUPTED: "Stopped by Ctrl-C. Every finished row is kept.",
 }
 
+# The most urgent first, for several runs at once.
+_URGENCY = (
+    FAILED,
+    BAD_INPUT,
+    OUT_OF_BUDGET,
+    GATE_FAILED,
+    GATE_UNDERPOWERED,
+    FAILED_ROWS,
+    COMPLETED,
+)
 _OF_STATUS = {
     RunStatus.COMPLETED: COMPLETED,
     RunStatus.PARTIAL_FAILURE: FAILED_ROWS,
@@ -45,6 +58,22 @@ def run_code(result: RunResult) -> int:
     if code == FAILED:
         return code
     return gates_code(result.manifest.gate_outcome) or code
+
+
+def error_code(error: BaseException) -> int:
+    """Return the exit code of what stopped a run."""
+    if isinstance(error, InputError):
+        return BAD_INPUT
+    return OUT_OF_BUDGET if isinstance(error, BudgetError) else FAILED
+
+
+def worst_code(codes: Iterable[int]) -> int:
+    """Return the most urgent of some exit codes: a failure before failed rows.
+
+    >>> worst_code([0, 3, 5])
+    5
+    """
+    return min(codes, key=_URGENCY.index)
 
 
 def gates_code(outcome: GateOutcome | None) -> int:

@@ -31,6 +31,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from flows.cells import CellEnd
 from flows.evaluate import evaluate
 from flows.parameters import EvaluateParameters
 from flows.server import client_settings, prefect_home
@@ -61,6 +62,15 @@ class FinishedRun:
     flow_run_id: UUID | None
 
 
+@dataclass
+class FinishedMatrix:
+    """How each cell of a matrix ended, by its name, and the record on the server."""
+
+    cells: dict[str, CellEnd]
+    page: str | None
+    flow_run_id: UUID | None
+
+
 async def run_to_end(
     api_url: str,
     parameters: dict[str, Any],
@@ -73,13 +83,65 @@ async def run_to_end(
     `InputError`, `FatalError`, `ServerGoneError` and so on.
     """
     runs: list[Run] = []
-    flow_run_ids: list[UUID] = []
 
     def observe(run: Run) -> None:
         runs.append(run)
+        follow(run)
+
+    state, _ = await _flow_to_end(
+        api_url,
+        parameters,
+        follow=observe,
+    )
+    if not runs or runs[-1].result is None:
+        raise ThemisError(f"the flow run ended {state.name}: {state.message}")
+    return FinishedRun(
+        run=runs[-1],
+        flow_run_id=state.state_details.flow_run_id,
+    )
+
+
+async def run_matrix_to_end(
+    api_url: str,
+    parameters: dict[str, Any],
+    *,
+    follow: Callable[[Run], None],
+) -> FinishedMatrix:
+    """Run the flow over all cells of a matrix, as `run_to_end` does for one run.
+
+    `follow` is called with the run of each cell when it starts. A cell that fails is
+    no exception.
+    """
+    state, outcome = await _flow_to_end(
+        api_url,
+        parameters,
+        follow=follow,
+    )
+    if not isinstance(outcome, dict):
+        raise ThemisError(f"the flow run ended {state.name}: {state.message}")
+    return FinishedMatrix(
+        cells={name: CellEnd(**end) for name, end in outcome["cells"].items()},
+        page=outcome["page"],
+        flow_run_id=state.state_details.flow_run_id,
+    )
+
+
+async def _flow_to_end(
+    api_url: str,
+    parameters: dict[str, Any],
+    *,
+    follow: Callable[[Run], None],
+) -> tuple[State[Any], Any]:
+    """Return the final state of the flow and what it returned, all of it recorded.
+
+    Raise what stopped it.
+    """
+    started: list[tuple[Run, UUID]] = []
+
+    def observe(run: Run) -> None:
         context = FlowRunContext.get()
         if context and context.flow_run:
-            flow_run_ids.append(context.flow_run.id)
+            started.append((run, context.flow_run.id))
         follow(run)
 
     token = OBSERVER.set(observe)
@@ -91,21 +153,20 @@ async def run_to_end(
             await check_server(api_url)
             asked = EvaluateParameters(**parameters)
             state: State[Any] = await evaluate(asked, return_state=True)
-            flow_run_id = state.state_details.flow_run_id
-            if runs and flow_run_id:
+            for run, flow_run_id in started:
                 await _wait_until_recorded(
                     flow_run_id,
-                    ended_tasks(runs[-1].run_id),
+                    ended_tasks(run.run_id),
                     within_s=_RECORDING_TIMEOUT_S,
                 )
             outcome = await state.aresult(raise_on_failure=False)
     except asyncio.CancelledError:
         # A Ctrl-C. Without the wait the server shows what has ended as `Running`.
-        if flow_run_ids:
+        for run, flow_run_id in started[-1:]:
             with contextlib.suppress(httpx.HTTPError), temporary_settings(settings):
                 await _wait_until_recorded(
-                    flow_run_ids[-1],
-                    ended_tasks(runs[-1].run_id),
+                    flow_run_id,
+                    ended_tasks(run.run_id),
                     within_s=_STOPPING_TIMEOUT_S,
                 )
         raise
@@ -118,12 +179,7 @@ async def run_to_end(
         OBSERVER.reset(token)
     if isinstance(outcome, ThemisError):
         raise outcome
-    if not runs or runs[-1].result is None:
-        raise ThemisError(f"the flow run ended {state.name}: {state.message}")
-    return FinishedRun(
-        run=runs[-1],
-        flow_run_id=flow_run_id,
-    )
+    return state, outcome
 
 
 async def check_server(api_url: str) -> None:

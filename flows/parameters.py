@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from themis_lib import Experiment
+from themis_lib import Experiment, Matrix
 from themis_lib.core.config import RunnerName
-from themis_lib.core.store_names import DEFAULT_STORE
+from themis_lib.experiment.matrix import has_matrix
 from themis_lib.runs.manifest import GateBasis
 
 
@@ -39,6 +39,10 @@ class EvaluateParameters(BaseModel):
         description="Where rows and runs are kept: a folder, s3://bucket/path, "
         "any fsspec URL; else where the experiment says, else in the folder "
         f"{DEFAULT_STORE!r}",
+    )
+    cell: str | SkipJsonSchema[None] = Field(
+        default=None,
+        description="One cell of the file's matrix, by its name; else all of them",
     )
     limit: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
         default=None,
@@ -82,6 +86,11 @@ class EvaluateParameters(BaseModel):
         "like the experiment's file, they may name code, which this run imports",
     )
 
+    @property
+    def is_matrix(self) -> bool:
+        """Whether several experiments are asked for: all cells of a matrix."""
+        return self.cell is None and has_matrix(self.experiment)
+
     def load(self) -> Experiment:
         """Return the experiment as it is asked for.
 
@@ -89,6 +98,24 @@ class EvaluateParameters(BaseModel):
         experiment has the default one. Raise `ConfigError` that names the file and the
         setting.
         """
+        if self.cell is not None:
+            return self.load_matrix().cell(self.cell).experiment
+        experiment = Experiment.from_config(
+            self.experiment,
+            overrides=self._settings(),
+            limit=self.limit,
+        )
+        return with_store(experiment)
+
+    def load_matrix(self) -> Matrix:
+        """Return the matrix as it is asked for, as `load` does an experiment."""
+        return Matrix.from_config(
+            self.experiment,
+            overrides=self._settings(),
+            limit=self.limit,
+        ).changed(with_store)
+
+    def _settings(self) -> list[str]:
         settings = list(self.overrides)
         if self.store:
             settings.append(f"storage.store={self.store}")
@@ -96,9 +123,4 @@ class EvaluateParameters(BaseModel):
             settings.append(f"cost.max_cost={self.max_cost}")
         if self.workers is not None:
             settings.append(f"runtime.workers={self.workers}")
-        experiment = Experiment.from_config(
-            self.experiment,
-            overrides=settings,
-            limit=self.limit,
-        )
-        return experiment.with_store()
+        return settings

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flows.parameters import EvaluateParameters
-from themis_lib import Experiment, RunStore
+from themis_lib import ConfigError, Experiment, InputError, Matrix, RunStore
 from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
+from themis_lib.experiment.matrix import in_cell
 from themis_lib.runs.pipeline import Pipeline
 
 
@@ -38,6 +39,47 @@ def prepare_run(
     experiment = parameters.load()
     if tell_name is not None:
         tell_name(experiment.name)
+    return _prepared(experiment, parameters)
+
+
+@dataclass(frozen=True)
+class PreparedMatrix:
+    """A matrix whose cells can run, each by its name."""
+
+    matrix: Matrix
+    cells: dict[str, PreparedRun]
+
+    @property
+    def store(self) -> RunStore:
+        """Where all cells keep their rows and runs."""
+        return self.cells[self.matrix.baseline.name].store
+
+
+def prepare_matrix(parameters: EvaluateParameters) -> PreparedMatrix:
+    """Load, compile and check every cell of a matrix.
+
+    Raise `InputError` for the first thing that is wrong, with the cell's name.
+    """
+    matrix = parameters.load_matrix()
+    cells = {}
+    for cell in matrix.cells:
+        try:
+            cells[cell.name] = _prepared(cell.experiment, parameters)
+        except InputError as error:
+            raise in_cell(cell, error) from None
+    prepared = PreparedMatrix(matrix, cells)
+    if prepared.store.in_memory:
+        raise ConfigError(
+            f"storage.store={matrix.baseline.experiment.storage.store!r} ends with a "
+            "run, and the cells of a matrix share their rows; give a folder or a URL"
+        )
+    return prepared
+
+
+def _prepared(
+    experiment: Experiment,
+    parameters: EvaluateParameters,
+) -> PreparedRun:
     pipeline = experiment.compile(until_stage=parameters.until_stage)
     if parameters.runner != "threads":
         experiment.check_portable()

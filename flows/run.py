@@ -1,16 +1,17 @@
 """Run one experiment on Prefect.
 
     python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N]
-                        [--until STAGE] [--max-cost DOLLARS]
+                        [--cell NAME] [--until STAGE] [--max-cost DOLLARS]
                         [--runner threads|processes|dask|ray] [--workers N]
                         [--plan] [--show N] [--gate GATE …] [--by interval|mean] [--junit FILE]
 
-It uses the server at PREFECT_API_URL or, if that is not set, a small local one that it
-starts or reuses (`server.py`). A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN
-by 0.02'; `comparison/gate.py` says how it is decided. Exit codes: 0 completed, 1
-failed, 2 bad input, 3 completed with failed rows, 4 stopped at its budget, 5 a gate
-failed, 6 no gate failed, but for one of them the data cannot tell, 130 stopped by
-Ctrl-C.
+All cells of a file with a `matrix:` are run, or the one that `--cell` names. It uses
+the server at PREFECT_API_URL or, if that is not set, a small local one that it starts
+or reuses (`server.py`). A gate is 'METRIC >= 0.8' or 'METRIC no worse than RUN by
+0.02'; `comparison/gate.py` says how it is decided. Exit codes: 0 completed, 1 failed, 2
+bad input, 3 completed with failed rows, 4 stopped at its budget, 5 a gate failed, 6 no
+gate failed, but for one of them the data cannot tell, 130 stopped by Ctrl-C. Of several
+cells it is the worst: 1, 2, 4, 5, 6, 3.
 """
 
 from __future__ import annotations
@@ -28,16 +29,15 @@ import typer
 from rich.console import Console
 
 from flows import exit_codes
-from flows.opening import write_text
+from flows.jobs import Ending, Job, job_of
 from flows.parameters import EvaluateParameters
-from flows.preparing import PreparedRun, prepare_run
-from flows.running import collect_garbage_again, print_error, run_on_prefect
+from flows.running import collect_garbage_again, print_error, run_beside_server
 from flows.terminal import open_console
 from flows.typed import command, typed_arguments
-from themis_lib import BudgetError, InputError, ThemisError
+from themis_lib import ThemisError
 from themis_lib.core.config import RunnerName
 from themis_lib.core.store_names import DEFAULT_STORE
-from themis_lib.report.junit import check_junit, junit_xml
+from themis_lib.report.junit import check_junit
 from themis_lib.runs.manifest import GateBasis
 from themis_lib.runs.pipeline import StageName
 
@@ -61,6 +61,10 @@ Store = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(help="Only the first N cases of each dataset."),
+]
+CellName = Annotated[
+    str | None,
+    typer.Option("--cell", help="One cell of the file's matrix, in place of all."),
 ]
 Until = Annotated[
     str,
@@ -107,6 +111,7 @@ def run(
     overrides: Overrides = None,
     store: Store = None,
     limit: Limit = None,
+    cell: CellName = None,
     until: Until = "reduce",
     max_cost: MaxCost = None,
     runner: Runner = "threads",
@@ -123,6 +128,7 @@ def run(
     parameters = EvaluateParameters.model_construct(
         experiment=experiment,
         store=store,
+        cell=cell,
         limit=limit,
         until_stage=cast(StageName, until),
         runner=runner,
@@ -132,85 +138,52 @@ def run(
         gate_by=by,
         overrides=overrides or [],
     )
-    prepared: PreparedRun | None = None
+    job: Job | None = None
     try:
-        prepared = prepare_run(parameters)
+        job = job_of(parameters)
         if show is not None:
-            _print_prompts(prepared, show, console)
+            collect_garbage_again()
+            job.print_prompts(show, console)
             return
-        prepared.store.check_writable()
+        job.store.check_writable()
         check_junit(junit, gate)
         if plan:
-            _print_plan(prepared, console)
+            collect_garbage_again()
+            job.print_plan(console)
             return
-        code = _run_flow(parameters.model_dump(), console, junit)
-    except InputError as error:
-        print_error(str(error))
-        code = exit_codes.BAD_INPUT
-    except BudgetError as error:
-        print_error(str(error))
-        code = exit_codes.OUT_OF_BUDGET
+        code = _run_flow(job, parameters.model_dump(), console, junit)
     except ThemisError as error:
         print_error(str(error))
-        code = exit_codes.FAILED
+        code = exit_codes.error_code(error)
     except KeyboardInterrupt:
-        print_error(_stopped_message(prepared))
+        print_error(_stopped_message(job))
         code = exit_codes.INTERRUPTED
     raise typer.Exit(code)
 
 
 def _run_flow(
+    job: Job,
     parameters: dict[str, Any],
     console: Console,
     junit: Path | None,
 ) -> int:
-    # Imported late: bad input is refused without waiting for Prefect.
-    from flows.display import print_result
-
     began = time.monotonic()
-    result, page = run_on_prefect(parameters, console)
-    print_result(
-        result,
+    finished, page = run_beside_server(
+        lambda api_url, follower: job.run(api_url, parameters, follower),
         console,
+    )
+    ending = Ending(
         seconds=time.monotonic() - began,
         page=page,
         command=_typed_command(),
+        junit=junit,
     )
-    if junit:
-        name = result.manifest.name
-        write_text(junit, junit_xml({name: result.manifest.gates}, {name: result}))
-    return exit_codes.run_code(result)
+    return job.print_end(finished, console, ending)
 
 
-def _print_prompts(
-    prepared: PreparedRun,
-    count: int,
-    console: Console,
-) -> None:
-    # Imported late, as in `_run_flow`.
-    from flows.display import print_prompt
-    from themis_lib.explain.first_prompts import first_prompts
-
-    collect_garbage_again()
-    for prompt in first_prompts(prepared.pipeline, count):
-        print_prompt(prompt, console)
-
-
-def _print_plan(
-    prepared: PreparedRun,
-    console: Console,
-) -> None:
-    # Imported late, as in `_run_flow`.
-    from flows.display import print_plan
-    from themis_lib.explain.plan import plan_run
-
-    collect_garbage_again()
-    print_plan(plan_run(prepared.pipeline, prepared.store), console)
-
-
-def _stopped_message(prepared: PreparedRun | None) -> str:
+def _stopped_message(job: Job | None) -> str:
     again = _typed_command()
-    if prepared is not None and prepared.store.in_memory:
+    if job is not None and job.store.in_memory:
         return (
             "stopped; the finished rows were in memory and are gone. Keep them with: "
             f"{again} --store {DEFAULT_STORE}"

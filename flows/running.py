@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
@@ -12,6 +13,12 @@ from flows import exit_codes
 from flows.terminal import assemble
 from flows.typed import login_command
 from themis_lib import RunResult
+
+if TYPE_CHECKING:
+    from flows.display import Follower
+    from flows.local import FinishedMatrix, FinishedRun
+
+    F = TypeVar("F", FinishedRun, FinishedMatrix)
 
 #: Settings of Prefect's client, unless the environment says otherwise.
 _CLIENT_SETTINGS = {
@@ -36,6 +43,32 @@ def run_on_prefect(
 
     Raise what stopped the run. A server that goes away meanwhile ends the process.
     """
+
+    async def work(
+        api_url: str,
+        follower: Follower,
+    ) -> FinishedRun:
+        from flows.local import run_to_end
+
+        return await run_to_end(
+            api_url,
+            parameters,
+            follow=lambda run: follower.follow(run.progress),
+        )
+
+    finished, page = run_beside_server(work, console)
+    return RunResult(finished.run.store, finished.run.run_id), page
+
+
+def run_beside_server(
+    work: Callable[[str, Follower], Coroutine[Any, Any, F]],
+    console: Console,
+) -> tuple[F, str]:
+    """Return what `work` returns of a flow run, and the address of its page.
+
+    `work` is given the server's address, and what shows progress meanwhile. Raise what
+    stopped it. A server that goes away meanwhile ends the process.
+    """
     # Imported late: bad input is refused without waiting for Prefect.
     from flows.display import Follower, showing
 
@@ -52,28 +85,21 @@ def run_on_prefect(
         api_url = server_address(tell_start=follower.wait_for_server)
         follower.server_is_there()
         from flows.console_log import log_above_progress
-        from flows.local import ServerGoneError, run_to_end
+        from flows.local import ServerGoneError
         from themis_lib.experiment.event_loop import run_in_new_loop
 
         collect_garbage_again()
         try:
             with log_above_progress(console):
-                outcome = run_in_new_loop(
-                    lambda: run_to_end(
-                        api_url,
-                        parameters,
-                        follow=lambda run: follower.follow(run.progress),
-                    )
-                )
+                finished = run_in_new_loop(lambda: work(api_url, follower))
         except ServerGoneError as error:
             print_error(str(error))
             # Prefect's threads would try for minutes more to reach the server.
             os._exit(exit_codes.FAILED)
-    result = RunResult(outcome.run.store, outcome.run.run_id)
-    page = f"{api_url.removesuffix('/api')}/runs/flow-run/{outcome.flow_run_id}"
+    page = f"{api_url.removesuffix('/api')}/runs/flow-run/{finished.flow_run_id}"
     if password_of(api_url):
         page = f"{page}    # password: {login_command()}"
-    return result, page
+    return finished, page
 
 
 def collect_garbage_again() -> None:

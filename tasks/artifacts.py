@@ -26,6 +26,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from themis_lib import RunResult
+from themis_lib.comparison.matrix import MatrixComparison
 from themis_lib.errors import StoreError, ThemisError, describe
 from themis_lib.inert import markdown_code, markdown_text, terminal_text
 from themis_lib.report.failures import (
@@ -34,6 +35,7 @@ from themis_lib.report.failures import (
     failure_lines,
 )
 from themis_lib.report.html import write_report
+from themis_lib.report.html_matrix import write_matrix
 from themis_lib.report.markdown import markdown_report, markdown_table, summary_table
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.run import Run
@@ -263,6 +265,35 @@ def written_page(result: RunResult) -> str | None:
     except StoreError as error:
         get_run_logger().warning("the run has no page: %s", error)
         return None
+
+
+async def publish_matrix(
+    comparison: MatrixComparison,
+    *,
+    address_of: Callable[[str], str | None],
+) -> str | None:
+    """Write the page of a matrix, publish a link to it, and return its address.
+
+    Return `None` where the store refuses it: the runs are complete and saved.
+    """
+    name = comparison.result.matrix.name
+    try:
+        page = await asyncio.to_thread(write_matrix, comparison)
+    except StoreError as error:
+        get_run_logger().warning("the matrix has no page: %s", error)
+        return None
+    address = address_of(page)
+    if address is None and page.startswith(("http://", "https://")):
+        address = page
+    if address is not None:
+        with _log_refusals():
+            await acreate_link_artifact(
+                address,
+                link_text="Open the page of all cells",
+                key=_artifact_key("matrix", name),
+                description=f"Cells of `{name}`: {markdown_code(page)}",
+            )
+    return page
 
 
 async def _publish_table(

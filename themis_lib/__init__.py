@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from themis_lib.experiment.evaluate import evaluate, evaluate_async
     from themis_lib.experiment.experiment import Experiment
+    from themis_lib.experiment.matrix import CellResult, Matrix, MatrixResult
     from themis_lib.runs.case_results import CaseResult
     from themis_lib.runs.manifest import RunStatus
     from themis_lib.runs.results import RunResult, SummaryRow
@@ -65,6 +66,7 @@ __all__ = [
     "CandidatePolicy",
     "Case",
     "CaseResult",
+    "CellResult",
     "Comparison",
     "ComponentError",
     "ConfigError",
@@ -81,6 +83,8 @@ __all__ = [
     "InMemoryRunStore",
     "InputError",
     "JudgeCall",
+    "Matrix",
+    "MatrixResult",
     "Message",
     "ModelError",
     "ParsedOutput",
@@ -161,6 +165,7 @@ _MODULES = {
         "evaluate_async",
     ),
     "experiment.experiment": ("Experiment",),
+    "experiment.matrix": ("CellResult", "Matrix", "MatrixResult"),
     "runs.case_results": ("CaseResult",),
     "runs.manifest": ("RunStatus",),
     "runs.results": (

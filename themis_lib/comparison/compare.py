@@ -58,19 +58,12 @@ def compare(
             slices=slices,
         )
         pairs.append(pair)
-    guesses: list[Guess] = ["left out"]
-    if any(pair.is_undecided for pair in pairs):
-        guesses += ["least", "greatest"]
-    differences, *others = [
-        _differences(
-            pairs,
-            guess,
-            delta=delta,
-            seed=seed,
-        )
-        for guess in guesses
-    ]
-    # All differences come first: Holm's adjustment is over the whole comparison.
+    # Of all pairs at once: Holm's adjustment is over the whole comparison.
+    differences = concluded_differences(
+        pairs,
+        delta=delta,
+        seed=seed,
+    )
     flips: list[Flip] = []
     unmatched = []
     changed: list[ChangedCase] = []
@@ -84,7 +77,7 @@ def compare(
         identity[run.run_id] = identity_differences(baseline.manifest, run.manifest)
     return Comparison(
         runs=[run_side(run) for run in (baseline, *candidates)],
-        differences=with_conclusions(differences, delta, others),
+        differences=differences,
         flips=flips,
         unmatched=unmatched,
         identity=identity,
@@ -93,6 +86,28 @@ def compare(
         slices=list(slices),
         matched_by_id=sum(pair.cases.by_id for pair in pairs),
     )
+
+
+def concluded_differences(
+    pairs: Sequence[RunPair],
+    *,
+    delta: float | None = None,
+    seed: int = 0,
+) -> list[Difference]:
+    """Return the differences of pairs of runs, with Holm's p over all of them."""
+    guesses: list[Guess] = ["left out"]
+    if any(pair.is_undecided for pair in pairs):
+        guesses += ["least", "greatest"]
+    differences, *others = [
+        _differences(
+            pairs,
+            guess,
+            delta=delta,
+            seed=seed,
+        )
+        for guess in guesses
+    ]
+    return with_conclusions(differences, delta, others)
 
 
 def _differences(

@@ -89,11 +89,11 @@ class ExperimentSpec(FrozenModel):
                 value = getattr(settings, name)
                 if name not in names:
                     value = rest[section].pop(name)
-                written[section][name] = _plain(value)
+                written[section][name] = plain_data(value)
         written["datasets"] = list(map(_written_dataset, self.datasets))
         for name in rest:
             if name not in written:
-                written[name] = _plain(rest[name])
+                written[name] = plain_data(rest[name])
         return written
 
     def _named_components(self) -> Iterator[tuple[str, Any]]:
@@ -110,12 +110,12 @@ class ExperimentSpec(FrozenModel):
                 yield f"evaluation.{name}[{index}]", component
 
 
-def _plain(value: Any) -> Any:
+def plain_data(value: Any) -> Any:
     """Return a setting as plain data, with live objects named by their class."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain_data(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_data(item) for item in value]
     if isinstance(value, str):
         return public_url(value)
     if value is None or isinstance(value, (bool, int, float)):
@@ -128,7 +128,7 @@ def _written_dataset(dataset: AnyDataset) -> dict[str, Any]:
     if isinstance(dataset, Dataset):
         cases = f"<{len(dataset.cases):,} in memory>"
         return {"dataset_id": dataset.dataset_id, "cases": cases}
-    written: dict[str, Any] = _plain(
+    written: dict[str, Any] = plain_data(
         dataset.model_dump(mode="json", exclude_unset=True)
     )
     return written

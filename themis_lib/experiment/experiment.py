@@ -52,6 +52,11 @@ class Experiment(ExperimentSpec):
         """
         # An experiment without a name is called as its file.
         spec = {"name": Path(path).stem, **load_spec(path, overrides=overrides)}
+        if "matrix" in spec:
+            raise ConfigError(
+                f"{path}: `matrix:` makes several experiments of it; load them with "
+                "Matrix.from_config, or run them with `themis run`"
+            )
         resolve_beside(spec, Path(path).parent)
         experiment = experiment_from_spec(cls, spec, where=str(path))
         return experiment if limit is None else experiment.limited(limit)
@@ -138,16 +143,21 @@ class Experiment(ExperimentSpec):
         """Run as `run` does, for callers that have an event loop."""
         pipeline = self.compile(until_stage=until_stage)
         store = store or self.open_store()
-        with Run(pipeline, store) as run:
-            async with progress_shown(run.progress):
-                await run_stages_here(run)
-            return run.finish()
+        return await run_here(Run(pipeline, store))
+
+
+async def run_here(run: Run) -> RunResult:
+    """Compute a run in this process, and return its result."""
+    with run:
+        async with progress_shown(run.progress):
+            await run_stages_here(run)
+        return run.finish()
 
 
 async def run_stages_here(run: Run) -> None:
     """Compute every stage of a run in this process."""
 
-    async def run_here(
+    async def run_one(
         stage: Stage,
         shard: Shard,
     ) -> Part:
@@ -168,4 +178,4 @@ async def run_stages_here(run: Run) -> None:
     # Two shards at a time: one is computed while another waits for a disk. With a
     # deterministic generator they would compute the rows that they share twice.
     window = 1 if run.pipeline.generate.deterministic else 2
-    await run_shards(run, run_here, window=window)
+    await run_shards(run, run_one, window=window)

@@ -67,6 +67,41 @@ def parse_yaml(
         raise ConfigError(f"{place}: not YAML: {one_line}") from None
 
 
+def refuse_repeated_keys(
+    path: str | Path,
+    section: str,
+) -> None:
+    """Raise `ConfigError` if a section of a YAML file has a key twice in one mapping.
+
+    YAML's loader would silently keep the last of them.
+    """
+    import yaml
+
+    text = Path(path).read_text(encoding="utf-8")
+    root: Any = yaml.compose(text, yaml.SafeLoader)
+    waiting: list[Any] = []
+    for key, value in root.value:
+        if key.value == section:
+            waiting.append(value)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            names: set[str] = set()
+            for key, value in node.value:
+                # The keys of templates and prompts are text; others name themselves.
+                name = str(key.value)
+                if name in names:
+                    line = key.start_mark.line + 1
+                    raise ConfigError(
+                        f"{path}:{line}: {section}: {name!r} is there twice; "
+                        "give each another name"
+                    )
+                names.add(name)
+                waiting.append(value)
+
+
 def apply_override(
     spec: dict[str, Any],
     override: str,
@@ -75,10 +110,25 @@ def apply_override(
     path, equals, text = override.partition("=")
     if not equals or not path.strip():
         raise ConfigError(f"override {override!r}: write key.path=value")
+    value = _override_value(text, override)
+    set_setting(spec, path.strip(), value, where=f"override {override!r}")
+
+
+def set_setting(
+    spec: dict[str, Any],
+    path: str,
+    value: Any,
+    *,
+    where: str,
+) -> None:
+    """Set one value by its dotted path, as an override does.
+
+    Raise `ConfigError`, which begins with `where`, for an item that a list lacks.
+    """
     target: Any = spec
-    *parents, last = path.strip().split(".")
+    *parents, last = path.split(".")
     for part in parents:
-        position = _position_in(target, part, override)
+        position = _position_in(target, part, where)
         held = target[position] if isinstance(target, list) else target.get(position)
         if isinstance(held, str):
             # A component given by its name alone gets parameters.
@@ -87,8 +137,7 @@ def apply_override(
             # A section that is missing, or has no value, begins empty.
             target[position] = {}
         target = target[position]
-    position = _position_in(target, last, override)
-    target[position] = _override_value(text, override)
+    target[_position_in(target, last, where)] = value
 
 
 def _override_value(
@@ -118,7 +167,7 @@ def _override_value(
 def _position_in(
     target: Any,
     part: str,
-    override: str,
+    where: str,
 ) -> Any:
     """Return the key, or in a list the index, that a part of a dotted path names."""
     if not isinstance(target, list):
@@ -127,8 +176,7 @@ def _position_in(
     is_number = re.fullmatch(r"\d+", part)
     if not is_number or int(part) >= len(target):
         raise ConfigError(
-            f"override {override!r}: {part!r} is not one of the {len(target)} items, "
-            "counted from 0"
+            f"{where}: {part!r} is not one of the {len(target)} items, counted from 0"
         )
     return int(part)
 

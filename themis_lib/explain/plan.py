@@ -37,7 +37,7 @@ class StagePlan:
     `missing` rows would be computed; rows that are equal are computed once and counted
     once. `unknown` rows depend on rows that are missing. `usage` and `cost` (US
     dollars) are estimates for both, see `explain.estimates`; `None` where nothing tells.
-    With `lacks_price`, the rows may cost money, and nobody said how much.
+    If it `is_paid`, the rows may cost money; with `lacks_price`, nobody said how much.
     """
 
     stage: str
@@ -45,21 +45,49 @@ class StagePlan:
     cached: int
     missing: int
     unknown: int
+    shared: int = 0
     reasons: tuple[str, ...] = ()
     usage: TokenUsage | None = None
     cost: float | None = None
     calls_model: bool = False
     lacks_price: bool = False
+    is_paid: bool = False
+
+
+class PlannedRows:
+    """The rows that runs planned so far would compute: they share them with later ones."""
+
+    def __init__(self) -> None:
+        self._keys: set[bytes] = set()
+        self._unknown: set[tuple[str, ...]] = set()
+
+    def take(self, keys: set[bytes]) -> set[bytes]:
+        """Return those of some keys that no run computes yet, and note them."""
+        new = keys - self._keys
+        self._keys |= new
+        return new
+
+    def take_unknown(self, chain: tuple[str, ...]) -> bool:
+        """Return whether no run computes a stage of a shard yet, and note it.
+
+        `chain` is what its rows depend on: the cases, and the stages up to this one.
+        """
+        is_new = chain not in self._unknown
+        self._unknown.add(chain)
+        return is_new
 
 
 def plan_run(
     pipeline: Pipeline,
     store: RunStore,
+    planned: PlannedRows | None = None,
 ) -> list[StagePlan]:
     """Return what each stage would find and compute, and why rows would be missing.
 
+    With `planned`, rows that an earlier plan counted are `shared`, and cost nothing.
     Raise `DatasetError` for data that cannot be read.
     """
+    planned = planned or PlannedRows()
     pipeline = pipeline.resolved(store)
     counts = {stage.label: _Counts() for stage in pipeline.stages}
     # All data is read first, so that a bad line is found before the look-ups.
@@ -69,13 +97,18 @@ def plan_run(
             rows = pipeline.rows_in(stage, shard)
             count.rows += rows
             if not pipeline.is_readable(stage, shard):
+                if not planned.take_unknown(_chain(pipeline, stage, shard)):
+                    count.shared += rows
+                    continue
                 length = expected_request_length(pipeline, stage, shard, store)
                 count.unknown += rows
                 count.add_requests(rows, length)
                 continue
-            cached, missing, length = _look_up(stage, shard, store)
+            cached, keys, length = _look_up(stage, shard, store)
+            missing = len(planned.take(keys))
             count.cached += cached
             count.missing += missing
+            count.shared += len(keys) - missing
             count.add_requests(missing, length)
             if cached == rows:
                 # Only behind a complete table can the rows of later stages be known.
@@ -95,11 +128,13 @@ def plan_run(
             cached=count.cached,
             missing=count.missing,
             unknown=count.unknown,
+            shared=count.shared,
             reasons=_plan_reasons(pipeline, stage, nearest, count),
             usage=usage,
             cost=cost,
             calls_model=stage.calls_model,
             lacks_price=stage.is_paid and stage.price is None,
+            is_paid=stage.is_paid,
         )
         plans.append(plan)
     return plans
@@ -117,6 +152,7 @@ class _Counts:
     cached: int = 0
     missing: int = 0
     unknown: int = 0
+    shared: int = 0
     characters: float | None = 0.0
 
     def add_requests(
@@ -131,12 +167,33 @@ class _Counts:
             self.characters += count * length
 
 
+def _chain(
+    pipeline: Pipeline,
+    stage: Stage,
+    shard: Shard,
+) -> tuple[str, ...]:
+    """Return what names the rows of a stage whose tables are not there to read yet."""
+    stages = pipeline.stages
+    before = stages[: stages.index(stage) + 1]
+    # A score depends on the answers, and not on the metrics before it.
+    if isinstance(stage, ScoreStage):
+        judges = [each for each in before if each.label in stage.judges]
+        before = [pipeline.generate, pipeline.parse, *judges, stage]
+    elif isinstance(stage, JudgeStage):
+        before = [pipeline.generate, pipeline.parse, stage]
+    fingerprints = [each.fingerprint for each in before]
+    cases = [f"{name} {digest}" for name, digest in sorted(shard.cases.columns.items())]
+    return (shard.label, *cases, *map(str, pipeline.seeds), *fingerprints)
+
+
 def _look_up(
     stage: Stage,
     shard: Shard,
     store: RunStore,
-) -> tuple[int, int, float]:
-    """Return the cached and missing rows of a shard, and their requests' mean length."""
+) -> tuple[int, set[bytes], float]:
+    """Return how many rows of a shard are cached, the keys of the others, and their
+    requests' mean length.
+    """
     row_set = stage.row_set(store)
     part = row_set.shard(stage.shard_name(shard))
     if part is None:
@@ -150,7 +207,7 @@ def _look_up(
         if missing:
             # A row without a key has nothing to read, and is never computed.
             cached = len(found) + keys.null_count
-            return cached, len(missing), request_length(stage, rows)
+            return cached, missing, request_length(stage, rows)
         # Every row is there, but not as a table, which the next stage has to read.
         assembling = run_stage(
             stage,
@@ -160,7 +217,7 @@ def _look_up(
             progress=Progress(),
         )
         part = asyncio.run(assembling)
-    return part.rows, 0, 0.0
+    return part.rows, set(), 0.0
 
 
 def _with_table(

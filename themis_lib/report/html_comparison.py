@@ -130,7 +130,7 @@ def comparison_html(
         dollars=dollars,
         all_cases=ALL_CASES,
         several=len(comparison.runs) > 2,
-        tones=_TONES,
+        tones=TONES,
     )
 
 
@@ -233,7 +233,7 @@ def ending_counts(runs: Sequence[RunSide]) -> dict[str, list[int]]:
 
 
 # The style of a difference by its conclusion; no colour where there is no clear change.
-_TONES = {
+TONES = {
     "better": "better",
     "worse": "worse",
     "cannot tell": "unsure",

@@ -1,0 +1,281 @@
+"""A matrix: one experiment for each combination of settings, run on one store."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from themis_lib.errors import ConfigError, InputError, ThemisError, describe, nearest
+from themis_lib.experiment.axes import Axes, Axis
+from themis_lib.experiment.beside import resolve_beside
+from themis_lib.experiment.experiment import Experiment, run_here
+from themis_lib.experiment.notebook import run_to_end
+from themis_lib.experiment.read_axes import read_axes
+from themis_lib.experiment.spec import (
+    apply_override,
+    experiment_from_spec,
+    load_spec,
+    refuse_repeated_keys,
+    set_setting,
+)
+from themis_lib.runs.pipeline import Pipeline
+from themis_lib.runs.results import RunResult
+from themis_lib.runs.run import Run
+from themis_lib.storage.store import RunStore
+
+SECTION = "matrix"
+# A budget is above 0: with this one, rows of the store are read and nothing is paid.
+_NOTHING_LEFT = 1e-9
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination: its value on each axis, by label, and the experiment that it is.
+
+    The experiment is named `<name of the matrix>-<name of the cell>`.
+    """
+
+    name: str
+    values: Mapping[str, str]
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """How a cell ended: its run, or why it has none."""
+
+    cell: Cell
+    run: RunResult | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class MatrixResult:
+    """The cells of a matrix and how each ended, in the order of the matrix."""
+
+    matrix: Matrix
+    cells: tuple[CellResult, ...]
+
+    @property
+    def runs(self) -> dict[str, RunResult]:
+        """The runs that ended, by the name of their cell."""
+        return {item.cell.name: item.run for item in self.cells if item.run}
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.runs)} of {len(self.cells)} cells"
+        return f"MatrixResult: {self.matrix.name}, {counts}"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Experiments that differ in the settings of some axes, and share a store.
+
+    `baseline` is the cell that the others are compared with.
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    cells: tuple[Cell, ...]
+    baseline: Cell
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path,
+        *,
+        overrides: Iterable[str] = (),
+        limit: int | None = None,
+    ) -> Matrix:
+        """Return the matrix in a YAML file, with `key.path=value` overrides.
+
+        An override holds for all cells. Raise `ConfigError` that names the file, the
+        place in `matrix:` and the nearest valid choice.
+        """
+        where = str(path)
+        overrides = list(overrides)
+        # What changes the matrix itself comes before it, all else after it.
+        of_matrix = [text for text in overrides if text.startswith(f"{SECTION}.")]
+        rest = [text for text in overrides if text not in of_matrix]
+        spec = {"name": Path(path).stem, **load_spec(path, overrides=of_matrix)}
+        if SECTION not in spec:
+            raise ConfigError(f"{path}: there is no `{SECTION}:` in it")
+        refuse_repeated_keys(path, SECTION)
+        axes = read_axes(spec.pop(SECTION), where=where)
+        _refuse_lost_overrides(rest, axes)
+        cells: list[Cell] = []
+        for values in axes.cells:
+            name = axes.cell_name(values)
+            cell_spec = copy.deepcopy(spec)
+            for setting, value in axes.settings(values):
+                set_setting(
+                    cell_spec,
+                    setting,
+                    copy.deepcopy(value),
+                    where=f"{where}: matrix, cell {name!r}",
+                )
+            for override in rest:
+                apply_override(cell_spec, override)
+            cell_spec["name"] = f"{cell_spec['name']}-{name}"
+            resolve_beside(cell_spec, Path(path).parent)
+            experiment = experiment_from_spec(
+                Experiment,
+                cell_spec,
+                where=f"{where}: matrix, cell {name!r}",
+            )
+            if limit is not None:
+                experiment = experiment.limited(limit)
+            cells.append(Cell(name, values, experiment))
+        baseline = next(cell for cell in cells if cell.values == axes.baseline)
+        return cls(str(spec["name"]), axes.axes, tuple(cells), baseline)
+
+    def changed(self, change: Callable[[Experiment], Experiment]) -> Matrix:
+        """Return the matrix with each cell's experiment replaced by a function of it."""
+        cells = {
+            cell.name: replace(cell, experiment=change(cell.experiment))
+            for cell in self.cells
+        }
+        baseline = cells[self.baseline.name]
+        return replace(self, cells=tuple(cells.values()), baseline=baseline)
+
+    def cell(self, name: str) -> Cell:
+        """Return the cell of this name. Raise `ConfigError` with the nearest one."""
+        by_name = {cell.name: cell for cell in self.cells}
+        if name not in by_name:
+            raise ConfigError(
+                f"matrix {self.name!r} has no cell {name!r}; {nearest(name, by_name)}"
+            )
+        return by_name[name]
+
+    @property
+    def in_order(self) -> list[Cell]:
+        """The cells as they are run: the baseline first."""
+        others = [cell for cell in self.cells if cell is not self.baseline]
+        return [self.baseline, *others]
+
+    def baseline_of(self, cell: Cell) -> Cell | None:
+        """Return the cell that a cell is compared with: the baseline on the same data.
+
+        `None` for a baseline, and where that cell is excluded.
+        """
+        wanted = dict(self.baseline.values)
+        for axis in self.axes:
+            if axis.changes_data:
+                wanted[axis.label] = cell.values[axis.label]
+        for other in self.cells:
+            if other.values == wanted and other is not cell:
+                return other
+        return None
+
+    def compile(self, *, until_stage: str = "reduce") -> dict[str, Pipeline]:
+        """Return the stages of each cell, by its name; every component is checked.
+
+        Raise `InputError` for the first cell that is wrong.
+        """
+        pipelines = {}
+        for cell in self.cells:
+            try:
+                pipelines[cell.name] = cell.experiment.compile(until_stage=until_stage)
+                pipelines[cell.name].check_data()
+            except InputError as error:
+                raise in_cell(cell, error) from None
+        return pipelines
+
+    def run(
+        self,
+        store: RunStore | None = None,
+        *,
+        until_stage: str = "reduce",
+    ) -> MatrixResult:
+        """Run every cell in this process, one after another, and return the results.
+
+        A row that cells have in common is computed once; a cell that fails does not
+        stop the others. `max_cost` is for all cells together. Raise `InputError` before
+        anything is generated.
+        """
+        return run_to_end(
+            partial(self.run_async, store, until_stage=until_stage),
+            instead="await matrix.run_async()",
+        )
+
+    async def run_async(
+        self,
+        store: RunStore | None = None,
+        *,
+        until_stage: str = "reduce",
+    ) -> MatrixResult:
+        """Run as `run` does, for callers that have an event loop."""
+        self.compile(until_stage=until_stage)
+        # One store, also in memory: cells find each other's rows in it.
+        store = store or self.baseline.experiment.open_store()
+        ended: dict[str, CellResult] = {}
+        spent = 0.0
+        for cell in self.in_order:
+            experiment = within_budget(cell.experiment, spent)
+            run = Run(experiment.compile(until_stage=until_stage), store)
+            try:
+                ended[cell.name] = CellResult(cell, await run_here(run))
+            except ThemisError as error:
+                ended[cell.name] = CellResult(cell, error=describe(error))
+            spent += paid_by(run)
+        return self.result(ended)
+
+    def result(self, ended: Mapping[str, CellResult]) -> MatrixResult:
+        """Return how all cells ended, from how each did, by name."""
+        return MatrixResult(self, tuple(ended[cell.name] for cell in self.cells))
+
+
+def in_cell(
+    cell: Cell,
+    error: InputError,
+) -> InputError:
+    """Return an error of a cell's experiment, with the name of the cell before it."""
+    return type(error)(f"matrix, cell {cell.name!r}: {error}")
+
+
+def within_budget(
+    experiment: Experiment,
+    spent: float,
+) -> Experiment:
+    """Return an experiment with what is left of its budget after other cells."""
+    budget = remaining(experiment.cost.max_cost, spent)
+    cost = experiment.cost.model_copy(update={"max_cost": budget})
+    return experiment.model_copy(update={"cost": cost})
+
+
+def remaining(
+    budget: float | None,
+    spent: float,
+) -> float | None:
+    """Return what is left of a budget; `None` without one."""
+    return None if budget is None else max(budget - spent, _NOTHING_LEFT)
+
+
+def paid_by(run: Run) -> float:
+    """Return the dollars that a run paid, also one that was stopped."""
+    # What cannot begin has no record, and has paid nothing.
+    if not run.begun:
+        return 0.0
+    return RunResult(run.store, run.run_id).manifest.cost_paid or 0.0
+
+
+def has_matrix(path: str | Path) -> bool:
+    """Return whether an experiment's file is a matrix. Raise `ConfigError` if unread."""
+    return SECTION in load_spec(path)
+
+
+def _refuse_lost_overrides(
+    overrides: Sequence[str],
+    axes: Axes,
+) -> None:
+    """Refuse an override of a setting that cells set: they would all be the same."""
+    for override in overrides:
+        path = override.partition("=")[0].strip()
+        for changed in axes.paths:
+            if changed == path or changed.startswith(f"{path}."):
+                raise ConfigError(
+                    f"override {override!r}: the matrix sets {changed!r} itself; "
+                    "change the file, or run one cell of it with --cell"
+                )
