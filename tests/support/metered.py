@@ -44,3 +44,14 @@ class Metered(Builtin):
         return GenerationResult(
             final_output=case.input, usage=TokenUsage(input_tokens=9, output_tokens=1)
         )
+
+
+@dataclass(frozen=True)
+class Charged(Metered):
+    """The same under a name that is identity: each model answers anew."""
+
+    component_id: ClassVar[str] = "generator/charged"
+
+    def settings(self) -> dict[str, Any]:
+        """The model."""
+        return {"model": self.model}
