@@ -18,7 +18,13 @@ from typing import Any
 import pytest
 
 from tests.support.counting import CALLS
-from tests.support.drivers import DRIVERS, flow_outcome, run_in_process
+from tests.support.drivers import (
+    DRIVERS,
+    MATRIX_DRIVERS,
+    flow_outcome,
+    run_in_process,
+    run_matrix_in_process,
+)
 
 N, K = 6, 2
 Spec = dict[str, Any]
@@ -333,6 +339,96 @@ def test_edit_of_templates_and_examples_costs_what_the_table_says(
     edit(spec)
 
     assert expected == cost(quick_driver, written(spec, tmp_path), tmp_path)
+
+
+def matrix(store: Path) -> Spec:
+    """Two models by two prompts over the same experiment; all texts of the models are
+    equal.
+    """
+    models = {name: {f"{GENERATOR}.model": name} for name in ("m1", "m2")}
+    prompts = {
+        name: {"generation.prompt_spec.prefix": prefix}
+        for name, prefix in {"plain": "", "loud": "p"}.items()
+    }
+    return {**base(store), "matrix": {"model": models, "prompt": prompts}}
+
+
+MATRIX_EDITS: dict[str, tuple[Edit, tuple[int, int, int, int]]] = {
+    "nothing": (lambda spec: None, (0, 0, 0, 0)),
+    # Two cells, whose texts are those of the other models.
+    "a model added": (
+        setting("matrix.model.m3", {f"{GENERATOR}.model": "m3"}),
+        (2 * N * K, 0, 0, 0),
+    ),
+    # Two cells, which have their texts in common: those of 1, 3 and 5, and a value.
+    "a prompt added": (
+        setting("matrix.prompt.q", {"generation.prompt_spec.prefix": "q"}),
+        (2 * N * K, 3 * K, 1 * K, 0),
+    ),
+    "a prompt changed": (
+        setting("matrix.prompt.loud", {"generation.prompt_spec.prefix": "q"}),
+        (2 * N * K, 3 * K, 1 * K, 0),
+    ),
+    "a value renamed": (
+        lambda spec: spec["matrix"]["model"].update(
+            renamed=spec["matrix"]["model"].pop("m2")
+        ),
+        (0, 0, 0, 0),
+    ),
+    "cells excluded": (setting("matrix.exclude", [{"prompt": "loud"}]), (0, 0, 0, 0)),
+    "another baseline": (setting("matrix.baseline", "m2-loud"), (0, 0, 0, 0)),
+    # All answers are equal, and so are their scores under either parser.
+    "an axis of parsers": (
+        lambda spec: spec["matrix"].update(
+            parser={
+                name: {"evaluation.parsers.0.suffix": suffix}
+                for name, suffix in {"old": "", "new": "x"}.items()
+            }
+        ),
+        (0, 9 * K, 0, 0),
+    ),
+    "an axis of metrics": (
+        lambda spec: spec["matrix"].update({"evaluation.metrics.0.scale": [1.0, 0.5]}),
+        (0, 0, 7 * K, 2),
+    ),
+    # Four of six are right with `plain` now, as were with `loud`: one summary is new.
+    "one expected output changed": (
+        changed_case(0, expected_output="wrong"),
+        (0, 0, K, 1),
+    ),
+}
+
+
+@pytest.fixture(
+    params=["in process", pytest.param("through the flow", marks=pytest.mark.slow)]
+)
+def matrix_driver(request: pytest.FixtureRequest) -> Any:
+    is_flow = request.param == "through the flow"
+    api_url = request.getfixturevalue("prefect_api") if is_flow else ""
+    return lambda spec, folder: MATRIX_DRIVERS[request.param](spec, folder, api_url)
+
+
+@pytest.mark.parametrize("name", MATRIX_EDITS)
+def test_edit_of_a_matrix_costs_what_the_table_says(
+    name: str, matrix_driver: Any, tmp_path: Path
+) -> None:
+    """An edit costs the rows of the cells that it touches, and a row that they share
+    once.
+    """
+    edit, expected = MATRIX_EDITS[name]
+    edited = matrix(tmp_path / "store")
+    run_matrix_in_process(edited, tmp_path, "")
+    edit(edited)
+    CALLS.clear()
+
+    results = matrix_driver(edited, tmp_path)
+
+    assert expected == (
+        CALLS["generate"],
+        CALLS["parse"],
+        CALLS["score"],
+        sum(result.manifest.summary_computed for result in results),
+    )
 
 
 def test_first_run_computes_everything_once(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from themis_lib import Experiment, RunResult
+from themis_lib import Experiment, Matrix, RunResult
 from themis_lib.experiment.spec import experiment_from_spec
 
 
@@ -36,4 +36,32 @@ def flow_outcome(
     )
 
 
+def run_matrix_in_process(
+    spec: dict[str, Any], folder: Path, api_url: str
+) -> list[RunResult]:
+    """The runs of all cells of a specification with a `matrix`."""
+    path = folder / "matrix.yaml"
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return list(Matrix.from_config(path).run().runs.values())
+
+
+def run_matrix_through_flow(
+    spec: dict[str, Any], folder: Path, api_url: str
+) -> list[RunResult]:
+    from flows.local import run_matrix_to_end
+
+    path = folder / "matrix.yaml"
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+    parameters = {"experiment": str(path)}
+    finished = asyncio.run(
+        run_matrix_to_end(api_url, parameters, follow=lambda run: None)
+    )
+    store = Matrix.from_config(path).baseline.experiment.open_store()
+    return [RunResult(store, str(end.run_id)) for end in finished.cells.values()]
+
+
+MATRIX_DRIVERS = {
+    "in process": run_matrix_in_process,
+    "through the flow": run_matrix_through_flow,
+}
 DRIVERS = {"in process": run_in_process, "through the flow": run_through_flow}
