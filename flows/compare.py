@@ -6,7 +6,8 @@
                             [--gate GATE …] [--by interval|mean] [--junit FILE]
 
 RUN is a run's id, the beginning of one, `last`, or an experiment's name for its latest
-run. A gate is 'METRIC >= 0.8' or 'METRIC no worse than BASELINE by 0.02'
+run; 'NAME-*' is the latest run of each experiment with such a name, such as the cells
+of a matrix. A gate is 'METRIC >= 0.8' or 'METRIC no worse than BASELINE by 0.02'
 (`comparison/gate.py`), for each run but the first. Exit codes: 0 compared, and all
 gates passed; 2 bad input; 5 a gate failed; 6 no gate failed, but for one of them the
 data cannot tell.
@@ -41,7 +42,7 @@ from themis_lib.report.comparison_markdown import (
 )
 from themis_lib.report.exports import csv_table, latex_table
 from themis_lib.report.junit import check_junit, junit_xml
-from themis_lib.runs.find_run import find_run
+from themis_lib.runs.find_run import find_run, find_runs
 from themis_lib.runs.manifest import GateBasis, GateRecord, worst_outcome
 from themis_lib.runs.summary import ALL_CASES
 
@@ -117,7 +118,7 @@ def main(
     with one_line_errors():
         check_junit(junit, gate)
         source = opened(store, option)
-        baseline, *candidates = [find_run(source, run) for run in runs]
+        baseline, *candidates = find_runs(source, runs)
         # Every gate is checked before anything is compared, which may take long.
         check = GateCheck(
             source,

@@ -105,7 +105,7 @@ class EvaluateParameters(BaseModel):
             overrides=self._settings(),
             limit=self.limit,
         )
-        return with_store(experiment)
+        return experiment.with_store()
 
     def load_matrix(self) -> Matrix:
         """Return the matrix as it is asked for, as `load` does an experiment."""
@@ -113,7 +113,7 @@ class EvaluateParameters(BaseModel):
             self.experiment,
             overrides=self._settings(),
             limit=self.limit,
-        ).changed(with_store)
+        ).changed(Experiment.with_store)
 
     def _settings(self) -> list[str]:
         settings = list(self.overrides)

@@ -37,6 +37,7 @@ PUBLIC = [
     "InputError",
     "JudgeCall",
     "Matrix",
+    "MatrixComparison",
     "MatrixResult",
     "Message",
     "ModelError",
@@ -62,6 +63,7 @@ PUBLIC = [
     "TransientError",
     "assert_no_worse",
     "compare",
+    "compare_matrix",
     "evaluate",
     "evaluate_async",
 ]

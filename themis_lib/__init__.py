@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from themis_lib.comparison.assertions import assert_no_worse
     from themis_lib.comparison.compare import compare
+    from themis_lib.comparison.matrix import MatrixComparison, compare_matrix
     from themis_lib.comparison.models import Comparison
     from themis_lib.core.config import (
         CandidatePolicy,
@@ -84,6 +85,7 @@ __all__ = [
     "InputError",
     "JudgeCall",
     "Matrix",
+    "MatrixComparison",
     "MatrixResult",
     "Message",
     "ModelError",
@@ -109,6 +111,7 @@ __all__ = [
     "TransientError",
     "assert_no_worse",
     "compare",
+    "compare_matrix",
     "evaluate",
     "evaluate_async",
 ]
@@ -118,6 +121,7 @@ __all__ = [
 _MODULES = {
     "comparison.assertions": ("assert_no_worse",),
     "comparison.compare": ("compare",),
+    "comparison.matrix": ("MatrixComparison", "compare_matrix"),
     "comparison.models": ("Comparison",),
     "core.config": (
         "CandidatePolicy",

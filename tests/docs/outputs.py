@@ -18,7 +18,8 @@ _VOLATILE = {
 }
 #: What commands say while they wait, if they have to wait for long.
 _PROGRESS = re.compile(
-    r"starting a Prefect server, .*|generate [\d,]+/[\d,]+(?:  \S+ [\d,]+/[\d,]+)*"
+    r"starting a Prefect server, .*|"
+    r"(?:\S+  \(cell \d+ of \d+\)  )?generate [\d,]+/[\d,]+(?:  \S+ [\d,]+/[\d,]+)*"
 )
 _ANY_VOLATILE = re.compile("|".join(f"(?P<{k}>{v})" for k, v in _VOLATILE.items()))
 

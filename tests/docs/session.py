@@ -64,20 +64,21 @@ def _run(source: str, name: str, namespace: dict[str, Any]) -> dict[str, Any]:
 
 def _compile(text: str, name: str) -> dict[str, Any]:
     """Compile an experiment, or a part of one. Return what is wrong with it."""
-    from themis_lib import Experiment, ThemisError
+    from themis_lib import Experiment, Matrix, ThemisError
     from themis_lib.core.experiment_spec import ExperimentSpec
     from themis_lib.experiment.spec import parse_yaml
 
     try:
         spec = parse_yaml(text, where=name)
-        if not _is_experiment(spec, set(ExperimentSpec.model_fields)):
+        if not _is_experiment(spec, {*ExperimentSpec.model_fields, "matrix"}):
             return {"output": "", "error": None}
         if not {"generation", "datasets"} <= set(spec):
             spec = _merged(_MINIMAL, spec)
         file = Path(".experiment-of-the-page.yaml")
         file.write_text(json.dumps(spec, default=str), encoding="utf-8")
         try:
-            Experiment.from_config(file).compile()
+            loaded = Matrix if "matrix" in spec else Experiment
+            loaded.from_config(file).compile()
         finally:
             file.unlink()
     except ThemisError as error:

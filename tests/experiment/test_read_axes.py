@@ -150,8 +150,8 @@ def test_cells_are_all_combinations_in_the_order_of_the_file() -> None:
 
 
 def test_listed_values_name_themselves() -> None:
-    """A list has the values of the setting that it is the axis of; a number is named
-    with the setting, whose last part is enough.
+    """A list has the values of the setting that it is the axis of. A number is named
+    with the setting; of a setting and of a component, the last part is enough.
     """
     matrix = {
         "generation.generator": ["builtin/demo_generator", "replay"],
@@ -162,8 +162,8 @@ def test_listed_values_name_themselves() -> None:
 
     assert ["generator", "temperature"] == [axis.label for axis in axes.axes]
     assert [
-        "builtin/demo_generator-temperature=0",
-        "builtin/demo_generator-temperature=0.5",
+        "demo_generator-temperature=0",
+        "demo_generator-temperature=0.5",
         "replay-temperature=0",
         "replay-temperature=0.5",
     ] == cells(axes)

@@ -168,7 +168,7 @@ def test_interrupted_matrix_goes_on_where_it_was(
     assert "Traceback" not in output
     assert 0 == again.returncode, again_output
     assert "3 of 3 cells completed" in again_output
-    # One shard of the data is in flight at a time for each of two windows.
+    # What was in flight at the Ctrl-C is asked again.
     assert 3 * N * K <= len(log.read_text().split()) <= 3 * N * K + 2
 
 

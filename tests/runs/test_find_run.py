@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.compared_runs import run_of, scored
 from themis_lib import InMemoryRunStore, RunStatus, StoreError
-from themis_lib.runs.find_run import find_run
+from themis_lib.runs.find_run import find_run, find_runs
 from themis_lib.runs.manifest import Manifest, write_manifest
 
 
@@ -91,3 +91,34 @@ def test_the_later_of_two_quick_runs_is_the_last() -> None:
     runs = [run_of(store, scored([1])) for _ in range(4)]
 
     assert runs[-1].run_id == find_run(store, "last").run_id
+
+
+def test_pattern_names_the_latest_run_of_each_experiment_like_it(
+    store: InMemoryRunStore,
+) -> None:
+    """In the order in which they started, and none twice; a run under way is none."""
+    cells = [f"20260104-000000-00000{number}" for number in (1, 2, 3)]
+    for at, (run_id, name) in enumerate(zip(cells, ("a", "b", "a"), strict=True)):
+        manifest = Manifest(
+            run_id=run_id,
+            name=f"grid-{name}",
+            status=RunStatus.COMPLETED,
+            started_at=f"2026-01-04T00:0{at}:00.000+00:00",
+            experiment="e",
+            seeds=[0],
+            until_stage="reduce",
+        )
+        write_manifest(store, manifest)
+
+    def ids(*texts: str) -> list[str]:
+        return [run.run_id for run in find_runs(store, texts)]
+
+    assert [cells[1], cells[2]] == ids("grid-*")
+    assert [cells[2], cells[1]] == ids("grid-a", "grid-*")
+    assert ["20260102-000000-cccccc"] == ids("words*")
+
+
+def test_pattern_that_fits_nothing_is_refused(store: InMemoryRunStore) -> None:
+    """The pattern is in the message."""
+    with pytest.raises(StoreError, match=r"an experiment like 'grd-\*'"):
+        find_runs(store, ["grd-*"])

@@ -277,5 +277,5 @@ def _refuse_lost_overrides(
             if changed == path or changed.startswith(f"{path}."):
                 raise ConfigError(
                     f"override {override!r}: the matrix sets {changed!r} itself; "
-                    "change the file, or run one cell of it with --cell"
+                    "change it there, or leave it out of the matrix"
                 )

@@ -140,8 +140,10 @@ def _listed_value(
             f"{place}: {value!r} is no name; name the values: "
             f"{label}: {{NAME: {{{key}: …}}}}"
         )
-    # A number alone would not say of what.
-    in_cell = name if isinstance(value, str) else f"{label}={name}"
+    # A number alone would not say of what; of `builtin/first`, the last part is enough.
+    in_cell = f"{label}={name}"
+    if isinstance(value, str):
+        in_cell = name.rpartition("/")[2] or name
     return AxisValue(name, {key: value}, in_cell)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 
 from themis_lib.errors import StoreError, first_few, nearest
@@ -54,6 +55,42 @@ def find_run(
     raise StoreError(
         f"store {store.public_url!r} has no run {text!r}; {nearest(text, choices)}"
     )
+
+
+def find_runs(
+    store: RunStore,
+    texts: Sequence[str],
+) -> list[RunResult]:
+    """Return the runs that texts name, as `find_run` does, in order.
+
+    A text with `*` names the latest run of every experiment whose name is like it, in
+    the order in which they started; those that are named already are left out.
+    """
+    runs: list[RunResult] = []
+    for text in texts:
+        if "*" not in text:
+            runs.append(find_run(store, text))
+        else:
+            named = {run.run_id for run in runs}
+            runs += [run for run in _like(store, text) if run.run_id not in named]
+    return runs
+
+
+def _like(
+    store: RunStore,
+    pattern: str,
+) -> list[RunResult]:
+    latest: dict[str, Manifest] = {}
+    for run in in_time(manifests(store)):
+        is_like = fnmatch.fnmatchcase(run.name, pattern)
+        if is_like and run.status is not RunStatus.RUNNING:
+            latest[run.name] = run
+    if not latest:
+        raise StoreError(
+            f"store {store.public_url!r} has no ended run of an experiment like "
+            f"{pattern!r}"
+        )
+    return [RunResult(store, run.run_id, run) for run in in_time(list(latest.values()))]
 
 
 def _ids_beginning_with(

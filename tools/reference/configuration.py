@@ -40,7 +40,10 @@ number:
 ```console
 $ themis run experiment.yaml generation.candidate_policy.num_samples=5 runtime.retries=0 --plan
 …
-```"""
+```
+
+`matrix:` makes one experiment for each combination of settings, by the same paths:
+[Matrices](../guides/matrix.md)."""
 _EXAMPLE = {
     "name": "sums",
     "generation": {
