@@ -68,9 +68,13 @@ class MatrixScreen:
         comparison = self.comparison
         tested = [score for score in comparison.scores if score.difference is not None]
         if tested:
+            matrix = comparison.result.matrix
+            baseline = matrix.baseline.name
+            if any(axis.changes_data for axis in matrix.axes):
+                baseline += ", or its like on the same data"
             yield (
-                f"differences from {comparison.result.matrix.baseline.name}, paired by "
-                f"case; conclusions by Holm's p over {len(tested):,} difference(s)"
+                f"differences from {baseline}, paired by case; conclusions by Holm's p "
+                f"over {len(tested):,} difference(s)"
             )
         yield from (f"not compared: {note}" for note in comparison.notes)
         for name, end in self.ends.items():
