@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from themis_lib import Experiment, Matrix
 from themis_lib.core.config import RunnerName
+from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.experiment.matrix import has_matrix
 from themis_lib.runs.manifest import GateBasis
 
