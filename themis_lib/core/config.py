@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     JsonValue,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     field_validator,
@@ -260,6 +261,11 @@ class DatasetFile(FrozenModel):
     the rows whose column equals a value, or one of a list. `sample` keeps that many
     rows, chosen by `seed` and content and so independent of their order; `limit` then
     keeps the first.
+
+    `derive` makes further columns in order, each by a Jinja expression over those that
+    are there (`choices.text`, `[option1, option2]`). `row` is the whole row, for columns
+    whose names are no words, and `seed` that of the dataset. A derived column takes the
+    place of a column of its name.
     """
 
     dataset_id: str
@@ -268,6 +274,7 @@ class DatasetFile(FrozenModel):
     encoding: str | None = None
     delimiter: str | None = None
     columns: ColumnMap = Field(default_factory=dict)
+    derive: dict[str, str] = Field(default_factory=dict)
     filter: dict[str, JsonValue] = Field(default_factory=dict)
     sample: PositiveInt | None = None
     seed: int = 0
@@ -278,7 +285,7 @@ class DatasetFile(FrozenModel):
 class HubDataset(FrozenModel):
     """Cases from the Hugging Face hub (extra `huggingface`).
 
-    Columns, filter, sample and limit work as for a file.
+    Columns, derived ones, filter, sample and limit work as for a file.
     """
 
     dataset_id: str
@@ -287,6 +294,7 @@ class HubDataset(FrozenModel):
     split: str = "test"
     revision: str | None = None
     columns: ColumnMap = Field(default_factory=dict)
+    derive: dict[str, str] = Field(default_factory=dict)
     filter: dict[str, JsonValue] = Field(default_factory=dict)
     sample: PositiveInt | None = None
     seed: int = 0
@@ -296,7 +304,8 @@ class HubDataset(FrozenModel):
 class FewShot(FrozenModel):
     """Examples with their answers before every case, chosen from a pool.
 
-    The pool is `data`: another split or file. `k` examples are chosen: the `first`,
+    The pool is `data`: another split or file. `k` examples are chosen (with 0 there are
+    none, and the pool is not read): the `first`,
     those with the ids of a list, by a `seeded` draw, or `stratified`: as many of each
     expected output, or of each value of the metadata column `by`. All cases get the
     same ones, but never themselves; `per_case` draws for each case. A draw depends on
@@ -310,7 +319,7 @@ class FewShot(FrozenModel):
     """
 
     data: DatasetFile | HubDataset
-    k: PositiveInt
+    k: NonNegativeInt
     choose: Literal["first", "seeded", "stratified"] | list[str] = "first"
     seed: int = 0
     by: str | None = None

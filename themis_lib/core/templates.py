@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from themis_lib.errors import ConfigError, RowError
-from themis_lib.identity.digests import canonical_json
+from themis_lib.identity.digests import canonical_json, digest
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -28,8 +28,8 @@ class PromptTemplate:
     Names in it are the fields of the input; `input` is the whole. What prints a null, or
     anything else that is no JSON value, or uses a name that is not there is an error,
     never an empty text. Beside Jinja's own, the filters are `letter` (0 becomes A),
-    `lettered` (a list becomes `A. …`, `B. …`) and `json`; what differs from call to call
-    (`random`, `lipsum`) is left out.
+    `lettered` (a list becomes `A. …`, `B. …`), `json` and `shuffled`; what differs from
+    call to call (`random`, `lipsum`) is left out.
 
     Raise `ConfigError` for a template that is empty, for one that Jinja cannot read, with
     its line, and for one that needs another template.
@@ -78,7 +78,7 @@ class PromptTemplate:
 
     def _texts(self, value: JsonValue) -> list[str]:
         """Return the rendered text of each turn."""
-        held = _with_nulls(value)
+        held = with_nulls(value)
         fields = {WHOLE_INPUT: held}
         if isinstance(held, dict):
             fields.update(held)
@@ -101,6 +101,25 @@ def letter(index: int) -> str:
     if not is_position or not 0 <= index < len(string.ascii_uppercase):
         raise ValueError(f"{index!r} is no position of a letter, 0 to 25")
     return string.ascii_uppercase[index]
+
+
+def shuffled(
+    options: Sequence[Any],
+    seed: int = 0,
+) -> list[Any]:
+    """Return a list in an order drawn by a seed and by what is in the list.
+
+    >>> shuffled(["a", "b", "c"], 0), shuffled(["a", "b", "c"], 1)
+    (['b', 'c', 'a'], ['a', 'c', 'b'])
+    """
+    if not isinstance(options, (list, tuple)):
+        raise ValueError(f"`shuffled` takes a list, not {_kind(options)}")
+    plain = without_nulls(options)
+
+    def rank(position: int) -> str:
+        return digest("shuffle", [seed, plain, position])
+
+    return [options[position] for position in sorted(range(len(options)), key=rank)]
 
 
 class _Null:
@@ -128,27 +147,29 @@ class _Null:
 
 
 _NULL = _Null()
+#: What Jinja's messages call a null.
+NULL_CLASS = f"{_Null.__module__}.{_Null.__name__} object"
 
 
 def _is_null(value: object) -> bool:
     return value is None or isinstance(value, _Null)
 
 
-def _with_nulls(value: Any) -> Any:
+def with_nulls(value: Any) -> Any:
     """Return a JSON value whose nulls cannot be printed."""
     if isinstance(value, dict):
-        return {name: _with_nulls(item) for name, item in value.items()}
+        return {name: with_nulls(item) for name, item in value.items()}
     if isinstance(value, list):
-        return list(map(_with_nulls, value))
+        return list(map(with_nulls, value))
     return _NULL if value is None else value
 
 
-def _without_nulls(value: Any) -> Any:
-    """Return a value as `_with_nulls` was given it."""
+def without_nulls(value: Any) -> Any:
+    """Return a value as `with_nulls` was given it."""
     if isinstance(value, dict):
-        return {name: _without_nulls(item) for name, item in value.items()}
+        return {name: without_nulls(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return list(map(_without_nulls, value))
+        return list(map(without_nulls, value))
     return None if isinstance(value, _Null) else value
 
 
@@ -179,7 +200,7 @@ def _shown(value: Any) -> Any:
     if _is_null(value):
         return str(_NULL)
     if isinstance(value, (dict, list, tuple)):
-        return canonical_json(_without_nulls(value))
+        return canonical_json(without_nulls(value))
     # An undefined name raises where it is printed, and says which.
     if isinstance(value, (str, int, float, Undefined)):
         return value
@@ -198,11 +219,11 @@ def _compile(source: str, place: str) -> tuple[Template, set[str]]:
     """Return a compiled template, and the names that it reads."""
     from jinja2 import TemplateSyntaxError, meta
 
-    environment = _environment()
+    jinja = environment()
     try:
-        tree = environment.parse(source)
+        tree = jinja.parse(source)
         names = meta.find_undeclared_variables(tree)
-        compiled = environment.from_string(source)
+        compiled = jinja.from_string(source)
     except TemplateSyntaxError as error:
         raise ConfigError(f"{place}, line {error.lineno}: {error.message}") from None
     # What Jinja reads and Python cannot: a macro with two parameters of one name.
@@ -210,27 +231,30 @@ def _compile(source: str, place: str) -> tuple[Template, set[str]]:
         raise ConfigError(f"{place}: {error}") from None
     if list(meta.find_referenced_templates(tree)):
         raise ConfigError(f"{place}: it needs another template, and there is none")
-    return compiled, names - set(environment.globals)
+    return compiled, names - set(jinja.globals)
 
 
 @cache
-def _environment() -> SandboxedEnvironment:
+def environment() -> SandboxedEnvironment:
+    """Return the Jinja environment of every template and expression of an experiment."""
     # Late: only experiments with a template need Jinja.
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
+    jinja = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     # The same input must give the same prompt.
-    del environment.filters["random"], environment.globals["lipsum"]
-    environment.filters.update(letter=letter, lettered=_lettered, json=_json)
-    environment.tests["none"] = _is_null
-    environment.policies["json.dumps_kwargs"] = {
+    del jinja.filters["random"], jinja.globals["lipsum"]
+    jinja.filters.update(
+        letter=letter, lettered=_lettered, json=_json, shuffled=shuffled
+    )
+    jinja.tests["none"] = _is_null
+    jinja.policies["json.dumps_kwargs"] = {
         "sort_keys": True,
         "default": _json_default,
     }
-    return environment
+    return jinja

@@ -127,6 +127,9 @@ def _record_name(
         # Where a file is does not change its cases; the suffixes of its name can.
         suffixes = PurePath(dataset.path).suffixes
         settings = dataset.model_dump(mode="json", exclude={"path", "storage_options"})
+        # A cut of data without derived columns is found by what was written before.
+        if not dataset.derive:
+            del settings["derive"]
         contents.append([content, suffixes, settings])
     name = digest("cut", [CASES_VERSION, contents, asdict(cut)])
     return f"{_DIRECTORY}/{name}.json"

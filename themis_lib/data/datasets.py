@@ -25,6 +25,7 @@ from themis_lib.data.columns import (
     id_text,
     no_column,
 )
+from themis_lib.data.derived import with_derived
 from themis_lib.data.json_forms import json_row
 from themis_lib.data.records import Source
 from themis_lib.data.row_filter import RowFilter
@@ -158,6 +159,7 @@ def read_cases(
 
     Raises `DatasetError` for a row that is no case, and if there are no rows.
     """
+    source = with_derived(dataset, source)
     mapping = CaseMapping(dataset, source)
     row_filter = RowFilter(dataset.filter)
     is_empty = True

@@ -173,7 +173,7 @@ def _refuse_equal_names(
 def _examples(generation: GenerationConfig) -> FewShotExamples | None:
     """Return the few-shot examples of an experiment; `None` if it has none."""
     settings = generation.few_shot
-    if settings is None:
+    if settings is None or settings.k == 0:
         return None
     template = template_of(generation.prompt_spec)
     names = () if template is None else template.names
@@ -195,9 +195,11 @@ def _generate_stage(
     )
     generator = generator.covering(experiment.identity.libraries)
     check_instructions(generator, generation.prompt_spec, where="generation")
-    if generation.prompt_spec.template is not None:
+    # Of recorded outputs, found by case id, it says what they were asked.
+    is_recorded = "case_id" in generator.reads
+    if generation.prompt_spec.template is not None and not is_recorded:
         check_reads_input(generator, needed_by="generation.prompt_spec.template")
-    if generation.few_shot is not None:
+    if generation.few_shot is not None and generation.few_shot.k > 0:
         check_reads_input(generator, needed_by="generation.few_shot")
     price = price_of(
         generator.model,

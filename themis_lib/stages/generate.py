@@ -227,7 +227,9 @@ class GenerateStage(Stage):
             occurrences = of_earlier_cases + np.tile(earlier_samples, cases)
         columns["occurrence"] = pa.array(occurrences)
         columns["error"] = pa.nulls(cases * samples, pa.string())
-        if self.template is not None or self.examples is not None:
+        has_prompts = self.template is not None or self.examples is not None
+        # Recorded outputs were asked for elsewhere, and are found by case id.
+        if has_prompts and "input" in self.generator_reads:
             inputs = read(store, shard.cases)["input"].to_pylist()
             prompts = [self.prompt_of(text) for text in inputs]
             # The samples of a case are next to each other.
