@@ -249,6 +249,42 @@ CODE: list[Any] = [
     },
 ]
 
+INSTRUCTED: list[Any] = [
+    None,
+    "",
+    4,
+    "Yes.",
+    "no commas here at all",
+    "*First* line, and **more**\n\nP.S. [name]\n- a\n* b",
+    'SECTION 1\nMy answer is yes.\n***\n<<Title>> "SECTION 2"',
+    '"THIS IS A TEXT IN CAPITALS, AND IT IS LONG."',
+    '```json\n{"a": 1}\n```',
+    "Das ist ein Text in deutscher Sprache. Er hat zwei Sätze.",
+    [],
+    {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{"a": None}]},
+    {"instruction_id_list": ["startend:quotation"], "kwargs": [None]},
+    {"instruction_id_list": ["detectable_format:json_format"], "kwargs": [{}]},
+    {
+        "instruction_id_list": [
+            "language:response_language",
+            "length_constraints:number_sentences",
+        ],
+        "kwargs": [
+            {"language": "de"},
+            {"num_sentences": 2, "relation": "at least"},
+        ],
+    },
+    {
+        "instruction_id_list": [
+            "change_case:english_capital",
+            "detectable_content:postscript",
+        ],
+        "kwargs": [{}, {"postscript_marker": "P.S."}],
+    },
+    {"instruction_id_list": ["no:such"], "kwargs": [{}]},
+    {"instruction_id_list": ["startend:quotation"], "kwargs": []},
+]
+
 #: Values and expected outputs for metrics that tell little of the common ones.
 BATTERIES: Mapping[str, list[Any]] = {
     "builtin/bleu": TEXTS,
@@ -259,6 +295,7 @@ BATTERIES: Mapping[str, list[Any]] = {
     "builtin/math_equivalence": MATH,
     "builtin/json_schema": DOCUMENTS,
     "builtin/code_tests": CODE,
+    "builtin/ifeval": INSTRUCTED,
 }
 
 #: Samples as (value, score, error).
@@ -332,6 +369,7 @@ SETTINGS: Mapping[str, list[dict[str, Any]]] = {
         {"pattern": "a"},
         {"pattern": "cat|dog", "full": True},
     ],
+    "builtin/ifeval": [{}, {"mode": "loose"}],
     "builtin/choice_accuracy": [{}, {"choices": "1234"}],
     # The isolation that most machines have.
     "builtin/code_tests": [{"run_code": True, "isolation": "landlock"}],

@@ -30,6 +30,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/f1": "themis_lib.builtins.metrics:F1",
         "builtin/squad_em": "themis_lib.builtins.squad_metrics:SquadExactMatch",
         "builtin/squad_f1": "themis_lib.builtins.squad_metrics:SquadF1",
+        "builtin/ifeval": "themis_lib.builtins.ifeval:IfEval",
         "builtin/choice_accuracy": "themis_lib.builtins.metrics:ChoiceAccuracy",
         "builtin/bleu": "themis_lib.builtins.text_metrics:Bleu",
         "builtin/chrf": "themis_lib.builtins.text_metrics:Chrf",
