@@ -33,7 +33,12 @@ class EvaluateParameters(BaseModel):
     experiment: str = Field(
         min_length=1,
         description="The experiment's YAML file, as the machine that runs it sees it, "
-        "such as examples/demo.yaml",
+        "such as examples/demo.yaml, or a task of the catalogue, such as gsm8k",
+    )
+    data: str | SkipJsonSchema[None] = Field(
+        default=None,
+        description="A file to evaluate in place of the experiment's own data, "
+        "of the same shape",
     )
     store: str | SkipJsonSchema[None] = Field(
         default=None,
@@ -105,6 +110,7 @@ class EvaluateParameters(BaseModel):
             self.experiment,
             overrides=self._settings(),
             limit=self.limit,
+            data=self.data,
         )
         return experiment.with_store()
 
@@ -114,6 +120,7 @@ class EvaluateParameters(BaseModel):
             self.experiment,
             overrides=self._settings(),
             limit=self.limit,
+            data=self.data,
         ).changed(Experiment.with_store)
 
     def _settings(self) -> list[str]:

@@ -1,7 +1,8 @@
 """Run one experiment on Prefect.
 
-    python -m flows.run EXPERIMENT.yaml [key=value …] [--store URL] [--limit N]
-                        [--cell NAME] [--until STAGE] [--max-cost DOLLARS]
+    python -m flows.run EXPERIMENT.yaml|TASK [model=PROVIDER:NAME] [key=value …]
+                        [--data FILE] [--store URL] [--limit N] [--cell NAME]
+                        [--until STAGE] [--max-cost DOLLARS]
                         [--runner threads|processes|dask|ray] [--workers N]
                         [--plan] [--show N] [--gate GATE …] [--by interval|mean] [--junit FILE]
 
@@ -48,11 +49,17 @@ app = typer.Typer(
 
 ExperimentFile = Annotated[
     str,
-    typer.Argument(help="The experiment's YAML file."),
+    typer.Argument(help="The experiment's YAML file, or a task of the catalogue."),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="Settings to replace: key.path=value"),
+    typer.Argument(
+        help="Settings to replace: key.path=value, model=PROVIDER:NAME, judge=…"
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(help="A file to evaluate in place of the experiment's own data."),
 ]
 Store = Annotated[
     str | None,
@@ -109,6 +116,7 @@ Show = Annotated[
 def run(
     experiment: ExperimentFile,
     overrides: Overrides = None,
+    data: Data = None,
     store: Store = None,
     limit: Limit = None,
     cell: CellName = None,
@@ -127,6 +135,7 @@ def run(
     # Not validated here: the experiment says what is wrong with a number, by its name.
     parameters = EvaluateParameters.model_construct(
         experiment=experiment,
+        data=data,
         store=store,
         cell=cell,
         limit=limit,

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.drivers import DRIVERS
+from themis_lib import Experiment
+from themis_lib.catalog import load_task
 from themis_lib.experiment.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
@@ -61,3 +63,31 @@ def test_scores_agree_with_every_published_verdict(
     assert published == {row["case_id"]: row["score"] == 1.0 for row in scores}
     assert correct == sum(row["score"] == 1.0 for row in scores)
     assert (1319, 0) == (result.summary[0].n, result.summary[0].errors)
+
+
+@pytest.mark.parametrize(
+    ("name", "correct"), [("6b_finetuning", 286), ("175b_verification", 742)]
+)
+def test_catalogue_scores_agree_with_every_published_verdict(
+    name: str, correct: int, tmp_path: Path
+) -> None:
+    """So does the task `gsm8k`, by its name, and the same task as a file finds its rows."""
+    solutions = DATA / f"solutions_{name}.jsonl"
+    published = {
+        line["case_id"]: line["is_correct"]
+        for line in map(json.loads, solutions.open())
+    }
+    overrides = [f"model=replay:{solutions}", f"storage.store={tmp_path / 'store'}"]
+    data = str(DATA / "test.jsonl")
+    copied = tmp_path / "my.yaml"
+    copied.write_text(load_task("gsm8k").text, encoding="utf-8")
+
+    by_name = Experiment.from_config("gsm8k", overrides=overrides, data=data).run()
+    by_file = Experiment.from_config(copied, overrides=overrides, data=data).run()
+
+    scores = by_name.table("scores").to_pylist()
+    assert published == {row["case_id"]: row["score"] == 1.0 for row in scores}
+    assert correct == sum(row["score"] == 1.0 for row in scores)
+    assert (1319, 0) == (by_name.summary[0].n, by_name.summary[0].errors)
+    assert scores == by_file.table("scores").to_pylist()
+    assert 0 == sum(stage.computed for stage in by_file.manifest.stages)

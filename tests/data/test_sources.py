@@ -382,7 +382,8 @@ def test_hub_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
     expected = (
         "dataset 'd': 'a/b/test' is on the Hugging Face hub; to read from there, "
-        "pip install 'themis-flows[huggingface]'"
+        "pip install 'themis-flows[huggingface]', or give a file of the same shape with "
+        "--data FILE"
     )
     assert expected == message
 

@@ -25,6 +25,19 @@ from themis_lib.errors import ComponentError
 AnyDataset = Dataset | DatasetFile | HubDataset
 
 
+class About(FrozenModel):
+    """What an experiment is, for people: nothing here changes a row.
+
+    `shape` has the columns that the data needs, and what each holds.
+    """
+
+    title: str
+    paper: str | None = None
+    licence: str | None = None
+    scoring: str | None = None
+    shape: dict[str, str] = Field(default_factory=dict)
+
+
 class ExperimentSpec(FrozenModel):
     """What to generate, how to score it, on which data, and where to keep it.
 
@@ -41,6 +54,7 @@ class ExperimentSpec(FrozenModel):
     identity: IdentityConfig = Field(default_factory=IdentityConfig)
     seeds: list[int] | None = None
     name: str = "experiment"
+    about: About | None = None
 
     def portable_json(self) -> str:
         """Return everything but the data as JSON, to build the same stages elsewhere.

@@ -157,7 +157,8 @@ def _hub_source(dataset: HubDataset) -> Source:
     except ImportError:
         raise DatasetError(
             f"{where} is on the Hugging Face hub; to read from there, "
-            "pip install 'themis-flows[huggingface]'"
+            "pip install 'themis-flows[huggingface]', or give a file of the same shape "
+            "with --data FILE"
         ) from None
     try:
         rows = datasets.load_dataset(

@@ -14,8 +14,9 @@ from themis_lib.core.models import Dataset
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import ConfigError, ShardError
 from themis_lib.experiment.beside import resolve_beside
+from themis_lib.experiment.data_file import check_shape
 from themis_lib.experiment.notebook import progress_shown, run_to_end
-from themis_lib.experiment.spec import experiment_from_spec, load_spec
+from themis_lib.experiment.spec import experiment_file, experiment_from_spec, load_spec
 from themis_lib.identity.part import Part
 from themis_lib.runs.compile import compile_experiment
 from themis_lib.runs.drive import run_shards
@@ -43,22 +44,34 @@ class Experiment(ExperimentSpec):
         *,
         overrides: Iterable[str] = (),
         limit: int | None = None,
+        data: str | None = None,
     ) -> Experiment:
         """Return the experiment in a YAML file, with `key.path=value` overrides.
 
-        Files and modules that it names are looked for beside it, then from the working
-        directory. `limit` keeps the first cases of each dataset. Raise `ConfigError`
-        that names the file, the setting and the nearest valid choice.
+        In place of a file, `path` may name a task of the catalogue (`gsm8k`). Files and
+        modules that the experiment names are looked for beside it, then from the working
+        directory. `limit` keeps the first cases of each dataset; `data` is a file to
+        evaluate in place of the experiment's own. Raise `ConfigError` that names the
+        file, the setting and the nearest valid choice; `DatasetError` for `data` that
+        lacks a column of the experiment's shape.
         """
+        file = experiment_file(path)
         # An experiment without a name is called as its file.
-        spec = {"name": Path(path).stem, **load_spec(path, overrides=overrides)}
+        spec = {
+            "name": file.stem,
+            **load_spec(file, overrides=overrides, data=data, where=str(path)),
+        }
         if "matrix" in spec:
             raise ConfigError(
                 f"{path}: `matrix:` makes several experiments of it; load them with "
                 "Matrix.from_config, or run them with `themis run`"
             )
-        resolve_beside(spec, Path(path).parent)
+        # Beside a task's file is nothing of the user's.
+        folder = file.parent if file == Path(path) else Path()
+        resolve_beside(spec, folder)
         experiment = experiment_from_spec(cls, spec, where=str(path))
+        if data is not None and experiment.about is not None:
+            check_shape(experiment.datasets[0], experiment.about, name=experiment.name)
         return experiment if limit is None else experiment.limited(limit)
 
     def with_store(self, url: str | None = None) -> Experiment:

@@ -9,7 +9,15 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from themis_lib.catalog.tasks import load_task
 from themis_lib.errors import ConfigError, InputError, nearest
+from themis_lib.experiment.data_file import use_data
+from themis_lib.experiment.model_shorthand import (
+    SHORTHANDS,
+    check_model_named,
+    drop_named,
+    expand_shorthands,
+)
 
 M = TypeVar("M", bound=BaseModel)
 # Messages speak of datasets, not of the members of the union that they are.
@@ -19,16 +27,59 @@ _UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset"}
 _YAML_STARTS = ("[", "{", "'", '"', "!!")
 
 
+def experiment_file(name: str | Path) -> Path:
+    """Return the file of an experiment, or of the catalogue's task of that name.
+
+    A file takes precedence. What looks like a path is one. Raise `ConfigError`, with the
+    nearest task, for a name that is neither a file nor a task.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix or path.name != str(name):
+        return path
+    try:
+        return load_task(str(name)).path
+    except ConfigError as error:
+        raise ConfigError(
+            f"no file {str(name)!r} in {Path.cwd()}, and {error}"
+        ) from None
+
+
 def load_spec(
     path: str | Path,
     *,
     overrides: Iterable[str] = (),
+    data: str | None = None,
+    where: str | None = None,
 ) -> dict[str, Any]:
     """Return the content of an experiment file with overrides applied.
 
-    An override is written `generation.prompt_spec.prefix=…`. Raise `ConfigError` for a
-    file that cannot be read and for an override that cannot be applied.
+    An override is written `generation.prompt_spec.prefix=…`; `model=…` and `judge=…` are
+    shorthands for the generator and the judge. `data` is a file to evaluate in place of
+    the experiment's own data. `where` is what messages call the file. Raise
+    `ConfigError` for a file that cannot be read, for an override that cannot be applied,
+    and if no model is named.
     """
+    where = where or str(path)
+    spec = _read_spec(path)
+    named: list[str] = []
+    settings: list[str] = []
+    for override in overrides:
+        is_named = override.partition("=")[0].strip() in SHORTHANDS
+        (named if is_named else settings).append(override)
+    for override in named:
+        drop_named(spec, override.partition("=")[0].strip())
+        apply_override(spec, override)
+    # Before the other overrides, which are for the model that is named.
+    expand_shorthands(spec, where=where)
+    if data is not None:
+        use_data(spec, data, where=where)
+    for override in settings:
+        apply_override(spec, override)
+    check_model_named(spec, where=where)
+    return spec
+
+
+def _read_spec(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -42,8 +93,6 @@ def load_spec(
         raise ConfigError(
             f"{path}: an experiment is a mapping with `generation` and `datasets`"
         )
-    for override in overrides:
-        apply_override(spec, override)
     return spec
 
 

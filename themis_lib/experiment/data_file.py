@@ -1,0 +1,71 @@
+"""A file of the same shape, evaluated in place of an experiment's own data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from themis_lib.core.experiment_spec import About, AnyDataset
+from themis_lib.core.models import Dataset
+from themis_lib.data.columns import no_column
+from themis_lib.data.sources import opened
+from themis_lib.errors import ConfigError, DatasetError
+
+#: Settings that say where data is and how it is written, and not what it holds.
+_PLACE_SETTINGS = (
+    "huggingface",
+    "subset",
+    "split",
+    "revision",
+    "path",
+    "format",
+    "encoding",
+    "delimiter",
+    "storage_options",
+    "cases",
+)
+
+
+def use_data(
+    spec: dict[str, Any],
+    path: str,
+    *,
+    where: str,
+) -> None:
+    """Replace the data of an experiment by a file.
+
+    It is read as the first dataset is. Raise `ConfigError` if there is none.
+    """
+    datasets = spec.get("datasets")
+    if (
+        not isinstance(datasets, list)
+        or not datasets
+        or not isinstance(datasets[0], dict)
+    ):
+        raise ConfigError(
+            f"{where}: there is no dataset whose place {path!r} could take"
+        )
+    first = datasets[0]
+    settings = {name: first[name] for name in first if name not in _PLACE_SETTINGS}
+    # Of several, such as a benchmark's subsets, the file is all of them.
+    if len(datasets) > 1:
+        settings["dataset_id"] = spec.get("name", settings.get("dataset_id"))
+    spec["datasets"] = [{**settings, "path": path}]
+
+
+def check_shape(
+    dataset: AnyDataset,
+    about: About,
+    *,
+    name: str,
+) -> None:
+    """Raise `DatasetError` for a file that lacks a column of an experiment's shape."""
+    if isinstance(dataset, Dataset):
+        return
+    with opened(dataset) as source:
+        for column in about.shape:
+            if column not in source.columns:
+                shape = "; ".join(f"{key}: {what}" for key, what in about.shape.items())
+                raise DatasetError(
+                    f"{source.head}: {no_column(column, source.columns)}; "
+                    f"data of {name} has {shape}"
+                )
