@@ -15,6 +15,7 @@ from themis_lib.catalog import find_tasks, load_task, task_names
 from themis_lib.components.registry import ADAPTERS
 from themis_lib.errors import ConfigError, DatasetError
 
+ROOT = Path(__file__).parents[2]
 ARC = {"text": ["Sun", "Mars", "Moon"], "label": ["1", "2", "3"]}
 SQUAD = {"text": ["Paris", "the city of Paris"], "answer_start": [0, 3]}
 TRUTHFUL = {"choices": ["Nothing happens", "You die"], "labels": [1, 0]}
@@ -328,3 +329,19 @@ def test_tasks_are_found_by_name_and_title() -> None:
         for task in find_tasks("Grade School sci")
         if "_choice" not in task.name
     ]
+
+
+def table_row(name: str) -> str:
+    """Return the row of a task in the table of the page on benchmarks."""
+    task = load_task(name)
+    first = task.spec["datasets"][0]
+    data = f"`{first['huggingface']}`, {first.get('split', 'test')}"
+    return f"| `{name}` | {task.about.title} | {data} | {task.about.licence} |"
+
+
+def test_the_page_on_benchmarks_lists_every_task() -> None:
+    """Its table is what the files say."""
+    page = (ROOT / "docs/guides/benchmarks.md").read_text(encoding="utf-8")
+    table = page.partition("| task | what it is")[2].partition("\n\n")[0]
+
+    assert list(map(table_row, task_names())) == table.splitlines()[2:]

@@ -44,7 +44,7 @@ def generator(path: Path, *overrides: str) -> Any:
 def refusal(path: Path, *overrides: str) -> str:
     """Return the line that refuses an experiment."""
     with pytest.raises(ConfigError) as raised:
-        load_spec(path, overrides=overrides)
+        Experiment.from_config(path, overrides=overrides)
     assert "\n" not in str(raised.value)
     return str(raised.value).removeprefix(f"{path}: ")
 
@@ -155,6 +155,24 @@ def test_an_unknown_setting_is_not_left_out(tmp_path: Path) -> None:
 
     with pytest.raises(Exception, match="did you mean 'temperature'"):
         experiment.compile()
+
+
+def test_rating_settings_stay_with_a_generator_that_rates(tmp_path: Path) -> None:
+    """What rates no choices gets none of them; the temperature goes with a rater."""
+    settings = {"rates": "choices", "delimiter": " ", "temperature": 0}
+    path = written(tmp_path, {"generation": {"generator": settings}})
+
+    rater = generator(path, "model=tiny")
+    recorded = generator(path, "model=replay:out.jsonl")
+
+    assert {"use": "llama_choice", "model": "tiny", "delimiter": " "} == rater
+    assert {"use": "builtin/replay", "path": "out.jsonl"} == recorded
+
+
+def test_only_choices_can_be_rated(tmp_path: Path) -> None:
+    path = written(tmp_path, {"generation": {"generator": {"rates": "words"}}})
+
+    assert "generation.generator.rates: 'words'" in refusal(path, "model=tiny")
 
 
 def test_data_takes_the_place_of_all_datasets(path: Path) -> None:

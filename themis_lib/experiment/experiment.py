@@ -15,6 +15,7 @@ from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import ConfigError, ShardError
 from themis_lib.experiment.beside import resolve_beside
 from themis_lib.experiment.data_file import check_shape
+from themis_lib.experiment.model_shorthand import check_model_named
 from themis_lib.experiment.notebook import progress_shown, run_to_end
 from themis_lib.experiment.spec import experiment_file, experiment_from_spec, load_spec
 from themis_lib.identity.part import Part
@@ -55,17 +56,16 @@ class Experiment(ExperimentSpec):
         file, the setting and the nearest valid choice; `DatasetError` for `data` that
         lacks a column of the experiment's shape.
         """
+        spec = load_spec(path, overrides=overrides, data=data)
+        check_model_named(spec, where=str(path))
         file = experiment_file(path)
         # An experiment without a name is called as its file.
-        spec = {
-            "name": file.stem,
-            **load_spec(file, overrides=overrides, data=data, where=str(path)),
-        }
         if "matrix" in spec:
             raise ConfigError(
                 f"{path}: `matrix:` makes several experiments of it; load them with "
                 "Matrix.from_config, or run them with `themis run`"
             )
+        spec.setdefault("name", file.stem)
         # Beside a task's file is nothing of the user's.
         folder = file.parent if file == Path(path) else Path()
         resolve_beside(spec, folder)

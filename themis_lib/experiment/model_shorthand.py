@@ -19,6 +19,8 @@ from themis_lib.errors import ConfigError, nearest
 SHORTHANDS = ("model", "judge")
 #: A setting of a generator without `use`: the choices of each case are to be rated.
 RATES = "rates"
+#: How the name of a generator ends that rates choices with the models of another.
+_RATER = "_choice"
 #: Generators that `PREFIX:REST` names, and the setting that the rest is.
 _PREFIXES = {
     "openai": ("openai", "model"),
@@ -29,15 +31,9 @@ _PREFIXES = {
 _KNOWN = {**BUILTINS["generator"], **ADAPTERS}
 #: Settings of models that not every generator has. Any other is the generator's to
 #: refuse.
-_NOT_EVERYWHERE = {
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "stop",
-    "choices",
-    "delimiter",
-    "normalize",
-}
+_SAMPLING = {"temperature", "top_p", "max_tokens", "stop"}
+#: How choices are rated: settings that mean nothing to what rates none.
+_RATING = {"choices", "delimiter", "normalize"}
 _ATTRIBUTE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
@@ -196,7 +192,8 @@ def _with_settings(
     if use not in _KNOWN:
         return component
     accepted = inspect.signature(import_named("generator", _KNOWN[use])).parameters
-    for name in _NOT_EVERYWHERE - set(accepted):
+    optional = _SAMPLING if use.endswith(_RATER) else _SAMPLING | _RATING
+    for name in optional - set(accepted):
         wanted.pop(name, None)
     return {**wanted, **component, "use": use}
 
@@ -207,11 +204,11 @@ def _rating(
     place: str,
 ) -> str:
     """Return the generator that rates choices with the models of another."""
-    if use.endswith("_choice"):
+    if use.endswith(_RATER):
         return use
-    if f"{use}_choice" in ADAPTERS:
-        return f"{use}_choice"
-    able = [name for name in ADAPTERS if f"{name}_choice" in ADAPTERS]
+    if f"{use}{_RATER}" in ADAPTERS:
+        return f"{use}{_RATER}"
+    able = [name for name in ADAPTERS if f"{name}{_RATER}" in ADAPTERS]
     raise ConfigError(
         f"{place}: this experiment rates the choices of each case by their "
         f"log-likelihood, which {use!r} cannot; those that can: {', '.join(able)}"

@@ -14,7 +14,6 @@ from themis_lib.errors import ConfigError, InputError, nearest
 from themis_lib.experiment.data_file import use_data
 from themis_lib.experiment.model_shorthand import (
     SHORTHANDS,
-    check_model_named,
     drop_named,
     expand_shorthands,
 )
@@ -49,39 +48,21 @@ def load_spec(
     *,
     overrides: Iterable[str] = (),
     data: str | None = None,
-    where: str | None = None,
 ) -> dict[str, Any]:
     """Return the content of an experiment file with overrides applied.
 
-    An override is written `generation.prompt_spec.prefix=…`; `model=…` and `judge=…` are
-    shorthands for the generator and the judge. `data` is a file to evaluate in place of
-    the experiment's own data. `where` is what messages call the file. Raise
-    `ConfigError` for a file that cannot be read, for an override that cannot be applied,
-    and if no model is named.
+    In place of a file, `path` may name a task of the catalogue. Raise `ConfigError` for a
+    file that cannot be read and for an override that cannot be applied; see
+    `apply_overrides`.
     """
-    where = where or str(path)
     spec = _read_spec(path)
-    named: list[str] = []
-    settings: list[str] = []
-    for override in overrides:
-        is_named = override.partition("=")[0].strip() in SHORTHANDS
-        (named if is_named else settings).append(override)
-    for override in named:
-        drop_named(spec, override.partition("=")[0].strip())
-        apply_override(spec, override)
-    # Before the other overrides, which are for the model that is named.
-    expand_shorthands(spec, where=where)
-    if data is not None:
-        use_data(spec, data, where=where)
-    for override in settings:
-        apply_override(spec, override)
-    check_model_named(spec, where=where)
+    apply_overrides(spec, overrides, data=data, where=str(path))
     return spec
 
 
 def _read_spec(path: str | Path) -> dict[str, Any]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = experiment_file(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         # A relative path is looked for in the working directory: say which.
         place = "" if Path(path).is_absolute() else f" from {Path.cwd()}"
@@ -94,6 +75,34 @@ def _read_spec(path: str | Path) -> dict[str, Any]:
             f"{path}: an experiment is a mapping with `generation` and `datasets`"
         )
     return spec
+
+
+def apply_overrides(
+    spec: dict[str, Any],
+    overrides: Iterable[str],
+    *,
+    where: str,
+    data: str | None = None,
+) -> None:
+    """Apply overrides, written `generation.prompt_spec.prefix=…`, to an experiment.
+
+    `model=…` and `judge=…` are shorthands for the generator and the judge; the others
+    are for what they name, in any order. `data` is a file to evaluate in place of the
+    experiment's own data.
+    """
+    settings: list[str] = []
+    for override in overrides:
+        name = override.partition("=")[0].strip()
+        if name not in SHORTHANDS:
+            settings.append(override)
+            continue
+        drop_named(spec, name)
+        apply_override(spec, override)
+    expand_shorthands(spec, where=where)
+    if data is not None:
+        use_data(spec, data, where=where)
+    for override in settings:
+        apply_override(spec, override)
 
 
 def parse_yaml(

@@ -15,7 +15,7 @@ from tools.reference.markdown import code, docstring, meaning, page, table
 from tools.reference.type_names import type_name
 
 #: The sections of an experiment that no fingerprint covers.
-_RUNTIME = ("runtime", "storage", "cost", "name")
+_RUNTIME = ("runtime", "storage", "cost", "name", "about")
 #: What changes no row of a stage, but the summary, or what people read.
 _SUMMARY = ("evaluation.slices", "evaluation.agreement", "evaluation.statistics")
 _INTRODUCTION = """\
