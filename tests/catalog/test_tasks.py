@@ -10,10 +10,12 @@ import pytest
 import yaml
 
 from tests.support.dataset_files import write_jsonl
+from tests.support.hub import install_hub
 from themis_lib import Experiment
 from themis_lib.catalog import find_tasks, load_task, task_names
 from themis_lib.components.registry import ADAPTERS
 from themis_lib.errors import ConfigError, DatasetError
+from themis_lib.explain.first_prompts import first_prompts
 
 ROOT = Path(__file__).parents[2]
 ARC = {"text": ["Sun", "Mars", "Moon"], "label": ["1", "2", "3"]}
@@ -286,6 +288,52 @@ def test_data_without_a_column_names_it_and_the_shape(tmp_path: Path) -> None:
     message = str(raised.value)
     assert f"{data}:1: no column 'choices'; did you mean 'choises'?" in message
     assert "data of mmlu has question: the question; choices: the four" in message
+
+
+def test_data_without_a_column_that_is_derived_names_the_shape(tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "data.jsonl", [{"question": "?", "answerKey": "A"}])
+
+    with pytest.raises(
+        DatasetError, match=r"no column 'choices'.*; data of arc_easy has"
+    ):
+        Experiment.from_config("arc_easy", overrides=["model=tiny"], data=data)
+
+
+def test_data_with_other_names_is_derived_to_the_shape(tmp_path: Path) -> None:
+    row = {"q": "A planet?", "options": MMLU["choices"], "answer": 1}
+    data = write_jsonl(tmp_path / "data.jsonl", [row])
+    overrides = ["datasets.0.derive.question=q", "datasets.0.derive.choices=options"]
+
+    run = Experiment.from_config(
+        "mmlu", overrides=["model=builtin/demo_generator", *overrides], data=data
+    ).run()
+
+    assert {"question": "A planet?", "choices": MMLU["choices"]} == run.cases[
+        0
+    ].case.input
+    assert 1.0 == run.summary[0].mean
+
+
+def test_hub_data_is_asked_for_by_name_subset_and_split(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With `k`, so are the few-shot examples, which come before the case."""
+    hub = install_hub(monkeypatch, [MMLU, {**MMLU, "question": "Red?"}])
+    experiment = Experiment.from_config(
+        "mmlu",
+        overrides=["model=builtin/demo_generator", "generation.few_shot.k=1"],
+        limit=1,
+    )
+
+    run = experiment.run()
+    (prompt,) = first_prompts(experiment.compile(), 1)
+
+    asked = {(names, options["split"]) for names, options in hub.asked}
+    assert {(("cais/mmlu", "all"), "dev"), (("cais/mmlu", "all"), "test")} == asked
+    assert 1.0 == run.summary[0].mean
+    ((_, text),) = prompt.turns
+    assert 1 == text.count("Answer each question")
+    assert text.index("Red?") < text.index("Answer: B\n\nA planet?")
 
 
 def test_hub_data_without_the_library_says_both_ways_out(

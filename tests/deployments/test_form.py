@@ -39,6 +39,7 @@ def test_every_field_has_a_title_and_a_description() -> None:
     """
     assert [
         "experiment",
+        "data",
         "store",
         "limit",
         "until_stage",

@@ -7,6 +7,7 @@ from typing import Any
 from themis_lib.core.experiment_spec import About, AnyDataset
 from themis_lib.core.models import Dataset
 from themis_lib.data.columns import no_column
+from themis_lib.data.derived import with_derived
 from themis_lib.data.sources import opened
 from themis_lib.errors import ConfigError, DatasetError
 
@@ -58,14 +59,21 @@ def check_shape(
     *,
     name: str,
 ) -> None:
-    """Raise `DatasetError` for a file that lacks a column of an experiment's shape."""
+    """Raise `DatasetError` for a file that lacks a column of an experiment's shape.
+
+    A column may be derived from others.
+    """
     if isinstance(dataset, Dataset):
         return
+    columns = "; ".join(f"{column}: {what}" for column, what in about.shape.items())
+    shape = f"data of {name} has {columns}"
     with opened(dataset) as source:
+        try:
+            known = with_derived(dataset, source).columns
+        except DatasetError as error:
+            raise DatasetError(f"{error}; {shape}") from None
         for column in about.shape:
-            if column not in source.columns:
-                shape = "; ".join(f"{key}: {what}" for key, what in about.shape.items())
+            if column not in known:
                 raise DatasetError(
-                    f"{source.head}: {no_column(column, source.columns)}; "
-                    f"data of {name} has {shape}"
+                    f"{source.head}: {no_column(column, known)}; {shape}"
                 )
