@@ -75,5 +75,5 @@ def check_shape(
         for column in about.shape:
             if column not in known:
                 raise DatasetError(
-                    f"{source.head}: {no_column(column, known)}; {shape}"
+                    f"{source.head}: {no_column(column, source.columns)}; {shape}"
                 )
