@@ -47,6 +47,7 @@ VERBS: dict[str, Verb] = {
         "flows.ci",
         "Run a policy's experiments and judge its gates: pass, fail, underpowered.",
         "ci policy.yaml --markdown verdict.md",
+    ),
     "tasks": Verb(
         "flows.tasks",
         "List the tasks of the catalogue, or print one as an experiment file.",
