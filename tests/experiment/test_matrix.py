@@ -160,6 +160,41 @@ def test_override_of_what_cells_set_is_refused(tmp_path: Path) -> None:
             Matrix.from_config(path, overrides=[override])
 
 
+def test_models_of_cells_keep_the_settings_for_any_model(tmp_path: Path) -> None:
+    """`model` is a shorthand in a matrix, too; a generator without `use` has settings for
+    whatever model a cell names.
+    """
+    spec = base(tmp_path / "store")
+    spec["generation"] = {"generator": {"temperature": 0.5}}
+    spec["matrix"] = {
+        "model": ["openai:a", "vllm:b"],
+        "generation.generator.max_tokens": [8, 16],
+    }
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump(spec))
+
+    matrix = Matrix.from_config(path)
+
+    assert [
+        {"use": use, "model": model, "temperature": 0.5, "max_tokens": tokens}
+        for use, model in (("openai", "a"), ("vllm", "b"))
+        for tokens in (8, 16)
+    ] == [dict(cell.experiment.generation.generator) for cell in matrix.cells]
+    with pytest.raises(ConfigError, match="the matrix sets 'model' itself"):
+        Matrix.from_config(path, overrides=["model=openai:c"])
+
+
+def test_named_model_holds_for_all_cells(tmp_path: Path) -> None:
+    """It comes before the settings of cells, which are for it."""
+    path = matrix_file(tmp_path, {"generation.generator.temperature": [0.0, 1.0]})
+
+    matrix = Matrix.from_config(path, overrides=["model=openai:c"])
+
+    assert [
+        {"use": "openai", "model": "c", "temperature": value} for value in (0.0, 1.0)
+    ] == [dict(cell.experiment.generation.generator) for cell in matrix.cells]
+
+
 def test_override_changes_the_matrix_itself(tmp_path: Path) -> None:
     """Its settings have paths as all others do."""
     path = matrix_file(tmp_path, {"model": MODELS, "prompt": PROMPTS})

@@ -338,8 +338,8 @@ def test_bad_settings_are_refused(text: str, expected: str) -> None:
         (
             "{dataset_id: d, path: x, format: xml}",
             (
-                "datasets[0].format: input should be 'jsonl', 'csv' or 'parquet'; got "
-                "'xml'"
+                "datasets[0].format: input should be 'jsonl', 'csv', 'parquet', "
+                "'lm_eval', 'inspect' or 'promptfoo'; got 'xml'"
             ),
         ),
         (

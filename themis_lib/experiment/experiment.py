@@ -57,14 +57,14 @@ class Experiment(ExperimentSpec):
         lacks a column of the experiment's shape.
         """
         spec = load_spec(path, overrides=overrides, data=data)
-        check_model_named(spec, where=str(path))
         file = experiment_file(path)
-        # An experiment without a name is called as its file.
         if "matrix" in spec:
             raise ConfigError(
                 f"{path}: `matrix:` makes several experiments of it; load them with "
                 "Matrix.from_config, or run them with `themis run`"
             )
+        check_model_named(spec, where=str(path))
+        # An experiment without a name is called as its file.
         spec.setdefault("name", file.stem)
         # Beside a task's file is nothing of the user's.
         folder = file.parent if file == Path(path) else Path()

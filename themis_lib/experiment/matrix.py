@@ -7,17 +7,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from themis_lib.errors import ConfigError, InputError, ThemisError, describe, nearest
 from themis_lib.experiment.axes import Axes, Axis
 from themis_lib.experiment.beside import resolve_beside
 from themis_lib.experiment.experiment import Experiment, run_here
+from themis_lib.experiment.model_shorthand import (
+    SHORTHANDS,
+    check_model_named,
+    drop_named,
+)
 from themis_lib.experiment.notebook import run_to_end
 from themis_lib.experiment.read_axes import read_axes
 from themis_lib.experiment.spec import (
     apply_override,
+    apply_overrides,
     experiment_from_spec,
-    load_spec,
+    read_spec,
     refuse_repeated_keys,
     set_setting,
 )
@@ -88,18 +95,22 @@ class Matrix:
         *,
         overrides: Iterable[str] = (),
         limit: int | None = None,
+        data: str | None = None,
     ) -> Matrix:
         """Return the matrix in a YAML file, with `key.path=value` overrides.
 
-        An override holds for all cells. Raise `ConfigError` that names the file, the
-        place in `matrix:` and the nearest valid choice.
+        An override holds for all cells, and so does `data`, a file to evaluate in place
+        of the experiment's own. Raise `ConfigError` that names the file, the place in
+        `matrix:` and the nearest valid choice.
         """
         where = str(path)
         overrides = list(overrides)
         # What changes the matrix itself comes before it, all else after it.
         of_matrix = [text for text in overrides if text.startswith(f"{SECTION}.")]
         rest = [text for text in overrides if text not in of_matrix]
-        spec = {"name": Path(path).stem, **load_spec(path, overrides=of_matrix)}
+        spec = {"name": Path(path).stem, **read_spec(path)}
+        for override in of_matrix:
+            apply_override(spec, override)
         if SECTION not in spec:
             raise ConfigError(f"{path}: there is no `{SECTION}:` in it")
         refuse_repeated_keys(path, SECTION)
@@ -108,23 +119,12 @@ class Matrix:
         cells: list[Cell] = []
         for values in axes.cells:
             name = axes.cell_name(values)
-            cell_spec = copy.deepcopy(spec)
-            for setting, value in axes.settings(values):
-                set_setting(
-                    cell_spec,
-                    setting,
-                    copy.deepcopy(value),
-                    where=f"{where}: matrix, cell {name!r}",
-                )
-            for override in rest:
-                apply_override(cell_spec, override)
+            place = f"{where}: matrix, cell {name!r}"
+            settings = dict(axes.settings(values))
+            cell_spec = _cell_spec(spec, settings, rest, data=data, where=place)
             cell_spec["name"] = f"{cell_spec['name']}-{name}"
             resolve_beside(cell_spec, Path(path).parent)
-            experiment = experiment_from_spec(
-                Experiment,
-                cell_spec,
-                where=f"{where}: matrix, cell {name!r}",
-            )
+            experiment = experiment_from_spec(Experiment, cell_spec, where=place)
             if limit is not None:
                 experiment = experiment.limited(limit)
             cells.append(Cell(name, values, experiment))
@@ -263,7 +263,40 @@ def paid_by(run: Run) -> float:
 
 def has_matrix(path: str | Path) -> bool:
     """Return whether an experiment's file is a matrix. Raise `ConfigError` if unread."""
-    return SECTION in load_spec(path)
+    return SECTION in read_spec(path)
+
+
+def _cell_spec(
+    spec: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    overrides: Sequence[str],
+    *,
+    data: str | None,
+    where: str,
+) -> dict[str, Any]:
+    """Return the experiment of a cell: its settings, then the overrides of all cells.
+
+    The model that a cell or an override names comes before other settings, which are for
+    that model.
+    """
+    cell_spec = copy.deepcopy(dict(spec))
+    for setting, value in settings.items():
+        if setting in SHORTHANDS:
+            drop_named(cell_spec, setting)
+            cell_spec[setting] = copy.deepcopy(value)
+    named = [text for text in overrides if _path_of(text) in SHORTHANDS]
+    apply_overrides(cell_spec, named, data=data, where=where)
+    for setting, value in settings.items():
+        if setting not in SHORTHANDS:
+            set_setting(cell_spec, setting, copy.deepcopy(value), where=where)
+    others = [text for text in overrides if text not in named]
+    apply_overrides(cell_spec, others, where=where)
+    check_model_named(cell_spec, where=where)
+    return cell_spec
+
+
+def _path_of(override: str) -> str:
+    return override.partition("=")[0].strip()
 
 
 def _refuse_lost_overrides(
@@ -272,9 +305,10 @@ def _refuse_lost_overrides(
 ) -> None:
     """Refuse an override of a setting that cells set: they would all be the same."""
     for override in overrides:
-        path = override.partition("=")[0].strip()
+        path = _path_of(override)
         for changed in axes.paths:
-            if changed == path or changed.startswith(f"{path}."):
+            is_within = changed == path or changed.startswith(f"{path}.")
+            if is_within or changed == SHORTHANDS.get(path):
                 raise ConfigError(
                     f"override {override!r}: the matrix sets {changed!r} itself; "
                     "change it there, or leave it out of the matrix"

@@ -15,8 +15,11 @@ from themis_lib.components.imports import import_named
 from themis_lib.components.registry import ADAPTERS, BUILTINS
 from themis_lib.errors import ConfigError, nearest
 
-#: The keys of the shorthands, at the top of an experiment.
-SHORTHANDS = ("model", "judge")
+#: The keys of the shorthands, at the top of an experiment, and the settings they are for.
+SHORTHANDS = {
+    "model": "generation.generator",
+    "judge": "evaluation.judge_models",
+}
 #: A setting of a generator without `use`: the choices of each case are to be rated.
 RATES = "rates"
 #: How the name of a generator ends that rates choices with the models of another.

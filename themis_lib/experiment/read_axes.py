@@ -12,13 +12,14 @@ from typing import Any
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.errors import ConfigError, nearest
 from themis_lib.experiment.axes import Axes, Axis, AxisValue
+from themis_lib.experiment.model_shorthand import SHORTHANDS
 
 BASELINE = "baseline"
 EXCLUDE = "exclude"
 # A name is part of the names of runs, and of commands.
 _NAME = re.compile(r"[\w.:/@+=-]{1,60}")
 #: What a cell cannot change: the store and the budget of all, and what makes the name.
-_FOR_ALL_CELLS = ("storage", "cost", "name", "matrix")
+_FOR_ALL_CELLS = ("about", "storage", "cost", "name", "matrix")
 
 
 def read_axes(
@@ -168,7 +169,7 @@ def _check_setting(
         raise ConfigError(
             f"{place}: {path!r} is the same for all cells; set it outside the matrix"
         )
-    known = set(ExperimentSpec.model_fields).difference(_FOR_ALL_CELLS)
+    known = {*ExperimentSpec.model_fields, *SHORTHANDS}.difference(_FOR_ALL_CELLS)
     if section not in known:
         # A key without a dot may also be one of the matrix's own.
         choices = known if dot else {*known, BASELINE, EXCLUDE}

@@ -55,12 +55,16 @@ def load_spec(
     file that cannot be read and for an override that cannot be applied; see
     `apply_overrides`.
     """
-    spec = _read_spec(path)
+    spec = read_spec(path)
     apply_overrides(spec, overrides, data=data, where=str(path))
     return spec
 
 
-def _read_spec(path: str | Path) -> dict[str, Any]:
+def read_spec(path: str | Path) -> dict[str, Any]:
+    """Return the content of an experiment's file, or of a task's, as it is written.
+
+    Raise `ConfigError` for a file that cannot be read.
+    """
     try:
         text = experiment_file(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
