@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         StatisticsConfig,
         StorageConfig,
     )
+    from themis_lib.core.lm_eval_dataset import LmEvalDataset
     from themis_lib.core.models import (
         Candidate,
         Case,
@@ -84,6 +85,7 @@ __all__ = [
     "InMemoryRunStore",
     "InputError",
     "JudgeCall",
+    "LmEvalDataset",
     "Matrix",
     "MatrixComparison",
     "MatrixResult",
@@ -134,6 +136,7 @@ _MODULES = {
         "StatisticsConfig",
         "StorageConfig",
     ),
+    "core.lm_eval_dataset": ("LmEvalDataset",),
     "core.models": (
         "Candidate",
         "Case",

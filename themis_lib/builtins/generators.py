@@ -96,6 +96,8 @@ class ReplayGenerator(Builtin):
     )
     deterministic: ClassVar[bool] = True
     is_free: ClassVar[bool] = True
+    #: Whatever was recorded is replayed, lm-eval's pairs of log-likelihoods too.
+    rates_continuations: ClassVar[bool] = True
 
     path: str
     column: str = "output"

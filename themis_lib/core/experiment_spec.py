@@ -18,11 +18,12 @@ from themis_lib.core.config import (
     RuntimeConfig,
     StorageConfig,
 )
+from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.models import Dataset, FrozenModel
 from themis_lib.core.secrets import public_url
 from themis_lib.errors import ComponentError
 
-AnyDataset = Dataset | DatasetFile | HubDataset
+AnyDataset = Dataset | DatasetFile | HubDataset | LmEvalDataset
 
 
 class About(FrozenModel):
@@ -46,7 +47,7 @@ class ExperimentSpec(FrozenModel):
     """
 
     generation: GenerationConfig
-    datasets: list[Dataset | DatasetFile | HubDataset] = Field(default_factory=list)
+    datasets: list[AnyDataset] = Field(default_factory=list)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     storage: StorageConfig = Field(default_factory=StorageConfig)
     runtime: RuntimeConfig = Field(default_factory=RuntimeConfig)

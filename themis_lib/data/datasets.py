@@ -1,4 +1,4 @@
-"""The cases of a dataset as tables: from memory, a file or the Hugging Face hub.
+"""The cases of a dataset as tables: from memory, a file, a hub or a task of lm-eval.
 
 Rows are read, filtered and mapped a batch at a time, so a file larger than memory takes
 no more of it than a small one. Only `sample` holds on to rows, as many as it keeps.
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from themis_lib.core.config import DatasetFile, HubDataset
 from themis_lib.core.experiment_spec import AnyDataset
+from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.models import Dataset
 from themis_lib.data.columns import (
     CaseMapping,
@@ -27,6 +28,7 @@ from themis_lib.data.columns import (
 )
 from themis_lib.data.derived import with_derived
 from themis_lib.data.json_forms import json_row
+from themis_lib.data.lm_eval_cases import lm_eval_cases
 from themis_lib.data.records import Source
 from themis_lib.data.row_filter import RowFilter
 from themis_lib.data.sources import opened
@@ -122,6 +124,9 @@ class IdRegistry:
 def _iter_cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
     if isinstance(dataset, Dataset):
         yield from _held_cases(dataset)
+        return
+    if isinstance(dataset, LmEvalDataset):
+        yield from lm_eval_cases(dataset)
         return
     check_targets(dataset)
     with opened(dataset) as source:

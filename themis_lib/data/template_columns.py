@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from themis_lib.core.experiment_spec import AnyDataset
+from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.models import Dataset
 from themis_lib.core.templates import WHOLE_INPUT
 from themis_lib.errors import DatasetError, nearest
@@ -32,6 +33,8 @@ def _with_fields(
         for case in dataset.cases:
             where = f"dataset {dataset.dataset_id!r}: case {case.case_id!r}"
             check_fields(case.input, names, where=where)
+        return dataset
+    if isinstance(dataset, LmEvalDataset):
         return dataset
     mapped = dataset.columns.get("input")
     if mapped is None and any(name != WHOLE_INPUT for name in names):

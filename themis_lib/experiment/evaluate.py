@@ -27,6 +27,8 @@ from themis_lib.core.config import (
     RuntimeConfig,
     StorageConfig,
 )
+from themis_lib.core.experiment_spec import AnyDataset
+from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.models import Case, Dataset
 from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import ReducerSpec
@@ -43,6 +45,7 @@ Data = (
     Dataset
     | DatasetFile
     | HubDataset
+    | LmEvalDataset
     | str
     | PathLike[str]
     | Iterable[Case | Mapping[str, Any]]
@@ -140,7 +143,10 @@ async def evaluate_async(
     return await experiment.run_async()
 
 
-def _default_metrics(dataset: Dataset | DatasetFile | HubDataset) -> list[MetricLike]:
+def _default_metrics(dataset: AnyDataset) -> list[MetricLike]:
+    # A task of lm-eval brings its own.
+    if isinstance(dataset, LmEvalDataset):
+        return []
     # What a file holds is not known yet: one without expected outputs is refused.
     if not isinstance(dataset, Dataset):
         return ["builtin/exact_match"]
@@ -152,7 +158,7 @@ def _as_dataset(
     data: Data,
     columns: Mapping[str, str | list[str] | LabelMap] | None,
     template: PromptTemplate | None,
-) -> Dataset | DatasetFile | HubDataset:
+) -> AnyDataset:
     """Return what was given as data as a dataset.
 
     The input of mappings without one is what the template reads of them.
@@ -162,7 +168,7 @@ def _as_dataset(
     mapped = dict(columns or {})
     if isinstance(data, (str, PathLike)):
         return DatasetFile(dataset_id="data", path=str(data), columns=mapped)
-    if isinstance(data, (Dataset, DatasetFile, HubDataset)):
+    if isinstance(data, (Dataset, DatasetFile, HubDataset, LmEvalDataset)):
         if mapped:
             raise DatasetError(
                 "columns: map them in the dataset itself, "

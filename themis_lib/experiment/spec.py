@@ -20,7 +20,7 @@ from themis_lib.experiment.model_shorthand import (
 
 M = TypeVar("M", bound=BaseModel)
 # Messages speak of datasets, not of the members of the union that they are.
-_UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset"}
+_UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset", "LmEvalDataset"}
 #: How the value of an override begins that is not taken as text: a list, a mapping, a
 #: quoted text, a tag.
 _YAML_STARTS = ("[", "{", "'", '"', "!!")

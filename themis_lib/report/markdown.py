@@ -289,6 +289,7 @@ def summary_notes(result: RunResult) -> list[str]:
     """
     if result.failure:
         return [f"Failed: {result.failure}.", *ending_notes(result.manifest)]
+    task_notes = [f"{note[:1].upper()}{note[1:]}." for note in result.manifest.notes]
     # Dicts as sets that keep the order of the summary.
     notes: dict[str, None] = {}
     for row in result.summary:
@@ -298,7 +299,7 @@ def summary_notes(result: RunResult) -> list[str]:
         # `fail` has no note: a run that fails by it states the failure above.
         if row.errors and row.error_policy in _ERROR_POLICIES:
             notes[_ERROR_POLICIES[row.error_policy]] = None
-    return [*notes, *ending_notes(result.manifest)]
+    return [*notes, *task_notes, *ending_notes(result.manifest)]
 
 
 def no_answer_note(row: SummaryRow) -> str:

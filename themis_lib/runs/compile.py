@@ -18,6 +18,7 @@ from themis_lib.data.datasets import case_rows
 from themis_lib.data.template_columns import with_template_columns
 from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import digest
+from themis_lib.runs.lm_eval_settings import with_lm_eval_settings
 from themis_lib.runs.pipeline import STAGES, Pipeline, StageName
 from themis_lib.stages.budget import Budget
 from themis_lib.stages.few_shot import FewShotExamples, examples_of
@@ -49,6 +50,7 @@ def compile_experiment(
         choices = ", ".join(map(repr, STAGES))
         raise ConfigError(f"until_stage {until_stage!r}: choose one of {choices}")
     _check_datasets(experiment)
+    experiment, notes = with_lm_eval_settings(experiment)
     evaluation = experiment.evaluation
     seeds = seeds_of(experiment)
     # Candidates and judges spend from one budget.
@@ -74,12 +76,7 @@ def compile_experiment(
     )
     judges = judge_stages(metrics, evaluation.judge_models, settings)
     every_judge = [stage for of_metric in judges.values() for stage in of_metric]
-    for metric_id in evaluation.agreement:
-        if metric_id not in metrics:
-            raise ConfigError(
-                f"evaluation.agreement: no metric {metric_id!r}; "
-                f"{nearest(metric_id, metrics)}"
-            )
+    _check_agreement(evaluation.agreement, metrics)
     reducer = _build_reducer(experiment.generation.reducer, samples=len(seeds))
     reducer = reducer.covering(libraries)
     # Without a limit, calls of unknown cost are allowed.
@@ -104,6 +101,7 @@ def compile_experiment(
         ),
         seeds=seeds,
         until_stage=cast(StageName, until_stage),
+        notes=notes,
     )
 
 
@@ -141,6 +139,18 @@ def derived_seed(
     """
     # 31 bits: some providers' seeds are signed 32-bit integers.
     return int(digest("seed", [base_seed, sample_index])[:8], 16) >> 1
+
+
+def _check_agreement(
+    metric_ids: Iterable[str],
+    metrics: Mapping[str, BuiltMetric],
+) -> None:
+    for metric_id in metric_ids:
+        if metric_id not in metrics:
+            raise ConfigError(
+                f"evaluation.agreement: no metric {metric_id!r}; "
+                f"{nearest(metric_id, metrics)}"
+            )
 
 
 def _check_datasets(experiment: ExperimentSpec) -> None:

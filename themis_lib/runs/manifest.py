@@ -181,6 +181,10 @@ class Manifest(FrozenModel):
     its generator calls its model, and `configuration` the experiment as it was written;
     records of earlier versions have neither, and no `data`. `imported` is set
     if another tool's log was imported.
+    paths of their parts. `notices` say what may make equal runs differ, `notes` what a
+    task of lm-eval asks for and does not get. `model` is what its generator calls its
+    model, and `configuration` the experiment as it was written; records of earlier
+    versions have neither, and no `data`.
     """
 
     run_id: str
@@ -206,6 +210,7 @@ class Manifest(FrozenModel):
     versions: dict[str, str] = Field(default_factory=dict)
     notices: list[str] = Field(default_factory=list)
     imported: ImportRecord | None = None
+    notes: list[str] = Field(default_factory=list)
 
     def stage(self, label: str) -> StageRecord | None:
         """Return the record of the stage of this label, `None` if there is none."""
@@ -329,6 +334,7 @@ def start_manifest(
         statistics=pipeline.experiment.evaluation.statistics,
         stages=stages,
         notices=_chance_notices(pipeline),
+        notes=list(pipeline.notes),
         versions={
             "themis-flows": package_version,
             "python": platform.python_version(),

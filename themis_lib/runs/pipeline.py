@@ -48,6 +48,8 @@ class Pipeline:
     reduce: ReduceStage
     seeds: tuple[int, ...]
     until_stage: StageName = "reduce"
+    #: What people should know of the experiment before they read its scores.
+    notes: tuple[str, ...] = ()
 
     @property
     def stages(self) -> list[Stage]:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from themis_lib.core.config import LabelMap
 from themis_lib.core.experiment_spec import AnyDataset
+from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.models import Dataset
 from themis_lib.errors import ConfigError
 from themis_lib.runs.pipeline import Pipeline
@@ -58,6 +59,8 @@ def _why_none(dataset: AnyDataset) -> str:
     where = f"dataset {dataset.dataset_id!r}"
     if isinstance(dataset, Dataset):
         return f"{where}: give its cases an `expected_output`"
+    if isinstance(dataset, LmEvalDataset):
+        return f"{where}: the documents of {dataset.task!r} have no target"
     column = dataset.columns.get(_COLUMN)
     if column is None:
         return (
