@@ -27,6 +27,7 @@ from tests.support.generated import write_model
 from themis_lib.engine.engine import Engine
 from themis_lib.engine.generation import Generation, Request, Token
 from themis_lib.engine.models import TINY
+from themis_lib.engine.rating import Rated
 from themis_lib.engine.sampling import Sampling
 from themis_lib.errors import ModelError
 
@@ -238,8 +239,8 @@ def test_the_comparison_finds_prompts_cut_where_they_must_not_be(
         shared.close()
 
 
-def _hex(rated: list[list[float]]) -> list[list[str]]:
-    return [[logprob.hex() for logprob in logprobs] for logprobs in rated]
+def _hex(rated: list[Rated]) -> list[list[str]]:
+    return [[logprob.hex() for logprob in one.logprobs] for one in rated]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,11 @@ def test_the_rating_of_a_first_token_is_its_log_probability_when_generated(
             **{one.token: one.logprob for one in token.likely},
         }
         rated = engine.rate(request.prompt, [[one] for one in known]).result()
-        assert [[logprob] for logprob in known.values()] == rated
+        assert [(logprob,) for logprob in known.values()] == [
+            one.logprobs for one in rated
+        ]
+        likeliest = max(known, key=lambda one: known[one] or 0)
+        assert [one == likeliest for one in known] == [one.is_greedy for one in rated]
 
 
 @pytest.mark.parametrize("name", ["tiny", "Q4_K_M"])
@@ -303,8 +308,15 @@ def test_the_rating_of_a_text_is_what_its_tokens_had_when_generated(
         tokens = [token.token for token in generation.tokens]
         cut = [tokens[:length] for length in range(len(tokens) + 1)]
         *beginnings, rated = engine.rate(request.prompt, cut).result()
-        assert [token.logprob for token in generation.tokens] == rated
-        assert [rated[:length] for length in range(len(tokens))] == beginnings
+        logprobs = tuple(token.logprob for token in generation.tokens)
+        assert Rated(logprobs, is_greedy=True) == rated
+        assert [logprobs[:length] for length in range(len(tokens))] == [
+            beginning.logprobs for beginning in beginnings
+        ]
+        (other,) = engine.rate(
+            request.prompt, [[*tokens[:-1], tokens[-1] - 1]]
+        ).result()
+        assert not other.is_greedy
         assert [token.likely[0].logprob for token in generation.tokens] == [
             t.logprob for t in generation.tokens
         ]
@@ -328,7 +340,7 @@ def test_more_continuations_than_slots_are_rated_as_each_alone(model, name) -> N
 
     assert expected == rated
     assert [len(one) for one in continuations[::-1]] == [
-        len(one) for one in other.result(timeout=WAIT_S)
+        len(one.logprobs) for one in other.result(timeout=WAIT_S)
     ]
     assert 6 == len(_results(texts))
 
@@ -413,6 +425,8 @@ def test_a_rating_that_does_not_fit_the_window_is_refused(model) -> None:
         engine.rate([5] * 992, [[6], [6] * 34])
     with pytest.raises(ModelError, match="takes 1 to 1023"):
         engine.rate([], [[6]])
-    assert [33] == [len(rated) for rated in engine.rate([5] * 992, [[6] * 33]).result()]
+    (rated,) = engine.rate([5] * 992, [[6] * 33]).result()
+    assert 33 == len(rated.logprobs)
     assert [] == engine.rate([5, 6], []).result()
-    assert [[], []] == engine.rate([5, 6], [[], []]).result()
+    nothing = Rated((), is_greedy=True)
+    assert [nothing, nothing] == engine.rate([5, 6], [[], []]).result()

@@ -127,7 +127,8 @@ def test_rating_a_text_gives_what_its_tokens_had(engine: Engine) -> None:
 
     rated = engine.rate(request.prompt, [tokens]).result(timeout=WAIT_S)
 
-    assert [[token.logprob for token in generation.tokens]] == rated
+    logprobs = tuple(token.logprob for token in generation.tokens)
+    assert [logprobs] == [one.logprobs for one in rated]
 
 
 def test_a_name_chooses_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

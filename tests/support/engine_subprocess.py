@@ -300,10 +300,8 @@ def rated_alone(
 
     def answer(pair: tuple[list[int], list[int]]) -> Any:
         prompt, continuation = pair
-        return [
-            logprob.hex()
-            for logprob in engine_of(model).rate(prompt, [continuation]).result()[0]
-        ]
+        (rated,) = engine_of(model).rate(prompt, [continuation]).result()
+        return [logprob.hex() for logprob in rated.logprobs]
 
     asked = continuations(n_vocab, count=count, seed=seed)
     return [

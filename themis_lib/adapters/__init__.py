@@ -5,6 +5,7 @@ from themis_lib.adapters.llama_choice import LlamaChoice as llama_choice  # noqa
 from themis_lib.adapters.llama_cpp import Llama as llama  # noqa: N813
 from themis_lib.adapters.openai_api import OpenAI as openai  # noqa: N813
 from themis_lib.adapters.vllm_api import VLLM as vllm  # noqa: N811
+from themis_lib.adapters.vllm_choice import VLLMChoice as vllm_choice  # noqa: N813
 
 __all__ = [
     "langgraph",
@@ -12,4 +13,5 @@ __all__ = [
     "llama_choice",
     "openai",
     "vllm",
+    "vllm_choice",
 ]

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from themis_lib.adapters.endpoint import Address
 from themis_lib.adapters.limits import Throttle
-from themis_lib.adapters.requests import ApiMode
+from themis_lib.adapters.requests import Api
 from themis_lib.errors import ComponentError
 from themis_lib.stages.calls import in_thread
 
@@ -31,6 +31,7 @@ _PROCESS = os.getpid()
 _PATHS = {
     "responses": "/responses",
     "chat_completions": "/chat/completions",
+    "completions": "/completions",
 }
 
 #: A reply, its headers, and its latency in seconds where the client reports one.
@@ -89,7 +90,7 @@ async def client_for(
 
 async def post(
     client: Any,
-    api_mode: ApiMode,
+    api: Api,
     request: Mapping[str, Any],
 ) -> Reply:
     """Send a request with a client of `client_for` and return the reply as JSON.
@@ -103,7 +104,7 @@ async def post(
     # Last, so that the user's own fields win, as in the SDK.
     body.update(body.pop("extra_body", {}))
     response = await client.post(
-        _PATHS[api_mode],
+        _PATHS[api],
         cast_to=httpx2.Response,
         body=body,
     )
@@ -112,15 +113,17 @@ async def post(
 
 async def create(
     client: Any,
-    api_mode: ApiMode,
+    api: Api,
     request: Mapping[str, Any],
 ) -> Reply:
     """Send a request with an injected client, sync or async, and return its reply.
 
     The reply is the object that the client's `create` returns.
     """
-    if api_mode == "responses":
+    if api == "responses":
         resource = client.responses
+    elif api == "completions":
+        resource = client.completions
     else:
         resource = client.chat.completions
     # A parsed response of the SDK has lost its headers; the raw one still has them.
@@ -145,7 +148,7 @@ async def create(
 
 async def create_throttled(
     client: Any,
-    api_mode: ApiMode,
+    api: Api,
     request: Mapping[str, Any],
     *,
     throttle: Throttle,
@@ -156,7 +159,7 @@ async def create_throttled(
     async with throttle:
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await create(client, api_mode, request)
+                reply = await create(client, api, request)
         except Exception as error:
             status = getattr(error, "status_code", None)
             if isinstance(status, int):

@@ -6,14 +6,12 @@ Every server that speaks either of them can be used.
 from __future__ import annotations
 
 import inspect
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from themis_lib.adapters import clients
 from themis_lib.adapters.conversations import (
     InputBuilder,
     Turn,
@@ -21,27 +19,24 @@ from themis_lib.adapters.conversations import (
     stored_turns,
     turns_to_send,
 )
-from themis_lib.adapters.endpoint import OPENAI_URL, Endpoint, refuse_literals
+from themis_lib.adapters.endpoint import OPENAI_URL, refuse_literals
 from themis_lib.adapters.extra_body import check_extra_body, longest_answer
 from themis_lib.adapters.faults import translated
-from themis_lib.adapters.first_request import FirstRequest
 from themis_lib.adapters.json_objects import JsonObject
-from themis_lib.adapters.limits import Limits, Throttle, throttle
 from themis_lib.adapters.masking import masked_fault, masked_result
 from themis_lib.adapters.replies import chat_result, response_result
-from themis_lib.adapters.reply_faults import fault_of_unreadable
 from themis_lib.adapters.requests import (
+    Api,
     ApiMode,
     Asked,
     chat_request,
     estimated_tokens,
     responses_request,
 )
-from themis_lib.adapters.server_forms import ServerForms, changes, forms_of
+from themis_lib.adapters.served_model import ServedModel
+from themis_lib.adapters.server_forms import changes
 from themis_lib.adapters.structured import Structure, structure
-from themis_lib.components.builtin import Builtin
 from themis_lib.components.imports import import_named
-from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, TokenUsage
 from themis_lib.core.prompts import PromptSpec
@@ -50,8 +45,6 @@ from themis_lib.errors import ComponentError, TransientError, describe
 from themis_lib.identity.code import code_digest
 from themis_lib.identity.digests import canonical_json
 
-#: Rows that may wait for their turn or for a retry, per request in flight.
-_WAITING = 8
 #: The longest reason that a row keeps for an output that does not fit.
 _REASON_CHARS = 500
 
@@ -71,7 +64,7 @@ _Temperature = (
 
 
 @dataclass(frozen=True)
-class OpenAI(Builtin):
+class OpenAI(ServedModel):
     """A model behind OpenAI's API.
 
     `api_mode` chooses between `responses` and `chat_completions`. Instructions come
@@ -99,7 +92,6 @@ class OpenAI(Builtin):
         "tool_choice",
         "extra_body",
     )
-    #: The defaults of key and address.
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     default_url: ClassVar[str] = OPENAI_URL
@@ -169,16 +161,6 @@ class OpenAI(Builtin):
         _ = self._builder_function
         _ = self._output_structure
 
-    def check(self) -> None:
-        """Find the credential and the SDK before anything is generated.
-
-        Raises `ComponentError` or `ConfigError` if either is missing.
-        """
-        # An injected client has brought both.
-        if self.client is None:
-            clients.check_sdk()
-            _ = self._api_endpoint.address
-
     def settings(self) -> JsonObject:
         """Return what decides the answers, without secrets.
 
@@ -210,21 +192,6 @@ class OpenAI(Builtin):
         Raises `ComponentError` as the settings do.
         """
         return replace(self, schema=schema)
-
-    def with_runtime(self, runtime: RuntimeConfig) -> OpenAI:
-        """Return a copy with a run's concurrency and timeout where it has none itself."""
-        concurrency = self.max_concurrency or self._default_concurrency(runtime)
-        return replace(
-            self,
-            max_concurrency=concurrency,
-            timeout_s=self.timeout_s or runtime.timeout_s,
-        )
-
-    @property
-    def calls_at_once(self) -> int:
-        """The number of rows in flight, those that wait for their turn included."""
-        # More than requests in flight: a slot must never wait for a row to start.
-        return _WAITING * self._request_limits.max_concurrency
 
     @property
     def at_list_price(self) -> bool:
@@ -296,9 +263,13 @@ class OpenAI(Builtin):
         answer = result.model_copy(update=changes)
         return masked_result(answer, self._api_endpoint.output_mask)
 
-    def _default_concurrency(self, runtime: RuntimeConfig) -> int:
-        # A method, since a server of one's own has another default: see `vllm`.
-        return runtime.max_concurrency
+    @property
+    def _api(self) -> Api:
+        return self.api_mode
+
+    @property
+    def _sent_settings(self) -> tuple[Any, ...]:
+        return (self.tools, self.tool_choice, self.extra_body)
 
     def _make_turns(
         self,
@@ -331,14 +302,7 @@ class OpenAI(Builtin):
         gate = self._find_throttle()
         if self.tokens_per_minute:
             gate.expect_tokens(estimated_tokens(request, self._longest_answer))
-        try:
-            # A refusal of all requests is to come of one.
-            async with self._first_request:
-                reply, form = await self._server_forms.send(
-                    request, lambda form: self._post(form, gate)
-                )
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise fault_of_unreadable(error) from None
+        reply, form = await self._send(request, gate)
         body, headers, latency_s = reply
         read = chat_result if self.api_mode == "chat_completions" else response_result
         try:
@@ -355,55 +319,6 @@ class OpenAI(Builtin):
         if changed:
             update["artifacts"] = {**(result.artifacts or {}), "sent_as": changed}
         return result.model_copy(update=update)
-
-    async def _post(
-        self,
-        request: JsonObject,
-        gate: Throttle,
-    ) -> clients.Reply:
-        if self.client is None:
-            address = self._api_endpoint.address
-            client = await clients.client_for(address, gate)
-            return await clients.post(
-                client,
-                self.api_mode,
-                request,
-            )
-        return await clients.create_throttled(
-            self.client,
-            self.api_mode,
-            request,
-            throttle=gate,
-            timeout_s=self.timeout_s,
-        )
-
-    def _find_throttle(self) -> Throttle:
-        # Providers limit each model and each key by itself.
-        account: Any = id(self.client)
-        if self.client is None:
-            account = self._api_endpoint.address
-        provider = (self._api_endpoint.public_url, self.model, account)
-        return throttle(provider, self._request_limits)
-
-    @cached_property
-    def _request_limits(self) -> Limits:
-        most = self.max_concurrency or self._default_concurrency(RuntimeConfig())
-        return Limits(
-            most,
-            self.requests_per_minute,
-            self.tokens_per_minute,
-        )
-
-    @cached_property
-    def _first_request(self) -> FirstRequest:
-        return FirstRequest()
-
-    @cached_property
-    def _server_forms(self) -> ServerForms:
-        # Nobody knows how long an injected client is the same.
-        if self.client is not None:
-            return ServerForms()
-        return forms_of((self._api_endpoint.identity_url, self.model, self.api_mode))
 
     @cached_property
     def _longest_answer(self) -> int | None:
@@ -456,19 +371,3 @@ class OpenAI(Builtin):
     @cached_property
     def _output_structure(self) -> Structure:
         return structure(self.schema, self.response_format)
-
-    @cached_property
-    def _api_endpoint(self) -> Endpoint:
-        return Endpoint(
-            base_url=self.base_url,
-            api_key=self.api_key,
-            headers=self.headers,
-            client=self.client,
-            sent=(self.tools, self.tool_choice, self.extra_body),
-            timeout_s=self.timeout_s,
-            max_retries=self.max_retries,
-            key_variable=self.key_variable,
-            url_variable=self.url_variable,
-            default_url=self.default_url,
-            key_is_needed=self.key_is_needed,
-        )

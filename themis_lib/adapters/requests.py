@@ -14,6 +14,8 @@ from themis_lib.adapters.json_objects import JsonObject, without_nulls
 from themis_lib.adapters.response_items import response_items
 
 ApiMode = Literal["responses", "chat_completions"]
+#: What of the API requests may go to: `completions` continue a text.
+Api = Literal["responses", "chat_completions", "completions"]
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,13 @@ class VLLM(OpenAI):
     api_mode: ApiMode = "chat_completions"
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
-        # The run's default is meant for a provider that charges and throttles: only a
-        # number that somebody wrote bounds a server of one's own.
-        if "max_concurrency" in runtime.model_fields_set:
-            return runtime.max_concurrency
-        return _CONNECTIONS
+        return own_server_concurrency(runtime)
+
+
+def own_server_concurrency(runtime: RuntimeConfig) -> int:
+    """Return how many requests a server of one's own gets at a time by default."""
+    # The run's default is meant for a provider that charges and throttles: only a
+    # number that somebody wrote bounds a server of one's own.
+    if "max_concurrency" in runtime.model_fields_set:
+        return runtime.max_concurrency
+    return _CONNECTIONS

@@ -63,4 +63,5 @@ ADAPTERS: dict[str, str] = {
     "llama_choice": "themis_lib.adapters.llama_choice:LlamaChoice",
     "openai": "themis_lib.adapters.openai_api:OpenAI",
     "vllm": "themis_lib.adapters.vllm_api:VLLM",
+    "vllm_choice": "themis_lib.adapters.vllm_choice:VLLMChoice",
 }

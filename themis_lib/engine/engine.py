@@ -17,7 +17,7 @@ from concurrent.futures import Future
 
 from themis_lib.engine.generation import Generation, OnToken, Request
 from themis_lib.engine.invariance import Invariance
-from themis_lib.engine.rating import Rating
+from themis_lib.engine.rating import Rated, Rating
 from themis_lib.engine.sequence import LiveSequence
 from themis_lib.engine.weights import Weights
 from themis_lib.engine.worker import Work, Worker
@@ -99,11 +99,10 @@ class Engine:
         self,
         prompt: Sequence[int],
         continuations: Sequence[Sequence[int]],
-    ) -> Future[list[list[float]]]:
+    ) -> Future[list[Rated]]:
         """Begin to rate continuations, and return the future of their log-probabilities.
 
-        They are natural logarithms, one for each token of each continuation. The prompt
-        is computed once, and all first tokens are rated from the row after it. Longer
+        The prompt is computed once, and all first tokens are rated from the row after it. Longer
         continuations are decoded as texts are, one token per step and beside texts, so
         that they have the bits that they have when they are generated. A worker begins
         nothing else before the last continuation has a slot. Raises `ModelError` if the

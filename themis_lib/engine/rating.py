@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,11 +15,22 @@ from themis_lib.engine.generation import Pending
 from themis_lib.engine.sampling import Row, log_probabilities
 
 
-class Rating(Pending[list[list[float]]]):
-    """The log-probabilities of the tokens of continuations of a prompt, in the making.
+@dataclass(
+    frozen=True,
+    slots=True,
+)
+class Rated:
+    """A rated continuation: the natural logarithms of its tokens' probabilities.
 
-    They are natural logarithms, in the order of the continuations.
+    It is greedy if each of its tokens was the likeliest.
     """
+
+    logprobs: tuple[float, ...]
+    is_greedy: bool
+
+
+class Rating(Pending[list[Rated]]):
+    """The continuations of a prompt while they are rated, in the order they came."""
 
     def __init__(
         self,
@@ -43,13 +55,14 @@ class Rating(Pending[list[list[float]]]):
         # All at once: the sum over the vocabulary costs more than the rest.
         first_tokens = [one.tokens[0] for one in beginnings]
         first = log_probabilities(logits, np.array(first_tokens, dtype=np.int64))
+        likeliest = int(logits.argmax())
         longer: list[Continuation] = []
         for continuation, logprob in zip(
             beginnings,
             first.tolist(),
             strict=True,
         ):
-            continuation.logprobs.append(logprob)
+            continuation.add(logprob, likeliest)
             if not continuation.finished:
                 longer.append(continuation)
         self._unfinished = len(longer)
@@ -64,7 +77,7 @@ class Rating(Pending[list[list[float]]]):
             self._settle_logprobs()
 
     def _settle_logprobs(self) -> None:
-        self.settle([one.logprobs for one in self._continuations])
+        self.settle([one.rated() for one in self._continuations])
 
 
 class Continuation:
@@ -81,9 +94,23 @@ class Continuation:
         self.logprobs: list[float] = []
         self.tokens = list(tokens)
         self._rating = rating
+        self._is_greedy = True
+
+    def add(
+        self,
+        logprob: float,
+        likeliest: int,
+    ) -> None:
+        """Note the next token's log-probability and which token was the likeliest."""
+        self._is_greedy &= self.tokens[len(self.logprobs)] == likeliest
+        self.logprobs.append(logprob)
+
+    def rated(self) -> Rated:
+        """Return what its tokens were rated as."""
+        return Rated(tuple(self.logprobs), self._is_greedy)
 
     @property
-    def future(self) -> Future[list[list[float]]]:
+    def future(self) -> Future[list[Rated]]:
         """The future of the rating."""
         return self._rating.future
 
@@ -107,13 +134,10 @@ class Continuation:
         logits: Row,
         likeliest: int,
     ) -> bool:
-        """Rate the next token, and return whether it was the last.
-
-        `likeliest` is there for texts, which are advanced in the same way.
-        """
+        """Rate the next token, and return whether it was the last."""
         token = self.tokens[len(self.logprobs)]
         logprobs = log_probabilities(logits, np.array([token]))
-        self.logprobs.append(float(logprobs[0]))
+        self.add(float(logprobs[0]), likeliest)
         if self.finished:
             self._rating.finish_one()
         return self.finished
