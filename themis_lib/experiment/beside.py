@@ -40,6 +40,7 @@ def resolve_beside(
     """
     for dataset in [*_mappings(spec.get("datasets")), *_few_shot_data(spec)]:
         _resolve(dataset, "path", folder)
+        _resolve_lm_eval_paths(dataset, folder)
     modules = []
     for component in _components(spec):
         names = [component]
@@ -68,6 +69,36 @@ def _resolve(
     with contextlib.suppress(OSError):
         if path and (folder / path).is_file():
             settings[name] = str(folder / path)
+
+
+def _resolve_lm_eval_paths(
+    dataset: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Replace the folders and the local data of a task of lm-eval by those beside."""
+    if "include_path" in dataset:
+        dataset["include_path"] = _beside(dataset["include_path"], folder)
+    overrides = dataset.get("overrides")
+    options = overrides.get("dataset_kwargs") if isinstance(overrides, dict) else None
+    if isinstance(options, dict) and "data_files" in options:
+        options["data_files"] = _beside(options["data_files"], folder)
+
+
+def _beside(
+    paths: Any,
+    folder: Path,
+) -> Any:
+    """Return a path, or those in a list or a mapping, as what is beside the experiment."""
+    if isinstance(paths, list):
+        return [_beside(path, folder) for path in paths]
+    if isinstance(paths, dict):
+        return {name: _beside(path, folder) for name, path in paths.items()}
+    if not isinstance(paths, str) or "://" in paths or Path(paths).is_absolute():
+        return paths
+    with contextlib.suppress(OSError):
+        if paths and (folder / paths).exists():
+            return str(folder / paths)
+    return paths
 
 
 def _components(spec: Mapping[str, Any]) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from themis_lib.components.build import build
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.core.lm_eval_dataset import LmEvalDataset
+from themis_lib.core.prompts import PromptSpec
 from themis_lib.data.lm_eval_content import scoring_content, stop_texts
 from themis_lib.data.lm_eval_task import LmEvalTask, load_task
 from themis_lib.errors import ConfigError, InputError, nearest
@@ -38,8 +39,8 @@ def with_lm_eval_settings(
     datasets = [one for one in experiment.datasets if isinstance(one, LmEvalDataset)]
     if not datasets:
         return experiment, ()
-    _check_prompts(experiment)
     loaded = [(dataset, load_task(dataset)) for dataset in datasets]
+    _check_prompts(experiment, loaded)
     metrics, notes = _metric_specs(loaded)
     generator, sampling_notes = _sampled_generator(
         experiment.generation.generator, loaded
@@ -54,10 +55,17 @@ def with_lm_eval_settings(
     return changed, (*notes, *sampling_notes)
 
 
-def _check_prompts(experiment: ExperimentSpec) -> None:
+def _check_prompts(
+    experiment: ExperimentSpec,
+    loaded: _Loaded,
+) -> None:
     """Raise `ConfigError` for settings of prompts that lm-eval makes itself."""
     generation = experiment.generation
-    if generation.prompt_spec.template is not None:
+    rates = any(not one.is_generated for _, one in loaded)
+    if rates and generation.prompt_spec != PromptSpec():
+        # Nothing may come between a context and what is rated behind it.
+        place, fix = "prompt_spec", "system_instruction: …"
+    elif generation.prompt_spec.template is not None:
         place, fix = "prompt_spec.template", "overrides: {doc_to_text: …}"
     elif generation.few_shot is not None:
         place, fix = "few_shot", "num_fewshot: …"

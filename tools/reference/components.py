@@ -41,6 +41,7 @@ _EXTRAS = {
     "llama_choice": "local",
     "openai": "openai",
     "vllm": "openai",
+    "vllm_choice": "openai",
     "builtin/bleu": "metrics",
     "builtin/chrf": "metrics",
     "builtin/edit_similarity": "metrics",
