@@ -36,6 +36,7 @@ PUBLIC = [
     "InMemoryRunStore",
     "InputError",
     "JudgeCall",
+    "LmEvalDataset",
     "Matrix",
     "MatrixComparison",
     "MatrixResult",

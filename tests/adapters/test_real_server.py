@@ -21,7 +21,7 @@ from tests.support.asking import ask, questions, rows
 from tests.support.drivers import run_through_flow
 from tests.support.tables import tables_of
 from themis_lib import FatalError, InMemoryRunStore, RunStatus
-from themis_lib.adapters import openai, vllm
+from themis_lib.adapters import llama_choice, openai, vllm, vllm_choice
 from themis_lib.engine.tiny import TINY
 
 START_S = 90
@@ -50,6 +50,9 @@ def start(port: int) -> subprocess.Popen[bytes]:
             str(port),
             "--interrupt_requests",
             "false",
+            # Else it rates no prompts.
+            "--logits_all",
+            "true",
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -133,6 +136,27 @@ def test_sampling_reaches_the_model(url: str) -> None:
     assert first == [
         ask(warm, "Write a story", seed=seed).final_output for seed in (1, 2, 3)
     ]
+
+
+def test_the_server_rates_as_the_engine_does(url: str) -> None:
+    """`vllm_choice` and `llama_choice`: the same log-probabilities of the same model."""
+    asked = [
+        {"context": "Question: What is 2 + 2?\nAnswer:", "continuations": [" 3", " 4"]},
+        {"context": ["It is 4.", "It is five."], "continuations": [" Yes", " Yes"]},
+    ]
+    served = vllm_choice("tiny", base_url=url, max_concurrency=1)
+    local = llama_choice(model="tiny")
+
+    for value in asked:
+        there, here = (
+            (ask(generator, value).artifacts or {})["choices"]
+            for generator in (served, local)
+        )
+        assert [one["logprob"] for one in here] == pytest.approx(
+            [one["logprob"] for one in there], abs=1e-4
+        )
+        for name in ("text", "tokens", "is_greedy"):
+            assert [one[name] for one in here] == [one[name] for one in there]
 
 
 def test_stop_texts_and_limits_reach_the_model(url: str) -> None:

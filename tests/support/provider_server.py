@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -201,6 +202,8 @@ def _content(fault: Fault, request: web.Request, body: dict[str, Any]) -> bytes:
             }
     elif request.path.endswith("/responses"):
         reply = response(body, **({"text": echoed} if echoed else {}), **fault.changes)
+    elif request.path.endswith("/v1/completions"):
+        reply = echoed_prompt(body, **fault.changes)
     else:
         reply = completion(
             body, **({"text": echoed} if echoed else {}), **fault.changes
@@ -210,7 +213,7 @@ def _content(fault: Fault, request: web.Request, body: dict[str, Any]) -> bytes:
 
 def prompt_of(body: dict[str, Any]) -> str:
     """The last thing said in a request of either kind."""
-    said = body.get("messages") or body["input"]
+    said = body.get("messages") or body.get("prompt") or body["input"]
     return said if isinstance(said, str) else str(said[-1].get("content"))
 
 
@@ -243,6 +246,35 @@ def completion(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "prompt_tokens_details": {"cached_tokens": 5},
             "completion_tokens_details": {"reasoning_tokens": 3},
         },
+    }
+
+
+def echoed_prompt(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A good reply of Completions with `echo`: a token a word, rated by its length.
+
+    A word is greedy if it has an `o`.
+    """
+    tokens = [*re.findall(r"\s*\S+|\s+$", body["prompt"]), " end"]
+    logprobs: list[float | None] = [-float(len(token)) for token in tokens]
+    logprobs[0] = None
+    likeliest: list[dict[str, float] | None] = []
+    for token in tokens:
+        best = 0.0 if "o" in token else 1.0
+        likeliest.append({token: -float(len(token)), "x": best - len(token)})
+    likeliest[0] = None
+    rated = {
+        "tokens": tokens,
+        "token_logprobs": logprobs,
+        "top_logprobs": likeliest,
+        **changes,
+    }
+    return {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "created": 1_700_000_000,
+        "model": body["model"],
+        "choices": [{"index": 0, "text": "".join(tokens), "logprobs": rated}],
+        "usage": {"prompt_tokens": len(tokens) - 1, "completion_tokens": 1},
     }
 
 

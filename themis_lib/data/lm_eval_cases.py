@@ -10,7 +10,12 @@ from typing import Any
 from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.data.columns import CaseTexts
 from themis_lib.data.json_forms import json_row
-from themis_lib.data.lm_eval_task import LmEvalTask, chance_of, load_task
+from themis_lib.data.lm_eval_task import (
+    LmEvalTask,
+    bars_on_terminals,
+    chance_of,
+    load_task,
+)
 from themis_lib.errors import DatasetError, describe
 from themis_lib.identity.digests import canonical_json
 
@@ -58,7 +63,7 @@ def _requests_by_doc(
     """Yield lm-eval's requests of each document, with its number."""
     task = loaded.task
     chat_template = _messages_as_they_are if dataset.apply_chat_template else None
-    with chance_of(loaded.chance):
+    with chance_of(loaded.chance), bars_on_terminals():
         # Each time anew, so that every reading draws the same examples.
         task.set_fewshot_seed(seed=dataset.fewshot_random_seed)
         try:

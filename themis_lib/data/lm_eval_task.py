@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -68,6 +70,17 @@ def chance_of(state: tuple[Any, Any]) -> Iterator[None]:
         _set_chance(held)
 
 
+@contextmanager
+def bars_on_terminals() -> Iterator[None]:
+    """Show lm-eval's progress bars where standard error is a terminal, else hide them."""
+    if sys.stderr is None or sys.stderr.isatty():
+        yield
+        return
+    # In a file or a pipe each step of a bar would be a line.
+    with redirect_stderr(io.StringIO()):
+        yield
+
+
 def current_chance() -> tuple[Any, Any]:
     """Return the state of Python's and NumPy's random generators."""
     return random.getstate(), np.random.get_state()
@@ -85,7 +98,7 @@ def _load(settings: str) -> LmEvalTask:
     )
     file = task_file(dataset.task, dataset.folders)
     # lm-eval's own seeds, in its own order: some tasks shuffle as they are loaded.
-    with chance_of(_seeded(dataset)):
+    with chance_of(_seeded(dataset)), bars_on_terminals():
         try:
             task = _task_of(dataset, file)
         # Its files are programs, and its data are on a hub.
