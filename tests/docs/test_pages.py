@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from tests.docs.__main__ import page_paths
 from tests.docs.pages import PageError, parse_page, read_page
 from tests.docs.running import ROOT, provider_variables, run_page, updated
 from tests.support.sandboxes import needs
+
+#: Pages about a library that only an extra brings.
+_LIBRARIES = {"docs/guides/lm-eval.md": "lm_eval"}
 
 
 def parameters() -> Iterator[object]:
@@ -23,6 +27,9 @@ def parameters() -> Iterator[object]:
             yield pytest.param(path, id=name)
             continue
         marks = [pytest.mark.slow] if page.is_slow else []
+        library = _LIBRARIES.get(name)
+        if library is not None and find_spec(library) is None:
+            marks.append(pytest.mark.skip(f"{library} is not installed"))
         if page.blocks:
             yield pytest.param(path, id=name, marks=marks)
 

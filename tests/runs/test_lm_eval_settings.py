@@ -154,6 +154,7 @@ def test_the_tasks_sampling_reaches_the_generator(tmp_path):
 
     assert (stops, 512, 0.0) == (served.stop, served.max_tokens, served.temperature)
     assert (stops, 256, 0.0) == (local.stop, local.max_tokens, local.temperature)
+    assert "raw" == local.template
 
 
 def test_what_the_generator_cannot_be_told_is_said(tmp_path):

@@ -21,6 +21,8 @@ _MAX_TOKENS = 256
 #: Aggregations of lm-eval that are means of the documents' scores.
 _MEANS = ("mean", "nanmean")
 
+#: The setting of local models that says how a prompt is put before them.
+_TEMPLATE = "template"
 #: What was recorded was sampled already.
 _RECORDED = "builtin/replay"
 
@@ -200,7 +202,8 @@ def _sampled_generator(
     for name, value in asked.items():
         if _takes(component, {**added, name: value}):
             added[name] = value
-        else:
+        # A server that takes messages has no such setting, and applies its template.
+        elif name != _TEMPLATE:
             unknown.append(f"{name}={value!r}")
     notes = []
     if unknown and component.component_id != _RECORDED:
@@ -225,7 +228,7 @@ def _asked_settings(
     for dataset, one in loaded:
         if not one.is_generated:
             continue
-        for name, value in _sampling_of(one).items():
+        for name, value in _settings_of(dataset, one).items():
             if name in given:
                 continue
             where, other = asked.setdefault(name, (dataset.dataset_id, value))
@@ -291,13 +294,19 @@ def _takes(
     return True
 
 
-def _sampling_of(one: LmEvalTask) -> dict[str, Any]:
+def _settings_of(
+    dataset: LmEvalDataset,
+    one: LmEvalTask,
+) -> dict[str, Any]:
     """Return what a task asks of the generation of its answers, by our names."""
     asked = dict(one.task.config.generation_kwargs or {})
     settings: dict[str, Any] = {
         "max_tokens": int(asked.get("max_gen_toks", _MAX_TOKENS)),
         "stop": stop_texts(one),
     }
+    if not dataset.apply_chat_template:
+        # A text is continued as it is.
+        settings[_TEMPLATE] = "raw"
     # As lm-eval's models read it: greedy unless a task says otherwise.
     if not asked.get("do_sample", False):
         settings["temperature"] = 0.0
