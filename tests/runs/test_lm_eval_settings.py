@@ -262,6 +262,11 @@ def test_the_same_examples_are_drawn_each_time(tmp_path):
 @pytest.mark.parametrize(
     ("name", "overrides", "reason"),
     [
+        (
+            "gsm8k",
+            {"doc_to_txt": "x"},
+            "overrides: tasks have no field 'doc_to_txt'; did",
+        ),
         ("gsm8k", {"repeats": 4}, "scores 4 answers of a document as one"),
         ("gsm8k", {"unsafe_code": True}, "runs the model's code in this process"),
         (

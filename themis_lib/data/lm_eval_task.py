@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.data.lm_eval_names import task_file
-from themis_lib.errors import DatasetError, describe
+from themis_lib.errors import DatasetError, describe, nearest
 
 #: Settings of the dataset that change nothing about the task that is loaded.
 _NOT_OF_TASK = {"use", "dataset_id", "metrics", "limit"}
@@ -97,6 +97,7 @@ def _load(settings: str) -> LmEvalTask:
         f'{{"use":"lm_eval","dataset_id":"task",{settings[1:]}'
     )
     file = task_file(dataset.task, dataset.folders)
+    _check_overrides(dataset)
     # lm-eval's own seeds, in its own order: some tasks shuffle as they are loaded.
     with chance_of(_seeded(dataset)), bars_on_terminals():
         try:
@@ -110,6 +111,18 @@ def _load(settings: str) -> LmEvalTask:
     _check_kind(dataset, task)
     _set_shots(dataset, task)
     return loaded
+
+
+def _check_overrides(dataset: LmEvalDataset) -> None:
+    """Raise `DatasetError` for a field that no task of lm-eval has."""
+    from lm_eval.config.task import TaskConfig
+
+    known = [item.name for item in fields(TaskConfig)]
+    for name in dataset.overrides:
+        if name not in known:
+            raise DatasetError(
+                f"overrides: tasks have no field {name!r}; {nearest(name, known)}"
+            )
 
 
 def _seeded(dataset: LmEvalDataset) -> tuple[Any, Any]:
