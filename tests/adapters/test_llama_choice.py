@@ -239,3 +239,62 @@ def test_bad_settings_are_named_before_anything_runs(
             {"use": "llama_choice", "model": "tiny", **settings},
             where="generation.generator",
         )
+
+
+def kept(generator: Any, value: Any) -> list[tuple[float, bool]]:
+    choices = (answer(generator, value).artifacts or {})["choices"]
+    return [(one["logprob"], one["is_greedy"]) for one in choices]
+
+
+def test_an_input_says_itself_what_is_rated() -> None:
+    """The same bits as choices behind the same text, and which of them are greedy."""
+    texts = [" 939", " 841", " 25"]
+    rated = answer(choosing(template="raw", choices=texts)).artifacts or {}
+
+    pairs = kept(choosing(), {"context": QUESTION, "continuations": texts})
+
+    assert [one["logprob"] for one in rated["choices"]] == [one for one, _ in pairs]
+
+
+def test_a_greedy_continuation_is_what_the_model_writes() -> None:
+    """Each of its tokens is the likeliest; those of another text are not."""
+    asked = {"temperature": 0, "max_tokens": 4, "template": "raw"}
+    written = answer(llama(model="tiny", **asked), QUESTION).final_output
+
+    (greedy, other) = kept(
+        choosing(), {"context": QUESTION, "continuations": [written, " zebra"]}
+    )
+
+    assert (True, False) == (greedy[1], other[1])
+    assert greedy[0] > other[0]
+
+
+def test_each_continuation_may_have_its_own_context() -> None:
+    """As the two sentences of WinoGrande; the answers are in the order of the input."""
+    contexts = ["The sun is a star", "The moon is a star", "The sun is a star"]
+    continuations = [" here", " here", " there"]
+
+    together = kept(choosing(), {"context": contexts, "continuations": continuations})
+
+    assert [
+        kept(choosing(), {"context": context, "continuations": [continuation]})[0]
+        for context, continuation in zip(contexts, continuations, strict=True)
+    ] == together
+
+
+def test_the_last_spaces_of_a_context_are_rated() -> None:
+    """With the continuation, as lm-eval does: most tokens begin with their space."""
+    one = {"context": "2 + 2 = ", "continuations": ["4"]}
+    other = {"context": "2 + 2 =", "continuations": [" 4"]}
+
+    assert kept(choosing(), one) == kept(choosing(), other)
+
+
+def test_only_such_inputs_have_a_new_version() -> None:
+    """The rows of all others are found under the keys that they had."""
+    generator = choosing()
+    pairs = {"context": "2 + 2 =", "continuations": [" 4"]}
+
+    assert "pairs-1" == generator.input_version(pairs, PromptSpec())
+    assert generator.input_version({"context": "2 + 2 ="}, PromptSpec()) is None
+    assert generator.input_version(QUESTION, PromptSpec()) is None

@@ -329,3 +329,14 @@ def test_functions_of_ones_own_tasks_count_with_their_file(tmp_path):
 
     assert ["right"] == metric_ids(pipeline)
     assert fingerprints[0] != fingerprints[1]
+
+
+def test_other_processes_build_the_same_stages(tmp_path):
+    """Without the datasets: metrics and sampling have become plain settings."""
+    generator = {"use": "vllm", "model": "m"}
+    pipeline = compiled(task("gsm8k", tmp_path), generator=generator)
+
+    text = pipeline.experiment.portable_json()
+    again = Experiment.model_validate_json(text).compile()
+
+    assert pipeline.fingerprint == again.fingerprint
