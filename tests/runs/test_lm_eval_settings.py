@@ -16,6 +16,7 @@ from themis_lib import (
     GenerationConfig,
     LmEvalDataset,
     PromptSpec,
+    evaluate,
 )
 from themis_lib.adapters import llama, openai, vllm
 from themis_lib.data.datasets import case_rows
@@ -329,6 +330,19 @@ def test_functions_of_ones_own_tasks_count_with_their_file(tmp_path):
 
     assert ["right"] == metric_ids(pipeline)
     assert fingerprints[0] != fingerprints[1]
+
+
+def test_a_function_is_evaluated_on_a_task(tmp_path):
+    """With the task's own metrics, and no others."""
+    result = evaluate(
+        model=lambda text: "It is 41.\n#### 41",
+        data=task("gsm8k", tmp_path, limit=4),
+    )
+
+    assert {
+        "exact_match,strict-match": 0.25,
+        "exact_match,flexible-extract": 0.25,
+    } == {row.metric_id: row.mean for row in result.summary}
 
 
 def test_other_processes_build_the_same_stages(tmp_path):

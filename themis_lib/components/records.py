@@ -246,6 +246,7 @@ class BuiltGenerator(BuiltComponent):
     schema: Mapping[str, Any] | None
     enforces_schemas: bool
     input_version: InputVersionCall | None = None
+    rates_continuations: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -385,6 +386,7 @@ def generator_record(
         schema=getattr(component, "schema", None),
         enforces_schemas=callable(getattr(component, "with_schema", None)),
         input_version=_method_or_none(component, "input_version"),
+        rates_continuations=bool(getattr(component, "rates_continuations", False)),
     )
 
 

@@ -121,6 +121,18 @@ class BoundsCalls(Protocol):
 
 
 @runtime_checkable
+class RatesContinuations(Protocol):
+    """A generator that takes inputs of `context` and `continuations`, and rates these.
+
+    Where `rates_continuations` is true, the artifacts `choices` of its rows have for
+    each, in order, its `logprob` and whether it `is_greedy`; or the output is a list of
+    such pairs. Tasks of lm-eval that rate answers need it. The default is false.
+    """
+
+    rates_continuations: bool
+
+
+@runtime_checkable
 class VersionsInputs(Protocol):
     """A generator whose requests for some inputs are not those of earlier versions.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from themis_lib.components.build import build
 from themis_lib.components.builtin import Builtin
+from themis_lib.components.records import BuiltGenerator
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.prompts import PromptSpec
@@ -194,8 +195,9 @@ def _sampled_generator(
     Also notes on what it cannot be told. Raise `ConfigError` if it does not rate what
     the tasks have rated, or if the tasks ask for different settings.
     """
-    component = build("generator", spec, where="generation.generator").component
-    _check_rates(component, loaded)
+    generator = build("generator", spec, where="generation.generator")
+    _check_rates(generator, loaded)
+    component = generator.component
     asked = _asked_settings(loaded, _given_settings(spec, component))
     added: dict[str, Any] = {}
     unknown = []
@@ -242,15 +244,15 @@ def _asked_settings(
 
 
 def _check_rates(
-    component: Any,
+    generator: BuiltGenerator,
     loaded: _Loaded,
 ) -> None:
-    rates = bool(getattr(component, "rates_continuations", False))
+    """Raise `ConfigError` if tasks have answers rated that a generator would write."""
     for dataset, one in loaded:
-        if not one.is_generated and not rates:
+        if not one.is_generated and not generator.rates_continuations:
             raise ConfigError(
-                f"dataset {dataset.dataset_id!r}: the task {dataset.task!r} has given "
-                f"answers rated, which {component.component_id!r} does not do; use "
+                f"dataset {dataset.dataset_id!r}: the task {dataset.task!r} rates "
+                f"given answers, which {generator.component_id!r} does not do; use "
                 "llama_choice or vllm_choice"
             )
 
