@@ -350,7 +350,7 @@ def test_bad_settings_are_refused(text: str, expected: str) -> None:
         (
             "{dataset_id: d}",
             (
-                "datasets[0]: one of 'cases', 'huggingface', 'path' is needed; got "
+                "datasets[0]: one of 'cases', 'huggingface', 'path', 'task' is needed; got "
                 "{'dataset_id': 'd'}"
             ),
         ),

@@ -21,6 +21,8 @@ from themis_lib.experiment.model_shorthand import (
 M = TypeVar("M", bound=BaseModel)
 # Messages speak of datasets, not of the members of the union that they are.
 _UNION_MEMBERS = {"Dataset", "DatasetFile", "HubDataset", "LmEvalDataset"}
+#: The setting that names a dataset, of whatever kind it is.
+_NAME = "dataset_id"
 #: How the value of an override begins that is not taken as text: a list, a mapping, a
 #: quoted text, a tag.
 _YAML_STARTS = ("[", "{", "'", '"', "!!")
@@ -311,8 +313,8 @@ def _likely_problem(problems: list[Any]) -> Any:
     for name, found in members.items():
         missing[name] = _fields_of(found, "missing", depth)
         unknown[name] = _fields_of(found, "extra_forbidden", depth)
-    # A field that all members lack does not tell them apart.
-    shared = set.intersection(*missing.values())
+    # A field that all members lack does not tell them apart, and nor does the name.
+    shared = {_NAME, *set.intersection(*missing.values())}
     own_fields = {name: fields - shared for name, fields in missing.items()}
     fitting = [found for name, found in members.items() if not own_fields[name]]
     # The one with the fewest problems is the one that was meant.
