@@ -171,7 +171,7 @@ def test_models_of_cells_keep_the_settings_for_any_model(tmp_path: Path) -> None
         "generation.generator.max_tokens": [8, 16],
     }
     path = tmp_path / "models.yaml"
-    path.write_text(yaml.safe_dump(spec))
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
 
     matrix = Matrix.from_config(path)
 
