@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from themis_lib.core.config import DatasetFile
 from themis_lib.core.experiment_spec import About, AnyDataset
-from themis_lib.core.models import Dataset
 from themis_lib.data.columns import no_column
 from themis_lib.data.derived import with_derived
 from themis_lib.data.sources import opened
@@ -46,6 +46,11 @@ def use_data(
             f"{where}: there is no dataset whose place {path!r} could take"
         )
     first = datasets[0]
+    if "use" in first:
+        raise ConfigError(
+            f"{where}: {path!r} cannot take the place of a task of {first['use']}, which "
+            "has no columns; set `overrides` of the dataset"
+        )
     settings = {name: first[name] for name in first if name not in _PLACE_SETTINGS}
     # Of several, such as a benchmark's subsets, the file is all of them.
     if len(datasets) > 1:
@@ -63,7 +68,7 @@ def check_shape(
 
     A column may be derived from others.
     """
-    if isinstance(dataset, Dataset):
+    if not isinstance(dataset, DatasetFile):
         return
     columns = "; ".join(f"{column}: {what}" for column, what in about.shape.items())
     shape = f"data of {name} has {columns}"
