@@ -1,4 +1,6 @@
-"""Time of the metrics of the extra `metrics`, for texts as long as a short answer."""
+"""Time of metrics that take longer than a comparison, for texts as long as a short
+answer: those of the extra `metrics`, and code in its sandbox.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ _METRICS: dict[str, dict[str, Any]] = {
     "json_schema": {"schema": {"type": "object", "required": ["words"]}},
     "semantic_similarity": {"embed": "benchmarks.text_metrics:letters"},
     "math_equivalence": {},
+    "code_tests": {"run_code": True},
 }
 
 
@@ -43,7 +46,8 @@ def measure(*, quick: bool) -> Report:
         how="scores alone, in one process after the library was imported; texts of "
         f"{_WORDS} words against one reference, JSON texts of as many, embeddings of "
         "26 numbers, and LaTeX answers of which few are alike and half are wrong; "
-        "mathematics on every core",
+        "mathematics on every core; functions of two lines against two assertions, each "
+        "in a sandbox, on every core",
         rows=rows,
     )
 
@@ -57,6 +61,10 @@ def pair(use: str, number: int) -> tuple[Any, Any]:
         if number % 2:
             return expected.replace(" ", ""), expected
         return _draw_answer(draw), expected
+    if use == "builtin/code_tests":
+        wrong = number % 2
+        code = f"def f(x):\n    return x + {number + wrong}"
+        return code, [f"assert f({x}) == {x + number}" for x in (0, 1)]
     words = [_draw_word(draw) for _ in range(_WORDS)]
     if use == "builtin/json_schema":
         document = json.dumps({"words": words})
