@@ -41,6 +41,7 @@ def test_every_field_has_a_title_and_a_description() -> None:
         "experiment",
         "data",
         "store",
+        "cell",
         "limit",
         "until_stage",
         "runner",

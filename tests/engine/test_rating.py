@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from themis_lib.engine.rating import Rating
+from themis_lib.engine.rating import Rated, Rating
 from themis_lib.engine.sampling import log_probabilities
 
 #: The logits after the prompt, and those after each further token.
@@ -21,11 +21,36 @@ def logprob(step: int, token: int) -> float:
     return float(log_probabilities(ROWS[step], np.array([token]))[0])
 
 
+def rated(steps: list[int], tokens: list[int]) -> Rated:
+    """What a continuation of these tokens has, each at its step."""
+    pairs = list(zip(steps, tokens, strict=True))
+    return Rated(
+        logprobs=tuple(logprob(step, token) for step, token in pairs),
+        is_greedy=all(ROWS[step].argmax() == token for step, token in pairs),
+    )
+
+
 def test_continuations_of_one_token_are_rated_from_the_row_after_the_prompt() -> None:
     rating = Rating([1, 2, 3], [[4], [], [0]])
 
     assert [] == rating.begin(ROWS[0])
-    assert [[logprob(0, 4)], [], [logprob(0, 0)]] == rating.future.result(timeout=0)
+    assert [
+        rated([0], [4]),
+        rated([], []),
+        rated([0], [0]),
+    ] == rating.future.result(timeout=0)
+
+
+def test_continuation_is_greedy_if_each_token_was_the_likeliest() -> None:
+    """One of no tokens is; one that leaves the likeliest text anywhere is not."""
+    best = int(ROWS[0].argmax())
+    other = (best + 1) % 12
+    rating = Rating([1, 2, 3], [[best], [other], []])
+    rating.begin(ROWS[0])
+
+    assert [True, False, True] == [
+        one.is_greedy for one in rating.future.result(timeout=0)
+    ]
 
 
 def test_no_continuations_are_rated_at_once() -> None:
@@ -48,9 +73,9 @@ def test_longer_continuations_are_advanced_a_token_at_a_time() -> None:
 
     assert [(3, 4), False, (4, 5), True, False, True] == seen
     assert [
-        [logprob(0, 4), logprob(1, 5), logprob(2, 6)],
-        [logprob(0, 7)],
-        [logprob(0, 8), logprob(1, 9)],
+        rated([0, 1, 2], [4, 5, 6]),
+        rated([0], [7]),
+        rated([0, 1], [8, 9]),
     ] == rating.future.result(timeout=0)
 
 

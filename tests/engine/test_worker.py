@@ -82,8 +82,8 @@ def test_more_texts_than_slots_are_all_finished(
 
     assert alone == [one.future.result(timeout=WAIT_S) for one in together]
     rated = rating.future.result(timeout=WAIT_S)
-    assert [2, 1, 0] == [len(one) for one in rated]
-    assert rated[0][0] == rated[1][0]
+    assert [2, 1, 0] == [len(one.logprobs) for one in rated]
+    assert rated[0].logprobs[0] == rated[1].logprobs[0]
 
 
 def test_workers_may_share_an_inbox(
