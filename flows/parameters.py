@@ -95,7 +95,7 @@ class EvaluateParameters(BaseModel):
     @property
     def is_matrix(self) -> bool:
         """Whether several experiments are asked for: all cells of a matrix."""
-        return self.cell is None and has_matrix(self.experiment)
+        return self.cell is None and has_matrix(self.experiment, self.overrides)
 
     def load(self) -> Experiment:
         """Return the experiment as it is asked for.

@@ -17,7 +17,8 @@ from tests.support.matrices import (
     matrix_of,
 )
 from tests.test_edit_costs import K, N, base
-from themis_lib import ConfigError, Experiment, InputError, Matrix
+from themis_lib import ConfigError, DatasetError, Experiment, InputError, Matrix
+from themis_lib.experiment.matrix import has_matrix
 from themis_lib.experiment.spec import experiment_from_spec
 
 METERED = {"use": "tests.support.metered:Charged"}
@@ -203,6 +204,56 @@ def test_override_changes_the_matrix_itself(tmp_path: Path) -> None:
 
     assert "m3-loud" == matrix.baseline.name
     assert "m3-loud" == matrix.in_order[0].name
+
+
+def test_override_of_a_generator_is_refused_where_cells_name_models(
+    tmp_path: Path,
+) -> None:
+    """`model` is `generation.generator`: all cells would have the same."""
+    path = matrix_file(tmp_path, {"model": ["openai:a", "openai:b"]})
+
+    with pytest.raises(ConfigError, match="the matrix sets 'model' itself"):
+        Matrix.from_config(path, overrides=["generation.generator=openai"])
+
+
+@pytest.mark.parametrize("axis", ["datasets", "datasets.0", "datasets.0.path"])
+def test_data_is_refused_where_cells_set_it(tmp_path: Path, axis: str) -> None:
+    """The file would not be read."""
+    values = {"a": {axis: "a.jsonl"}, "b": {axis: "b.jsonl"}}
+    path = matrix_file(
+        tmp_path, {"data": values}, datasets=[{"dataset_id": "d", "path": "c.jsonl"}]
+    )
+
+    with pytest.raises(
+        ConfigError, match=f"data 'mine.jsonl': the matrix sets '{axis}'"
+    ):
+        Matrix.from_config(path, data="mine.jsonl")
+
+
+def test_task_of_the_catalogue_is_a_matrix_by_an_override(tmp_path: Path) -> None:
+    """Its file has no `matrix:`; the axes are given, and data for all cells."""
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"question": "q", "choices": ["x", "y"], "answer": 1}\n')
+    overrides = ["matrix={model: [openai:a, openai:b]}"]
+
+    matrix = Matrix.from_config("mmlu", overrides=overrides, data=str(data))
+
+    assert has_matrix("mmlu", overrides)
+    assert not has_matrix("mmlu")
+    assert ["mmlu-openai:a", "mmlu-openai:b"] == [
+        cell.experiment.name for cell in matrix.cells
+    ]
+
+
+def test_data_of_another_shape_is_refused_with_the_shape(tmp_path: Path) -> None:
+    """As without a matrix."""
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"question": "q", "answer": 1}\n')
+
+    with pytest.raises(DatasetError, match=r"no column 'choices'.*data of mmlu has"):
+        Matrix.from_config(
+            "mmlu", overrides=["matrix.model=[openai:a]"], data=str(data)
+        )
 
 
 def test_limit_holds_for_all_cells(tmp_path: Path) -> None:

@@ -68,6 +68,14 @@ BAD: dict[str, tuple[Any, str]] = {
         {"a": MODELS, "b": MODELS},
         "the axes 'a' and 'b' both set 'generation.generator.model'",
     ),
+    "a model by its shorthand and by its component": (
+        {"model": ["tiny"], "generation.generator": ["small"]},
+        "the axes 'model' and 'generation.generator' both set 'generation.generator'",
+    ),
+    "a key that YAML reads as a boolean": (
+        {True: ["tiny"]},
+        "matrix.true: unknown setting 'true'",
+    ),
     "a store for each cell": (
         {"storage.store": ["a", "b"]},
         "'storage.store' is the same for all cells; set it outside the matrix",

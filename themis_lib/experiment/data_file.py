@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from themis_lib.core.config import DatasetFile
-from themis_lib.core.experiment_spec import About, AnyDataset
+from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.data.columns import no_column
 from themis_lib.data.derived import with_derived
 from themis_lib.data.sources import opened
@@ -59,16 +59,16 @@ def use_data(
 
 
 def check_shape(
-    dataset: AnyDataset,
-    about: About,
+    experiment: ExperimentSpec,
     *,
     name: str,
 ) -> None:
     """Raise `DatasetError` for a file that lacks a column of an experiment's shape.
 
-    A column may be derived from others.
+    A column may be derived from others. `name` is what messages call the experiment.
     """
-    if not isinstance(dataset, DatasetFile):
+    dataset, about = experiment.datasets[0], experiment.about
+    if about is None or not isinstance(dataset, DatasetFile):
         return
     columns = "; ".join(f"{column}: {what}" for column, what in about.shape.items())
     shape = f"data of {name} has {columns}"

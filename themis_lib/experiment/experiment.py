@@ -70,8 +70,8 @@ class Experiment(ExperimentSpec):
         folder = file.parent if file == Path(path) else Path()
         resolve_beside(spec, folder)
         experiment = experiment_from_spec(cls, spec, where=str(path))
-        if data is not None and experiment.about is not None:
-            check_shape(experiment.datasets[0], experiment.about, name=experiment.name)
+        if data is not None:
+            check_shape(experiment, name=experiment.name)
         return experiment if limit is None else experiment.limited(limit)
 
     def with_store(self, url: str | None = None) -> Experiment:

@@ -12,6 +12,7 @@ from typing import Any
 from themis_lib.errors import ConfigError, InputError, ThemisError, describe, nearest
 from themis_lib.experiment.axes import Axes, Axis
 from themis_lib.experiment.beside import resolve_beside
+from themis_lib.experiment.data_file import check_shape
 from themis_lib.experiment.experiment import Experiment, run_here
 from themis_lib.experiment.model_shorthand import (
     SHORTHANDS,
@@ -23,6 +24,7 @@ from themis_lib.experiment.read_axes import read_axes
 from themis_lib.experiment.spec import (
     apply_override,
     apply_overrides,
+    experiment_file,
     experiment_from_spec,
     read_spec,
     refuse_repeated_keys,
@@ -99,23 +101,20 @@ class Matrix:
     ) -> Matrix:
         """Return the matrix in a YAML file, with `key.path=value` overrides.
 
-        An override holds for all cells, and so does `data`, a file to evaluate in place
-        of the experiment's own. Raise `ConfigError` that names the file, the place in
-        `matrix:` and the nearest valid choice.
+        In place of a file, `path` may name a task of the catalogue (`gsm8k`); its axes
+        are overrides then, such as `matrix.model=[tiny, small]`. Other overrides hold for
+        all cells, and so does `data`, a file to evaluate in place of the experiment's
+        own. Raise `ConfigError` that names the file, the place in `matrix:` and the
+        nearest valid choice; `DatasetError` as `Experiment.from_config` does.
         """
         where = str(path)
         overrides = list(overrides)
         # What changes the matrix itself comes before it, all else after it.
-        of_matrix = [text for text in overrides if text.startswith(f"{SECTION}.")]
+        of_matrix = [text for text in overrides if _is_of_matrix(text)]
         rest = [text for text in overrides if text not in of_matrix]
-        spec = {"name": Path(path).stem, **read_spec(path)}
-        for override in of_matrix:
-            apply_override(spec, override)
-        if SECTION not in spec:
-            raise ConfigError(f"{path}: there is no `{SECTION}:` in it")
-        refuse_repeated_keys(path, SECTION)
-        axes = read_axes(spec.pop(SECTION), where=where)
+        spec, axes = _read_matrix(path, of_matrix)
         _refuse_lost_overrides(rest, axes)
+        _refuse_lost_data(data, axes)
         cells: list[Cell] = []
         for values in axes.cells:
             name = axes.cell_name(values)
@@ -125,11 +124,13 @@ class Matrix:
             cell_spec["name"] = f"{cell_spec['name']}-{name}"
             resolve_beside(cell_spec, Path(path).parent)
             experiment = experiment_from_spec(Experiment, cell_spec, where=place)
+            if data is not None:
+                check_shape(experiment, name=spec["name"])
             if limit is not None:
                 experiment = experiment.limited(limit)
             cells.append(Cell(name, values, experiment))
         baseline = next(cell for cell in cells if cell.values == axes.baseline)
-        return cls(str(spec["name"]), axes.axes, tuple(cells), baseline)
+        return cls(spec["name"], axes.axes, tuple(cells), baseline)
 
     def changed(self, change: Callable[[Experiment], Experiment]) -> Matrix:
         """Return the matrix with each cell's experiment replaced by a function of it."""
@@ -261,9 +262,34 @@ def paid_by(run: Run) -> float:
     return RunResult(run.store, run.run_id).manifest.cost_paid or 0.0
 
 
-def has_matrix(path: str | Path) -> bool:
-    """Return whether an experiment's file is a matrix. Raise `ConfigError` if unread."""
-    return SECTION in read_spec(path)
+def has_matrix(
+    path: str | Path,
+    overrides: Iterable[str] = (),
+) -> bool:
+    """Return whether an experiment's file, or an override, makes a matrix.
+
+    Raise `ConfigError` for a file that cannot be read.
+    """
+    return any(map(_is_of_matrix, overrides)) or SECTION in read_spec(path)
+
+
+def _read_matrix(
+    path: str | Path,
+    overrides: Iterable[str],
+) -> tuple[dict[str, Any], Axes]:
+    """Return an experiment's spec without its matrix, and the axes of that.
+
+    The overrides are those of the matrix. An experiment without a name is called as its
+    file.
+    """
+    spec = read_spec(path)
+    spec["name"] = str(spec.get("name") or Path(path).stem)
+    for override in overrides:
+        apply_override(spec, override)
+    if SECTION not in spec:
+        raise ConfigError(f"{path}: there is no `{SECTION}:` in it")
+    refuse_repeated_keys(experiment_file(path), SECTION)
+    return spec, read_axes(spec.pop(SECTION), where=str(path))
 
 
 def _cell_spec(
@@ -299,6 +325,10 @@ def _path_of(override: str) -> str:
     return override.partition("=")[0].strip()
 
 
+def _is_of_matrix(override: str) -> bool:
+    return _path_of(override).partition(".")[0] == SECTION
+
+
 def _refuse_lost_overrides(
     overrides: Sequence[str],
     axes: Axes,
@@ -306,10 +336,28 @@ def _refuse_lost_overrides(
     """Refuse an override of a setting that cells set: they would all be the same."""
     for override in overrides:
         path = _path_of(override)
+        setting = SHORTHANDS.get(path, path)
         for changed in axes.paths:
-            is_within = changed == path or changed.startswith(f"{path}.")
-            if is_within or changed == SHORTHANDS.get(path):
+            target = SHORTHANDS.get(changed, changed)
+            # A model that is named comes before the settings of cells.
+            is_within = target.startswith(f"{setting}.") and path not in SHORTHANDS
+            if target == setting or is_within:
                 raise ConfigError(
                     f"override {override!r}: the matrix sets {changed!r} itself; "
                     "change it there, or leave it out of the matrix"
                 )
+
+
+def _refuse_lost_data(
+    data: str | None,
+    axes: Axes,
+) -> None:
+    """Refuse a file in place of the data that cells set: it would not be read."""
+    if data is None:
+        return
+    for changed in ("datasets", "datasets.0", "datasets.0.path"):
+        if changed in axes.paths:
+            raise ConfigError(
+                f"data {data!r}: the matrix sets {changed!r} itself; change it there, or "
+                "leave it out of the matrix"
+            )

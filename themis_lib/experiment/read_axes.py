@@ -37,21 +37,23 @@ def read_axes(
             f"{where}: matrix: write a mapping of axes, such as "
             "{generation.generator: [a, b]}"
         )
-    keys = [str(key) for key in matrix if key not in (BASELINE, EXCLUDE)]
+    # YAML reads `on:` and `1:` as no texts.
+    given = {_text(key): value for key, value in matrix.items()}
+    keys = [key for key in given if key not in (BASELINE, EXCLUDE)]
     if not keys:
         raise ConfigError(f"{where}: matrix: there is no axis; give at least one")
     labels = _labels(keys)
-    axes = tuple(_read_axis(key, labels[key], matrix[key], where) for key in keys)
+    axes = tuple(_read_axis(key, labels[key], given[key], where) for key in keys)
     _refuse_shared_settings(axes, where)
-    excluded = _read_excluded(matrix.get(EXCLUDE), axes, f"{where}: matrix.{EXCLUDE}")
+    excluded = _read_excluded(given.get(EXCLUDE), axes, f"{where}: matrix.{EXCLUDE}")
     cells = _cells(axes, excluded)
     if not cells:
         raise ConfigError(f"{where}: matrix.{EXCLUDE}: it leaves no cell")
     found = Axes(axes, cells, cells[0])
     _refuse_equal_names(found, where)
-    if matrix.get(BASELINE) is None:
+    if given.get(BASELINE) is None:
         return found
-    baseline = _read_baseline(matrix[BASELINE], found, f"{where}: matrix.{BASELINE}")
+    baseline = _read_baseline(given[BASELINE], found, f"{where}: matrix.{BASELINE}")
     return replace(found, baseline=baseline)
 
 
@@ -185,7 +187,8 @@ def _refuse_shared_settings(
     owners: dict[str, Axis] = {}
     for axis in axes:
         for path in {path for value in axis.values for path in value.settings}:
-            other = owners.setdefault(path, axis)
+            # `model` is `generation.generator`.
+            other = owners.setdefault(SHORTHANDS.get(path, path), axis)
             if other is not axis:
                 raise ConfigError(
                     f"{where}: matrix: the axes {other.key!r} and {axis.key!r} both "
@@ -235,10 +238,12 @@ def _read_pattern(
     by_name = {axis.label: axis for axis in axes} | {axis.key: axis for axis in axes}
     pattern = {}
     for key, wanted in given.items():
-        axis = by_name.get(str(key))
+        axis = by_name.get(_text(key))
         if axis is None:
             labels = [axis.label for axis in axes]
-            raise ConfigError(f"{place}: no axis {key!r}; {nearest(str(key), labels)}")
+            raise ConfigError(
+                f"{place}: no axis {key!r}; {nearest(_text(key), labels)}"
+            )
         listed = wanted if isinstance(wanted, list) else [wanted]
         names = [_text(name) for name in listed]
         _check_values(names, axis, f"{place}.{key}")
