@@ -88,6 +88,21 @@ def test_beside_comes_before_the_working_directory(tmp_path: Path) -> None:
     assert ['"beside"'] == after
 
 
+def test_data_that_is_given_is_the_working_directory_s(tmp_path: Path) -> None:
+    """Where both have such a file: it is no name of the experiment's file."""
+    folder = tmp_path / "project"
+    write_lines(folder / "mine.jsonl", [])
+    write_lines(folder / "only_beside.jsonl", CASES)
+    write_lines(Path("mine.jsonl"), CASES)
+    path = write_experiment(folder, use="builtin/demo_generator")
+
+    here = Experiment.from_config(path, data="mine.jsonl")
+    beside = Experiment.from_config(path, data="only_beside.jsonl")
+
+    assert "mine.jsonl" == here.datasets[0].path  # type: ignore[union-attr]
+    assert str(folder / "only_beside.jsonl") == beside.datasets[0].path  # type: ignore[union-attr]
+
+
 def test_place_of_the_experiment_costs_nothing(tmp_path: Path) -> None:
     """From another working directory everything is found in the store."""
     folder = tmp_path / "project"

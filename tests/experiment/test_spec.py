@@ -134,6 +134,16 @@ def test_override_of_a_component_s_parameter_keeps_the_component() -> None:
     ]
 
 
+def test_override_changes_only_what_it_names(tmp_path: Path) -> None:
+    """Not the section that an anchor of YAML has in another place, too."""
+    path = tmp_path / "anchor.yaml"
+    path.write_text("a: [{derive: &one {x: y}}]\nb: {derive: *one}\n")
+
+    spec = load_spec(path, overrides=["a.0.derive.x=z"])
+
+    assert {"a": [{"derive": {"x": "z"}}], "b": {"derive": {"x": "y"}}} == spec
+
+
 def test_override_reaches_into_lists() -> None:
     """Items of lists are numbered from 0."""
     spec = overridden("datasets.0.limit=10", "datasets.1.cases.0.input=2")

@@ -32,14 +32,18 @@ _COMPONENT_LISTS = ("parsers", "metrics", "judge_models")
 def resolve_beside(
     spec: dict[str, Any],
     folder: Path,
+    *,
+    data: str | None = None,
 ) -> None:
     """Replace paths in an experiment's spec by those of the files beside it.
 
-    Also make the modules beside it importable that its components name. Raise
-    `ComponentError` if another module of such a name is in use already.
+    `data` is a file that the spec itself does not name: of two, the one in the working
+    directory is meant. Also make the modules beside it importable that its components
+    name. Raise `ComponentError` if another module of such a name is in use already.
     """
     for dataset in [*_mappings(spec.get("datasets")), *_few_shot_data(spec)]:
-        _resolve(dataset, "path", folder)
+        if data is None or dataset.get("path") != data or not Path(data).is_file():
+            _resolve(dataset, "path", folder)
         _resolve_lm_eval_paths(dataset, folder)
     modules = []
     for component in _components(spec):

@@ -68,7 +68,7 @@ class Experiment(ExperimentSpec):
         spec.setdefault("name", file.stem)
         # Beside a task's file is nothing of the user's.
         folder = file.parent if file == Path(path) else Path()
-        resolve_beside(spec, folder)
+        resolve_beside(spec, folder, data=data)
         experiment = experiment_from_spec(cls, spec, where=str(path))
         if data is not None:
             check_shape(experiment, name=experiment.name)

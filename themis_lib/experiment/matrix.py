@@ -122,7 +122,7 @@ class Matrix:
             settings = dict(axes.settings(values))
             cell_spec = _cell_spec(spec, settings, rest, data=data, where=place)
             cell_spec["name"] = f"{cell_spec['name']}-{name}"
-            resolve_beside(cell_spec, Path(path).parent)
+            resolve_beside(cell_spec, Path(path).parent, data=data)
             experiment = experiment_from_spec(Experiment, cell_spec, where=place)
             if data is not None:
                 check_shape(experiment, name=spec["name"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -197,7 +198,10 @@ def set_setting(
         if isinstance(held, str):
             # A component given by its name alone gets parameters.
             target[position] = {"use": held}
-        elif not isinstance(held, (dict, list)):
+        elif isinstance(held, (dict, list)):
+            # An anchor of YAML may have the same section elsewhere, which stays as it is.
+            target[position] = copy(held)
+        else:
             # A section that is missing, or has no value, begins empty.
             target[position] = {}
         target = target[position]
