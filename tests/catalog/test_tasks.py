@@ -357,6 +357,17 @@ def test_wrong_labels_are_an_error_and_not_a_zero(tmp_path: Path) -> None:
         Experiment.from_config("mmlu", overrides=overrides, data=data).run()
 
 
+def test_labels_that_count_from_1_are_an_error_and_not_a_zero(tmp_path: Path) -> None:
+    """The last option would be E, which no answer is."""
+    data = write_jsonl(tmp_path / "data.jsonl", [MMLU, {**MMLU, "answer": 4}])
+    experiment = Experiment.from_config(
+        "mmlu", overrides=["model=builtin/demo_generator"], data=data
+    )
+
+    with pytest.raises(ConfigError, match="'E' is none of the letters ABCD"):
+        experiment.run()
+
+
 def test_a_label_outside_of_the_options_names_its_line(tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "data.jsonl", [MMLU, {**MMLU, "answer": "Venus"}])
     experiment = Experiment.from_config(

@@ -41,6 +41,12 @@ def test_answers_of_another_kind_are_refused(
     assert fix in str(failure.value)
 
 
+def test_letter_beyond_those_of_the_parser_is_refused() -> None:
+    """Labels from 1 to 4, mapped as if they counted from 0, end in E."""
+    with pytest.raises(ConfigError, match=r"'E' is none of the letters ABCD.*first: 1"):
+        experiment("builtin/choice_letter", "B", "E").run()
+
+
 @pytest.mark.parametrize(
     ("parser", "expected", "metric"),
     [

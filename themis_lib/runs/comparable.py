@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from themis_lib.identity.digests import load_json
 _EQUAL = "builtin/exact_match"
 _LETTERS = "builtin/choice_letter"
 _NUMBERS = "builtin/number"
+_LETTER = re.compile("[A-Za-z]")
 #: What parsers return, and what to do where no expected output is one of these.
 _FIXES = {
     _LETTERS: (
@@ -33,7 +35,9 @@ def check_comparable(
     """Raise `ConfigError` if exact match compares answers with what none can equal.
 
     These are letters of options beside positions (`answer: 1`) or the options' texts,
-    and numbers beside texts (`"42"`): every case would score 0, without an error.
+    and numbers beside texts (`"42"`): every case would score 0, without an error. So
+    would a case whose letter is beyond those that parsers look for, as where labels that
+    count from 1 are mapped as if they did from 0.
     """
     names = {parser.component_id for parser in parsers}
     # Another parser may return whatever the expected outputs are.
@@ -43,13 +47,33 @@ def check_comparable(
         return
     texts = cases["expected_output"].drop_null().unique().to_pylist()
     expected = [load_json(text) for text in texts]
+    (name,) = names
+    if name == _LETTERS:
+        _refuse_letters_beyond(expected, parsers, dataset_id)
     if not expected or any(_can_be_equal(value, parsers) for value in expected):
         return
-    (name,) = names
     raise ConfigError(
         f"dataset {dataset_id!r}: {_EQUAL} compares the answers of {name} with expected "
         f"outputs such as {expected[0]!r:.60}, which none of them equals; {_FIXES[name]}"
     )
+
+
+def _refuse_letters_beyond(
+    expected: Sequence[Any],
+    parsers: Sequence[BuiltParser],
+    dataset_id: str,
+) -> None:
+    """Raise `ConfigError` for the letter of an option that no parser looks for."""
+    known = _letters_of(parsers)
+    for value in expected:
+        text = value.strip() if isinstance(value, str) else ""
+        if _LETTER.fullmatch(text) and text.casefold() not in known:
+            listed = "".join(sorted(known)).upper()
+            raise ConfigError(
+                f"dataset {dataset_id!r}: the expected output {value!r} is none of the "
+                f"letters {listed} that {_LETTERS} looks for; map labels that count from "
+                "1 with `first: 1`, or give the parser more `choices`"
+            )
 
 
 def _can_be_equal(
@@ -60,7 +84,12 @@ def _can_be_equal(
     if parsers[0].component_id == _NUMBERS:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     # Whether case and space count is the metric's; a letter in another one may be meant.
+    return isinstance(value, str) and value.strip().casefold() in _letters_of(parsers)
+
+
+def _letters_of(parsers: Sequence[BuiltParser]) -> set[str]:
+    """Return the letters that parsers look for, in small letters."""
     letters: set[str] = set()
     for parser in parsers:
         letters.update(str(getattr(parser.component, "choices", "")).casefold())
-    return isinstance(value, str) and value.strip().casefold() in letters
+    return letters
