@@ -20,6 +20,7 @@ from themis_lib import (
 )
 from themis_lib.adapters import llama, openai, vllm
 from themis_lib.data.datasets import case_rows
+from themis_lib.data.lm_eval_task import load_task
 
 pytest.importorskip("lm_eval")
 # Of lm-eval and the libraries below it.
@@ -317,19 +318,44 @@ def test_functions_of_ones_own_tasks_count_with_their_file(tmp_path):
         "metric_list: [{metric: right, aggregation: mean, higher_is_better: true}]\n"
     )
     fingerprints = []
-    for right in ("1.0", "0.5"):
+    scores = []
+    for right in ("1.0", "0.25"):
         code.write_text(f"def score(doc, results):\n    return {{'right': {right}}}\n")
         dataset = task(
-            "gsm8k", tmp_path, include_path=str(tmp_path), dataset_id=f"own-{right}"
+            "gsm8k", tmp_path, include_path=str(tmp_path), dataset_id="own"
         ).model_copy(update={"task": "mine"})
-        # The file is read once in a process: another setting reads it again.
-        overrides = {**dataset.overrides, "metadata": {"version": right}}
-        dataset = dataset.model_copy(update={"overrides": overrides})
         pipeline = compiled(dataset)
         fingerprints.append(pipeline.scores[0].fingerprint)
+        one = load_task(dataset)
+        scores.append(one.task.process_results({}, [""])["right"])
 
+    assert [1.0, 0.25] == scores
     assert ["right"] == metric_ids(pipeline)
     assert fingerprints[0] != fingerprints[1]
+
+
+def test_an_edit_of_local_data_is_read_in_the_same_process(tmp_path):
+    """A notebook or a worker runs the documents as they are now."""
+    dataset = task("gsm8k", tmp_path, num_fewshot=0)
+    compiled(dataset)
+    before = [row[1] for row in case_rows(dataset)]
+    test = Path(dataset.overrides["dataset_kwargs"]["data_files"]["test"])
+    test.write_text(test.read_text().replace("What is", "How much is"))
+
+    compiled(dataset)
+    after = [row[1] for row in case_rows(dataset)]
+
+    assert [one.replace("What is", "How much is") for one in before] == after
+    assert before != after
+
+
+def test_a_task_that_generates_is_refused_where_answers_are_only_rated(tmp_path):
+    """Before anything is rated."""
+    with pytest.raises(ConfigError, match="'llama_choice' only rates given ones"):
+        compiled(
+            task("gsm8k", tmp_path),
+            generator={"use": "llama_choice", "model": "tiny"},
+        )
 
 
 def test_a_function_is_evaluated_on_a_task(tmp_path):

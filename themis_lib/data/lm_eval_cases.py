@@ -32,15 +32,18 @@ def lm_eval_cases(dataset: LmEvalDataset) -> Iterator[CaseTexts]:
     naming the dataset and the document, as `load_task` does and for a document that
     lm-eval cannot render.
     """
-    yield from _cases(dataset.model_dump_json(exclude={"metrics"}))
+    settings = dataset.model_dump_json(exclude={"metrics"})
+    yield from _cases(settings, load_task(dataset))
 
 
 # Cached: a run reads its data twice, and few-shot contexts take long to make.
 @lru_cache(maxsize=8)
-def _cases(settings: str) -> tuple[CaseTexts, ...]:
+def _cases(
+    settings: str,
+    loaded: LmEvalTask,
+) -> tuple[CaseTexts, ...]:
     dataset = LmEvalDataset.model_validate_json(settings)
     where = f"dataset {dataset.dataset_id!r}"
-    loaded = load_task(dataset)
     cases = []
     for doc_id, requests in _requests_by_doc(dataset, loaded):
         name = f"{dataset.dataset_id}-{doc_id:04d}"

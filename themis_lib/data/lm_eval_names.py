@@ -7,7 +7,7 @@ search for the line that names a task takes half of one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,8 +38,8 @@ def task_file(
     found: tuple[str, Path] | None = None
     known: dict[str, tuple[str, Path]] = {}
     # As in lm-eval, a later folder takes precedence.
-    for folder in (*_own_folder(), *folders):
-        names = _names_in(folder)
+    sources = [_own_names(), *map(_names_in, folders)]
+    for names in sources:
         known.update(names)
         found = names.get(name, found)
     if found is None:
@@ -57,18 +57,23 @@ def task_file(
     return path
 
 
-def _own_folder() -> Iterator[str]:
-    """Yield the folder of lm-eval's tasks. Raise `DatasetError` if there is none."""
+def _own_folder() -> str:
+    """Return the folder of lm-eval's tasks. Raise `DatasetError` if there is none."""
     # Found, not imported: the import takes seconds.
     package = find_spec("lm_eval")
     if package is None or package.origin is None:
         raise DatasetError(
             "lm-eval is not installed: pip install 'themis-flows[lm-eval]'"
         )
-    yield str(Path(package.origin).parent / "tasks")
+    return str(Path(package.origin).parent / "tasks")
 
 
+# Cached: its files are many, and do not change.
 @cache
+def _own_names() -> dict[str, tuple[str, Path]]:
+    return _names_in(_own_folder())
+
+
 def _names_in(folder: str) -> dict[str, tuple[str, Path]]:
     """Return the kind and the file of each name that a folder of tasks defines."""
     root = Path(folder).expanduser()

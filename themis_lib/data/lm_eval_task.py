@@ -7,12 +7,12 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,22 +22,26 @@ from themis_lib.errors import DatasetError, describe, nearest
 
 #: Settings of the dataset that change nothing about the task that is loaded.
 _NOT_OF_TASK = {"use", "dataset_id", "metrics", "limit"}
+#: Files, and of each the time of its last change and its size.
+_Local: TypeAlias = dict[str, tuple[int, int]]
 #: The kinds of requests whose answers are scored one by one.
 GENERATED = "generate_until"
 _RATED = ("multiple_choice", "loglikelihood")
 
 
-@dataclass(frozen=True)
+# Told apart by identity: what is loaded again is another.
+@dataclass(frozen=True, eq=False)
 class LmEvalTask:
     """A loaded task, an object of lm-eval, and the file that defines it.
 
     `chance` is the state of the random generators after loading, which prompts go on
-    from.
+    from. `local` are the local files that it may have read, as they were.
     """
 
     task: Any
     file: Path
     chance: tuple[Any, Any]
+    local: _Local
 
     @property
     def is_generated(self) -> bool:
@@ -48,8 +52,9 @@ class LmEvalTask:
 def load_task(dataset: LmEvalDataset) -> LmEvalTask:
     """Return the task of a dataset with its data, loaded once in a process.
 
-    Raise `DatasetError`, naming the dataset, for a task that is unknown, cannot be
-    loaded, or needs what is not there: images, code that is run, several answers.
+    `forget_changed_tasks` has it loaded again where files have changed. Raise
+    `DatasetError`, naming the dataset, for a task that is unknown, cannot be loaded, or
+    needs what is not there: images, code that is run, several answers.
     """
     where = f"dataset {dataset.dataset_id!r}"
     settings = dataset.model_dump_json(exclude=_NOT_OF_TASK)
@@ -57,6 +62,18 @@ def load_task(dataset: LmEvalDataset) -> LmEvalTask:
         return _load(settings)
     except DatasetError as error:
         raise DatasetError(f"{where}: {error}") from None
+
+
+def forget_changed_tasks(datasets: Iterable[LmEvalDataset]) -> None:
+    """Have tasks loaded again whose local files are not as they were.
+
+    A notebook and a worker outlive edits of data, of a task's YAML and of its functions:
+    rows of the old ones would be stored as those of the new ones.
+    """
+    for dataset in datasets:
+        loaded = load_task(dataset)
+        if loaded.local != _local_files(dataset, loaded.task):
+            _load.cache_clear()
 
 
 @contextmanager
@@ -107,10 +124,39 @@ def _load(settings: str) -> LmEvalTask:
             raise DatasetError(
                 f"lm-eval cannot load the task {dataset.task!r}: {describe(error)}"
             ) from None
-        loaded = LmEvalTask(task, file, current_chance())
+        loaded = LmEvalTask(task, file, current_chance(), _local_files(dataset, task))
     _check_kind(dataset, task)
     _set_shots(dataset, task)
     return loaded
+
+
+def _local_files(
+    dataset: LmEvalDataset,
+    task: Any,
+) -> _Local:
+    """Return the files of a dataset's own folders, and those of its local data."""
+    paths = list(_paths_in((task.config.dataset_kwargs or {}).get("data_files")))
+    for folder in dataset.folders:
+        for pattern in ("**/*.yaml", "**/*.py"):
+            paths += Path(folder).expanduser().glob(pattern)
+    found = {}
+    for path in paths:
+        # A URL or a pattern of names is no file.
+        with suppress(OSError):
+            facts = path.stat()
+            found[str(path)] = facts.st_mtime_ns, facts.st_size
+    return found
+
+
+def _paths_in(data_files: Any) -> Iterator[Path]:
+    """Yield the paths in a text, or in lists and mappings of texts."""
+    if isinstance(data_files, str):
+        yield Path(data_files)
+    elif isinstance(data_files, (list, tuple)):
+        for item in data_files:
+            yield from _paths_in(item)
+    elif isinstance(data_files, dict):
+        yield from _paths_in(list(data_files.values()))
 
 
 def _check_overrides(dataset: LmEvalDataset) -> None:

@@ -13,7 +13,7 @@ from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.data.lm_eval_content import scoring_content, stop_texts
-from themis_lib.data.lm_eval_task import LmEvalTask, load_task
+from themis_lib.data.lm_eval_task import LmEvalTask, forget_changed_tasks, load_task
 from themis_lib.errors import ConfigError, InputError, nearest
 
 _METRIC = "themis_lib.builtins.lm_eval_metric:LmEvalMetric"
@@ -26,6 +26,8 @@ _MEANS = ("mean", "nanmean")
 _TEMPLATE = "template"
 #: What was recorded was sampled already.
 _RECORDED = "builtin/replay"
+#: Generators that rate given answers, and write none.
+_RATERS = ("llama_choice", "vllm_choice")
 
 _Loaded = Sequence[tuple[LmEvalDataset, LmEvalTask]]
 
@@ -42,6 +44,7 @@ def with_lm_eval_settings(
     datasets = [one for one in experiment.datasets if isinstance(one, LmEvalDataset)]
     if not datasets:
         return experiment, ()
+    forget_changed_tasks(datasets)
     loaded = [(dataset, load_task(dataset)) for dataset in datasets]
     _check_prompts(experiment, loaded)
     metrics, notes = _metric_specs(loaded)
@@ -247,8 +250,16 @@ def _check_rates(
     generator: BuiltGenerator,
     loaded: _Loaded,
 ) -> None:
-    """Raise `ConfigError` if tasks have answers rated that a generator would write."""
+    """Raise `ConfigError` if tasks have answers rated that a generator would write, or
+    answers written where it only rates.
+    """
     for dataset, one in loaded:
+        if one.is_generated and generator.component_id in _RATERS:
+            raise ConfigError(
+                f"dataset {dataset.dataset_id!r}: the task {dataset.task!r} has its answers "
+                f"generated, and {generator.component_id!r} only rates given ones; use "
+                f"{generator.component_id.removesuffix('_choice')}"
+            )
         if not one.is_generated and not generator.rates_continuations:
             raise ConfigError(
                 f"dataset {dataset.dataset_id!r}: the task {dataset.task!r} rates "
