@@ -214,6 +214,10 @@ def test_arguments_that_a_table_added_are_none() -> None:
             "relation is 'about', neither 'at least' nor 'less than'",
         ),
         ({"instruction_id_list": ["a"], "kwargs": []}, "of one length"),
+        (
+            {"instruction_id_list": ["a"], "kwargs": ["b"]},
+            "no lists `instruction_id_list`",
+        ),
         ("no object", "no lists `instruction_id_list` and `kwargs`"),
     ],
 )

@@ -58,6 +58,7 @@ def test_names_say_what_is_read() -> None:
         ("choices.label.index('9')", "'9' is not in list"),
         ("nothing.text", "'null' has no attribute 'text'"),
         ("key ~ nothing", "it prints a null"),
+        ("key if nothing", "it has no value; end it with `else"),
         ("choices.text.append('x')", "access to attribute 'append'"),
     ],
 )

@@ -120,6 +120,11 @@ def test_judge_is_the_judge_of_all_metrics(path: Path) -> None:
             "model: 'openia:gpt-4o': unknown provider 'openia'; did you mean",
         ),
         ("nobody:gpt-4o", "model: 'nobody:gpt-4o': unknown provider 'nobody'; "),
+        (
+            "my_openai:answer",
+            "model: 'my_openai:answer': unknown provider 'my_openai'; did you mean "
+            "'openai'?; a component of that name is {use: my_openai:answer}",
+        ),
         ("tinny", "model: unknown model 'tinny'; did you mean 'tiny'?"),
         ("7", "model: 7 is no model; write `openai:gpt-4o-mini`"),
     ],

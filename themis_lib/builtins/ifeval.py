@@ -77,6 +77,8 @@ def _instructions(expected: Any) -> list[tuple[str, dict[str, Any]]]:
         return []
     found = []
     for name, given in zip(names, arguments, strict=True):
+        if not isinstance(given, dict | None):
+            return []
         # A table gives each the keys of all others, without a value.
         own = {key: item for key, item in (given or {}).items() if item is not None}
         found.append((str(name), own))

@@ -67,6 +67,8 @@ class Expression:
             if isinstance(found, Undefined):
                 # Its text is an error that says which name is not there.
                 str(found)
+                # Jinja's own of `a if b` has an empty one.
+                raise ValueError("it has no value; end it with `else …`")
             # Such as of `map`, whose items are computed now.
             value = list(found) if isinstance(found, Iterator) else found
         # Filters and methods of values raise whatever Python raises.

@@ -140,7 +140,12 @@ def _component(
     prefix, colon, _ = named.partition(":")
     if colon:
         hint = nearest(prefix, _PREFIXES)
-        raise ConfigError(f"{place}: {named!r}: unknown provider {prefix!r}; {hint}")
+        own = ""
+        if _ATTRIBUTE.fullmatch(named):
+            own = f"; a component of that name is {{use: {named}}}"
+        raise ConfigError(
+            f"{place}: {named!r}: unknown provider {prefix!r}; {hint}{own}"
+        )
     raise ConfigError(
         f"{place}: unknown model {named!r}; {nearest(named, [*_local_models(), *_KNOWN])}; "
         f"write PROVIDER:NAME for others ({', '.join(_PREFIXES)})"
