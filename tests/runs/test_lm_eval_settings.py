@@ -201,6 +201,17 @@ def test_a_generator_that_rates_nothing_is_refused(tmp_path):
         compiled(task("piqa", tmp_path), generator=vllm("m"))
 
 
+def test_a_literal_token_of_the_hub_is_refused(tmp_path):
+    """Without its value, and with the place where it is read from."""
+    dataset = task("gsm8k", tmp_path, overrides={"dataset_kwargs": {"token": "hf_abc"}})
+
+    with pytest.raises(
+        ConfigError, match=r"'gsm8k': overrides hold a.*HF_TOKEN"
+    ) as said:
+        compiled(dataset, generator=vllm("m"))
+    assert "hf_abc" not in str(said.value)
+
+
 def test_prompts_are_lm_evals(tmp_path):
     """A template and few-shot examples would be others; nothing goes between a context
     and what is rated behind it.

@@ -12,6 +12,7 @@ from themis_lib.components.records import BuiltGenerator
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.core.lm_eval_dataset import LmEvalDataset
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.secrets import refuse_literal_secrets
 from themis_lib.data.lm_eval_content import scoring_content, stop_texts
 from themis_lib.data.lm_eval_task import LmEvalTask, forget_changed_tasks, load_task
 from themis_lib.errors import ConfigError, InputError, nearest
@@ -44,6 +45,8 @@ def with_lm_eval_settings(
     datasets = [one for one in experiment.datasets if isinstance(one, LmEvalDataset)]
     if not datasets:
         return experiment, ()
+    for dataset in datasets:
+        _refuse_credentials(dataset)
     forget_changed_tasks(datasets)
     loaded = [(dataset, load_task(dataset)) for dataset in datasets]
     _check_prompts(experiment, loaded)
@@ -59,6 +62,19 @@ def with_lm_eval_settings(
         update={"evaluation": evaluation, "generation": generation}
     )
     return changed, (*notes, *sampling_notes)
+
+
+def _refuse_credentials(dataset: LmEvalDataset) -> None:
+    """Raise `ConfigError` for a literal credential, such as a token of the hub."""
+    where = f"dataset {dataset.dataset_id!r}: overrides"
+    try:
+        refuse_literal_secrets(dataset.overrides, where=where)
+    except ConfigError:
+        # References are not resolved here: lm-eval would have the values in files.
+        raise ConfigError(
+            f"{where} hold a credential as it is; remove it: the hub's is read from the "
+            "environment variable HF_TOKEN"
+        ) from None
 
 
 def _check_prompts(
