@@ -255,9 +255,10 @@ def test_a_model_that_cannot_rate_choices_is_refused() -> None:
         Experiment.from_config("piqa_choice", overrides=["model=openai:gpt-4o-mini"])
 
 
-def test_a_name_that_is_no_task_gives_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"no file 'gsm8'.*did you mean 'gsm8k'"):
-        Experiment.from_config("gsm8", overrides=["model=tiny"])
+@pytest.mark.parametrize("name", ["gsm8", "GSM8K"])
+def test_a_name_that_is_no_task_gives_the_nearest(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"no file '{name}'.*did you mean 'gsm8k'"):
+        Experiment.from_config(name, overrides=["model=tiny"])
 
 
 def test_a_file_takes_precedence_over_a_task(

@@ -125,6 +125,7 @@ def test_judge_is_the_judge_of_all_metrics(path: Path) -> None:
             "model: 'my_openai:answer': unknown provider 'my_openai'; did you mean "
             "'openai'?; a component of that name is {use: my_openai:answer}",
         ),
+        ("openai:", "model: 'openai:': the name of the model is missing"),
         ("tinny", "model: unknown model 'tinny'; did you mean 'tiny'?"),
         ("7", "model: 7 is no model; write `openai:gpt-4o-mini`"),
     ],

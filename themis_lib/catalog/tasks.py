@@ -53,7 +53,7 @@ def load_task(name: str) -> Task:
     names = task_names()
     if name not in names:
         raise ConfigError(
-            f"no task {name!r} in the catalogue; {nearest(name, names)}; "
+            f"no task {name!r} in the catalogue; {nearest(name.casefold(), names)}; "
             "`themis tasks` lists them"
         )
     return Task(name, _FOLDER / f"{name}.yaml")

@@ -138,6 +138,8 @@ def _component(
     if found is not None:
         return found
     prefix, colon, _ = named.partition(":")
+    if prefix in _PREFIXES and colon:
+        raise ConfigError(f"{place}: {named!r}: the name of the model is missing")
     if colon:
         hint = nearest(prefix, _PREFIXES)
         own = ""
