@@ -17,6 +17,7 @@ from themis_lib import (
     TransientError,
 )
 from themis_lib.adapters import vllm_choice
+from themis_lib.adapters.prompt_logprobs import EchoedTokens, echoed_tokens
 from themis_lib.components.build import component_identity
 from themis_lib.core.config import RuntimeConfig
 
@@ -86,6 +87,20 @@ def test_continuations_say_whether_they_are_greedy(server: ProviderServer) -> No
     assert [True, False] == [
         kept["is_greedy"] for kept in (other.artifacts or {})["choices"]
     ]
+
+
+def test_a_server_without_likeliest_tokens_leaves_it_open() -> None:
+    """Unless one token that it does say was likelier."""
+    logprobs: dict[str, Any] = {"tokens": ["a", " b", " c", "x"]}
+    logprobs["token_logprobs"] = [None, -1.0, -2.0, -3.0]
+    reply = {"choices": [{"logprobs": logprobs}], "usage": {"completion_tokens": 1}}
+
+    unknown = echoed_tokens(reply, " b c")
+    logprobs["top_logprobs"] = [None, None, {" d": -0.5}, None]
+    other = echoed_tokens(reply, " b c")
+
+    assert EchoedTokens((-1.0, -2.0), is_greedy=None) == unknown
+    assert EchoedTokens((-1.0, -2.0), is_greedy=False) == other
 
 
 def test_a_token_across_the_border_is_the_continuations(server: ProviderServer) -> None:

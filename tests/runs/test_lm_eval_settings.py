@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -14,8 +15,10 @@ from themis_lib import (
     EvaluationConfig,
     Experiment,
     GenerationConfig,
+    GenerationResult,
     LmEvalDataset,
     PromptSpec,
+    RowError,
     evaluate,
 )
 from themis_lib.adapters import llama, openai, vllm
@@ -210,6 +213,21 @@ def test_a_literal_token_of_the_hub_is_refused(tmp_path):
     ) as said:
         compiled(dataset, generator=vllm("m"))
     assert "hf_abc" not in str(said.value)
+
+
+def test_what_is_not_known_to_be_greedy_has_no_score(tmp_path):
+    """A server that does not say which tokens are the likeliest has answered nothing."""
+    dataset = task("lambada_openai", tmp_path, metrics=["acc"])
+    metric = compiled(dataset, generator={"use": "llama_choice", "model": "tiny"})
+    name, case_input, _, metadata = next(iter(case_rows(dataset)))
+    case = Case(case_id=name, input=json.loads(case_input), metadata=metadata)
+    rated = [{"text": "x", "logprob": -1.0, "is_greedy": None}]
+    result = GenerationResult(final_output="x", artifacts={"choices": rated})
+
+    with pytest.raises(RowError, match="is not known"):
+        metric.scores[0].metric.component.score(
+            None, case, SimpleNamespace(result=result)
+        )
 
 
 def test_prompts_are_lm_evals(tmp_path):

@@ -17,10 +17,13 @@ from themis_lib.errors import FatalError, RowError, TransientError
 
 @dataclass(frozen=True)
 class EchoedTokens:
-    """The tokens of a prompt's end: their log-probabilities, and whether they are greedy."""
+    """The tokens of a prompt's end: their log-probabilities, and whether they are greedy.
+
+    `is_greedy` is `None` where the server does not say which tokens are the likeliest.
+    """
 
     logprobs: tuple[float, ...]
-    is_greedy: bool
+    is_greedy: bool | None
 
 
 def echo_request(
@@ -74,10 +77,21 @@ def echoed_tokens(
             f"before the continuation {continuation!r:.60}"
         )
     likeliest = (rated.get("top_logprobs") or [None] * len(tokens))[start:end]
-    greedy = []
-    for logprob, others in zip(found, likeliest, strict=True):
-        greedy.append(logprob >= max((others or {}).values(), default=logprob))
-    return EchoedTokens(tuple(found), all(greedy))
+    return EchoedTokens(tuple(found), _are_greedy(found, likeliest))
+
+
+def _are_greedy(
+    logprobs: Sequence[float],
+    likeliest: Sequence[Mapping[str, float] | None],
+) -> bool | None:
+    """Return whether each token is the likeliest in its place; `None` if not known."""
+    is_known = True
+    for logprob, others in zip(logprobs, likeliest, strict=True):
+        if not others:
+            is_known = False
+        elif logprob < max(others.values()):
+            return False
+    return True if is_known else None
 
 
 def _generated_tokens(reply: Any) -> int:

@@ -65,7 +65,12 @@ class LmEvalMetric(Builtin):
         if name not in self.tasks:
             raise RowError(f"the case is of none of the tasks {list(self.tasks)}")
         loaded = self._load(str(name))
-        responses = _responses(ctx.result, loaded)
+        # Other metrics of several choices compare their log-likelihoods alone.
+        needs_greedy = (
+            str(loaded.task.OUTPUT_TYPE) == "loglikelihood"
+            or self.metric == "exact_match"
+        )
+        responses = _responses(ctx.result, loaded, needs_greedy=needs_greedy)
         filtered = _filtered(loaded.task, self.filter, document, responses)
         values = loaded.task.process_results(document, filtered)
         value = values.get(self.metric)
@@ -87,6 +92,8 @@ class LmEvalMetric(Builtin):
 def _responses(
     result: GenerationResult,
     loaded: LmEvalTask,
+    *,
+    needs_greedy: bool,
 ) -> list[Any]:
     """Return a row's answers to lm-eval's requests of the document, in order."""
     output = result.final_output
@@ -105,7 +112,19 @@ def _responses(
             "the row has no rated continuations; generate with llama_choice or "
             "vllm_choice"
         )
-    return [(one["logprob"], one["is_greedy"]) for one in rated]
+    if needs_greedy:
+        _check_greedy(rated)
+    return [(one["logprob"], bool(one["is_greedy"])) for one in rated]
+
+
+def _check_greedy(rated: Sequence[Mapping[str, Any]]) -> None:
+    """Raise `RowError` if a server has not said whether an answer is greedy."""
+    for one in rated:
+        if one["is_greedy"] is None:
+            raise RowError(
+                "the server does not say which tokens are the likeliest "
+                "(`top_logprobs`), so that whether an answer is greedy is not known"
+            )
 
 
 def _pairs(output: Sequence[Any]) -> list[Sequence[Any]]:
