@@ -47,6 +47,28 @@ def test_letter_beyond_those_of_the_parser_is_refused() -> None:
         experiment("builtin/choice_letter", "B", "E").run()
 
 
+def test_expected_output_that_is_no_choice_is_refused() -> None:
+    """A generator that rates given answers returns none but these."""
+    rated = {
+        "generation": {
+            "generator": {"use": "llama_choice", "model": "tiny", "choices": ["A", "B"]}
+        },
+        "evaluation": {"metrics": ["builtin/exact_match"]},
+        "datasets": [
+            {
+                "dataset_id": "d",
+                "cases": [
+                    {"case_id": "0", "input": "?", "expected_output": "b"},
+                    {"case_id": "1", "input": "?", "expected_output": "C"},
+                ],
+            }
+        ],
+    }
+
+    with pytest.raises(ConfigError, match=r"'C' is none of the generator's choices"):
+        Experiment.model_validate(rated).run()
+
+
 @pytest.mark.parametrize(
     ("parser", "expected", "metric"),
     [

@@ -8,13 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from themis_lib.components.records import BuiltMetric, BuiltParser
+from themis_lib.components.records import BuiltGenerator, BuiltMetric, BuiltParser
 from themis_lib.errors import ConfigError
 from themis_lib.identity.digests import load_json
 
 _EQUAL = "builtin/exact_match"
 _LETTERS = "builtin/choice_letter"
 _NUMBERS = "builtin/number"
+#: The parser of an experiment that names none.
+_AS_IS = "builtin/json_identity"
 _LETTER = re.compile("[A-Za-z]")
 #: What parsers return, and what to do where no expected output is one of these.
 _FIXES = {
@@ -56,6 +58,36 @@ def check_comparable(
         f"dataset {dataset_id!r}: {_EQUAL} compares the answers of {name} with expected "
         f"outputs such as {expected[0]!r:.60}, which none of them equals; {_FIXES[name]}"
     )
+
+
+def check_choices(
+    generator: BuiltGenerator,
+    parsers: Sequence[BuiltParser],
+    metrics: Sequence[BuiltMetric],
+    dataset_id: str,
+    cases: pa.Table,
+) -> None:
+    """Raise `ConfigError` if exact match expects what is none of a generator's choices.
+
+    A generator that rates given answers returns one of them.
+    """
+    choices = getattr(generator.component, "choices", None)
+    is_equal = any(metric.component_id == _EQUAL for metric in metrics)
+    if (
+        not choices
+        or not is_equal
+        or {item.component_id for item in parsers} != {_AS_IS}
+    ):
+        return
+    known = {choice.strip().casefold() for choice in choices}
+    for text in cases["expected_output"].drop_null().unique().to_pylist():
+        value = load_json(text)
+        if isinstance(value, str) and value.strip().casefold() not in known:
+            raise ConfigError(
+                f"dataset {dataset_id!r}: the expected output {value!r:.60} is none of "
+                f"the generator's choices {list(choices)!r:.200}; map labels that count "
+                "from 1 with `first: 1`, or give it more `choices`"
+            )
 
 
 def _refuse_letters_beyond(

@@ -17,7 +17,7 @@ from themis_lib.data.template_columns import check_fields
 from themis_lib.errors import ConfigError
 from themis_lib.identity.digests import digest, load_json
 from themis_lib.identity.part import Part
-from themis_lib.runs.comparable import check_comparable
+from themis_lib.runs.comparable import check_choices, check_comparable
 from themis_lib.stages.dependencies import resolve
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.judge import JudgeStage
@@ -183,7 +183,9 @@ class Pipeline:
     ) -> None:
         if self._is_included("score"):
             metrics = [stage.metric for stage in self.scores]
-            check_comparable(self.parse.parsers, metrics, dataset_id, cases)
+            parsers = self.parse.parsers
+            check_comparable(parsers, metrics, dataset_id, cases)
+            check_choices(self.generate.generator, parsers, metrics, dataset_id, cases)
         template = self.generate.template
         if template is not None and cases.num_rows:
             first = load_json(cases["input"][0].as_py())
