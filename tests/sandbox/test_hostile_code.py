@@ -6,12 +6,14 @@ Every file and process that the code aims at is one of the test's own.
 from __future__ import annotations
 
 import os
+import secrets
 import select
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -296,6 +298,8 @@ def test_expected_output_is_nowhere_in_the_memory_of_the_code(isolation):
         ("import sys\nsys.exit(0)", "exited"),
         ("import os\nos._exit(0)", "exited"),
         ("import os\ndef f(x): os._exit(0)", "exited"),
+        ("import os\nos._exit(70)", "exited"),
+        ("import os\ndef f(x): os.closerange(3, 64)", "exited"),
         ("raise SystemExit", "exited"),
         ("print(4)\nprint('passed')\ndef f(x): print(4)", "wrong"),
         (
@@ -437,3 +441,21 @@ os.kill(os.getpid(), 9)
     os.close(handle)
 
     assert ended
+
+
+def test_folder_of_any_depth_is_removed(isolation):
+    """A tree of unreadable folders, deeper than a path may be long, ends no sandbox."""
+    mark = secrets.token_hex(8)
+    code = (
+        f"import os\nos.mkdir({mark!r})\n"
+        "for _ in range(900):\n    os.mkdir('deep' * 8)\n"
+        "    os.chdir('deep' * 8)\n    os.mkdir('closed', 0)\n"
+        "    os.symlink('/', 'link')\n    open('file', 'w').close()\n"
+        "def f(x): return 5"
+    )
+
+    outcomes = [verdict_on(code, isolation=isolation).outcome for _ in range(2)]
+
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0] in {"wrong", "file size"}
+    assert [] == list(Path("/tmp").glob(f"themis-code-*/*/{mark}"))

@@ -36,6 +36,7 @@ def test_what_the_code_cannot_have_caused_is_tried_again(told, ends):
         ((-signal.SIGKILL, 0.1), "killed"),
         ((-signal.SIGSEGV, 0.1), "killed"),
         ((71, 0.1), "memory"),
+        ((70, 0.1), "exited"),
         ((0, 0.1), "exited"),
     ],
 )

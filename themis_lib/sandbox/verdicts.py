@@ -14,6 +14,7 @@ _TICK_S = 0.2
 # sandbox needs.
 _NOT_CLOSED = 70
 _NO_MEMORY = 71
+_NO_SANDBOX = "the sandbox of a row could not be closed"
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,14 @@ def verdict_of(
         if not ends.timed_out and _was_killed(ends.tests, limits):
             # The code can send no signals: another program did, or memory is short.
             raise TransientError("the tests of a code were ended from outside")
+        # Of the tests' process alone: the code may end its own with any exit code.
+        if ends.tests[0] == _NOT_CLOSED:
+            raise TransientError(_NO_SANDBOX)
         return _verdict_of_end(ends.tests, ends, limits)
     outcome = str(told["outcome"])
+    # Said before the code is sent.
     if outcome == "not closed":
-        raise TransientError("the sandbox of a row could not be closed")
+        raise TransientError(_NO_SANDBOX)
     if outcome == "ended":
         return _verdict_of_end(ends.code, ends, limits)
     return Verdict(outcome, str(told["message"]))
@@ -80,8 +85,6 @@ def _verdict_of_end(
     if code == -signal.SIGKILL and not _was_killed(end, limits):
         reason = f"it took more than {limits.cpu_s} s of processor time"
         return Verdict("timeout", reason)
-    if code == _NOT_CLOSED:
-        raise TransientError("the sandbox of a row could not be closed")
     if code == _NO_MEMORY:
         return Verdict("memory", "the code ran out of memory")
     if code == -signal.SIGKILL:

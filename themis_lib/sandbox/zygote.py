@@ -17,6 +17,7 @@ import resource
 import select
 import signal
 import socket
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -114,14 +115,44 @@ def _folder(
 ) -> Iterator[Path]:
     """Make an empty folder for a row, and remove it with everything in it."""
     if not isolated:
-        with tempfile.TemporaryDirectory(prefix="themis-code-") as path:
-            yield Path(path)
+        root = Path(tempfile.mkdtemp(prefix="themis-code-"))
+        folder = root / "code"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            _remove(folder, root)
         return
     namespaces.mount_writable(size_mb)
     try:
         yield namespaces.WRITABLE
     finally:
         namespaces.unmount_writable()
+
+
+def _remove(
+    folder: Path,
+    root: Path,
+) -> None:
+    """Remove a folder that code wrote into, however deep, and the one around it.
+
+    Not `shutil.rmtree`, which needs an open file and a call of itself for each level:
+    code could end the sandbox with it.
+    """
+    waiting = [folder]
+    moved = 0
+    while waiting:
+        place = waiting.pop()
+        for entry in list(place.iterdir()):
+            if entry.is_symlink() or not entry.is_dir():
+                entry.unlink()
+                continue
+            # It may be unreadable, and below it paths may be too long.
+            entry.chmod(stat.S_IRWXU)
+            moved += 1
+            waiting.append(entry.rename(root / str(moved)))
+        place.rmdir()
+    root.rmdir()
 
 
 def _run_row(
