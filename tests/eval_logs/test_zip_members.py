@@ -46,3 +46,27 @@ def test_changed_member_is_damaged(content: bytes) -> None:
 
     with pytest.raises(DatasetError, match=r"^log: member: damaged"):
         read(bytes(changed), most_bytes=10**6)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_archive_with_any_changed_byte_is_read_or_damaged(method: int) -> None:
+    """Whatever is changed, in a member or in the list of them, nothing else is raised."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as archive:
+        archive.writestr("samples/é.json", b"0" * 500)
+    original = content.getvalue()
+
+    damaged = 0
+    for at in range(len(original)):
+        for mask in (0x01, 0x80, 0xFF):
+            changed = bytearray(original)
+            changed[at] ^= mask
+            try:
+                read(bytes(changed), most_bytes=10**6)
+            except DatasetError:
+                damaged += 1
+            except IndexError:
+                # An archive without members.
+                continue
+
+    assert damaged > len(original)

@@ -16,6 +16,7 @@ from typing import IO, Any
 from themis_lib.core.models import TokenUsage
 from themis_lib.errors import DatasetError
 from themis_lib.eval_logs.json_values import (
+    list_or_empty,
     load_log_json,
     object_of,
     object_or_empty,
@@ -105,9 +106,10 @@ def _header_of(log: Mapping[str, Any]) -> LogHeader:
     spec = log["eval"]
     model = text_or_none(spec.get("model"))
     packages = object_or_empty(spec.get("packages"))
-    reducers = object_or_empty(spec.get("config")).get("epochs_reducer")
+    config = object_or_empty(spec.get("config"))
+    reducers = list_or_empty(config.get("epochs_reducer"))
     notices = []
-    if reducers not in (None, [], ["mean"]):
+    if reducers not in ([], ["mean"]):
         notices.append(
             f"Inspect reduced epochs by {', '.join(map(str, reducers))}; "
             "here by their mean"
@@ -135,7 +137,7 @@ def _archive_samples(
 ) -> Iterator[LoggedSample]:
     dataset = object_or_empty(header["eval"].get("dataset"))
     order: dict[str, int] = {}
-    for sample_id in dataset.get("sample_ids") or []:
+    for sample_id in list_or_empty(dataset.get("sample_ids")):
         order.setdefault(str(sample_id), len(order))
 
     def position(info: zipfile.ZipInfo) -> tuple[int, str, int]:
@@ -214,7 +216,7 @@ def _output_of(
     attachments: Mapping[str, Any],
 ) -> tuple[str | None, str | None]:
     """Return the text of the first choice, and how it ended."""
-    choices = record.get("choices") or []
+    choices = list_or_empty(record.get("choices"))
     if not choices:
         return text_or_none(record.get("completion")), None
     choice = object_or_empty(choices[0])
@@ -228,7 +230,7 @@ def _output_of(
 def _content_text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    texts = [object_or_empty(part).get("text") for part in content or []]
+    texts = [object_or_empty(part).get("text") for part in list_or_empty(content)]
     return "".join(text for text in texts if isinstance(text, str))
 
 

@@ -55,6 +55,11 @@ def object_or_empty(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def list_or_empty(value: Any) -> list[Any]:
+    """Return a JSON array; an empty one where a log has null or something else."""
+    return value if isinstance(value, list) else []
+
+
 def text_or_none(value: Any) -> str | None:
     """Return a text that is not empty; `None` for anything else."""
     return value if isinstance(value, str) and value else None

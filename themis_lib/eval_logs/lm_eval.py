@@ -164,8 +164,8 @@ def _requests(arguments: Any) -> list[list[Any]]:
     if isinstance(arguments, dict):
         requests = []
         for request in arguments.values():
-            values = request.values() if isinstance(request, dict) else request
-            requests.append(list(values))
+            values = list(request.values()) if isinstance(request, dict) else request
+            requests.append(values if isinstance(values, list) else [values])
         return requests
     if isinstance(arguments, list):
         return [item if isinstance(item, list) else [item] for item in arguments]
@@ -229,7 +229,7 @@ def _log_likelihood(reply: Any) -> float | None:
         reply = reply[0]
     try:
         number = float(reply)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
 
@@ -253,7 +253,7 @@ def _scores_of(row: Mapping[str, Any]) -> dict[str, LoggedScore]:
         names = [name for name in row if name not in _OWN_FIELDS]
     filter_name = text_or_none(row.get("filter")) or _NO_FILTER
     scores = {}
-    for name in names:
+    for name in map(str, names):
         metric_id = name if filter_name == _NO_FILTER else f"{name},{filter_name}"
         value = number_or_none(row.get(name))
         if value is None or not math.isfinite(value):

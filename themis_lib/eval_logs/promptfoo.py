@@ -15,6 +15,7 @@ from typing import IO, Any
 from themis_lib.core.models import TokenUsage
 from themis_lib.errors import DatasetError
 from themis_lib.eval_logs.json_values import (
+    list_or_empty,
     load_log_json,
     object_of,
     object_or_empty,
@@ -134,7 +135,8 @@ def _samples(
         place = f"{path}: result {number}"
         test = object_or_empty(row.get("testCase"))
         values = object_or_empty(row.get("vars") or test.get("vars"))
-        checks = [item for item in test.get("assert") or [] if isinstance(item, dict)]
+        checks = list_or_empty(test.get("assert"))
+        checks = [item for item in checks if isinstance(item, dict)]
         # A repeated test has another `testIdx`: the same test is the same case.
         name = canonical_json([values, checks, test.get("description")])
         case_id = case_ids.setdefault(name, _test_id(row, len(case_ids)))

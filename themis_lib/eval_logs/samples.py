@@ -130,4 +130,10 @@ def count_or_none(value: Any) -> int | None:
 
 def number_or_none(value: Any) -> float | None:
     """Return a number or a bool as a float; `None` for anything else."""
-    return float(value) if isinstance(value, (bool, int, float)) else None
+    if not isinstance(value, (bool, int, float)):
+        return None
+    try:
+        return float(value)
+    # A whole number in JSON may have any length.
+    except OverflowError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
 import zlib
@@ -63,6 +64,9 @@ def read_member(
         EOFError,
         NotImplementedError,
         RuntimeError,
+        # Of a place before the begin of the file, or a name that is no text.
+        ValueError,
+        lzma.LZMAError,
         struct.error,
     ) as error:
         raise DatasetError(f"{place}: damaged: {describe(error)}") from None
