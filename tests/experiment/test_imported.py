@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from tests.support.eval_logs import (
@@ -22,6 +23,7 @@ from themis_lib.core.config import StorageConfig
 from themis_lib.errors import ConfigError, DatasetError
 from themis_lib.experiment.imported import ImportOptions, import_log
 from themis_lib.report.comparison_markdown import comparison_markdown
+from themis_lib.report.html import write_report
 from themis_lib.upkeep.check import check
 
 
@@ -60,6 +62,34 @@ def test_scores_of_a_run_are_those_that_lm_eval_reports(tmp_path: Path) -> None:
     reported = results["results"]["arithmetic"]
     assert {name: reported[name] for name in means(run)} == means(run)
     assert 2 == len(means(run))
+
+
+@pytest.mark.parametrize("log", [INSPECT, LM_EVAL, PROMPTFOO])
+def test_query_of_a_url_is_stored_nowhere(log: Path, tmp_path: Path) -> None:
+    """A signed URL has a credential there; the names are those of the file alone."""
+    url = f"memory://signed/{log.name}?sig=c2VjcmV0&of=me"
+    with fsspec.open(url, "wb") as file:
+        file.write(log.read_bytes())
+
+    for run in import_log(url, StorageConfig(store=str(tmp_path))):
+        record = run.result.manifest.imported
+        assert record is not None
+        assert log.name == record.file
+        write_report(run.result)
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [] == [path for path in files if b"c2VjcmV0" in path.read_bytes()]
+
+
+def test_message_about_a_log_hides_the_credentials_of_its_url(tmp_path: Path) -> None:
+    """A log that is not there is named without the password and the query."""
+    with pytest.raises(DatasetError) as caught:
+        import_log(
+            "memory://me:pw1@h/a.eval?sig=pw2", StorageConfig(store=str(tmp_path))
+        )
+
+    assert "memory://me:…@h/a.eval?sig=…" in str(caught.value)
+    assert "pw" not in str(caught.value)
 
 
 def test_provenance_is_on_the_record(tmp_path: Path) -> None:

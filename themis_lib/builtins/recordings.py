@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from themis_lib.core.models import GenerationResult
+from themis_lib.core.secrets import public_url
 from themis_lib.errors import (
     DatasetError,
     TransientError,
@@ -248,9 +249,11 @@ def read_content(
         # `cat_file`, unlike `cat`, never takes a path with brackets for a pattern.
         return bytes(fs.cat_file(location))
     except FileNotFoundError:
-        raise DatasetError(f"recorded outputs: no file {path!r}") from None
+        raise DatasetError(f"recorded outputs: no file {public_url(path)!r}") from None
     except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
         message = f"recorded outputs: {path!r} cannot be read: {describe(error)}"
+        # Clients repeat the URL in their errors.
+        message = public_url(message)
         if is_transient(error):
             raise TransientError(message) from None
         raise DatasetError(message) from None

@@ -26,6 +26,7 @@ from themis_lib.core.config import (
     StorageConfig,
 )
 from themis_lib.core.models import FrozenModel
+from themis_lib.core.secrets import public_url
 from themis_lib.errors import ConfigError, DatasetError, StoreError, nearest
 from themis_lib.eval_logs.json_values import load_log_json, object_or_empty
 from themis_lib.eval_logs.lm_eval import results_name
@@ -89,12 +90,13 @@ def import_log(
     """
     options = options or ImportOptions()
     content = read_content(path, {})
-    log_format = options.format or find_log_format(content, path)
+    name = _public_path(path)
+    log_format = options.format or find_log_format(content, name)
     results = _results_beside(path) if log_format == "lm_eval" else {}
-    log = open_log(io.BytesIO(content), path, log_format, results=results)
+    log = open_log(io.BytesIO(content), name, log_format, results=results)
     runs = []
     for variant, contents in _contents_of(log).items():
-        record = _record_of(log.header, variant, contents, path, content)
+        record = _record_of(log.header, variant, contents, name, content)
         experiment = _experiment_of(
             log.header,
             contents,
@@ -110,6 +112,16 @@ def import_log(
         )
         runs.append(_run_once(experiment, record))
     return runs
+
+
+def _public_path(path: str) -> str:
+    """Return where a log is, without the password and the query of a URL.
+
+    The names of the file, the task and the run are made of it, and are stored.
+    """
+    if "://" not in path:
+        return path
+    return public_url(path).partition("?")[0]
 
 
 def _results_beside(path: str) -> Mapping[str, Any]:
