@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,6 +153,43 @@ def test_policy_that_is_refused_says_so_in_the_comment(job: Job) -> None:
     (comment,) = job.github.comments
     assert 2 == code
     assert "# policy: not judged" == comment["body"].splitlines()[1]
+
+
+@pytest.mark.slow
+def test_crash_says_so_in_the_comment(job: Job) -> None:
+    """In place of what an earlier job said there."""
+    set_gates(job, "m >= 0.5")
+    job.run(policy="policy.yaml")
+    (job.folder / "bin" / "themis").write_text("#!/bin/sh\nexit 1\n")
+
+    code = job.run(policy="policy.yaml")
+
+    (comment,) = job.github.comments
+    assert 1 == code
+    assert comment["body"].splitlines()[1].startswith("# not judged")
+
+
+@pytest.mark.slow
+def test_policies_of_one_name_in_two_folders_have_a_comment_each(job: Job) -> None:
+    """As in a repository with several projects."""
+    set_gates(job, "m >= 0.5")
+    shutil.copytree(job.folder, job.folder / "other")
+
+    codes = [
+        job.run(policy="policy.yaml", **{"working-directory": folder})
+        for folder in (".", "other")
+    ]
+
+    assert [0, 0] == codes, job.log
+    assert 2 == len(job.github.comments)
+
+
+def test_every_use_in_a_job_has_its_own_reports() -> None:
+    """The verdict of one policy is never posted for another."""
+    steps = {step["name"]: step for step in ACTION["runs"]["steps"] if "name" in step}
+
+    assert "mktemp -d" in steps["Evaluate"]["run"]
+    assert "${{ steps.evaluate.outputs.reports }}" == steps["Comment"]["env"]["REPORTS"]
 
 
 @pytest.mark.slow
