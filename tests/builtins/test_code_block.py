@@ -20,6 +20,9 @@ def parsed(output):
         ("```\nx = 1\n```", "x = 1\n"),
         ("```Python3 title=a\nx = 1\n```", "x = 1\n"),
         ("~~~py\nx = 1\n~~~", "x = 1\n"),
+        # Lines end as on Windows.
+        ("```python\r\nx = 1\r\n```\r\nBye.", "x = 1\r\n"),
+        ("def f():\r\n    pass\r\n```\r\nBye.", "def f():\r\n    pass\r\n"),
         ("````\n'''\n```\n'''\n````", "'''\n```\n'''\n"),
         # A solution, and an example of its use.
         ("```python\ndef f(): pass\n```\nUse:\n```python\nf()\n```", "def f(): pass\n"),

@@ -15,11 +15,11 @@ _BLOCK = re.compile(
     r"^(?P<indent>[ \t]*)(?P<fence>```+|~~~+)"
     r"[ \t]*(?P<language>[\w+#.-]*)[^\n]*(?:\n|\Z)"
     r"(?P<code>.*?)"
-    r"(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)",
+    r"(?:^[ \t]*(?P=fence)[`~]*[ \t\r]*$|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 # Where a completion ends that began inside the prompt's fence.
-_LONE_END = re.compile(r"^[ \t]*```[ \t]*$.*", re.DOTALL | re.MULTILINE)
+_LONE_END = re.compile(r"^[ \t]*```[ \t\r]*$.*", re.DOTALL | re.MULTILINE)
 # Prose is not indented, and has no such word in front.
 _CODE_BEGIN = re.compile(r"\s*?(?:[ \t]+\S|(?:def|class|import|from|return)\s|[@#])")
 _DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]", re.MULTILINE)
