@@ -167,6 +167,7 @@ def test_output_of_old_logs_is_the_text_of_the_message() -> None:
         (inspect_archive({"x.json": {}}), "it has no header.json"),
         (inspect_json(inspect_sample(id=None)), "sample 0: `id` is no id: None"),
         (inspect_json(inspect_sample(epoch=0)), "sample 0: epoch 0 is no number"),
+        (inspect_json(inspect_sample(epoch=10**9)), "sample 0: epoch 1000000000 is no"),
         (inspect_json("text"), "sample 0: not a JSON object but 'text'"),
     ],
 )

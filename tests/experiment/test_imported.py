@@ -64,6 +64,15 @@ def test_scores_of_a_run_are_those_that_lm_eval_reports(tmp_path: Path) -> None:
     assert 2 == len(means(run))
 
 
+def test_log_without_samples_is_refused(tmp_path: Path) -> None:
+    """Nothing would be imported, without a word."""
+    path = tmp_path / "log.json"
+    path.write_bytes(inspect_json())
+
+    with pytest.raises(DatasetError, match="there are no samples"):
+        imported(path, tmp_path)
+
+
 @pytest.mark.parametrize("log", [INSPECT, LM_EVAL, PROMPTFOO])
 def test_query_of_a_url_is_stored_nowhere(log: Path, tmp_path: Path) -> None:
     """A signed URL has a credential there; the names are those of the file alone."""

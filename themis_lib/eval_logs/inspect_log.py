@@ -40,6 +40,8 @@ _HEADER = "header.json"
 _START = "_journal/start.json"
 _SAMPLES = "samples/"
 _EPOCH = "_epoch_"
+#: A run has a row for each, also for those that are not in the log.
+_MOST_EPOCHS = 10_000
 _ATTACHMENT = "attachment://"
 #: The letters that scorers write, as Inspect's `value_to_float` reads them.
 _LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
@@ -169,8 +171,11 @@ def _sample_of(
 ) -> LoggedSample:
     sample = object_of(value, place)
     epoch = sample.get("epoch", 1)
-    if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
-        raise DatasetError(f"{place}: epoch {epoch!r:.60} is no number from 1")
+    is_number = isinstance(epoch, int) and not isinstance(epoch, bool)
+    if not is_number or not 1 <= epoch <= _MOST_EPOCHS:
+        raise DatasetError(
+            f"{place}: epoch {epoch!r:.60} is no number from 1 to {_MOST_EPOCHS}"
+        )
     attachments = object_or_empty(sample.get("attachments"))
     metadata = object_or_empty(sample.get("metadata"))
     if sample.get("choices"):

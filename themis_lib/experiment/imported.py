@@ -94,8 +94,11 @@ def import_log(
     log_format = options.format or find_log_format(content, name)
     results = _results_beside(path) if log_format == "lm_eval" else {}
     log = open_log(io.BytesIO(content), name, log_format, results=results)
+    found = _contents_of(log)
+    if not found:
+        raise DatasetError(f"{name}: there are no samples")
     runs = []
-    for variant, contents in _contents_of(log).items():
+    for variant, contents in found.items():
         record = _record_of(log.header, variant, contents, name, content)
         experiment = _experiment_of(
             log.header,
