@@ -258,10 +258,12 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
     for record in gates:
         place = record.dataset_id
         if record.slice != ALL_CASES:
-            place = f"{record.dataset_id} {record.slice}"
+            place = f"{record.dataset_id} {record.slice}".lstrip()
+        # A gate without a run may have no place.
+        shown = f"  ({place})" if place else ""
         style = f"bold {GATE_STYLE[record.outcome]}"
         text.append(f"gate {record.outcome.value}", style=style)
-        text.append_text(as_text(f"  {record.title}  ({place})")).append("\n")
+        text.append_text(as_text(f"  {record.title}{shown}")).append("\n")
         text.append_text(as_text(f"          {record.reason}")).append("\n")
     return text
 

@@ -88,6 +88,8 @@ def test_unknown_names_are_errors_and_not_failures(store: RunStore) -> None:
         assert_no_worse(now, "nothing", metric="m", margin=0)
     with pytest.raises(ConfigError, match="margin of 0 or more"):
         assert_no_worse(now, before, metric="m", margin=-0.1)
+    with pytest.raises(ConfigError, match="did you mean 'interval'"):
+        assert_no_worse(now, before, metric="m", margin=0, by="intervals")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="compared with itself"):
         assert_no_worse(now, now, metric="m", margin=0)
 

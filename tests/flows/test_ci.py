@@ -76,6 +76,14 @@ def test_verdict_is_on_the_screen(judged: Path) -> None:
     )
 
 
+def test_gate_without_a_run_has_no_place(judged: Path) -> None:
+    """It failed, and no empty parentheses say where."""
+    done = command(judged, "--no-run", "--store", f"{judged.parent}/another")
+
+    assert 5 == done.exit_code, done.output
+    assert "gate fail  m >= 0.5\n          store " in done.stdout
+
+
 def test_verdict_is_written_for_programs_and_people(
     judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

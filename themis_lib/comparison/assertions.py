@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from themis_lib.comparison.compare import compare
 from themis_lib.comparison.gate import Gate, check_names, parse_gate
 from themis_lib.comparison.gate_baselines import (
@@ -12,7 +14,7 @@ from themis_lib.comparison.gate_baselines import (
     last_good,
 )
 from themis_lib.comparison.gate_regressions import judge_regression
-from themis_lib.errors import ConfigError, InputError
+from themis_lib.errors import ConfigError, InputError, nearest
 from themis_lib.runs.find_run import find_run
 from themis_lib.runs.manifest import GateBasis, GateOutcome, GateRecord
 from themis_lib.runs.results import RunResult
@@ -40,6 +42,8 @@ def assert_no_worse(
     """
     # Pytest then shows the line of the test, and none of these.
     __tracebackhide__ = True
+    if by not in get_args(GateBasis):
+        raise ConfigError(f"by={by!r}; {nearest(by, get_args(GateBasis))}")
     name = baseline if isinstance(baseline, str) else baseline.run_id
     place = "" if on is None else f" on {on}"
     gate = parse_gate(f"{metric} no worse than {name} by {margin}{place}", by)

@@ -127,12 +127,10 @@ def _record_of(result: RunResult) -> _Record:
             "for a run without one"
         )
     model_id = manifest.model or _generator(result).get("component_id") or _UNKNOWN
-    reduce = manifest.stage("reduce")
-    lower = reduce.identity.get("lower_is_better", []) if reduce else []
     return _Record(
         evaluation_id=f"{manifest.name}/{model_id}/{_seconds(manifest.finished_at)}",
         model_id=str(model_id),
-        lower_is_better=frozenset(lower),
+        lower_is_better=frozenset(manifest.lower_is_better),
         rows=rows,
     )
 

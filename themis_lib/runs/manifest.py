@@ -177,14 +177,11 @@ class Manifest(FrozenModel):
     `datasets` counts the cases of each, `data` has the digest of each: of inputs,
     expected outputs and metadata, whatever the order and ids of the cases. A run that
     stopped has none. `lower_is_better` names the metrics that say so. `cases` has the
-    paths of their parts. `notices` say what may make equal runs differ. `model` is what
-    its generator calls its model, and `configuration` the experiment as it was written;
-    records of earlier versions have neither, and no `data`. `imported` is set
-    if another tool's log was imported.
     paths of their parts. `notices` say what may make equal runs differ, `notes` what a
     task of lm-eval asks for and does not get. `model` is what its generator calls its
     model, and `configuration` the experiment as it was written; records of earlier
-    versions have neither, and no `data`.
+    versions have neither, and no `data`. `imported` is set if another tool's log was
+    imported.
     """
 
     run_id: str
