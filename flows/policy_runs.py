@@ -20,6 +20,7 @@ from themis_lib.comparison.policy_verdict import (
     policy_gates,
     policy_run,
 )
+from themis_lib.core.secrets import hide_values
 from themis_lib.data.cut import content_digest
 from themis_lib.data.datasets import case_tables
 from themis_lib.errors import ConfigError, StoreError
@@ -73,7 +74,7 @@ def prepare_jobs(
         try:
             job = _prepare_job(policy, entry, store or policy.store)
         except InputError as error:
-            raise ConfigError(f"{place}: {error}") from None
+            raise ConfigError(f"{place}: {_message(error, entry)}") from None
         if job.name in places:
             raise ConfigError(
                 f"{place}: experiments[{places[job.name]}] is called {job.name!r}, too; "
@@ -133,7 +134,7 @@ def run_job(
     try:
         result = run(job.parameters)
     except ThemisError as error:
-        return _missing_job(job, str(error), began)
+        return _missing_job(job, _message(error, job.entry), began)
     judged = _judged_job(
         job,
         result,
@@ -154,7 +155,7 @@ def judge_job(job: PolicyJob) -> JudgedJob:
     try:
         result = _find_result(job)
     except StoreError as error:
-        return _missing_job(job, str(error), began)
+        return _missing_job(job, _message(error, job.entry), began)
 
     def judged(texts: Sequence[str]) -> list[GateRecord]:
         ready = ready_gates(
@@ -173,6 +174,18 @@ def judge_job(job: PolicyJob) -> JudgedJob:
         judged(job.entry.advisory),
         began,
     )
+
+
+def _message(
+    error: ThemisError,
+    entry: PolicyExperiment,
+) -> str:
+    """Return an error's text without the values of the experiment's `${NAME}`.
+
+    A log of GitHub's masks secrets, a comment on a pull request does not.
+    """
+    file = Path(entry.experiment).read_text(encoding="utf-8", errors="replace")
+    return hide_values(str(error), spec=[file, *entry.overrides])
 
 
 def _find_result(job: PolicyJob) -> RunResult:

@@ -293,3 +293,26 @@ def test_store_in_memory_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="ends with this command"):
         prepare_jobs(policy, load_policy(policy), "memory")
+
+
+def test_message_hides_what_an_experiment_refers_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comment on a pull request shows it, and masks no secret."""
+    monkeypatch.setenv("SIGNATURE", "c2VjcmV0")
+    experiment = tmp_path / "e.yaml"
+    experiment.write_text(
+        "name: e\n"
+        "generation: {generator: {use: builtin/replay, path: 'memory://h/${SIGNATURE}.csv'}}\n"
+        "evaluation: {parsers: [builtin/text], metrics: [builtin/exact_match]}\n"
+        f"datasets: [{{dataset_id: d, path: {tmp_path}/d.jsonl}}]\n"
+    )
+    (tmp_path / "d.jsonl").write_text('{"input": 1, "expected_output": 1}\n')
+    entry = {"experiment": str(experiment), "required": ["exact_match >= 0.5"]}
+    path = write_policy(tmp_path, entry)
+
+    with pytest.raises(ConfigError, match="no file 'memory://h/") as caught:
+        prepare_jobs(path, load_policy(path), f"{tmp_path}/store")
+
+    assert "${SIGNATURE}.csv" in str(caught.value)
+    assert "c2VjcmV0" not in str(caught.value)
