@@ -10,7 +10,7 @@ from themis_lib import InMemoryRunStore, InputError
 from themis_lib.comparison.gate import parse_gate
 from themis_lib.comparison.gate_baselines import ReadyGate, last_good
 from themis_lib.comparison.gate_outcomes import judged, not_judged
-from themis_lib.runs.manifest import write_manifest
+from themis_lib.runs.manifest import ImportRecord, write_manifest
 from themis_lib.runs.results import RunResult as StoredRun
 from themis_lib.runs.run import Run
 
@@ -36,6 +36,30 @@ def test_last_good_run_completed_and_passed_its_gates() -> None:
     )
     assert passed.run_id == last_good(store, "stated", "m").run_id
     assert last_good(store, "stated", "mm") is None
+
+
+def test_imported_log_is_no_last_good_run() -> None:
+    """An import under the experiment's name does not become what its gates compare with."""
+    store = InMemoryRunStore()
+    good = run_of(store, scored([1]))
+    imported = run_of(store, scored([1]))
+    record = ImportRecord(
+        tool="lm_eval",
+        tool_version=None,
+        task="t",
+        model=None,
+        created_at=None,
+        status=None,
+        file="samples_t.jsonl",
+        sha256="0" * 64,
+    )
+    changes = {"imported": record}
+    write_manifest(store, imported.manifest.model_copy(update=changes))
+
+    found = last_good(store, "stated", "m")
+
+    assert found is not None
+    assert good.run_id == found.run_id
 
 
 def test_run_whose_gates_were_never_judged_is_not_good() -> None:

@@ -149,8 +149,9 @@ def last_good(
 ) -> RunResult | None:
     """Return the latest good run of an experiment that scored this metric, if any.
 
-    A good run completed and passed its gates, if it had any. With `before`, only runs
-    count that started before that one.
+    A good run completed and passed its gates, if it had any. Another tool's log does
+    not count, whatever name it was imported under. With `before`, only runs count that
+    started before that one.
     """
     known = in_time(manifests(store))
     if before is not None:
@@ -160,7 +161,8 @@ def last_good(
         # Gates that were never judged count as underpowered, which is not good.
         passed = manifest.gate_outcome in (None, GateOutcome.PASS)
         completed = manifest.status is RunStatus.COMPLETED and _was_reduced(manifest)
-        if manifest.name != experiment or not (completed and passed):
+        is_own = manifest.name == experiment and manifest.imported is None
+        if not (is_own and completed and passed):
             continue
         if metric_id in _scored_metrics(manifest):
             return RunResult(
