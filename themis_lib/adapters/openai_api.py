@@ -19,8 +19,8 @@ from themis_lib.adapters.conversations import (
     stored_turns,
     turns_to_send,
 )
-from themis_lib.adapters.endpoint import OPENAI_URL, refuse_literals
-from themis_lib.adapters.extra_body import check_extra_body, longest_answer
+from themis_lib.adapters.endpoint import OPENAI_URL
+from themis_lib.adapters.extra_body import longest_answer
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.masking import masked_fault, masked_result
@@ -149,13 +149,6 @@ class OpenAI(ServedModel):
             raise ComponentError(
                 "stop: the Responses API has none; use api_mode='chat_completions'"
             )
-        # A YAML file can only write these.
-        if isinstance(self.client, (str, int, float, dict, list)):
-            raise ComponentError(
-                "client: give a client object, such as openai.AsyncOpenAI()"
-            )
-        refuse_literals(self.base_url or "")
-        check_extra_body(self.extra_body)
         # These are checked where they are made.
         _ = self._longest_answer
         _ = self._builder_function

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from themis_lib.adapters import clients
-from themis_lib.adapters.endpoint import Endpoint
+from themis_lib.adapters.endpoint import Endpoint, refuse_literals
+from themis_lib.adapters.extra_body import check_extra_body
 from themis_lib.adapters.first_request import FirstRequest
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Limits, Throttle, throttle
@@ -18,6 +19,7 @@ from themis_lib.adapters.requests import Api
 from themis_lib.adapters.server_forms import ServerForms, forms_of
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.config import RuntimeConfig
+from themis_lib.errors import ComponentError
 
 #: Rows that may wait for their turn or for a retry, per request in flight.
 _WAITING = 8
@@ -37,6 +39,7 @@ class ServedModel(Builtin):
 
     model: str
     base_url: str | None
+    extra_body: dict[str, Any]
     client: Any
     api_key: str | None
     headers: dict[str, str]
@@ -45,6 +48,17 @@ class ServedModel(Builtin):
     max_concurrency: int | None
     requests_per_minute: float | None
     tokens_per_minute: float | None
+
+    def check_settings(self) -> None:
+        """Raise `ComponentError` or `ConfigError` if a setting cannot be used."""
+        super().check_settings()
+        # A YAML file can only write these.
+        if isinstance(self.client, (str, int, float, dict, list)):
+            raise ComponentError(
+                "client: give a client object, such as openai.AsyncOpenAI()"
+            )
+        refuse_literals(self.base_url or "")
+        check_extra_body(self.extra_body)
 
     def check(self) -> None:
         """Find the credential and the SDK before anything is generated.

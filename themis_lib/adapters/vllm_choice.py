@@ -20,8 +20,6 @@ from themis_lib.adapters.choices import (
     rating_of,
 )
 from themis_lib.adapters.clients import Reply
-from themis_lib.adapters.endpoint import refuse_literals
-from themis_lib.adapters.extra_body import check_extra_body
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.masking import masked_fault, masked_result
@@ -45,7 +43,7 @@ from themis_lib.core.models import (
 )
 from themis_lib.core.prompts import render_conversation, render_input
 from themis_lib.core.secrets import resolve_public, resolve_references
-from themis_lib.errors import ComponentError, RowError
+from themis_lib.errors import RowError
 
 _Positive = Annotated[int, Field(ge=1)]
 _PositiveNumber = Annotated[float, Field(gt=0)] | _Positive
@@ -109,14 +107,7 @@ class VLLMChoice(ServedModel):
     def check_settings(self) -> None:
         """Raise `ComponentError` or `ConfigError` if a setting cannot be used."""
         super().check_settings()
-        # A YAML file can only write these.
-        if isinstance(self.client, (str, int, float, dict, list)):
-            raise ComponentError(
-                "client: give a client object, such as openai.AsyncOpenAI()"
-            )
         check_choices(self.choices)
-        refuse_literals(self.base_url or "")
-        check_extra_body(self.extra_body)
 
     @property
     def reads(self) -> tuple[str, ...]:
