@@ -25,6 +25,7 @@ from themis_lib.report.comparison_markdown import (
     flips_line,
     identity_lines,
     method_lines,
+    noise_lines,
     power_lines,
     run_labels,
     shown_flips,
@@ -70,6 +71,7 @@ def print_comparison(
     screen.print_rows(TEST_HEADINGS, map(test_cells, differences))
     screen.print_lines("tests", method_lines(comparison))
     screen.print_lines("power", power_lines(comparison))
+    screen.print_lines("noise", noise_lines(comparison))
     screen.print_lines("differs", identity_lines(comparison))
     screen.print_lines("unmatched", map(unmatched_line, comparison.unmatched))
     screen.print_lines("changed", changed_lines(comparison))

@@ -76,6 +76,66 @@ def test_samples_that_would_settle_a_difference() -> None:
     assert by_cases.differences[0].cases_needed > 1_000
 
 
+def test_the_width_of_an_interval_has_parts() -> None:
+    """What the samples add to the variance, and what twice of either would leave."""
+    draw = np.random.default_rng(0)
+    store = InMemoryRunStore()
+    before, after = (
+        scored((draw.normal(0, 1, (200, 1)) + draw.normal(0, 1, (200, 2))).tolist())
+        for _ in range(2)
+    )
+
+    (item,) = compare(run_of(store, before), run_of(store, after)).differences
+
+    # Of each case and run: 1 of the case, and 1/2 of its two samples.
+    noise = item.noise
+    assert 1 / 3 == pytest.approx(noise.sampling_share, abs=0.05)
+    assert (item.high - item.low) / 2 == pytest.approx(noise.half_width)
+    narrowed = 1 - noise.sampling_share / 2
+    assert noise.half_width * narrowed**0.5 == noise.with_twice_the_samples
+    assert noise.half_width / 2**0.5 == noise.with_twice_the_cases
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["samples", "cases"])
+def test_narrower_intervals_are_as_narrow_as_promised(by: str) -> None:
+    """Twice the samples, or twice the cases, leave the half width that was stated."""
+    draw = np.random.default_rng(1)
+    stated = []
+    measured = []
+
+    def half_width(cases: int, samples: int) -> tuple[float, float]:
+        sides = []
+        for _ in range(2):
+            scores = draw.normal(0, 1, (cases, 1)) + draw.normal(0, 2, (cases, samples))
+            sides.append(run_of(InMemoryRunStore(), scored(scores.tolist())))
+        noise = compare(*sides).differences[0].noise
+        return noise.half_width, getattr(noise, f"with_twice_the_{by}")
+
+    for _ in range(20):
+        stated.append(half_width(100, 2)[1])
+        more = (200, 2) if by == "cases" else (100, 4)
+        measured.append(half_width(*more)[0])
+
+    assert np.mean(stated) == pytest.approx(np.mean(measured), rel=0.06)
+
+
+def test_one_sample_a_case_says_nothing_of_the_parts() -> None:
+    """The share of the samples is not known, and twice the cases still narrow it."""
+    store = InMemoryRunStore()
+
+    (item,) = compare(
+        run_of(store, scored([1, 0, 0, 1, 0])),
+        run_of(store, scored([1, 1, 0, 1, 1])),
+    ).differences
+
+    assert (None, None) == (
+        item.noise.sampling_share,
+        item.noise.with_twice_the_samples,
+    )
+    assert item.noise.with_twice_the_cases < item.noise.half_width
+
+
 def test_samples_are_not_promised_where_the_score_is_not_their_mean() -> None:
     """Another reducer may not gain from samples; nothing is said of them."""
     store = InMemoryRunStore()

@@ -6,8 +6,10 @@ import pytest
 
 from tests.support.compared_runs import case, run_of, scored
 from themis_lib import InMemoryRunStore, compare
+from themis_lib.comparison.models import NoiseParts
 from themis_lib.report.comparison_markdown import (
     comparison_markdown,
+    noise_text,
     power_line,
     shown_flips,
     verdict_lines,
@@ -130,3 +132,18 @@ def test_verdict_is_a_sentence(
     comparison = compare(baseline, candidate, slices=["topic"])
 
     assert [verdict] == verdict_lines(comparison)
+
+
+def test_parts_of_the_noise_are_one_line() -> None:
+    """Both parts in percent, and what twice the samples or cases would leave."""
+    noise = NoiseParts(
+        half_width=0.04,
+        sampling_share=0.25,
+        with_twice_the_samples=0.0374,
+        with_twice_the_cases=0.0283,
+    )
+
+    assert noise_text(noise) == (
+        "±0.0400, 75 % of its variance from the cases and 25 % from the samples; "
+        "twice the samples would leave ±0.0374; twice the cases would leave ±0.0283"
+    )

@@ -43,6 +43,22 @@ class RunSide(FrozenModel):
     endings: dict[Ending, int] = Field(default_factory=dict)
 
 
+class NoiseParts(FrozenModel):
+    """Where the width of a difference's interval comes from, and what would narrow it.
+
+    `half_width` is half of the 95 % interval. `sampling_share` is the part of its
+    variance, 0 to 1, that comes from the luck of the samples; the rest is between the
+    cases. Twice the samples, or twice the cases, cost the same, and would leave about
+    the half widths `with_twice_the_samples` and `with_twice_the_cases`. `None` is what
+    one sample a case cannot tell.
+    """
+
+    half_width: float
+    sampling_share: float | None
+    with_twice_the_samples: float | None
+    with_twice_the_cases: float
+
+
 class Difference(FrozenModel):
     """One candidate against the baseline on one dataset, slice and metric.
 
@@ -103,6 +119,8 @@ class Difference(FrozenModel):
     higher_is_better: bool = True
     cases_needed: int | None
     samples_needed: int | None = None
+    # `None` where there is no interval, or one of no width.
+    noise: NoiseParts | None = None
 
 
 class Flip(FrozenModel):

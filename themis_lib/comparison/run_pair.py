@@ -18,7 +18,13 @@ from themis_lib.comparison.models import (
     Difference,
     Flip,
 )
-from themis_lib.comparison.pair_power import cases_needed, smallest_detectable
+from themis_lib.comparison.pair_power import (
+    SamplingVariance,
+    cases_needed,
+    noise_parts,
+    samples_of_each_needed,
+    smallest_detectable,
+)
 from themis_lib.comparison.sample_noise import sample_noise
 from themis_lib.comparison.scored_cases import (
     Floats,
@@ -37,10 +43,8 @@ from themis_lib.runs.results import RunResult
 from themis_lib.runs.score_groups import UNANSWERED
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.paired import (
-    PairedDifference,
     paired_difference,
 )
-from themis_lib.stats.power import samples_needed
 
 
 class CaseGroup(NamedTuple):
@@ -181,6 +185,7 @@ class RunPair:
             asked = delta
             if asked is None and paired.difference:
                 asked = abs(paired.difference)
+            sampling = self._sampling_variance(group.metric_id, rows)
             # Units are cases unless clusters are given, where they are clusters.
             numbers = asdict(paired)
             units = numbers.pop("units")
@@ -204,28 +209,19 @@ class RunPair:
                 delta=asked,
                 higher_is_better=group.metric_id not in self._lower_is_better,
                 cases_needed=cases_needed(paired, asked),
-                samples_needed=self._samples_needed(
-                    paired,
-                    asked,
-                    group,
-                    rows,
-                ),
+                samples_needed=samples_of_each_needed(paired, asked, sampling),
+                noise=noise_parts(paired, sampling),
             )
 
-    def _samples_needed(
+    def _sampling_variance(
         self,
-        paired: PairedDifference,
-        delta: float | None,
-        group: CaseGroup,
+        metric_id: str,
         rows: npt.NDArray[np.int64],
-    ) -> int | None:
-        """Return how many samples of each case would show `delta`, if that is known.
+    ) -> SamplingVariance | None:
+        """Return what the luck of the samples adds to a mean difference.
 
         It is known where both runs drew several samples and score a case by their mean.
         """
-        if not delta or not paired.standard_error:
-            return None
-        metric_id = group.metric_id
         before, after = self.scores(metric_id)
         sides = (
             (self._noise[0], self.cases.baseline, before),
@@ -235,7 +231,7 @@ class RunPair:
         drawn = []
         for noise, cases, scores in sides:
             # One run with a single sample a case leaves its part unknown.
-            if metric_id not in noise:
+            if metric_id not in noise or not len(rows):
                 return None
             variances = noise[metric_id].of(cases[rows], scores[rows])
             if variances is None:
@@ -243,12 +239,9 @@ class RunPair:
             one_sample.append(variances[0])
             drawn.append(variances[1])
         # Both runs add their variance to the difference; its mean has n times less.
-        return samples_needed(
-            delta,
-            units=paired.units,
-            error_variance=paired.standard_error**2,
-            sampling_part=math.fsum(drawn) / paired.n,
-            one_sample=math.fsum(one_sample) / paired.n,
+        return SamplingVariance(
+            drawn=math.fsum(drawn) / len(rows),
+            one_sample=math.fsum(one_sample) / len(rows),
         )
 
     def flips(self) -> Iterator[Flip]:

@@ -15,6 +15,7 @@ from themis_lib.comparison.models import (
     Comparison,
     Difference,
     Flip,
+    NoiseParts,
     RunSide,
     Unmatched,
 )
@@ -72,6 +73,7 @@ def comparison_markdown(comparison: Comparison) -> str:
         ),
         _bullet_list(method_lines(comparison)),
         _bullet_list(power_lines(comparison)),
+        _bullet_list(noise_lines(comparison)),
     ]
     settings = _bullet_list(identity_lines(comparison))
     if settings:
@@ -385,6 +387,32 @@ def power_line(item: Difference) -> str:
     if item.samples_needed is not None:
         line += f", or {item.samples_needed:,} samples of each"
     return line
+
+
+def noise_lines(comparison: Comparison) -> list[str]:
+    """Return a line for each whole dataset: what makes its interval as wide as it is."""
+    several = len(comparison.runs) > 2
+    lines = []
+    for item in comparison.differences:
+        if item.slice != ALL_CASES or item.noise is None:
+            continue
+        line = f"{item.dataset_id} {item.metric_id}: {noise_text(item.noise)}"
+        lines.append(f"{item.run_id} {line}" if several else line)
+    return lines
+
+
+def noise_text(noise: NoiseParts) -> str:
+    """Return the parts of an interval's width, and what would narrow it."""
+    width = f"±{noise.half_width:.4f}"
+    cases = f"twice the cases would leave ±{noise.with_twice_the_cases:.4f}"
+    if noise.sampling_share is None or noise.with_twice_the_samples is None:
+        return f"{width}, the part of the samples not known; {cases}"
+    sampling = round(100 * noise.sampling_share)
+    return (
+        f"{width}, {100 - sampling} % of its variance from the cases and {sampling} % "
+        f"from the samples; twice the samples would leave "
+        f"±{noise.with_twice_the_samples:.4f}; {cases}"
+    )
 
 
 def identity_lines(comparison: Comparison) -> Iterator[str]:

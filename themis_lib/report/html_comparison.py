@@ -21,7 +21,11 @@ from themis_lib.comparison.models import (
     Flip,
     RunSide,
 )
-from themis_lib.report.comparison_markdown import missing_lines, run_labels
+from themis_lib.report.comparison_markdown import (
+    missing_lines,
+    noise_text,
+    run_labels,
+)
 from themis_lib.report.html import prompt_parts
 from themis_lib.report.html_cases import (
     CUTS,
@@ -126,6 +130,7 @@ def comparison_html(
         panels=difference_panels(comparison.differences),
         slices=sum(item.slice != ALL_CASES for item in comparison.differences),
         missing=missing_lines,
+        noise=noise_text,
         shown=len(chosen),
         dollars=dollars,
         all_cases=ALL_CASES,
