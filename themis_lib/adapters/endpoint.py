@@ -124,7 +124,7 @@ class Endpoint:
             key = os.environ.get(self.key_variable, "")
         # Keys read from files end in a line break, which no header can contain.
         key = key.strip()
-        if not key and self.key_is_needed and self.public_url == OPENAI_URL:
+        if not key and self.key_is_needed and self.public_url == self.default_url:
             raise ComponentError(
                 "there is no API key; set the environment variable "
                 f"{self.key_variable}, or give api_key: ${{NAME}} for another"

@@ -23,6 +23,7 @@ from themis_lib.adapters.wait_times import (
 )
 from themis_lib.adapters.wait_times import duration_s as duration_s
 from themis_lib.adapters.wait_times import retry_after_s as retry_after_s
+from themis_lib.core.models import TokenUsage
 from themis_lib.errors import ComponentError
 
 if TYPE_CHECKING:
@@ -161,6 +162,11 @@ class Throttle:
         """Record the tokens of a finished request; the next is assumed to be average."""
         self._observed += 1
         self._tokens_each += (tokens - self._tokens_each) / self._observed
+
+    def count_usage(self, usage: TokenUsage | None) -> None:
+        """Record the tokens of a finished request, as far as its reply tells them."""
+        if usage is not None and usage.input_tokens is not None:
+            self.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
 
     def _observe_refusal(self, headers: Headers) -> None:
         # Requests sent before the last pause are refused too: they say nothing new.

@@ -5,66 +5,39 @@ Every server that speaks either of them can be used.
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from themis_lib.adapters.conversations import (
-    InputBuilder,
-    Turn,
-    input_version,
-    stored_turns,
-    turns_to_send,
+from themis_lib.adapters.chat_model import (
+    ChatModel,
+    Positive,
+    PositiveNumber,
+    Temperature,
 )
+from themis_lib.adapters.conversations import Turn
 from themis_lib.adapters.endpoint import OPENAI_URL
-from themis_lib.adapters.extra_body import longest_answer
-from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
-from themis_lib.adapters.masking import masked_fault, masked_result
+from themis_lib.adapters.openai_server import OpenAIServer
 from themis_lib.adapters.replies import chat_result, response_result
 from themis_lib.adapters.requests import (
     Api,
     ApiMode,
     Asked,
     chat_request,
-    estimated_tokens,
     responses_request,
 )
-from themis_lib.adapters.served_model import ServedModel
 from themis_lib.adapters.server_forms import changes
-from themis_lib.adapters.structured import Structure, structure
-from themis_lib.components.imports import import_named
-from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.models import Case, GenerationResult, TokenUsage
-from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.models import GenerationResult
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError, TransientError, describe
 from themis_lib.identity.code import code_digest
-from themis_lib.identity.digests import canonical_json
-
-#: The longest reason that a row keeps for an output that does not fit.
-_REASON_CHARS = 500
-
-Positive = Annotated[int, Field(ge=1)]
-#: Integers are allowed by a type of their own, since the check of settings is strict.
-_PositiveNumber = Annotated[float, Field(gt=0)] | Positive
-_Temperature = (
-    Annotated[
-        float,
-        Field(
-            ge=0,
-            allow_inf_nan=False,
-        ),
-    ]
-    | Annotated[int, Field(ge=0)]
-)
 
 
 @dataclass(frozen=True)
-class OpenAI(ServedModel):
+class OpenAI(ChatModel, OpenAIServer):
     """A model behind OpenAI's API.
 
     `api_mode` chooses between `responses` and `chat_completions`. Instructions come
@@ -103,7 +76,7 @@ class OpenAI(ServedModel):
     instructions: str | None = None
     input_builder: Any = None
     reads: tuple[str, ...] | list[str] = ("input",)
-    temperature: _Temperature | None = None
+    temperature: Temperature | None = None
     top_p: float | None = None
     max_tokens: Positive | None = None
     stop: list[str] | str = field(default_factory=list)
@@ -135,11 +108,11 @@ class OpenAI(ServedModel):
         default_factory=dict,
         repr=False,
     )
-    timeout_s: _PositiveNumber | None = None
+    timeout_s: PositiveNumber | None = None
     max_retries: Annotated[int, Field(ge=0)] = 3
     max_concurrency: Positive | None = None
-    requests_per_minute: _PositiveNumber | None = None
-    tokens_per_minute: _PositiveNumber | None = None
+    requests_per_minute: PositiveNumber | None = None
+    tokens_per_minute: PositiveNumber | None = None
     global_limit: str | None = None
 
     def check_settings(self) -> None:
@@ -149,10 +122,6 @@ class OpenAI(ServedModel):
             raise ComponentError(
                 "stop: the Responses API has none; use api_mode='chat_completions'"
             )
-        # These are checked where they are made.
-        _ = self._longest_answer
-        _ = self._builder_function
-        _ = self._output_structure
 
     def settings(self) -> JsonObject:
         """Return what decides the answers, without secrets.
@@ -179,13 +148,6 @@ class OpenAI(ServedModel):
             "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
 
-    def with_schema(self, schema: Any) -> OpenAI:
-        """Return a copy that asks for JSON that fits a schema.
-
-        Raises `ComponentError` as the settings do.
-        """
-        return replace(self, schema=schema)
-
     @property
     def at_list_price(self) -> bool:
         """Whether OpenAI itself is asked, so that its list prices apply by default."""
@@ -193,93 +155,9 @@ class OpenAI(ServedModel):
             return False
         return self._api_endpoint.public_url == OPENAI_URL
 
-    def most_tokens(
-        self,
-        case: Case,
-        ctx: GenerateContext,
-    ) -> TokenUsage:
-        """Return an upper bound of the tokens of one request.
-
-        Without `max_tokens` nothing bounds the answer; a run with a budget asks for it.
-        """
-        sent = [
-            self._make_turns(case, ctx),
-            self._output_structure.response_format,
-            self.tools,
-        ]
-        # No token is shorter than a byte.
-        return TokenUsage(
-            input_tokens=len(canonical_json(sent).encode()),
-            output_tokens=self._longest_answer or 0,
-        )
-
-    def input_version(
-        self,
-        case_input: Any,
-        prompt_spec: PromptSpec,
-    ) -> str | None:
-        """Return the version of the request for an input; `None` if it never changed."""
-        # What a builder returns is sent as it is, but for its parts.
-        if self._builder_function is not None:
-            return None
-        return input_version(case_input, prompt_spec, api_mode=self.api_mode)
-
-    async def generate(
-        self,
-        case: Case,
-        ctx: GenerateContext,
-    ) -> GenerationResult:
-        """Send one request and return its reply as a result.
-
-        Raises `RowError`, `TransientError` or `FatalError`, as `adapters.faults` says.
-        """
-        # Before anything is sent: making the mask also masks the log.
-        mask = self._api_endpoint.mask
-        turns = self._make_turns(case, ctx)
-        stored = stored_turns(turns)
-        try:
-            result = await self._request_answer(turns, ctx.seed)
-        except Exception as error:  # noqa: BLE001 - an injected client may raise anything
-            # Without its cause, whose message may contain a secret too.
-            raise masked_fault(translated(error), mask) from None
-        stored += result.conversation or []
-        changes: JsonObject = {"conversation": stored}
-        if isinstance(result.final_output, str) and not result.error:
-            try:
-                output = self._output_structure.read(result.final_output)
-                changes["final_output"] = output
-            except ValueError as error:
-                said = " ".join(str(error).split())[:_REASON_CHARS]
-                changes["error"] = (
-                    f"the output is not the JSON that was asked for: {said}"
-                )
-        answer = result.model_copy(update=changes)
-        return masked_result(answer, self._api_endpoint.output_mask)
-
     @property
     def _api(self) -> Api:
         return self.api_mode
-
-    @property
-    def _sent_settings(self) -> tuple[Any, ...]:
-        return (self.tools, self.tool_choice, self.extra_body)
-
-    def _make_turns(
-        self,
-        case: Case,
-        ctx: GenerateContext,
-    ) -> list[Turn]:
-        # The setting replaces the prompt spec's instructions: both would be sent twice.
-        if self.instructions is not None:
-            spec = ctx.prompt_spec.model_copy(
-                update={"instructions": self.instructions}
-            )
-            ctx = replace(ctx, prompt_spec=spec)
-        return turns_to_send(
-            case,
-            ctx,
-            self._builder_function,
-        )
 
     async def _request_answer(
         self,
@@ -292,9 +170,7 @@ class OpenAI(ServedModel):
             request = chat_request(turns, asked)
         else:
             request = responses_request(turns, asked)
-        gate = self._find_throttle()
-        if self.tokens_per_minute:
-            gate.expect_tokens(estimated_tokens(request, self._longest_answer))
+        gate = self._gate_for(request, self._longest_answer)
         reply, form = await self._send(request, gate)
         body, headers, latency_s = reply
         read = chat_result if self.api_mode == "chat_completions" else response_result
@@ -304,19 +180,12 @@ class OpenAI(ServedModel):
             raise TransientError(
                 f"the provider's reply cannot be read: {describe(error)}"
             ) from None
-        usage = result.usage
-        if usage and usage.input_tokens is not None:
-            gate.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
+        gate.count_usage(result.usage)
         update: JsonObject = {"latency_s": latency_s}
         changed = changes(request, form)
         if changed:
             update["artifacts"] = {**(result.artifacts or {}), "sent_as": changed}
         return result.model_copy(update=update)
-
-    @cached_property
-    def _longest_answer(self) -> int | None:
-        """The most tokens of an answer, by whichever name it is asked for."""
-        return longest_answer(self.max_tokens, self.extra_body)
 
     # Cached: references to the environment are resolved once, not in every row.
     @cached_property
@@ -339,28 +208,3 @@ class OpenAI(ServedModel):
             extra_body=resolve_references(self.extra_body, where="extra_body"),
             max_tokens_name=max_tokens_name,
         )
-
-    @cached_property
-    def _stop_texts(self) -> list[str]:
-        if isinstance(self.stop, str):
-            return [self.stop]
-        return list(self.stop)
-
-    @cached_property
-    def _builder_function(self) -> InputBuilder | None:
-        builder = self.input_builder
-        if isinstance(builder, str):
-            builder = import_named("input_builder", builder)
-        if builder is None:
-            return None
-        # A plain function, since its code is part of the identity.
-        if not inspect.isfunction(builder) or inspect.iscoroutinefunction(builder):
-            raise ComponentError(
-                f"input_builder={builder!r:.80}: give a function that is not async, "
-                "whose code counts"
-            )
-        return builder
-
-    @cached_property
-    def _output_structure(self) -> Structure:
-        return structure(self.schema, self.response_format)

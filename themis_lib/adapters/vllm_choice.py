@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from themis_lib.adapters.chat_model import Positive, PositiveNumber
 from themis_lib.adapters.choices import (
     CHOICES,
     Normalize,
@@ -23,14 +24,14 @@ from themis_lib.adapters.clients import Reply
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.masking import masked_fault, masked_result
+from themis_lib.adapters.openai_server import OpenAIServer
 from themis_lib.adapters.prompt_logprobs import (
     EchoedTokens,
     echo_request,
     echoed_tokens,
 )
 from themis_lib.adapters.reply_fields import read_field, token_usage, transport_facts
-from themis_lib.adapters.requests import Api, estimated_tokens
-from themis_lib.adapters.served_model import ServedModel
+from themis_lib.adapters.requests import Api
 from themis_lib.adapters.vllm_api import VLLM, own_server_concurrency
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
@@ -45,12 +46,9 @@ from themis_lib.core.prompts import render_conversation, render_input
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import RowError
 
-_Positive = Annotated[int, Field(ge=1)]
-_PositiveNumber = Annotated[float, Field(gt=0)] | _Positive
-
 
 @dataclass(frozen=True)
-class VLLMChoice(ServedModel):
+class VLLMChoice(OpenAIServer):
     """Multiple choice by log-likelihood on a server that rates prompts.
 
     That is a server with OpenAI's older Completions and their `echo` and `logprobs`:
@@ -97,11 +95,11 @@ class VLLMChoice(ServedModel):
         default_factory=dict,
         repr=False,
     )
-    timeout_s: _PositiveNumber | None = None
+    timeout_s: PositiveNumber | None = None
     max_retries: Annotated[int, Field(ge=0)] = 3
-    max_concurrency: _Positive | None = None
-    requests_per_minute: _PositiveNumber | None = None
-    tokens_per_minute: _PositiveNumber | None = None
+    max_concurrency: Positive | None = None
+    requests_per_minute: PositiveNumber | None = None
+    tokens_per_minute: PositiveNumber | None = None
     global_limit: str | None = None
 
     def check_settings(self) -> None:
@@ -205,13 +203,9 @@ class VLLMChoice(ServedModel):
         """Return the reply to one request."""
         extra_body = resolve_references(self.extra_body, where="extra_body")
         request = echo_request(self.model, pair.context + pair.continuation, extra_body)
-        gate = self._find_throttle()
-        if self.tokens_per_minute:
-            gate.expect_tokens(estimated_tokens(request, 1))
+        gate = self._gate_for(request, 1)
         reply, _ = await self._send(request, gate)
-        usage = token_usage(read_field(reply[0], "usage"))
-        if usage and usage.input_tokens is not None:
-            gate.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
+        gate.count_usage(token_usage(read_field(reply[0], "usage")))
         return reply
 
     def _ratings(
