@@ -6,12 +6,8 @@ Every request passes the provider's throttle, including those that the SDK retri
 from __future__ import annotations
 
 import asyncio
-import atexit
 import inspect
-import os
-import weakref
-from collections.abc import AsyncGenerator, Mapping
-from concurrent.futures import wait
+from collections.abc import Mapping
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, TypeAlias
@@ -19,15 +15,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from themis_lib.adapters.endpoint import Address
 from themis_lib.adapters.limits import Throttle
+from themis_lib.adapters.loop_clients import client_of_loop
 from themis_lib.adapters.requests import Api
 from themis_lib.errors import ComponentError
 from themis_lib.stages.calls import in_thread
 
 #: The SDK's own default, stated here because the throttled transport needs it too.
 _REQUEST_TIMEOUT_S = 600.0
-#: How long the exit of the process may wait for connections to close.
-_CLOSING_S = 2.0
-_PROCESS = os.getpid()
 _PATHS = {
     "responses": "/responses",
     "chat_completions": "/chat/completions",
@@ -37,55 +31,17 @@ _PATHS = {
 #: A reply, its headers, and its latency in seconds where the client reports one.
 Reply: TypeAlias = tuple[Any, Mapping[str, str], float | None]
 
-_Key: TypeAlias = tuple[Address, Throttle]
-_Clients: TypeAlias = dict[_Key, tuple[Any, AsyncGenerator[None, None]]]
-#: Weak keys: a client must not keep a finished loop alive.
-_CLIENTS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = (
-    weakref.WeakKeyDictionary()
-)
-
 
 async def client_for(
     address: Address,
     throttle: Throttle,
 ) -> Any:
     """Return the running loop's `openai.AsyncOpenAI` for an address and a throttle."""
-    clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
-    key = (address, throttle)
-    if key in clients:
-        return clients[key][0]
-
-    # Importing the SDK is slow: only a run that sends requests pays for it.
-    import openai
-
-    from themis_lib.adapters.transport import ThrottledClient
-
-    timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
-    url = urlsplit(address.base_url)
-    # The SDK appends paths to the address, so that its query is given separately.
-    base_url = url._replace(
-        query="",
-        fragment="",
-    ).geturl()
-    client = openai.AsyncOpenAI(
-        # The SDK requires a key, even for a server that checks none.
-        api_key=address.api_key or "none",
-        base_url=base_url,
-        default_query=dict(parse_qsl(url.query)),
-        default_headers=dict(address.headers),
-        timeout=timeout_s,
-        max_retries=address.max_retries,
-        http_client=ThrottledClient(
-            throttle,
-            timeout_s=timeout_s,
-            place=address.place,
-        ),
+    return await client_of_loop(
+        (address, throttle),
+        lambda: _make_client(address, throttle),
+        lambda client: client.close(),
     )
-    lifetime = _close_with_loop(client, clients, key)
-    clients[key] = (client, lifetime)
-    # Only a generator that has started runs its `finally` when the loop shuts down.
-    await anext(lifetime)
-    return client
 
 
 async def post(
@@ -179,32 +135,33 @@ def check_sdk() -> None:
         )
 
 
-async def _close_with_loop(
-    client: Any,
-    clients: _Clients,
-    key: _Key,
-) -> AsyncGenerator[None, None]:
-    """Stay suspended while the loop runs, and close the client when it shuts down."""
-    # `asyncio.run` closes the async generators of its loop: no other hook is as late.
-    try:
-        yield
-    finally:
-        del clients[key]
-        await client.close()
+def _make_client(
+    address: Address,
+    throttle: Throttle,
+) -> Any:
+    # Importing the SDK is slow: only a run that sends requests pays for it.
+    import openai
 
+    from themis_lib.adapters.transport import ThrottledClient
 
-@atexit.register
-def _close_at_exit() -> None:
-    """Close the clients of loops that run until the process ends."""
-    # Prefect's tasks share such a loop, which nobody shuts down.
-    if os.getpid() != _PROCESS:
-        return  # a fork inherits no threads, and so no running loop
-    closing = []
-    for loop, clients in list(_CLIENTS.items()):
-        if not loop.is_running():
-            continue
-        for _, lifetime in list(clients.values()):
-            future = asyncio.run_coroutine_threadsafe(lifetime.aclose(), loop)
-            closing.append(future)
-    # A server that does not answer must not hold up the exit.
-    wait(closing, _CLOSING_S)
+    timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
+    url = urlsplit(address.base_url)
+    # The SDK appends paths to the address, so that its query is given separately.
+    base_url = url._replace(
+        query="",
+        fragment="",
+    ).geturl()
+    return openai.AsyncOpenAI(
+        # The SDK requires a key, even for a server that checks none.
+        api_key=address.api_key or "none",
+        base_url=base_url,
+        default_query=dict(parse_qsl(url.query)),
+        default_headers=dict(address.headers),
+        timeout=timeout_s,
+        max_retries=address.max_retries,
+        http_client=ThrottledClient(
+            throttle,
+            timeout_s=timeout_s,
+            place=address.place,
+        ),
+    )
