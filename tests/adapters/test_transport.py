@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import httpx2
 import pytest
 
@@ -19,8 +20,10 @@ from tests.support.provider_server import (
     refused,
 )
 from themis_lib.adapters.limits import Limits, Throttle
-from themis_lib.adapters.transport import ThrottledClient
+from themis_lib.adapters.transport import throttled_client
 from themis_lib.errors import FatalError
+
+ThrottledClient = throttled_client(httpx2)
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +183,9 @@ def test_provider_that_was_there_may_come_back(
     async def work() -> None:
         async with ThrottledClient(throttle, timeout_s=30, place="there") as client:
             with provider, contextlib.suppress(httpx2.TransportError):
-                await client.post(f"{provider.url}/responses", json={"input": "a"})
+                await client.post(
+                    f"{provider.url}/responses", json={"model": "gpt", "input": "a"}
+                )
             with pytest.raises(httpx2.ConnectError):
                 await client.post(f"http://127.0.0.1:{free_port()}/v1")
 
@@ -200,5 +205,30 @@ def test_provider_that_was_never_there_ends_the_run(
                 with pytest.raises(FatalError, match=r"and there$") as raised:
                     await client.post(url)
                 assert raised.value.is_free
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("http", [httpx, httpx2])
+def test_client_is_of_the_library_that_its_sdk_takes(
+    http: Any, server: ProviderServer
+) -> None:
+    """Either of them is throttled, timed out, and told when nobody is there."""
+    client_class = throttled_client(http)
+    throttle = Throttle(Limits(2))
+
+    async def work() -> None:
+        async with client_class(throttle, timeout_s=0.3) as client:
+            assert isinstance(client, http.AsyncClient)
+            server.script = lambda attempt, body: DRIP
+            with pytest.raises(http.ReadTimeout, match=r"no whole reply after 0\.3 s"):
+                await client.post(
+                    f"{server.url}/responses", json={"model": "gpt", "input": "a"}
+                )
+        async with client_class(
+            Throttle(Limits(2)), timeout_s=30, place="there"
+        ) as client:
+            with pytest.raises(FatalError, match="no answer from the provider"):
+                await client.get("http://127.0.0.1:9")
 
     asyncio.run(work())

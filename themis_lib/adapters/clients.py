@@ -1,4 +1,4 @@
-"""Clients of the OpenAI SDK, one per event loop and provider, closed with the loop.
+"""Clients of the providers' SDKs, one per event loop and provider, closed with the loop.
 
 Every request passes the provider's throttle, including those that the SDK retries.
 """
@@ -8,25 +8,50 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from themis_lib.adapters.endpoint import Address
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Throttle
 from themis_lib.adapters.loop_clients import client_of_loop
 from themis_lib.adapters.requests import Api
 from themis_lib.errors import ComponentError
 from themis_lib.stages.calls import in_thread
 
-#: The SDK's own default, stated here because the throttled transport needs it too.
+#: The SDKs' own default, stated here because the throttled transport needs it too.
 _REQUEST_TIMEOUT_S = 600.0
 _PATHS = {
     "responses": "/responses",
     "chat_completions": "/chat/completions",
     "completions": "/completions",
+    "messages": "/v1/messages",
 }
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """A provider's SDK: its package, which is also its extra, and its client's class."""
+
+    package: str
+    client: str
+
+    def load(self) -> Any:
+        """Return the package, imported: that is slow."""
+        return import_module(self.package)
+
+    def load_http(self) -> Any:
+        """Return the HTTP library that the SDK is made with: `httpx`, or `httpx2`."""
+        client = self.load().DefaultAsyncHttpxClient.__base__
+        return import_module(client.__module__)
+
+
+OPENAI = Sdk("openai", "AsyncOpenAI")
+ANTHROPIC = Sdk("anthropic", "AsyncAnthropic")
 
 #: A reply, its headers, and its latency in seconds where the client reports one.
 Reply: TypeAlias = tuple[Any, Mapping[str, str], float | None]
@@ -35,11 +60,13 @@ Reply: TypeAlias = tuple[Any, Mapping[str, str], float | None]
 async def client_for(
     address: Address,
     throttle: Throttle,
+    *,
+    sdk: Sdk = OPENAI,
 ) -> Any:
-    """Return the running loop's `openai.AsyncOpenAI` for an address and a throttle."""
+    """Return the running loop's client of an SDK for an address and a throttle."""
     return await client_of_loop(
-        (address, throttle),
-        lambda: _make_client(address, throttle),
+        (sdk, address, throttle),
+        lambda: _make_client(sdk, address, throttle),
         lambda client: client.close(),
     )
 
@@ -54,17 +81,27 @@ async def post(
     The SDK's `create` sends the same bytes, but validating arguments and reply takes
     as long again.
     """
-    import httpx2
-
-    body = dict(request)
-    # Last, so that the user's own fields win, as in the SDK.
-    body.update(body.pop("extra_body", {}))
+    headers = request.get("extra_headers")
     response = await client.post(
         _PATHS[api],
-        cast_to=httpx2.Response,
-        body=body,
+        cast_to=_sdk_of(api).load_http().Response,
+        body=body_of(request),
+        options={"headers": headers} if headers else {},
     )
     return response.json(), response.headers, response.elapsed.total_seconds()
+
+
+def body_of(request: Mapping[str, Any]) -> JsonObject:
+    """Return the JSON that is sent for the arguments of an SDK's `create`.
+
+    >>> body_of({"model": "a", "extra_headers": {"b": "c"}, "extra_body": {"d": 1}})
+    {'model': 'a', 'd': 1}
+    """
+    body = dict(request)
+    body.pop("extra_headers", None)
+    # Last, so that the user's own fields win, as in the SDK.
+    body.update(body.pop("extra_body", {}))
+    return body
 
 
 async def create(
@@ -80,6 +117,8 @@ async def create(
         resource = client.responses
     elif api == "completions":
         resource = client.completions
+    elif api == "messages":
+        resource = client.messages
     else:
         resource = client.chat.completions
     # A parsed response of the SDK has lost its headers; the raw one still has them.
@@ -126,23 +165,28 @@ async def create_throttled(
         return reply
 
 
-def check_sdk() -> None:
-    """Raise `ComponentError` if the package `openai` is not installed."""
+def check_sdk(sdk: Sdk = OPENAI) -> None:
+    """Raise `ComponentError` if an SDK is not installed."""
     # Found, not imported: the import is slow, and a plan sends no request.
-    if find_spec("openai") is None:
+    name = sdk.package
+    if find_spec(name) is None:
         raise ComponentError(
-            "openai is not installed: pip install 'themis-flows[openai]'"
+            f"{name} is not installed: pip install 'themis-flows[{name}]'"
         )
 
 
+def _sdk_of(api: Api) -> Sdk:
+    return ANTHROPIC if api == "messages" else OPENAI
+
+
 def _make_client(
+    sdk: Sdk,
     address: Address,
     throttle: Throttle,
 ) -> Any:
     # Importing the SDK is slow: only a run that sends requests pays for it.
-    import openai
-
-    from themis_lib.adapters.transport import ThrottledClient
+    package = sdk.load()
+    from themis_lib.adapters.transport import throttled_client
 
     timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
     url = urlsplit(address.base_url)
@@ -151,15 +195,20 @@ def _make_client(
         query="",
         fragment="",
     ).geturl()
-    return openai.AsyncOpenAI(
-        # The SDK requires a key, even for a server that checks none.
-        api_key=address.api_key or "none",
+    credentials = {}
+    if address.auth_token:
+        credentials["auth_token"] = address.auth_token
+    if address.api_key or not credentials:
+        # An SDK requires a key, even for a server that checks none.
+        credentials["api_key"] = address.api_key or "none"
+    return getattr(package, sdk.client)(
+        **credentials,
         base_url=base_url,
         default_query=dict(parse_qsl(url.query)),
         default_headers=dict(address.headers),
         timeout=timeout_s,
         max_retries=address.max_retries,
-        http_client=ThrottledClient(
+        http_client=throttled_client(sdk.load_http())(
             throttle,
             timeout_s=timeout_s,
             place=address.place,

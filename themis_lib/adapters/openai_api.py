@@ -32,7 +32,7 @@ from themis_lib.adapters.requests import (
 from themis_lib.adapters.server_forms import changes
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.secrets import resolve_public, resolve_references
-from themis_lib.errors import ComponentError, TransientError, describe
+from themis_lib.errors import ComponentError
 from themis_lib.identity.code import code_digest
 
 
@@ -170,22 +170,17 @@ class OpenAI(ChatModel, OpenAIServer):
             request = chat_request(turns, asked)
         else:
             request = responses_request(turns, asked)
-        gate = self._gate_for(request, self._longest_answer)
-        reply, form = await self._send(request, gate)
-        body, headers, latency_s = reply
         read = chat_result if self.api_mode == "chat_completions" else response_result
-        try:
-            result = read(body, headers)
-        except (AttributeError, TypeError, ValueError) as error:
-            raise TransientError(
-                f"the provider's reply cannot be read: {describe(error)}"
-            ) from None
-        gate.count_usage(result.usage)
-        update: JsonObject = {"latency_s": latency_s}
+        result, form = await self._ask(
+            request,
+            read,
+            longest_answer=self._longest_answer,
+        )
         changed = changes(request, form)
-        if changed:
-            update["artifacts"] = {**(result.artifacts or {}), "sent_as": changed}
-        return result.model_copy(update=update)
+        if not changed:
+            return result
+        artifacts = {**(result.artifacts or {}), "sent_as": changed}
+        return result.model_copy(update={"artifacts": artifacts})
 
     # Cached: references to the environment are resolved once, not in every row.
     @cached_property

@@ -34,6 +34,10 @@ class ServedModel(Builtin):
     default_url: ClassVar[str]
     #: Whether the server at the default address asks for a key.
     key_is_needed: ClassVar[bool]
+    #: The variables of a token in place of a key, and of further headers, which the SDK
+    #: sends by itself; empty for an SDK that has none.
+    token_variable: ClassVar[str] = ""
+    headers_variable: ClassVar[str] = ""
     #: An object that `client` takes, as code.
     client_example: ClassVar[str]
 
@@ -42,6 +46,7 @@ class ServedModel(Builtin):
     extra_body: dict[str, Any]
     client: Any
     api_key: str | None
+    auth_token: str | None = None
     headers: dict[str, str]
     timeout_s: float | None
     max_retries: int
@@ -137,6 +142,7 @@ class ServedModel(Builtin):
         return Endpoint(
             base_url=self.base_url,
             api_key=self.api_key,
+            auth_token=self.auth_token,
             headers=self.headers,
             client=self.client,
             sent=self._sent_settings,
@@ -146,4 +152,6 @@ class ServedModel(Builtin):
             url_variable=self.url_variable,
             default_url=self.default_url,
             key_is_needed=self.key_is_needed,
+            token_variable=self.token_variable,
+            headers_variable=self.headers_variable,
         )

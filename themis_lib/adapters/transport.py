@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from itertools import cycle
-from typing import Any
+from typing import Any, ClassVar
 from urllib.request import getproxies
-
-import httpx2
 
 from themis_lib.adapters.faults import is_final, unreachable
 from themis_lib.adapters.first_request import open_for_others
@@ -17,19 +16,28 @@ from themis_lib.adapters.wait_times import retry_after_s
 
 #: How long the first connection to a provider may take.
 _FIRST_CONNECTION_S = 5.0
-#: Nobody takes the request: refused, an unknown host, a certificate that is not valid.
-_UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
 #: A pool searches all of its connections for each request: many connections are
 #: therefore spread over several pools.
 _CONNECTIONS_EACH = 8
 
 
-class ThrottledClient(httpx2.AsyncClient):
+@cache
+def throttled_client(http: Any) -> Any:
+    """Return the class of throttled clients of an HTTP library: `httpx` or `httpx2`.
+
+    An SDK takes only clients of the library that it is made with.
+    """
+    return type("ThrottledClient", (_Throttled, http.AsyncClient), {"_http": http})
+
+
+class _Throttled:
     """An HTTP client whose requests pass the provider's throttle and a timeout.
 
     With a `place`, an address that people know, the first request decides whether the
-    provider can be reached at all.
+    provider can be reached at all. A subclass is an asynchronous client as well.
     """
+
+    _http: ClassVar[Any]
 
     def __init__(
         self,
@@ -40,7 +48,7 @@ class ThrottledClient(httpx2.AsyncClient):
     ) -> None:
         options: JsonObject = {}
         # The throttle alone bounds the connections.
-        limits = httpx2.Limits(
+        limits = self._http.Limits(
             max_connections=None,
             max_keepalive_connections=None,
         )
@@ -50,8 +58,8 @@ class ThrottledClient(httpx2.AsyncClient):
         else:
             # Rounded up: one pool more rather than one connection too many in each.
             count = -(-throttle.most // _CONNECTIONS_EACH)
-            options["transport"] = _Pools(count, limits=limits)
-        super().__init__(
+            options["transport"] = _Pools(self._http, count, limits=limits)
+        super().__init__(  # type: ignore[call-arg]
             timeout=timeout_s,
             follow_redirects=True,
             **options,
@@ -62,39 +70,41 @@ class ThrottledClient(httpx2.AsyncClient):
 
     async def send(
         self,
-        request: httpx2.Request,
+        request: Any,
         **options: Any,
-    ) -> httpx2.Response:
+    ) -> Any:
         """Send a request when the throttle admits it and return the reply.
 
-        Raises `httpx2.ReadTimeout` if the whole reply takes too long, even if parts of
-        it keep arriving; `FatalError` if nobody has ever taken a request.
+        Raises the library's `ReadTimeout` if the whole reply takes too long, even if
+        parts of it keep arriving; `FatalError` if nobody has ever taken a request.
         """
+        http = self._http
         async with self._throttle:
             if self._place and not self._throttle.is_reached:
                 _bound_connecting(request)
             try:
                 # The client's own timeout only bounds the gap between two parts.
                 async with asyncio.timeout(self._timeout_s):
-                    response = await super().send(request, **options)
-            except _UNREACHABLE as error:
+                    response = await super().send(request, **options)  # type: ignore[misc]
+            # Nobody takes it: refused, an unknown host, a certificate that is not valid.
+            except (http.ConnectError, http.ConnectTimeout, http.ProxyError) as error:
                 # A server that was there may come back: that is for retries.
                 if not self._place or self._throttle.is_reached:
                     raise
                 raise unreachable(error, self._place, request.url) from None
-            except httpx2.TransportError:
+            except http.TransportError:
                 self._throttle.is_reached = True
                 raise
             except TimeoutError as error:
                 self._throttle.is_reached = True
-                raise httpx2.ReadTimeout(
+                raise http.ReadTimeout(
                     f"no whole reply after {self._timeout_s:g} s",
                     request=request,
                 ) from error
             self._note_reply(response)
             return response
 
-    def _note_reply(self, response: httpx2.Response) -> None:
+    def _note_reply(self, response: Any) -> None:
         """Learn from a reply how to pace, and tell the SDK whether and when to retry."""
         self._throttle.observe(response.status_code, response.headers)
         wait_s = retry_after_s(response.headers)
@@ -110,7 +120,7 @@ class ThrottledClient(httpx2.AsyncClient):
             open_for_others()
 
 
-def _bound_connecting(request: httpx2.Request) -> None:
+def _bound_connecting(request: Any) -> None:
     """Give up a connection that takes too long, whatever a reply may take."""
     timeouts = dict(request.extensions.get("timeout", {}))
     connect_s = timeouts.get("connect")
@@ -119,31 +129,35 @@ def _bound_connecting(request: httpx2.Request) -> None:
     request.extensions["timeout"] = timeouts
 
 
-class _Pools(httpx2.AsyncBaseTransport):
-    """Several pools of connections, used in turn."""
+class _Pools:
+    """A transport of several pools of connections, used in turn."""
 
     def __init__(
         self,
+        http: Any,
         count: int,
         *,
-        limits: httpx2.Limits,
+        limits: Any,
     ) -> None:
         # One context for all: loading the certificates is the slow part of a pool.
-        context = httpx2.create_ssl_context()
+        context = http.create_ssl_context()
         self._pools = []
         for _ in range(count):
-            pool = httpx2.AsyncHTTPTransport(
+            pool = http.AsyncHTTPTransport(
                 verify=context,
                 limits=limits,
             )
             self._pools.append(pool)
         self._next = cycle(self._pools)
 
-    async def handle_async_request(
-        self,
-        request: httpx2.Request,
-    ) -> httpx2.Response:
+    async def handle_async_request(self, request: Any) -> Any:
         return await next(self._next).handle_async_request(request)
+
+    async def __aenter__(self) -> _Pools:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         for pool in self._pools:
