@@ -52,6 +52,7 @@ def refusal(path: Path, *overrides: str) -> str:
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
+        ("anthropic:claude-a", {"use": "anthropic", "model": "claude-a"}),
         ("openai:gpt-4o-mini", {"use": "openai", "model": "gpt-4o-mini"}),
         ("vllm:org/name:tag", {"use": "vllm", "model": "org/name:tag"}),
         ("llama:a/b.gguf", {"use": "llama", "model": "a/b.gguf"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Self
 
 from pydantic import Field
@@ -26,9 +26,11 @@ from themis_lib.adapters.structured import Structure, structure
 from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, TokenUsage
+from themis_lib.core.parts import Contents
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.errors import ComponentError
 from themis_lib.identity.digests import canonical_json
+from themis_lib.stages.calls import in_thread
 
 #: The longest reason that a row keeps for an output that does not fit.
 _REASON_CHARS = 500
@@ -126,6 +128,8 @@ class ChatModel(ServedModel):
         mask = self._api_endpoint.mask
         turns = self._make_turns(case, ctx)
         stored = stored_turns(turns)
+        # In a thread where files are read, so that the loop serves other rows meanwhile.
+        turns = await in_thread(partial(self._rendered, turns, ctx.contents))
         try:
             result = await self._request_answer(turns, ctx.seed)
         except Exception as error:  # noqa: BLE001 - an injected client may raise anything
@@ -144,6 +148,14 @@ class ChatModel(ServedModel):
                 )
         answer = result.model_copy(update=changes)
         return masked_result(answer, self._api_endpoint.output_mask)
+
+    def _rendered(
+        self,
+        turns: list[Turn],
+        contents: Contents,
+    ) -> list[Turn]:
+        """Return turns with their parts in the form of the API."""
+        return turns
 
     async def _request_answer(
         self,

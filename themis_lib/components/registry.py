@@ -58,6 +58,7 @@ BUILTINS: dict[str, dict[str, str]] = {
 
 #: Generators that run a model, by the name they have in experiments.
 ADAPTERS: dict[str, str] = {
+    "anthropic": "themis_lib.adapters.anthropic_api:Anthropic",
     "langgraph": "themis_lib.adapters.langgraph_graph:LangGraph",
     "llama": "themis_lib.adapters.llama_cpp:Llama",
     "llama_choice": "themis_lib.adapters.llama_choice:LlamaChoice",

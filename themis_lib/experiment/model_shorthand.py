@@ -26,6 +26,7 @@ RATES = "rates"
 _RATER = "_choice"
 #: Generators that `PREFIX:REST` names, and the setting that the rest is.
 _PREFIXES = {
+    "anthropic": ("anthropic", "model"),
     "openai": ("openai", "model"),
     "vllm": ("vllm", "model"),
     "llama": ("llama", "model"),

@@ -36,6 +36,7 @@ _TITLES = {
 }
 #: The extra that brings what a component needs.
 _EXTRAS = {
+    "anthropic": "anthropic",
     "langgraph": "langgraph",
     "llama": "local",
     "llama_choice": "local",
