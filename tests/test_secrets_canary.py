@@ -366,12 +366,10 @@ def test_token_of_an_injected_client_is_found_nowhere(
     anthropic_provider: AnthropicServer,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A token is one of its secrets, too, and so it is as a setting."""
     import anthropic as sdk
 
-    monkeypatch.delenv("ANTHROPIC_CUSTOM_HEADERS")
     caplog.set_level(logging.DEBUG)
     anthropic_provider.script = lambda attempt, body: ECHO
     token, url = CANARIES["CANARY_KEY"], anthropic_provider.url

@@ -207,6 +207,16 @@ EDITS = {
 }
 
 
+def test_tools_are_offered_beside_its_own(anthropic_server: AnthropicServer) -> None:
+    """As whoever runs them writes them: like OpenAI's."""
+    own = {**TOOL, "name": "own"}
+    generator = anthropic("claude", base_url=anthropic_server.url, tools=[own])
+
+    ask(generator.with_tools([OPENAI_TOOL]))
+
+    assert [own, TOOL] == anthropic_server.bodies[0]["tools"]
+
+
 @pytest.mark.parametrize("kind", INPUTS)
 def test_edit_of_a_prompt_is_sent_once_in_its_turn(
     kind: str, anthropic_server: AnthropicServer

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -175,6 +176,10 @@ class Anthropic(ChatModel, SdkServer):
             "betas": sorted(self.betas),
             "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
+
+    def with_tools(self, tools: Sequence[JsonObject]) -> Anthropic:
+        """Return a copy that offers functions beside its own `tools`."""
+        return replace(self, tools=[*self.tools, *tools])
 
     @property
     def at_list_price(self) -> bool:

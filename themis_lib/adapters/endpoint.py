@@ -204,7 +204,6 @@ class Endpoint:
             key = self.address.api_key
             url = self.address.base_url
             found = {key, self.address.auth_token}
-            found.update(secrets_in_headers(self._headers_of_environment))
             found.update(secrets_in_url(url, given_url=self.given_url))
             found.update(secrets_in_headers(self.headers))
         else:
@@ -213,6 +212,7 @@ class Endpoint:
             texts = [value if isinstance(value, str) else "" for value in shown]
             key = texts[0]
             found = set(texts)
+        found.update(secrets_in_headers(self._headers_of_environment))
         sent = referenced_values(self.sent, only_credentials=True)
         # Words are masked in errors and logs, but a model may write them by itself.
         words = [value for value in sent if value.isalpha()]
