@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-import random
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from tests.support.anthropic_server import AnthropicServer, failed, said_last
+from tests.support.anthropic_server import AnthropicServer
 from tests.support.asking import ask, questions, rows
 from tests.support.prompts import turns
-from tests.support.provider_server import CUT, GARBAGE, SILENT, Fault
-from themis_lib import ComponentError, FatalError, InMemoryRunStore, RunStatus
+from themis_lib import ComponentError, InMemoryRunStore
 from themis_lib.adapters import anthropic
 from themis_lib.components.build import component_identity
-from themis_lib.core.prices import Price
-from themis_lib.errors import RowError, TransientError
+from themis_lib.errors import RowError
 
 OPENAI_TOOL = {
     "type": "function",
@@ -35,7 +30,6 @@ TOOL = {
     "description": "Adds.",
     "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}},
 }
-CALL = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {"a": 1}}
 
 
 class Answer(BaseModel):
@@ -332,152 +326,7 @@ def test_prompt_cache_marks_what_rows_share(
     assert identities[0] == identities[1]
 
 
-# What comes back
-
-
-def test_row_holds_what_the_provider_said(anthropic_server: AnthropicServer) -> None:
-    """Text, ending, model; tokens that the cache gave and kept are input tokens; ids and
-    limits apart in `transport`.
-    """
-    limits = {"anthropic-ratelimit-requests-remaining": "59", "set-cookie": "a=b"}
-    anthropic_server.script = lambda attempt, body: Fault(headers=limits)
-
-    result = ask(anthropic("claude", base_url=anthropic_server.url))
-
-    assert ("re: 2+2", "stop", None) == (
-        result.final_output,
-        result.finish_reason,
-        result.error,
-    )
-    assert result.usage is not None
-    assert {
-        "input_tokens": 11,
-        "output_tokens": 7,
-        "cached_tokens": 5,
-        "cache_write_tokens": 2,
-        "reasoning_tokens": 3,
-    } == result.usage.model_dump()
-    assert {"model": "claude-20260101"} == result.artifacts
-    assert result.transport is not None
-    assert "req-1" == result.transport["request_id"]
-    assert {
-        "request-id": "req-1",
-        "anthropic-ratelimit-requests-remaining": "59",
-    } == result.transport["headers"]
-    assert 0 < (result.latency_s or 0) < 5
-
-
-def test_cost_is_that_of_each_kind_of_token(
-    anthropic_server: AnthropicServer,
-) -> None:
-    """Per million: 4 fresh tokens at $3, 5 read at $0.3, 2 written at $3.75, 7 of output
-    at $15.
-    """
-    price = Price(input=3, cached_input=0.3, cache_write=3.75, output=15)
-    experiment = questions(
-        anthropic("claude", base_url=anthropic_server.url),
-        3,
-        cost={"prices": {"claude": price}},
-    )
-
-    result = experiment.run()
-
-    each = (4 * 3 + 5 * 0.3 + 2 * 3.75 + 7 * 15) / 1e6
-    assert pytest.approx(3 * each) == result.manifest.cost_paid
-
-
-def test_calls_thoughts_and_citations_are_kept(
-    anthropic_server: AnthropicServer,
-) -> None:
-    """Calls are the output, with the text beside them; thoughts are apart, with what the
-    provider wants back; citations with the text that they are for.
-    """
-    thought = {"type": "thinking", "thinking": "Hm.", "signature": "sig"}
-    hidden = {"type": "redacted_thinking", "data": "xyz"}
-    cited = {"type": "char_location", "cited_text": "4", "document_index": 0}
-    content = [
-        thought,
-        hidden,
-        {"type": "text", "text": "I will add.", "citations": [cited]},
-        CALL,
-    ]
-    anthropic_server.script = lambda attempt, body: Fault(
-        changes={"content": content, "stop_reason": "tool_use"}
-    )
-
-    result = ask(anthropic("claude", base_url=anthropic_server.url))
-
-    call = {"name": "add", "arguments": {"a": 1}}
-    assert {"tool_calls": [call], "text": "I will add."} == result.final_output
-    assert ("tool_calls", None) == (result.finish_reason, result.error)
-    artifacts = result.artifacts or {}
-    assert "Hm." == artifacts["reasoning"]
-    assert [thought, hidden] == artifacts["thinking_blocks"]
-    assert [{"text": "I will add.", "citations": [cited]}] == artifacts["citations"]
-
-
-#: Changes of a reply, and the output, finish reason and error of its row.
-ENDINGS: dict[str, tuple[dict[str, Any], tuple[Any, str, str | None]]] = {
-    "a stop text": (
-        {"stop_reason": "stop_sequence", "stop_sequence": "END"},
-        ("re: 2+2", "stop", None),
-    ),
-    "cut": ({"stop_reason": "max_tokens"}, ("re: 2+2", "length", None)),
-    "refused": (
-        {
-            "stop_reason": "refusal",
-            "content": [],
-            "stop_details": {"category": "bio", "explanation": "No."},
-        },
-        (None, "refusal", "^the model refused: No. .category 'bio'.$"),
-    ),
-    "paused": ({"stop_reason": "pause_turn"}, ("re: 2+2", "pause_turn", "paused")),
-    "no room": (
-        {"stop_reason": "model_context_window_exceeded", "content": []},
-        (None, "model_context_window_exceeded", "context window"),
-    ),
-    "cut while thinking": (
-        {
-            "stop_reason": "max_tokens",
-            "content": [{"type": "thinking", "thinking": "Hm."}],
-        },
-        (None, "length", "while the model was thinking .* raise max_tokens"),
-    ),
-    "nothing said": ({"content": []}, (None, "stop", "the reply has no text")),
-}
-
-
-@pytest.mark.parametrize("name", ENDINGS)
-def test_ending_is_a_fact(name: str, anthropic_server: AnthropicServer) -> None:
-    """Each reason to stop is kept in the words of all generators; an answer that is none
-    has a reason.
-    """
-    changes, (output, reason, error) = ENDINGS[name]
-    anthropic_server.script = lambda attempt, body: Fault(changes=changes)
-
-    result = ask(anthropic("claude", base_url=anthropic_server.url))
-
-    assert (output, reason) == (result.final_output, result.finish_reason)
-    if error is None:
-        assert result.error is None
-    else:
-        assert re.search(error, str(result.error))
-
-
-def test_output_of_a_schema_is_checked(anthropic_server: AnthropicServer) -> None:
-    """Also for what the API was only told in words: here that 2 is too small."""
-    anthropic_server.script = lambda attempt, body: Fault(
-        changes={"text": f'{{"number": {said_last(body)}}}'}
-    )
-    generator = anthropic("claude", base_url=anthropic_server.url, schema=Answer)
-
-    good, bad = (ask(generator, value) for value in ("3", "2"))
-
-    assert ({"number": 3}, None) == (good.final_output, good.error)
-    assert "not the JSON that was asked for" in str(bad.error)
-
-
-# What goes wrong
+# What is refused
 
 
 @pytest.mark.parametrize(
@@ -517,145 +366,6 @@ def test_key_is_needed_only_where_the_provider_is_asked(
     with pytest.raises(ComponentError, match="ANTHROPIC_API_KEY"):
         anthropic("claude").check()
     anthropic("claude", base_url="http://localhost:1").check()
-
-
-#: Error replies, and what each means: an error of the run, of the row, or of this try.
-FAULTS: list[tuple[Fault, type[Exception], str]] = [
-    (failed("overloaded_error"), TransientError, "HTTP 529: it is overloaded_error"),
-    (failed("rate_limit_error"), TransientError, "HTTP 429"),
-    (failed("api_error"), TransientError, "HTTP 500"),
-    (failed("overloaded_error", status=200), TransientError, "overloaded_error"),
-    (
-        Fault(
-            body=b"event: error\ndata: "
-            b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n'
-        ),
-        TransientError,
-        "overloaded_error: busy",
-    ),
-    (GARBAGE, TransientError, "not JSON"),
-    (CUT, TransientError, "no answer from the provider"),
-    (Fault(body={"id": "msg"}), TransientError, "no content"),
-    (failed("request_too_large"), RowError, "HTTP 413"),
-    (failed("invalid_request_error", "prompt is too long: 9 > 8"), RowError, "long"),
-    (
-        failed("invalid_request_error", "messages.0.content: not so"),
-        RowError,
-        "messages.0.content: not so",
-    ),
-    (failed("authentication_error"), FatalError, "check the API key"),
-    (failed("authentication_error", status=200), FatalError, "check the API key"),
-    (failed("billing_error"), FatalError, "paid"),
-    (failed("not_found_error"), FatalError, "asked at base_url="),
-    (
-        failed("invalid_request_error", "Your credit balance is too low to use this"),
-        FatalError,
-        "credit balance",
-    ),
-    (
-        failed(
-            "invalid_request_error", "max_tokens: 9000 > 4096, which is the maximum"
-        ),
-        FatalError,
-        r"'max_tokens' \(generation\.generator\.max_tokens",
-    ),
-    (
-        failed(
-            "invalid_request_error", "This model does not support the effort parameter"
-        ),
-        FatalError,
-        "schema or reasoning_effort",
-    ),
-    (
-        failed(
-            "invalid_request_error",
-            "Unexpected value `x` for the `anthropic-beta` header",
-        ),
-        FatalError,
-        "betas",
-    ),
-]
-
-
-@pytest.mark.parametrize(("fault", "kind", "said"), FAULTS)
-def test_failure_is_told_by_what_it_means(
-    fault: Fault,
-    kind: type[Exception],
-    said: str,
-    anthropic_server: AnthropicServer,
-) -> None:
-    """What may pass is tried again, what concerns the row is its fact, and what every
-    request would meet ends the run.
-    """
-    anthropic_server.script = lambda attempt, body: fault
-    generator = anthropic(
-        "claude",
-        base_url=anthropic_server.url,
-        reasoning_effort="low",
-        betas=["x"],
-        max_retries=0,
-    )
-
-    with pytest.raises(kind, match=said):
-        ask(generator)
-
-
-def test_field_that_the_server_does_not_know_ends_the_run(
-    anthropic_server: AnthropicServer,
-) -> None:
-    """After one request, with the place of the setting."""
-    generator = anthropic(
-        "claude", base_url=anthropic_server.url, extra_body={"best_of": 2}
-    )
-
-    with pytest.raises(FatalError, match=r"extra_body\.best_of"):
-        questions(generator, 20).run()
-
-    assert 1 == len(anthropic_server.requests)
-
-
-def troubled(attempt: int, body: dict[str, Any]) -> Fault | None:
-    """30 % of the requests fail in one of six ways; the same in every run of the test."""
-    draw = random.Random(f"{said_last(body)}/{attempt}").random()
-    faults = [
-        (0.10, failed("rate_limit_error", retry_after="0.05")),
-        (0.17, failed("overloaded_error", retry_after="0.05")),
-        (0.20, failed("overloaded_error", status=200)),
-        (0.24, CUT),
-        (0.28, GARBAGE),
-        (0.29, SILENT),
-        (0.30, failed("invalid_request_error", "messages.0: it is not allowed")),
-    ]
-    return next((fault for bound, fault in faults if draw < bound), None)
-
-
-def test_faults_lose_nothing(anthropic_server: AnthropicServer, tmp_path: Path) -> None:
-    """30 % faults: every row has an answer or a reason, and is paid once; the next run
-    asks again only for those that may pass.
-    """
-    anthropic_server.script = troubled
-    experiment = questions(
-        anthropic("claude", base_url=anthropic_server.url, timeout_s=2.0),
-        120,
-        store=str(tmp_path),
-        runtime={"max_concurrency": 16, "retries": 0},
-    )
-
-    first = experiment.run()
-    asked, said = rows(first), anthropic_server.answered_texts
-    anthropic_server.script = lambda attempt, body: None
-    second = experiment.run()
-
-    facts = [row for row in asked if "not allowed" in str(row.error)]
-    assert 120 == len(asked)
-    assert 0 < len(facts) < sum(row.error is not None for row in asked) < 30
-    assert all(row.error or row.final_output for row in asked)
-    assert len(said) == len(set(said)) == sum(row.error is None for row in asked)
-    assert RunStatus.PARTIAL_FAILURE == second.status
-    healed = [row for row in rows(second) if row.error is None]
-    assert 120 - len(facts) == len(healed)
-    everything = anthropic_server.answered_texts
-    assert len(everything) == len(set(everything)) == len(healed)
 
 
 # What it is
