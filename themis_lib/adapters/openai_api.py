@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -24,6 +24,11 @@ from themis_lib.adapters.extra_body import longest_answer
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.masking import masked_fault, masked_result
+from themis_lib.adapters.openai_parts import (
+    WithoutContents,
+    most_media_tokens,
+    rendered_turns,
+)
 from themis_lib.adapters.replies import chat_result, response_result
 from themis_lib.adapters.requests import (
     Api,
@@ -39,11 +44,13 @@ from themis_lib.adapters.structured import Structure, structure
 from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, TokenUsage
-from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.parts import Contents
+from themis_lib.core.prompts import PromptSpec, render_conversation
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError, TransientError, describe
 from themis_lib.identity.code import code_digest
 from themis_lib.identity.digests import canonical_json
+from themis_lib.stages.calls import in_thread
 
 #: The longest reason that a row keeps for an output that does not fit.
 _REASON_CHARS = 500
@@ -202,14 +209,12 @@ class OpenAI(ServedModel):
 
         Without `max_tokens` nothing bounds the answer; a run with a budget asks for it.
         """
-        sent = [
-            self._make_turns(case, ctx),
-            self._output_structure.response_format,
-            self.tools,
-        ]
-        # No token is shorter than a byte.
+        turns = self._make_turns(case, ctx)
+        sent = [turns, self._output_structure.response_format, self.tools]
+        # No token of text is shorter than a byte.
+        text_bytes = len(canonical_json(sent).encode())
         return TokenUsage(
-            input_tokens=len(canonical_json(sent).encode()),
+            input_tokens=text_bytes + most_media_tokens(turns),
             output_tokens=self._longest_answer or 0,
         )
 
@@ -224,6 +229,17 @@ class OpenAI(ServedModel):
             return None
         return input_version(case_input, prompt_spec, api_mode=self.api_mode)
 
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError` for an input that this API has no request for."""
+        # What a builder makes of a case is not known before it is called.
+        if self._builder_function is None:
+            turns = render_conversation(prompt_spec, case_input)
+            self._rendered(turns, WithoutContents())
+
     async def generate(
         self,
         case: Case,
@@ -237,6 +253,8 @@ class OpenAI(ServedModel):
         mask = self._api_endpoint.mask
         turns = self._make_turns(case, ctx)
         stored = stored_turns(turns)
+        # In a thread where files are read, so that the loop serves other rows meanwhile.
+        turns = await in_thread(partial(self._rendered, turns, ctx.contents))
         try:
             result = await self._request_answer(turns, ctx.seed)
         except Exception as error:  # noqa: BLE001 - an injected client may raise anything
@@ -280,6 +298,13 @@ class OpenAI(ServedModel):
             ctx,
             self._builder_function,
         )
+
+    def _rendered(
+        self,
+        turns: list[Turn],
+        contents: Contents,
+    ) -> list[Turn]:
+        return rendered_turns(turns, contents, api_mode=self.api_mode)
 
     async def _request_answer(
         self,

@@ -35,6 +35,7 @@ from urllib.parse import unquote_to_bytes
 
 from themis_lib.core.media_types import plain_media_type, suffix_of
 from themis_lib.errors import RowError, TransientError
+from themis_lib.identity.digests import canonical_json
 
 Kind = Literal["text", "image", "audio", "file"]
 #: The kinds that are not text, which are also the types of our own form.
@@ -144,6 +145,17 @@ def parts_of(content: Any) -> list[Part]:
     return parts
 
 
+def shown_content(content: Any) -> str:
+    """Return the content of a turn for people, with what stands for media in brackets."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [read_part(item) for item in content]
+        if parts and all(part is not None for part in parts):
+            return "\n\n".join(part.shown() for part in parts if part is not None)
+    return canonical_json(content)
+
+
 def is_parts(value: Any) -> TypeGuard[list[Any]]:
     """Return whether an input is a list of parts: every item of it is one.
 
@@ -202,9 +214,22 @@ def has_media(value: Any) -> bool:
     return False
 
 
+def has_own_form(value: Any) -> bool:
+    """Return whether an input's turns or parts have one in the form of this project."""
+    if not isinstance(value, list):
+        return False
+    for item in value:
+        if is_own_form(item):
+            return True
+        is_turn = isinstance(item, Mapping) and "role" in item
+        if is_turn and has_own_form(item.get("content")):
+            return True
+    return False
+
+
 def _own_form(value: Mapping[str, Any]) -> Part | None:
-    facts = {name: value.get(name) for name in (*_FACTS, *PLACES)}
-    kind = facts.pop("type")
+    facts: dict[str, Any] = {name: value.get(name) for name in (*_FACTS, *PLACES)}
+    kind: Any = facts.pop("type")
     size = facts.get("bytes")
     are_texts = all(
         item is None or isinstance(item, str)

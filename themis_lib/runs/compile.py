@@ -15,6 +15,7 @@ from themis_lib.core.prices import price_of
 from themis_lib.core.prompts import template_of
 from themis_lib.core.secrets import refuse_literal_secrets
 from themis_lib.data.datasets import case_rows
+from themis_lib.data.part_files import PartFiles
 from themis_lib.data.template_columns import with_template_columns
 from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import digest
@@ -188,8 +189,9 @@ def _examples(generation: GenerationConfig) -> FewShotExamples | None:
     template = template_of(generation.prompt_spec)
     names = () if template is None else template.names
     (pool,) = with_template_columns([settings.data], names)
+    files = PartFiles(names)
     try:
-        return examples_of(case_rows(pool), settings, template)
+        return examples_of(case_rows(pool, files=files), settings, template, files)
     except RowError as error:
         raise ConfigError(f"generation.few_shot.data: {error}") from None
 
