@@ -17,6 +17,8 @@ import pytest
 from tests.support.media import data_url, png, write_jsonl, write_media
 from tests.support.provider_server import ProviderServer
 from themis_lib import (
+    Case,
+    ComponentError,
     DatasetError,
     DatasetFile,
     EvaluationConfig,
@@ -28,6 +30,8 @@ from themis_lib import (
 )
 from themis_lib.adapters import llama, openai, vllm, vllm_choice
 from themis_lib.components.functions import as_generator
+from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.prompts import render_prompt
 
 #: A text that is in no input.
 EDIT = "Zebra-Edit"
@@ -344,3 +348,39 @@ def test_models_of_text_refuse_an_image(made: Any, who: str, tmp_path: Path) -> 
     """By name, before anything is generated."""
     with pytest.raises(DatasetError, match=f"case 'd-0000': {re.escape(who)} "):
         run(tmp_path, made, {"image": IMAGE})
+
+
+def tell(case: Case, ctx: GenerateContext) -> str:
+    return f"Q: {case.input}"
+
+
+def render(case: Case, ctx: GenerateContext) -> str:
+    return render_prompt(ctx.prompt_spec, f"Q: {case.input}")
+
+
+@pytest.mark.parametrize("edit", ["prefix", "suffix", "block"])
+def test_builder_that_never_looks_at_the_prompt_spec_is_refused(
+    edit: str, server: ProviderServer, tmp_path: Path
+) -> None:
+    """Equal requests would be paid twice; one that looks sends it, once."""
+    settings: dict[str, Any] = {"base_url": server.url, "max_retries": 0}
+    with pytest.raises(ComponentError, match="generation: input_builder never looks"):
+        run(
+            tmp_path,
+            vllm("m", input_builder=tell, **settings),
+            {"q": "q"},
+            **EDITS[edit],
+        )
+    assert [] == server.requests
+
+    run(
+        tmp_path,
+        vllm("m", input_builder=tell, **settings),
+        {"q": "q"},
+        instructions="I",
+    )
+    run(
+        tmp_path, vllm("m", input_builder=render, **settings), {"q": "q"}, **EDITS[edit]
+    )
+
+    assert [0, 1] == [json.dumps(body).count(EDIT) for body in server.bodies]

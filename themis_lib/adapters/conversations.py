@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -17,10 +18,11 @@ from themis_lib.core.parts import is_parts, parts_of
 from themis_lib.core.prompts import (
     PromptSpec,
     asks_in_parts,
+    has_material,
     is_conversation,
     render_conversation,
 )
-from themis_lib.errors import RowError
+from themis_lib.errors import ComponentError, RowError
 from themis_lib.identity.digests import canonical_json
 
 #: A message as chat APIs write it.
@@ -89,6 +91,34 @@ def turns_to_send(
         }
     )
     return turns
+
+
+def check_builder(
+    builder: InputBuilder | None,
+    prompt_spec: PromptSpec,
+) -> None:
+    """Raise `ComponentError` for prompt material that a builder cannot put anywhere.
+
+    It is a builder's to use, and one that never looks at its context does not.
+    """
+    if builder is None or not has_material(prompt_spec):
+        return
+    code: Any = getattr(builder, "__code__", None)
+    # Of `*args` nothing is known.
+    if code is None or code.co_argcount < 2:
+        return
+    ctx = code.co_varnames[1]
+    used = {*code.co_cellvars}
+    for instruction in dis.get_instructions(code):
+        # Python 3.13 loads two variables at once.
+        named = instruction.argval
+        used.update(named if isinstance(named, tuple) else [named])
+    if ctx not in used:
+        raise ComponentError(
+            "input_builder never looks at its context, so that prefix, blocks and suffix "
+            "of the prompt spec would not be sent; use `ctx.prompt_spec` in it, such as "
+            "by `render_prompt`, or remove them"
+        )
 
 
 def input_version(

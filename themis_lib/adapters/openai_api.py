@@ -15,6 +15,7 @@ from pydantic import Field
 from themis_lib.adapters.conversations import (
     InputBuilder,
     Turn,
+    check_builder,
     input_version,
     stored_turns,
     turns_to_send,
@@ -228,6 +229,10 @@ class OpenAI(ServedModel):
         if self._builder_function is not None:
             return None
         return input_version(case_input, prompt_spec, api_mode=self.api_mode)
+
+    def check_prompt_spec(self, prompt_spec: PromptSpec) -> None:
+        """Raise `ComponentError` if `input_builder` leaves a part of it out."""
+        check_builder(self._builder_function, prompt_spec)
 
     def check_input(
         self,

@@ -65,6 +65,7 @@ ReduceCall = Callable[
 Record = TypeVar("Record", bound="BuiltComponent")
 InputVersionCall = Callable[[Any, PromptSpec], str | None]
 PromptVersionCall = Callable[[PromptSpec], str | None]
+CheckPromptSpecCall = Callable[[PromptSpec], None]
 CheckInputCall = Callable[[Any, PromptSpec], None]
 MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
 
@@ -250,6 +251,7 @@ class BuiltGenerator(BuiltComponent):
     input_version: InputVersionCall | None = None
     check_input: CheckInputCall | None = None
     prompt_version: PromptVersionCall | None = None
+    check_prompt_spec: CheckPromptSpecCall | None = None
     rates_continuations: bool = False
 
     @property
@@ -392,6 +394,7 @@ def generator_record(
         input_version=_method_or_none(component, "input_version"),
         check_input=_method_or_none(component, "check_input"),
         prompt_version=_method_or_none(component, "prompt_version"),
+        check_prompt_spec=_method_or_none(component, "check_prompt_spec"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
     )
 

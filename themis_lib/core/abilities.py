@@ -156,6 +156,14 @@ class VersionsPrompts(Protocol):
 
 
 @runtime_checkable
+class ChecksPromptSpec(Protocol):
+    """A generator that tells whether every part of a prompt spec would be sent."""
+
+    def check_prompt_spec(self, prompt_spec: PromptSpec) -> None:
+        """Raise `InputError`, naming the part that would not be."""
+
+
+@runtime_checkable
 class ChecksInputs(Protocol):
     """A generator that tells which inputs it has no request for.
 

@@ -35,7 +35,7 @@ from urllib.parse import unquote_to_bytes
 
 from themis_lib.core.media_types import plain_media_type, suffix_of
 from themis_lib.errors import RowError, TransientError
-from themis_lib.identity.digests import canonical_json
+from themis_lib.identity.digests import canonical_json, load_json
 
 Kind = Literal["text", "image", "audio", "file"]
 #: The kinds that are not text, which are also the types of our own form.
@@ -154,6 +154,23 @@ def shown_content(content: Any) -> str:
         if parts and all(part is not None for part in parts):
             return "\n\n".join(part.shown() for part in parts if part is not None)
     return canonical_json(content)
+
+
+def without_media(text: str) -> str:
+    """Return JSON text with what stands for images, audio and files in brackets."""
+    # Most texts have none, and need not be read.
+    return canonical_json(_named(load_json(text))) if '"type":"' in text else text
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_named, value))
+    if not isinstance(value, dict):
+        return value
+    part = read_part(value)
+    if part is not None and part.kind != "text":
+        return part.shown()
+    return {name: _named(item) for name, item in value.items()}
 
 
 def is_parts(value: Any) -> TypeGuard[list[Any]]:

@@ -26,7 +26,7 @@ from themis_lib.stages.few_shot import FewShotExamples, examples_of
 from themis_lib.stages.generate import (
     GenerateStage,
     check_bounded,
-    check_instructions,
+    check_prompt,
     check_reads_input,
 )
 from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
@@ -206,7 +206,7 @@ def _generate_stage(
         "generator", generation.generator, where="generation.generator"
     )
     generator = generator.covering(experiment.identity.libraries)
-    check_instructions(generator, generation.prompt_spec, where="generation")
+    check_prompt(generator, generation.prompt_spec, where="generation")
     # Of recorded outputs, found by case id, it says what they were asked.
     is_recorded = "case_id" in generator.reads
     if generation.prompt_spec.template is not None and not is_recorded:

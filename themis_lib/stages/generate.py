@@ -18,7 +18,7 @@ from themis_lib.core.parts import Contents, NoContents, is_parts
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import case_columns
-from themis_lib.errors import ConfigError, RowError, escape_surrogates
+from themis_lib.errors import ConfigError, InputError, RowError, escape_surrogates
 from themis_lib.identity.digests import canonical_json, digest, load_json
 from themis_lib.stages.budget import Budget, paid_call
 from themis_lib.stages.call_costs import CallCosts
@@ -429,16 +429,15 @@ def check_reads_input(
         )
 
 
-def check_instructions(
+def check_prompt(
     generator: BuiltGenerator,
     prompt_spec: PromptSpec,
     *,
     where: str,
 ) -> None:
-    """Raise `ConfigError` if a generator and its prompt spec have different
-    instructions.
+    """Raise `InputError` if a generator would not send all of its prompt spec.
 
-    Instructions are sent once, so only one of them could be.
+    Instructions are sent once: of two different ones, only one could be.
     """
     own = generator.instructions
     if own is not None and prompt_spec.instructions not in (None, own):
@@ -446,6 +445,11 @@ def check_instructions(
             f"{where}: the generator and its prompt spec have different instructions; "
             "only one can be sent; remove one"
         )
+    if generator.check_prompt_spec is not None:
+        try:
+            generator.check_prompt_spec(prompt_spec)
+        except InputError as error:
+            raise type(error)(f"{where}: {error}") from None
 
 
 def check_bounded(stages: Sequence[GenerateStage]) -> None:

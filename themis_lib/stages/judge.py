@@ -30,7 +30,7 @@ from themis_lib.errors import (
 )
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.budget import Budget
-from themis_lib.stages.generate import PARTS_VERSION, GenerateStage, check_instructions
+from themis_lib.stages.generate import PARTS_VERSION, GenerateStage, check_prompt
 from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     answer_digests,
@@ -367,7 +367,7 @@ def _hold_to_schema(
 
     The judge enforces the schema if it can; any other is told it in the prompt.
     """
-    check_instructions(judge, call.prompt_spec, where=where)
+    check_prompt(judge, call.prompt_spec, where=where)
     if call.prompt_spec.template is not None:
         raise ConfigError(
             f"{where}: a judge's prompt spec has no template; build its text in `request`"
