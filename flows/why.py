@@ -19,7 +19,7 @@ from rich.text import Text
 
 from flows.opening import Options, RunName, StoreUrl, one_line_errors, opened
 from flows.terminal import as_text, assemble
-from themis_lib.core.parts import without_media
+from themis_lib.core.shown_parts import without_media
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.explain.why import (
     Explanation,

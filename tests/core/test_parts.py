@@ -14,7 +14,6 @@ from themis_lib.core.parts import (
     is_parts,
     parts_of,
     read_part,
-    shown_content,
 )
 from themis_lib.errors import RowError, TransientError
 
@@ -117,22 +116,6 @@ def test_contents_are_read_when_they_are_needed() -> None:
     assert ["00"] == asked
     with pytest.raises(TransientError, match="no content with the SHA-256 00"):
         stored.base64(NoContents())
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ({"type": "image_url", "image_url": {"url": URL}}, "[image 69 B image/png]"),
-        ({"type": "audio", "url": "https://x"}, "[audio https://x]"),
-        (
-            {"type": "file", "sha256": "0" * 64, "bytes": 2_500_000, "name": "a.pdf"},
-            "[file 2.5 MB a.pdf]",
-        ),
-    ],
-)
-def test_media_are_shown_in_brackets(written: Any, expected: str) -> None:
-    """Never as walls of base64."""
-    assert f"q\n\n{expected}" == shown_content([{"type": "text", "text": "q"}, written])
 
 
 def test_media_are_found_in_turns_and_parts() -> None:

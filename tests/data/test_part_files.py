@@ -12,7 +12,7 @@ import pytest
 from tests.support.media import PDF, WAV, as_base64, data_url, png, write_jsonl
 from themis_lib.core.config import DatasetFile
 from themis_lib.core.models import Case, Dataset
-from themis_lib.data import part_files
+from themis_lib.data import part_folders
 from themis_lib.data.datasets import case_rows
 from themis_lib.data.part_files import PartFiles
 from themis_lib.errors import DatasetError
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_sent_is_refused(
     (folder / "empty.png").touch()
     (folder / "empty.txt").touch()
     with (folder / "big.png").open("wb") as file:
-        file.truncate(part_files.MOST_BYTES + 1)
+        file.truncate(part_folders.MOST_BYTES + 1)
     dataset = of_file(folder, "good", [{"type": "text", "text": "q"}, part])
 
     with pytest.raises(DatasetError) as raised:

@@ -19,7 +19,8 @@ from themis_lib.core.experiment_spec import AnyDataset
 from themis_lib.core.protocols import case_columns
 from themis_lib.core.secrets import resolve_references
 from themis_lib.data.datasets import IdRegistry, case_tables
-from themis_lib.data.part_files import Folder, PartFiles, folder_of
+from themis_lib.data.part_files import PartFiles
+from themis_lib.data.part_folders import Folder, folder_of
 from themis_lib.errors import InputError
 from themis_lib.identity.digests import canonical_json, digest, row_keys, set_digest
 from themis_lib.storage.contents import stored_digests

@@ -46,8 +46,7 @@ def resolve_beside(
         if data is None or dataset.get("path") != data or not Path(data).is_file():
             _resolve(dataset, "path", folder)
         _resolve_lm_eval_paths(dataset, folder)
-        for case in _mappings(dataset.get("cases")):
-            _resolve_parts(case.get("input"), folder)
+        _resolve_cases(dataset, folder)
     modules = []
     for component in _components(spec):
         names = [component]
@@ -78,11 +77,20 @@ def _resolve(
             settings[name] = str(folder / path)
 
 
+def _resolve_cases(
+    dataset: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Replace the files that cases of an experiment name by those beside it."""
+    for case in _mappings(dataset.get("cases")):
+        _resolve_parts(case.get("input"), folder)
+
+
 def _resolve_parts(
     value: Any,
     folder: Path,
 ) -> None:
-    """Replace the files that an input names by those beside the experiment."""
+    """Replace the files that inputs name by those beside the experiment."""
     if isinstance(value, dict) and is_own_form(value):
         _resolve(value, "path", folder)
         return

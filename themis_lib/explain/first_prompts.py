@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from themis_lib.core.parts import shown_content
 from themis_lib.core.prompts import render_conversation
+from themis_lib.core.shown_parts import shown_content
 from themis_lib.data.datasets import case_rows
 from themis_lib.errors import RowError
 from themis_lib.identity.digests import load_json
