@@ -12,6 +12,7 @@ from pydantic import Field
 from themis_lib.adapters.conversations import (
     InputBuilder,
     Turn,
+    check_builder,
     input_version,
     stored_turns,
     turns_to_send,
@@ -20,6 +21,7 @@ from themis_lib.adapters.extra_body import longest_answer
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.masking import masked_fault, masked_result
+from themis_lib.adapters.openai_parts import WithoutContents, most_media_tokens
 from themis_lib.adapters.requests import ApiMode
 from themis_lib.adapters.served_model import ServedModel
 from themis_lib.adapters.structured import Structure, structure
@@ -27,7 +29,7 @@ from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, TokenUsage
 from themis_lib.core.parts import Contents
-from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.prompts import PromptSpec, render_conversation
 from themis_lib.errors import ComponentError
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.calls import in_thread
@@ -93,14 +95,12 @@ class ChatModel(ServedModel):
 
         Without `max_tokens` nothing bounds the answer; a run with a budget asks for it.
         """
-        sent = [
-            self._make_turns(case, ctx),
-            self._output_structure.response_format,
-            self.tools,
-        ]
-        # No token is shorter than a byte.
+        turns = self._make_turns(case, ctx)
+        sent = [turns, self._output_structure.response_format, self.tools]
+        # No token of text is shorter than a byte.
+        text_bytes = len(canonical_json(sent).encode())
         return TokenUsage(
-            input_tokens=len(canonical_json(sent).encode()),
+            input_tokens=text_bytes + most_media_tokens(turns),
             output_tokens=self._longest_answer or 0,
         )
 
@@ -114,6 +114,21 @@ class ChatModel(ServedModel):
         if self._builder_function is not None:
             return None
         return input_version(case_input, prompt_spec, api_mode=self.api_mode)
+
+    def check_prompt_spec(self, prompt_spec: PromptSpec) -> None:
+        """Raise `ComponentError` if `input_builder` leaves a part of it out."""
+        check_builder(self._builder_function, prompt_spec)
+
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError` for an input that this API has no request for."""
+        # What a builder makes of a case is not known before it is called.
+        if self._builder_function is None:
+            turns = render_conversation(prompt_spec, case_input)
+            self._rendered(turns, WithoutContents())
 
     async def generate(
         self,
@@ -155,7 +170,7 @@ class ChatModel(ServedModel):
         contents: Contents,
     ) -> list[Turn]:
         """Return turns with their parts in the form of the API."""
-        return turns
+        raise NotImplementedError
 
     async def _request_answer(
         self,

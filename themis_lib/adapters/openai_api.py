@@ -20,6 +20,7 @@ from themis_lib.adapters.chat_model import (
 from themis_lib.adapters.conversations import Turn
 from themis_lib.adapters.endpoint import OPENAI_URL
 from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.adapters.openai_parts import rendered_turns
 from themis_lib.adapters.openai_server import OpenAIServer
 from themis_lib.adapters.replies import chat_result, response_result
 from themis_lib.adapters.requests import (
@@ -31,6 +32,7 @@ from themis_lib.adapters.requests import (
 )
 from themis_lib.adapters.server_forms import changes
 from themis_lib.core.models import GenerationResult
+from themis_lib.core.parts import Contents
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError
 from themis_lib.identity.code import code_digest
@@ -158,6 +160,13 @@ class OpenAI(ChatModel, OpenAIServer):
     @property
     def _api(self) -> Api:
         return self.api_mode
+
+    def _rendered(
+        self,
+        turns: list[Turn],
+        contents: Contents,
+    ) -> list[Turn]:
+        return rendered_turns(turns, contents, api_mode=self.api_mode)
 
     async def _request_answer(
         self,

@@ -21,6 +21,11 @@ from themis_lib.adapters.choices import (
     rating_of,
 )
 from themis_lib.adapters.clients import Reply
+from themis_lib.adapters.conversations import (
+    FORMS_VERSION,
+    has_listed_parts,
+    text_turns,
+)
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.masking import masked_fault, masked_result
@@ -42,9 +47,8 @@ from themis_lib.core.models import (
     TokenUsage,
     TraceStep,
 )
-from themis_lib.core.prompts import render_conversation, render_input
+from themis_lib.core.prompts import PromptSpec, render_conversation, render_input
 from themis_lib.core.secrets import resolve_public, resolve_references
-from themis_lib.errors import RowError
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,25 @@ class VLLMChoice(OpenAIServer):
             output_tokens=len(pairs),
         )
 
+    def input_version(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> str | None:
+        """Return the version of the requests for an input; `None` if it never changed."""
+        # Parts were refused, or rendered as JSON.
+        return FORMS_VERSION if has_listed_parts(case_input) else None
+
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError` for an input that is not all text."""
+        if not has_pairs(case_input):
+            turns = render_conversation(prompt_spec, case_input)
+            text_turns(turns, reader=self.component_id)
+
     async def generate(
         self,
         case: Case,
@@ -186,15 +209,10 @@ class VLLMChoice(OpenAIServer):
         if has_pairs(case.input):
             return pairs_of(case.input, ctx.prompt_spec)
         choices = choices_of(case, self.choices)
-        contents = []
-        for message in render_conversation(ctx.prompt_spec, case.input):
-            content = message.get("content")
-            if not isinstance(content, str):
-                raise RowError(
-                    "choices are rated behind a text; `content` of one of these messages "
-                    "is none"
-                )
-            contents.append(content)
+        turns = render_conversation(ctx.prompt_spec, case.input)
+        contents = [
+            turn["content"] for turn in text_turns(turns, reader=self.component_id)
+        ]
         # As `llama_choice` puts them together for a model without a template.
         prompt = "\n\n".join(filter(None, contents))
         return [Pair(prompt, f"{self.delimiter}{choice}") for choice in choices]

@@ -202,9 +202,22 @@ def has_media(value: Any) -> bool:
     return False
 
 
+def has_own_form(value: Any) -> bool:
+    """Return whether an input's turns or parts have one in the form of this project."""
+    if not isinstance(value, list):
+        return False
+    for item in value:
+        if is_own_form(item):
+            return True
+        is_turn = isinstance(item, Mapping) and "role" in item
+        if is_turn and has_own_form(item.get("content")):
+            return True
+    return False
+
+
 def _own_form(value: Mapping[str, Any]) -> Part | None:
-    facts = {name: value.get(name) for name in (*_FACTS, *PLACES)}
-    kind = facts.pop("type")
+    facts: dict[str, Any] = {name: value.get(name) for name in (*_FACTS, *PLACES)}
+    kind: Any = facts.pop("type")
     size = facts.get("bytes")
     are_texts = all(
         item is None or isinstance(item, str)

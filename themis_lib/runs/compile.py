@@ -15,6 +15,7 @@ from themis_lib.core.prices import price_of
 from themis_lib.core.prompts import template_of
 from themis_lib.core.secrets import refuse_literal_secrets
 from themis_lib.data.datasets import case_rows
+from themis_lib.data.part_files import PartFiles
 from themis_lib.data.template_columns import with_template_columns
 from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import digest
@@ -25,7 +26,7 @@ from themis_lib.stages.few_shot import FewShotExamples, examples_of
 from themis_lib.stages.generate import (
     GenerateStage,
     check_bounded,
-    check_instructions,
+    check_prompt,
     check_reads_input,
 )
 from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
@@ -188,8 +189,9 @@ def _examples(generation: GenerationConfig) -> FewShotExamples | None:
     template = template_of(generation.prompt_spec)
     names = () if template is None else template.names
     (pool,) = with_template_columns([settings.data], names)
+    files = PartFiles(names)
     try:
-        return examples_of(case_rows(pool), settings, template)
+        return examples_of(case_rows(pool, files=files), settings, template, files)
     except RowError as error:
         raise ConfigError(f"generation.few_shot.data: {error}") from None
 
@@ -204,7 +206,7 @@ def _generate_stage(
         "generator", generation.generator, where="generation.generator"
     )
     generator = generator.covering(experiment.identity.libraries)
-    check_instructions(generator, generation.prompt_spec, where="generation")
+    check_prompt(generator, generation.prompt_spec, where="generation")
     # Of recorded outputs, found by case id, it says what they were asked.
     is_recorded = "case_id" in generator.reads
     if generation.prompt_spec.template is not None and not is_recorded:

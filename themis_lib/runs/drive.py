@@ -10,6 +10,7 @@ from themis_lib.runs.agreement import check_labels
 from themis_lib.runs.pipeline import RunStage
 from themis_lib.runs.references import check_expected_outputs
 from themis_lib.runs.run import Run
+from themis_lib.runs.sendable import check_inputs
 from themis_lib.runs.summary import check_columns
 from themis_lib.storage.shard import Shard
 
@@ -66,6 +67,7 @@ def _cut_data(
     check_columns(evaluation, shards, run.store)
     check_labels(evaluation.agreement, shards, run.store)
     check_expected_outputs(run.pipeline, shards)
+    check_inputs(run.pipeline, shards, run.store)
     for shard in shards:
         run.expect(shard)
     return shards
