@@ -20,6 +20,7 @@ from themis_lib.adapters.server_forms import ServerForms, forms_of
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.errors import ComponentError
+from themis_lib.telemetry import model_calls
 
 #: Rows that may wait for their turn or for a retry, per request in flight.
 _WAITING = 8
@@ -121,6 +122,7 @@ class ServedModel(Builtin):
         request: JsonObject,
         gate: Throttle,
     ) -> clients.Reply:
+        model_calls.requested(request)
         if self.client is None:
             address = self._api_endpoint.address
             client = await clients.client_for(address, gate)
