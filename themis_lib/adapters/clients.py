@@ -104,7 +104,8 @@ async def post(
     # Last, so that the user's own fields win, as in the SDK.
     body.update(body.pop("extra_body", {}))
     response = await client.post(
-        _PATHS[api],
+        # A whole address: the SDK would parse and join a path three times a request.
+        f"{str(client.base_url).rstrip('/')}{_PATHS[api]}",
         cast_to=httpx2.Response,
         body=body,
     )

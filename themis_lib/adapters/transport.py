@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import cycle
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 from urllib.request import getproxies
 
@@ -19,9 +20,6 @@ from themis_lib.adapters.wait_times import retry_after_s
 _FIRST_CONNECTION_S = 5.0
 #: Nobody takes the request: refused, an unknown host, a certificate that is not valid.
 _UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
-#: A pool searches all of its connections for each request: many connections are
-#: therefore spread over several pools.
-_CONNECTIONS_EACH = 8
 
 
 class ThrottledClient(httpx2.AsyncClient):
@@ -48,9 +46,7 @@ class ThrottledClient(httpx2.AsyncClient):
             # Only the client's own transport reads the proxies of the environment.
             options["limits"] = limits
         else:
-            # Rounded up: one pool more rather than one connection too many in each.
-            count = -(-throttle.most // _CONNECTIONS_EACH)
-            options["transport"] = _Pools(count, limits=limits)
+            options["transport"] = _Connections(limits)
         super().__init__(
             timeout=timeout_s,
             follow_redirects=True,
@@ -59,6 +55,21 @@ class ThrottledClient(httpx2.AsyncClient):
         self._throttle = throttle
         self._timeout_s = timeout_s
         self._place = place
+        self._addresses: dict[str, httpx2.URL] = {}
+
+    def build_request(
+        self,
+        method: str,
+        url: httpx2.URL | str,
+        **options: Any,
+    ) -> httpx2.Request:
+        """Build a request as the client does, but parse each address once."""
+        # The SDK gives whole addresses as texts, of which there are few.
+        if isinstance(url, str):
+            if url not in self._addresses:
+                self._addresses[url] = httpx2.URL(url)
+            url = self._addresses[url]
+        return super().build_request(method, url, **options)
 
     async def send(
         self,
@@ -119,32 +130,69 @@ def _bound_connecting(request: httpx2.Request) -> None:
     request.extensions["timeout"] = timeouts
 
 
-class _Pools(httpx2.AsyncBaseTransport):
-    """Several pools of connections, used in turn."""
+class _Connections(httpx2.AsyncBaseTransport):
+    """Kept connections, each in a pool of its own and with one request at a time.
 
-    def __init__(
-        self,
-        count: int,
-        *,
-        limits: httpx2.Limits,
-    ) -> None:
+    A pool searches all of its connections at the beginning and the end of each request,
+    and asks the system about those that are idle. There are never more connections than
+    requests in flight.
+    """
+
+    def __init__(self, limits: httpx2.Limits) -> None:
         # One context for all: loading the certificates is the slow part of a pool.
-        context = httpx2.create_ssl_context()
-        self._pools = []
-        for _ in range(count):
-            pool = httpx2.AsyncHTTPTransport(
-                verify=context,
-                limits=limits,
-            )
-            self._pools.append(pool)
-        self._next = cycle(self._pools)
+        self._context = httpx2.create_ssl_context()
+        self._limits = limits
+        self._pools: list[httpx2.AsyncHTTPTransport] = []
+        self._idle: list[httpx2.AsyncHTTPTransport] = []
 
     async def handle_async_request(
         self,
         request: httpx2.Request,
     ) -> httpx2.Response:
-        return await next(self._next).handle_async_request(request)
+        # The one that was used last: its connection is the least likely to be closed.
+        pool = self._idle.pop() if self._idle else self._add_pool()
+        try:
+            response = await pool.handle_async_request(request)
+        except BaseException:
+            self._idle.append(pool)
+            raise
+        response.stream = _BorrowedStream(
+            response.stream,
+            partial(self._idle.append, pool),
+        )
+        return response
+
+    def _add_pool(self) -> httpx2.AsyncHTTPTransport:
+        pool = httpx2.AsyncHTTPTransport(
+            verify=self._context,
+            limits=self._limits,
+        )
+        self._pools.append(pool)
+        return pool
 
     async def aclose(self) -> None:
         for pool in self._pools:
             await pool.aclose()
+
+
+class _BorrowedStream(httpx2.AsyncByteStream):
+    """The body of a reply, which gives its connection back when it is closed."""
+
+    def __init__(
+        self,
+        stream: Any,
+        give_back: Callable[[], None],
+    ) -> None:
+        self._stream = stream
+        self._give_back: Callable[[], None] | None = give_back
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream.__aiter__()  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            if self._give_back is not None:
+                self._give_back()
+                self._give_back = None

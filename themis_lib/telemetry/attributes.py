@@ -134,7 +134,9 @@ def request_attributes(fields: Mapping[str, Any]) -> Attributes:
     for name, attribute in _NUMBERS.items():
         value = fields.get(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[attribute] = value
+            # Backends take a whole number for another type than a fraction.
+            is_count = name in ("seed", "top_k") or "tokens" in name
+            found[attribute] = value if is_count else float(value)
     return found
 
 

@@ -31,6 +31,12 @@ _PATIENCE_S = 2.0
 _PATIENCE_WITH_FAILING_S = 0.2
 #: Spans that may wait to be sent: several seconds of quick requests, some 40 MB.
 _QUEUE = 2**14
+# Without the address, which may contain a credential.
+_UNDELIVERED = (
+    "spans do not reach the OpenTelemetry collector; the run goes on without them. "
+    "Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_HEADERS, or set "
+    "runtime.telemetry=off"
+)
 #: Loggers of the exporters, which would repeat every attempt that fails.
 _NOISY = (
     "opentelemetry.exporter.otlp",
@@ -44,8 +50,8 @@ class Delivery(SpanExporter):
 
     def __init__(self, exporter: SpanExporter) -> None:
         self.is_failing = False
+        self.has_warned = False
         self._exporter = exporter
-        self._has_warned = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
@@ -60,14 +66,9 @@ class Delivery(SpanExporter):
     def warn(self) -> None:
         """Say that spans do not arrive, unless that was said before."""
         self.is_failing = True
-        if not self._has_warned:
-            self._has_warned = True
-            # Without the address, which may contain a credential.
-            _LOG.warning(
-                "spans do not reach the OpenTelemetry collector; the run goes on "
-                "without them. Check OTEL_EXPORTER_OTLP_ENDPOINT and "
-                "OTEL_EXPORTER_OTLP_HEADERS, or set runtime.telemetry=off"
-            )
+        if not self.has_warned:
+            self.has_warned = True
+            _LOG.warning(_UNDELIVERED)
 
 
 @lru_cache(maxsize=1)
@@ -132,6 +133,12 @@ def flush() -> None:
         sending.join(_PATIENCE_WITH_FAILING_S if is_failing else _PATIENCE_S)
         if sending.is_alive() and delivery is not None:
             delivery.warn()
+
+
+def undelivered() -> str | None:
+    """Return the warning that spans do not arrive; `None` while they do."""
+    is_lost = any(delivery and delivery.has_warned for _, delivery in _FLUSHES)
+    return _UNDELIVERED if is_lost else None
 
 
 def _resource() -> Resource:
