@@ -52,6 +52,8 @@ class Request:
     attempt: int
     at: float
     fault: Fault | None
+    #: The client's end of the connection that it came over.
+    port: int
 
 
 def refused(retry_after: str | None = None, status: int = 429, **error: Any) -> Fault:
@@ -160,7 +162,14 @@ class ProviderServer:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append(
             Request(
-                request.path, request.query_string, headers, body, attempt, at, fault
+                request.path,
+                request.query_string,
+                headers,
+                body,
+                attempt,
+                at,
+                fault,
+                _client_port(request),
             )
         )
         fault = fault or Fault()
@@ -188,6 +197,12 @@ class ProviderServer:
         return web.Response(
             status=fault.status, body=content, headers={**sent_headers, **fault.headers}
         )
+
+
+def _client_port(request: web.Request) -> int:
+    assert request.transport is not None
+    port: int = request.transport.get_extra_info("peername")[1]
+    return port
 
 
 def _content(fault: Fault, request: web.Request, body: dict[str, Any]) -> bytes:

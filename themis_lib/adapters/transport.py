@@ -107,8 +107,10 @@ class ThrottledClient(httpx2.AsyncClient):
 
     def _note_reply(self, response: httpx2.Response) -> None:
         """Learn from a reply how to pace, and tell the SDK whether and when to retry."""
-        self._throttle.observe(response.status_code, response.headers)
-        wait_s = retry_after_s(response.headers)
+        # A plain dict: the client's headers are decoded and searched at each look.
+        headers = dict(response.headers.items())
+        self._throttle.observe(response.status_code, headers)
+        wait_s = retry_after_s(headers)
         if response.status_code >= 400 and wait_s is not None:
             # The SDK reads seconds and dates, and these by the local clock.
             response.headers.pop("retry-after-ms", None)
