@@ -60,13 +60,46 @@ def send(
 def test_throttle_bounds_the_requests_in_flight(
     width: int, server: ProviderServer
 ) -> None:
-    """As many as its width and no more, over one pool of connections or several."""
+    """As many as its width and no more."""
     server.delay_s = 0.05
 
     replies, _ = send(server.url, 2 * width, width=width)
 
     assert [200] * 2 * width == [reply.status_code for reply in replies]
     assert width == server.most_in_flight
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_connections_are_kept_and_never_more_than_requests_in_flight(
+    width: int, server: ProviderServer
+) -> None:
+    replies, _ = send(server.url, 10 * width, width=width)
+
+    assert [200] * 10 * width == [reply.status_code for reply in replies]
+    assert len({request.port for request in server.requests}) <= width
+
+
+def test_a_request_that_failed_gives_its_connection_back(
+    server: ProviderServer,
+) -> None:
+    """Its place is free for the next one, on a new connection."""
+    server.script = lambda attempt, body: CUT if "question 0" in str(body) else None
+    throttle = Throttle(Limits(1))
+
+    async def work() -> list[int]:
+        async with ThrottledClient(throttle, timeout_s=30.0) as client:
+            statuses = []
+            for number in (0, 1, 2):
+                with contextlib.suppress(httpx2.TransportError):
+                    reply = await client.post(
+                        f"{server.url}/responses",
+                        json={"model": "gpt", "input": f"question {number}"},
+                    )
+                    statuses.append(reply.status_code)
+            return statuses
+
+    assert [200, 200] == asyncio.run(work())
+    assert 2 == len({request.port for request in server.requests})
 
 
 @pytest.mark.parametrize("fault", [SILENT, DRIP], ids=["silent", "drips"])

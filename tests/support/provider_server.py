@@ -52,6 +52,8 @@ class Request:
     attempt: int
     at: float
     fault: Fault | None
+    #: The client's end of the connection that it came over.
+    port: int
 
 
 def refused(retry_after: str | None = None, status: int = 429, **error: Any) -> Fault:
@@ -163,7 +165,14 @@ class ProviderServer:
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append(
             Request(
-                request.path, request.query_string, headers, body, attempt, at, fault
+                request.path,
+                request.query_string,
+                headers,
+                body,
+                attempt,
+                at,
+                fault,
+                _client_port(request),
             )
         )
         fault = fault or Fault()
@@ -223,6 +232,12 @@ class ProviderServer:
         if path.endswith("/v1/completions"):
             return echoed_prompt(body, **changes)
         return completion(body, **changes)
+
+
+def _client_port(request: web.Request) -> int:
+    assert request.transport is not None
+    port: int = request.transport.get_extra_info("peername")[1]
+    return port
 
 
 def prompt_of(body: dict[str, Any]) -> str:

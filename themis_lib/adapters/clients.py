@@ -83,7 +83,8 @@ async def post(
     """
     headers = request.get("extra_headers")
     response = await client.post(
-        _PATHS[api],
+        # A whole address: the SDK would parse and join a path three times a request.
+        f"{str(client.base_url).rstrip('/')}{_PATHS[api]}",
         cast_to=_sdk_of(api).load_http().Response,
         body=body_of(request),
         options={"headers": headers} if headers else {},

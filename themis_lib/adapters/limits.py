@@ -25,6 +25,7 @@ from themis_lib.adapters.wait_times import duration_s as duration_s
 from themis_lib.adapters.wait_times import retry_after_s as retry_after_s
 from themis_lib.core.models import TokenUsage
 from themis_lib.errors import ComponentError
+from themis_lib.telemetry import model_calls
 
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
@@ -115,6 +116,7 @@ class Throttle:
             # A request that is cancelled while it waits would keep its slot forever.
             self._slots.release()
             raise
+        model_calls.sent()
         return self
 
     async def __aexit__(
@@ -137,6 +139,7 @@ class Throttle:
     ) -> None:
         """Learn the provider's limits from a reply."""
         self.is_reached = True
+        model_calls.answered(status)
         if status in _REFUSALS:
             self._observe_refusal(status, headers)
             return

@@ -17,6 +17,7 @@ from themis_lib.adapters.served_model import ServedModel
 from themis_lib.adapters.server_forms import ServerForms
 from themis_lib.core.models import GenerationResult
 from themis_lib.errors import TransientError, describe
+from themis_lib.telemetry import model_calls
 
 
 class SdkServer(ServedModel):
@@ -75,6 +76,7 @@ class SdkServer(ServedModel):
         request: JsonObject,
         gate: Throttle,
     ) -> clients.Reply:
+        model_calls.requested(request)
         if self.client is None:
             address = self._api_endpoint.address
             client = await clients.client_for(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
-from itertools import cycle
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
 from typing import Any, ClassVar
 from urllib.request import getproxies
 
@@ -16,9 +16,6 @@ from themis_lib.adapters.wait_times import retry_after_s
 
 #: How long the first connection to a provider may take.
 _FIRST_CONNECTION_S = 5.0
-#: A pool searches all of its connections for each request: many connections are
-#: therefore spread over several pools.
-_CONNECTIONS_EACH = 8
 
 
 @cache
@@ -56,9 +53,7 @@ class _Throttled:
             # Only the client's own transport reads the proxies of the environment.
             options["limits"] = limits
         else:
-            # Rounded up: one pool more rather than one connection too many in each.
-            count = -(-throttle.most // _CONNECTIONS_EACH)
-            options["transport"] = _Pools(self._http, count, limits=limits)
+            options["transport"] = _Connections(self._http, limits)
         super().__init__(  # type: ignore[call-arg]
             timeout=timeout_s,
             follow_redirects=True,
@@ -67,6 +62,21 @@ class _Throttled:
         self._throttle = throttle
         self._timeout_s = timeout_s
         self._place = place
+        self._addresses: dict[str, Any] = {}
+
+    def build_request(
+        self,
+        method: str,
+        url: Any,
+        **options: Any,
+    ) -> Any:
+        """Build a request as the client does, but parse each address once."""
+        # The SDK gives whole addresses as texts, of which there are few.
+        if isinstance(url, str):
+            if url not in self._addresses:
+                self._addresses[url] = self._http.URL(url)
+            url = self._addresses[url]
+        return super().build_request(method, url, **options)  # type: ignore[misc]
 
     async def send(
         self,
@@ -106,8 +116,10 @@ class _Throttled:
 
     def _note_reply(self, response: Any) -> None:
         """Learn from a reply how to pace, and tell the SDK whether and when to retry."""
-        self._throttle.observe(response.status_code, response.headers)
-        wait_s = retry_after_s(response.headers)
+        # A plain dict: the client's headers are decoded and searched at each look.
+        headers = dict(response.headers.items())
+        self._throttle.observe(response.status_code, headers)
+        wait_s = retry_after_s(headers)
         if response.status_code >= 400 and wait_s is not None:
             # The SDK reads seconds and dates, and these by the local clock.
             response.headers.pop("retry-after-ms", None)
@@ -129,31 +141,49 @@ def _bound_connecting(request: Any) -> None:
     request.extensions["timeout"] = timeouts
 
 
-class _Pools:
-    """A transport of several pools of connections, used in turn."""
+class _Connections:
+    """Kept connections, each in a pool of its own and with one request at a time.
+
+    A pool searches all of its connections at the beginning and the end of each request,
+    and asks the system about those that are idle. There are never more connections than
+    requests in flight.
+    """
 
     def __init__(
         self,
         http: Any,
-        count: int,
-        *,
         limits: Any,
     ) -> None:
+        self._http = http
         # One context for all: loading the certificates is the slow part of a pool.
-        context = http.create_ssl_context()
-        self._pools = []
-        for _ in range(count):
-            pool = http.AsyncHTTPTransport(
-                verify=context,
-                limits=limits,
-            )
-            self._pools.append(pool)
-        self._next = cycle(self._pools)
+        self._context = http.create_ssl_context()
+        self._limits = limits
+        self._pools: list[Any] = []
+        self._idle: list[Any] = []
 
     async def handle_async_request(self, request: Any) -> Any:
-        return await next(self._next).handle_async_request(request)
+        # The one that was used last: its connection is the least likely to be closed.
+        pool = self._idle.pop() if self._idle else self._add_pool()
+        try:
+            response = await pool.handle_async_request(request)
+        except BaseException:
+            self._idle.append(pool)
+            raise
+        response.stream = _borrowed_stream(self._http)(
+            response.stream,
+            partial(self._idle.append, pool),
+        )
+        return response
 
-    async def __aenter__(self) -> _Pools:
+    def _add_pool(self) -> Any:
+        pool = self._http.AsyncHTTPTransport(
+            verify=self._context,
+            limits=self._limits,
+        )
+        self._pools.append(pool)
+        return pool
+
+    async def __aenter__(self) -> _Connections:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -162,3 +192,32 @@ class _Pools:
     async def aclose(self) -> None:
         for pool in self._pools:
             await pool.aclose()
+
+
+@cache
+def _borrowed_stream(http: Any) -> Any:
+    """Return the class of streams that an HTTP library takes."""
+    return type("BorrowedStream", (_BorrowedStream, http.AsyncByteStream), {})
+
+
+class _BorrowedStream:
+    """The body of a reply, which gives its connection back when it is closed."""
+
+    def __init__(
+        self,
+        stream: Any,
+        give_back: Callable[[], None],
+    ) -> None:
+        self._stream = stream
+        self._give_back: Callable[[], None] | None = give_back
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream.__aiter__()  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            if self._give_back is not None:
+                self._give_back()
+                self._give_back = None

@@ -33,6 +33,7 @@ from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
 from themis_lib.stages.parse import ParseStage
 from themis_lib.stages.reduce import ReduceStage
 from themis_lib.stages.score import ScoreStage
+from themis_lib.telemetry.tracing import check_telemetry
 
 #: Seeds are stored as 64-bit integers.
 _SEED_LIMIT = 2**63
@@ -51,6 +52,7 @@ def compile_experiment(
         choices = ", ".join(map(repr, STAGES))
         raise ConfigError(f"until_stage {until_stage!r}: choose one of {choices}")
     _check_datasets(experiment)
+    check_telemetry(experiment.runtime.telemetry)
     experiment, notes = with_lm_eval_settings(experiment)
     evaluation = experiment.evaluation
     seeds = seeds_of(experiment)

@@ -28,6 +28,7 @@ async def run_shards(
     that rows which two shards share are computed once. `spread` cuts the data into
     smaller shards, for several processes.
     """
+    run_stage = run.spans.around(run_stage)
     waiting = deque(await asyncio.to_thread(_cut_data, run, spread))
     started: deque[asyncio.Task[Shard]] = deque()
     # The tables of a shard are written while the next one is evaluated.

@@ -47,6 +47,8 @@ from themis_lib.storage.contents import StoredContents
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import OUTPUTS
+from themis_lib.telemetry.attributes import Callee
+from themis_lib.telemetry.model_calls import traced_batches, traced_calls
 
 #: The version of prompts of content parts that a template makes; they were JSON texts.
 PARTS_VERSION = "parts-1"
@@ -315,6 +317,13 @@ class GenerateStage(Stage):
         else:
             call = threaded(timed_function(generator.generate, cases, contexts))
         call = within(call, timeout_s)
+        call = traced_calls(
+            call,
+            _callee_of(generator),
+            cases,
+            contexts,
+            begins_late=generator.calls_at_once is not None,
+        )
         if self._budget and self.price:
             costs = CallCosts(self.generator, self.price, cases, contexts)
             call = paid_call(call, self._budget, most=costs.most, cost=costs.cost)
@@ -340,6 +349,7 @@ class GenerateStage(Stage):
         size = self._runtime.batch_size
         call = partial(call_batch, self.generator.generate_batch, (cases, contexts))
         generate = within(call, self._runtime.timeout_s)
+        generate = traced_batches(generate, _callee_of(self.generator))
         if self._budget and self.price:
             costs = CallCosts(self.generator, self.price, cases, contexts)
             generate = paid_call(
@@ -477,6 +487,18 @@ def check_bounded(stages: Sequence[GenerateStage]) -> None:
             raise ConfigError(
                 f"{place}: give it max_tokens, so that a call has a price at most"
             )
+
+
+def _callee_of(generator: BuiltGenerator) -> Callee | None:
+    """Return what spans say of a generator; `None` for one that calls no model."""
+    if generator.is_free and generator.model is None:
+        return None
+    return Callee(
+        component_id=generator.component_id,
+        model=generator.model,
+        settings=generator.identity.get("settings", {}),
+        is_local=generator.is_free,
+    )
 
 
 def _batch_outcome(result: Any) -> RowOutcome:
