@@ -23,6 +23,7 @@ import yaml
 from tests.support.anthropic_server import AnthropicServer
 from tests.support.asking import questions, rows
 from tests.support.contents import contents
+from tests.support.gemini_server import GeminiServer, asked
 from tests.support.graphs import RAISED
 from tests.support.provider_server import Fault, ProviderServer, prompt_of
 from themis_lib import Experiment, FatalError, RunStatus
@@ -289,6 +290,55 @@ def test_canaries_are_found_nowhere(
     assert [] == leaks("\n".join(shown))
     assert [] == leaks(caplog.text)
     assert "HTTP Request" in caplog.text
+    assert {} == leaks_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "script"),
+    [
+        ("gemini", "facts"),
+        *(
+            pytest.param(protocol, script, marks=pytest.mark.slow)
+            for protocol in ("gemini", "mistral")
+            for script in ("good replies", "a failed reply", "the end of the run")
+        ),
+    ],
+)
+def test_key_of_any_provider_is_found_nowhere(
+    protocol: str, script: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through any-llm, whichever SDK it has underneath: every second reply repeats the
+    key that was sent.
+    """
+    caplog.set_level(logging.DEBUG)
+    server = GeminiServer() if protocol == "gemini" else ProviderServer()
+    said = asked if protocol == "gemini" else prompt_of
+    with server:
+        server.script = lambda attempt, body: (
+            SCRIPTS[script] if int(said(body).split()[1]) % 2 else ECHO
+        )
+        spec = spec_of(server, tmp_path / "store", "responses")
+        spec["generation"]["generator"] = {
+            "use": "any",
+            "model": f"{protocol}:model",
+            "base_url": server.url.removesuffix("/v1"),
+            "api_key": "${CANARY_KEY}",
+            "max_retries": 0,
+        }
+        experiment = experiment_from_spec(Experiment, spec, where="spec")
+        shown = [repr(experiment), experiment.portable_json()]
+        try:
+            result = experiment.run()
+        except FatalError as error:
+            shown.append("".join(traceback.format_exception(error)))
+        else:
+            write_report(result)
+            shown += [repr(result), *map(repr, rows(result))]
+            assert "***" in str(rows(result))
+
+    assert {"CANARY_KEY"} == set(leaks(str(server.requests[0].headers)))
+    assert [] == leaks("\n".join(shown))
+    assert [] == leaks(caplog.text)
     assert {} == leaks_in(tmp_path)
 
 

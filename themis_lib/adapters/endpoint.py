@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -84,6 +84,7 @@ class Endpoint:
     max_retries: int
     key_variable: str
     url_variable: str
+    #: Empty where only the SDK knows it.
     default_url: str
     key_is_needed: bool
     #: A token in place of the key, and the variable that it defaults to.
@@ -94,11 +95,20 @@ class Endpoint:
     token_variable: str = ""
     #: The variable with further headers that the SDK sends, a line each.
     headers_variable: str = ""
+    #: Environment variables with further credentials, which the SDK reads by itself.
+    secret_variables: tuple[str, ...] = ()
+    #: Makes an address of what the environment variable says.
+    read_url: Callable[[str], str] = str
+    #: The command that starts a server of one's own.
+    start: str = ""
 
     @property
     def given_url(self) -> str:
         """The address as it was written; it may contain secrets."""
-        return self.base_url or os.environ.get(self.url_variable) or self.default_url
+        if self.base_url:
+            return self.base_url
+        of_environment = os.environ.get(self.url_variable)
+        return self.read_url(of_environment) if of_environment else self.default_url
 
     @property
     def place(self) -> str:
@@ -109,6 +119,10 @@ class Endpoint:
             source = f"from the environment variable {self.url_variable}"
         else:
             source = f"the default; set base_url or {self.url_variable} for another"
+        if self.start:
+            source += f"; `{self.start}` starts one"
+        if not self.public_url:
+            return f"the provider's own address ({source})"
         return f"base_url={self.public_url!r} ({source})"
 
     @cached_property
@@ -150,7 +164,8 @@ class Endpoint:
             )
         headers = resolve_references(dict(self.headers), where="headers")
         url = resolve_references(self.given_url, where="base_url")
-        _check_url(url, shown=public_url(self.given_url))
+        if url:
+            _check_url(url, shown=public_url(self.given_url))
         for name in headers:
             if not _HEADER_NAME.fullmatch(name):
                 raise ComponentError(f"headers: {name!r} is no name of a header")
@@ -213,6 +228,7 @@ class Endpoint:
             key = texts[0]
             found = set(texts)
         found.update(secrets_in_headers(self._headers_of_environment))
+        found.update(os.environ.get(name, "") for name in self.secret_variables)
         sent = referenced_values(self.sent, only_credentials=True)
         # Words are masked in errors and logs, but a model may write them by itself.
         words = [value for value in sent if value.isalpha()]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from themis_lib.adapters.refusals import is_misfit, plain_text, refuses_every_try
@@ -99,8 +101,36 @@ _ADVICE = {
 MESSAGE_CHARS = 2000
 
 
+class ReplyError(Exception):
+    """A reply with an HTTP status that is a failure, whichever SDK told it.
+
+    It has the attributes of the OpenAI SDK's own exception, which are read here.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        message: str,
+        *,
+        code: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        place: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.message = message
+        self.code = code
+        self.response = SimpleNamespace(
+            text=message,
+            headers=headers,
+            extensions={"place": place},
+        )
+
+
 def translated(error: Exception) -> Exception:
     """Return a provider SDK's exception as one of this library, any other unchanged.
+
+    A `ReplyError` is translated too.
 
     Timeouts, lost connections, 408, 409, 425, 429, 5xx and unreadable replies become a
     `TransientError`. A request that is refused for its text becomes a `RowError`; a
@@ -108,6 +138,8 @@ def translated(error: Exception) -> Exception:
     """
     if isinstance(error, ThemisError):
         return error
+    if isinstance(error, ReplyError):
+        return _fault_of_reply(error.status_code, error).marked(is_free=True)
     if type(error).__module__.partition(".")[0] not in _SDKS:
         return error
     status = getattr(error, "status_code", None)
@@ -140,9 +172,18 @@ def unreachable(
     `place` says which address that is, and where it is set.
     """
     port = f":{url.port}" if url.port else ""
+    return unreachable_at(error, f"the provider {url.host}{port}", place)
+
+
+def unreachable_at(
+    error: BaseException,
+    provider: str,
+    place: str,
+) -> FatalError:
+    """Return the end of a run whose provider has never been reached, by its name."""
     return FatalError(
-        f"no answer from the provider {url.host}{port}: {_reason_of(error)}; check "
-        f"that it is up, and {place}"
+        f"no answer from {provider}: {_reason_of(error)}; check that it is up, and "
+        f"{place}"
     ).marked(is_free=True)
 
 

@@ -1,45 +1,27 @@
-"""The generator `openai`: OpenAI's Responses and Chat Completions APIs.
+"""The generator `openai`: OpenAI's Responses and Chat Completions APIs, also on Azure.
 
 Every server that speaks either of them can be used.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import os
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from themis_lib.adapters.chat_model import (
-    ChatModel,
-    Positive,
-    PositiveNumber,
-    Temperature,
-)
-from themis_lib.adapters.conversations import Turn
-from themis_lib.adapters.endpoint import OPENAI_URL
+from themis_lib.adapters.azure import azure_url, is_azure
+from themis_lib.adapters.endpoint import OPENAI_URL, Endpoint, refuse_literals
 from themis_lib.adapters.json_objects import JsonObject
-from themis_lib.adapters.openai_parts import rendered_turns
-from themis_lib.adapters.openai_server import OpenAIServer
-from themis_lib.adapters.replies import chat_result, response_result
-from themis_lib.adapters.requests import (
-    Api,
-    ApiMode,
-    Asked,
-    chat_request,
-    responses_request,
-)
-from themis_lib.adapters.server_forms import changes
-from themis_lib.core.models import GenerationResult
-from themis_lib.core.parts import Contents
-from themis_lib.core.secrets import resolve_public, resolve_references
+from themis_lib.adapters.openai_model import OpenAIModel
+from themis_lib.core.secrets import resolve_public
 from themis_lib.errors import ComponentError
-from themis_lib.identity.code import code_digest
+
+_AZURE_KEY = "AZURE_OPENAI_API_KEY"
 
 
 @dataclass(frozen=True)
-class OpenAI(ChatModel, OpenAIServer):
+class OpenAI(OpenAIModel):
     """A model behind OpenAI's API.
 
     `api_mode` chooses between `responses` and `chat_completions`. Instructions come
@@ -50,6 +32,11 @@ class OpenAI(ChatModel, OpenAIServer):
     (JSON Schema, pydantic model or Python type) asks for JSON that fits and checks it:
     the output is then its value. Only Chat Completions have `stop` and seeds.
 
+    With `azure_endpoint`, or a `base_url` of Azure's, `model` is the name of a
+    deployment, and the key comes from `AZURE_OPENAI_API_KEY`. Azure's v1 API is asked,
+    or with a dated `api_version` (default: `OPENAI_API_VERSION`) the older one of
+    deployments. For tokens of Entra inject an `openai.AsyncAzureOpenAI`.
+
     Not part of the identity: `client` (an SDK client of your own), `api_key` (default:
     `OPENAI_API_KEY`), `headers`, `timeout_s` per request, `max_retries` of the SDK,
     `max_concurrency` requests in flight, `requests_per_minute` and `tokens_per_minute`,
@@ -57,158 +44,66 @@ class OpenAI(ChatModel, OpenAIServer):
     """
 
     component_id: ClassVar[str] = "openai"
-    version: ClassVar[str] = "1"
-    #: Settings that may contain `${NAME}` references, resolved when a request is made.
-    resolves: ClassVar[tuple[str, ...]] = (
-        "base_url",
-        "api_key",
-        "headers",
-        "tools",
-        "tool_choice",
-        "extra_body",
-    )
+    resolves: ClassVar[tuple[str, ...]] = (*OpenAIModel.resolves, "azure_endpoint")
     key_variable: ClassVar[str] = "OPENAI_API_KEY"
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     default_url: ClassVar[str] = OPENAI_URL
     key_is_needed: ClassVar[bool] = True
 
-    model: Annotated[str, Field(min_length=1)]
-    api_mode: ApiMode = "responses"
-    base_url: str | None = None
-    instructions: str | None = None
-    input_builder: Any = None
-    reads: tuple[str, ...] | list[str] = ("input",)
-    temperature: Temperature | None = None
-    top_p: float | None = None
-    max_tokens: Positive | None = None
-    stop: list[str] | str = field(default_factory=list)
-    schema: Any = None
-    response_format: dict[str, Any] | str | None = None
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    tool_choice: Any = None
-    reasoning_effort: str | None = None
-    logprobs: (
-        Annotated[
-            int,
-            Field(
-                ge=0,
-                le=20,
-            ),
-        ]
-        | None
-    ) = None
-    extra_body: dict[str, Any] = field(default_factory=dict)
-    client: Any = field(
-        default=None,
-        repr=False,
-    )
-    api_key: str | None = field(
-        default=None,
-        repr=False,
-    )
-    headers: dict[str, str] = field(
-        default_factory=dict,
-        repr=False,
-    )
-    timeout_s: PositiveNumber | None = None
-    max_retries: Annotated[int, Field(ge=0)] = 3
-    max_concurrency: Positive | None = None
-    requests_per_minute: PositiveNumber | None = None
-    tokens_per_minute: PositiveNumber | None = None
-    global_limit: str | None = None
+    azure_endpoint: str | None = None
+    api_version: str | None = None
 
     def check_settings(self) -> None:
         """Raise `ComponentError` if a setting cannot be used or contradicts another."""
         super().check_settings()
-        if self.api_mode == "responses" and self.stop:
+        refuse_literals(self.azure_endpoint or "")
+        if self.azure_endpoint and self.base_url:
             raise ComponentError(
-                "stop: the Responses API has none; use api_mode='chat_completions'"
+                "azure_endpoint and base_url both say where the model is; give one"
+            )
+        if self.api_version and not self._asks_azure and self.client is None:
+            raise ComponentError(
+                f"api_version={self.api_version!r} is of Azure's API; give its "
+                "azure_endpoint, such as 'https://NAME.openai.azure.com'"
             )
 
     def settings(self) -> JsonObject:
-        """Return what decides the answers, without secrets.
-
-        Of `input_builder` it has the digest of the code.
-        """
-        builder: Any = self._builder_function
-        return {
-            "model": self.model,
-            "api_mode": self.api_mode,
-            "base_url": self._api_endpoint.identity_url,
-            "instructions": self.instructions,
-            "input_builder": None if builder is None else code_digest(builder),
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "stop": self._stop_texts,
-            "response_format": self._output_structure.response_format,
-            "schema_code": self._output_structure.code,
-            "tools": resolve_public(self.tools, where="tools"),
-            "tool_choice": resolve_public(self.tool_choice, where="tool_choice"),
-            "reasoning_effort": self.reasoning_effort,
-            "logprobs": self.logprobs,
-            "extra_body": resolve_public(self.extra_body, where="extra_body"),
-        }
+        """Return what decides the answers, without secrets."""
+        settings = super().settings()
+        # Not in experiments without Azure, whose rows were stored before.
+        if self.api_version is not None:
+            settings["api_version"] = self.api_version
+        return settings
 
     @property
-    def at_list_price(self) -> bool:
-        """Whether OpenAI itself is asked, so that its list prices apply by default."""
-        if self.client is not None:
-            return False
-        return self._api_endpoint.public_url == OPENAI_URL
+    def _asks_azure(self) -> bool:
+        return self.azure_endpoint is not None or is_azure(self.base_url or "")
 
-    @property
-    def _api(self) -> Api:
-        return self.api_mode
-
-    def _rendered(
-        self,
-        turns: list[Turn],
-        contents: Contents,
-    ) -> list[Turn]:
-        return rendered_turns(turns, contents, api_mode=self.api_mode)
-
-    async def _request_answer(
-        self,
-        turns: list[Turn],
-        seed: int,
-    ) -> GenerationResult:
-        """Return the provider's answer to one conversation, with its latency."""
-        asked = replace(self._asked_of_all, seed=seed)
-        if self.api_mode == "chat_completions":
-            request = chat_request(turns, asked)
-        else:
-            request = responses_request(turns, asked)
-        read = chat_result if self.api_mode == "chat_completions" else response_result
-        result, form = await self._ask(
-            request,
-            read,
-            longest_answer=self._longest_answer,
-        )
-        changed = changes(request, form)
-        if not changed:
-            return result
-        artifacts = {**(result.artifacts or {}), "sent_as": changed}
-        return result.model_copy(update={"artifacts": artifacts})
-
-    # Cached: references to the environment are resolved once, not in every row.
     @cached_property
-    def _asked_of_all(self) -> Asked:
-        # OpenAI's newer models refuse the old name, other servers the new one.
-        max_tokens_name = "max_tokens"
-        if self._api_endpoint.public_url == OPENAI_URL:
-            max_tokens_name = "max_completion_tokens"
-        return Asked(
-            model=self.model,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            max_tokens=self.max_tokens,
-            stop=self._stop_texts,
-            response_format=self._output_structure.response_format,
-            tools=resolve_references(self.tools, where="tools"),
-            tool_choice=resolve_references(self.tool_choice, where="tool_choice"),
-            reasoning_effort=self.reasoning_effort,
-            logprobs=self.logprobs,
-            extra_body=resolve_references(self.extra_body, where="extra_body"),
-            max_tokens_name=max_tokens_name,
+    def _api_endpoint(self) -> Endpoint:
+        endpoint = super()._api_endpoint
+        if not self._asks_azure:
+            return endpoint
+        given = self.azure_endpoint or self.base_url or ""
+        url = azure_url(
+            resolve_public(given, where="azure_endpoint"),
+            api_version=self.api_version,
+            default_version=os.environ.get("OPENAI_API_VERSION"),
+            deployment=self.model,
+            api=self._api,
         )
+        # Older configurations have Azure's key under OpenAI's name.
+        variable = _AZURE_KEY
+        if _AZURE_KEY not in os.environ and self.key_variable in os.environ:
+            variable = self.key_variable
+        key = self.api_key or f"${{{variable}}}"
+        azure = replace(
+            endpoint,
+            base_url=url,
+            # Azure's name for a key that is no token.
+            headers={"api-key": key, **self.headers},
+            key_variable=variable,
+            url_variable="AZURE_OPENAI_ENDPOINT",
+        )
+        # At its only address a missing key is told before a missing header.
+        return replace(azure, default_url=azure.public_url)

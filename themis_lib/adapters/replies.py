@@ -221,6 +221,8 @@ def result_of(
         "reasoning": answer.reasoning,
         "logprobs": answer.logprobs,
         **answer.artifacts,
+        # OpenRouter's: the dollars that it charged for this request.
+        "cost_usd": read_field(read_field(reply, "usage"), "cost"),
     }
     return GenerationResult(
         final_output=_output_of(answer),
