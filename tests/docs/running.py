@@ -268,6 +268,9 @@ def provider_variables() -> Iterator[dict[str, str]]:
             "OPENAI_API_KEY": "sk-not-a-key",
             "OPENAI_BASE_URL": server.url,
             "VLLM_BASE_URL": server.url,
+            # Its SDK appends the version to the address.
+            "MISTRAL_API_KEY": "sk-not-a-key",
+            "MISTRAL_API_BASE": server.url.removesuffix("/v1"),
         }
 
 
