@@ -386,7 +386,7 @@ def test_thoughts_of_mistral_are_kept_apart(mistral: ProviderServer) -> None:
         ),
         ({"reasoning_effort": "highest"}, "any-llm refuses the settings for gemini"),
         ({"tool_choice": "sometimes"}, "any-llm refuses the settings for gemini"),
-        ({"extra_body": {"topk": 3}}, "topk"),
+        ({"extra_body": {"topk": 3}}, "topk: Extra inputs are not permitted"),
     ],
 )
 def test_settings_that_do_not_arrive_end_the_run_unpaid(
@@ -398,6 +398,27 @@ def test_settings_that_do_not_arrive_end_the_run_unpaid(
 
     assert named in str(raised.value)
     assert [] == gemini.requests
+
+
+def test_calls_of_earlier_turns_reach_gemini(gemini: GeminiServer) -> None:
+    """A turn of calls alone has a null for its text, which is nothing to send."""
+    function = {"name": "look_up", "arguments": '{"word": "a"}'}
+    call = {"id": "call-1", "type": "function", "function": function}
+    turns = [
+        {"role": "user", "content": "What is a?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call-1", "content": "a letter"},
+    ]
+
+    assert ask(model_at(gemini, tools=[TOOL]), turns).error is None
+
+    _, called, told = gemini.bodies[0]["contents"]
+    assert {"word": "a"} == called["parts"][0]["functionCall"]["args"]
+    response = told["parts"][0]["functionResponse"]
+    assert ("look_up", {"result": "a letter"}) == (
+        response["name"],
+        response["response"],
+    )
 
 
 def test_parts_that_do_not_arrive_are_facts_of_the_row(gemini: GeminiServer) -> None:
@@ -419,7 +440,7 @@ def test_parts_that_do_not_arrive_are_facts_of_the_row(gemini: GeminiServer) -> 
     assert first.error is None
     left = "any-llm leaves it out of what it sends to gemini"
     assert f"messages[0].content[1].type='video_url': {left}" in str(second.error)
-    assert f"messages[0].name='Ann': {left}" in str(third.error)
+    assert f"messages[0].name: {left}" in str(third.error)
     assert 1 == len(gemini.requests)
 
 

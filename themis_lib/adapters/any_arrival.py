@@ -11,6 +11,8 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from pydantic import ValidationError
+
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.errors import FatalError, RowError, describe
 from themis_lib.identity.digests import canonical_json
@@ -39,6 +41,7 @@ class Arrival:
         self._provider = provider
         self._convert = convert
         self._is_checked = False
+        self._takes_seed: bool | None = None
         self._seen: set[str] = set()
 
     def check(self, request: JsonObject) -> None:
@@ -54,8 +57,11 @@ class Arrival:
 
     def takes_seed(self, request: JsonObject) -> bool:
         """Return whether a seed arrives."""
-        plain = _plain(request)
-        return self._differs(self._convert(plain), {**plain, "seed": 1})
+        if self._takes_seed is None:
+            plain = _plain(request)
+            converted = self._convert(plain)
+            self._takes_seed = self._differs(converted, {**plain, "seed": 1})
+        return self._takes_seed
 
     def _check_settings(self, request: JsonObject) -> None:
         whole = {**_plain(request), **_settings(request)}
@@ -63,7 +69,7 @@ class Arrival:
             converted = self._convert(whole)
         except Exception as error:  # noqa: BLE001 - each provider raises what it likes
             raise FatalError(
-                f"any-llm refuses the settings for {self._provider}: {describe(error)}"
+                f"any-llm refuses the settings for {self._provider}: {_words_of(error)}"
             ).marked(is_free=True) from None
         for name in _settings(request):
             without = {key: item for key, item in whole.items() if key != name}
@@ -95,13 +101,15 @@ class Arrival:
             converted = self._convert(whole)
         except Exception as error:  # noqa: BLE001 - each provider raises what it likes
             raise RowError(
-                f"any-llm refuses the messages for {self._provider}: {describe(error)}"
+                f"any-llm refuses the messages for {self._provider}: {_words_of(error)}"
             ).marked(is_free=True) from None
         # Where the conversion leaves messages to the SDK, they are sent as they are.
-        if not self._differs(converted, {**whole, "messages": [*messages, *messages]}):
-            return
+        twice = {**whole, "messages": [*messages, *messages]}
+        are_converted = self._differs(converted, twice)
         for at, form in new:
-            missing = self._missing_part(converted, whole, ("messages", at))
+            missing = None
+            if are_converted:
+                missing = self._missing_part(converted, whole, ("messages", at))
             if missing:
                 raise RowError(
                     f"{missing}: {_SAID} {self._provider}; remove it"
@@ -120,7 +128,9 @@ class Arrival:
             owner = _at(changed, path[:-1])
             owner[path[-1]] = _another(path[-1], owner[path[-1]])
             if not self._differs(converted, changed):
-                return f"{_written(path)}={_at(whole, path)!r:.60}"
+                # A kind of part is told; any other value may hold a secret.
+                kind = f"={_at(whole, path)!r:.60}" if path[-1] == "type" else ""
+                return f"{_written(path)}{kind}"
         return None
 
     def _differs(
@@ -169,7 +179,7 @@ def _leaves(
     elif isinstance(value, list) and value:
         for at, item in enumerate(value):
             yield from _leaves(item, (*path, at))
-    else:
+    elif value is not None:
         yield path
 
 
@@ -212,6 +222,17 @@ def _form_of(value: Any) -> Any:
         # A data URL goes another way than an address.
         return "data:" if value.startswith("data:") else ""
     return type(value).__name__
+
+
+def _words_of(error: Exception) -> str:
+    """Return why any-llm refuses a request, without the values that it is about."""
+    if not isinstance(error, ValidationError):
+        return describe(error)
+    reasons = []
+    for found in error.errors(include_input=False, include_url=False):
+        place = ".".join(str(name) for name in found["loc"])
+        reasons.append(f"{place}: {found['msg']}")
+    return "; ".join(reasons)
 
 
 def _written(path: _Path) -> str:

@@ -63,13 +63,24 @@ def fault_of(
         return _REFUSALS[type(error).__name__](f"any-llm refuses it: {error}").marked(
             is_free=True
         )
-    is_lost = type(original).__name__ in _NO_CONNECTION
-    if is_lost and not gate.is_reached:
+    if not _has_no_connection(original):
+        gate.is_reached = True
+    elif not gate.is_reached:
         return unreachable_at(original, provider, place)
     # A `TypeError`: the SDK's function has no such argument, as `server_forms` reads.
     if is_readable or isinstance(original, TypeError):
         return original  # type: ignore[no-any-return]
     return TransientError(f"no answer from {provider}: {describe(original)}")
+
+
+def _has_no_connection(error: BaseException) -> bool:
+    """Return whether an exception, or what it comes of, is a connection that failed."""
+    found: BaseException | None = error
+    while found is not None:
+        if type(found).__name__ in _NO_CONNECTION:
+            return True
+        found = found.__cause__
+    return False
 
 
 def _reply_error(
