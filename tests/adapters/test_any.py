@@ -194,6 +194,8 @@ def test_mistral_is_sent_every_setting(mistral: ProviderServer) -> None:
 
 
 IMAGE = {"inlineData": {"data": "iVBORw0KGgo=", "mime_type": "image/png"}}
+AUDIO = {"inlineData": {"data": "SUQz", "mime_type": "audio/mp3"}}
+PDF = {"inlineData": {"data": "JVBERg==", "mime_type": "application/pdf"}}
 #: Each kind of input, an edit of its prompt, and what Gemini is sent before and after.
 EDITS: list[tuple[Any, dict[str, str], Any, Any]] = [
     (
@@ -239,6 +241,22 @@ EDITS: list[tuple[Any, dict[str, str], Any, Any]] = [
         {"prefix": "Q: "},
         [("user", [{"text": "What is it?"}, IMAGE])],
         [("user", [{"text": "Q: "}, {"text": "What is it?"}, IMAGE])],
+    ),
+    (
+        [
+            {"type": "image", "data": "iVBORw0KGgo=", "media_type": "image/png"},
+            {"type": "audio", "data": "SUQz", "media_type": "audio/mpeg"},
+            {"type": "file", "data": "JVBERg==", "media_type": "application/pdf"},
+            {"type": "text", "text": "What are they?"},
+        ],
+        {"suffix": "Be brief."},
+        [("user", [IMAGE, AUDIO, PDF, {"text": "What are they?"}])],
+        [
+            (
+                "user",
+                [IMAGE, AUDIO, PDF, {"text": "What are they?"}, {"text": "Be brief."}],
+            )
+        ],
     ),
 ]
 

@@ -109,3 +109,12 @@ def test_address_of_the_environment_is_identity(
     elsewhere = adapters.any("gemini:x").settings()
 
     assert (None, "http://127.0.0.1:9") == (alone["base_url"], elsewhere["base_url"])
+
+
+def test_list_prices_are_those_of_the_provider_itself() -> None:
+    """By the name that it has in genai-prices; another server has none."""
+    native = adapters.any("gemini:x", api_key="sk-1")
+    elsewhere = adapters.any("gemini:x", base_url="http://127.0.0.1:9")
+
+    assert (True, "google") == (native.at_list_price, native.provider)
+    assert (False, None) == (elsewhere.at_list_price, elsewhere.provider)

@@ -63,7 +63,8 @@ def test_address_is_known(adapter: Any, url: str) -> None:
     generator = adapter("m")
 
     assert url == generator.settings()["base_url"]
-    assert not generator.at_list_price
+    assert generator.at_list_price == (adapter is openrouter)
+    assert not adapter("m", base_url="http://127.0.0.1:9/v1").at_list_price
     assert openai("m", base_url=url).component_id != generator.component_id
 
 

@@ -137,6 +137,16 @@ class AnyModel(ChatModel, SdkServer):
             "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
 
+    @property
+    def provider(self) -> str | None:
+        """Whose list prices apply, if any do."""
+        return self._provider.price_list if self.at_list_price else None
+
+    @property
+    def at_list_price(self) -> bool:
+        """Whether the provider itself is asked, and not another server."""
+        return self.client is None and not self._api_endpoint.identity_url
+
     def _check_sdk(self) -> None:
         check_installed(self._provider)
 

@@ -81,6 +81,15 @@ _OTHER_SECRETS = {
     "bedrock": _AWS_SECRETS,
     "sagemaker": _AWS_SECRETS,
 }
+#: What genai-prices calls a provider; the others are not in it, or under their name.
+_PRICE_LISTS = {
+    "azureopenai": "azure",
+    "bedrock": "aws",
+    "gemini": "google",
+    "moonshot": "moonshotai",
+    "vertexai": "google",
+    "xai": "x-ai",
+}
 #: The argument of a provider's SDK that is its seed.
 SEED_NAMES = {"mistral": "random_seed"}
 
@@ -105,6 +114,11 @@ class Provider:
     def key_is_needed(self) -> bool:
         """Whether it answers nobody without a key."""
         return self.name not in _KEYLESS
+
+    @property
+    def price_list(self) -> str:
+        """The name of its list prices."""
+        return _PRICE_LISTS.get(self.name, self.name)
 
     @property
     def secret_variables(self) -> tuple[str, ...]:

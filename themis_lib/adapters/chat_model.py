@@ -149,7 +149,7 @@ class ChatModel(ServedModel):
             result = await self._request_answer(turns, ctx.seed)
         except Exception as error:  # noqa: BLE001 - an injected client may raise anything
             # Without its cause, whose message may contain a secret too.
-            raise masked_fault(self._fault_of(error), mask) from None
+            raise masked_fault(translated(error), mask) from None
         stored += result.conversation or []
         changes: JsonObject = {"conversation": stored}
         if isinstance(result.final_output, str) and not result.error:
@@ -179,10 +179,6 @@ class ChatModel(ServedModel):
     ) -> GenerationResult:
         """Return the provider's answer to one conversation, with its latency."""
         raise NotImplementedError
-
-    def _fault_of(self, error: Exception) -> Exception:
-        """Return an exception of the SDK as one of this library, any other unchanged."""
-        return translated(error)
 
     @property
     def _sent_settings(self) -> tuple[Any, ...]:

@@ -36,6 +36,17 @@ class OpenRouter(OpenAIModel):
 
     api_mode: ApiMode = "chat_completions"
 
+    @property
+    def provider(self) -> str | None:
+        """Whose list prices apply, if any do."""
+        return "openrouter" if self.at_list_price else None
+
+    @property
+    def at_list_price(self) -> bool:
+        """Whether OpenRouter itself is asked."""
+        at_home = self._api_endpoint.public_url == self.default_url
+        return self.client is None and at_home
+
 
 @dataclass(frozen=True)
 class Ollama(OpenAIModel):
