@@ -58,6 +58,11 @@ VERBS: dict[str, Verb] = {
         "Compare runs case by case: differences, intervals, tests and power.",
         "compare baseline candidate --html comparison.html",
     ),
+    "explain": Verb(
+        "flows.explain",
+        "Explain why two runs score differently: each changed setting's share.",
+        "explain baseline candidate --html explanation.html",
+    ),
     "import": Verb(
         "flows.importing",
         "Import logs of lm-eval, Inspect and promptfoo as runs.",

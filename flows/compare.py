@@ -31,7 +31,7 @@ from themis_lib import RunResult, RunStore, compare
 from themis_lib.comparison.gate import Gate, check_names, parse_gate
 from themis_lib.comparison.gate_baselines import BASELINE, ReadyGate, check_baseline
 from themis_lib.comparison.gate_outcomes import judge
-from themis_lib.comparison.models import Comparison, Difference
+from themis_lib.comparison.models import Comparison, Difference, NoiseParts
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.report.comparison_markdown import (
     DIFFERENCE_HEADINGS,
@@ -168,8 +168,14 @@ def worst_code(outcomes: Mapping[str, Sequence[GateRecord]]) -> int:
 
 def differences_csv(comparison: Comparison) -> str:
     """Return every field of every difference as CSV, numbers with all their digits."""
-    rows = [list(item.model_dump().values()) for item in comparison.differences]
-    return csv_table(tuple(Difference.model_fields), rows)
+    noise = tuple(NoiseParts.model_fields)
+    headings = tuple(name for name in Difference.model_fields if name != "noise")
+    rows = []
+    for item in comparison.differences:
+        values = item.model_dump()
+        parts = values.pop("noise") or dict.fromkeys(noise)
+        rows.append([*values.values(), *parts.values()])
+    return csv_table((*headings, *noise), rows)
 
 
 def differences_latex(comparison: Comparison) -> str:

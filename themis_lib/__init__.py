@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from themis_lib.comparison.assertions import assert_no_worse
+    from themis_lib.comparison.attribution import explain_difference
     from themis_lib.comparison.compare import compare
     from themis_lib.comparison.matrix import MatrixComparison, compare_matrix
     from themis_lib.comparison.models import Comparison
@@ -116,12 +117,14 @@ __all__ = [
     "compare_matrix",
     "evaluate",
     "evaluate_async",
+    "explain_difference",
 ]
 
 #: Where the public names are. Imported when one is used: a command that only shows its
 #: help, or a run of pytest without an evaluation, needs none of them.
 _MODULES = {
     "comparison.assertions": ("assert_no_worse",),
+    "comparison.attribution": ("explain_difference",),
     "comparison.compare": ("compare",),
     "comparison.matrix": ("MatrixComparison", "compare_matrix"),
     "comparison.models": ("Comparison",),

@@ -1,0 +1,166 @@
+"""A difference of scores shared out among the settings that differ."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.counting import CALLS
+from themis_lib import Experiment, InMemoryRunStore, RunResult
+from themis_lib.comparison.attribution import (
+    MixedExperiments,
+    explain_difference,
+    lacks,
+)
+from themis_lib.errors import ConfigError
+
+FACTORS = ("prompt", "parser", "metric")
+
+
+def spec(
+    changed: tuple[str, ...] = (), cases: int = 20, **settings: Any
+) -> dict[str, Any]:
+    """An experiment on the demo generator; factors change its prompt and how it is
+    read.
+    """
+    is_changed = {name: name in changed for name in FACTORS}
+    parser: Any = {"use": "builtin/regex", "pattern": r"answer (\d)"}
+    if is_changed["parser"]:
+        parser = {"use": "builtin/regex", "pattern": r"answer (\d+)"}
+    metric: Any = {"use": "builtin/exact_match", "id": "right"}
+    if is_changed["metric"]:
+        metric = {"use": "builtin/numeric_match", "id": "right", "abs_tol": 1}
+    return {
+        "name": "changed" if changed else "base",
+        "generation": {
+            "generator": {"use": "tests.support.counting:Generator"},
+            "prompt_spec": {"prefix": "7"} if is_changed["prompt"] else {},
+        },
+        "evaluation": {"parsers": [parser], "metrics": [metric]},
+        "datasets": [
+            {
+                "dataset_id": "d",
+                "cases": [
+                    {
+                        "case_id": f"c{at}",
+                        "input": str(at),
+                        "expected_output": str(at + at % 2),
+                    }
+                    for at in range(cases)
+                ],
+            }
+        ],
+        **settings,
+    }
+
+
+def run(store: Any, *changed: str, **settings: Any) -> RunResult:
+    return Experiment.model_validate(spec(changed, **settings)).run(store)
+
+
+def mean(result: RunResult) -> float:
+    value = result.summary[0].mean
+    assert value is not None
+    return value
+
+
+@settings(max_examples=5, deadline=None)
+@given(changed=st.sets(st.sampled_from(FACTORS), min_size=1), cases=st.integers(3, 25))
+def test_shares_are_those_of_all_runs_between(changed: set[str], cases: int) -> None:
+    """Against brute force: every mixed experiment is run by itself."""
+    store = InMemoryRunStore()
+    names = [name for name in FACTORS if name in changed]
+    before = run(store, cases=cases)
+    after = run(store, *names, cases=cases)
+
+    explanation = explain_difference(before, after)
+
+    means: dict[frozenset[str], float] = {}
+    for count in range(len(names) + 1):
+        for chosen in combinations(names, count):
+            each = run(InMemoryRunStore(), *chosen, cases=cases)
+            means[frozenset(chosen)] = mean(each)
+    expected = dict.fromkeys(names, 0.0)
+    orders = list(permutations(names))
+    for order in orders:
+        for at, name in enumerate(order):
+            old, new = frozenset(order[:at]), frozenset(order[: at + 1])
+            expected[name] += (means[new] - means[old]) / len(orders)
+    (score,) = explanation.scores
+    assert expected == {
+        item.factor: pytest.approx(item.share, abs=1e-12) for item in score.shares
+    }
+    assert score.difference == math.fsum(item.share for item in score.shares)
+
+
+def test_nothing_is_generated_where_no_generation_differs() -> None:
+    """Three settings changed on 1,000 cases: the six mixed cells call no generator."""
+    store = InMemoryRunStore()
+    before = run(store, cases=1_000)
+    after = run(store, "prompt", "parser", "metric", cases=1_000)
+    generated = CALLS["generate"]
+
+    mixed = MixedExperiments.of(before, after)
+    missing, dollars = lacks(mixed.plan())
+    explanation = explain_difference(before, after)
+
+    assert (0, 0.0) == (missing, dollars)
+    assert generated == CALLS["generate"]
+    assert "generate" not in explanation.computed
+    assert 8 == explanation.cells
+    assert ["prompt", "parser", "metric"] == list(explanation.factors)
+
+
+def test_what_must_be_generated_is_planned_once() -> None:
+    """Prompt and model changed: two mixed cells lack their generations."""
+    store = InMemoryRunStore()
+    before = run(store)
+    other = spec(("prompt", "parser"))
+    other["generation"]["generator"]["model"] = "other"
+    after = Experiment.model_validate(other).run(store)
+
+    mixed = MixedExperiments.of(before, after)
+
+    assert ["prompt", "model", "parser"] == [factor.name for factor in mixed.factors]
+    assert 40 == lacks(mixed.plan())[0]
+    generated = CALLS["generate"]
+    explain_difference(before, after)
+    assert 40 == CALLS["generate"] - generated
+    assert (0, 0.0) == lacks(mixed.plan())
+
+
+def test_changed_cases_are_a_factor() -> None:
+    """An expected output that was corrected moves the score of its case alone."""
+    store = InMemoryRunStore()
+    before = run(store)
+    corrected = spec()
+    corrected["datasets"][0]["cases"][3]["expected_output"] = "3"
+    after = Experiment.model_validate(corrected).run(store)
+
+    explanation = explain_difference(before, after)
+
+    ((share,),) = [score.shares for score in explanation.scores]
+    assert ("data", 1 / 20, ["c3"]) == (
+        share.factor,
+        share.share,
+        [case.case_id for case in share.cases],
+    )
+
+
+def test_runs_that_cannot_be_explained_are_refused(tmp_path: Path) -> None:
+    """Each refusal names the run and the reason."""
+    store = InMemoryRunStore()
+    before, same = run(store), run(store)
+
+    with pytest.raises(ConfigError, match="no setting and no case differs"):
+        explain_difference(before, same)
+    with pytest.raises(ConfigError, match="named twice"):
+        explain_difference(before, before)
+    with pytest.raises(ConfigError, match="no metric 'wrong' in both runs"):
+        explain_difference(before, run(store, "parser"), metric_ids=["wrong"])

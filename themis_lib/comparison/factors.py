@@ -1,0 +1,170 @@
+"""The factors of a difference: what two experiments set differently, mixed at will."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from themis_lib.core.models import Case, Dataset
+from themis_lib.errors import ConfigError
+from themis_lib.experiment.experiment import Experiment
+from themis_lib.experiment.spec import experiment_from_spec
+from themis_lib.explain.differences import differences
+from themis_lib.runs.results import RunResult
+
+DATA = "data"
+_METRICS = ("evaluation", "metrics")
+#: The settings of each factor, in the order in which they take effect.
+_SETTINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "prompt": (("generation", "prompt_spec"),),
+    "few-shot": (("generation", "few_shot"),),
+    "model": (("generation", "generator"),),
+    "samples": (("generation", "candidate_policy"), ("", "seeds")),
+    "parser": (("evaluation", "parsers"),),
+    "judge": (("evaluation", "judge_models"),),
+    "metric": (_METRICS,),
+    "reducer": (("generation", "reducer"),),
+}
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What the candidate sets differently: a line for each value that differs."""
+
+    name: str
+    changes: list[str]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The experiments of the baseline and the candidate, on the cases that are paired.
+
+    `before` and `after` are the cases by dataset, in the same order.
+    """
+
+    baseline: Experiment
+    candidate: Experiment
+    before: Mapping[str, Sequence[Case]]
+    after: Mapping[str, Sequence[Case]]
+
+    def factors(self) -> list[Factor]:
+        """Return the factors in which the sides differ. Raise `ConfigError` without any."""
+        found = []
+        if self.before != self.after:
+            found.append(Factor(DATA, [f"{self._changed_cases():,} case(s) differ"]))
+        old, new = self.baseline.as_written(), self.candidate.as_written()
+        for name, places in _SETTINGS.items():
+            changes: list[str] = []
+            for place in places:
+                # As objects: what is written of a live one is its class alone.
+                if _setting(self.baseline, place) != _setting(self.candidate, place):
+                    changes += _changes(old, new, place)
+            if changes:
+                found.append(Factor(name, changes))
+        if not found:
+            raise ConfigError(
+                "no setting and no case differs between the two runs: there is nothing "
+                "to explain"
+            )
+        return found
+
+    def mixed(self, changed: Sequence[str]) -> Experiment:
+        """Return the baseline with these factors changed to those of the candidate."""
+        updates: dict[str, dict[str, Any]] = {
+            "": {},
+            "generation": {},
+            "evaluation": {},
+        }
+        for name, places in _SETTINGS.items():
+            source = self.candidate if name in changed else self.baseline
+            for section, field in places:
+                updates[section][field] = _setting(source, (section, field))
+        cases = self.after if DATA in changed else self.before
+        # What is no factor changes no row: how a run is computed, and what is read of it.
+        experiment = self.candidate
+        top = updates.pop("")
+        for section, values in updates.items():
+            top[section] = getattr(experiment, section).model_copy(update=values)
+        top["datasets"] = [
+            Dataset(dataset_id=name, cases=list(each)) for name, each in cases.items()
+        ]
+        return experiment.model_copy(update=top)
+
+    def _changed_cases(self) -> int:
+        count = 0
+        for name, cases in self.before.items():
+            for old, new in zip(cases, self.after[name], strict=True):
+                count += old != new
+        return count
+
+
+def experiment_of(run: RunResult) -> Experiment:
+    """Return the experiment of a run as its record has it, without its data.
+
+    Raise `ConfigError` for a run that another process cannot make again.
+    """
+    manifest = run.manifest
+    if manifest.imported is not None:
+        raise ConfigError(
+            f"run {run.run_id!r} was imported from {manifest.imported.tool}: nothing of "
+            "it can be computed here"
+        )
+    if manifest.configuration is None:
+        raise ConfigError(
+            f"run {run.run_id!r} is of an earlier version and does not have its "
+            "experiment; run it again, which costs nothing"
+        )
+    written = {**manifest.configuration, "datasets": []}
+    _refuse_live_objects(written, run.run_id)
+    return experiment_from_spec(Experiment, written, where=f"run {run.run_id!r}")
+
+
+def with_metrics(
+    experiment: Experiment,
+    metric_ids: Sequence[str],
+) -> Experiment:
+    """Return the same experiment with these metrics alone, in this order."""
+    by_id = {}
+    stages = experiment.compile().scores
+    for stage, metric in zip(stages, experiment.evaluation.metrics, strict=True):
+        by_id[stage.metric_id] = metric
+    metrics = [by_id[metric_id] for metric_id in metric_ids]
+    evaluation = experiment.evaluation.model_copy(update={"metrics": metrics})
+    return experiment.model_copy(update={"evaluation": evaluation})
+
+
+def _refuse_live_objects(
+    written: Mapping[str, Any],
+    run_id: str,
+) -> None:
+    for section in ("generation", "evaluation"):
+        for name, value in (written.get(section) or {}).items():
+            for component in value if isinstance(value, list) else [value]:
+                # A live object is written as its class in angle brackets.
+                if isinstance(component, str) and component.startswith("<"):
+                    raise ConfigError(
+                        f"run {run_id!r}: {section}.{name} was the live object "
+                        f"{component}, which its record cannot make again; name it as "
+                        "`module:attribute`, or give both experiments in Python"
+                    )
+
+
+def _setting(
+    experiment: Experiment,
+    place: tuple[str, str],
+) -> Any:
+    section, field = place
+    return getattr(getattr(experiment, section) if section else experiment, field)
+
+
+def _changes(
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    place: tuple[str, str],
+) -> list[str]:
+    section, field = place
+    before, after = (side.get(section, {}) if section else side for side in (old, new))
+    path = f"{section}.{field}" if section else field
+    lines = differences(before.get(field), after.get(field), path)
+    return lines or [f"{path}: another object"]
