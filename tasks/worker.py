@@ -312,11 +312,14 @@ def _with_counts(
     counts = next(iter(progress.stages().values()), None)
     if counts is None:
         return part
-    usage = None
+    usage = by_batch = None
     if counts.usage is not None:
         usage = counts.usage.model_dump()
+    if counts.usage_by_batch is not None:
+        by_batch = counts.usage_by_batch.model_dump()
     return replace(
         part,
         computed=counts.computed,
         usage=usage,
+        usage_by_batch=by_batch,
     )

@@ -27,7 +27,7 @@ from themis_lib.adapters.served_model import ServedModel
 from themis_lib.adapters.structured import Structure, structure
 from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.models import Case, GenerationResult, TokenUsage
+from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.parts import Contents
 from themis_lib.core.prompts import PromptSpec, render_conversation
 from themis_lib.errors import ComponentError
@@ -144,22 +144,30 @@ class ChatModel(ServedModel):
         turns = self._make_turns(case, ctx)
         stored = stored_turns(turns)
         # In a thread where files are read, so that the loop serves other rows meanwhile.
-        turns = await in_thread(partial(self._rendered, turns, ctx.contents))
+        sent = await in_thread(partial(self._rendered, turns, ctx.contents))
         try:
-            result = await self._request_answer(turns, ctx.seed)
+            result = await self._request_answer(sent, ctx.seed)
         except Exception as error:  # noqa: BLE001 - an injected client may raise anything
             # Without its cause, whose message may contain a secret too.
             raise masked_fault(translated(error), mask) from None
-        stored += result.conversation or []
-        changes: JsonObject = {"conversation": stored}
+        return self._finish_result(result, stored)
+
+    def _finish_result(
+        self,
+        result: GenerationResult,
+        asked: list[Message],
+    ) -> GenerationResult:
+        """Return a result with its whole conversation and its output checked, masked."""
+        said = result.conversation or []
+        changes: JsonObject = {"conversation": [*asked, *said]}
         if isinstance(result.final_output, str) and not result.error:
             try:
                 output = self._output_structure.read(result.final_output)
                 changes["final_output"] = output
             except ValueError as error:
-                said = " ".join(str(error).split())[:_REASON_CHARS]
+                reason = " ".join(str(error).split())[:_REASON_CHARS]
                 changes["error"] = (
-                    f"the output is not the JSON that was asked for: {said}"
+                    f"the output is not the JSON that was asked for: {reason}"
                 )
         answer = result.model_copy(update=changes)
         return masked_result(answer, self._api_endpoint.output_mask)

@@ -17,13 +17,28 @@ class Price(FrozenModel):
     """US dollars for a million tokens.
 
     Without `cached_input`, cached tokens cost as much as other input, and so do tokens
-    written to the provider's cache without `cache_write`.
+    written to the provider's cache without `cache_write`. `batch` is the share of these
+    prices that the same tokens cost by batch; `None` is not known.
     """
 
     input: PerMillion
     output: PerMillion
     cached_input: PerMillion | None = None
     cache_write: PerMillion | None = None
+    batch: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    def cost_by_batch(self, usage: TokenUsage | None) -> float:
+        """Return the dollars for these tokens if they come by batch.
+
+        >>> Price(input=2.0, output=8.0, batch=0.5).cost_by_batch(TokenUsage(output_tokens=1_000))
+        0.004
+        """
+        return self.cost(usage) - self.saved_by_batch(usage)
+
+    def saved_by_batch(self, usage: TokenUsage | None) -> float:
+        """Return by how many dollars these tokens are cheaper by batch."""
+        share = 1.0 if self.batch is None else self.batch
+        return (1.0 - share) * self.cost(usage)
 
     def cost(self, usage: TokenUsage | None) -> float:
         """Return the dollars for these tokens; uncounted ones cost nothing here.
@@ -45,58 +60,68 @@ class Price(FrozenModel):
         return (of_input + written * self.output) / 1e6
 
 
-#: OpenAI's list prices, without batch or flex discounts, as published on this date.
+#: OpenAI's list prices, without flex discounts, as published on this date.
 LIST_PRICES_DATE = "2025-08-07"
 LIST_PRICES: Mapping[str, Price] = {
     "gpt-4.1": Price(
         input=2.0,
         cached_input=0.5,
         output=8.0,
+        batch=0.5,
     ),
     "gpt-4.1-mini": Price(
         input=0.4,
         cached_input=0.1,
         output=1.6,
+        batch=0.5,
     ),
     "gpt-4.1-nano": Price(
         input=0.1,
         cached_input=0.025,
         output=0.4,
+        batch=0.5,
     ),
     "gpt-4o": Price(
         input=2.5,
         cached_input=1.25,
         output=10.0,
+        batch=0.5,
     ),
     "gpt-4o-mini": Price(
         input=0.15,
         cached_input=0.075,
         output=0.6,
+        batch=0.5,
     ),
     "gpt-5": Price(
         input=1.25,
         cached_input=0.125,
         output=10.0,
+        batch=0.5,
     ),
     "gpt-5-mini": Price(
         input=0.25,
         cached_input=0.025,
         output=2.0,
+        batch=0.5,
     ),
     "gpt-5-nano": Price(
         input=0.05,
         cached_input=0.005,
         output=0.4,
+        batch=0.5,
     ),
     "o3": Price(
         input=2.0,
         cached_input=0.5,
         output=8.0,
+        batch=0.5,
     ),
     "o4-mini": Price(
         input=1.1,
         cached_input=0.275,
         output=4.4,
+        batch=0.5,
     ),
 }
 # The date at the end of `gpt-4o-2024-08-06`.

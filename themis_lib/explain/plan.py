@@ -27,6 +27,7 @@ from themis_lib.stages.progress import Progress
 from themis_lib.stages.run_stage import run_stage
 from themis_lib.stages.score import ScoreStage
 from themis_lib.stages.stage import Stage
+from themis_lib.storage.batch_ledger import BatchLedger
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 
@@ -38,6 +39,8 @@ class StagePlan:
     `missing` rows would be computed; rows that are equal are computed once and counted
     once. `unknown` rows depend on rows that are missing. `usage` and `cost` (US
     dollars) are estimates for both, see `explain.estimates`; `None` where nothing tells.
+    Where rows go by batch, `live_cost` is what the same would cost live, and `in_batches`
+    of the missing rows are in batches already: they are fetched, and not sent again.
     If it `is_paid`, the rows may cost money; with `lacks_price`, nobody said how much.
     """
 
@@ -50,6 +53,8 @@ class StagePlan:
     reasons: tuple[str, ...] = ()
     usage: TokenUsage | None = None
     cost: float | None = None
+    live_cost: float | None = None
+    in_batches: int = 0
     calls_model: bool = False
     lacks_price: bool = False
     is_paid: bool = False
@@ -108,7 +113,9 @@ def plan_run(
                 count.add_requests(rows, length)
                 continue
             cached, keys, length = _look_up(stage, shard, store)
-            missing = len(planned.take(keys))
+            new = planned.take(keys)
+            missing = len(new)
+            count.in_batches += len(new & _held_by_batches(stage, store))
             count.cached += cached
             count.missing += missing
             count.shared += len(keys) - missing
@@ -122,9 +129,7 @@ def plan_run(
         count = counts[stage.label]
         wanted = count.missing + count.unknown
         usage = estimate_usage(stage, wanted, count.characters, nearest)
-        cost = None
-        if usage is not None and stage.price is not None:
-            cost = stage.price.cost(usage)
+        cost, live_cost = _costs(stage, usage)
         plan = StagePlan(
             stage=stage.label,
             rows=count.rows,
@@ -135,12 +140,29 @@ def plan_run(
             reasons=_plan_reasons(pipeline, stage, nearest, count),
             usage=usage,
             cost=cost,
+            live_cost=live_cost,
+            in_batches=count.in_batches,
             calls_model=stage.calls_model,
             lacks_price=stage.is_paid and stage.price is None,
             is_paid=stage.is_paid,
         )
         plans.append(plan)
     return plans
+
+
+def _costs(
+    stage: Stage,
+    usage: TokenUsage | None,
+) -> tuple[float | None, float | None]:
+    """Return what tokens cost, and where they go by batch, what they would cost live."""
+    if usage is None or stage.price is None:
+        return None, None
+    live = stage.price.cost(usage)
+    return (
+        (stage.price.cost_by_batch(usage), live)
+        if stage.goes_by_batch
+        else (live, None)
+    )
 
 
 @dataclass
@@ -156,6 +178,7 @@ class _Counts:
     missing: int = 0
     unknown: int = 0
     shared: int = 0
+    in_batches: int = 0
     characters: float | None = 0.0
 
     def add_requests(
@@ -221,6 +244,18 @@ def _look_up(
         )
         part = asyncio.run(assembling)
     return part.rows, set(), 0.0
+
+
+def _held_by_batches(
+    stage: Stage,
+    store: RunStore,
+) -> frozenset[bytes]:
+    """Return the rows, by key, that batches at a provider have or will have."""
+    held: frozenset[bytes] = frozenset()
+    if stage.goes_by_batch:
+        for batch in BatchLedger(store, stage.name, stage.fingerprint).read():
+            held |= batch.held
+    return held
 
 
 def _with_table(

@@ -23,6 +23,7 @@ from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.runs.inventory import has_tables, rows_of
 from themis_lib.runs.manifest import Manifest, StageRecord
 from themis_lib.runs.results import RunResult
+from themis_lib.stages.outputs import batch_of
 from themis_lib.storage.tables import KEY
 
 #: How many cases an error suggests.
@@ -44,7 +45,8 @@ class RowExplanation:
     `columns` are what its key covers, as JSON text; for a judge, what its request was
     built from. `changes` has a line for each of them that differs from the same row in
     the run before. `equal_rows` counts the rows of this run under the key, which share
-    one row of the store. `value` is JSON text.
+    one row of the store. `value` is JSON text. `batch_id` is that of the provider's
+    batch that the row came by, if it did.
     """
 
     sample_index: int | None
@@ -56,6 +58,7 @@ class RowExplanation:
     changes: tuple[str, ...]
     value: str | None
     error: str | None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,7 @@ class _CaseHistory:
                 changes=self._column_changes(record, row),
                 value=value,
                 error=row["error"],
+                batch_id=batch_of(row.get("transport")),
             )
             explained.append(explanation)
         return explained

@@ -15,7 +15,7 @@ class Part:
     be named without reading the data. `skipped` counts the rows without a key: an
     earlier stage left them nothing to read. `computed`, `cached` and `failed` count the
     rows of the call that returned this reference; `usage` is the tokens of the computed
-    ones.
+    ones, `usage_by_batch` of those among them that came by batch.
     """
 
     path: str
@@ -26,6 +26,7 @@ class Part:
     cached: int = 0
     failed: int = 0
     usage: Mapping[str, int | None] | None = None
+    usage_by_batch: Mapping[str, int | None] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON, to pass between tasks."""

@@ -35,12 +35,14 @@ MANIFEST_NAME = "manifest.json"
 class RunStatus(StrEnum):
     """How a run ended, or that it is in flight.
 
-    Partial failure: some rows have an error in place of a value.
+    Partial failure: some rows have an error in place of a value. Waiting: rows are in
+    batches at a provider, and the next run takes them up.
     """
 
     RUNNING = "running"
     COMPLETED = "completed"
     PARTIAL_FAILURE = "partial_failure"
+    WAITING = "waiting"
     FAILED = "failed"
 
 
@@ -52,8 +54,10 @@ class StageRecord(FrozenModel):
     and variables that its rows depend on, by digest, and `traced_in` the directories of
     earlier rows whose traces led to this identity.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
-    run computed; `price` is what they were charged at. If `is_paid`, its calls may cost
-    money. `endings` counts the outputs that were cut, filtered or refused.
+    run computed, each also `by_batch`, of those that came by batch; `price` is what they
+    were charged at. `open_batches` are at the provider, with rows of this stage. If
+    `is_paid`, its calls may cost money. `endings` counts the outputs that were cut,
+    filtered or refused.
     """
 
     stage: str
@@ -67,6 +71,9 @@ class StageRecord(FrozenModel):
     errors: int = 0
     usage: TokenUsage | None = None
     usage_computed: TokenUsage | None = None
+    usage_by_batch: TokenUsage | None = None
+    usage_computed_by_batch: TokenUsage | None = None
+    open_batches: list[str] = Field(default_factory=list)
     price: Price | None = None
     is_paid: bool = False
     places: dict[str, str] = Field(default_factory=dict)
@@ -104,12 +111,29 @@ class StageRecord(FrozenModel):
     @property
     def cost(self) -> float | None:
         """The dollars for all rows, whoever paid them; `None` without a price."""
-        return None if self.price is None else self.price.cost(self.usage)
+        return _cost(self.price, self.usage, self.usage_by_batch)
 
     @property
     def cost_paid(self) -> float | None:
         """The dollars that this run paid."""
-        return None if self.price is None else self.price.cost(self.usage_computed)
+        return _cost(self.price, self.usage_computed, self.usage_computed_by_batch)
+
+    @property
+    def saved_by_batch(self) -> float | None:
+        """The dollars that its rows would have cost more if none came by batch."""
+        if self.price is None or self.usage_by_batch is None:
+            return None
+        return self.price.saved_by_batch(self.usage_by_batch)
+
+
+def _cost(
+    price: Price | None,
+    usage: TokenUsage | None,
+    by_batch: TokenUsage | None,
+) -> float | None:
+    if price is None:
+        return None
+    return price.cost(usage) - price.saved_by_batch(by_batch)
 
 
 class GateOutcome(StrEnum):
