@@ -28,7 +28,7 @@ from themis_lib.adapters.structured import Structure, structure
 from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
-from themis_lib.core.parts import Contents
+from themis_lib.core.parts import Contents, has_own_form
 from themis_lib.core.prompts import PromptSpec, render_conversation
 from themis_lib.errors import ComponentError
 from themis_lib.identity.digests import canonical_json
@@ -143,8 +143,9 @@ class ChatModel(ServedModel):
         mask = self._api_endpoint.mask
         turns = self._make_turns(case, ctx)
         stored = stored_turns(turns)
+        render = partial(self._rendered, turns, ctx.contents)
         # In a thread where files are read, so that the loop serves other rows meanwhile.
-        sent = await in_thread(partial(self._rendered, turns, ctx.contents))
+        sent = await in_thread(render) if has_own_form(turns) else render()
         try:
             result = await self._request_answer(sent, ctx.seed)
         except Exception as error:  # noqa: BLE001 - an injected client may raise anything
