@@ -6,6 +6,7 @@ Every server that speaks either of them can be used.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -185,6 +186,18 @@ class OpenAI(ServedModel):
         Raises `ComponentError` as the settings do.
         """
         return replace(self, schema=schema)
+
+    def with_tools(self, tools: Sequence[JsonObject]) -> OpenAI:
+        """Return a copy that offers functions beside its own `tools`."""
+        offered = list(tools)
+        if self.api_mode == "responses":
+            # This API has the function's fields in the tool itself, and is strict
+            # by default, which not every schema can be.
+            offered = [
+                {"type": "function", **tool["function"], "strict": False}
+                for tool in tools
+            ]
+        return replace(self, tools=[*self.tools, *offered])
 
     @property
     def at_list_price(self) -> bool:

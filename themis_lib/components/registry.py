@@ -8,6 +8,7 @@ BUILTINS: dict[str, dict[str, str]] = {
     "generator": {
         "builtin/demo_generator": "themis_lib.builtins.generators:DemoGenerator",
         "builtin/replay": "themis_lib.builtins.generators:ReplayGenerator",
+        "builtin/conversation": "themis_lib.builtins.conversation:Conversation",
     },
     "parser": {
         "builtin/json_identity": "themis_lib.builtins.parsers:JsonIdentity",

@@ -7,13 +7,14 @@ each a default where a component lacks it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, TokenUsage
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.tools import Tool
 
 
 @runtime_checkable
@@ -158,6 +159,37 @@ class KeepsToSchema(Protocol):
 
     def with_schema(self, schema: Mapping[str, Any]) -> Self:
         """Return a copy that enforces the schema. Raise `InputError` if it cannot."""
+
+
+@runtime_checkable
+class AsksOthers(Protocol):
+    """A generator that makes its row of several calls, each kept once it is answered.
+
+    `asks` names the generators that it asks, as an experiment writes them. It makes the calls
+    through `ctx.steps`, and all that it asks is part of its identity. The first of `asks`
+    is the model whose tokens the row counts; it is given the instructions.
+    """
+
+    asks: Mapping[str, Any]
+
+
+@runtime_checkable
+class CallsTools(Protocol):
+    """A generator that asks others, and calls functions; these are identity too."""
+
+    tool_functions: Mapping[str, Tool]
+
+
+@runtime_checkable
+class TakesTools(Protocol):
+    """A generator whose model can be told which functions it may call.
+
+    It says in its output which it wants to call: `{"tool_calls": [{"name": …,
+    "arguments": …}]}`, with the text beside them as `text`.
+    """
+
+    def with_tools(self, tools: Sequence[Mapping[str, Any]]) -> Self:
+        """Return a copy that offers functions, each as Chat Completions write it."""
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from typing import Any
 
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.steps import Steps
 
 
 @dataclass(
@@ -25,7 +26,8 @@ class GenerateContext:
     """The circumstances of one candidate.
 
     `metadata` is the case's if the generator reads it, else empty; `sample_index` is
-    `None` unless the generator declares that it reads it.
+    `None` unless the generator declares that it reads it. `steps` makes the calls of a
+    generator that asks others (`core.abilities.AsksOthers`); `None` outside a run.
     """
 
     run_id: str
@@ -35,6 +37,7 @@ class GenerateContext:
     sample_index: int | None
     prompt_spec: PromptSpec
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    steps: Steps | None = None
 
 
 @dataclass(

@@ -15,7 +15,7 @@ class Part:
     be named without reading the data. `skipped` counts the rows without a key: an
     earlier stage left them nothing to read. `computed`, `cached` and `failed` count the
     rows of the call that returned this reference; `usage` is the tokens of the computed
-    ones.
+    ones. `steps` counts the calls that the rows were made of, where these are rows too.
     """
 
     path: str
@@ -26,6 +26,7 @@ class Part:
     cached: int = 0
     failed: int = 0
     usage: Mapping[str, int | None] | None = None
+    steps: Mapping[str, Mapping[str, Any]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON, to pass between tasks."""

@@ -32,6 +32,7 @@ from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
 from themis_lib.stages.parse import ParseStage
 from themis_lib.stages.reduce import ReduceStage
 from themis_lib.stages.score import ScoreStage
+from themis_lib.stages.stepped import SteppedStage
 
 #: Seeds are stored as 64-bit integers.
 _SEED_LIMIT = 2**63
@@ -81,7 +82,10 @@ def compile_experiment(
     reducer = reducer.covering(libraries)
     # Without a limit, calls of unknown cost are allowed.
     if experiment.cost.max_cost is not None:
-        check_bounded([generate, *every_judge])
+        asked: Sequence[GenerateStage] = [generate]
+        if isinstance(generate, SteppedStage):
+            asked = list(generate.asks.values())
+        check_bounded([*asked, *every_judge])
     common: dict[str, Any] = {"samples": len(seeds), "runtime": experiment.runtime}
     return Pipeline(
         experiment=experiment,
@@ -211,6 +215,16 @@ def _generate_stage(
         check_reads_input(generator, needed_by="generation.prompt_spec.template")
     if generation.few_shot is not None and generation.few_shot.k > 0:
         check_reads_input(generator, needed_by="generation.few_shot")
+    if generator.asks:
+        return SteppedStage(
+            generator,
+            prompt_spec=generation.prompt_spec,
+            examples=_examples(generation),
+            seeds=seeds,
+            runtime=experiment.runtime,
+            prices=experiment.cost.prices,
+            budget=budget,
+        )
     price = price_of(
         generator.model,
         experiment.cost.prices,

@@ -79,7 +79,8 @@ class Collector:
         self._newest.extend(records)
         if len(self._newest) >= _ROWS_AS_OBJECTS:
             self._pack_newest()
-        self._progress.advance(self._stage.label, len(records), _sum_usage(records))
+        usage = _sum_usage(records) if self._stage.counts_tokens else None
+        self._progress.advance(self._stage.label, len(records), usage)
 
     def table(self) -> pa.Table:
         """Return the computed rows in the order they finished, then the failed ones."""

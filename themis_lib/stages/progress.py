@@ -41,6 +41,15 @@ class StageProgress:
         return max(self.done - self.computed - self.failed - self.skipped, 0)
 
 
+@dataclass(frozen=True)
+class StepProgress:
+    """Calls that rows were made of: how many, how many were made now, and their tokens."""
+
+    rows: int = 0
+    computed: int = 0
+    usage: TokenUsage | None = None
+
+
 class Progress:
     """What a run has done.
 
@@ -50,6 +59,7 @@ class Progress:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self._stages: dict[str, StageProgress] = {}
+        self._steps: dict[str, StepProgress] = {}
         self._lock = threading.Lock()
 
     def expect(
@@ -80,6 +90,28 @@ class Progress:
                 usage=usage or item.usage,
             )
 
+    def advance_step(
+        self,
+        label: str,
+        *,
+        computed: int,
+        rows: int = 1,
+        usage: TokenUsage | None = None,
+    ) -> None:
+        """Count calls that rows are made of, found or just made, and their tokens."""
+        with self._lock:
+            item = self._steps.get(label, StepProgress())
+            self._steps[label] = StepProgress(
+                rows=item.rows + rows,
+                computed=item.computed + computed,
+                usage=_added_or_none(item.usage, usage),
+            )
+
+    def steps(self) -> dict[str, StepProgress]:
+        """Return the counts of the calls that rows were made of, by their stage."""
+        with self._lock:
+            return dict(self._steps)
+
     def wait(
         self,
         stage: str,
@@ -104,6 +136,14 @@ class Progress:
         """Count the rows and tokens of a shard that another process has computed."""
         usage = None if part.usage is None else TokenUsage(**part.usage)
         self.advance(stage, part.computed, usage)
+        for label, counts in (part.steps or {}).items():
+            spent = counts["usage"]
+            self.advance_step(
+                label,
+                rows=counts["rows"],
+                computed=counts["computed"],
+                usage=None if spent is None else TokenUsage(**spent),
+            )
 
     def finish(
         self,
@@ -124,3 +164,12 @@ class Progress:
         """Return the counts by stage, in the order the stages were announced."""
         with self._lock:
             return dict(self._stages)
+
+
+def _added_or_none(
+    first: TokenUsage | None,
+    second: TokenUsage | None,
+) -> TokenUsage | None:
+    if first is None or second is None:
+        return first or second
+    return added(first, second)

@@ -8,17 +8,19 @@ whole: if a shard of that name exists, no row is looked up.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
 from themis_lib.components.records import BuiltComponent
 from themis_lib.core.prices import Price
 from themis_lib.identity.digests import canonical_json, digest, row_keys
+from themis_lib.stages.progress import Progress
 from themis_lib.storage.rows import RowSet, open_rows, rows_directory
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -140,6 +142,25 @@ class Stage(ABC):
 
         An exception as outcome is a failure of this run: it is not cached.
         """
+
+    @asynccontextmanager
+    async def opened(
+        self,
+        store: RunStore,
+        progress: Progress,
+    ) -> AsyncIterator[Self]:
+        """Return the stage with what it needs of a store, for a block that computes."""
+        yield self
+
+    @property
+    def steps(self) -> tuple[Stage, ...]:
+        """The stages of the calls that its rows are made of, if these are rows too."""
+        return ()
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether the tokens of a computed row were all spent on computing it."""
+        return True
 
     @property
     def has_user_code(self) -> bool:
