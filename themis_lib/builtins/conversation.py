@@ -250,7 +250,9 @@ def _scripted(case_input: Mapping[str, Any]) -> tuple[list[_Turn], list[Any]]:
             )
     turns = case_input.get("turns")
     if not isinstance(turns, list) or not turns:
-        raise RowError("`turns` is a list of what the user says, with at least one turn")
+        raise RowError(
+            "`turns` is a list of what the user says, with at least one turn"
+        )
     contents = [_content_of(turn, index) for index, turn in enumerate(turns)]
     return _messages_in(case_input), contents
 
@@ -264,7 +266,9 @@ def _opened(case_input: Mapping[str, Any]) -> tuple[list[_Turn], list[Any]]:
 def _messages_in(case_input: Mapping[str, Any]) -> list[_Turn]:
     messages = case_input.get("messages", [])
     if messages and not is_conversation(messages):
-        raise RowError("`messages` is a list of messages, each with `role` and `content`")
+        raise RowError(
+            "`messages` is a list of messages, each with `role` and `content`"
+        )
     return list(messages)
 
 

@@ -77,7 +77,9 @@ class Dialogue:
         **fields: Any,
     ) -> None:
         """Add a step to the trace, under the number of the turn."""
-        step = TraceStep(name=name, event=event, metadata={"turn": self.turns}, **fields)
+        step = TraceStep(
+            name=name, event=event, metadata={"turn": self.turns}, **fields
+        )
         self._trace.append(step)
 
     def fail(self, reason: str) -> None:
@@ -109,7 +111,9 @@ class Dialogue:
             if not calls or not self._tools:
                 return
             for index, call in enumerate(calls):
-                await self._call(call, self._id_of(index, len(self.messages) - 1 - index))
+                await self._call(
+                    call, self._id_of(index, len(self.messages) - 1 - index)
+                )
         self.fail(
             f"the model still calls tools after {self._max_steps} steps; "
             "raise max_steps if it needs more"
@@ -169,7 +173,8 @@ class Dialogue:
         if calls and self._tools:
             place = len(self.messages)
             turn["tool_calls"] = [
-                _written(call, self._id_of(index, place)) for index, call in enumerate(calls)
+                _written(call, self._id_of(index, place))
+                for index, call in enumerate(calls)
             ]
         self.messages.append(turn)
 

@@ -41,16 +41,26 @@ def calls_of(result: GenerationResult) -> list[ToolCall]:
     """
     return (
         _calls_in_trace(result.trace or ())
-        or _calls_in_messages(result.conversation or ())
+        or calls_in_messages(result.conversation or ())
         or calls_in_output(result.final_output)
     )
 
 
 def calls_in_output(output: Any) -> list[ToolCall]:
     """Return the calls that an output asks for, `{"tool_calls": [{"name": …}]}`."""
-    if not isinstance(output, Mapping) or not isinstance(output.get("tool_calls"), list):
+    if not isinstance(output, Mapping) or not isinstance(
+        output.get("tool_calls"), list
+    ):
         return []
     return _read_calls(output["tool_calls"])
+
+
+def calls_in_messages(messages: Iterable[Message]) -> list[ToolCall]:
+    """Return the calls that messages hold, as chat APIs and agents write them."""
+    calls = []
+    for message in messages:
+        calls += _read_calls(message.tool_calls or ())
+    return calls
 
 
 def _calls_in_trace(trace: Iterable[TraceStep]) -> list[ToolCall]:
@@ -58,13 +68,6 @@ def _calls_in_trace(trace: Iterable[TraceStep]) -> list[ToolCall]:
     for step in trace:
         if step.event in _CALL_EVENTS:
             calls.append(ToolCall(step.name, _as_json(step.input)))
-    return calls
-
-
-def _calls_in_messages(messages: Iterable[Message]) -> list[ToolCall]:
-    calls = []
-    for message in messages:
-        calls += _read_calls(message.tool_calls or ())
     return calls
 
 

@@ -108,9 +108,7 @@ class Tool:
             default = ... if is_needed else parameter.default
             fields[parameter.name] = (hints[parameter.name], default)
         try:
-            return create_model(
-                name, __config__=ConfigDict(extra="forbid"), **fields
-            )
+            return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
         except Exception as error:  # noqa: BLE001 - pydantic has an error for each type
             raise ComponentError(
                 f"tool {name!r}: {' '.join(str(error).split())[:200]}"

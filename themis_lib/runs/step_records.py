@@ -39,7 +39,9 @@ class StepTokens:
             spent = (load_json_or_null(transport) or {}).get("spent") or {}
             for member, counts in spent.items():
                 usage = TokenUsage(**counts)
-                self._spent[member] = added(self._spent.get(member, TokenUsage()), usage)
+                self._spent[member] = added(
+                    self._spent.get(member, TokenUsage()), usage
+                )
 
     def of(self, label: str) -> TokenUsage | None:
         """Return the tokens of a step's stage, by its label; `None` if it counts none."""

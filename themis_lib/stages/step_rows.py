@@ -114,7 +114,7 @@ class StepRows:
         self._dependencies.record_new()
         if isinstance(outcome, Exception):
             raise outcome
-        made = {"key": key}
+        made: dict[str, Any] = {"key": key}
         for name, value in outcome.items():
             made[name] = escape_surrogates(value) if isinstance(value, str) else value
         self._journal.append([made])

@@ -21,7 +21,13 @@ from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prices import Price, price_of
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import case_columns
-from themis_lib.errors import FatalError, RowError, TransientError, describe, is_transient
+from themis_lib.errors import (
+    FatalError,
+    RowError,
+    TransientError,
+    describe,
+    is_transient,
+)
 from themis_lib.identity.digests import load_json
 from themis_lib.stages.budget import Budget
 from themis_lib.stages.calls import in_thread
@@ -136,7 +142,7 @@ async def call_tool(
         returned = to_jsonable_python(value)
     except FatalError:
         raise
-    except Exception as error:  # noqa: BLE001 - a function may raise anything
+    except Exception as error:
         if is_transient(error):
             raise TransientError(f"tool {tool.name}: {describe(error)}") from error
         said = str(error) if isinstance(error, RowError) else describe(error)
@@ -183,9 +189,7 @@ class SteppedStage(GenerateStage):
                 asked,
                 prompt_spec=PromptSpec(instructions=told),
                 runtime=runtime,
-                price=price_of(
-                    asked.model, prices, at_list_price=asked.at_list_price
-                ),
+                price=price_of(asked.model, prices, at_list_price=asked.at_list_price),
                 budget=budget,
             )
         self.tools = {
@@ -248,11 +252,15 @@ class SteppedStage(GenerateStage):
         run_id: str,
     ) -> list[GenerateContext]:
         names = ["dataset_id", "case_id", "sample_index"]
-        names += [name for name in case_columns(self.generator_reads) if name not in names]
+        names += [
+            name for name in case_columns(self.generator_reads) if name not in names
+        ]
         records = rows.select(names).to_pylist()
         contexts = super()._make_contexts(rows, cases, run_id)
         return [
-            replace(context, steps=RowSteps(self._kinds, record, self._draw(record), run_id))
+            replace(
+                context, steps=RowSteps(self._kinds, record, self._draw(record), run_id)
+            )
             for context, record in zip(contexts, records, strict=True)
         ]
 
