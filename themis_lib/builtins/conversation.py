@@ -175,7 +175,9 @@ class Conversation(Builtin):
         try:
             return SimulatedUser(**self.user)
         except ValidationError as error:
-            item = error.errors(include_url=False)[0]
+            # A setting that is misspelt is the cause of one that is missing.
+            found = error.errors(include_url=False)
+            item = min(found, key=lambda problem: problem["type"] != "extra_forbidden")
             place = ".".join(["user", *map(str, item["loc"])])
             problem = f"{item['msg'][:1].lower()}{item['msg'][1:]}"
             if item["type"] == "extra_forbidden":
