@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import FunctionType
@@ -18,7 +18,7 @@ from themis_lib.components.imports import import_named
 from themis_lib.components.records import BuiltGenerator, BuiltTool
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult
-from themis_lib.core.prompts import is_conversation
+from themis_lib.core.prompts import PromptSpec, is_conversation, render_conversation
 from themis_lib.core.tools import Tool
 from themis_lib.errors import ComponentError, RowError, nearest
 from themis_lib.stages.direct_steps import DirectSteps
@@ -168,6 +168,20 @@ class Conversation(Builtin):
             await _go_on(dialogue, self._simulated, case.input)
         return dialogue.result()
 
+    def first_request(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> list[dict[str, Any]]:
+        """Return the messages of the first turn.
+
+        Where a simulated user begins, those that it is asked with.
+        """
+        history, turns = _opening(case_input, is_script=self._simulated is None)
+        if not turns and self._simulated is not None:
+            return self._simulated.first_request(case_input, history)
+        return render_conversation(prompt_spec, [*history, *_user_turns(turns[:1])])
+
     @cached_property
     def _simulated(self) -> SimulatedUser | None:
         if self.user is None:
@@ -205,6 +219,10 @@ class Conversation(Builtin):
                 "`with_tools`"
             )
         return component.with_tools(schemas)
+
+
+def _user_turns(contents: Sequence[Any]) -> list[_Turn]:
+    return [{"role": "user", "content": content} for content in contents]
 
 
 async def _go_on(

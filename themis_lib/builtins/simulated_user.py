@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, JsonValue
@@ -50,6 +51,15 @@ class SimulatedUser(FrozenModel):
     def identity(self) -> dict[str, JsonValue]:
         """Everything that decides what it is asked, without the generator."""
         return self.model_dump(mode="json", exclude={"generator"})
+
+    def first_request(
+        self,
+        case_input: JsonValue,
+        history: Sequence[dict[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """Return the messages that ask for the first thing the user says."""
+        said = [turn for turn in history if turn["role"] in ("user", "assistant")]
+        return _seen_from_here(self.told(case_input), said)
 
     def told(self, case_input: JsonValue) -> str:
         """Return what the generator is told in the case of an input.
@@ -101,15 +111,7 @@ class SimulatedUser(FrozenModel):
         purpose: str,
     ) -> str | None:
         """Return what the generator says; `None` if it cannot, which ends the row."""
-        messages: list[Any] = [{"role": "system", "content": told}]
-        messages.append({"role": "user", "content": _BEGIN})
-        for turn in dialogue.said:
-            # To the one who plays the user, the model is the other side.
-            role = "assistant" if turn["role"] == "user" else "user"
-            messages.append({"role": role, "content": turn["content"]})
-        # A provider answers a user's message; the last one may be the user's own.
-        if messages[-1]["role"] == "assistant":
-            messages.append({"role": "user", "content": _GO_ON})
+        messages = _seen_from_here(told, dialogue.said)
         if question is not None:
             messages.append({"role": "user", "content": question})
         seed = step_seed(dialogue.ctx.seed, purpose, dialogue.turns)
@@ -127,6 +129,25 @@ class SimulatedUser(FrozenModel):
         except ConfigError as error:
             said = str(error).partition(": ")[2]
             raise ConfigError(f"user.persona: {said}") from None
+
+
+def _seen_from_here(
+    told: str,
+    said: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return what was said as the one who plays the user sees it."""
+    messages = [
+        {"role": "system", "content": told},
+        {"role": "user", "content": _BEGIN},
+    ]
+    for turn in said:
+        # To the one who plays the user, the model is the other side.
+        role = "assistant" if turn["role"] == "user" else "user"
+        messages.append({"role": role, "content": turn["content"]})
+    # A provider answers a user's message; the last one may be the user's own.
+    if messages[-1]["role"] == "assistant":
+        messages.append({"role": "user", "content": _GO_ON})
+    return messages
 
 
 def _text_of(result: GenerationResult) -> str | None:

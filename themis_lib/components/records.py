@@ -65,6 +65,7 @@ ReduceCall = Callable[
 ]
 Record = TypeVar("Record", bound="BuiltComponent")
 InputVersionCall = Callable[[Any, PromptSpec], str | None]
+FirstRequestCall = Callable[[Any, PromptSpec], list[dict[str, Any]]]
 MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
 
 
@@ -262,6 +263,7 @@ class BuiltGenerator(BuiltComponent):
     enforces_schemas: bool
     input_version: InputVersionCall | None = None
     rates_continuations: bool = False
+    first_request: FirstRequestCall | None = None
     asks: Mapping[str, BuiltGenerator] = field(default_factory=dict)
     tools: Mapping[str, BuiltTool] = field(default_factory=dict)
 
@@ -425,6 +427,7 @@ def generator_record(
         enforces_schemas=callable(getattr(component, "with_schema", None)),
         input_version=_method_or_none(component, "input_version"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
+        first_request=_method_or_none(component, "first_request"),
     )
 
 

@@ -174,6 +174,18 @@ class AsksOthers(Protocol):
 
 
 @runtime_checkable
+class ShowsFirstRequest(Protocol):
+    """A generator whose first request for an input is not the rendered input."""
+
+    def first_request(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> list[dict[str, Any]]:
+        """Return the messages of the first call. Raise `RowError` if there is none."""
+
+
+@runtime_checkable
 class CallsTools(Protocol):
     """A generator that asks others, and calls functions; these are identity too."""
 

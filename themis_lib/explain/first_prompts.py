@@ -9,6 +9,7 @@ from typing import Any
 
 from themis_lib.core.prompts import render_conversation, render_input
 from themis_lib.data.datasets import case_rows
+from themis_lib.errors import RowError
 from themis_lib.identity.digests import load_json
 from themis_lib.runs.pipeline import Pipeline
 
@@ -57,6 +58,15 @@ def _prompts_of(
             yield FirstPrompt(dataset.dataset_id, case_id, error=given.error)
             continue
         turns = []
-        for turn in render_conversation(spec, load_json(given.prompt)):
+        render = stage.generator.first_request
+        try:
+            value = load_json(given.prompt)
+            messages = (
+                render(value, spec) if render else render_conversation(spec, value)
+            )
+        except RowError as error:
+            yield FirstPrompt(dataset.dataset_id, case_id, error=str(error))
+            continue
+        for turn in messages:
             turns.append((str(turn["role"]), render_input(turn.get("content"))))
         yield FirstPrompt(dataset.dataset_id, case_id, tuple(turns))
