@@ -73,7 +73,7 @@ class Conversation(Builtin):
         return {"user": user, "max_steps": self.max_steps if self.tools else None}
 
     @cached_property
-    def asks(self) -> dict[str, Any]:
+    def asked_generators(self) -> dict[str, Any]:
         """The generators that are asked: the model, and who plays the user."""
         asked: dict[str, Any] = {"model": self._model_with_tools}
         if self._simulated is not None:
@@ -99,8 +99,11 @@ class Conversation(Builtin):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The input, and what the model reads beside it."""
-        return tuple(dict.fromkeys(("input", *self._built["model"].reads)))
+        """The input, and what those that are asked read beside it."""
+        reads = ["input"]
+        for built in self._built.values():
+            reads += built.reads
+        return tuple(dict.fromkeys(reads))
 
     @property
     def deterministic(self) -> bool:

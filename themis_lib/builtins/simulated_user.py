@@ -115,7 +115,8 @@ class SimulatedUser(FrozenModel):
         if question is not None:
             messages.append({"role": "user", "content": question})
         seed = step_seed(dialogue.ctx.seed, purpose, dialogue.turns)
-        result = await dialogue.steps.ask("user", messages, seed=seed)
+        value: Any = messages
+        result = await dialogue.steps.ask("user", value, seed=seed)
         dialogue.note_spent("user", result)
         said = _text_of(result)
         if said is None:

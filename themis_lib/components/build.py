@@ -111,7 +111,7 @@ def _with_asked(
     where: str,
 ) -> BuiltGenerator:
     """Return a generator with those that it asks built, and the functions it calls."""
-    asked: Mapping[str, Any] = getattr(record.component, "asks", None) or {}
+    asked: Mapping[str, Any] = getattr(record.component, "asked_generators", None) or {}
     asks = {}
     for name, spec in asked.items():
         built = build("generator", spec, where=f"{where}: {name}")

@@ -165,12 +165,12 @@ class KeepsToSchema(Protocol):
 class AsksOthers(Protocol):
     """A generator that makes its row of several calls, each kept once it is answered.
 
-    `asks` names the generators that it asks, as an experiment writes them. It makes the calls
-    through `ctx.steps`, and all that it asks is part of its identity. The first of `asks`
-    is the model whose tokens the row counts; it is given the instructions.
+    `asked_generators` are those that it asks, by name, as an experiment writes them. It
+    makes the calls through `ctx.steps`, and all that it asks is part of its identity. The
+    first one is the model whose tokens the row counts; it is given the instructions.
     """
 
-    asks: Mapping[str, Any]
+    asked_generators: Mapping[str, Any]
 
 
 @runtime_checkable

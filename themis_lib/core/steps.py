@@ -25,10 +25,10 @@ class Steps(Protocol):
         *,
         seed: int,
     ) -> GenerationResult:
-        """Return what the generator of this name, one of `asks`, says to an input.
+        """Return what a generator says to an input.
 
-        A result with an `error` is a fact that would happen again. Raise what the call
-        raised where it might not.
+        `name` is that of one of `asked_generators`. A result with an `error` is a fact
+        that would happen again. Raise what the call raised where it might not.
         """
 
     async def call(
@@ -38,8 +38,8 @@ class Steps(Protocol):
         *,
         after: JsonValue,
     ) -> GenerationResult:
-        """Return what the function of this name, one of `tools`, returns for arguments.
+        """Return what a function returns for arguments, as `{"returned": …}`.
 
-        `after` is what happened before the call: the same call at another place is
-        another step.
+        `name` is that of one of `tool_functions`. `after` is what happened before the
+        call: the same call at another place is another step.
         """

@@ -216,10 +216,14 @@ def _generate_stage(
     if generation.few_shot is not None and generation.few_shot.k > 0:
         check_reads_input(generator, needed_by="generation.few_shot")
     if generator.asks:
+        if generation.few_shot is not None and generation.few_shot.k > 0:
+            raise ConfigError(
+                f"generation.few_shot: {generator.component_id} has no place for examples; "
+                "write them as the `messages` of an input, or into the instructions"
+            )
         return SteppedStage(
             generator,
             prompt_spec=generation.prompt_spec,
-            examples=_examples(generation),
             seeds=seeds,
             runtime=experiment.runtime,
             prices=experiment.cost.prices,

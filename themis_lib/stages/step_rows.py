@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from themis_lib.core.models import GenerationResult, TokenUsage
 from themis_lib.errors import escape_surrogates
-from themis_lib.identity.digests import canonical_json
+from themis_lib.identity.digests import canonical_json, load_json_or_null
 from themis_lib.identity.watch import note_again
 from themis_lib.stages.dependencies import Dependencies, resolve
 from themis_lib.stages.outputs import result_of
@@ -79,8 +79,12 @@ class StepRows:
             # Another try is another call.
             self._running.pop(key, None)
             raise
-        latency_s = record.get("latency_s")
-        return result_of(record, usage=_usage_of(record), latency_s=latency_s)
+        # What differs at every call must not be among what components read of the row.
+        return result_of(
+            {**record, "transport": None},
+            usage=_usage_of(record),
+            latency_s=record.get("latency_s"),
+        ).model_copy(update={"transport": load_json_or_null(record.get("transport"))})
 
     def flush(self) -> None:
         """Store every step made so far."""
@@ -231,11 +235,13 @@ class RowSteps:
         name: str,
         row: Mapping[str, Any],
     ) -> GenerationResult:
-        drawn = {**row, "occurrence": self.draw, "error": None}
+        # A generator that reads more of the case than its caller is given nothing.
+        drawn = {**_HIDDEN, **row, "occurrence": self.draw, "error": None}
         columns = {}
         for column, value in drawn.items():
             columns[column] = pa.array([value], _TYPES.get(column, pa.string()))
         return await self.kinds[name].result(pa.table(columns), self.run_id)
 
 
+_HIDDEN = {"expected_output": None, "metadata": "{}"}
 _TYPES = {"seed": pa.int64(), "sample_index": pa.int32()}

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -31,7 +31,6 @@ from themis_lib.errors import (
 from themis_lib.identity.digests import load_json
 from themis_lib.stages.budget import Budget
 from themis_lib.stages.calls import in_thread
-from themis_lib.stages.few_shot import FewShotExamples
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.outputs import output_record
 from themis_lib.stages.progress import Progress
@@ -167,7 +166,6 @@ class SteppedStage(GenerateStage):
         runtime: RuntimeConfig,
         prices: Mapping[str, Price],
         budget: Budget,
-        examples: FewShotExamples | None = None,
     ) -> None:
         model, *_ = generator.asks.values()
         price = price_of(model.model, prices, at_list_price=model.at_list_price)
@@ -178,7 +176,6 @@ class SteppedStage(GenerateStage):
             prompt_spec=prompt_spec,
             seeds=seeds,
             runtime=runtime,
-            examples=examples,
             price=price,
         )
         self.asks: dict[str, AskStage] = {}
@@ -237,13 +234,14 @@ class SteppedStage(GenerateStage):
         for name, tool in self.tools.items():
             kinds[f"tool:{name}"] = StepRows(tool, store, progress)
         flushing = asyncio.ensure_future(_flush(kinds.values()))
-        try:
-            yield opened
-        finally:
-            flushing.cancel()
-            await asyncio.gather(flushing, return_exceptions=True)
+        with ExitStack() as closing:
             for rows in kinds.values():
-                rows.close()
+                closing.callback(rows.close)
+            try:
+                yield opened
+            finally:
+                flushing.cancel()
+                await asyncio.gather(flushing, return_exceptions=True)
 
     def _make_contexts(
         self,
