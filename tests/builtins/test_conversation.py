@@ -282,6 +282,10 @@ def test_stop_rules_end_a_conversation(
         ({"tools": ["tests.support.talking:TOOL_LOG"]}, "is not a function"),
         ({"tools": ["tests.support.talking:note"] * 2}, "two functions"),
         ({"max_steps": 0}, "max_steps"),
+        (
+            {"generator": {"use": "builtin/replay", "path": "x.jsonl"}},
+            "does not read `input`",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_anybody_is_asked(

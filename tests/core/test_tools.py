@@ -54,6 +54,13 @@ def test_arguments_are_those_that_were_given():
     )
 
 
+def test_parameters_may_have_any_name():
+    """Also those of pydantic's own methods."""
+    assert {"schema": "a", "_under": 3} == Tool(named).bind(
+        {"schema": "a", "_under": 3}
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -66,6 +73,10 @@ def test_arguments_that_do_not_fit_are_named(arguments: Any, reason: str):
     """The reason is for the model to read."""
     with pytest.raises(RowError, match=reason):
         Tool(weather).bind(arguments)
+
+
+def named(schema: str, json: int = 1, _under: int = 2) -> str:
+    return schema * json * _under
 
 
 class Lock:

@@ -43,9 +43,15 @@ def test_conversation_is_shown_as_turns(visit: Visit, tmp_path: Path) -> None:
 
     roles, said, folded, prompts = visit(report_html(result), read)
 
-    assert ["system", "user", "assistant", "user", "assistant", "tool", "assistant"] == [
-        role.lower() for role in roles
-    ]
+    assert [
+        "system",
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+    ] == [role.lower() for role in roles]
     assert ["Be kind.", hostile, hostile] == said
     assert ["Calls add", "Returned"] == folded
     # The system message and both turns of the script; no picture.

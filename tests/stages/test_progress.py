@@ -67,3 +67,16 @@ def test_threads_lose_no_count() -> None:
         thread.join()
 
     assert 4000 == progress.stages()["score"].computed
+
+
+def test_steps_of_another_process_are_counted() -> None:
+    """Calls that rows were made of travel with the reference to their table."""
+    counts = {"rows": 3, "computed": 2, "usage": {"input_tokens": 5}}
+    part = Part("path", rows=1, computed=1, steps={"step[model]": counts})
+    progress = Progress()
+
+    for _ in range(2):
+        progress.advance_by("generate", Part(**part.to_json()))
+
+    item = progress.steps()["step[model]"]
+    assert (6, 4, 10) == (item.rows, item.computed, item.usage.input_tokens)

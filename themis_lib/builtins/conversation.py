@@ -58,6 +58,12 @@ class Conversation(Builtin):
         if self._simulated is not None:
             self._simulated.check()
         for name, built in self._built.items():
+            if "input" not in built.reads:
+                place = "generator" if name == "model" else "user.generator"
+                raise ComponentError(
+                    f"{place}: {built.component_id} does not read `input`, so that it "
+                    "would not see what was said"
+                )
             if name == "user" and built.instructions is not None:
                 raise ComponentError(
                     "user.generator: it has instructions; write them into user.persona, "

@@ -28,6 +28,10 @@ _ASKED = (
 )
 
 
+#: What models put around a word that they were asked for.
+_AROUND_WORD = " \t\n*_`\"'(["
+
+
 class SimulatedUser(FrozenModel):
     """Who plays the user, and when it stops.
 
@@ -91,7 +95,7 @@ class SimulatedUser(FrozenModel):
             if verdict is None:
                 return None
             dialogue.note_step("user", "until", input=self.until, output=verdict)
-            if verdict.strip().lower().startswith("yes"):
+            if verdict.lower().lstrip(_AROUND_WORD).startswith("yes"):
                 dialogue.ended = "until"
                 return None
         said = await self._ask(dialogue, told, None, "user")

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    create_model,
+)
 
 from themis_lib.errors import ComponentError, RowError, describe
 from themis_lib.identity.digests import canonical_json, digest
@@ -87,7 +94,11 @@ class Tool:
                 place = ".".join(map(str, item["loc"]))
                 problems.append(f"{place}: {item['msg']}")
             raise RowError("; ".join(problems)) from None
-        return {name: getattr(bound, name) for name in bound.model_fields_set}
+        given = {}
+        for name, item in type(bound).model_fields.items():
+            if name in bound.model_fields_set:
+                given[str(item.alias)] = getattr(bound, name)
+        return given
 
     @cached_property
     def _arguments(self) -> type[BaseModel]:
@@ -106,7 +117,9 @@ class Tool:
                 )
             is_needed = parameter.default is inspect.Parameter.empty
             default = ... if is_needed else parameter.default
-            fields[parameter.name] = (hints[parameter.name], default)
+            # By an alias: a parameter may have the name of a method of pydantic's.
+            told = Field(default=default, alias=parameter.name)
+            fields[f"p{len(fields)}"] = (hints[parameter.name], told)
         try:
             return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
         except Exception as error:  # noqa: BLE001 - pydantic has an error for each type

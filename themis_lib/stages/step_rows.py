@@ -90,10 +90,14 @@ class StepRows:
         """Store every step made so far."""
         self._journal.flush()
 
-    def close(self) -> None:
-        """Leave the steps to the rows that come later."""
-        for task in self._running.values():
+    async def close(self) -> None:
+        """End what is in flight, and leave the steps to the rows that come later."""
+        unfinished: list[asyncio.Task[Any]] = list(self._running.values())
+        if self._batch is not None:
+            unfinished += self._batch.calls
+        for task in unfinished:
             task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
         self._journal.close()
         self._rows.refresh()
 
@@ -156,7 +160,7 @@ class _Batch:
         self._compute = compute
         self._size = size
         self._waiting: list[tuple[pa.Table, asyncio.Future[RowOutcome]]] = []
-        self._calls: set[asyncio.Task[None]] = set()
+        self.calls: set[asyncio.Task[None]] = set()
 
     async def outcome(
         self,
@@ -169,8 +173,8 @@ class _Batch:
         self._waiting.append((row, future))
         if len(self._waiting) == 1:
             call = asyncio.ensure_future(self._call_soon(run_id))
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
+            self.calls.add(call)
+            call.add_done_callback(self.calls.discard)
         return await future
 
     async def _call_soon(self, run_id: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -234,9 +234,9 @@ class SteppedStage(GenerateStage):
         for name, tool in self.tools.items():
             kinds[f"tool:{name}"] = StepRows(tool, store, progress)
         flushing = asyncio.ensure_future(_flush(kinds.values()))
-        with ExitStack() as closing:
+        async with AsyncExitStack() as closing:
             for rows in kinds.values():
-                closing.callback(rows.close)
+                closing.push_async_callback(rows.close)
             try:
                 yield opened
             finally:
