@@ -283,7 +283,7 @@ def test_stop_rules_end_a_conversation(
         ({"tools": ["tests.support.talking:note"] * 2}, "two functions"),
         ({"max_steps": 0}, "max_steps"),
         (
-            {"generator": {"use": "builtin/replay", "path": "x.jsonl"}},
+            {"generator": {"use": "tests.support.talking:Blind", "log": ""}},
             "does not read `input`",
         ),
     ],

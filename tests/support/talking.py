@@ -100,6 +100,11 @@ class BatchTalker:
         return list(map(answer, cases, contexts))
 
 
+class Blind(Talker):
+    component_id = "tests/blind"
+    reads = ("metadata",)
+
+
 class SteadyTalker(Talker):
     component_id = "tests/steady_talker"
     deterministic = True

@@ -95,9 +95,9 @@ class Tool:
                 problems.append(f"{place}: {item['msg']}")
             raise RowError("; ".join(problems)) from None
         given = {}
-        for name, item in type(bound).model_fields.items():
+        for name, told in type(bound).model_fields.items():
             if name in bound.model_fields_set:
-                given[str(item.alias)] = getattr(bound, name)
+                given[str(told.alias)] = getattr(bound, name)
         return given
 
     @cached_property
