@@ -7,7 +7,7 @@ digest of what it is called with. It is journaled before the next step begins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,14 @@ from themis_lib.storage.traces import read_traces
 _GATHER_S = 0.01
 
 Record = Mapping[str, Any]
+_Compute = Callable[[pa.Table, str], Awaitable[list[RowOutcome]]]
 
 
 class StepRows:
     """The steps of one kind in the rows of a shard.
 
-    With `batch_size`, steps that are asked for at about the same time are computed
-    together, as one batch. `charged_to` is the stage whose tokens theirs are.
+    With `in_batches`, steps that are asked for at about the same time are computed
+    together. `charged_to` is the stage whose tokens theirs are.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class StepRows:
         store: RunStore,
         progress: Progress,
         *,
-        batch_size: int | None = None,
+        in_batches: bool = False,
         charged_to: str | None = None,
     ) -> None:
         self._stage = resolve(stage, store)
@@ -60,7 +61,7 @@ class StepRows:
         self._journal = self._rows.journal(interval_s=0.0)
         #: Steps of this run by key, so that equal ones are made once.
         self._running: dict[bytes, asyncio.Task[Record]] = {}
-        self._batch = None if batch_size is None else _Batch(self._compute, batch_size)
+        self._batch = _Batch(self._compute) if in_batches else None
 
     async def result(
         self,
@@ -152,13 +153,8 @@ def _usage_of(record: Record) -> TokenUsage | None:
 class _Batch:
     """Steps that wait for each other, to be computed by one call."""
 
-    def __init__(
-        self,
-        compute: Any,
-        size: int,
-    ) -> None:
+    def __init__(self, compute: _Compute) -> None:
         self._compute = compute
-        self._size = size
         self._waiting: list[tuple[pa.Table, asyncio.Future[RowOutcome]]] = []
         self.calls: set[asyncio.Task[None]] = set()
 

@@ -220,15 +220,12 @@ class SteppedStage(GenerateStage):
         kinds: dict[str, StepRows] = {}
         opened._kinds = kinds
         for name, asked in self.asks.items():
-            size = None
-            if asked.generator.generate_batch is not None:
-                size = self._runtime.batch_size
             is_model = asked is next(iter(self.asks.values()))
             kinds[name] = StepRows(
                 asked,
                 store,
                 progress,
-                batch_size=size,
+                in_batches=asked.generator.generate_batch is not None,
                 charged_to=self.label if is_model else None,
             )
         for name, tool in self.tools.items():
