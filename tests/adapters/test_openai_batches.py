@@ -221,5 +221,7 @@ def test_a_client_of_your_own(
 
 
 def test_servers_without_batches_have_none() -> None:
-    """`vllm` cannot."""
+    """`vllm` and Azure cannot."""
     assert VLLM(model="m").batch_api is None
+    azure = OpenAI(model="m", azure_endpoint="https://n.openai.azure.com")
+    assert azure.batch_api is None

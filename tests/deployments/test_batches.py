@@ -28,8 +28,8 @@ def test_a_waiting_run_holds_no_worker(
     """
     monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
     store = str(tmp_path / "batched")
-    with BatchServer(batch_s=25) as server:
-        spec = batch_spec(server, storage={"store": store}, poll_s=1.0)
+    with BatchServer(batch_s=3600) as server:
+        spec = batch_spec(server, storage={"store": store}, poll_s=4.0)
         path = tmp_path / "batched.yaml"
         path.write_text(yaml.safe_dump({"name": "batched", **spec}))
         prefect(deployed, "work-pool", "update", "themis", "--concurrency-limit", "1")
@@ -44,7 +44,8 @@ def test_a_waiting_run_holds_no_worker(
             other = deployed.run(
                 "evaluate/evaluate", experiment=str(experiment_file(tmp_path))
             )
-            other = deployed.ended(other)
+            other = deployed.ended(other, within_s=150)
+            server.end_batches()
             ended = deployed.ended(run_id, within_s=150)
         finally:
             kill_with_children(worker)
