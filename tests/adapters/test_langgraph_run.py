@@ -60,6 +60,7 @@ def test_trace_has_tools_and_models() -> None:
         "input_tokens": 10,
         "output_tokens": 4,
         "cached_tokens": 6,
+        "cache_write_tokens": None,
         "reasoning_tokens": 2,
     } == (result.usage and result.usage.model_dump())
     assert [

@@ -15,11 +15,19 @@ PRICE = Price(input=2.0, cached_input=0.5, output=8.0)
     [
         (TokenUsage(input_tokens=1_000_000, output_tokens=0), 2.0),
         (TokenUsage(input_tokens=1_000_000, cached_tokens=400_000), 1.2 + 0.2),
+        (TokenUsage(input_tokens=1_000_000, cache_write_tokens=200_000), 2.0),
         (TokenUsage(output_tokens=1_000_000, reasoning_tokens=900_000), 8.0),
         (TokenUsage(), 0.0),
         (None, 0.0),
     ],
-    ids=["input", "cached input", "reasoning is output", "nothing counted", "no usage"],
+    ids=[
+        "input",
+        "cached input",
+        "written at the price of input",
+        "reasoning is output",
+        "nothing counted",
+        "no usage",
+    ],
 )
 def test_cost_of_tokens(usage: TokenUsage | None, expected: float) -> None:
     """Cached input has a price of its own; reasoning tokens are among the output tokens

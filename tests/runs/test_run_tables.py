@@ -14,6 +14,7 @@ from tests.stored.experiments import FOLDER
 from themis_lib import InMemoryRunStore, RunResult, RunStore
 from themis_lib.runs.manifest import manifests
 from themis_lib.runs.run_tables import RunTableFile, open_run_table
+from themis_lib.storage.tables import RUN_TABLES
 
 STORED = RunStore(str(FOLDER / "store"))
 
@@ -58,15 +59,18 @@ def test_earlier_runs_are_read_as_results() -> None:
             assert set(case.scores) <= {row.metric_id for row in run.summary}
 
 
-def test_column_that_a_table_lacks_is_left_out() -> None:
-    """A table that was written before a column existed is read without it."""
+def test_column_that_a_table_lacks_is_null() -> None:
+    """A table that was written before a column existed is read with nulls in it."""
     sink = io.BytesIO()
     pq.write_table(pa.table({"dataset_id": ["d"], "mean": [0.5]}), sink)
     sink.seek(0)
 
-    table = RunTableFile("summary", sink).read()
+    file = RunTableFile("summary", sink)
 
-    assert {"dataset_id": ["d"], "mean": [0.5]} == table.to_pydict()
+    for table in (file.read(), file.read_groups([0])):
+        (row,) = table.to_pylist()
+        assert RUN_TABLES["summary"].names == table.column_names
+        assert ("d", 0.5, None) == (row["dataset_id"], row["mean"], row["clusters"])
 
 
 def test_table_that_was_never_written_is_none() -> None:

@@ -350,3 +350,24 @@ def test_rows_are_a_dict_that_keeps_the_first(
     for reader in (*writers, rows_of(RunStore(shared.url))):
         reader.refresh()
         assert expected == found(reader, *range(9))
+
+
+def test_rows_without_a_later_column_are_found() -> None:
+    """A column that an earlier version did not write is null, also in a file that holds
+    rows of both versions.
+    """
+    store = InMemoryRunStore()
+    later = pa.schema([("tokens", pa.int64()), *SCHEMA])
+    rows_of(store).publish("first", table({1: "a"}))
+    row_set = RowSet(store, DIRECTORY, later)
+    new = pa.table(
+        [keys(1, 2), pa.array([5, 6]), pa.array(["x", "b"]), pa.nulls(2, pa.string())],
+        schema=pa.schema([KEY, *later]),
+    )
+
+    row_set.publish("second", new)
+    positions, rows = row_set.find(keys(1, 2))
+
+    assert [0, 1] == positions.tolist()
+    assert [None, 6] == rows["tokens"].to_pylist()
+    assert ["a", "b"] == rows["value"].to_pylist()

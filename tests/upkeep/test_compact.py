@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -12,8 +13,12 @@ from tests.support.counting import CALLS
 from tests.support.drivers import run_in_process
 from tests.support.tables import tables_of
 from tests.test_edit_costs import base, case
-from themis_lib import RunStore
+from themis_lib import InMemoryRunStore, RunStore
+from themis_lib.storage.rows import RowSet
+from themis_lib.storage.tables import KEY
 from themis_lib.upkeep.compact import compact
+
+KEYS = pa.array([b"a" * 16, b"b" * 16], KEY.type)
 
 
 def grow_one_by_one(folder: Path) -> dict[str, object]:
@@ -42,6 +47,30 @@ def test_compaction_keeps_every_row(tmp_path: Path) -> None:
     )
     assert {} == CALLS
     assert expected == tables_of(after)
+
+
+def test_compaction_merges_rows_of_an_earlier_version() -> None:
+    """Rows that lack a column are merged with rows that have it, and read as null."""
+    store = InMemoryRunStore()
+    directory = "rows/generate/f"
+    earlier = pa.schema([("output", pa.string())])
+    later = pa.schema([*earlier, ("cache_write_tokens", pa.int64())])
+    RowSet(store, directory, earlier).save(
+        pa.table([KEYS.slice(0, 1), ["1"]], schema=pa.schema([KEY, *earlier]))
+    )
+    RowSet(store, directory, later).save(
+        pa.table([KEYS.slice(1), ["2"], [7]], schema=pa.schema([KEY, *later]))
+    )
+
+    (done,) = compact(store)
+    row_set = RowSet(store, directory, later)
+    row_set.refresh()
+    positions, rows = row_set.find(KEYS)
+
+    assert (2, 1, 2) == (done.files_before, done.files_after, done.rows)
+    assert [0, 1] == positions.tolist()
+    assert [None, 7] == rows["cache_write_tokens"].to_pylist()
+    assert ["1", "2"] == rows["output"].to_pylist()
 
 
 def test_compaction_twice_changes_nothing(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ _USAGE_PATHS = {
     "input_tokens": ("input_tokens",),
     "output_tokens": ("output_tokens",),
     "cached_tokens": ("input_token_details", "cache_read"),
+    "cache_write_tokens": ("input_token_details", "cache_creation"),
     "reasoning_tokens": ("output_token_details", "reasoning"),
 }
 #: The key under which LangGraph reports an interrupt in chunks and outputs.

@@ -164,6 +164,12 @@ def token_usage(usage: Any) -> TokenUsage | None:
         input_tokens=_read_count(usage, "prompt_tokens", "input_tokens"),
         output_tokens=_read_count(usage, "completion_tokens", "output_tokens"),
         cached_tokens=_read_count(inputs, "cached_tokens"),
+        # The name at OpenRouter, and that of LiteLLM's proxy.
+        cache_write_tokens=_read_count(
+            inputs,
+            "cache_write_tokens",
+            "cache_creation_tokens",
+        ),
         reasoning_tokens=_read_count(outputs, "reasoning_tokens"),
     )
 

@@ -113,11 +113,17 @@ class TraceStep(_RenamedModel):
 
 
 class TokenUsage(FrozenModel):
-    """Tokens as the provider counts them; `None` if it does not say."""
+    """Tokens as the provider counts them; `None` if it does not say.
+
+    `cached_tokens` were read from the provider's prompt cache and `cache_write_tokens`
+    written to it; both are among the input tokens. Reasoning tokens are among the
+    output tokens.
+    """
 
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
     reasoning_tokens: Count | None = None
 
 

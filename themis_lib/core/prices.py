@@ -16,12 +16,14 @@ PerMillion = Annotated[float, Field(ge=0)]
 class Price(FrozenModel):
     """US dollars for a million tokens.
 
-    Without `cached_input`, cached tokens cost as much as other input.
+    Without `cached_input`, cached tokens cost as much as other input, and so do tokens
+    written to the provider's cache without `cache_write`.
     """
 
     input: PerMillion
     output: PerMillion
     cached_input: PerMillion | None = None
+    cache_write: PerMillion | None = None
 
     def cost(self, usage: TokenUsage | None) -> float:
         """Return the dollars for these tokens; uncounted ones cost nothing here.
@@ -32,13 +34,15 @@ class Price(FrozenModel):
         if usage is None:
             return 0.0
         cached = usage.cached_tokens or 0
-        # Providers count cached tokens among the input tokens.
-        fresh = max((usage.input_tokens or 0) - cached, 0)
+        stored = usage.cache_write_tokens or 0
+        # Both are counted among the input tokens.
+        fresh = max((usage.input_tokens or 0) - cached - stored, 0)
         cached_price = self.input if self.cached_input is None else self.cached_input
+        stored_price = self.input if self.cache_write is None else self.cache_write
         # Reasoning tokens are among the output tokens.
         written = usage.output_tokens or 0
-        millionths = fresh * self.input + cached * cached_price + written * self.output
-        return millionths / 1e6
+        of_input = fresh * self.input + cached * cached_price + stored * stored_price
+        return (of_input + written * self.output) / 1e6
 
 
 #: OpenAI's list prices, without batch or flex discounts, as published on this date.

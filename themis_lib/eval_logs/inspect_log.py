@@ -276,6 +276,7 @@ def _usage_of(
         input_tokens=count_or_none(usage.get("input_tokens")),
         output_tokens=count_or_none(usage.get("output_tokens")),
         cached_tokens=count_or_none(usage.get("input_tokens_cache_read")),
+        cache_write_tokens=count_or_none(usage.get("input_tokens_cache_write")),
         reasoning_tokens=count_or_none(usage.get("reasoning_tokens")),
     )
 

@@ -318,6 +318,7 @@ def _sample_fields(
             "output_tokens": usage.output_tokens,
             "total_tokens": usage.input_tokens + usage.output_tokens,
             "input_tokens_cache_read": usage.cached_tokens,
+            "input_tokens_cache_write": usage.cache_write_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
         }
     if output.latency_s is not None:

@@ -51,6 +51,7 @@ _OUTPUT_COLUMNS = (
     "input_tokens",
     "output_tokens",
     "cached_tokens",
+    "cache_write_tokens",
     "latency_s",
     "trace",
     "conversation",

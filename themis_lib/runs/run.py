@@ -41,7 +41,7 @@ from themis_lib.stages.reading import read, sample_rows
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.table_writers import TableWriters
-from themis_lib.storage.tables import RUN_TABLES
+from themis_lib.storage.tables import KEY, RUN_TABLES, with_columns_of
 
 
 class Run:
@@ -260,7 +260,8 @@ class Run:
         columns: Mapping[str, pa.Array],
     ) -> None:
         """Write a stage's rows to a table, behind their ids, and count them."""
-        table = read(self.store, part)
+        stage = self.pipeline.stage(label)
+        table = with_columns_of(read(self.store, part), pa.schema([KEY, *stage.schema]))
         if name == "scores":
             # In the cache the column keeps its first name, so that no row is lost.
             position = table.column_names.index("value")

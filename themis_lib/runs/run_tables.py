@@ -51,15 +51,9 @@ class RunTableFile:
         where: pc.Expression | None = None,
     ) -> pa.Table:
         """Read the table, or some columns of it, or the rows `where` something holds."""
-        names = list(columns or self._stored_names)
-        # What an earlier version did not write is null.
-        absent = [name for name in names if name not in self._stored_names]
-        names = [name for name in names if name in self._stored_names]
-        table = self._read_stored(names, where)
-        for name in absent:
-            field = RUN_TABLES[self.name].field(name)
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-        return table.select([*columns]) if absent and columns else table
+        names = list(columns or RUN_TABLES[self.name].names)
+        stored = [name for name in names if name in self._stored_names]
+        return self._with_absent(self._read_stored(stored, where), names)
 
     def _read_stored(
         self,
@@ -84,11 +78,24 @@ class RunTableFile:
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """Read some row groups."""
-        names = list(columns or self._stored_names)
-        stored = [self._stored_names[name] for name in names]
-        return self._file.read_row_groups(list(groups), columns=stored).rename_columns(
-            names
-        )
+        names = list(columns or RUN_TABLES[self.name].names)
+        present = [name for name in names if name in self._stored_names]
+        stored = [self._stored_names[name] for name in present]
+        table = self._file.read_row_groups(list(groups), columns=stored)
+        return self._with_absent(table.rename_columns(present), names)
+
+    def _with_absent(
+        self,
+        table: pa.Table,
+        names: Sequence[str],
+    ) -> pa.Table:
+        """Return a table with all of these columns: those without values are null."""
+        # What an earlier version did not write.
+        for name in names:
+            if name not in self._stored_names:
+                field = RUN_TABLES[self.name].field(name)
+                table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        return table.select(list(names))
 
     def close(self) -> None:
         """Close the file."""

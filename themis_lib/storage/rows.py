@@ -29,7 +29,7 @@ from themis_lib.storage.local_files import locked
 from themis_lib.storage.local_journal import JOURNAL_SUFFIX, LocalJournal, recover
 from themis_lib.storage.part_journal import PartJournal, claims_in_process
 from themis_lib.storage.store import RunStore
-from themis_lib.storage.tables import KEY
+from themis_lib.storage.tables import KEY, with_columns_of
 
 Positions = npt.NDArray[np.int64]
 _SUFFIX = ".parquet"
@@ -118,7 +118,7 @@ class RowSet:
                     self._names.pop(self._name_of(paths[number]), None)
                     self._names = dict.fromkeys(self._names, False)
                 return self.find(keys)
-            stored = table.select(self.schema.names).replace_schema_metadata(None)
+            stored = with_columns_of(table, self.schema)
             rows_in_file = located[wanted] & _ROW_MASK
             found = stored.take(pa.array(rows_in_file))
             wanted_keys = keys.take(pa.array(wanted))

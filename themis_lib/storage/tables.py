@@ -48,6 +48,7 @@ OUTPUTS = pa.schema(
         ("input_tokens", pa.int64()),
         ("output_tokens", pa.int64()),
         ("cached_tokens", pa.int64()),
+        ("cache_write_tokens", pa.int64()),
         ("reasoning_tokens", pa.int64()),
         ("latency_s", pa.float64()),
         ERROR,
@@ -203,6 +204,23 @@ def _text_bytes(array: pa.Array) -> memoryview:
     start = bounds[array.offset]
     end = bounds[array.offset + len(array)]
     return memoryview(data)[start:end]
+
+
+def with_columns_of(
+    table: pa.Table,
+    schema: pa.Schema,
+) -> pa.Table:
+    """Return the columns of a schema, in its order.
+
+    A column that an earlier version did not write is null.
+    """
+    columns = []
+    for field in schema:
+        if field.name in table.column_names:
+            columns.append(table[field.name])
+        else:
+            columns.append(pa.nulls(table.num_rows, field.type))
+    return pa.table(columns, names=schema.names)
 
 
 def empty_rows(

@@ -87,7 +87,8 @@ def _merge_rows(tables: list[pa.Table]) -> pa.Table | None:
     """
     if not any(table.num_rows for table in tables):
         return None
-    table = pa.concat_tables(tables)
+    # Parts of an earlier version may lack a column.
+    table = pa.concat_tables(tables, promote_options="default")
     first: dict[bytes, int] = {}
     for position, key in enumerate(table[KEY.name].to_pylist()):
         if key is not None:
