@@ -142,7 +142,7 @@ class _Place:
             )
         shard = Shard.from_json(work["shard"])
         # The examples are read in each process, and are in the keys of their rows alone.
-        if stage.shard_name(shard) != work["shard_name"]:
+        if stage.shard_name(shard, self.store) != work["shard_name"]:
             raise FatalError(
                 f"{stage.label}: the pool of the few-shot examples is not the same here "
                 "as in the process that started the run; run it again"

@@ -246,4 +246,4 @@ def test_keys_move_only_where_a_request_did(
     assert [False, False, False, moves] == [
         now != then for now, then in zip(keys, plain, strict=True)
     ]
-    assert moves == ("input_version" in stage.columns(shard))
+    assert moves == ("input_version" in stage.columns(shard, store))

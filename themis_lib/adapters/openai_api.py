@@ -40,6 +40,7 @@ from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, TokenUsage
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.reasoning import CUT_OFF, split_reasoning
 from themis_lib.core.secrets import resolve_public, resolve_references
 from themis_lib.errors import ComponentError, TransientError, describe
 from themis_lib.identity.code import code_digest
@@ -244,17 +245,29 @@ class OpenAI(ServedModel):
             raise masked_fault(translated(error), mask) from None
         stored += result.conversation or []
         changes: JsonObject = {"conversation": stored}
-        if isinstance(result.final_output, str) and not result.error:
-            try:
-                output = self._output_structure.read(result.final_output)
-                changes["final_output"] = output
-            except ValueError as error:
-                said = " ".join(str(error).split())[:_REASON_CHARS]
-                changes["error"] = (
-                    f"the output is not the JSON that was asked for: {said}"
-                )
-        answer = result.model_copy(update=changes)
+        answer = self._read_output(result.model_copy(update=changes))
         return masked_result(answer, self._api_endpoint.output_mask)
+
+    def _read_output(self, result: GenerationResult) -> GenerationResult:
+        """Return a result whose output has the form that was asked for, or says why not."""
+        text = result.final_output
+        structure = self._output_structure
+        if not isinstance(text, str) or result.error or not structure.is_json:
+            return result
+        # Servers without a parser for it leave the model's thought in front of the JSON.
+        written = split_reasoning(text)
+        changes: JsonObject = {}
+        if written.reasoning:
+            kept = {**(result.artifacts or {}), "reasoning": written.reasoning}
+            changes["artifacts"] = kept
+        try:
+            changes["final_output"] = structure.read(written.answer or "")
+        except ValueError as error:
+            said = " ".join(str(error).split())[:_REASON_CHARS]
+            changes["error"] = f"the output is not the JSON that was asked for: {said}"
+            if written.answer is None:
+                changes["error"] = CUT_OFF
+        return result.model_copy(update=changes)
 
     @property
     def _api(self) -> Api:

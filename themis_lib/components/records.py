@@ -289,9 +289,10 @@ class BuiltGenerator(BuiltComponent):
 
 @dataclass(frozen=True)
 class BuiltParser(BuiltComponent):
-    """A parser."""
+    """A parser. With `whole_output` it reads texts with the reasoning in them."""
 
     parse: ParseCall
+    whole_output: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -307,7 +308,8 @@ class BuiltMetric(BuiltComponent):
     judges it names itself, or `None` where the experiment's are asked. `score_range`
     are the lowest and the highest score it can give, if it says. With
     `needs_expected_output`, it scores no case without one. With
-    `reads_unfit_verdicts` it scores replies that a judge's schema refused.
+    `reads_unfit_verdicts` it scores replies that a judge's schema refused, and with
+    `whole_output` it reads texts with the reasoning in them.
     """
 
     score: ScoreCall | None
@@ -318,6 +320,7 @@ class BuiltMetric(BuiltComponent):
     score_range: tuple[float, float] | None = None
     higher_is_better: bool = True
     needs_expected_output: bool = False
+    whole_output: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -400,6 +403,7 @@ def parser_record(
         name=name,
         reads=reads_of("parser", component),
         parse=component.parse,
+        whole_output=bool(getattr(component, "whole_output", False)),
     )
 
 
@@ -424,6 +428,7 @@ def metric_record(
         score_range=_range_or_none(component),
         higher_is_better=bool(getattr(component, "higher_is_better", True)),
         needs_expected_output=bool(getattr(component, "needs_expected_output", False)),
+        whole_output=bool(getattr(component, "whole_output", False)),
     )
 
 

@@ -201,6 +201,17 @@ class ReadsUnfitVerdicts(Protocol):
 
 
 @runtime_checkable
+class ReadsWholeOutput(Protocol):
+    """A parser or metric to which `output` is the text as the model wrote it.
+
+    That is with the reasoning that it begins with, tags included. The default is false:
+    `output` is the answer alone.
+    """
+
+    whole_output: bool
+
+
+@runtime_checkable
 class NeedsSamples(Protocol):
     """A reducer that needs at least `k` samples of each case."""
 

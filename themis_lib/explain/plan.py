@@ -195,7 +195,7 @@ def _look_up(
     requests' mean length.
     """
     row_set = stage.row_set(store)
-    part = row_set.shard(stage.shard_name(shard))
+    part = row_set.shard(stage.shard_name(shard, store))
     if part is None:
         rows = stage.rows(shard, store)
         keys = stage.keys(rows)
@@ -226,7 +226,7 @@ def _with_table(
     store: RunStore,
 ) -> Shard:
     """Return a shard with this stage's table added, if the store has it."""
-    part = stage.row_set(store).shard(stage.shard_name(shard))
+    part = stage.row_set(store).shard(stage.shard_name(shard, store))
     if part is None:
         return shard
     if isinstance(stage, JudgeStage):

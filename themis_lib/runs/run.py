@@ -37,11 +37,11 @@ from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
 from themis_lib.stages.progress import Progress
-from themis_lib.stages.reading import read, sample_rows
+from themis_lib.stages.reading import read, read_outputs, sample_rows
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.table_writers import TableWriters
-from themis_lib.storage.tables import KEY, RUN_TABLES, with_columns_of
+from themis_lib.storage.tables import RUN_TABLES
 
 
 class Run:
@@ -260,8 +260,8 @@ class Run:
         columns: Mapping[str, pa.Array],
     ) -> None:
         """Write a stage's rows to a table, behind their ids, and count them."""
-        stage = self.pipeline.stage(label)
-        table = with_columns_of(read(self.store, part), pa.schema([KEY, *stage.schema]))
+        is_output = name in ("outputs", "verdicts")
+        table = (read_outputs if is_output else read)(self.store, part)
         if name == "scores":
             # In the cache the column keeps its first name, so that no row is lost.
             position = table.column_names.index("value")

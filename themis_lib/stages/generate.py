@@ -153,7 +153,11 @@ class GenerateStage(Stage):
     def reads(self) -> tuple[str, ...]:
         return (*self.generator_reads, "seed", "occurrence")
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         names = list(case_columns(self.generator_reads))
         # Nothing tells equal rows of a deterministic generator apart.
         if not self.deterministic:

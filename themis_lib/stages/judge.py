@@ -111,6 +111,7 @@ class JudgeStage(GenerateStage):
         self.judge_id = judge.judge_id
         self.metric_id = metric_id
         self.metric_reads = metric.reads
+        self._reads_whole = metric.whole_output
         self._metric_identity = metric.identity
         self._call = judge.call
         self._samples = settings.samples
@@ -124,15 +125,24 @@ class JudgeStage(GenerateStage):
         # No occurrence number: equal requests get one verdict.
         return (*self.generator_reads, "seed")
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         ids = [name for name in self.generator_reads if name in _ID_COLUMNS]
-        read = (*self.metric_reads, *ids)
         return {
             # The metric's code builds the requests, which this names without them.
             "metric": self._metric_identity,
             "call": self._call.name,
             "seeds": list(self.seeds),
-            **answer_digests(shard, read, self._samples),
+            **answer_digests(
+                shard,
+                store,
+                (*self.metric_reads, *ids),
+                self._samples,
+                whole=self._reads_whole,
+            ),
         }
 
     def rows(
@@ -147,6 +157,7 @@ class JudgeStage(GenerateStage):
                 store,
                 self.metric_reads,
                 self._samples,
+                whole=self._reads_whole,
             )
         )
         requests, errors = self._build_requests(judged)

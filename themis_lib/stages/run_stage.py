@@ -42,7 +42,7 @@ async def run_stage(
     succeeded are saved. Raise `FatalError` if no other row could succeed either.
     """
     row_set = stage.row_set(store)
-    name = stage.shard_name(shard)
+    name = stage.shard_name(shard, store)
     complete = row_set.shard(name)
     # The name covers everything that the shard's rows depend on.
     if complete is not None:

@@ -112,7 +112,11 @@ class Stage(ABC):
         """The columns that a row's key covers."""
 
     @abstractmethod
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         """Return the digests of what this stage reads from a shard.
 
         Together with the fingerprint they name the shard's table.
@@ -176,9 +180,13 @@ class Stage(ABC):
         }
         return digest(f"stage/{self.name}", computation)
 
-    def shard_name(self, shard: Shard) -> str:
+    def shard_name(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> str:
         """Return the name of this stage's table for a shard."""
-        return digest("shard", [self.fingerprint, self.columns(shard)])
+        return digest("shard", [self.fingerprint, self.columns(shard, store)])
 
     def keys(self, rows: pa.Table) -> pa.Array:
         """Return the key of each row.
