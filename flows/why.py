@@ -175,6 +175,8 @@ def row_cells(row: RowExplanation) -> Iterator[tuple[str, str]]:
         yield "read", f"{name} = {text}"
     for change in row.changes:
         yield "changed", change
+    if row.reasoning is not None:
+        yield "thought", row.reasoning
     if row.value is not None:
         yield "gave", row.value
     if row.error is not None:

@@ -245,7 +245,8 @@ def completion(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "total_tokens": 18,
             "prompt_tokens_details": {"cached_tokens": 5},
             "completion_tokens_details": {"reasoning_tokens": 3},
-        },
+        }
+        | changes.get("usage", {}),
     }
 
 

@@ -44,7 +44,8 @@ class RowExplanation:
     `columns` are what its key covers, as JSON text; for a judge, what its request was
     built from. `changes` has a line for each of them that differs from the same row in
     the run before. `equal_rows` counts the rows of this run under the key, which share
-    one row of the store. `value` is JSON text.
+    one row of the store. `value` is JSON text, and `reasoning` what a model thought
+    before it.
     """
 
     sample_index: int | None
@@ -56,6 +57,7 @@ class RowExplanation:
     changes: tuple[str, ...]
     value: str | None
     error: str | None
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +249,7 @@ class _CaseHistory:
                 changes=self._column_changes(record, row),
                 value=value,
                 error=row["error"],
+                reasoning=row.get("reasoning"),
             )
             explained.append(explanation)
         return explained

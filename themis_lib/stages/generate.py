@@ -34,6 +34,12 @@ from themis_lib.stages.calls import (
 )
 from themis_lib.stages.few_shot import FewShotExamples
 from themis_lib.stages.outputs import output_record
+from themis_lib.stages.prefixes import (
+    after_first,
+    prefix_names,
+    sending_order,
+    sent_prefixes,
+)
 from themis_lib.stages.reading import (
     column_digests_of,
     read,
@@ -261,12 +267,41 @@ class GenerateStage(Stage):
         except (RowError, ValueError) as error:
             return Prompt(error=escape_surrogates(str(error)))
 
+    def sending_order(self, rows: pa.Table) -> list[int]:
+        if not self._has_prompt_cache(rows):
+            return super().sending_order(rows)
+        return sending_order(
+            self._prompt_texts(rows),
+            in_flight=self.claimed_in_flight,
+        )
+
+    def _has_prompt_cache(self, rows: pa.Table) -> bool:
+        """Whether a provider may charge less for the beginning of a row's prompt."""
+        return self.calls_model and self.is_paid and "input" in rows.column_names
+
+    def _prompt_texts(self, rows: pa.Table) -> list[str]:
+        """Return texts that begin alike where the prompts of rows do."""
+        spec = self.prompt_spec
+        instructions = self.generator.instructions or spec.instructions or ""
+        in_front = "\n".join(filter(None, [instructions, spec.prefix, *spec.blocks]))
+        name = "prompt" if "prompt" in rows.column_names else "input"
+        texts = []
+        for text in rows[name].to_pylist():
+            # Prefix and blocks go around the last turn of a conversation.
+            is_conversation = text is not None and text.startswith("[")
+            head = instructions if is_conversation else in_front
+            texts.append(f"{head}{text}")
+        return texts
+
     async def compute(
         self,
         rows: pa.Table,
         run_id: str,
         emit: Emit,
     ) -> None:
+        prefixes = None
+        if self._has_prompt_cache(rows):
+            prefixes = list(map(prefix_names, self._prompt_texts(rows)))
         if "prompt" in rows.column_names:
             # Keys are made from the input: two cases stay two draws where their prompts
             # happen to be equal.
@@ -278,13 +313,20 @@ class GenerateStage(Stage):
         if self.generator.generate_batch is not None:
             await self._compute_batches(cases, contexts, emit)
         else:
-            await self._compute_singly(cases, contexts, emit)
+            await self._compute_singly(
+                cases,
+                contexts,
+                emit,
+                prefixes=prefixes,
+            )
 
     async def _compute_singly(
         self,
         cases: Sequence[Case],
         contexts: Sequence[GenerateContext],
         emit: Emit,
+        *,
+        prefixes: Sequence[Sequence[bytes]] | None,
     ) -> None:
         generator = self.generator
         assert generator.generate is not None  # `build` refuses one with neither
@@ -303,6 +345,9 @@ class GenerateStage(Stage):
         if self._budget and self.price:
             costs = CallCosts(self.generator, self.price, cases, contexts)
             call = paid_call(call, self._budget, most=costs.most, cost=costs.cost)
+        if prefixes is not None and any(prefixes):
+            # Outermost: the wait takes nothing of the time limit or the budget.
+            call = after_first(call, prefixes, sent_prefixes(self.fingerprint))
 
         def to_record(result_and_latency: tuple[Any, float]) -> Any:
             return output_record(*result_and_latency)

@@ -52,6 +52,9 @@ async def run_stage(
     # Other shards, interrupted runs and other people may have computed some of them.
     known, known_rows = row_set.find(keys)
     missing = _missing_positions(keys, known)
+    missing = missing.take(
+        pa.array(stage.sending_order(rows.take(missing)), pa.int64())
+    )
     dependencies = Dependencies(stage, store, is_computing=len(missing) > 0)
     collector = Collector(
         stage,

@@ -133,6 +133,13 @@ class Stage(ABC):
         `error` is set where an earlier stage left nothing to read.
         """
 
+    def sending_order(self, rows: pa.Table) -> list[int]:
+        """Return the positions of rows in the order in which to compute them.
+
+        What a row comes out as does not depend on it.
+        """
+        return list(range(rows.num_rows))
+
     @abstractmethod
     async def compute(
         self,
