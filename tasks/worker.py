@@ -314,4 +314,7 @@ def _with_counts(
         part,
         computed=counts.computed,
         usage=usage,
+        in_tiers={
+            str(above): each.model_dump() for above, each in counts.in_tiers.items()
+        },
     )

@@ -247,6 +247,7 @@ class BuiltGenerator(BuiltComponent):
     enforces_schemas: bool
     input_version: InputVersionCall | None = None
     rates_continuations: bool = False
+    provider: str | None = None
 
     @property
     def is_async(self) -> bool:
@@ -390,6 +391,7 @@ def generator_record(
         enforces_schemas=callable(getattr(component, "with_schema", None)),
         input_version=_method_or_none(component, "input_version"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
+        provider=_text_or_none(component, "provider"),
     )
 
 
@@ -458,6 +460,15 @@ def _range_or_none(metric: object) -> tuple[float, float] | None:
         return None
     low, high = map(float, declared)
     return (low, high) if -math.inf < low < high < math.inf else None
+
+
+def _text_or_none(
+    component: object,
+    name: str,
+) -> str | None:
+    """Return an attribute that is text, or `None`: a user's may be anything."""
+    value = getattr(component, name, None)
+    return value if isinstance(value, str) else None
 
 
 def _method_or_none(

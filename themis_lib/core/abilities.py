@@ -80,7 +80,9 @@ class ChargesListPrice(Protocol):
     """A generator that may be charged the list price of its model.
 
     `at_list_price` is true where the provider itself is called, and not another server
-    that serves a model of the same name. The default is false.
+    that serves a model of the same name. The default is false. A generator may name the
+    `provider` as genai-prices does (`openai`, `anthropic`, `google`); without it, it is
+    the one whose models have such names.
     """
 
     at_list_price: bool

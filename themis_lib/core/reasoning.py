@@ -118,11 +118,11 @@ def split_reasoning(text: str) -> ReasonedText:
             return _reasoned(None, thoughts)
         start = end
     if not thoughts:
-        end = _end_of_prompted_thought(text)
-        if end is None:
+        mark = _end_of_prompted_thought(text)
+        if mark is None:
             return ReasonedText(text)
-        thoughts.append(text[: end.start()])
-        start = end.end()
+        thoughts.append(text[: mark.start()])
+        start = mark.end()
     return _reasoned(text[start:], thoughts)
 
 

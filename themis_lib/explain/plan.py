@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from themis_lib.core.models import TokenUsage
+from themis_lib.core.prices import Price
 from themis_lib.explain.differences import differences, stage_differences
 from themis_lib.explain.estimates import (
     estimate_usage,
@@ -121,7 +122,7 @@ def plan_run(
         usage = estimate_usage(stage, wanted, count.characters, nearest)
         cost = None
         if usage is not None and stage.price is not None:
-            cost = stage.price.cost(usage)
+            cost = _expected_cost(stage.price, usage, wanted)
         plan = StagePlan(
             stage=stage.label,
             rows=count.rows,
@@ -138,6 +139,17 @@ def plan_run(
         )
         plans.append(plan)
     return plans
+
+
+def _expected_cost(
+    price: Price,
+    usage: TokenUsage,
+    requests: int,
+) -> float:
+    """Return the dollars for so many requests that use these tokens together."""
+    # Taken to be equally long: the tier of their price is that of the mean.
+    above = price.tier_of((usage.input_tokens or 0) // requests)
+    return price.total(usage, {} if above is None else {above: usage})
 
 
 @dataclass

@@ -30,6 +30,8 @@ from themis_lib.stages.generate import GenerateStage
 from themis_lib.storage.store import RunStore
 
 MANIFEST_NAME = "manifest.json"
+#: What a price without a source is from.
+OWN_PRICES = "the experiment"
 
 
 class RunStatus(StrEnum):
@@ -52,8 +54,10 @@ class StageRecord(FrozenModel):
     and variables that its rows depend on, by digest, and `traced_in` the directories of
     earlier rows whose traces led to this identity.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
-    run computed; `price` is what they were charged at. If `is_paid`, its calls may cost
-    money. `endings` counts the outputs that were cut, filtered or refused.
+    run computed; `in_tiers` and `in_tiers_computed` those of long requests, by tier of
+    their price. `price` is what they are charged at, as of the day the run began. If
+    `is_paid`, its calls may cost money. `endings` counts the outputs that were cut,
+    filtered or refused.
     """
 
     stage: str
@@ -67,6 +71,8 @@ class StageRecord(FrozenModel):
     errors: int = 0
     usage: TokenUsage | None = None
     usage_computed: TokenUsage | None = None
+    in_tiers: dict[int, TokenUsage] = Field(default_factory=dict)
+    in_tiers_computed: dict[int, TokenUsage] = Field(default_factory=dict)
     price: Price | None = None
     is_paid: bool = False
     places: dict[str, str] = Field(default_factory=dict)
@@ -104,12 +110,26 @@ class StageRecord(FrozenModel):
     @property
     def cost(self) -> float | None:
         """The dollars for all rows, whoever paid them; `None` without a price."""
-        return None if self.price is None else self.price.cost(self.usage)
+        if self.price is None:
+            return None
+        return self.price.total(self.usage, self.in_tiers)
 
     @property
     def cost_paid(self) -> float | None:
         """The dollars that this run paid."""
-        return None if self.price is None else self.price.cost(self.usage_computed)
+        if self.price is None:
+            return None
+        return self.price.total(self.usage_computed, self.in_tiers_computed)
+
+    @property
+    def cache_savings(self) -> float | None:
+        """The dollars that the provider's prompt cache saved this run.
+
+        What writing to the cache cost is taken off.
+        """
+        if self.price is None:
+            return None
+        return self.price.cache_savings(self.usage_computed, self.in_tiers_computed)
 
 
 class GateOutcome(StrEnum):
@@ -236,6 +256,20 @@ class Manifest(FrozenModel):
             return None
         # Prices may have changed since the rows were paid for.
         return max(self.cost - self.cost_paid, 0.0)
+
+    @property
+    def cache_savings(self) -> float | None:
+        """The dollars that providers' prompt caches saved this run."""
+        return _sum_known([record.cache_savings for record in self.stages])
+
+    @property
+    def price_sources(self) -> list[str]:
+        """Where the prices are from: `genai-prices 0.2.3`, `the experiment`."""
+        sources: dict[str, None] = {}
+        for record in self.stages:
+            if record.price is not None and record.usage is not None:
+                sources[record.price.source or OWN_PRICES] = None
+        return list(sources)
 
     @property
     def unpriced(self) -> list[str]:

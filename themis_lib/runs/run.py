@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.core.metadata import metadata_text
+from themis_lib.core.model_prices import LEAST_TIER, usage_in_tiers
 from themis_lib.core.models import TokenUsage
-from themis_lib.core.prices import added
+from themis_lib.core.prices import added, added_in_tiers
 from themis_lib.errors import DiskFullError, describe
 from themis_lib.identity.digests import load_json, set_digest
 from themis_lib.identity.part import Part
@@ -33,6 +34,7 @@ from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.score_groups import GroupedScores
 from themis_lib.runs.score_range import ScoreRange
+from themis_lib.runs.stage_prices import price_in
 from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
@@ -75,6 +77,7 @@ class Run:
         self._errors: defaultdict[str, int] = defaultdict(int)
         self._endings: defaultdict[str, Counter[Ending]] = defaultdict(Counter)
         self._usage: dict[str, TokenUsage] = {}
+        self._in_tiers: defaultdict[str, dict[int, TokenUsage]] = defaultdict(dict)
         # Keys whose tokens are counted: equal rows of a run are charged once.
         self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
@@ -271,15 +274,43 @@ class Run:
         self._errors[label] += table.num_rows - table["error"].null_count
         if "finish_reason" in table.column_names:
             self._endings[label].update(count_endings(table))
-        usage = _count_usage(table, self._counted_keys[label])
-        if usage is not None:
-            self._usage[label] = added(self._usage.get(label, TokenUsage()), usage)
+        self._count_usage(label, table)
         schema = RUN_TABLES[name]
         arrays = [
             table[column] if column in table.column_names else columns[column]
             for column in schema.names
         ]
         self._tables.write(name, pa.table(arrays, schema=schema))
+
+    def _count_usage(
+        self,
+        label: str,
+        table: pa.Table,
+    ) -> None:
+        """Add the tokens of a shard's outputs, each key once in a run."""
+        if "input_tokens" not in table.column_names:
+            return
+        if table["input_tokens"].null_count == table.num_rows:
+            return
+        counted = self._counted_keys[label]
+        new_positions = []
+        for position, key in enumerate(table["key"].to_pylist()):
+            if key is not None and key not in counted:
+                counted.add(key)
+                new_positions.append(position)
+        rows = table.select(list(TokenUsage.model_fields))
+        rows = rows.take(pa.array(new_positions, pa.int64()))
+        totals = {name: pc.sum(rows[name]).as_py() for name in TokenUsage.model_fields}
+        if all(total is None for total in totals.values()):
+            return
+        usage = TokenUsage(**totals)
+        self._usage[label] = added(self._usage.get(label, TokenUsage()), usage)
+        # Of requests in a tier of their price all are long.
+        price_of = self.pipeline.stage(label).price_of
+        least = LEAST_TIER if price_of is None or price_of.is_listed else 0
+        long = rows.filter(pc.greater(rows["input_tokens"], least)).to_pylist()
+        in_tiers = usage_in_tiers(price_of, [TokenUsage(**row) for row in long])
+        self._in_tiers[label] = added_in_tiers(self._in_tiers[label], in_tiers)
 
     def _final_status(self) -> RunStatus:
         """Return how the run ended: failed if its last stage has no row without error."""
@@ -322,7 +353,9 @@ class Run:
                         "endings": dict(self._endings[record.stage]),
                         "usage": self._usage.get(record.stage),
                         "usage_computed": counted.usage,
-                        "price": stage.price,
+                        "in_tiers": self._in_tiers[record.stage],
+                        "in_tiers_computed": dict(counted.in_tiers),
+                        "price": price_in(self.store, stage),
                         "dependencies": dependencies_of(stage, self.store),
                     }
                 )
@@ -352,30 +385,6 @@ def _repeat_text(
     count: int,
 ) -> pa.Array:
     return pa.array([text] * count, pa.string())
-
-
-def _count_usage(
-    table: pa.Table,
-    counted: set[bytes],
-) -> TokenUsage | None:
-    """Return the tokens of a shard's outputs, each key once in a run.
-
-    `None` if no row counts any. Adds the keys to `counted`.
-    """
-    if "input_tokens" not in table.column_names:
-        return None
-    if table["input_tokens"].null_count == table.num_rows:
-        return None
-    new_positions = []
-    for position, key in enumerate(table["key"].to_pylist()):
-        if key is not None and key not in counted:
-            counted.add(key)
-            new_positions.append(position)
-    rows = table.take(pa.array(new_positions, pa.int64()))
-    totals = {name: pc.sum(rows[name]).as_py() for name in TokenUsage.model_fields}
-    if all(total is None for total in totals.values()):
-        return None
-    return TokenUsage(**totals)
 
 
 def _case_table(cases: pa.Table) -> pa.Table:

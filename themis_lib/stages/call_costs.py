@@ -31,7 +31,7 @@ class CallCosts:
         if most_tokens is None:
             return 0.0
         tokens = most_tokens(self.cases[position], self.contexts[position])
-        return self.price.cost(tokens)
+        return self.price.most(tokens)
 
     def most_of_batch(self, positions: range) -> float:
         """Return the most that one call for all of these rows can cost."""

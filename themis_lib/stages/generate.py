@@ -13,8 +13,8 @@ import pyarrow as pa
 from themis_lib.components.records import BuiltComponent, BuiltGenerator
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.models import Case
-from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import case_columns
 from themis_lib.errors import ConfigError, RowError, escape_surrogates
@@ -89,7 +89,7 @@ class GenerateStage(Stage):
         seeds: Sequence[int],
         runtime: RuntimeConfig,
         examples: FewShotExamples | None = None,
-        price: Price | None = None,
+        price_of: PriceOf | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.generator = generator.with_runtime(runtime)
@@ -98,10 +98,11 @@ class GenerateStage(Stage):
         self.examples = examples
         # Given twice, a seed is two samples.
         self.seeds = tuple(seeds)
-        self.price = price
+        self.price_of = price_of
         self._runtime = runtime
         self._budget: Budget | None = None
-        if price is not None and budget is not None and budget.max_cost is not None:
+        # Without a limit nobody asks for the price yet.
+        if budget is not None and budget.max_cost is not None and self.price:
             self._budget = budget
 
     @property
@@ -283,7 +284,7 @@ class GenerateStage(Stage):
         """Return texts that begin alike where the prompts of rows do."""
         spec = self.prompt_spec
         instructions = self.generator.instructions or spec.instructions or ""
-        in_front = "\n".join(filter(None, [instructions, spec.prefix, *spec.blocks]))
+        in_front = "\n".join([instructions, spec.prefix or "", *map(str, spec.blocks)])
         name = "prompt" if "prompt" in rows.column_names else "input"
         texts = []
         for text in rows[name].to_pylist():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from themis_lib.core.models import TokenUsage
-from themis_lib.core.prices import added
+from themis_lib.core.prices import TierUsage, added, added_in_tiers
 from themis_lib.identity.part import Part
 
 
@@ -16,8 +17,9 @@ class StageProgress:
     """Rows of one stage: `total` are known so far, `done` of them are finished.
 
     `skipped` rows had no input, since an earlier stage failed; the rest of those done
-    are cached. `usage` counts the tokens of the computed rows. `waiting` rows are those
-    that another run is computing.
+    are cached. `usage` counts the tokens of the computed rows, `in_tiers` those of
+    requests in a tier of their price. `waiting` rows are those that another run is
+    computing.
     """
 
     total: int = 0
@@ -27,6 +29,7 @@ class StageProgress:
     skipped: int = 0
     waiting: int = 0
     usage: TokenUsage | None = None
+    in_tiers: TierUsage = field(default_factory=dict)
 
     @property
     def reached(self) -> int:
@@ -67,6 +70,7 @@ class Progress:
         stage: str,
         computed: int,
         usage: TokenUsage | None = None,
+        in_tiers: TierUsage = MappingProxyType({}),
     ) -> None:
         """Count rows that were just computed, and the tokens they took."""
         with self._lock:
@@ -78,6 +82,7 @@ class Progress:
                 item,
                 computed=item.computed + computed,
                 usage=usage or item.usage,
+                in_tiers=added_in_tiers(item.in_tiers, in_tiers),
             )
 
     def wait(
@@ -103,7 +108,10 @@ class Progress:
     ) -> None:
         """Count the rows and tokens of a shard that another process has computed."""
         usage = None if part.usage is None else TokenUsage(**part.usage)
-        self.advance(stage, part.computed, usage)
+        in_tiers = {}
+        for above, counts in part.in_tiers.items():
+            in_tiers[int(above)] = TokenUsage(**counts)
+        self.advance(stage, part.computed, usage, in_tiers)
 
     def finish(
         self,

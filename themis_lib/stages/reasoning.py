@@ -86,12 +86,12 @@ def _answers_alone(
     errors = rows["error"].to_pylist()
     for position, text in split.items():
         outputs[position] = None
-        reason = CUT_OFF if text.answer is None else _NOTHING_FOLLOWS
         if text.answer and text.answer.strip():
             outputs[position] = canonical_json(text.answer)
-            reason = None
         # What the generator says of its output is the better reason.
-        errors[position] = errors[position] or reason
+        elif errors[position] is None:
+            is_cut = text.answer is None
+            errors[position] = CUT_OFF if is_cut else _NOTHING_FOLLOWS
     for name, values in (("output", outputs), ("error", errors)):
         at = rows.column_names.index(name)
         rows = rows.set_column(at, name, pa.array(values, pa.string()))

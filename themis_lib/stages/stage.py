@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from themis_lib.components.records import BuiltComponent
+from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.prices import Price
 from themis_lib.identity.digests import canonical_json, digest, row_keys
 from themis_lib.storage.rows import RowSet, open_rows, rows_directory
@@ -51,12 +52,17 @@ class Stage(ABC):
     #: How often a journal makes finished rows safe; 0 for rows that cost money.
     journal_interval_s: float = 1.0
     schema: pa.Schema
-    #: What the model that a stage calls is charged at, where anyone says.
-    price: Price | None = None
+    #: What the model that a stage calls is charged at, to be looked up.
+    price_of: PriceOf | None = None
     #: Files and `env:NAME` that its rows depend on, by digest; see `dependencies`.
     depends_on: Mapping[str, str] = MappingProxyType({})
     #: Directories whose traces say so.
     traced_in: tuple[str, ...] = ()
+
+    @property
+    def price(self) -> Price | None:
+        """What its model is charged at; `None` where nobody says, or it calls none."""
+        return None if self.price_of is None else self.price_of.price
 
     @property
     def label(self) -> str:
