@@ -328,7 +328,8 @@ def estimate_text(item: StagePlan) -> str | None:
     written = item.usage.output_tokens or 0
     text = f"about {read:,} input and {written:,} output tokens"
     if item.cost is not None:
-        return f"{text}, {dollars(item.cost)}"
+        source = "" if item.price_source is None else f" ({item.price_source})"
+        return f"{text}, {dollars(item.cost)}{source}"
     if item.lacks_price:
         return f"{text}, price not known"
     return text

@@ -39,6 +39,7 @@ class StagePlan:
     once. `unknown` rows depend on rows that are missing. `usage` and `cost` (US
     dollars) are estimates for both, see `explain.estimates`; `None` where nothing tells.
     If it `is_paid`, the rows may cost money; with `lacks_price`, nobody said how much.
+    `price_source` says where their price is from, `None` if from the experiment.
     """
 
     stage: str
@@ -53,6 +54,7 @@ class StagePlan:
     calls_model: bool = False
     lacks_price: bool = False
     is_paid: bool = False
+    price_source: str | None = None
 
 
 class PlannedRows:
@@ -121,8 +123,9 @@ def plan_run(
         wanted = count.missing + count.unknown
         usage = estimate_usage(stage, wanted, count.characters, nearest)
         cost = None
-        if usage is not None and stage.price is not None:
-            cost = _expected_cost(stage.price, usage, wanted)
+        price = stage.price if wanted and stage.is_paid else None
+        if usage is not None and price is not None:
+            cost = _expected_cost(price, usage, wanted)
         plan = StagePlan(
             stage=stage.label,
             rows=count.rows,
@@ -134,8 +137,10 @@ def plan_run(
             usage=usage,
             cost=cost,
             calls_model=stage.calls_model,
-            lacks_price=stage.is_paid and stage.price is None,
+            # Rows that are all cached need no price.
+            lacks_price=stage.is_paid and bool(wanted) and price is None,
             is_paid=stage.is_paid,
+            price_source=None if cost is None or price is None else price.source,
         )
         plans.append(plan)
     return plans

@@ -87,6 +87,16 @@ function factsView(outputs, row) {
   return facts.length ? el("p", { class: "dim facts" }, facts.join(" · ")) : null;
 }
 
+/** The dollars of one call. */
+function callDollars(outputs, place, prices) {
+  const tokens = (name) => at(outputs[name], place) ?? 0;
+  const [read, cached, written] = ["input_tokens", "cached_tokens", "cache_write_tokens"].map(tokens);
+  const thought = Math.min(tokens("reasoning_tokens"), tokens("output_tokens"));
+  const price = prices.tiers.findLast((tier) => read > tier.above) ?? prices;
+  return (Math.max(read - cached - written, 0) * price.input + cached * price.cached + written * price.written
+    + (tokens("output_tokens") - thought) * price.output + thought * price.reasoning) / 1e6;
+}
+
 const durationText = (seconds) => (seconds < 1 ? `${Number((1000 * seconds).toPrecision(3))} ms` : `${seconds.toPrecision(3)} s`);
 
 /** A case with everything that the page has of it, as JSON to paste elsewhere. */
