@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from themis_lib.core.models import TokenUsage
-from themis_lib.core.prices import Price
 from themis_lib.explain.differences import differences, stage_differences
 from themis_lib.explain.estimates import (
     estimate_usage,
@@ -122,10 +121,6 @@ def plan_run(
         count = counts[stage.label]
         wanted = count.missing + count.unknown
         usage = estimate_usage(stage, wanted, count.characters, nearest)
-        cost = None
-        price = stage.price if wanted and stage.is_paid else None
-        if usage is not None and price is not None:
-            cost = _expected_cost(price, usage, wanted)
         plan = StagePlan(
             stage=stage.label,
             rows=count.rows,
@@ -135,26 +130,30 @@ def plan_run(
             shared=count.shared,
             reasons=_plan_reasons(pipeline, stage, nearest, count),
             usage=usage,
-            cost=cost,
             calls_model=stage.calls_model,
-            # Rows that are all cached need no price.
-            lacks_price=stage.is_paid and bool(wanted) and price is None,
             is_paid=stage.is_paid,
-            price_source=None if cost is None or price is None else price.source,
+            **_priced(stage, usage, wanted),
         )
         plans.append(plan)
     return plans
 
 
-def _expected_cost(
-    price: Price,
-    usage: TokenUsage,
+def _priced(
+    stage: Stage,
+    usage: TokenUsage | None,
     requests: int,
-) -> float:
-    """Return the dollars for so many requests that use these tokens together."""
+) -> dict[str, Any]:
+    """Return what so many requests that use these tokens together cost, by field."""
+    # Rows that are all cached need no price.
+    if not stage.is_paid or not requests:
+        return {}
+    price = stage.price
+    if price is None or usage is None:
+        return {"lacks_price": price is None}
     # Taken to be equally long: the tier of their price is that of the mean.
     above = price.tier_of((usage.input_tokens or 0) // requests)
-    return price.total(usage, {} if above is None else {above: usage})
+    in_tiers = {} if above is None else {above: usage}
+    return {"cost": price.total(usage, in_tiers), "price_source": price.source}
 
 
 @dataclass

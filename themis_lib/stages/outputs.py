@@ -56,16 +56,23 @@ def _record_of(
     if result.conversation is not None:
         turns = [message.model_dump(mode="python") for message in result.conversation]
         row["conversation"] = canonical_json(turns)
+    row |= _kept_beside(result)
+    if result.usage is not None:
+        row.update(result.usage.model_dump())
+    return row
+
+
+def _kept_beside(result: GenerationResult) -> dict[str, str]:
+    """Return what a result keeps beside its output, as JSON by column."""
+    columns = {}
     artifacts = result.artifacts
     if result.reasoning is not None:
         artifacts = {**(artifacts or {}), REASONING: result.reasoning}
     if artifacts is not None:
-        row["artifacts"] = canonical_json(artifacts)
+        columns["artifacts"] = canonical_json(artifacts)
     if result.transport is not None:
-        row["transport"] = canonical_json(result.transport)
-    if result.usage is not None:
-        row.update(result.usage.model_dump())
-    return row
+        columns["transport"] = canonical_json(result.transport)
+    return columns
 
 
 def visible_results(
