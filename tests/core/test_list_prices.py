@@ -14,6 +14,7 @@ from genai_prices.types import TieredPrices, Usage
 from themis_lib import Price, TokenUsage
 from themis_lib.core.list_prices import list_price, price_source
 from themis_lib.core.model_prices import LEAST_TIER, PriceOf, usage_in_tiers
+from themis_lib.core.prices import PriceTier
 
 DAY = date(2026, 6, 1)
 OWN = Price(input=2.0, cached_input=0.5, output=8.0)
@@ -154,11 +155,17 @@ def test_list_prices_are_for_the_provider_alone() -> None:
 
 def test_usage_in_tiers_is_that_of_long_requests() -> None:
     """Of a price of the provider's, or of the experiment's own."""
-    short, long = TokenUsage(input_tokens=9), TokenUsage(input_tokens=200_001)
-    price_of = PriceOf("claude-sonnet-4-5", {}, at_list_price=True)
+    short, long = {"input_tokens": 9}, {"input_tokens": 200_001, "output_tokens": 2}
+    listed = PriceOf("claude-sonnet-4-5", {}, at_list_price=True)
+    tier = PriceTier(above=8, input=1.0, output=1.0)
+    own = PriceOf("m", {"m": OWN.model_copy(update={"tiers": [tier]})})
 
-    assert {200_000: long} == usage_in_tiers(price_of, [short, long])
-    assert {} == usage_in_tiers(price_of, [short])
+    assert {200_000: TokenUsage(**long)} == usage_in_tiers(listed, [short, long])
+    assert {8: TokenUsage(input_tokens=200_010, output_tokens=2)} == usage_in_tiers(
+        own, [short, long]
+    )
+    assert {} == usage_in_tiers(listed, [short])
+    assert {} == usage_in_tiers(PriceOf("m", {"m": OWN}), [long])
     assert {} == usage_in_tiers(None, [long])
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
+from typing import Any
 
 from themis_lib.core.list_prices import list_price
 from themis_lib.core.models import TokenUsage
@@ -52,6 +53,18 @@ class PriceOf:
         """Whether it is the list price, if there is one."""
         return self.own is None and self.model is not None and self.at_list_price
 
+    @property
+    def least_tier(self) -> int | None:
+        """The input tokens from which on a request may be in a tier of the price.
+
+        `None` if none can be.
+        """
+        # Most requests are short, and need no look at list prices.
+        if self.is_listed:
+            return LEAST_TIER
+        tiers = self.own.tiers if self.own is not None else ()
+        return min((tier.above for tier in tiers), default=None)
+
     @cached_property
     def price(self) -> Price | None:
         """The price; `None` if it is not known."""
@@ -62,21 +75,23 @@ class PriceOf:
 
 def usage_in_tiers(
     price_of: PriceOf | None,
-    requests: Sequence[TokenUsage],
+    rows: Iterable[Mapping[str, Any]],
 ) -> dict[int, TokenUsage]:
-    """Return the tokens of the requests that are in a tier of their price, by tier."""
-    longest = max((usage.input_tokens or 0 for usage in requests), default=0)
-    if price_of is None:
-        return {}
-    # Most requests are short, and need no look at list prices.
-    if price_of.is_listed and longest <= LEAST_TIER:
-        return {}
-    price = price_of.price
+    """Return the tokens of requests that are in a tier of their price, by tier.
+
+    A request is a row with the counts of `TokenUsage`.
+    """
     in_tiers: dict[int, TokenUsage] = {}
-    if price is None or not price.tiers:
+    least = None if price_of is None else price_of.least_tier
+    if price_of is None or least is None:
         return in_tiers
-    for usage in requests:
-        above = price.tier_of(usage.input_tokens)
+    for row in rows:
+        if (row.get("input_tokens") or 0) <= least:
+            continue
+        price = price_of.price
+        above = None if price is None else price.tier_of(row["input_tokens"])
         if above is not None:
-            in_tiers[above] = added(in_tiers.get(above, TokenUsage()), usage)
+            counts = {name: row.get(name) for name in TokenUsage.model_fields}
+            earlier = in_tiers.get(above, TokenUsage())
+            in_tiers[above] = added(earlier, TokenUsage(**counts))
     return in_tiers

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.core.metadata import metadata_text
-from themis_lib.core.model_prices import LEAST_TIER, usage_in_tiers
+from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.prices import added, added_in_tiers
 from themis_lib.errors import DiskFullError, describe
@@ -305,12 +305,12 @@ class Run:
             return
         usage = TokenUsage(**totals)
         self._usage[label] = added(self._usage.get(label, TokenUsage()), usage)
-        # Of requests in a tier of their price all are long.
         price_of = self.pipeline.stage(label).price_of
-        least = LEAST_TIER if price_of is None or price_of.is_listed else 0
-        long = rows.filter(pc.greater(rows["input_tokens"], least)).to_pylist()
-        in_tiers = usage_in_tiers(price_of, [TokenUsage(**row) for row in long])
-        self._in_tiers[label] = added_in_tiers(self._in_tiers[label], in_tiers)
+        least = None if price_of is None else price_of.least_tier
+        if least is not None:
+            long = rows.filter(pc.greater(rows["input_tokens"], least)).to_pylist()
+            in_tiers = usage_in_tiers(price_of, long)
+            self._in_tiers[label] = added_in_tiers(self._in_tiers[label], in_tiers)
 
     def _final_status(self) -> RunStatus:
         """Return how the run ended: failed if its last stage has no row without error."""

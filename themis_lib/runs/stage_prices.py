@@ -5,6 +5,7 @@ prices/<name>.json    a list price, named by model, provider and library version
 
 from __future__ import annotations
 
+import contextlib
 from datetime import date
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from themis_lib.core.list_prices import list_price, price_source
 from themis_lib.core.models import FrozenModel
 from themis_lib.core.prices import Price
+from themis_lib.errors import DiskFullError
 from themis_lib.identity.digests import digest
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.store import RunStore
@@ -52,7 +54,9 @@ def price_in(
             since=price_of.day,
             until=found.until,
         )
-        store.replace(path, kept.model_dump_json(indent=2).encode())
+        # A run whose disk is full has to end with its record.
+        with contextlib.suppress(DiskFullError, OSError):
+            store.replace(path, kept.model_dump_json(indent=2).encode())
     return kept.price
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 import pyarrow as pa
 
 from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
-from themis_lib.core.prices import added
 from themis_lib.errors import describe, escape_surrogates, first_few, is_transient
 from themis_lib.identity.part import Part
 from themis_lib.stages.dependencies import Dependencies
@@ -82,13 +80,11 @@ class Collector:
         self._newest.extend(records)
         if len(self._newest) >= _ROWS_AS_OBJECTS:
             self._pack_newest()
-        usages = [_usage_of(record) for record in records]
-        counted = [usage for usage in usages if usage is not None]
         self._progress.advance(
             self._stage.label,
             len(records),
-            reduce(added, counted) if counted else None,
-            usage_in_tiers(self._stage.price_of, counted),
+            _sum_usage(records),
+            usage_in_tiers(self._stage.price_of, records),
         )
 
     def table(self) -> pa.Table:
@@ -129,9 +125,12 @@ class Collector:
             self._newest = []
 
 
-def _usage_of(row: Mapping[str, Any]) -> TokenUsage | None:
-    """Return the tokens of a row of the outputs table; `None` if it counts none."""
-    counts = {name: row.get(name) for name in TokenUsage.model_fields}
-    if all(count is None for count in counts.values()):
-        return None
-    return TokenUsage(**counts)
+def _sum_usage(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
+    """Return the tokens of rows of the outputs table; `None` if no row counts any."""
+    totals: dict[str, int] = {}
+    for name in TokenUsage.model_fields:
+        for row in rows:
+            count = row.get(name)
+            if count is not None:
+                totals[name] = totals.get(name, 0) + count
+    return TokenUsage(**totals) if totals else None

@@ -22,7 +22,7 @@ _BLOCK_BYTES = 4096
 #: has been written.
 _LONGEST_WAIT_S = 10.0
 #: How many prefixes are remembered; a provider forgets them after some minutes.
-_MOST_PREFIXES = 100_000
+_MOST_PREFIXES = 20_000
 
 
 def prefix_names(text: str) -> list[bytes]:
