@@ -9,28 +9,36 @@ from themis_lib.core.reasoning import ReasonedText, split_reasoning
 HARMONY = "<|channel|>analysis<|message|>5?<|end|><|start|>assistant<|channel|>"
 
 
-@pytest.mark.parametrize(
-    ("text", "answer", "reasoning"),
-    [
-        ("<think>Is it 3?</think>\n\n4", "4", "Is it 3?"),
-        ("\n<thinking>Is it 3?</thinking> 4", "4", "Is it 3?"),
-        ("[THINK]Is it 3?[/THINK]4", "4", "Is it 3?"),
-        ("◁think▷Is it 3?◁/think▷4", "4", "Is it 3?"),
-        ("<seed:think>Is it 3?</seed:think>4", "4", "Is it 3?"),
-        ("<|im_start|>assistant\n<think>Is it 3?</think>4", "4", "Is it 3?"),
-        ("Is it 3?\n</think>\n\n4", "4", "Is it 3?"),
-        ("Is it 3?\n[BEGIN FINAL RESPONSE]\n4", "4", "Is it 3?"),
-        ("<think>a <think>b</think> c</think>4", "4", "a <think>b</think> c"),
-        ("<think>the tag <think></think>4", "4", "the tag <think>"),
-        ("<think>not `</think>` yet</think>4", "4", "not `</think>` yet"),
-        ("<think>a</think>\n<think>b</think>\n4", "4", "a\n\nb"),
-        ("<think>\n\n</think>\n\n4", "4", None),
-        ("<think>a</think>\n\n    return 4", "    return 4", "a"),
-        ('<think>a</think>{"n": 4}', '{"n": 4}', "a"),
-        (HARMONY + "final<|message|>4<|return|>", "4", "5?"),
-        ("analysis5? No.assistantfinal4", "4", "5? No."),
-    ],
-)
+SPLIT = [
+    ("<think>Is it 3?</think>\n\n4", "4", "Is it 3?"),
+    ("\n<thinking>Is it 3?</thinking> 4", "4", "Is it 3?"),
+    ("[THINK]Is it 3?[/THINK]4", "4", "Is it 3?"),
+    ("◁think▷Is it 3?◁/think▷4", "4", "Is it 3?"),
+    ("<seed:think>Is it 3?</seed:think>4", "4", "Is it 3?"),
+    ("<|im_start|>assistant\n<think>Is it 3?</think>4", "4", "Is it 3?"),
+    ("Is it 3?\n</think>\n\n4", "4", "Is it 3?"),
+    ("Is it 3?\n[BEGIN FINAL RESPONSE]\n4", "4", "Is it 3?"),
+    ("<think>a <think>b</think> c</think>4", "4", "a <think>b</think> c"),
+    ("<think>the tag <think></think>4", "4", "the tag <think>"),
+    ("<think>not `</think>` yet</think>4", "4", "not `</think>` yet"),
+    ("<think>a</think>\n<think>b</think>\n4", "4", "a\n\nb"),
+    ("<think>\n\n</think>\n\n4", "4", None),
+    ("<think>a</think>\n\n    return 4", "    return 4", "a"),
+    ('<think>a</think>{"n": 4}', '{"n": 4}', "a"),
+    (HARMONY + "final<|message|>4<|return|>", "4", "5?"),
+    ("analysis5? No.assistantfinal4", "4", "5? No."),
+]
+#: Texts that are in part reasoning, all of them.
+CUT_OFF = [
+    "<think>Is it 3?",
+    "[THINK]Is it 3?",
+    "<|channel|>analysis<|message|>Is it 3?",
+    "analysisIs it 3?",
+]
+REASONED = [*(text for text, _, _ in SPLIT), *CUT_OFF, "<think>3</think>\n"]
+
+
+@pytest.mark.parametrize(("text", "answer", "reasoning"), SPLIT)
 def test_reasoning_is_apart_from_the_answer(
     text: str, answer: str, reasoning: str | None
 ) -> None:
@@ -38,15 +46,7 @@ def test_reasoning_is_apart_from_the_answer(
     assert ReasonedText(answer, reasoning) == split_reasoning(text)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<think>Is it 3?",
-        "[THINK]Is it 3?",
-        "<|channel|>analysis<|message|>Is it 3?",
-        "analysisIs it 3?",
-    ],
-)
+@pytest.mark.parametrize("text", CUT_OFF)
 def test_thought_that_was_cut_off_has_no_answer(text: str) -> None:
     """The model was still thinking."""
     assert ReasonedText(None, "Is it 3?") == split_reasoning(text)

@@ -16,8 +16,13 @@ from themis_lib.identity.digests import canonical_json, load_json
 
 #: The column, and where artifacts have what a provider returned in a field.
 REASONING = "reasoning"
-# What every mark of reasoning has. RE2 looks for it in JSON, without a loop in Python.
-_MARKED = r'(?i)think|thought|channel|\[BEGIN|^"\s*(?:analysis|commentary)'
+# A mark of reasoning, as `split_reasoning` knows them. RE2 looks for one in JSON, without
+# a loop in Python; it may find more than there is, but never less.
+_MARKED = (
+    r"(?i)</?(?:\w+:)?(?:think|thought)|\[/?THINK\]|◁/?think▷"
+    r"|<\|(?:begin_of_thought|end_of_thought|START_THINKING|END_THINKING)\|>"
+    r'|<\|?channel|\[BEGIN FINAL|^"(?:\\[nrt]|\s)*(?:analysis|commentary)'
+)
 _NOTHING_FOLLOWS = "nothing follows the thought in the output"
 
 
