@@ -42,6 +42,7 @@ from themis_lib.components.module_folders import leave_safe_path
 from themis_lib.core.config import RunnerName
 from themis_lib.runs.drive import run_shards
 from themis_lib.runs.run import Run
+from themis_lib.telemetry.tracing import sending_at_end
 
 FLOW = "evaluate"
 
@@ -104,8 +105,14 @@ async def _evaluate_run(
     runner: RunnerName,
     gates: Sequence[ReadyGate],
 ) -> RunResult:
-    workers = run.pipeline.experiment.runtime.workers
-    with task_runner(runner, workers, run.run_id) as place, run:
+    runtime = run.pipeline.experiment.runtime
+    workers = runtime.workers
+    # What a Ctrl-C ends is known once the runner's threads are done.
+    with (
+        sending_at_end(runtime.telemetry),
+        task_runner(runner, workers, run.run_id) as place,
+        run,
+    ):
         # Tasks in threads of this process find the run by its id.
         register(run)
         observe(run)

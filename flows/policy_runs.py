@@ -197,7 +197,7 @@ def _find_result(job: PolicyJob) -> RunResult:
     fingerprint = job.prepared.pipeline.resolved(store).fingerprint
     data: dict[str, str] = {}
     for dataset in job.prepared.experiment.datasets:
-        tables = case_tables(dataset)
+        tables = case_tables(dataset, files=job.prepared.pipeline.part_files())
         data[dataset.dataset_id] = set_digest(map(content_digest, tables))
     for manifest in reversed(in_time(manifests(store))):
         is_same = manifest.name == job.name and manifest.experiment == fingerprint

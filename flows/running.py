@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,7 +77,8 @@ def run_beside_server(
     with showing(follower, console):
         # Before Prefect is imported, which reads its settings from the environment.
         settings = dict(_CLIENT_SETTINGS)
-        if "PREFECT_LOGGING_LEVEL" not in os.environ:
+        is_quiet = "PREFECT_LOGGING_LEVEL" not in os.environ
+        if is_quiet:
             settings |= _QUIET_SETTINGS
         for name, value in settings.items():
             os.environ.setdefault(name, value)
@@ -96,10 +98,22 @@ def run_beside_server(
             print_error(str(error))
             # Prefect's threads would try for minutes more to reach the server.
             os._exit(exit_codes.FAILED)
+    if is_quiet:
+        _print_telemetry_warning()
     page = f"{api_url.removesuffix('/api')}/runs/flow-run/{finished.flow_run_id}"
     if password_of(api_url):
         page = f"{page}    # password: {login_command()}"
     return finished, page
+
+
+def _print_telemetry_warning() -> None:
+    """Print the one warning that Prefect's quiet log must not hide."""
+    providers = sys.modules.get("themis_lib.telemetry.providers")
+    said = providers.undelivered() if providers else None
+    if said:
+        Console(stderr=True).print(
+            assemble(("warning: ", "bold yellow"), said), soft_wrap=True
+        )
 
 
 def collect_garbage_again() -> None:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from flows.opening import Options, RunName, StoreUrl, one_line_errors, opened
 from flows.terminal import as_text, assemble
+from themis_lib.core.shown_parts import without_media
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.explain.why import (
     Explanation,
@@ -172,7 +173,7 @@ def _row_lines(
 def row_cells(row: RowExplanation) -> Iterator[tuple[str, str]]:
     """Yield what is to say of a row, as heading and text: input first, then outcome."""
     for name, text in row.columns.items():
-        yield "read", f"{name} = {text}"
+        yield "read", f"{name} = {without_media(text)}"
     for change in row.changes:
         yield "changed", change
     if row.reasoning is not None:

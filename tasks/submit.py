@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from themis_lib.runs.pipeline import RunStage
 from themis_lib.runs.run import Run
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.shard import Shard
+from themis_lib.telemetry.tracing import traceparent
 
 # The tasks of each run. Process-wide, since the code that waits for their record on the
 # server, after the flow has returned, knows only the run's id.
@@ -82,10 +84,14 @@ def submitting(
         rows = stage.row_set(run.store)
         shard_name = stage.shard_name(shard, run.store)
         known = await asyncio.to_thread(rows.shard, shard_name)
+        # Nothing of it is in the cache key.
+        parent = traceparent()
+        traced_by = {} if parent is None else {"traceparent": parent}
         # References, not rows: Prefect walks through the arguments of every task.
         arguments = {
             "work": {
                 **run_work,
+                **traced_by,
                 "stage": stage.label,
                 "fingerprint": stage.fingerprint,
                 "depends_on": dict(stage.depends_on),
@@ -105,7 +111,8 @@ def submitting(
         if is_remote and not known:
             run.progress.advance_by(stage.label, part)
         run.progress.finish(stage.label, part)
-        return part
+        # A result that Prefect has kept counts the rows of the run that made it.
+        return replace(part, computed=0, cached=part.rows) if known else part
 
     return submit
 

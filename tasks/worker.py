@@ -42,6 +42,7 @@ from themis_lib.stages.run_stage import run_stage
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore, open_store
+from themis_lib.telemetry.tracing import send_waiting, traced
 
 #: How long a process waits for what it has stopped, in seconds.
 _PATIENCE_S = 5.0
@@ -118,6 +119,9 @@ def compute_shard(work: Mapping[str, Any]) -> Part:
     except ShardError as error:
         error.part = _with_counts(error.part, progress)
         raise
+    finally:
+        # The process may be stopped before the next regular sending.
+        send_waiting(pipeline.experiment.runtime.telemetry)
     return _with_counts(part, progress)
 
 
@@ -147,7 +151,8 @@ class _Place:
                 f"{stage.label}: the pool of the few-shot examples is not the same here "
                 "as in the process that started the run; run it again"
             )
-        with hold_global_limit(stage, run_id):
+        mode = self.pipeline.experiment.runtime.telemetry
+        with hold_global_limit(stage, run_id), traced(mode, work.get("traceparent")):
             return shared_loop().run(
                 run_id,
                 run_stage(

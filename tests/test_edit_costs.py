@@ -25,6 +25,7 @@ from tests.support.drivers import (
     run_in_process,
     run_matrix_in_process,
 )
+from tests.support.media import png
 
 N, K = 6, 2
 Spec = dict[str, Any]
@@ -337,6 +338,68 @@ def test_edit_of_templates_and_examples_costs_what_the_table_says(
     spec = template_base(tmp_path)
     run_in_process(written(spec, tmp_path), tmp_path, "")
     edit(spec)
+
+    assert expected == cost(quick_driver, written(spec, tmp_path), tmp_path)
+
+
+def picture(number: int) -> Spec:
+    parts = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image", "path": f"{number}.png"},
+    ]
+    return {"input": parts, "expected_output": "x"}
+
+
+def media_base(folder: Path) -> Spec:
+    """Six cases in a file, each with an image beside it; the images are different."""
+    for number in range(N):
+        (folder / f"{number}.png").write_bytes(png(number))
+    data = {"dataset_id": "pictures", "path": str(folder / "pictures.jsonl")}
+    return {
+        **base(folder / "store"),
+        "generation": {"generator": {"use": "tests.support.counting:Reader"}},
+        "datasets": [data],
+        "seeds": [11],
+        "files": {"pictures": [picture(number) for number in range(N)]},
+    }
+
+
+def renamed(spec: Spec, folder: Path) -> None:
+    (folder / "2.png").rename(folder / "two.dat")
+    spec["files"]["pictures"][2]["input"][1]["path"] = "two.dat"
+
+
+def swapped(spec: Spec, folder: Path) -> None:
+    rows = spec["files"]["pictures"]
+    rows[0]["input"], rows[1]["input"] = rows[1]["input"], rows[0]["input"]
+
+
+MEDIA_EDITS: dict[
+    str, tuple[Callable[[Spec, Path], Any], tuple[int, int, int, int]]
+] = {
+    "nothing": (lambda spec, folder: None, (0, 0, 0, 0)),
+    "a file that a case names renamed": (renamed, (0, 0, 0, 0)),
+    "two cases name each other's files": (swapped, (0, 0, 0, 0)),
+    "a file that a case names changed": (
+        lambda spec, folder: (folder / "2.png").write_bytes(png(99)),
+        (1, 1, 1, 0),
+    ),
+    "it became what another case names": (
+        lambda spec, folder: (folder / "2.png").write_bytes(png(3)),
+        (1, 0, 0, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEDIA_EDITS)
+def test_edit_of_a_file_costs_what_the_table_says(
+    name: str, quick_driver: Any, tmp_path: Path
+) -> None:
+    """Files of cases are known by their content, wherever it is."""
+    edit, expected = MEDIA_EDITS[name]
+    spec = media_base(tmp_path)
+    run_in_process(written(spec, tmp_path), tmp_path, "")
+    edit(spec, tmp_path)
 
     assert expected == cost(quick_driver, written(spec, tmp_path), tmp_path)
 

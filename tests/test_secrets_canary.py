@@ -20,18 +20,22 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.anthropic_server import AnthropicServer
 from tests.support.asking import questions, rows
 from tests.support.contents import contents
+from tests.support.gemini_server import GeminiServer, asked
 from tests.support.graphs import RAISED
 from tests.support.provider_server import Fault, ProviderServer, prompt_of
 from themis_lib import Experiment, FatalError, RunStatus
-from themis_lib.adapters import openai, vllm
+from themis_lib.adapters import anthropic, openai, vllm
 from themis_lib.adapters.endpoint import Endpoint
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.report.html import write_report
 
 CANARIES = {
     "OPENAI_API_KEY": "sk-canary-5f1d7a90-api",
+    "ANTHROPIC_API_KEY": "sk-ant-canary-41b7c0d2-api",
+    "CANARY_EXTRA": "canary-c93d5e17-extra",
     "CANARY_HEADER": "canary-9b3c1e42-header",
     "CANARY_PASSWORD": "canary-pass/77d0%2ab word",
     "CANARY_KEY": "canary-2c8e6f13-path",
@@ -64,8 +68,16 @@ WAYS = ["answer", "interrupt", *sorted(RAISED.keys() - {"end"})]
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CANARIES.items():
         monkeypatch.setenv(name, value)
-    for variable in ("OPENAI_BASE_URL", "VLLM_BASE_URL"):
+    # The SDK sends these by itself.
+    monkeypatch.setenv(
+        "ANTHROPIC_CUSTOM_HEADERS", f"X-Extra: {CANARIES['CANARY_EXTRA']}"
+    )
+    for variable in ("OPENAI_BASE_URL", "VLLM_BASE_URL", "ANTHROPIC_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)
+
+
+#: What requests go to: OpenAI's two APIs, and Anthropic's.
+APIS = ["responses", "chat_completions", "messages"]
 
 
 @pytest.fixture
@@ -74,18 +86,28 @@ def provider() -> Iterator[ProviderServer]:
         yield server
 
 
-def spec_of(server: ProviderServer, store: Path, api_mode: str) -> dict[str, Any]:
+@pytest.fixture
+def anthropic_provider() -> Iterator[AnthropicServer]:
+    with AnthropicServer() as server:
+        yield server
+
+
+def spec_of(server: ProviderServer, store: Path, api: str) -> dict[str, Any]:
     """Every place a credential can be written to: the key, a header, and user, path and
     query of the address.
     """
-    address = f"http://me:${{CANARY_PASSWORD_QUOTED}}@127.0.0.1:{server.port}/${{CANARY_KEY}}/v1?sig=${{CANARY_QUERY}}"
+    generator = {"use": "openai", "api_mode": api}
+    path = "/${CANARY_KEY}/v1"
+    if api == "messages":
+        generator = {"use": "anthropic"}
+        path = "/${CANARY_KEY}"
+    address = f"http://me:${{CANARY_PASSWORD_QUOTED}}@127.0.0.1:{server.port}{path}?sig=${{CANARY_QUERY}}"
     return {
         "name": "canary",
         "generation": {
             "generator": {
-                "use": "openai",
+                **generator,
                 "model": "gpt",
-                "api_mode": api_mode,
                 "base_url": address,
                 "headers": {"X-Team": "${CANARY_HEADER}"},
                 "max_retries": 0,
@@ -177,7 +199,7 @@ def _quoted_password(_environment: None, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_canaries_do_reach_the_provider(
-    provider: ProviderServer, tmp_path: Path
+    provider: ProviderServer, anthropic_provider: AnthropicServer, tmp_path: Path
 ) -> None:
     """Negative control: the provider was sent each of them, so that it had them to
     repeat.
@@ -186,10 +208,11 @@ def test_the_canaries_do_reach_the_provider(
         Experiment, spec_of(provider, tmp_path, "responses"), where="spec"
     ).run()
     questions(openai("gpt", base_url=provider.url)).run()
+    questions(anthropic("claude", base_url=anthropic_provider.url)).run()
 
     sent = "".join(
         f"{request.headers} {request.path}?{request.query}"
-        for request in provider.requests
+        for request in [*provider.requests, *anthropic_provider.requests]
     )
     assert set(CANARIES) == set(leaks(sent))
 
@@ -220,12 +243,13 @@ def test_canaries_that_are_stored_are_found(
     assert [sorted(CANARIES)] * len(found) == [*found.values()]
 
 
-@pytest.mark.parametrize("api_mode", ["responses", "chat_completions"])
+@pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_canaries_are_found_nowhere(
     name: str,
-    api_mode: str,
+    api: str,
     provider: ProviderServer,
+    anthropic_provider: AnthropicServer,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -233,11 +257,12 @@ def test_canaries_are_found_nowhere(
     error or what Python shows.
     """
     caplog.set_level(logging.DEBUG)
+    provider = anthropic_provider if api == "messages" else provider
     provider.script = lambda attempt, body: (
         SCRIPTS[name] if int(prompt_of(body).split()[1]) % 2 else ECHO
     )
     experiment = experiment_from_spec(
-        Experiment, spec_of(provider, tmp_path / "store", api_mode), where="spec"
+        Experiment, spec_of(provider, tmp_path / "store", api), where="spec"
     )
     shown = [
         repr(experiment),
@@ -265,6 +290,55 @@ def test_canaries_are_found_nowhere(
     assert [] == leaks("\n".join(shown))
     assert [] == leaks(caplog.text)
     assert "HTTP Request" in caplog.text
+    assert {} == leaks_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "script"),
+    [
+        ("gemini", "facts"),
+        *(
+            pytest.param(protocol, script, marks=pytest.mark.slow)
+            for protocol in ("gemini", "mistral")
+            for script in ("good replies", "a failed reply", "the end of the run")
+        ),
+    ],
+)
+def test_key_of_any_provider_is_found_nowhere(
+    protocol: str, script: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through any-llm, whichever SDK it has underneath: every second reply repeats the
+    key that was sent.
+    """
+    caplog.set_level(logging.DEBUG)
+    server = GeminiServer() if protocol == "gemini" else ProviderServer()
+    said = asked if protocol == "gemini" else prompt_of
+    with server:
+        server.script = lambda attempt, body: (
+            SCRIPTS[script] if int(said(body).split()[1]) % 2 else ECHO
+        )
+        spec = spec_of(server, tmp_path / "store", "responses")
+        spec["generation"]["generator"] = {
+            "use": "any",
+            "model": f"{protocol}:model",
+            "base_url": server.url.removesuffix("/v1"),
+            "api_key": "${CANARY_KEY}",
+            "max_retries": 0,
+        }
+        experiment = experiment_from_spec(Experiment, spec, where="spec")
+        shown = [repr(experiment), experiment.portable_json()]
+        try:
+            result = experiment.run()
+        except FatalError as error:
+            shown.append("".join(traceback.format_exception(error)))
+        else:
+            write_report(result)
+            shown += [repr(result), *map(repr, rows(result))]
+            assert "***" in str(rows(result))
+
+    assert {"CANARY_KEY"} == set(leaks(str(server.requests[0].headers)))
+    assert [] == leaks("\n".join(shown))
+    assert [] == leaks(caplog.text)
     assert {} == leaks_in(tmp_path)
 
 
@@ -334,6 +408,33 @@ def test_key_of_an_injected_client_is_found_nowhere(
         questions(openai("gpt", client=client), 2, store=str(tmp_path / "store")).run()
 
     assert CANARIES["CANARY_KEY"] in provider.requests[0].headers["authorization"]
+    assert [] == leaks(caplog.text)
+    assert {} == leaks_in(tmp_path)
+
+
+def test_token_of_an_injected_client_is_found_nowhere(
+    anthropic_provider: AnthropicServer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A token is one of its secrets, too, and so it is as a setting."""
+    import anthropic as sdk
+
+    caplog.set_level(logging.DEBUG)
+    anthropic_provider.script = lambda attempt, body: ECHO
+    token, url = CANARIES["CANARY_KEY"], anthropic_provider.url
+    shown = []
+    with sdk.Anthropic(auth_token=token, base_url=url) as client:
+        for name, generator in {
+            "client": anthropic("claude", client=client),
+            "setting": anthropic("claude", auth_token=token, base_url=url),
+        }.items():
+            result = questions(generator, 2, store=str(tmp_path / name)).run()
+            shown += [repr(generator), generator.fingerprint(), repr(rows(result))]
+
+    sent = [request.headers["authorization"] for request in anthropic_provider.requests]
+    assert [f"Bearer {token}"] * 4 == sent
+    assert [] == leaks("\n".join(shown))
     assert [] == leaks(caplog.text)
     assert {} == leaks_in(tmp_path)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.anthropic_server import AnthropicServer
 from tests.support.counting import CALLS
 from tests.support.provider_server import ProviderServer
 
@@ -72,3 +73,13 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str
         return "edited_graph:graph"
 
     return load_source
+
+
+@pytest.fixture
+def anthropic_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AnthropicServer]:
+    """A provider with Anthropic's API; the environment has a key for it."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-from-the-environment")
+    for variable in ("BASE_URL", "AUTH_TOKEN", "CUSTOM_HEADERS"):
+        monkeypatch.delenv(f"ANTHROPIC_{variable}", raising=False)
+    with AnthropicServer() as server:
+        yield server

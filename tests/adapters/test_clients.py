@@ -351,19 +351,24 @@ def test_missing_packages_are_named() -> None:
     """The adapters import without the SDK; using one says what to install."""
     program = (
         "import sys\n"
-        "for name in ('openai', 'aiolimiter', 'jsonschema', 'httpx2'):\n"
+        "missing = ('anthropic', 'openai', 'aiolimiter', 'jsonschema', 'httpx', 'httpx2')\n"
+        "for name in missing:\n"
         "    sys.modules[name] = None\n"
         "from themis_lib import ComponentError\n"
-        "from themis_lib.adapters import llama, openai, vllm\n"
-        "try:\n"
-        "    openai('gpt', api_key='sk-test-1').check()\n"
-        "except ComponentError as error:\n"
-        "    print(error)\n"
+        "from themis_lib.adapters import anthropic, llama, openai, vllm\n"
+        "for adapter in (anthropic, openai):\n"
+        "    try:\n"
+        "        adapter('name', api_key='sk-test-1').check()\n"
+        "    except ComponentError as error:\n"
+        "        print(error)\n"
     )
 
     said = printed_in_new_process(program)
 
-    assert "openai is not installed: pip install 'themis-flows[openai]'" == said.strip()
+    assert [
+        f"{name} is not installed: pip install 'themis-flows[{name}]'"
+        for name in ("anthropic", "openai")
+    ] == said.splitlines()
 
 
 def test_client_of_a_loop_that_never_ends_is_closed_at_exit() -> None:

@@ -56,6 +56,30 @@ def test_address_is_the_setting_else_the_variable_else_the_default(
     assert "http://setting/v1" == endpoint(base_url="http://setting/v1").given_url
 
 
+@pytest.mark.parametrize(
+    ("variables", "settings", "expected"),
+    [
+        ({"T": "t-env"}, {}, ("", "t-env")),
+        ({"T": "t-env", "K": "k-env"}, {}, ("k-env", "")),
+        ({"K": "k-env"}, {"auth_token": "t-set"}, ("", "t-set")),
+        ({"T": "t-env"}, {"api_key": "k-set"}, ("k-set", "")),
+    ],
+)
+def test_token_is_in_place_of_a_key(
+    variables: dict[str, str],
+    settings: dict[str, str],
+    expected: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A setting of either wins over the variables of both, and a key over a token."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    address = endpoint(key_variable="K", token_variable="T", **settings).address
+
+    assert expected == (address.api_key, address.auth_token)
+
+
 def test_key_is_the_setting_else_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key that was read from a file ends in a line break, which is dropped."""
     monkeypatch.setenv("MY_KEY", "sk-mine-1\n")

@@ -410,3 +410,49 @@ def test_server_sees_the_pace_it_asked_for(server: ProviderServer) -> None:
         <= 8
     )
     assert seconds <= 1.5 * 30 * 0.05 + 1.0
+
+
+def anthropic_headers(what: str, remaining: int, reset_s: float) -> dict[str, str]:
+    """The limits of a reply of Anthropic's: 100 of `what`, all of them there again in so
+    many seconds.
+    """
+    now = datetime.now(UTC).replace(microsecond=0)
+    prefix = f"anthropic-ratelimit-{what}"
+    return {
+        "date": format_datetime(now, usegmt=True),
+        f"{prefix}-limit": "100",
+        f"{prefix}-remaining": str(remaining),
+        f"{prefix}-reset": (now + timedelta(seconds=reset_s)).isoformat(),
+    }
+
+
+@pytest.mark.parametrize("what", ["requests", "input-tokens", "output-tokens"])
+def test_anthropics_limits_refill_bit_by_bit(what: str) -> None:
+    """Its reset is the moment when the whole limit is there again: a hundredth of the
+    way is one more, and requests go on at that pace.
+    """
+
+    async def work() -> tuple[list[float], list[float]]:
+        starved, supplied = Throttle(Limits(10)), Throttle(Limits(10))
+        starved.observe(200, anthropic_headers(what, 0, 10))
+        supplied.observe(200, anthropic_headers(what, 50, 10))
+        return await admitted(starved, 3), await admitted(supplied, 3)
+
+    waited, passed = in_loop(work)
+
+    assert all(
+        0.08 + at <= waited[number] < 0.5 for number, at in enumerate((0.0, 0.1, 0.2))
+    )
+    assert passed[-1] < 0.08
+
+
+def test_overloaded_provider_gets_fewer_requests() -> None:
+    """529 is Anthropic's refusal of all: most of the last replies are needed, as of 429."""
+
+    async def work() -> int:
+        throttle = Throttle(Limits(8))
+        for _ in range(11):
+            throttle.observe(529, {"retry-after": "0.1"})
+        return throttle.width
+
+    assert 4 == in_loop(work)

@@ -128,11 +128,26 @@ def test_template_is_one_of_those_there_are(template: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [[{"type": "image_url"}], None, 3], ids=["parts", "null", "number"]
+    ("content", "message"),
+    [
+        ([{"type": "image_url"}], "content part 1 is of no known form"),
+        (
+            [{"type": "image", "url": "https://x.test"}],
+            "llama reads text alone; part 1",
+        ),
+        (
+            None,
+            "llama reads text; `content` of the user turn is neither text nor parts",
+        ),
+        (3, "llama reads text; `content` of the user turn is neither text nor parts"),
+    ],
+    ids=["parts", "image", "null", "number"],
 )
-def test_message_that_is_no_text_is_the_error_of_its_row(content: Any) -> None:
+def test_message_that_is_no_text_is_the_error_of_its_row(
+    content: Any, message: str
+) -> None:
     """A chat template writes text."""
-    with pytest.raises(RowError, match=r"^a local model reads messages of text; "):
+    with pytest.raises(RowError, match=f"^{message}"):
         ask(llama("tiny", max_tokens=1), [{"role": "user", "content": content}])
 
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import httpx2
 import pytest
 
@@ -19,8 +20,10 @@ from tests.support.provider_server import (
     refused,
 )
 from themis_lib.adapters.limits import Limits, Throttle
-from themis_lib.adapters.transport import ThrottledClient
+from themis_lib.adapters.transport import throttled_client
 from themis_lib.errors import FatalError
+
+ThrottledClient = throttled_client(httpx2)
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +60,46 @@ def send(
 def test_throttle_bounds_the_requests_in_flight(
     width: int, server: ProviderServer
 ) -> None:
-    """As many as its width and no more, over one pool of connections or several."""
+    """As many as its width and no more."""
     server.delay_s = 0.05
 
     replies, _ = send(server.url, 2 * width, width=width)
 
     assert [200] * 2 * width == [reply.status_code for reply in replies]
     assert width == server.most_in_flight
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_connections_are_kept_and_never_more_than_requests_in_flight(
+    width: int, server: ProviderServer
+) -> None:
+    replies, _ = send(server.url, 10 * width, width=width)
+
+    assert [200] * 10 * width == [reply.status_code for reply in replies]
+    assert len({request.port for request in server.requests}) <= width
+
+
+def test_a_request_that_failed_gives_its_connection_back(
+    server: ProviderServer,
+) -> None:
+    """Its place is free for the next one, on a new connection."""
+    server.script = lambda attempt, body: CUT if "question 0" in str(body) else None
+    throttle = Throttle(Limits(1))
+
+    async def work() -> list[int]:
+        async with ThrottledClient(throttle, timeout_s=30.0) as client:
+            statuses = []
+            for number in (0, 1, 2):
+                with contextlib.suppress(httpx2.TransportError):
+                    reply = await client.post(
+                        f"{server.url}/responses",
+                        json={"model": "gpt", "input": f"question {number}"},
+                    )
+                    statuses.append(reply.status_code)
+            return statuses
+
+    assert [200, 200] == asyncio.run(work())
+    assert 2 == len({request.port for request in server.requests})
 
 
 @pytest.mark.parametrize("fault", [SILENT, DRIP], ids=["silent", "drips"])
@@ -180,7 +216,9 @@ def test_provider_that_was_there_may_come_back(
     async def work() -> None:
         async with ThrottledClient(throttle, timeout_s=30, place="there") as client:
             with provider, contextlib.suppress(httpx2.TransportError):
-                await client.post(f"{provider.url}/responses", json={"input": "a"})
+                await client.post(
+                    f"{provider.url}/responses", json={"model": "gpt", "input": "a"}
+                )
             with pytest.raises(httpx2.ConnectError):
                 await client.post(f"http://127.0.0.1:{free_port()}/v1")
 
@@ -200,5 +238,30 @@ def test_provider_that_was_never_there_ends_the_run(
                 with pytest.raises(FatalError, match=r"and there$") as raised:
                     await client.post(url)
                 assert raised.value.is_free
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("http", [httpx, httpx2])
+def test_client_is_of_the_library_that_its_sdk_takes(
+    http: Any, server: ProviderServer
+) -> None:
+    """Either of them is throttled, timed out, and told when nobody is there."""
+    client_class = throttled_client(http)
+    throttle = Throttle(Limits(2))
+
+    async def work() -> None:
+        async with client_class(throttle, timeout_s=0.3) as client:
+            assert isinstance(client, http.AsyncClient)
+            server.script = lambda attempt, body: DRIP
+            with pytest.raises(http.ReadTimeout, match=r"no whole reply after 0\.3 s"):
+                await client.post(
+                    f"{server.url}/responses", json={"model": "gpt", "input": "a"}
+                )
+        async with client_class(
+            Throttle(Limits(2)), timeout_s=30, place="there"
+        ) as client:
+            with pytest.raises(FatalError, match="no answer from the provider"):
+                await client.get("http://127.0.0.1:9")
 
     asyncio.run(work())

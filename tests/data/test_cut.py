@@ -98,13 +98,13 @@ def test_a_record_without_contents_is_written_again(tmp_path: Path) -> None:
     dataset = write_cases(tmp_path / "old.jsonl", list("abcde"))
     first = cut_once(dataset, tmp_path / "store")
     [record] = (tmp_path / "store" / "rows" / "cases").glob("*.json")
-    shards = json.loads(record.read_text())
-    for shard in shards:
+    recorded = json.loads(record.read_text())
+    for shard in recorded["shards"]:
         del shard["content"]
-    record.write_text(json.dumps(shards))
+    record.write_text(json.dumps(recorded))
 
     assert first == cut_once(dataset, tmp_path / "store")
-    assert "content" in json.loads(record.read_text())[0]
+    assert "content" in json.loads(record.read_text())["shards"][0]
 
 
 def test_a_record_whose_shard_is_gone_is_not_believed(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ HOME_OF_PROJECT = "/home/you/themis-flows"
 _COMMAND_TIMEOUT_S = 240
 #: What would change what a command prints, or where it asks.
 _NOT_INHERITED = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
     "FORCE_COLOR",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
@@ -254,14 +257,20 @@ def page_environment(programs: Path, variables: Mapping[str, str]) -> dict[str, 
 
 @contextmanager
 def provider_variables() -> Iterator[dict[str, str]]:
-    """Yield the variables that name a provider on loopback, which is up meanwhile."""
+    """Yield the variables that name providers on loopback, which are up meanwhile."""
+    from tests.support.anthropic_server import AnthropicServer
     from tests.support.provider_server import ProviderServer
 
-    with ProviderServer() as server:
+    with ProviderServer() as server, AnthropicServer() as anthropic_server:
         yield {
+            "ANTHROPIC_API_KEY": "sk-not-a-key",
+            "ANTHROPIC_BASE_URL": anthropic_server.url,
             "OPENAI_API_KEY": "sk-not-a-key",
             "OPENAI_BASE_URL": server.url,
             "VLLM_BASE_URL": server.url,
+            # Its SDK appends the version to the address.
+            "MISTRAL_API_KEY": "sk-not-a-key",
+            "MISTRAL_API_BASE": server.url.removesuffix("/v1"),
         }
 
 

@@ -52,8 +52,21 @@ def refusal(path: Path, *overrides: str) -> str:
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
+        ("anthropic:claude-a", {"use": "anthropic", "model": "claude-a"}),
         ("openai:gpt-4o-mini", {"use": "openai", "model": "gpt-4o-mini"}),
         ("vllm:org/name:tag", {"use": "vllm", "model": "org/name:tag"}),
+        ("openrouter:a/b", {"use": "openrouter", "model": "a/b"}),
+        ("ollama:llama3.2:1b", {"use": "ollama", "model": "llama3.2:1b"}),
+        ("gemini:gemini-2.5-flash", {"use": "any", "model": "gemini:gemini-2.5-flash"}),
+        ("bedrock:us.a.b-v1:0", {"use": "any", "model": "bedrock:us.a.b-v1:0"}),
+        (
+            "azure:my-deployment",
+            {
+                "use": "openai",
+                "azure_endpoint": "${AZURE_OPENAI_ENDPOINT}",
+                "model": "my-deployment",
+            },
+        ),
         ("llama:a/b.gguf", {"use": "llama", "model": "a/b.gguf"}),
         ("b.gguf", {"use": "llama", "model": "b.gguf"}),
         ("tiny", {"use": "llama", "model": "tiny"}),

@@ -25,7 +25,7 @@ from themis_lib.components.build import build
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.model_prices import PriceOf
 from themis_lib.stages.budget import Budget
-from themis_lib.stages.generate import GenerateStage, check_bounded, check_instructions
+from themis_lib.stages.generate import GenerateStage, check_bounded, check_prompt
 
 
 @dataclass
@@ -172,10 +172,6 @@ def test_instructions_are_given_once() -> None:
 
     generator = build("generator", Instructed(), where="test")
 
-    check_instructions(
-        generator, PromptSpec(instructions="Be brief."), where="generation"
-    )
+    check_prompt(generator, PromptSpec(instructions="Be brief."), where="generation")
     with pytest.raises(ConfigError, match=r"^generation: .* different instructions"):
-        check_instructions(
-            generator, PromptSpec(instructions="Be long."), where="generation"
-        )
+        check_prompt(generator, PromptSpec(instructions="Be long."), where="generation")

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.support.anthropic_server import AnthropicServer
 from tests.support.provider_server import Fault, ProviderServer, refused
 from themis_lib import ConfigError, FatalError, ModelError, steadytext
 
@@ -51,6 +52,28 @@ def test_server_of_ones_own_is_a_provider(server: ProviderServer) -> None:
     )
     assert ("re: Write a haiku", model) == (text, text.metadata["model"])
     assert "Bearer none" == request.headers["authorization"]
+
+
+def test_model_of_anthropics_is_asked_through_its_own_api(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A choice is the field of an object there, too."""
+    chosen = Fault(changes={"text": '{"text": "neutral"}'})
+    with AnthropicServer(lambda attempt, body: chosen) as provider:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-1")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.url)
+
+        text = steadytext.generate(
+            "Classify",
+            9,
+            model="anthropic:claude",
+            choices=["positive", "neutral"],
+            unsafe_mode=True,
+        )
+
+    (body,) = provider.bodies
+    assert ("neutral", "claude", 9) == (text, body["model"], body["max_tokens"])
+    assert "json_schema" == body["output_config"]["format"]["type"]
 
 
 def test_remote_text_is_asked_for_once(server: ProviderServer) -> None:

@@ -199,6 +199,28 @@ GENERATORS: dict[str, Spec] = {
         "model": "Qwen/Qwen3-4B",
         "base_url": "http://127.0.0.1:9/v1",
     },
+    "openai azure": {
+        "use": "openai",
+        "model": "deployment",
+        "azure_endpoint": "https://team.openai.azure.com",
+        "api_version": "2024-10-21",
+        "api_mode": "chat_completions",
+        "api_key": "${OPENAI_API_KEY}",
+    },
+    "any": {
+        "use": "any",
+        "model": "gemini:gemini-2.5-flash",
+        "temperature": 0.5,
+        "api_key": "${OPENAI_API_KEY}",
+    },
+    "lmstudio": {"use": "lmstudio", "model": "m"},
+    "ollama": {"use": "ollama", "model": "llama3.2"},
+    "openrouter": {
+        "use": "openrouter",
+        "model": "a/b",
+        "api_key": "${OPENAI_API_KEY}",
+    },
+    "sglang": {"use": "sglang", "model": "m"},
     "langgraph": {
         "use": "langgraph",
         "graph": "tests.stored.graph:make_graph",

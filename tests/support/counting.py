@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from themis_lib import Case, GenerationResult, ParsedOutput, Score, TransientError
 from themis_lib.core.contexts import GenerateContext, ParseContext, ScoreContext
+from themis_lib.core.parts import parts_of
 
 CALLS: Counter[str] = Counter()
 _LOCK = threading.Lock()
@@ -71,6 +72,18 @@ class Echo:
     def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         count("generate")
         return GenerationResult(final_output=case.input)
+
+
+class Reader(Echo):
+    """Answers with the files that it is given, as base64."""
+
+    component_id = "tests/reader"
+
+    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        count("generate")
+        media = [part for part in parts_of(case.input) if part.kind != "text"]
+        read = [part.base64(ctx.contents) for part in media]
+        return GenerationResult(final_output=f"answer {'+'.join(read)}")
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class Request:
     attempt: int
     at: float
     fault: Fault | None
+    #: The client's end of the connection that it came over.
+    port: int
 
 
 def refused(retry_after: str | None = None, status: int = 429, **error: Any) -> Fault:
@@ -80,6 +82,9 @@ class ProviderServer:
     `script(attempt, body)` is asked for each request; `attempt` counts the requests
     with the same body, from 1. While `holds()` no request is answered.
     """
+
+    #: The header with a reply's id.
+    id_header = "x-request-id"
 
     def __init__(self, script: Script | None = None, *, delay_s: float = 0.0) -> None:
         self.script: Script = script or (lambda attempt, body: None)
@@ -156,21 +161,28 @@ class ProviderServer:
         prompt = json.dumps(body, sort_keys=True)
         self._attempts[prompt] += 1
         attempt = self._attempts[prompt]
-        fault = self.script(attempt, body)
+        fault = self._fault_of(request, attempt, body)
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append(
             Request(
-                request.path, request.query_string, headers, body, attempt, at, fault
+                request.path,
+                request.query_string,
+                headers,
+                body,
+                attempt,
+                at,
+                fault,
+                _client_port(request),
             )
         )
         fault = fault or Fault()
         while self.holds():
             await asyncio.sleep(0.1)
         await asyncio.sleep(fault.wait_s or self.delay_s)
-        content = _content(fault, request, body)
+        content = self._content(fault, request, body)
         sent_headers = {
             "Content-Type": "application/json",
-            "x-request-id": f"req-{len(self.requests)}",
+            self.id_header: f"req-{len(self.requests)}",
         }
         if fault.echo:
             sent_headers |= {f"x-echo-{name}": value for name, value in headers.items()}
@@ -189,26 +201,43 @@ class ProviderServer:
             status=fault.status, body=content, headers={**sent_headers, **fault.headers}
         )
 
+    def _fault_of(
+        self, request: web.Request, attempt: int, body: dict[str, Any]
+    ) -> Fault | None:
+        """What is wrong with the reply to a request; `None` for a good one."""
+        return self.script(attempt, body)
 
-def _content(fault: Fault, request: web.Request, body: dict[str, Any]) -> bytes:
-    if isinstance(fault.body, bytes):
-        return fault.body
-    echoed = f"{dict(request.headers)} {request.url}" if fault.echo else ""
-    if fault.body is not None:
+    def _content(
+        self, fault: Fault, request: web.Request, body: dict[str, Any]
+    ) -> bytes:
+        if isinstance(fault.body, bytes):
+            return fault.body
+        echoed = f"{dict(request.headers)} {request.url}" if fault.echo else ""
         reply = fault.body
-        if echoed:
+        if reply is None:
+            changes = {"text": echoed} if echoed else {}
+            reply = self._good_reply(request.path, body, **{**changes, **fault.changes})
+        elif echoed:
             reply = {
                 "error": {**reply.get("error", {}), "message": f"not so: {echoed}"}
             }
-    elif request.path.endswith("/responses"):
-        reply = response(body, **({"text": echoed} if echoed else {}), **fault.changes)
-    elif request.path.endswith("/v1/completions"):
-        reply = echoed_prompt(body, **fault.changes)
-    else:
-        reply = completion(
-            body, **({"text": echoed} if echoed else {}), **fault.changes
-        )
-    return json.dumps(reply).encode()
+        return json.dumps(reply).encode()
+
+    def _good_reply(
+        self, path: str, body: dict[str, Any], **changes: Any
+    ) -> dict[str, Any]:
+        """A good reply in the protocol of an address."""
+        if path.endswith("/responses"):
+            return response(body, **changes)
+        if path.endswith("/v1/completions"):
+            return echoed_prompt(body, **changes)
+        return completion(body, **changes)
+
+
+def _client_port(request: web.Request) -> int:
+    assert request.transport is not None
+    port: int = request.transport.get_extra_info("peername")[1]
+    return port
 
 
 def prompt_of(body: dict[str, Any]) -> str:
@@ -245,8 +274,8 @@ def completion(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "total_tokens": 18,
             "prompt_tokens_details": {"cached_tokens": 5},
             "completion_tokens_details": {"reasoning_tokens": 3},
-        }
-        | changes.get("usage", {}),
+            **changes.get("usage", {}),
+        },
     }
 
 

@@ -109,7 +109,7 @@ def test_clients_are_closed_with_the_process() -> None:
     program = (
         "import atexit, sys\n"
         "from tasks.loop import shared_loop\n"
-        "from themis_lib.adapters import clients, openai\n"
+        "from themis_lib.adapters import loop_clients, openai\n"
         "from themis_lib import Case, PromptSpec\n"
         "from themis_lib.core.contexts import GenerateContext\n"
         "context = GenerateContext('run', 'case', 'dataset', 7, None, PromptSpec())\n"
@@ -117,7 +117,7 @@ def test_clients_are_closed_with_the_process() -> None:
         "case = Case(case_id='case', input='2+2')\n"
         "for run in 'ab':\n"
         "    print(shared_loop().run(run, generator.generate(case, context)).final_output)\n"
-        "[served] = clients._CLIENTS.values()\n"
+        "[served] = loop_clients._CLIENTS.values()\n"
         "[(client, _)] = served.values()\n"
         "print(client.is_closed())\n"
         "atexit._run_exitfuncs()\n"

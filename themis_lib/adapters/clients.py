@@ -1,4 +1,4 @@
-"""Clients of the OpenAI SDK, one per event loop and provider, closed with the loop.
+"""Clients of the providers' SDKs, one per event loop and provider, closed with the loop.
 
 Every request passes the provider's throttle, including those that the SDK retries.
 """
@@ -6,86 +6,69 @@ Every request passes the provider's throttle, including those that the SDK retri
 from __future__ import annotations
 
 import asyncio
-import atexit
 import inspect
-import os
-import weakref
-from collections.abc import AsyncGenerator, Mapping
-from concurrent.futures import wait
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from themis_lib.adapters.endpoint import Address
+from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Throttle
+from themis_lib.adapters.loop_clients import client_of_loop
 from themis_lib.adapters.requests import Api
 from themis_lib.errors import ComponentError
 from themis_lib.stages.calls import in_thread
 
-#: The SDK's own default, stated here because the throttled transport needs it too.
+#: The SDKs' own default, stated here because the throttled transport needs it too.
 _REQUEST_TIMEOUT_S = 600.0
-#: How long the exit of the process may wait for connections to close.
-_CLOSING_S = 2.0
-_PROCESS = os.getpid()
 _PATHS = {
     "responses": "/responses",
     "chat_completions": "/chat/completions",
     "completions": "/completions",
+    "messages": "/v1/messages",
 }
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """A provider's SDK: its package, which is also its extra, and its client's class."""
+
+    package: str
+    client: str
+
+    def load(self) -> Any:
+        """Return the package, imported: that is slow."""
+        return import_module(self.package)
+
+    def load_http(self) -> Any:
+        """Return the HTTP library that the SDK is made with: `httpx`, or `httpx2`."""
+        client = self.load().DefaultAsyncHttpxClient.__base__
+        return import_module(client.__module__)
+
+
+OPENAI = Sdk("openai", "AsyncOpenAI")
+ANTHROPIC = Sdk("anthropic", "AsyncAnthropic")
 
 #: A reply, its headers, and its latency in seconds where the client reports one.
 Reply: TypeAlias = tuple[Any, Mapping[str, str], float | None]
-
-_Key: TypeAlias = tuple[Address, Throttle]
-_Clients: TypeAlias = dict[_Key, tuple[Any, AsyncGenerator[None, None]]]
-#: Weak keys: a client must not keep a finished loop alive.
-_CLIENTS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = (
-    weakref.WeakKeyDictionary()
-)
 
 
 async def client_for(
     address: Address,
     throttle: Throttle,
+    *,
+    sdk: Sdk = OPENAI,
 ) -> Any:
-    """Return the running loop's `openai.AsyncOpenAI` for an address and a throttle."""
-    clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
-    key = (address, throttle)
-    if key in clients:
-        return clients[key][0]
-
-    # Importing the SDK is slow: only a run that sends requests pays for it.
-    import openai
-
-    from themis_lib.adapters.transport import ThrottledClient
-
-    timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
-    url = urlsplit(address.base_url)
-    # The SDK appends paths to the address, so that its query is given separately.
-    base_url = url._replace(
-        query="",
-        fragment="",
-    ).geturl()
-    client = openai.AsyncOpenAI(
-        # The SDK requires a key, even for a server that checks none.
-        api_key=address.api_key or "none",
-        base_url=base_url,
-        default_query=dict(parse_qsl(url.query)),
-        default_headers=dict(address.headers),
-        timeout=timeout_s,
-        max_retries=address.max_retries,
-        http_client=ThrottledClient(
-            throttle,
-            timeout_s=timeout_s,
-            place=address.place,
-        ),
+    """Return the running loop's client of an SDK for an address and a throttle."""
+    return await client_of_loop(
+        (sdk, address, throttle),
+        lambda: _make_client(sdk, address, throttle),
+        lambda client: client.close(),
     )
-    lifetime = _close_with_loop(client, clients, key)
-    clients[key] = (client, lifetime)
-    # Only a generator that has started runs its `finally` when the loop shuts down.
-    await anext(lifetime)
-    return client
 
 
 async def post(
@@ -98,17 +81,28 @@ async def post(
     The SDK's `create` sends the same bytes, but validating arguments and reply takes
     as long again.
     """
-    import httpx2
-
-    body = dict(request)
-    # Last, so that the user's own fields win, as in the SDK.
-    body.update(body.pop("extra_body", {}))
+    headers = request.get("extra_headers")
     response = await client.post(
-        _PATHS[api],
-        cast_to=httpx2.Response,
-        body=body,
+        # A whole address: the SDK would parse and join a path three times a request.
+        f"{str(client.base_url).rstrip('/')}{_PATHS[api]}",
+        cast_to=_sdk_of(api).load_http().Response,
+        body=body_of(request),
+        options={"headers": headers} if headers else {},
     )
     return response.json(), response.headers, response.elapsed.total_seconds()
+
+
+def body_of(request: Mapping[str, Any]) -> JsonObject:
+    """Return the JSON that is sent for the arguments of an SDK's `create`.
+
+    >>> body_of({"model": "a", "extra_headers": {"b": "c"}, "extra_body": {"d": 1}})
+    {'model': 'a', 'd': 1}
+    """
+    body = dict(request)
+    body.pop("extra_headers", None)
+    # Last, so that the user's own fields win, as in the SDK.
+    body.update(body.pop("extra_body", {}))
+    return body
 
 
 async def create(
@@ -124,6 +118,8 @@ async def create(
         resource = client.responses
     elif api == "completions":
         resource = client.completions
+    elif api == "messages":
+        resource = client.messages
     else:
         resource = client.chat.completions
     # A parsed response of the SDK has lost its headers; the raw one still has them.
@@ -170,41 +166,52 @@ async def create_throttled(
         return reply
 
 
-def check_sdk() -> None:
-    """Raise `ComponentError` if the package `openai` is not installed."""
+def check_sdk(sdk: Sdk = OPENAI) -> None:
+    """Raise `ComponentError` if an SDK is not installed."""
     # Found, not imported: the import is slow, and a plan sends no request.
-    if find_spec("openai") is None:
+    name = sdk.package
+    if find_spec(name) is None:
         raise ComponentError(
-            "openai is not installed: pip install 'themis-flows[openai]'"
+            f"{name} is not installed: pip install 'themis-flows[{name}]'"
         )
 
 
-async def _close_with_loop(
-    client: Any,
-    clients: _Clients,
-    key: _Key,
-) -> AsyncGenerator[None, None]:
-    """Stay suspended while the loop runs, and close the client when it shuts down."""
-    # `asyncio.run` closes the async generators of its loop: no other hook is as late.
-    try:
-        yield
-    finally:
-        del clients[key]
-        await client.close()
+def _sdk_of(api: Api) -> Sdk:
+    return ANTHROPIC if api == "messages" else OPENAI
 
 
-@atexit.register
-def _close_at_exit() -> None:
-    """Close the clients of loops that run until the process ends."""
-    # Prefect's tasks share such a loop, which nobody shuts down.
-    if os.getpid() != _PROCESS:
-        return  # a fork inherits no threads, and so no running loop
-    closing = []
-    for loop, clients in list(_CLIENTS.items()):
-        if not loop.is_running():
-            continue
-        for _, lifetime in list(clients.values()):
-            future = asyncio.run_coroutine_threadsafe(lifetime.aclose(), loop)
-            closing.append(future)
-    # A server that does not answer must not hold up the exit.
-    wait(closing, _CLOSING_S)
+def _make_client(
+    sdk: Sdk,
+    address: Address,
+    throttle: Throttle,
+) -> Any:
+    # Importing the SDK is slow: only a run that sends requests pays for it.
+    package = sdk.load()
+    from themis_lib.adapters.transport import throttled_client
+
+    timeout_s = address.timeout_s or _REQUEST_TIMEOUT_S
+    url = urlsplit(address.base_url)
+    # The SDK appends paths to the address, so that its query is given separately.
+    base_url = url._replace(
+        query="",
+        fragment="",
+    ).geturl()
+    credentials = {}
+    if address.auth_token:
+        credentials["auth_token"] = address.auth_token
+    if address.api_key or not credentials:
+        # An SDK requires a key, even for a server that checks none.
+        credentials["api_key"] = address.api_key or "none"
+    return getattr(package, sdk.client)(
+        **credentials,
+        base_url=base_url,
+        default_query=dict(parse_qsl(url.query)),
+        default_headers=dict(address.headers),
+        timeout=timeout_s,
+        max_retries=address.max_retries,
+        http_client=throttled_client(sdk.load_http())(
+            throttle,
+            timeout_s=timeout_s,
+            place=address.place,
+        ),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,15 @@ from themis_lib.core.secrets import (
 from themis_lib.errors import ComponentError, ConfigError
 
 OPENAI_URL = "https://api.openai.com/v1"
+#: Attributes of injected clients that hold secrets: the key, a token, those of AWS and
+#: of Google.
+_CLIENT_SECRETS = (
+    "api_key",
+    "auth_token",
+    "aws_secret_key",
+    "aws_session_token",
+    "access_token",
+)
 #: The characters of a token: RFC 9110, 5.6.2.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -37,6 +46,11 @@ class Address:
 
     base_url: str = field(repr=False)
     api_key: str = field(
+        default="",
+        repr=False,
+    )
+    #: A bearer token, in place of a key or beside it.
+    auth_token: str = field(
         default="",
         repr=False,
     )
@@ -70,13 +84,31 @@ class Endpoint:
     max_retries: int
     key_variable: str
     url_variable: str
+    #: Empty where only the SDK knows it.
     default_url: str
     key_is_needed: bool
+    #: A token in place of the key, and the variable that it defaults to.
+    auth_token: str | None = field(
+        default=None,
+        repr=False,
+    )
+    token_variable: str = ""
+    #: The variable with further headers that the SDK sends, a line each.
+    headers_variable: str = ""
+    #: Environment variables with further credentials, which the SDK reads by itself.
+    secret_variables: tuple[str, ...] = ()
+    #: Makes an address of what the environment variable says.
+    read_url: Callable[[str], str] = str
+    #: The command that starts a server of one's own.
+    start: str = ""
 
     @property
     def given_url(self) -> str:
         """The address as it was written; it may contain secrets."""
-        return self.base_url or os.environ.get(self.url_variable) or self.default_url
+        if self.base_url:
+            return self.base_url
+        of_environment = os.environ.get(self.url_variable)
+        return self.read_url(of_environment) if of_environment else self.default_url
 
     @property
     def place(self) -> str:
@@ -87,6 +119,10 @@ class Endpoint:
             source = f"from the environment variable {self.url_variable}"
         else:
             source = f"the default; set base_url or {self.url_variable} for another"
+        if self.start:
+            source += f"; `{self.start}` starts one"
+        if not self.public_url:
+            return f"the provider's own address ({source})"
         return f"base_url={self.public_url!r} ({source})"
 
     @cached_property
@@ -119,24 +155,23 @@ class Endpoint:
         Raises `ComponentError` if a key is missing or an HTTP request cannot contain
         the address, the key or a header.
         """
-        key = resolve_references(self.api_key or "", where="api_key")
-        if not key:
-            key = os.environ.get(self.key_variable, "")
-        # Keys read from files end in a line break, which no header can contain.
-        key = key.strip()
-        if not key and self.key_is_needed and self.public_url == OPENAI_URL:
+        key, token = self._credentials()
+        is_missing = not key and not token
+        if is_missing and self.key_is_needed and self.public_url == self.default_url:
             raise ComponentError(
                 "there is no API key; set the environment variable "
                 f"{self.key_variable}, or give api_key: ${{NAME}} for another"
             )
         headers = resolve_references(dict(self.headers), where="headers")
         url = resolve_references(self.given_url, where="base_url")
-        _check_url(url, shown=public_url(self.given_url))
+        if url:
+            _check_url(url, shown=public_url(self.given_url))
         for name in headers:
             if not _HEADER_NAME.fullmatch(name):
                 raise ComponentError(f"headers: {name!r} is no name of a header")
         for name, value in {
             "api_key": key,
+            "auth_token": token,
             **headers,
         }.items():
             # The HTTP client's own error would quote the value, which is a secret.
@@ -148,6 +183,7 @@ class Endpoint:
         return Address(
             base_url=url,
             api_key=key,
+            auth_token=token,
             # Sorted, since an address is a key of clients and throttles.
             headers=tuple(sorted(headers.items())),
             timeout_s=self.timeout_s,
@@ -155,20 +191,44 @@ class Endpoint:
             place=self.place,
         )
 
+    def _credentials(self) -> tuple[str, str]:
+        """Return key and token; those of the environment where neither is a setting."""
+        key = resolve_references(self.api_key or "", where="api_key")
+        token = resolve_references(self.auth_token or "", where="auth_token")
+        if not key and not token:
+            key = os.environ.get(self.key_variable, "")
+        # A key has precedence: with both, it is not known whose account is charged.
+        if not key and not token and self.token_variable:
+            token = os.environ.get(self.token_variable, "")
+        # Keys read from files end in a line break, which no header can contain.
+        return key.strip(), token.strip()
+
+    @property
+    def _headers_of_environment(self) -> dict[str, str]:
+        headers = {}
+        for line in os.environ.get(self.headers_variable, "").splitlines():
+            name, colon, value = line.partition(":")
+            if colon:
+                headers[name.strip()] = value.strip()
+        return headers
+
     @cached_property
     def mask(self) -> Mask:
         """The mask of errors; making it also masks log lines from then on."""
         if self.client is None:
             key = self.address.api_key
             url = self.address.base_url
-            found = {key}
+            found = {key, self.address.auth_token}
             found.update(secrets_in_url(url, given_url=self.given_url))
             found.update(secrets_in_headers(self.headers))
         else:
             # An injected client shows its key; its headers and query stay its own.
-            client_key = getattr(self.client, "api_key", None)
-            key = client_key if isinstance(client_key, str) else ""
-            found = {key}
+            shown = [getattr(self.client, name, None) for name in _CLIENT_SECRETS]
+            texts = [value if isinstance(value, str) else "" for value in shown]
+            key = texts[0]
+            found = set(texts)
+        found.update(secrets_in_headers(self._headers_of_environment))
+        found.update(os.environ.get(name, "") for name in self.secret_variables)
         sent = referenced_values(self.sent, only_credentials=True)
         # Words are masked in errors and logs, but a model may write them by itself.
         words = [value for value in sent if value.isalpha()]

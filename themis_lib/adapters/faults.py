@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from themis_lib.adapters.refusals import is_misfit, plain_text, refuses_every_try
@@ -48,6 +50,21 @@ _FATAL_CODES = frozenset(
         "unsupported_value",
     }
 )
+#: The statuses of Anthropic's types of failures, for one that comes without a status.
+_STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+#: How Anthropic says, with status 400, that an account is empty.
+_NO_CREDIT = re.compile(r"credit balance is too low", re.IGNORECASE)
 #: Words in the codes of a failure that concerns this row's request alone.
 _FACT_WORDS = re.compile(
     r"invalid|unsupported|bad_?request|unprocessable|image_|empty_image"
@@ -61,7 +78,9 @@ _MODERATION = (
     "content_filter",
     "content policy",
 )
-#: Classes of the SDK for a request without a readable reply. By name, since importing
+#: The SDKs whose exceptions are translated.
+_SDKS = ("openai", "anthropic")
+#: Classes of an SDK for a request without a readable reply. By name, since importing
 #: the SDK to compare classes would slow every failure of another client.
 _LOST = frozenset(
     {
@@ -82,8 +101,36 @@ _ADVICE = {
 MESSAGE_CHARS = 2000
 
 
+class ReplyError(Exception):
+    """A reply with an HTTP status that is a failure, whichever SDK told it.
+
+    It has the attributes of the OpenAI SDK's own exception, which are read here.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        message: str,
+        *,
+        code: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        place: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.message = message
+        self.code = code
+        self.response = SimpleNamespace(
+            text=message,
+            headers=headers,
+            extensions={"place": place},
+        )
+
+
 def translated(error: Exception) -> Exception:
-    """Return an exception of the OpenAI SDK as one of this library, any other unchanged.
+    """Return a provider SDK's exception as one of this library, any other unchanged.
+
+    A `ReplyError` is translated too.
 
     Timeouts, lost connections, 408, 409, 425, 429, 5xx and unreadable replies become a
     `TransientError`. A request that is refused for its text becomes a `RowError`; a
@@ -91,7 +138,9 @@ def translated(error: Exception) -> Exception:
     """
     if isinstance(error, ThemisError):
         return error
-    if type(error).__module__.partition(".")[0] != "openai":
+    if isinstance(error, ReplyError):
+        return _fault_of_reply(error.status_code, error).marked(is_free=True)
+    if type(error).__module__.partition(".")[0] not in _SDKS:
         return error
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and hasattr(error, "response"):
@@ -123,9 +172,18 @@ def unreachable(
     `place` says which address that is, and where it is set.
     """
     port = f":{url.port}" if url.port else ""
+    return unreachable_at(error, f"the provider {url.host}{port}", place)
+
+
+def unreachable_at(
+    error: BaseException,
+    provider: str,
+    place: str,
+) -> FatalError:
+    """Return the end of a run whose provider has never been reached, by its name."""
     return FatalError(
-        f"no answer from the provider {url.host}{port}: {_reason_of(error)}; check "
-        f"that it is up, and {place}"
+        f"no answer from {provider}: {_reason_of(error)}; check that it is up, and "
+        f"{place}"
     ).marked(is_free=True)
 
 
@@ -180,7 +238,8 @@ def fault_of_status(
     if status == 403:
         is_moderated = any(word in said.lower() for word in _MODERATION)
     # Codes come first: an exhausted quota is a 429 that no waiting heals.
-    if code in _FATAL_CODES or (status in _FATAL_STATUSES and not is_moderated):
+    is_fatal = code in _FATAL_CODES or bool(status == 400 and _NO_CREDIT.search(said))
+    if is_fatal or (status in _FATAL_STATUSES and not is_moderated):
         advice = _ADVICE.get(status, "the provider refuses every request like this one")
         return FatalError(f"{advice}: {said}")
     # Below 400: the SDK raises for a redirect that leads nowhere.
@@ -198,6 +257,8 @@ def fault_of_code(
 
     A failure that neither name explains may pass.
     """
+    if not code and kind in _STATUS_OF_TYPE:
+        return fault_of_status(_STATUS_OF_TYPE[kind], said)
     if {code, kind} & _FATAL_CODES:
         return FatalError(f"the provider refuses every request like this one: {said}")
     if _FACT_WORDS.search(code or kind):
@@ -234,6 +295,9 @@ def _provider_message(error: Any) -> str:
     if isinstance(body, list) and body and isinstance(body[0], dict):
         # Google's: the one error is in a list.
         body = body[0].get("error", body[0])
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        # Anthropic's: the SDK keeps what is around the error.
+        body = body["error"]
     if isinstance(body, dict):
         # OpenAI's field, that of simpler servers, and that of FastAPI.
         said = body.get("message") or body.get("error") or body.get("detail")

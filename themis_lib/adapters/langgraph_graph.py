@@ -11,9 +11,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from themis_lib.adapters.conversations import InputBuilder
+from themis_lib.adapters.conversations import (
+    FORMS_VERSION,
+    InputBuilder,
+    has_new_forms,
+)
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.langgraph_calls import load_graph, run_graph
@@ -25,16 +29,22 @@ from themis_lib.adapters.langgraph_identity import (
 from themis_lib.adapters.langgraph_run import INTERRUPTED
 from themis_lib.adapters.langgraph_values import loaded_class
 from themis_lib.adapters.masking import Mask, mask_logs, masked_fault, masked_result
+from themis_lib.adapters.openai_parts import rendered_turns
 from themis_lib.components.builtin import Builtin
 from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult
+from themis_lib.core.parts import is_parts
+from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.secrets import (
     referenced_values,
     resolve_public,
     resolve_references,
 )
 from themis_lib.errors import ComponentError, RowError, nearest
+
+#: Whose parts LangChain's models read, whoever their provider is.
+_API_MODE: Literal["chat_completions"] = "chat_completions"
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,9 @@ class LangGraph(Builtin):
     final output, or its `output_key`. Only if the event stream carries no final output
     is the graph run again, by `ainvoke`.
 
-    The graph's input: an input that is an object as it is, a list of messages as
-    `{"messages": […]}`, anything else as `{"input": …}`. `input_builder(case, ctx)`, a
+    The graph's input: an input that is an object as it is, a list of messages or of
+    content parts as `{"messages": […]}`, with parts as Chat Completions write them,
+    anything else as `{"input": …}`. `input_builder(case, ctx)`, a
     function or its name, returns something else instead; if it reads more of the case
     than the input, name that in `reads`. `config` is the graph's own
     (`recursion_limit`, `configurable`, …). Its `configurable` gains `seed`,
@@ -116,6 +127,17 @@ class LangGraph(Builtin):
             "config": config_identity(config),
             "input_builder": builder,
         }
+
+    def input_version(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> str | None:
+        """Return the version of the graph's input; `None` if it never changed."""
+        if self.input_builder is not None:
+            return None
+        is_new = has_new_forms(case_input, api_mode=_API_MODE)
+        return FORMS_VERSION if is_new else None
 
     async def generate(
         self,
@@ -192,10 +214,12 @@ class LangGraph(Builtin):
 
 def _default_input(
     case: Case,
-    _: GenerateContext,
+    ctx: GenerateContext,
 ) -> Any:
     # A copy: a node may change it, and the case's other samples start from it.
-    value = copy.deepcopy(case.input)
+    value: Any = copy.deepcopy(case.input)
+    if is_parts(value):
+        value = [{"role": "user", "content": value}]
     if isinstance(value, dict):
         return value
     if not isinstance(value, list) or not value:
@@ -203,7 +227,7 @@ def _default_input(
     for turn in value:
         if not isinstance(turn, dict) or not {"role", "content"} <= turn.keys():
             return {"input": value}
-    return {"messages": value}
+    return {"messages": rendered_turns(value, ctx.contents, api_mode=_API_MODE)}
 
 
 def _failure_of_graph(error: Exception) -> Exception:

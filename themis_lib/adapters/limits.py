@@ -23,7 +23,9 @@ from themis_lib.adapters.wait_times import (
 )
 from themis_lib.adapters.wait_times import duration_s as duration_s
 from themis_lib.adapters.wait_times import retry_after_s as retry_after_s
+from themis_lib.core.models import TokenUsage
 from themis_lib.errors import ComponentError
+from themis_lib.telemetry import model_calls
 
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
@@ -35,6 +37,10 @@ _LONGEST_PAUSE_S = 120.0
 _REPLIES = 20
 #: A reset that is further away is an error of the provider's, or of a clock.
 _LONGEST_RESET_S = 86_400.0
+#: 429, and 529: Anthropic's for a provider that is overloaded.
+_REFUSALS = (429, 529)
+#: What providers limit in a minute; the last two are Anthropic's.
+_COUNTED = ("requests", "tokens", "input-tokens", "output-tokens")
 #: Pauses from here on are logged as warnings.
 _LONG_PAUSE_S = 5.0
 _LOG = logging.getLogger("themis_lib.limits")
@@ -50,6 +56,16 @@ class Limits:
     max_concurrency: int
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+
+
+@dataclass(frozen=True)
+class _Allowance:
+    """What a reply says of one limit. `refills`: bit by bit until its reset."""
+
+    limit: float | None
+    remaining: float | None
+    reset: str | None
+    refills: bool = False
 
 
 class Throttle:
@@ -100,6 +116,7 @@ class Throttle:
             # A request that is cancelled while it waits would keep its slot forever.
             self._slots.release()
             raise
+        model_calls.sent()
         return self
 
     async def __aexit__(
@@ -122,8 +139,9 @@ class Throttle:
     ) -> None:
         """Learn the provider's limits from a reply."""
         self.is_reached = True
-        if status == 429:
-            self._observe_refusal(headers)
+        model_calls.answered(status)
+        if status in _REFUSALS:
+            self._observe_refusal(status, headers)
             return
         self._refused.append(False)
         if status >= 400:
@@ -132,24 +150,18 @@ class Throttle:
         self._check_resets()
         if self._misleads:
             return
-        requests_s, requests_pace_s = _wait_and_pace_s(
-            headers,
-            "requests",
-            needed=1.0,
-        )
-        tokens_s, tokens_pace_s = _wait_and_pace_s(
-            headers,
-            "tokens",
-            needed=self._tokens_each,
-        )
-        self._pace_s = max(requests_pace_s, tokens_pace_s)
-        what = "requests" if requests_s >= tokens_s else "tokens"
-        wait_s = max(requests_s, tokens_s)
+        waits = []
+        for what in _COUNTED:
+            needed = self._tokens_each if what == "tokens" else 1.0
+            waits.append((*_wait_and_pace_s(headers, what, needed=needed), what))
+        self._pace_s = max(pace_s for _, pace_s, _ in waits)
+        # The first of equal ones.
+        wait_s, _, what = max(waits, key=lambda wait: wait[0])
         self._is_cut_short = wait_s > _LONGEST_PAUSE_S
         self._pause_for(
             wait_s,
             why=f"no {what} remain; the provider's reset is "
-            f"{headers.get(f'x-ratelimit-reset-{what}')!r}",
+            f"{_read_allowance(headers, what).reset!r}",
         )
 
     def expect_tokens(self, tokens: float) -> None:
@@ -162,7 +174,16 @@ class Throttle:
         self._observed += 1
         self._tokens_each += (tokens - self._tokens_each) / self._observed
 
-    def _observe_refusal(self, headers: Headers) -> None:
+    def count_usage(self, usage: TokenUsage | None) -> None:
+        """Record the tokens of a finished request, as far as its reply tells them."""
+        if usage is not None and usage.input_tokens is not None:
+            self.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
+
+    def _observe_refusal(
+        self,
+        status: int,
+        headers: Headers,
+    ) -> None:
         # Requests sent before the last pause are refused too: they say nothing new.
         if self._obeyed_at > asyncio.get_running_loop().time():
             return
@@ -173,7 +194,7 @@ class Throttle:
         self._set_width(self._width / 2)
         self._pause_for(
             retry_after_s(headers) or 1.0,
-            why="most of the last requests were refused (HTTP 429)",
+            why=f"most of the last requests were refused (HTTP {status})",
         )
         self._obeyed_at = self._resume_at
 
@@ -235,9 +256,9 @@ def _wait_and_pace_s(
 
     Both are 0 while more than `needed` remains.
     """
-    limit = number_in(headers.get(f"x-ratelimit-limit-{what}"))
-    remaining = number_in(headers.get(f"x-ratelimit-remaining-{what}"))
-    reset = read_wait(headers.get(f"x-ratelimit-reset-{what}"), headers)
+    allowance = _read_allowance(headers, what)
+    limit, remaining = allowance.limit, allowance.remaining
+    reset = read_wait(allowance.reset, headers)
     if remaining is None or reset is None:
         return 0.0, 0.0
     reset_s = reset.seconds
@@ -246,7 +267,7 @@ def _wait_and_pace_s(
     if remaining >= min(needed, limit or needed):
         return 0.0, 0.0
     # At a point in time a window begins, with all of its allowance at once.
-    if reset.is_moment:
+    if reset.is_moment and not allowance.refills:
         return reset_s, 0.0
     if not limit:
         # Without the limit, part of the reset's time cannot be told.
@@ -256,6 +277,25 @@ def _wait_and_pace_s(
     needed = min(needed, limit)
     each_s = reset_s / (limit - remaining)
     return (needed - remaining) * each_s, needed * each_s
+
+
+def _read_allowance(
+    headers: Headers,
+    what: str,
+) -> _Allowance:
+    prefix = f"anthropic-ratelimit-{what}-"
+    if f"{prefix}remaining" in headers:
+        return _Allowance(
+            number_in(headers.get(f"{prefix}limit")),
+            number_in(headers.get(f"{prefix}remaining")),
+            headers.get(f"{prefix}reset"),
+            refills=True,
+        )
+    return _Allowance(
+        number_in(headers.get(f"x-ratelimit-limit-{what}")),
+        number_in(headers.get(f"x-ratelimit-remaining-{what}")),
+        headers.get(f"x-ratelimit-reset-{what}"),
+    )
 
 
 def _bucket_of(per_minute: float | None) -> AsyncLimiter | None:

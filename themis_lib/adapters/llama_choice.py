@@ -90,7 +90,18 @@ class LlamaChoice(LocalModel):
         prompt_spec: PromptSpec,
     ) -> str | None:
         """Return the version of the ratings of an input; `None` if it never changed."""
-        return PAIRS_VERSION if has_pairs(case_input) else None
+        if has_pairs(case_input):
+            return PAIRS_VERSION
+        return super().input_version(case_input, prompt_spec)
+
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError` for an input that is not all text."""
+        if not has_pairs(case_input):
+            super().check_input(case_input, prompt_spec)
 
     async def generate(
         self,

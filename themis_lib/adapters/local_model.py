@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from themis_lib.adapters.conversations import (
+    FORMS_VERSION,
+    has_listed_parts,
+    text_turns,
+)
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import GenerateContext
@@ -16,7 +21,7 @@ from themis_lib.core.models import (
     TokenUsage,
     TraceStep,
 )
-from themis_lib.core.prompts import render_conversation
+from themis_lib.core.prompts import PromptSpec, render_conversation
 from themis_lib.engine.prompt import PromptTokens, Template, prompt_tokens
 from themis_lib.errors import FatalError, InputError, ModelError, RowError
 from themis_lib.stages.calls import in_thread
@@ -89,6 +94,31 @@ class LocalModel(Builtin):
             "template": self.template,
         }
 
+    def input_version(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> str | None:
+        """Return the version of the prompt for an input; `None` if it never changed."""
+        # Parts were refused, or rendered as JSON.
+        return FORMS_VERSION if has_listed_parts(case_input) else None
+
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError` for an input that is not all text."""
+        self._text_turns(case_input, prompt_spec)
+
+    def _text_turns(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> Messages:
+        turns = render_conversation(prompt_spec, case_input)
+        return text_turns(turns, reader=self.component_id)
+
     async def _load_engine(self) -> Engine:
         """Return the engine of the model file, loaded once per process."""
         from themis_lib.engine.engines import engine_for, loaded_engine
@@ -130,14 +160,7 @@ class LocalModel(Builtin):
         ctx: GenerateContext,
     ) -> tuple[Messages, PromptTokens]:
         """Return a case under its prompt spec, as turns and as tokens."""
-        messages = render_conversation(ctx.prompt_spec, case.input)
-        for message in messages:
-            # Parts such as images are what chat APIs take; a template writes text.
-            if not isinstance(message.get("content"), str):
-                raise RowError(
-                    "a local model reads messages of text; `content` of one of these "
-                    "is no text"
-                )
+        messages = self._text_turns(case.input, ctx.prompt_spec)
         try:
             prompt = prompt_tokens(
                 engine.weights,

@@ -201,6 +201,12 @@ _TRANSPORT_LOGGERS = tuple(
     for package in ("httpcore", "httpcore2")
     for part in ("connection", "http11", "http2", "proxy", "socks")
 )
+#: Loggers of the providers' SDKs.
+_SDK_LOGGERS = tuple(
+    f"{package}{part}"
+    for package in ("openai", "anthropic")
+    for part in ("", "._base_client", "._legacy_response", "._response")
+)
 #: The loggers that write addresses, headers, replies, or what a graph's node raised.
 #: By name, since a filter does not apply to the records of child loggers.
 _LOGGERS = (
@@ -209,10 +215,7 @@ _LOGGERS = (
     "langchain_core.callbacks.manager",
     "httpx",
     "httpx2",
-    "openai",
-    "openai._base_client",
-    "openai._legacy_response",
-    "openai._response",
+    *_SDK_LOGGERS,
     *_TRANSPORT_LOGGERS,
 )
 _FORMATTER = logging.Formatter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from themis_lib.adapters.reply_fields import as_plain_json
@@ -53,6 +54,8 @@ def _shortened(value: Any) -> Any:
     return value
 
 
+# Cached: every reply of a provider has the same names.
+@lru_cache(maxsize=4096)
 def _is_private(name: str) -> bool:
     # A token of text beside its log-probability has this name too.
     if name == "token":

@@ -6,7 +6,7 @@ Fields are read by attribute or key, so that injected clients may return either.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from themis_lib.adapters.faults import MESSAGE_CHARS
@@ -28,7 +28,7 @@ from themis_lib.adapters.reply_fields import (
     transport_facts,
     type_of,
 )
-from themis_lib.core.models import GenerationResult, Message, TraceStep
+from themis_lib.core.models import GenerationResult, Message, TokenUsage, TraceStep
 from themis_lib.errors import TransientError
 from themis_lib.stages.endings import Ending, ending_of
 
@@ -36,15 +36,19 @@ _TOOL_CALLS = ("function_call", "custom_tool_call")
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What both API modes say of one answer, under one name each."""
+class Answer:
+    """What every API says of one answer, under one name each."""
 
     text: str | None
     refusal: str | None
     calls: list[JsonObject]
     finish_reason: str | None
     reasoning: str | None
-    logprobs: Any
+    logprobs: Any = None
+    #: Why this is no answer to score, where no other field says it.
+    error: str | None = None
+    #: Further facts that the row keeps.
+    artifacts: JsonObject = field(default_factory=dict)
 
     @property
     def is_nothing(self) -> bool:
@@ -65,18 +69,18 @@ def chat_result(
     check_reply(reply)
     choices = read_field(reply, "choices")
     if not is_list(choices) or not choices:
-        raise TransientError(_describe_unreadable(reply, "no choices"))
+        raise TransientError(describe_unreadable(reply, "no choices"))
     choice = choices[0]
     check_choice(choice)
     message = read_field(choice, "message")
     if not isinstance(message, Mapping) and not hasattr(message, "content"):
-        raise TransientError(_describe_unreadable(reply, "a choice without a message"))
+        raise TransientError(describe_unreadable(reply, "a choice without a message"))
     # Some servers answer in parts, as requests may.
     parts = content_parts(read_field(message, "content"))
     logprobs = read_field(choice, "logprobs")
     # DeepSeek's and vLLM's name, and that of OpenRouter.
     reasoning = read_field(message, "reasoning_content", "reasoning")
-    answer = _Answer(
+    answer = Answer(
         text=join_texts(parts),
         refusal=read_field(message, "refusal") or _refusal_in(parts),
         calls=_chat_calls(message),
@@ -84,7 +88,8 @@ def chat_result(
         reasoning=reasoning or join_thoughts(parts),
         logprobs=as_plain_json(read_field(logprobs, "content")) if logprobs else None,
     )
-    return _result_of(answer, reply, headers)
+    usage = token_usage(read_field(reply, "usage"))
+    return result_of(answer, reply, headers, usage=usage)
 
 
 def response_result(
@@ -108,7 +113,7 @@ def response_result(
     logprobs: list[Any] = []
     for part in parts:
         logprobs.extend(read_items(part, "logprobs"))
-    answer = _Answer(
+    answer = Answer(
         text=_response_text(reply, parts),
         refusal=_refusal_in(parts),
         calls=calls,
@@ -116,7 +121,8 @@ def response_result(
         reasoning="\n".join(thoughts) or None,
         logprobs=as_plain_json(logprobs) or None,
     )
-    return _result_of(answer, reply, headers)
+    usage = token_usage(read_field(reply, "usage"))
+    return result_of(answer, reply, headers, usage=usage)
 
 
 def _check_items(reply: Any) -> Sequence[Any]:
@@ -127,7 +133,7 @@ def _check_items(reply: Any) -> Sequence[Any]:
     # Injected clients may answer with `output_text` alone.
     is_empty = not items and read_field(reply, "output_text") is None
     if not is_list(items) or is_empty:
-        raise TransientError(_describe_unreadable(reply, "no output"))
+        raise TransientError(describe_unreadable(reply, "no output"))
     return items  # type: ignore[no-any-return]
 
 
@@ -173,12 +179,14 @@ def _parts_of(
             yield from read_items(item, name)
 
 
-def _result_of(
-    answer: _Answer,
+def result_of(
+    answer: Answer,
     reply: Any,
     headers: Headers,
+    *,
+    usage: TokenUsage | None,
 ) -> GenerationResult:
-    """Return an answer, with the facts that both API modes report, as a result.
+    """Return an answer, with the facts that every API reports, as a result.
 
     Raises `TransientError` if nothing was said and nothing says why.
     """
@@ -212,6 +220,9 @@ def _result_of(
         "refusal": answer.refusal,
         "reasoning": answer.reasoning,
         "logprobs": answer.logprobs,
+        **answer.artifacts,
+        # OpenRouter's: the dollars that it charged for this request.
+        "cost_usd": read_field(read_field(reply, "usage"), "cost"),
     }
     return GenerationResult(
         final_output=_output_of(answer),
@@ -223,12 +234,12 @@ def _result_of(
             **transport_facts(reply, headers),
             **without_nulls({"raw_response": raw_response(reply)}),
         },
-        usage=token_usage(read_field(reply, "usage")),
+        usage=usage,
         error=error,
     )
 
 
-def _output_of(answer: _Answer) -> Any:
+def _output_of(answer: Answer) -> Any:
     """Return the text of an answer, or its calls with the text beside them."""
     if not answer.calls:
         return answer.text
@@ -238,10 +249,12 @@ def _output_of(answer: _Answer) -> Any:
     return output
 
 
-def _error_of(answer: _Answer) -> str | None:
+def _error_of(answer: Answer) -> str | None:
     """Return why there is no answer to score, `None` if there is one."""
     if answer.refusal:
         return f"the model refused: {answer.refusal}"
+    if answer.error:
+        return answer.error
     ending = ending_of(answer.finish_reason)
     if ending is Ending.FILTERED:
         return "the provider's content filter stopped the answer"
@@ -261,10 +274,11 @@ def _error_of(answer: _Answer) -> str | None:
     return None
 
 
-def _describe_unreadable(
+def describe_unreadable(
     reply: Any,
     what: str,
 ) -> str:
+    """Return what is wrong with a reply, with what it says itself."""
     said = f"the provider's reply has {what}"
     # Servers of other kinds say what is wrong under names of their own.
     told = read_field(reply, "message", "detail", "errors")

@@ -34,8 +34,9 @@ _BROKEN_OFF = frozenset(
     }
 )
 _STATUS = re.compile(r"[1-5][0-9]{2}")
-#: The form of a line of a stream (server-sent events).
+#: The form of a line of a stream (server-sent events), and of Anthropic's first one.
 _STREAMED = "data:"
+_EVENT = "event:"
 
 
 def check_reply(reply: Any) -> None:
@@ -94,7 +95,7 @@ def fault_of_unreadable(error: ValueError) -> ThemisError:
         failed = _failure_in(event)
         if failed is not None:
             return reported_fault(failed)
-    if isinstance(text, str) and text.lstrip().startswith(_STREAMED):
+    if isinstance(text, str) and text.lstrip().startswith((_STREAMED, _EVENT)):
         return TransientError(
             "the provider's reply is a stream, which was not asked for"
         )

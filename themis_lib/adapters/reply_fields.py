@@ -18,11 +18,13 @@ Headers: TypeAlias = Mapping[str, str]
 #: The headers that are kept besides the rate limits; others may carry cookies or keys.
 _KEPT_HEADERS = (
     "x-request-id",
+    "request-id",
     "openai-processing-ms",
     "openai-version",
     "retry-after",
     "x-should-retry",
 )
+_KEPT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 #: The types of a part that is text, and of one that is a thought.
 _TEXT_TYPES = (None, "text", "output_text")
 _THOUGHT_TYPES = ("thinking", "reasoning")
@@ -161,16 +163,16 @@ def token_usage(usage: Any) -> TokenUsage | None:
         "output_tokens_details",
     )
     return TokenUsage(
-        input_tokens=_read_count(usage, "prompt_tokens", "input_tokens"),
-        output_tokens=_read_count(usage, "completion_tokens", "output_tokens"),
-        cached_tokens=_read_count(inputs, "cached_tokens"),
+        input_tokens=read_count(usage, "prompt_tokens", "input_tokens"),
+        output_tokens=read_count(usage, "completion_tokens", "output_tokens"),
+        cached_tokens=read_count(inputs, "cached_tokens"),
         # The name at OpenRouter, and that of LiteLLM's proxy.
-        cache_write_tokens=_read_count(
+        cache_write_tokens=read_count(
             inputs,
             "cache_write_tokens",
             "cache_creation_tokens",
         ),
-        reasoning_tokens=_read_count(outputs, "reasoning_tokens"),
+        reasoning_tokens=read_count(outputs, "reasoning_tokens"),
     )
 
 
@@ -184,9 +186,10 @@ def transport_facts(
     for given_name, value in headers.items():
         # Header names are case-insensitive, and proxies change their case.
         name = str(given_name).lower()
-        if name == "x-request-id":
+        # The second is Anthropic's.
+        if name in ("x-request-id", "request-id"):
             request_id = str(value)
-        if name.startswith("x-ratelimit-") or name in _KEPT_HEADERS:
+        if name.startswith(_KEPT_PREFIXES) or name in _KEPT_HEADERS:
             kept[name] = str(value)
     facts = {
         "response_id": read_field(reply, "id"),
@@ -197,7 +200,7 @@ def transport_facts(
     return without_nulls(facts)
 
 
-def _read_count(
+def read_count(
     value: Any,
     *names: str,
 ) -> int | None:

@@ -14,8 +14,9 @@ from themis_lib.adapters.json_objects import JsonObject, without_nulls
 from themis_lib.adapters.response_items import response_items
 
 ApiMode = Literal["responses", "chat_completions"]
-#: What of the API requests may go to: `completions` continue a text.
-Api = Literal["responses", "chat_completions", "completions"]
+#: What of an API requests may go to: `completions` continue a text, and `messages` is
+#: Anthropic's.
+Api = Literal["responses", "chat_completions", "completions", "messages"]
 
 
 @dataclass(frozen=True)

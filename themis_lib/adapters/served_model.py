@@ -1,22 +1,18 @@
-"""What generators that ask a server over OpenAI's API share: how requests reach it."""
+"""What generators that ask a server share: address, credentials, limits, throttle."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
-from themis_lib.adapters import clients
 from themis_lib.adapters.endpoint import Endpoint, refuse_literals
 from themis_lib.adapters.extra_body import check_extra_body
 from themis_lib.adapters.first_request import FirstRequest
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Limits, Throttle, throttle
-from themis_lib.adapters.reply_faults import fault_of_unreadable
-from themis_lib.adapters.requests import Api
-from themis_lib.adapters.server_forms import ServerForms, forms_of
+from themis_lib.adapters.requests import estimated_tokens
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.errors import ComponentError
@@ -28,20 +24,29 @@ _WAITING = 8
 class ServedModel(Builtin):
     """A model behind an address, with credentials, limits, a timeout and retries.
 
-    A subclass is a dataclass that has the settings below as fields.
+    A subclass is a dataclass that has the settings below as fields. It says how its SDK
+    is found (`_check_sdk`) and what of the settings requests contain.
     """
 
     #: The defaults of key and address.
     key_variable: ClassVar[str]
     url_variable: ClassVar[str]
     default_url: ClassVar[str]
+    #: Whether the server at the default address asks for a key.
     key_is_needed: ClassVar[bool]
+    #: The variables of a token in place of a key, and of further headers, which the SDK
+    #: sends by itself; empty for an SDK that has none.
+    token_variable: ClassVar[str] = ""
+    headers_variable: ClassVar[str] = ""
+    #: An object that `client` takes, as code.
+    client_example: ClassVar[str]
 
     model: str
     base_url: str | None
     extra_body: dict[str, Any]
     client: Any
     api_key: str | None
+    auth_token: str | None = None
     headers: dict[str, str]
     timeout_s: float | None
     max_retries: int
@@ -55,7 +60,7 @@ class ServedModel(Builtin):
         # A YAML file can only write these.
         if isinstance(self.client, (str, int, float, dict, list)):
             raise ComponentError(
-                "client: give a client object, such as openai.AsyncOpenAI()"
+                f"client: give a client object, such as {self.client_example}"
             )
         refuse_literals(self.base_url or "")
         check_extra_body(self.extra_body)
@@ -67,7 +72,7 @@ class ServedModel(Builtin):
         """
         # An injected client has brought both.
         if self.client is None:
-            clients.check_sdk()
+            self._check_sdk()
             _ = self._api_endpoint.address
 
     def with_runtime(self, runtime: RuntimeConfig) -> Self:
@@ -88,54 +93,28 @@ class ServedModel(Builtin):
         return _WAITING * self._request_limits.max_concurrency
 
     @property
-    def _api(self) -> Api:
-        """The part of the API that requests go to."""
-        raise NotImplementedError
-
-    @property
     def _sent_settings(self) -> tuple[Any, ...]:
         """The settings that requests contain unchanged."""
+        raise NotImplementedError
+
+    def _check_sdk(self) -> None:
+        """Raise `ComponentError` if the SDK is not installed, without importing it."""
         raise NotImplementedError
 
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
         # A method, since a server of one's own has another default: see `vllm`.
         return runtime.max_concurrency
 
-    async def _send(
+    def _gate_for(
         self,
         request: JsonObject,
-        gate: Throttle,
-    ) -> tuple[clients.Reply, JsonObject]:
-        """Return the reply to a request, and the form in which the server took it."""
-        try:
-            # A refusal of all requests is to come of one.
-            async with self._first_request:
-                return await self._server_forms.send(
-                    request, lambda form: self._post(form, gate)
-                )
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise fault_of_unreadable(error) from None
-
-    async def _post(
-        self,
-        request: JsonObject,
-        gate: Throttle,
-    ) -> clients.Reply:
-        if self.client is None:
-            address = self._api_endpoint.address
-            client = await clients.client_for(address, gate)
-            return await clients.post(
-                client,
-                self._api,
-                request,
-            )
-        return await clients.create_throttled(
-            self.client,
-            self._api,
-            request,
-            throttle=gate,
-            timeout_s=self.timeout_s,
-        )
+        longest_answer: int | None,
+    ) -> Throttle:
+        """Return the throttle that a request passes, told what it may use."""
+        gate = self._find_throttle()
+        if self.tokens_per_minute:
+            gate.expect_tokens(estimated_tokens(request, longest_answer))
+        return gate
 
     def _find_throttle(self) -> Throttle:
         # Providers limit each model and each key by itself.
@@ -159,17 +138,11 @@ class ServedModel(Builtin):
         return FirstRequest()
 
     @cached_property
-    def _server_forms(self) -> ServerForms:
-        # Nobody knows how long an injected client is the same.
-        if self.client is not None:
-            return ServerForms()
-        return forms_of((self._api_endpoint.identity_url, self.model, self._api))
-
-    @cached_property
     def _api_endpoint(self) -> Endpoint:
         return Endpoint(
             base_url=self.base_url,
             api_key=self.api_key,
+            auth_token=self.auth_token,
             headers=self.headers,
             client=self.client,
             sent=self._sent_settings,
@@ -179,4 +152,6 @@ class ServedModel(Builtin):
             url_variable=self.url_variable,
             default_url=self.default_url,
             key_is_needed=self.key_is_needed,
+            token_variable=self.token_variable,
+            headers_variable=self.headers_variable,
         )

@@ -7,7 +7,7 @@ row can say so; any other refusal is one error that names the setting.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import TypeAlias
 
 from themis_lib.adapters.clients import Reply
@@ -17,6 +17,7 @@ from themis_lib.adapters.refusals import Refusal, refusal_of
 from themis_lib.errors import FatalError
 
 _Post: TypeAlias = Callable[[JsonObject], Awaitable[Reply]]
+_FindRefusal: TypeAlias = Callable[[Exception, Collection[str]], Refusal | None]
 
 #: The two names of the token limit in Chat Completions, each by the other.
 _OTHER_NAME = {
@@ -38,13 +39,20 @@ _SETTINGS = {
     "reasoning": "reasoning_effort",
     "response_format": "schema or response_format",
     "text": "schema or response_format",
+    "stop_sequences": "stop",
+    "output_config": "schema or reasoning_effort",
+    "extra_headers": "betas",
 }
 
 
 class ServerForms:
-    """What one model's server has refused so far in this process."""
+    """What one model's server has refused so far in this process.
 
-    def __init__(self) -> None:
+    `find_refusal` says which of the fields sent an exception of a client refuses.
+    """
+
+    def __init__(self, find_refusal: _FindRefusal = refusal_of) -> None:
+        self._find_refusal = find_refusal
         self._refused: set[str] = set()
 
     async def send(
@@ -65,7 +73,9 @@ class ServerForms:
             try:
                 return await post(form), form
             except Exception as error:
-                refusal = refusal_of(error, {*form, *form.get("extra_body", ())})
+                refusal = self._find_refusal(
+                    error, {*form, *form.get("extra_body", ())}
+                )
                 if refusal is None and _SCHEMA_FIELD in errors and _is_refused(error):
                     refusal = Refusal(_SCHEMA_FIELD, is_unknown=False)
                 if refusal is None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import cycle
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from functools import cache, partial
+from typing import Any, ClassVar
 from urllib.request import getproxies
-
-import httpx2
 
 from themis_lib.adapters.faults import is_final, unreachable
 from themis_lib.adapters.first_request import open_for_others
@@ -17,19 +16,25 @@ from themis_lib.adapters.wait_times import retry_after_s
 
 #: How long the first connection to a provider may take.
 _FIRST_CONNECTION_S = 5.0
-#: Nobody takes the request: refused, an unknown host, a certificate that is not valid.
-_UNREACHABLE = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
-#: A pool searches all of its connections for each request: many connections are
-#: therefore spread over several pools.
-_CONNECTIONS_EACH = 8
 
 
-class ThrottledClient(httpx2.AsyncClient):
+@cache
+def throttled_client(http: Any) -> Any:
+    """Return the class of throttled clients of an HTTP library: `httpx` or `httpx2`.
+
+    An SDK takes only clients of the library that it is made with.
+    """
+    return type("ThrottledClient", (_Throttled, http.AsyncClient), {"_http": http})
+
+
+class _Throttled:
     """An HTTP client whose requests pass the provider's throttle and a timeout.
 
     With a `place`, an address that people know, the first request decides whether the
-    provider can be reached at all.
+    provider can be reached at all. A subclass is an asynchronous client as well.
     """
+
+    _http: ClassVar[Any]
 
     def __init__(
         self,
@@ -40,7 +45,7 @@ class ThrottledClient(httpx2.AsyncClient):
     ) -> None:
         options: JsonObject = {}
         # The throttle alone bounds the connections.
-        limits = httpx2.Limits(
+        limits = self._http.Limits(
             max_connections=None,
             max_keepalive_connections=None,
         )
@@ -48,10 +53,8 @@ class ThrottledClient(httpx2.AsyncClient):
             # Only the client's own transport reads the proxies of the environment.
             options["limits"] = limits
         else:
-            # Rounded up: one pool more rather than one connection too many in each.
-            count = -(-throttle.most // _CONNECTIONS_EACH)
-            options["transport"] = _Pools(count, limits=limits)
-        super().__init__(
+            options["transport"] = _Connections(self._http, limits)
+        super().__init__(  # type: ignore[call-arg]
             timeout=timeout_s,
             follow_redirects=True,
             **options,
@@ -59,45 +62,64 @@ class ThrottledClient(httpx2.AsyncClient):
         self._throttle = throttle
         self._timeout_s = timeout_s
         self._place = place
+        self._addresses: dict[str, Any] = {}
+
+    def build_request(
+        self,
+        method: str,
+        url: Any,
+        **options: Any,
+    ) -> Any:
+        """Build a request as the client does, but parse each address once."""
+        # The SDK gives whole addresses as texts, of which there are few.
+        if isinstance(url, str):
+            if url not in self._addresses:
+                self._addresses[url] = self._http.URL(url)
+            url = self._addresses[url]
+        return super().build_request(method, url, **options)  # type: ignore[misc]
 
     async def send(
         self,
-        request: httpx2.Request,
+        request: Any,
         **options: Any,
-    ) -> httpx2.Response:
+    ) -> Any:
         """Send a request when the throttle admits it and return the reply.
 
-        Raises `httpx2.ReadTimeout` if the whole reply takes too long, even if parts of
-        it keep arriving; `FatalError` if nobody has ever taken a request.
+        Raises the library's `ReadTimeout` if the whole reply takes too long, even if
+        parts of it keep arriving; `FatalError` if nobody has ever taken a request.
         """
+        http = self._http
         async with self._throttle:
             if self._place and not self._throttle.is_reached:
                 _bound_connecting(request)
             try:
                 # The client's own timeout only bounds the gap between two parts.
                 async with asyncio.timeout(self._timeout_s):
-                    response = await super().send(request, **options)
-            except _UNREACHABLE as error:
+                    response = await super().send(request, **options)  # type: ignore[misc]
+            # Nobody takes it: refused, an unknown host, a certificate that is not valid.
+            except (http.ConnectError, http.ConnectTimeout, http.ProxyError) as error:
                 # A server that was there may come back: that is for retries.
                 if not self._place or self._throttle.is_reached:
                     raise
                 raise unreachable(error, self._place, request.url) from None
-            except httpx2.TransportError:
+            except http.TransportError:
                 self._throttle.is_reached = True
                 raise
             except TimeoutError as error:
                 self._throttle.is_reached = True
-                raise httpx2.ReadTimeout(
+                raise http.ReadTimeout(
                     f"no whole reply after {self._timeout_s:g} s",
                     request=request,
                 ) from error
             self._note_reply(response)
             return response
 
-    def _note_reply(self, response: httpx2.Response) -> None:
+    def _note_reply(self, response: Any) -> None:
         """Learn from a reply how to pace, and tell the SDK whether and when to retry."""
-        self._throttle.observe(response.status_code, response.headers)
-        wait_s = retry_after_s(response.headers)
+        # A plain dict: the client's headers are decoded and searched at each look.
+        headers = dict(response.headers.items())
+        self._throttle.observe(response.status_code, headers)
+        wait_s = retry_after_s(headers)
         if response.status_code >= 400 and wait_s is not None:
             # The SDK reads seconds and dates, and these by the local clock.
             response.headers.pop("retry-after-ms", None)
@@ -110,7 +132,7 @@ class ThrottledClient(httpx2.AsyncClient):
             open_for_others()
 
 
-def _bound_connecting(request: httpx2.Request) -> None:
+def _bound_connecting(request: Any) -> None:
     """Give up a connection that takes too long, whatever a reply may take."""
     timeouts = dict(request.extensions.get("timeout", {}))
     connect_s = timeouts.get("connect")
@@ -119,32 +141,83 @@ def _bound_connecting(request: httpx2.Request) -> None:
     request.extensions["timeout"] = timeouts
 
 
-class _Pools(httpx2.AsyncBaseTransport):
-    """Several pools of connections, used in turn."""
+class _Connections:
+    """Kept connections, each in a pool of its own and with one request at a time.
+
+    A pool searches all of its connections at the beginning and the end of each request,
+    and asks the system about those that are idle. There are never more connections than
+    requests in flight.
+    """
 
     def __init__(
         self,
-        count: int,
-        *,
-        limits: httpx2.Limits,
+        http: Any,
+        limits: Any,
     ) -> None:
+        self._http = http
         # One context for all: loading the certificates is the slow part of a pool.
-        context = httpx2.create_ssl_context()
-        self._pools = []
-        for _ in range(count):
-            pool = httpx2.AsyncHTTPTransport(
-                verify=context,
-                limits=limits,
-            )
-            self._pools.append(pool)
-        self._next = cycle(self._pools)
+        self._context = http.create_ssl_context()
+        self._limits = limits
+        self._pools: list[Any] = []
+        self._idle: list[Any] = []
 
-    async def handle_async_request(
-        self,
-        request: httpx2.Request,
-    ) -> httpx2.Response:
-        return await next(self._next).handle_async_request(request)
+    async def handle_async_request(self, request: Any) -> Any:
+        # The one that was used last: its connection is the least likely to be closed.
+        pool = self._idle.pop() if self._idle else self._add_pool()
+        try:
+            response = await pool.handle_async_request(request)
+        except BaseException:
+            self._idle.append(pool)
+            raise
+        response.stream = _borrowed_stream(self._http)(
+            response.stream,
+            partial(self._idle.append, pool),
+        )
+        return response
+
+    def _add_pool(self) -> Any:
+        pool = self._http.AsyncHTTPTransport(
+            verify=self._context,
+            limits=self._limits,
+        )
+        self._pools.append(pool)
+        return pool
+
+    async def __aenter__(self) -> _Connections:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         for pool in self._pools:
             await pool.aclose()
+
+
+@cache
+def _borrowed_stream(http: Any) -> Any:
+    """Return the class of streams that an HTTP library takes."""
+    return type("BorrowedStream", (_BorrowedStream, http.AsyncByteStream), {})
+
+
+class _BorrowedStream:
+    """The body of a reply, which gives its connection back when it is closed."""
+
+    def __init__(
+        self,
+        stream: Any,
+        give_back: Callable[[], None],
+    ) -> None:
+        self._stream = stream
+        self._give_back: Callable[[], None] | None = give_back
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._stream.__aiter__()  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            if self._give_back is not None:
+                self._give_back()
+                self._give_back = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from themis_lib.adapters.openai_api import OpenAI
+from themis_lib.adapters.openai_model import OpenAIModel
 from themis_lib.adapters.requests import ApiMode
 from themis_lib.core.config import RuntimeConfig
 
@@ -14,7 +14,7 @@ _CONNECTIONS = 1000
 
 
 @dataclass(frozen=True)
-class VLLM(OpenAI):
+class VLLM(OpenAIModel):
     """A model on your own server: vLLM, llama.cpp, Ollama, LM Studio, SGLang, ….
 
     It differs from `openai` in three defaults. It speaks Chat Completions. Address and

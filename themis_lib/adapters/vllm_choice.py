@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from themis_lib.adapters.chat_model import Positive, PositiveNumber
 from themis_lib.adapters.choices import (
     CHOICES,
     Normalize,
@@ -20,17 +21,22 @@ from themis_lib.adapters.choices import (
     rating_of,
 )
 from themis_lib.adapters.clients import Reply
+from themis_lib.adapters.conversations import (
+    FORMS_VERSION,
+    has_listed_parts,
+    text_turns,
+)
 from themis_lib.adapters.faults import translated
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.masking import masked_fault, masked_result
+from themis_lib.adapters.openai_server import OpenAIServer
 from themis_lib.adapters.prompt_logprobs import (
     EchoedTokens,
     echo_request,
     echoed_tokens,
 )
 from themis_lib.adapters.reply_fields import read_field, token_usage, transport_facts
-from themis_lib.adapters.requests import Api, estimated_tokens
-from themis_lib.adapters.served_model import ServedModel
+from themis_lib.adapters.requests import Api
 from themis_lib.adapters.vllm_api import VLLM, own_server_concurrency
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
@@ -41,16 +47,12 @@ from themis_lib.core.models import (
     TokenUsage,
     TraceStep,
 )
-from themis_lib.core.prompts import render_conversation, render_input
+from themis_lib.core.prompts import PromptSpec, render_conversation, render_input
 from themis_lib.core.secrets import resolve_public, resolve_references
-from themis_lib.errors import RowError
-
-_Positive = Annotated[int, Field(ge=1)]
-_PositiveNumber = Annotated[float, Field(gt=0)] | _Positive
 
 
 @dataclass(frozen=True)
-class VLLMChoice(ServedModel):
+class VLLMChoice(OpenAIServer):
     """Multiple choice by log-likelihood on a server that rates prompts.
 
     That is a server with OpenAI's older Completions and their `echo` and `logprobs`:
@@ -97,11 +99,11 @@ class VLLMChoice(ServedModel):
         default_factory=dict,
         repr=False,
     )
-    timeout_s: _PositiveNumber | None = None
+    timeout_s: PositiveNumber | None = None
     max_retries: Annotated[int, Field(ge=0)] = 3
-    max_concurrency: _Positive | None = None
-    requests_per_minute: _PositiveNumber | None = None
-    tokens_per_minute: _PositiveNumber | None = None
+    max_concurrency: Positive | None = None
+    requests_per_minute: PositiveNumber | None = None
+    tokens_per_minute: PositiveNumber | None = None
     global_limit: str | None = None
 
     def check_settings(self) -> None:
@@ -141,6 +143,25 @@ class VLLMChoice(ServedModel):
             input_tokens=len(sent.encode("utf-8", "replace")),
             output_tokens=len(pairs),
         )
+
+    def input_version(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> str | None:
+        """Return the version of the requests for an input; `None` if it never changed."""
+        # Parts were refused, or rendered as JSON.
+        return FORMS_VERSION if has_listed_parts(case_input) else None
+
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError` for an input that is not all text."""
+        if not has_pairs(case_input):
+            turns = render_conversation(prompt_spec, case_input)
+            text_turns(turns, reader=self.component_id)
 
     async def generate(
         self,
@@ -188,15 +209,10 @@ class VLLMChoice(ServedModel):
         if has_pairs(case.input):
             return pairs_of(case.input, ctx.prompt_spec)
         choices = choices_of(case, self.choices)
-        contents = []
-        for message in render_conversation(ctx.prompt_spec, case.input):
-            content = message.get("content")
-            if not isinstance(content, str):
-                raise RowError(
-                    "choices are rated behind a text; `content` of one of these messages "
-                    "is none"
-                )
-            contents.append(content)
+        turns = render_conversation(ctx.prompt_spec, case.input)
+        contents = [
+            turn["content"] for turn in text_turns(turns, reader=self.component_id)
+        ]
         # As `llama_choice` puts them together for a model without a template.
         prompt = "\n\n".join(filter(None, contents))
         return [Pair(prompt, f"{self.delimiter}{choice}") for choice in choices]
@@ -205,13 +221,9 @@ class VLLMChoice(ServedModel):
         """Return the reply to one request."""
         extra_body = resolve_references(self.extra_body, where="extra_body")
         request = echo_request(self.model, pair.context + pair.continuation, extra_body)
-        gate = self._find_throttle()
-        if self.tokens_per_minute:
-            gate.expect_tokens(estimated_tokens(request, 1))
+        gate = self._gate_for(request, 1)
         reply, _ = await self._send(request, gate)
-        usage = token_usage(read_field(reply[0], "usage"))
-        if usage and usage.input_tokens is not None:
-            gate.count_tokens(usage.input_tokens + (usage.output_tokens or 0))
+        gate.count_usage(token_usage(read_field(reply[0], "usage")))
         return reply
 
     def _ratings(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from pydantic import JsonValue
+
 from themis_lib.builtins.panels import (
     Details,
     PanelMetric,
@@ -19,7 +21,7 @@ from themis_lib.builtins.panels import (
     agreement,
     majority,
 )
-from themis_lib.builtins.verdicts import VerdictForm, sections
+from themis_lib.builtins.verdicts import VerdictForm, judged
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import (
     Case,
@@ -99,8 +101,8 @@ class JudgeCorrectness(PanelMetric):
         parsed: ParsedOutput,
         case: Case,
         ctx: ScoreContext,
-    ) -> str:
-        return sections(
+    ) -> JsonValue:
+        return judged(
             {
                 "input": case.input,
                 "expected output": _require_expected(case),
@@ -213,13 +215,13 @@ class JudgeRubric(PanelMetric):
         parsed: ParsedOutput,
         case: Case,
         ctx: ScoreContext,
-    ) -> str:
+    ) -> JsonValue:
         parts = {"input": case.input}
         # A hidden reference is masked before it gets here: the metric does not read it.
         if case.expected_output is not None:
             parts["expected output"] = case.expected_output
         parts["output"] = parsed.value
-        return sections(parts)
+        return judged(parts)
 
     def _read_value(self, verdict: dict[str, Any]) -> float:
         return float(verdict["grade"])
@@ -312,8 +314,8 @@ class JudgePairwise(PanelMetric):
         parsed: ParsedOutput,
         case: Case,
         ctx: ScoreContext,
-    ) -> str:
-        return sections(
+    ) -> JsonValue:
+        return judged(
             {
                 "input": case.input,
                 "answer A": parsed.value,
@@ -326,8 +328,8 @@ class JudgePairwise(PanelMetric):
         parsed: ParsedOutput,
         case: Case,
         ctx: ScoreContext,
-    ) -> str:
-        return sections(
+    ) -> JsonValue:
+        return judged(
             {
                 "input": case.input,
                 "answer A": self._find_rival(case),

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
+from pydantic import JsonValue
+
 from themis_lib.builtins.verdicts import DATA_NOTICE, REASON_CHARS, VerdictForm
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ScoreContext
@@ -131,7 +133,7 @@ class PanelMetric(Builtin):
         parsed: ParsedOutput,
         case: Case,
         ctx: ScoreContext,
-    ) -> str:
+    ) -> JsonValue:
         raise NotImplementedError
 
     def _read_value(self, verdict: dict[str, Any]) -> float:

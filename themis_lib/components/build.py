@@ -26,7 +26,7 @@ from themis_lib.components.records import (
     reads_of,
     reducer_record,
 )
-from themis_lib.components.registry import ADAPTERS, BUILTINS
+from themis_lib.components.registry import ADAPTERS, BUILTINS, GUESSES, PROVIDERS
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
 from themis_lib.errors import ComponentError, InputError, describe, nearest
 from themis_lib.identity.watch import reading
@@ -197,7 +197,10 @@ def _find_named(
     if name in known:
         name = known[name]
     elif ":" not in name:
-        if "/" in name:
+        if kind == "generator" and (name in GUESSES or name in PROVIDERS):
+            through_any = f"{{use: any, model: '{name}:NAME'}}"
+            hint = f"write {GUESSES.get(name, through_any)}"
+        elif "/" in name:
             hint = nearest(name, known)
         else:
             # `openia` is an adapter misspelt, `exact_mach` a built-in without `builtin/`.

@@ -18,9 +18,10 @@ from themis_lib.core.models import (
     Score,
     ScoreError,
 )
-from themis_lib.core.prompts import render_prompt
+from themis_lib.core.parts import has_own_form
+from themis_lib.core.prompts import PromptSpec, render_text
 from themis_lib.core.protocols import GeneratorSpec, MetricSpec, ParserSpec
-from themis_lib.errors import ComponentError
+from themis_lib.errors import ComponentError, RowError
 from themis_lib.identity.user_code import is_user_code, without_alias
 
 #: A model: from the rendered prompt to an output.
@@ -160,9 +161,29 @@ def _unwrap_callable(function: Any) -> Any:
 
 
 class FunctionGenerator(_FunctionComponent):
-    """A function from the rendered prompt to an output, sync or async."""
+    """A function from the rendered prompt to an output, sync or async.
+
+    The prompt is one text: instructions first, a conversation as JSON.
+    """
 
     reads = ("input",)
+
+    def prompt_version(self, prompt_spec: PromptSpec) -> str | None:
+        """Return the version of prompts under a spec; `None` if it never changed."""
+        # Functions were not told the instructions.
+        return "instructions-1" if prompt_spec.instructions else None
+
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError` for an input with an image, audio or a file."""
+        if has_own_form(case_input):
+            raise RowError(
+                f"{self.component_id} is a function of a text, and the input has an "
+                "image, audio or a file; write a generator with a method `generate`"
+            )
 
     def generate(
         self,
@@ -170,7 +191,8 @@ class FunctionGenerator(_FunctionComponent):
         ctx: GenerateContext,
     ) -> GenerationResult | Awaitable[GenerationResult]:
         """Return the function's output for the rendered prompt."""
-        output = self.function(render_prompt(ctx.prompt_spec, case.input))
+        self.check_input(case.input, ctx.prompt_spec)
+        output = self.function(render_text(ctx.prompt_spec, case.input))
         # Found out from the output: a lambda may return a coroutine, too.
         if inspect.isawaitable(output):
             return _await_result(output)

@@ -64,6 +64,9 @@ ReduceCall = Callable[
 ]
 Record = TypeVar("Record", bound="BuiltComponent")
 InputVersionCall = Callable[[Any, PromptSpec], str | None]
+PromptVersionCall = Callable[[PromptSpec], str | None]
+CheckPromptSpecCall = Callable[[PromptSpec], None]
+CheckInputCall = Callable[[Any, PromptSpec], None]
 MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
 
 
@@ -246,6 +249,9 @@ class BuiltGenerator(BuiltComponent):
     schema: Mapping[str, Any] | None
     enforces_schemas: bool
     input_version: InputVersionCall | None = None
+    check_input: CheckInputCall | None = None
+    prompt_version: PromptVersionCall | None = None
+    check_prompt_spec: CheckPromptSpecCall | None = None
     rates_continuations: bool = False
     provider: str | None = None
 
@@ -390,6 +396,9 @@ def generator_record(
         schema=getattr(component, "schema", None),
         enforces_schemas=callable(getattr(component, "with_schema", None)),
         input_version=_method_or_none(component, "input_version"),
+        check_input=_method_or_none(component, "check_input"),
+        prompt_version=_method_or_none(component, "prompt_version"),
+        check_prompt_spec=_method_or_none(component, "check_prompt_spec"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
         provider=_text_or_none(component, "provider"),
     )

@@ -58,10 +58,88 @@ BUILTINS: dict[str, dict[str, str]] = {
 
 #: Generators that run a model, by the name they have in experiments.
 ADAPTERS: dict[str, str] = {
+    "anthropic": "themis_lib.adapters.anthropic_api:Anthropic",
+    "any": "themis_lib.adapters.any_api:AnyModel",
     "langgraph": "themis_lib.adapters.langgraph_graph:LangGraph",
     "llama": "themis_lib.adapters.llama_cpp:Llama",
     "llama_choice": "themis_lib.adapters.llama_choice:LlamaChoice",
+    "lmstudio": "themis_lib.adapters.compatible_servers:LMStudio",
+    "ollama": "themis_lib.adapters.compatible_servers:Ollama",
     "openai": "themis_lib.adapters.openai_api:OpenAI",
+    "openrouter": "themis_lib.adapters.compatible_servers:OpenRouter",
+    "sglang": "themis_lib.adapters.compatible_servers:SGLang",
     "vllm": "themis_lib.adapters.vllm_api:VLLM",
     "vllm_choice": "themis_lib.adapters.vllm_choice:VLLMChoice",
+}
+
+#: The providers of `any` (any-llm-sdk 1.40) that answer conversations.
+PROVIDERS = frozenset(
+    {
+        "anthropic",
+        "atlascloud",
+        "azure",
+        "azureanthropic",
+        "azureopenai",
+        "bedrock",
+        "cascadia",
+        "cerebras",
+        "cohere",
+        "dashscope",
+        "databricks",
+        "deepinfra",
+        "deepseek",
+        "edenai",
+        "fireworks",
+        "gemini",
+        "github",
+        "gmi",
+        "groq",
+        "huggingface",
+        "inception",
+        "kenari",
+        "liner",
+        "llama",
+        "llamacpp",
+        "llamafile",
+        "lmstudio",
+        "meta",
+        "minimax",
+        "mistral",
+        "moonshot",
+        "mzai",
+        "nebius",
+        "neosantara",
+        "ollama",
+        "openai",
+        "openrouter",
+        "otari",
+        "ovhcloud",
+        "perplexity",
+        "portkey",
+        "qiniu",
+        "requesty",
+        "sagemaker",
+        "sambanova",
+        "telnyx",
+        "together",
+        "vertexai",
+        "vertexaianthropic",
+        "vllm",
+        "watsonx",
+        "xai",
+        "zai",
+    }
+)
+#: Names that people guess for a generator, and what to write instead.
+GUESSES: dict[str, str] = {
+    "any_llm": "{use: any, model: 'PROVIDER:NAME'}",
+    "azure": "{use: openai, azure_endpoint: 'https://NAME.openai.azure.com', model: "
+    "DEPLOYMENT}",
+    "claude": "{use: anthropic, model: NAME}",
+    "google": "{use: any, model: 'gemini:NAME'}",
+    "litellm": "{use: any, model: 'PROVIDER:NAME'}, or {use: vllm, base_url: …} for a "
+    "LiteLLM proxy",
+    "llamacpp": "{use: llama, model: FILE.gguf} in this process, or {use: vllm, "
+    "base_url: 'http://localhost:8080/v1'} for its server",
+    "lm_studio": "{use: lmstudio}",
 }

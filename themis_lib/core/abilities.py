@@ -150,6 +150,37 @@ class VersionsInputs(Protocol):
 
 
 @runtime_checkable
+class VersionsPrompts(Protocol):
+    """A generator whose prompts under some specs are not those of earlier versions."""
+
+    def prompt_version(self, prompt_spec: PromptSpec) -> str | None:
+        """Return the version of prompts under a spec; `None` if it never changed."""
+
+
+@runtime_checkable
+class ChecksPromptSpec(Protocol):
+    """A generator that tells whether every part of a prompt spec would be sent."""
+
+    def check_prompt_spec(self, prompt_spec: PromptSpec) -> None:
+        """Raise `InputError`, naming the part that would not be."""
+
+
+@runtime_checkable
+class ChecksInputs(Protocol):
+    """A generator that tells which inputs it has no request for.
+
+    Lists of messages and of content parts are checked before anything is generated.
+    """
+
+    def check_input(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> None:
+        """Raise `RowError`, naming the turn or the part that cannot be sent."""
+
+
+@runtime_checkable
 class KeepsToSchema(Protocol):
     """A generator that can enforce a JSON Schema on its output.
 

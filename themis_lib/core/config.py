@@ -155,6 +155,17 @@ class StorageConfig(FrozenModel):
         return self.store if "${" in self.store else url
 
 
+#: What is sent to OpenTelemetry: nothing, spans, or spans with the text of messages.
+Telemetry: TypeAlias = Literal["off", "spans", "content"]
+
+
+def _switched(value: Any) -> Any:
+    """Return the mode of a switch: YAML reads `off` as a bool, too."""
+    if isinstance(value, bool):
+        return "spans" if value else "off"
+    return value
+
+
 class RuntimeConfig(FrozenModel):
     """Execution settings: concurrency, timeouts, retries. None of them changes a
     result.
@@ -163,7 +174,8 @@ class RuntimeConfig(FrozenModel):
     a generator or async component. `shard_size` is the number of cases of a task; the
     default depends on the size of the data. `workers` (shards computed at once),
     `retries` and `retry_delay_s` (the first delay, then doubled) are for Prefect; in
-    process nothing is retried.
+    process nothing is retried. `telemetry` sends spans to OpenTelemetry (extra `otel`),
+    with `content` also the text of messages; the `OTEL_*` variables say where to.
     """
 
     max_concurrency: PositiveInt = 32
@@ -176,6 +188,7 @@ class RuntimeConfig(FrozenModel):
         ge=0,
     )
     retry_delay_s: PositiveFloat = 1.0
+    telemetry: Annotated[Telemetry, BeforeValidator(_switched)] = "off"
 
 
 #: Where an orchestrator computes shards.

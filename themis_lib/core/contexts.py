@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from themis_lib.core.models import Case, GenerationResult
+from themis_lib.core.parts import Contents, NoContents
 from themis_lib.core.prompts import PromptSpec
 
 
@@ -25,7 +26,8 @@ class GenerateContext:
     """The circumstances of one candidate.
 
     `metadata` is the case's if the generator reads it, else empty; `sample_index` is
-    `None` unless the generator declares that it reads it.
+    `None` unless the generator declares that it reads it. `contents` has the bytes of the
+    files that the case names by their digest; see `core.parts`.
     """
 
     run_id: str
@@ -35,6 +37,7 @@ class GenerateContext:
     sample_index: int | None
     prompt_spec: PromptSpec
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    contents: Contents = field(default_factory=NoContents, repr=False)
 
 
 @dataclass(

@@ -12,8 +12,9 @@ from pydantic import (
 )
 
 from themis_lib.core.models import FrozenModel
+from themis_lib.core.parts import is_parts
 from themis_lib.core.templates import PromptTemplate
-from themis_lib.errors import ConfigError
+from themis_lib.errors import ConfigError, RowError
 from themis_lib.identity.digests import canonical_json
 
 
@@ -64,8 +65,7 @@ def template_of(spec: PromptSpec) -> PromptTemplate | None:
     """
     if spec.template is None or isinstance(spec.template, str):
         return None if spec.template is None else PromptTemplate(spec.template)
-    has_material = spec.prefix or spec.suffix or spec.blocks
-    if has_material and all(turn.role != "user" for turn in spec.template):
+    if has_material(spec) and all(turn.role != "user" for turn in spec.template):
         raise ConfigError(
             "generation.prompt_spec: prefix, blocks and suffix go around the last user "
             "turn, and the template has none"
@@ -107,6 +107,23 @@ def render_prompt(
     return "\n\n".join(part for part in parts if part)
 
 
+def render_text(
+    spec: PromptSpec | None,
+    value: JsonValue,
+) -> str:
+    r"""Return the prompt of a model that reads one text: instructions, then the input.
+
+    Prefix, blocks and suffix go around the input as in `render_prompt`.
+
+    >>> render_text(PromptSpec(instructions="Be brief.", suffix="Answer:"), "2+2")
+    'Be brief.\n\n2+2\n\nAnswer:'
+    """
+    prompt = render_prompt(spec, value)
+    if spec is None or not spec.instructions:
+        return prompt
+    return f"{spec.instructions}\n\n{prompt}"
+
+
 def render_conversation(
     spec: PromptSpec | None,
     value: JsonValue,
@@ -115,7 +132,9 @@ def render_conversation(
 
     An input that is a list of messages is sent as a conversation; prefix, blocks and
     suffix go around its last user turn, as parts of their own where it is made of
-    parts. Any other input is a user turn.
+    parts. A list of parts is a user turn made of them, and any other input one of text.
+
+    Raise `RowError` for a conversation without a turn for prefix, blocks and suffix.
 
     >>> render_conversation(PromptSpec(instructions="Be brief.", suffix="Answer:"), "2+2")
     [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': '2+2\n\nAnswer:'}]
@@ -123,20 +142,16 @@ def render_conversation(
     messages: list[dict[str, Any]] = []
     if spec is not None and spec.instructions:
         messages.append({"role": "system", "content": spec.instructions})
-    if not is_conversation(value):
+    conversation: Any = value
+    if is_parts(value):
+        conversation = [{"role": "user", "content": [*value]}]
+    elif not is_conversation(value):
         messages.append({"role": "user", "content": render_prompt(spec, value)})
         return messages
-    conversation: Any = value
     # Copies: the case keeps the turns as they are.
     turns = [dict(turn) for turn in conversation]
-    # Only the last one: it asks the question, earlier ones are history.
-    asking = _last_user_turn(turns)
-    if asking is not None and spec is not None:
-        content = asking.get("content")
-        if isinstance(content, str):
-            asking["content"] = render_prompt(spec, content)
-        elif isinstance(content, list):
-            asking["content"] = _render_parts(spec, content)
+    if spec is not None and has_material(spec):
+        _put_around_last_user_turn(spec, turns)
     return messages + turns
 
 
@@ -145,12 +160,40 @@ def asks_in_parts(
     value: JsonValue,
 ) -> bool:
     """Return whether prompt material goes around a turn that is made of parts."""
-    if spec is None or not (spec.prefix or spec.suffix or spec.blocks):
+    if spec is None or not has_material(spec):
         return False
     if not is_conversation(value):
         return False
     asking = _last_user_turn(value)
     return asking is not None and isinstance(asking.get("content"), list)
+
+
+def has_material(spec: PromptSpec) -> bool:
+    """Return whether a prompt spec puts something around the turn that asks."""
+    return bool(spec.prefix or spec.suffix or spec.blocks)
+
+
+def _put_around_last_user_turn(
+    spec: PromptSpec,
+    turns: list[dict[str, Any]],
+) -> None:
+    # Only the last one: it asks the question, earlier ones are history.
+    asking = _last_user_turn(turns)
+    if asking is None:
+        raise RowError(
+            "prefix, blocks and suffix of the prompt spec go around the last user turn, "
+            "and the conversation has none"
+        )
+    content = asking.get("content")
+    if isinstance(content, str):
+        asking["content"] = render_prompt(spec, content)
+    elif isinstance(content, list):
+        asking["content"] = _render_parts(spec, content)
+    else:
+        raise RowError(
+            "prefix, blocks and suffix of the prompt spec go around the last user turn, "
+            f"and its content is neither text nor parts: {content!r:.60}"
+        )
 
 
 def _last_user_turn(turns: Any) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
+from themis_lib.core.template_parts import MarkedParts, MediaPart, printed
 from themis_lib.errors import ConfigError, RowError
 from themis_lib.identity.digests import canonical_json, digest
 
@@ -59,26 +60,28 @@ class PromptTemplate:
         self.names = tuple(sorted(names))
 
     def render(self, value: JsonValue) -> JsonValue:
-        """Return the input as it is sent: a text, or a list of messages.
+        """Return the input as it is sent: a text, a list of parts, or one of messages.
 
+        Where the template prints an image, audio or a file of the input, a part goes.
         Raise `RowError` if the template cannot be rendered for this input.
         """
         try:
-            texts = self._texts(value)
+            contents = self._contents(value)
         # Filters and methods of values raise whatever Python raises.
         except Exception as error:  # noqa: BLE001 - Jinja passes on any exception
             raise RowError(f"the prompt's template: {error}") from None
         if self._is_text:
-            return texts[0]
+            return contents[0]
         roles = [role for role, _ in self._turns]
         messages: list[JsonValue] = []
-        for role, text in zip(roles, texts, strict=True):
-            messages.append({"role": role, "content": text})
+        for role, content in zip(roles, contents, strict=True):
+            messages.append({"role": role, "content": content})
         return messages
 
-    def _texts(self, value: JsonValue) -> list[str]:
-        """Return the rendered text of each turn."""
-        held = with_nulls(value)
+    def _contents(self, value: JsonValue) -> list[JsonValue]:
+        """Return the rendered content of each turn: a text, or parts."""
+        marked = MarkedParts(value)
+        held = with_nulls(marked.value)
         fields = {WHOLE_INPUT: held}
         if isinstance(held, dict):
             fields.update(held)
@@ -86,7 +89,7 @@ class PromptTemplate:
         for text in texts:
             # Raises for half a surrogate pair, which an escape in a template can print.
             text.encode()
-        return texts
+        return list(map(marked.cut, texts))
 
 
 def letter(index: int) -> str:
@@ -157,6 +160,8 @@ def _is_null(value: object) -> bool:
 
 def with_nulls(value: Any) -> Any:
     """Return a JSON value whose nulls cannot be printed."""
+    if isinstance(value, MediaPart):
+        return value
     if isinstance(value, dict):
         return {name: with_nulls(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -199,6 +204,9 @@ def _shown(value: Any) -> Any:
 
     if _is_null(value):
         return str(_NULL)
+    mark = printed(value)
+    if mark is not None:
+        return mark
     if isinstance(value, (dict, list, tuple)):
         return canonical_json(without_nulls(value))
     # An undefined name raises where it is printed, and says which.

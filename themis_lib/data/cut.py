@@ -19,14 +19,17 @@ from themis_lib.core.experiment_spec import AnyDataset
 from themis_lib.core.protocols import case_columns
 from themis_lib.core.secrets import resolve_references
 from themis_lib.data.datasets import IdRegistry, case_tables
+from themis_lib.data.part_files import PartFiles
+from themis_lib.data.part_folders import Folder, folder_of
 from themis_lib.errors import InputError
 from themis_lib.identity.digests import canonical_json, digest, row_keys, set_digest
+from themis_lib.storage.contents import stored_digests
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import CASES, column_digests
 
 #: Raised when the same file would be cut into other tables than before.
-CASES_VERSION = 2
+CASES_VERSION = 3
 _DIRECTORY = "rows/cases"
 #: Rows of outputs in the first shards.
 _FIRST_SHARD_ROWS = 4096
@@ -42,6 +45,8 @@ _SHARDS_OF_A_SIZE = 8
 #: Text of a shard's cases, counted once for each sample: the most a stage may hold in
 #: memory at once.
 _LARGEST_SHARD_BYTES = 128 * 2**20
+#: How canonical JSON of a content part says what it is.
+_PART_TYPES = '"type":"(text|image|audio|file|image_url|(in|out)put_[a-z]+)"'
 #: The columns that hold canonical JSON text already.
 _JSON_COLUMNS = ("input", "expected_output", "metadata")
 
@@ -53,7 +58,7 @@ class Cut:
     `reads` is what the generator reads of a case: cases that agree in it are counted as
     occurrences, unless the generator is `deterministic`. `shard_size` is the cases of a
     shard; without it, the first shards have `first_rows` rows of outputs, `samples` for
-    each case.
+    each case. `fields` are the names of the prompt's template: they may hold parts.
     """
 
     reads: tuple[str, ...]
@@ -61,6 +66,7 @@ class Cut:
     shard_size: int | None
     deterministic: bool
     first_rows: int = _FIRST_SHARD_ROWS
+    fields: tuple[str, ...] = ()
 
 
 def first_rows(
@@ -90,17 +96,19 @@ def shards_of(
     appears twice.
     """
     name = _record_name(datasets, cut)
-    recorded = _recorded_shards(store, name) if name else None
+    recorded = _recorded_shards(datasets, store, name) if name else None
     if recorded is not None:
         yield from recorded
         return
     shards = []
-    for shard in _cut_datasets(datasets, store, cut):
+    files = PartFiles(cut.fields)
+    for shard in _cut_datasets(datasets, store, cut, files):
         shards.append(shard.to_json())
         yield shard
     # Only a complete cut is recorded: a run that stops early never gets here.
     if name:
-        content = json.dumps(shards)
+        named = [[*place, sha256] for place, sha256 in files.named.items()]
+        content = json.dumps({"shards": shards, "files": named})
         store.replace(name, content.encode())
 
 
@@ -142,12 +150,15 @@ def content_digest(table: pa.Table) -> str:
 
 
 def _recorded_shards(
+    datasets: Sequence[AnyDataset],
     store: RunStore,
     name: str,
 ) -> list[Shard] | None:
     try:
-        values = json.loads(store.read_bytes(name))
-        shards = [Shard.from_json(value) for value in values]
+        record = json.loads(store.read_bytes(name))
+        shards = [Shard.from_json(value) for value in record["shards"]]
+        if not _are_as_they_were(datasets, store, record["files"]):
+            return None
     # A record that another version wrote may lack fields: cut again, and replace it.
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -165,10 +176,35 @@ def _recorded_shards(
     return shards if are_present else None
 
 
+def _are_as_they_were(
+    datasets: Sequence[AnyDataset],
+    store: RunStore,
+    named: Sequence[tuple[str, str, str]],
+) -> bool:
+    """Return whether files that cases name hold what they held, and the store has it."""
+    if not named:
+        return True
+    by_id = {dataset.dataset_id: dataset for dataset in datasets}
+    stored = stored_digests(store)
+    folders: dict[str, Folder] = {}
+    for dataset_id, path, sha256 in named:
+        if dataset_id not in folders:
+            folders[dataset_id] = folder_of(by_id[dataset_id])
+        try:
+            content = folders[dataset_id].facts(path)
+        # Cutting the dataset will say what is wrong with the file.
+        except ValueError:
+            return False
+        if content.sha256 != sha256 or sha256 not in stored:
+            return False
+    return True
+
+
 def _cut_datasets(
     datasets: Sequence[AnyDataset],
     store: RunStore,
     cut: Cut,
+    files: PartFiles,
 ) -> Iterator[Shard]:
     index = 0
     # Both over all datasets: the generator does not know which one a case is of.
@@ -178,12 +214,13 @@ def _cut_datasets(
     most_bytes = _LARGEST_SHARD_BYTES // cut.samples
     for dataset in datasets:
         start = 0
-        tables = case_tables(dataset)
+        tables = case_tables(dataset, files=files)
         for table in _cut_tables(tables, _shard_sizes(cut), most_bytes=most_bytes):
             ids.add_all(dataset.dataset_id, table["case_id"])
             counts = occurrences.count(table)
             cases = table.append_column("occurrence", counts)
             cases = cases.cast(CASES)
+            files.keep(cases["input"], store)
             name = digest("cases", column_digests(cases))
             path = f"{_DIRECTORY}/{name}.parquet"
             yield Shard(
@@ -192,9 +229,16 @@ def _cut_datasets(
                 dataset_id=dataset.dataset_id,
                 cases=store.keep_part(path, cases.combine_chunks()),
                 content=content_digest(table),
+                has_parts=_has_parts(table),
             )
             index += 1
             start += cases.num_rows
+
+
+def _has_parts(table: pa.Table) -> bool:
+    # Cheap, and rather too often than never: of such shards every row is looked up.
+    found = pc.match_substring_regex(table["input"], _PART_TYPES)
+    return bool(pc.any(found).as_py())
 
 
 def _shard_sizes(cut: Cut) -> Iterator[int]:

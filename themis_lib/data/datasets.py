@@ -29,6 +29,7 @@ from themis_lib.data.columns import (
 from themis_lib.data.derived import with_derived
 from themis_lib.data.json_forms import json_row
 from themis_lib.data.lm_eval_cases import lm_eval_cases
+from themis_lib.data.part_files import PartFiles
 from themis_lib.data.records import Source
 from themis_lib.data.row_filter import RowFilter
 from themis_lib.data.sources import opened
@@ -45,18 +46,20 @@ def case_tables(
     dataset: AnyDataset,
     *,
     batch_rows: int = 4096,
+    files: PartFiles | None = None,
 ) -> Iterator[pa.Table]:
     """Yield the cases in dataset order, as tables of `batch_rows` rows.
 
     Only the last table may have fewer. The columns are those of `tables.CASES` without
-    `occurrence`; `expected_output` is null where there is none.
+    `occurrence`; `expected_output` is null where there is none. Files that cases name are
+    gathered in `files`; the cases have their digests.
 
     Raises `DatasetError`, naming the file and the line or row, on reaching what is
     wrong: a missing file or column, a malformed line, a value that JSON has no form
     for, no cases at all. Raises `TransientError` where reading again might help.
     Whether ids are unique is for `IdRegistry` to check.
     """
-    cases = _iter_cases(dataset)
+    cases = _iter_cases(dataset, files or PartFiles())
     dataset_id = pa.scalar(dataset.dataset_id, pa.string())
     while batch := list(islice(cases, batch_rows)):
         columns = [pa.repeat(dataset_id, len(batch))]
@@ -66,12 +69,17 @@ def case_tables(
         yield pa.table(columns, schema=_SCHEMA)
 
 
-def case_rows(dataset: AnyDataset) -> Iterator[tuple[str, str, str | None, Any]]:
+def case_rows(
+    dataset: AnyDataset,
+    *,
+    files: PartFiles | None = None,
+) -> Iterator[tuple[str, str, str | None, Any]]:
     """Yield id, input and expected output as JSON, and metadata, of each case.
 
     Raises as `case_tables` does.
     """
-    for case_id, case_input, expected, metadata in _iter_cases(dataset):
+    cases = _iter_cases(dataset, files or PartFiles())
+    for case_id, case_input, expected, metadata in cases:
         yield case_id, case_input, expected, load_json(metadata)
 
 
@@ -121,23 +129,30 @@ class IdRegistry:
             runs.append(run)
 
 
-def _iter_cases(dataset: AnyDataset) -> Iterator[CaseTexts]:
+def _iter_cases(
+    dataset: AnyDataset,
+    files: PartFiles,
+) -> Iterator[CaseTexts]:
+    files.enter(dataset)
     if isinstance(dataset, Dataset):
-        yield from _held_cases(dataset)
+        yield from _held_cases(dataset, files)
         return
     if isinstance(dataset, LmEvalDataset):
         yield from lm_eval_cases(dataset)
         return
     check_targets(dataset)
     with opened(dataset) as source:
-        cases = read_cases(dataset, source)
+        cases = read_cases(dataset, source, files=files)
         if dataset.sample is not None:
             cases = _sample_cases(cases, dataset.sample, seed=dataset.seed)
         # Last, and lazily: the rows after the limit are not even read.
         yield from islice(cases, dataset.limit)
 
 
-def _held_cases(dataset: Dataset) -> Iterator[CaseTexts]:
+def _held_cases(
+    dataset: Dataset,
+    files: PartFiles,
+) -> Iterator[CaseTexts]:
     """Yield the cases of a dataset in memory."""
     where = f"dataset {dataset.dataset_id!r}"
     if not dataset.cases:
@@ -146,7 +161,7 @@ def _held_cases(dataset: Dataset) -> Iterator[CaseTexts]:
         expected = None
         try:
             case_id = id_text(case.case_id)
-            case_input = canonical_json(case.input)
+            case_input = files.with_contents(canonical_json(case.input))
             # `None` is no expected output, not the expected output null.
             if case.expected_output is not None:
                 expected = canonical_json(case.expected_output)
@@ -159,10 +174,13 @@ def _held_cases(dataset: Dataset) -> Iterator[CaseTexts]:
 def read_cases(
     dataset: DatasetFile | HubDataset,
     source: Source,
+    *,
+    files: PartFiles | None = None,
 ) -> Iterator[CaseTexts]:
     """Yield the cases of the rows that pass the filter.
 
-    Raises `DatasetError` for a row that is no case, and if there are no rows.
+    Without `files`, parts of inputs stay as they are written. Raises `DatasetError` for
+    a row that is no case, and if there are no rows.
     """
     source = with_derived(dataset, source)
     mapping = CaseMapping(dataset, source)
@@ -177,6 +195,10 @@ def read_cases(
             if not row_filter.keeps(row):
                 continue
             case = mapping.case(row_number, row)
+            if files is not None:
+                case_id, case_input, expected, metadata = case
+                case_input = files.with_contents(case_input)
+                case = (case_id, case_input, expected, metadata)
         except KeyError as error:
             message = no_column(error.args[0], row)
             raise DatasetError(f"{source.place(number)}: {message}") from None

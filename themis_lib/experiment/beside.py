@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from themis_lib.components.imports import import_from
+from themis_lib.core.parts import is_own_form
 
 #: The settings of built-in components that name a file.
 _FILE_SETTINGS = {
@@ -45,6 +46,7 @@ def resolve_beside(
         if data is None or dataset.get("path") != data or not Path(data).is_file():
             _resolve(dataset, "path", folder)
         _resolve_lm_eval_paths(dataset, folder)
+        _resolve_cases(dataset, folder)
     modules = []
     for component in _components(spec):
         names = [component]
@@ -73,6 +75,30 @@ def _resolve(
     with contextlib.suppress(OSError):
         if path and (folder / path).is_file():
             settings[name] = str(folder / path)
+
+
+def _resolve_cases(
+    dataset: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Replace the files that cases of an experiment name by those beside it."""
+    for case in _mappings(dataset.get("cases")):
+        _resolve_parts(case.get("input"), folder)
+
+
+def _resolve_parts(
+    value: Any,
+    folder: Path,
+) -> None:
+    """Replace the files that inputs name by those beside the experiment."""
+    if isinstance(value, dict) and is_own_form(value):
+        _resolve(value, "path", folder)
+        return
+    items = value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        items = list(value.values())
+    for item in items:
+        _resolve_parts(item, folder)
 
 
 def _resolve_lm_eval_paths(

@@ -15,6 +15,7 @@ from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import ConfigError, ShardError
 from themis_lib.experiment.beside import resolve_beside
 from themis_lib.experiment.data_file import check_shape
+from themis_lib.experiment.garbage import collected_seldom
 from themis_lib.experiment.model_shorthand import check_model_named
 from themis_lib.experiment.notebook import progress_shown, run_to_end
 from themis_lib.experiment.spec import experiment_file, experiment_from_spec, load_spec
@@ -161,7 +162,7 @@ class Experiment(ExperimentSpec):
 
 async def run_here(run: Run) -> RunResult:
     """Compute a run in this process, and return its result."""
-    with run:
+    with collected_seldom(), run:
         async with progress_shown(run.progress):
             await run_stages_here(run)
         return run.finish()

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from themis_lib.components.imports import import_named
-from themis_lib.components.registry import ADAPTERS, BUILTINS
+from themis_lib.components.registry import ADAPTERS, BUILTINS, PROVIDERS
 from themis_lib.errors import ConfigError, nearest
 
 #: The keys of the shorthands, at the top of an experiment, and the settings they are for.
@@ -26,11 +26,20 @@ RATES = "rates"
 _RATER = "_choice"
 #: Generators that `PREFIX:REST` names, and the setting that the rest is.
 _PREFIXES = {
+    "anthropic": ("anthropic", "model"),
     "openai": ("openai", "model"),
     "vllm": ("vllm", "model"),
     "llama": ("llama", "model"),
+    "lmstudio": ("lmstudio", "model"),
+    "ollama": ("ollama", "model"),
+    "openrouter": ("openrouter", "model"),
+    "sglang": ("sglang", "model"),
     "replay": ("builtin/replay", "path"),
 }
+#: A deployment on Azure, at the address that the environment has for it.
+_AZURE = {"use": "openai", "azure_endpoint": "${AZURE_OPENAI_ENDPOINT}"}
+#: What `PREFIX:REST` may begin with; other providers than ours are those of `any`.
+_KNOWN_PREFIXES = {*_PREFIXES, *PROVIDERS}
 _KNOWN = {**BUILTINS["generator"], **ADAPTERS}
 #: Settings of models that not every generator has. Any other is the generator's to
 #: refuse.
@@ -138,10 +147,10 @@ def _component(
     if found is not None:
         return found
     prefix, colon, _ = named.partition(":")
-    if prefix in _PREFIXES and colon:
+    if prefix in _KNOWN_PREFIXES and colon:
         raise ConfigError(f"{place}: {named!r}: the name of the model is missing")
     if colon:
-        hint = nearest(prefix, _PREFIXES)
+        hint = nearest(prefix, _KNOWN_PREFIXES)
         own = ""
         if _ATTRIBUTE.fullmatch(named):
             own = f"; a component of that name is {{use: {named}}}"
@@ -161,6 +170,10 @@ def _component_named(named: str) -> dict[str, Any] | None:
     if prefix in _PREFIXES and rest:
         use, setting = _PREFIXES[prefix]
         return {"use": use, setting: rest}
+    if prefix == "azure" and rest:
+        return {**_AZURE, "model": rest}
+    if prefix in PROVIDERS and rest:
+        return {"use": "any", "model": named}
     # A module of such a name is given as `{use: openais:Model}`.
     is_misspelt = get_close_matches(prefix, _PREFIXES, n=1, cutoff=0.75)
     if _ATTRIBUTE.fullmatch(named) and not is_misspelt:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from themis_lib.core.prompts import render_conversation, render_input
+from themis_lib.core.prompts import render_conversation
+from themis_lib.core.shown_parts import shown_content
 from themis_lib.data.datasets import case_rows
+from themis_lib.errors import RowError
 from themis_lib.identity.digests import load_json
 from themis_lib.runs.pipeline import Pipeline
 
@@ -51,12 +53,18 @@ def _prompts_of(
     if spec.instructions is None:
         own = {"instructions": stage.generator.instructions}
         spec = spec.model_copy(update=own)
-    for case_id, case_input, _, _ in case_rows(dataset):
+    rows = case_rows(dataset, files=pipeline.part_files())
+    for case_id, case_input, _, _ in rows:
         given = stage.prompt_of(case_input)
         if given.prompt is None:
             yield FirstPrompt(dataset.dataset_id, case_id, error=given.error)
             continue
+        try:
+            rendered = render_conversation(spec, load_json(given.prompt))
+        except RowError as error:
+            yield FirstPrompt(dataset.dataset_id, case_id, error=str(error))
+            continue
         turns = []
-        for turn in render_conversation(spec, load_json(given.prompt)):
-            turns.append((str(turn["role"]), render_input(turn.get("content"))))
+        for turn in rendered:
+            turns.append((str(turn["role"]), shown_content(turn.get("content"))))
         yield FirstPrompt(dataset.dataset_id, case_id, tuple(turns))

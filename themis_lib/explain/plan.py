@@ -21,6 +21,7 @@ from themis_lib.explain.estimates import (
 from themis_lib.runs.inventory import TABLE_OF
 from themis_lib.runs.manifest import Manifest, manifests
 from themis_lib.runs.pipeline import Pipeline
+from themis_lib.runs.sendable import check_inputs
 from themis_lib.stages.judge import JudgeStage
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.run_stage import run_stage
@@ -93,7 +94,9 @@ def plan_run(
     pipeline = pipeline.resolved(store)
     counts = {stage.label: _Counts() for stage in pipeline.stages}
     # All data is read first, so that a bad line is found before the look-ups.
-    for shard in list(pipeline.shards(store)):
+    shards = list(pipeline.shards(store))
+    check_inputs(pipeline, shards, store)
+    for shard in shards:
         for stage in pipeline.stages:
             count = counts[stage.label]
             rows = pipeline.rows_in(stage, shard)

@@ -27,6 +27,7 @@ _NO_DRAWS |= {"compare_digest"}
 #: `urllib.parse` and `http.HTTPStatus` ask nobody.
 _ELSEWHERE: dict[tuple[str, ...], str] = {
     ("aiohttp",): "the network",
+    ("anthropic",): "the network",
     ("concurrent", "futures", "ProcessPoolExecutor"): "other processes",
     ("concurrent", "futures", "process"): "other processes",
     ("duckdb",): "files that are not traced",

@@ -40,6 +40,7 @@ from themis_lib.report.html_charts import (
     axis_over,
     bins_of,
 )
+from themis_lib.report.html_media import case_images
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
@@ -114,6 +115,7 @@ def report_html(result: RunResult) -> str:
         "samples": len(manifest.seeds),
         "location": result.location,
         "prompt": prompt_parts(manifest),
+        "images": case_images(result.store, tables["cases"]),
         "outcomes": outcomes,
         "price": token_price(manifest),
     }

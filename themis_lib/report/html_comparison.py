@@ -37,6 +37,7 @@ from themis_lib.report.html_charts import (
     Axis,
     axis_over,
 )
+from themis_lib.report.html_media import case_images
 from themis_lib.report.html_page import render_page
 from themis_lib.report.markdown import dollars
 from themis_lib.runs.results import RunResult
@@ -101,6 +102,7 @@ def comparison_html(
             "samples": len(run.manifest.seeds),
             "location": run.location,
             "prompt": prompt_parts(run.manifest),
+            "images": case_images(run.store, cases.tables["cases"]),
         }
         run_facts.append(facts)
     flip_facts = []

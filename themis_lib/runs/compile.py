@@ -15,6 +15,7 @@ from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.prompts import template_of
 from themis_lib.core.secrets import refuse_literal_secrets
 from themis_lib.data.datasets import case_rows
+from themis_lib.data.part_files import PartFiles
 from themis_lib.data.template_columns import with_template_columns
 from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import digest
@@ -25,13 +26,14 @@ from themis_lib.stages.few_shot import FewShotExamples, examples_of
 from themis_lib.stages.generate import (
     GenerateStage,
     check_bounded,
-    check_instructions,
+    check_prompt,
     check_reads_input,
 )
 from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
 from themis_lib.stages.parse import ParseStage
 from themis_lib.stages.reduce import ReduceStage
 from themis_lib.stages.score import ScoreStage
+from themis_lib.telemetry.tracing import check_telemetry
 
 #: Seeds are stored as 64-bit integers.
 _SEED_LIMIT = 2**63
@@ -50,6 +52,7 @@ def compile_experiment(
         choices = ", ".join(map(repr, STAGES))
         raise ConfigError(f"until_stage {until_stage!r}: choose one of {choices}")
     _check_datasets(experiment)
+    check_telemetry(experiment.runtime.telemetry)
     experiment, notes = with_lm_eval_settings(experiment)
     evaluation = experiment.evaluation
     seeds = seeds_of(experiment)
@@ -188,8 +191,9 @@ def _examples(generation: GenerationConfig) -> FewShotExamples | None:
     template = template_of(generation.prompt_spec)
     names = () if template is None else template.names
     (pool,) = with_template_columns([settings.data], names)
+    files = PartFiles(names)
     try:
-        return examples_of(case_rows(pool), settings, template)
+        return examples_of(case_rows(pool, files=files), settings, template, files)
     except RowError as error:
         raise ConfigError(f"generation.few_shot.data: {error}") from None
 
@@ -204,7 +208,7 @@ def _generate_stage(
         "generator", generation.generator, where="generation.generator"
     )
     generator = generator.covering(experiment.identity.libraries)
-    check_instructions(generator, generation.prompt_spec, where="generation")
+    check_prompt(generator, generation.prompt_spec, where="generation")
     # Of recorded outputs, found by case id, it says what they were asked.
     is_recorded = "case_id" in generator.reads
     if generation.prompt_spec.template is not None and not is_recorded:

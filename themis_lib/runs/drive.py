@@ -10,6 +10,7 @@ from themis_lib.runs.agreement import check_labels
 from themis_lib.runs.pipeline import RunStage
 from themis_lib.runs.references import check_expected_outputs
 from themis_lib.runs.run import Run
+from themis_lib.runs.sendable import check_inputs
 from themis_lib.runs.summary import check_columns
 from themis_lib.storage.shard import Shard
 
@@ -27,6 +28,7 @@ async def run_shards(
     that rows which two shards share are computed once. `spread` cuts the data into
     smaller shards, for several processes.
     """
+    run_stage = run.spans.around(run_stage)
     waiting = deque(await asyncio.to_thread(_cut_data, run, spread))
     started: deque[asyncio.Task[Shard]] = deque()
     # The tables of a shard are written while the next one is evaluated.
@@ -66,6 +68,7 @@ def _cut_data(
     check_columns(evaluation, shards, run.store)
     check_labels(evaluation.agreement, shards, run.store)
     check_expected_outputs(run.pipeline, shards)
+    check_inputs(run.pipeline, shards, run.store)
     for shard in shards:
         run.expect(shard)
     return shards

@@ -13,6 +13,7 @@ import pyarrow as pa
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.data.cut import Cut, first_rows, shards_of
 from themis_lib.data.datasets import case_tables
+from themis_lib.data.part_files import PartFiles
 from themis_lib.data.template_columns import check_fields
 from themis_lib.errors import ConfigError
 from themis_lib.identity.digests import digest, load_json
@@ -105,6 +106,11 @@ class Pipeline:
             per_case = len(self.reduce.metric_ids)
         return shard.cases.rows * per_case
 
+    def part_files(self) -> PartFiles:
+        """Return what gathers the files that cases name, as this experiment reads them."""
+        template = self.generate.template
+        return PartFiles(() if template is None else template.names)
+
     def check_data(self) -> None:
         """Read the first cases of each dataset, to find a wrong path or column at once.
 
@@ -114,7 +120,7 @@ class Pipeline:
             raise ConfigError("datasets: there is none; give at least one")
         for dataset in self.experiment.datasets:
             # The rest is read by `shards`, once: a dataset may be large.
-            for cases in islice(case_tables(dataset), 1):
+            for cases in islice(case_tables(dataset, files=self.part_files()), 1):
                 self._check_first_cases(dataset.dataset_id, cases)
 
     def shards(
@@ -135,6 +141,7 @@ class Pipeline:
             shard_size=self.experiment.runtime.shard_size,
             deterministic=self.generate.deterministic,
             first_rows=first_rows(store, spread=spread),
+            fields=self.part_files().fields,
         )
         return shards_of(self.experiment.datasets, store, cut)
 

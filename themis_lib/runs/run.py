@@ -32,6 +32,7 @@ from themis_lib.runs.manifest import (
 from themis_lib.runs.missing_results import missing_column
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.run_spans import RunSpans
 from themis_lib.runs.score_groups import GroupedScores
 from themis_lib.runs.score_range import ScoreRange
 from themis_lib.runs.stage_prices import price_in
@@ -68,6 +69,11 @@ class Run:
         self.store = store
         self.run_id = run_id or new_run_id()
         self.progress = Progress()
+        self.spans = RunSpans(
+            pipeline.experiment.runtime.telemetry,
+            run_id=self.run_id,
+            experiment=pipeline.experiment.name,
+        )
         self.begun = False
         self.result: RunResult | None = None
         evaluation = pipeline.experiment.evaluation
@@ -90,8 +96,14 @@ class Run:
         self._manifest = manifest.model_copy(update=record)
 
     def __enter__(self) -> Run:
-        with self.store.refusals():
-            write_manifest(self.store, self._manifest)
+        # First: what is wrong with its settings leaves no record.
+        self.spans.begin()
+        try:
+            with self.store.refusals():
+                write_manifest(self.store, self._manifest)
+        except BaseException as error:
+            self.spans.end(RunStatus.FAILED.value, error)
+            raise
         self.begun = True
         return self
 
@@ -101,6 +113,13 @@ class Run:
         error: BaseException | None,
         traceback: Any,
     ) -> None:
+        try:
+            self._close(error)
+        finally:
+            self.spans.end(self._manifest.status.value, error)
+
+    def _close(self, error: BaseException | None) -> None:
+        """Leave a record of an error, and no half-written table."""
         # A value of a user's may fail to show itself: its rows are computed again.
         with contextlib.suppress(Exception):
             self._note_state()

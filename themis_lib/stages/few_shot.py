@@ -17,8 +17,10 @@ import numpy.typing as npt
 from pydantic import JsonValue
 
 from themis_lib.core.config import FewShot
+from themis_lib.core.parts import is_parts
 from themis_lib.core.prompts import is_conversation, render_input
 from themis_lib.core.templates import PromptTemplate
+from themis_lib.data.part_files import PartFiles
 from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import canonical_json, digest, load_json
 
@@ -57,14 +59,22 @@ class FewShotExamples:
         self,
         settings: FewShot,
         pool: Sequence[Example],
+        files: PartFiles | None = None,
     ) -> None:
         self._settings = settings
+        #: The files that the examples' inputs name.
+        self.files = files or PartFiles()
         if settings.layout == "text" and any(
             is_conversation(item.prompt) for item in pool
         ):
             raise ConfigError(
                 f"{_PLACE}: the prompts are conversations, and so are their examples: "
                 "write `layout: turns`"
+            )
+        if settings.layout == "text" and any(is_parts(item.prompt) for item in pool):
+            raise ConfigError(
+                f"{_PLACE}: the prompts are made of content parts, which no text can "
+                "hold: write `layout: turns`"
             )
         self._ranked = _ranked(settings, pool)
         if len(self._ranked) < settings.k:
@@ -129,6 +139,11 @@ class FewShotExamples:
         # One conversation among texts: nothing can go before its first turn.
         if is_conversation(prompt):
             raise RowError("few-shot examples as text cannot go before a conversation")
+        if is_parts(prompt):
+            raise RowError(
+                "few-shot examples as text cannot go before content parts; write "
+                "`layout: turns`"
+            )
         between = self._settings.answer_separator
         texts = []
         for example in chosen:
@@ -140,12 +155,14 @@ def examples_of(
     rows: Iterable[tuple[str, str, str | None, Any]],
     settings: FewShot,
     template: PromptTemplate | None,
+    files: PartFiles | None = None,
 ) -> FewShotExamples:
     """Return the examples of a pool's cases, with their inputs rendered.
 
     A row is a case: id, input and expected output as JSON, metadata. Cases without an
-    expected output are no examples. Raise `RowError` for an input that the template
-    cannot be rendered for, `ConfigError` as `FewShotExamples` does.
+    expected output are no examples. `files` are those that the inputs name. Raise
+    `RowError` for an input that the template cannot be rendered for, `ConfigError` as
+    `FewShotExamples` does.
     """
     pool = []
     for case_id, case_input, expected, metadata in rows:
@@ -174,7 +191,7 @@ def examples_of(
                 stratum=canonical_json(stratum),
             )
         )
-    return FewShotExamples(settings, pool)
+    return FewShotExamples(settings, pool, files)
 
 
 def _ranked(
@@ -276,4 +293,6 @@ def _turns(prompt: JsonValue) -> list[Any]:
     if is_conversation(prompt):
         turns: Any = prompt
         return list(turns)
+    if is_parts(prompt):
+        return [{"role": "user", "content": prompt}]
     return [{"role": "user", "content": render_input(prompt)}]

@@ -15,9 +15,10 @@ from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.models import Case
+from themis_lib.core.parts import Contents, NoContents, is_parts
 from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import case_columns
-from themis_lib.errors import ConfigError, RowError, escape_surrogates
+from themis_lib.errors import ConfigError, InputError, RowError, escape_surrogates
 from themis_lib.identity.digests import canonical_json, digest, load_json
 from themis_lib.stages.budget import Budget, paid_call
 from themis_lib.stages.call_costs import CallCosts
@@ -48,12 +49,15 @@ from themis_lib.stages.reading import (
 )
 from themis_lib.stages.stage import Emit, RowOutcome, Stage
 from themis_lib.stages.timed_calls import timed_coroutine, timed_function
+from themis_lib.storage.contents import StoredContents
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import OUTPUTS
+from themis_lib.telemetry.attributes import Callee
+from themis_lib.telemetry.model_calls import traced_batches, traced_calls
 
-#: An input whose request has a version where that of any other has one.
-_IN_PARTS = [{"role": "user", "content": [{"type": "text", "text": ""}]}]
+#: The version of prompts of content parts that a template makes; they were JSON texts.
+PARTS_VERSION = "parts-1"
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class GenerateStage(Stage):
         self.seeds = tuple(seeds)
         self.price_of = price_of
         self._runtime = runtime
+        self._contents: Contents = NoContents()
         self._budget: Budget | None = None
         # Without a limit nobody asks for the price yet.
         if budget is not None and budget.max_cost is not None and self.price:
@@ -147,10 +152,16 @@ class GenerateStage(Stage):
 
     @property
     def identity(self) -> dict[str, Any]:
-        identity = {
+        identity: dict[str, Any] = {
             "generator": self.generator.identity,
             "prompt_spec": self.prompt_spec.model_dump(mode="json"),
         }
+        prompt_version = self.generator.prompt_version
+        if prompt_version is not None:
+            version = prompt_version(self.prompt_spec)
+            # Only where it is set: the rows of all other prompts are found.
+            if version is not None:
+                identity["prompt_version"] = version
         # The examples themselves are in the keys of the rows that they go before.
         if self.examples is not None:
             identity["few_shot"] = self.examples.identity
@@ -176,11 +187,8 @@ class GenerateStage(Stage):
         if self.examples is not None:
             columns["examples"] = self.examples.digest
         # Which inputs have a version only their rows know: each of them is looked up.
-        input_version = self.generator.input_version
-        if input_version is not None and "input" in self.reads:
-            version = input_version(_IN_PARTS, self.prompt_spec)
-            if version is not None:
-                columns["input_version"] = version
+        if shard.has_parts and "input" in self.reads:
+            columns["input_version"] = PARTS_VERSION
         return columns
 
     def keys(self, rows: pa.Table) -> pa.Array:
@@ -188,6 +196,9 @@ class GenerateStage(Stage):
             return super().keys(rows)
         inputs = rows["input"].to_pylist()
         texts = list(map(self._with_version, inputs))
+        if self.template is not None and "prompt" in rows.column_names:
+            prompts = rows["prompt"].to_pylist()
+            texts = list(map(_with_parts_version, texts, prompts))
         if "examples" in rows.column_names:
             examples = rows["examples"].to_pylist()
             texts = list(map(_with_examples, texts, examples))
@@ -211,6 +222,7 @@ class GenerateStage(Stage):
         shard: Shard,
         store: RunStore,
     ) -> pa.Table:
+        self.read_contents(store)
         samples = len(self.seeds)
         cases = shard.cases.rows
         names = (*case_columns(self.generator_reads), "occurrence")
@@ -238,9 +250,8 @@ class GenerateStage(Stage):
             occurrences = of_earlier_cases + np.tile(earlier_samples, cases)
         columns["occurrence"] = pa.array(occurrences)
         columns["error"] = pa.nulls(cases * samples, pa.string())
-        has_prompts = self.template is not None or self.examples is not None
         # Recorded outputs were asked for elsewhere, and are found by case id.
-        if has_prompts and "input" in self.generator_reads:
+        if self.makes_prompts and "input" in self.generator_reads:
             inputs = read(store, shard.cases)["input"].to_pylist()
             prompts = [self.prompt_of(text) for text in inputs]
             # The samples of a case are next to each other.
@@ -251,6 +262,16 @@ class GenerateStage(Stage):
                     values += [getattr(prompt, name)] * samples
                 columns[name] = pa.array(values, pa.string())
         return pa.table(columns)
+
+    @property
+    def makes_prompts(self) -> bool:
+        """Whether a generator is given more than the input: a template, or examples."""
+        return self.template is not None or self.examples is not None
+
+    def read_contents(self, store: RunStore) -> None:
+        """Let the rows that follow find the files of their cases in a store."""
+        examples = None if self.examples is None else self.examples.files.read
+        self._contents = StoredContents(store, examples)
 
     def prompt_of(self, case_input: str) -> Prompt:
         """Return what a generator is given as the input of a case, by its own as JSON."""
@@ -343,6 +364,13 @@ class GenerateStage(Stage):
         else:
             call = threaded(timed_function(generator.generate, cases, contexts))
         call = within(call, timeout_s)
+        call = traced_calls(
+            call,
+            _callee_of(generator),
+            cases,
+            contexts,
+            begins_late=generator.calls_at_once is not None,
+        )
         if self._budget and self.price:
             costs = CallCosts(self.generator, self.price, cases, contexts)
             call = paid_call(call, self._budget, most=costs.most, cost=costs.cost)
@@ -371,6 +399,7 @@ class GenerateStage(Stage):
         size = self._runtime.batch_size
         call = partial(call_batch, self.generator.generate_batch, (cases, contexts))
         generate = within(call, self._runtime.timeout_s)
+        generate = traced_batches(generate, _callee_of(self.generator))
         if self._budget and self.price:
             costs = CallCosts(self.generator, self.price, cases, contexts)
             generate = paid_call(
@@ -421,9 +450,23 @@ class GenerateStage(Stage):
                 sample_index=sample_index,
                 prompt_spec=self.prompt_spec,
                 metadata=case.metadata,
+                contents=self._contents,
             )
             contexts.append(context)
         return contexts
+
+
+def _with_parts_version(
+    text: str | None,
+    prompt: str | None,
+) -> str | None:
+    # The prompt of a text is no list, and that of messages has contents of text.
+    if text is None or prompt is None or not prompt.startswith("["):
+        return text
+    value = load_json(prompt)
+    if is_parts(value) or any(isinstance(turn.get("content"), list) for turn in value):
+        return f"{text}@{PARTS_VERSION}"
+    return text
 
 
 def _with_examples(
@@ -446,16 +489,15 @@ def check_reads_input(
         )
 
 
-def check_instructions(
+def check_prompt(
     generator: BuiltGenerator,
     prompt_spec: PromptSpec,
     *,
     where: str,
 ) -> None:
-    """Raise `ConfigError` if a generator and its prompt spec have different
-    instructions.
+    """Raise `InputError` if a generator would not send all of its prompt spec.
 
-    Instructions are sent once, so only one of them could be.
+    Instructions are sent once: of two different ones, only one could be.
     """
     own = generator.instructions
     if own is not None and prompt_spec.instructions not in (None, own):
@@ -463,6 +505,11 @@ def check_instructions(
             f"{where}: the generator and its prompt spec have different instructions; "
             "only one can be sent; remove one"
         )
+    if generator.check_prompt_spec is not None:
+        try:
+            generator.check_prompt_spec(prompt_spec)
+        except InputError as error:
+            raise type(error)(f"{where}: {error}") from None
 
 
 def check_bounded(stages: Sequence[GenerateStage]) -> None:
@@ -490,6 +537,18 @@ def check_bounded(stages: Sequence[GenerateStage]) -> None:
             raise ConfigError(
                 f"{place}: give it max_tokens, so that a call has a price at most"
             )
+
+
+def _callee_of(generator: BuiltGenerator) -> Callee | None:
+    """Return what spans say of a generator; `None` for one that calls no model."""
+    if generator.is_free and generator.model is None:
+        return None
+    return Callee(
+        component_id=generator.component_id,
+        model=generator.model,
+        settings=generator.identity.get("settings", {}),
+        is_local=generator.is_free,
+    )
 
 
 def _batch_outcome(result: Any) -> RowOutcome:

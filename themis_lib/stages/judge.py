@@ -31,7 +31,7 @@ from themis_lib.errors import (
 )
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.budget import Budget
-from themis_lib.stages.generate import GenerateStage, check_instructions
+from themis_lib.stages.generate import PARTS_VERSION, GenerateStage, check_prompt
 from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     answer_digests,
@@ -133,7 +133,10 @@ class JudgeStage(GenerateStage):
         store: RunStore,
     ) -> dict[str, Any]:
         ids = [name for name in self.generator_reads if name in _ID_COLUMNS]
+        # Requests about images, audio and files were JSON texts.
+        version = {"input_version": PARTS_VERSION} if shard.has_parts else {}
         return {
+            **version,
             # The metric's code builds the requests, which this names without them.
             "metric": self._metric_identity,
             "call": self._call.name,
@@ -152,6 +155,7 @@ class JudgeStage(GenerateStage):
         shard: Shard,
         store: RunStore,
     ) -> pa.Table:
+        self.read_contents(store)
         # Columns of generate's rows: a judge is a generator whose input is the request.
         judged = pa.table(
             answer_rows(
@@ -376,7 +380,7 @@ def _hold_to_schema(
 
     The judge enforces the schema if it can; any other is told it in the prompt.
     """
-    check_instructions(judge, call.prompt_spec, where=where)
+    check_prompt(judge, call.prompt_spec, where=where)
     if call.prompt_spec.template is not None:
         raise ConfigError(
             f"{where}: a judge's prompt spec has no template; build its text in `request`"

@@ -36,7 +36,7 @@ from themis_lib.errors import (
 from themis_lib.identity.digests import digest
 from themis_lib.steadytext.cache import text_cache
 
-PROVIDERS = ("openai", "vllm")
+PROVIDERS = ("anthropic", "openai", "vllm")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,9 @@ def _build_generator(
     where = f"model='{remote.provider}:{remote.name}'"
     try:
         adapter = import_named("generator", ADAPTERS[remote.provider])
-        model = adapter(remote.name, api_mode="chat_completions", **given)
+        if remote.provider != "anthropic":
+            given["api_mode"] = "chat_completions"
+        model = adapter(remote.name, **given)
         return build("generator", model, where=where)
     except ComponentError as error:
         message = str(error).removeprefix(f"{where}: ")

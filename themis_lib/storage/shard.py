@@ -15,7 +15,8 @@ class Shard:
 
     Passed from stage to stage. `start` is the position of the first case in its
     dataset, `index` that of the shard among all shards of the run. `content` is the
-    digest of the cases, `None` in a record of an earlier version.
+    digest of the cases, `None` in a record of an earlier version. Without `has_parts`, no
+    input of the cases has content parts.
     """
 
     index: int
@@ -28,6 +29,7 @@ class Shard:
     scores: Mapping[str, Part] = field(default_factory=dict)
     results: Part | None = None
     content: str | None = None
+    has_parts: bool = False
 
     @property
     def label(self) -> str:
@@ -48,6 +50,7 @@ class Shard:
             "verdicts": _all_to_json(self.verdicts),
             "scores": _all_to_json(self.scores),
             "content": self.content,
+            "has_parts": self.has_parts,
         }
 
     @classmethod
@@ -64,6 +67,7 @@ class Shard:
             scores=_all_parts(value["scores"]),
             results=_part_or_none(value["results"]),
             content=value.get("content"),
+            has_parts=value.get("has_parts", False),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +25,7 @@ from themis_lib.runs.manifest import (
     parse_manifest,
 )
 from themis_lib.runs.results import RunResult
+from themis_lib.storage.contents import CONTENTS_DIRECTORY
 from themis_lib.storage.part_files import part_of
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
@@ -56,6 +59,7 @@ def check(store: RunStore) -> Iterator[Problem]:
             yield from _check_part(store, part, keys)
         held[directory] = joined_keys(keys)
     yield from _check_traces(store, files)
+    yield from _check_contents(store, files)
     run_ids = set()
     for file in files:
         # A name with a leading dot is of a file that is still being written.
@@ -101,6 +105,24 @@ def _check_traces(
         ):
             advice = "the next run that needs its rows computes them again"
             yield Problem(store.uri(file.path), "cannot be read", advice)
+
+
+def _check_contents(
+    store: RunStore,
+    files: Iterable[File],
+) -> Iterator[Problem]:
+    """Yield a problem for a file of a case that does not hold what its name says."""
+    for file in files:
+        directory, _, sha256 = file.path.rpartition("/")
+        # A name with a dot is of a file that is still being written.
+        if directory != CONTENTS_DIRECTORY or "." in sha256:
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            content = store.read_bytes(file.path)
+            if hashlib.sha256(content).hexdigest() != sha256:
+                advice = "remove the file; the next run with its data writes it again"
+                uri = store.uri(file.path)
+                yield Problem(uri, "does not hold what was written to it", advice)
 
 
 def _check_run(

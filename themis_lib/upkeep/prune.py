@@ -25,6 +25,11 @@ from themis_lib.runs.inventory import (
     references,
 )
 from themis_lib.runs.manifest import MANIFEST_NAME, Manifest, RunStatus, parse_manifest
+from themis_lib.storage.contents import (
+    CONTENTS_DIRECTORY,
+    content_path,
+    digests_in,
+)
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.traces import is_trace_path, traced_directory
 
@@ -71,6 +76,7 @@ def unused(
     for item in unused_rows:
         remaining.difference_update(file.path for file in item.files)
     left_behind = [
+        *_unused_contents(store, files, runs, remaining),
         *_unused_traces(remaining, files, runs),
         *_left_behind(store, files, runs, remaining),
     ]
@@ -112,7 +118,7 @@ def remove(
                 manifest = parse_manifest(content)
             except (FileNotFoundError, ValueError):
                 continue
-            needed.update([CASES_DIRECTORY, f"runs/{run_id}"])
+            needed.update([CASES_DIRECTORY, CONTENTS_DIRECTORY, f"runs/{run_id}"])
             needed.update(_directories_needed(manifest))
         seen |= begun
         if traced_directory(item.directory) in needed:
@@ -230,6 +236,29 @@ def _unused_cases(
         if is_case_part and file.path not in used:
             dead.append(file)
     yield Unused(CASES_DIRECTORY, "no run has any of these cases", tuple(dead))
+
+
+def _unused_contents(
+    store: RunStore,
+    files: Iterable[File],
+    runs: Iterable[Manifest],
+    remaining: Container[str],
+) -> Iterator[Unused]:
+    """Yield files that were read for cases which are all gone."""
+    # Its cases may be about to be written.
+    if any(manifest.status is RunStatus.RUNNING for manifest in runs):
+        return
+    directory = PurePosixPath(CONTENTS_DIRECTORY)
+    contents = [file for file in files if PurePosixPath(file.path).parent == directory]
+    if not contents:
+        return
+    used: set[str] = set()
+    for part in parts_by_directory(files).get(CASES_DIRECTORY, []):
+        table = store.read_table(part.path) if part.path in remaining else None
+        if table is not None:
+            used.update(map(content_path, digests_in(table["input"].to_pylist())))
+    dead = [file for file in contents if file.path not in used]
+    yield Unused(CONTENTS_DIRECTORY, "no case has these files", tuple(dead))
 
 
 def _left_behind(

@@ -36,10 +36,16 @@ _TITLES = {
 }
 #: The extra that brings what a component needs.
 _EXTRAS = {
+    "anthropic": "anthropic",
+    "any": "any",
     "langgraph": "langgraph",
     "llama": "local",
     "llama_choice": "local",
+    "lmstudio": "openai",
+    "ollama": "openai",
     "openai": "openai",
+    "openrouter": "openai",
+    "sglang": "openai",
     "vllm": "openai",
     "vllm_choice": "openai",
     "builtin/bleu": "metrics",

@@ -11,11 +11,11 @@ function caseView(side, row, about) {
   return [
     results.some(([, columns]) => columns.score || columns.error) ? resultsView(results, row, place) : null,
     about.promptClosed
-      ? more("Prompt", promptView(about.prompt, at(side.cases.input, row), place("cases")))
-      : part("Prompt", promptView(about.prompt, at(side.cases.input, row), place("cases"))),
+      ? more("Prompt", promptView(about, at(side.cases.input, row), place("cases")))
+      : part("Prompt", promptView(about, at(side.cases.input, row), place("cases"))),
     about.hideExpected ? null : block("Expected output", at(side.cases.expected_output, row), place("cases")),
     samples.map((sample) => {
-      const view = sampleView(side, row * about.samples + sample, (table) => `${place(table)}, sample ${sample}`);
+      const view = sampleView(side, row * about.samples + sample, (table) => `${place(table)}, sample ${sample}`, about.images);
       if (!view.length) return null;
       if (samples.length === 1) return el("div", { class: "sample" }, view);
       const head = sampleHead(side, row * about.samples + sample, sample, about.metric);
@@ -51,7 +51,7 @@ function sampleHead(side, row, sample, metric) {
   );
 }
 
-function sampleView(side, row, place) {
+function sampleView(side, row, place, images) {
   const { outputs, answers } = side;
   const nodes = [
     failure("No output", at(outputs.error, row)),
@@ -63,7 +63,7 @@ function sampleView(side, row, place) {
       : block("Answer as parsed", at(answers.value, row), place("answers"), at(answers.format, row)),
     scoresView(side, row, place("scores")),
     Object.entries(side.verdicts).map(([judge, columns]) => verdictView(judge, columns, row, place("verdicts"))),
-    tracesView(outputs, row, place("outputs")),
+    tracesView(outputs, row, place("outputs"), images),
   ];
   return nodes.flat().filter((node) => node !== null);
 }
@@ -149,12 +149,12 @@ function verdictView(judge, columns, row, place) {
 }
 
 /** What a generator kept of its way to the output. */
-function tracesView(columns, row, place) {
+function tracesView(columns, row, place, images) {
   const trace = parsed(at(columns.trace, row));
   const conversation = parsed(at(columns.conversation, row));
   const rest = ["artifacts", "transport"].map((name) => [name, at(columns[name], row)]);
   return [
-    Array.isArray(conversation) ? more(`Conversation, ${conversation.length} messages`, turnsView(conversation, place)) : null,
+    Array.isArray(conversation) ? more(`Conversation, ${conversation.length} messages`, turnsView(conversation, place, images)) : null,
     Array.isArray(trace) ? more(`Trace, ${trace.length} steps`, el("ol", { class: "trace" }, trace.map((step) => stepView(step, place)))) : null,
     ...["trace", "conversation"].map((name) => (isCut(at(columns[name], row)) ? more(name, block(null, at(columns[name], row), place)) : null)),
     ...rest.map(([name, value]) => (value === null ? null : more(name, block(null, value, place, null, true)))),
@@ -170,20 +170,58 @@ function stepView(step, place) {
 const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
 
 /** The messages that the prompt spec makes of an input. */
-function promptView(prompt, input, place) {
+function promptView(about, input, place) {
+  const { prompt, images } = about;
   const given = input !== null && typeof input === "object" && input.j ? parsed(input) : null;
   const isConversation = Array.isArray(given) && given.length > 0 && given.every((turn) => turn !== null && typeof turn === "object" && "role" in turn);
-  const turns = isConversation ? given.map((turn) => ({ ...turn })) : [{ role: "user", content: textOf(input) }];
-  const last = turns.findLast((turn) => turn.role === "user" && typeof turn.content === "string");
-  if (last) last.content = [prompt.before, last.content, prompt.after].filter(Boolean).join("\n\n");
+  const asked = isParts(given) ? given : textOf(input);
+  const turns = isConversation ? given.map((turn) => ({ ...turn })) : [{ role: "user", content: asked }];
+  const last = turns.findLast((turn) => turn.role === "user");
+  if (last && typeof last.content === "string") last.content = [prompt.before, last.content, prompt.after].filter(Boolean).join("\n\n");
+  else if (last && Array.isArray(last.content)) last.content = [textPart(prompt.before), ...last.content, textPart(prompt.after)].filter(Boolean);
   if (prompt.system) turns.unshift({ role: "system", content: prompt.system });
-  return [turnsView(turns, place), isCut(input) ? cutNote(input, place) : null];
+  return [turnsView(turns, place, images), isCut(input) ? cutNote(input, place) : null];
 }
 
-function turnsView(turns, place) {
+const textPart = (text) => (text ? { type: "text", text } : null);
+const isPart = (item) => item !== null && typeof item === "object" && typeof item.type === "string" && !("role" in item);
+const isParts = (value) => Array.isArray(value) && value.length > 0 && value.every(isPart);
+
+/** What a message says: a text, or its parts. Small images are drawn, other media are named. */
+function contentView(content, label, images) {
+  if (!isParts(content)) return pre(asText(content), label);
+  return content.map((item) => {
+    if (typeof item.text === "string") return pre(item.text, label);
+    const source = imageSource(item, images);
+    const name = mediaName(item);
+    return source === null ? pre(name ?? asText(item), label) : el("img", { class: "medium", src: source, alt: name });
+  });
+}
+
+/** The data of an image that is on the page. What is elsewhere is never fetched. */
+function imageSource(item, images) {
+  const held = [images?.[item.sha256], item.url, item.image_url?.url, item.image_url];
+  return held.find((url) => typeof url === "string" && DRAWN.test(url)) ?? null;
+}
+
+const DRAWN = /^data:image\/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$/;
+
+/** An image, audio or file in brackets; null for anything else. */
+function mediaName(item) {
+  const kind = item.type.match(/image|audio|file/)?.[0];
+  if (!kind) return null;
+  const held = [item.url, item.image_url?.url, item.image_url, item.file?.file_data, item.file_data].find((url) => typeof url === "string");
+  const size = item.bytes === undefined ? null : sizeText(item.bytes);
+  const place = held?.startsWith("data:") ? held.slice(5, held.search(/[;,]/)) : held;
+  return `[${[kind, size, item.media_type, item.name ?? item.file?.filename, place].filter(Boolean).join(" ")}]`;
+}
+
+const sizeText = (bytes) => (bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+
+function turnsView(turns, place, images) {
   return turns.map((turn) =>
     el("div", { class: "turn" }, el("span", { class: "role" }, [turn.role, turn.name].filter(Boolean).join(" ")),
-      turn.content === null || turn.content === undefined || turn.content === "" ? null : pre(asText(turn.content), turn.role),
+      turn.content === null || turn.content === undefined || turn.content === "" ? null : contentView(turn.content, turn.role, images),
       turn.tool_calls ? pre(JSON.stringify(turn.tool_calls, null, 2), "tool calls") : null));
 }
 

@@ -75,7 +75,7 @@ unpack().then((data) => {
       el("h3", {}, cases[row], el("span", { class: "dim" }, ` ${side.cases.dataset_id[row]}`)),
       el("p", { class: "actions" }, copyButton("Copy link", () => location.href), copyButton("Copy case", () => caseJson(side, row, data.samples))),
       metadataView(side.metadata, row),
-      caseView(side, row, { prompt: data.prompt, location: data.location, samples: data.samples, metric: state.metric }),
+      caseView(side, row, { prompt: data.prompt, images: data.images, location: data.location, samples: data.samples, metric: state.metric }),
     ],
   });
 
