@@ -34,7 +34,7 @@ from themis_lib.report.markdown import (
     dollars,
     summary_notes,
 )
-from themis_lib.runs.manifest import GateOutcome, GateRecord
+from themis_lib.runs.manifest import GateOutcome, GateRecord, RunStatus
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stages.progress import Progress, StageProgress
@@ -52,6 +52,7 @@ GATE_STYLE = {
 _STATUS_STYLE = {
     "completed": "green",
     "partial_failure": "yellow",
+    "waiting": "yellow",
     "failed": "red",
 }
 
@@ -277,6 +278,8 @@ def next_step(
         return (
             f"{command} --store {DEFAULT_STORE}    # keeps the rows; these are gone now"
         )
+    if result.status is RunStatus.WAITING:
+        return f"{command}    # takes up the batches that are open"
     if any(record.failed for record in result.manifest.stages):
         return f"{command}    # tries the failed rows again, and only those"
     return f"{command} --plan    # what an edit would cost; running again costs nothing"
@@ -308,6 +311,11 @@ def print_plan(
         for reason in item.reasons:
             console.print(as_text(f"{item.stage}: {reason}"), soft_wrap=True)
     for item in plans:
+        if item.in_batches:
+            text = (
+                f"{item.in_batches:,} rows are in batches already, and not sent again"
+            )
+            console.print(as_text(f"{item.stage}: {text}"), soft_wrap=True)
         estimate = estimate_text(item)
         if estimate is not None:
             console.print(as_text(f"{item.stage}: {estimate}"), soft_wrap=True)
@@ -327,6 +335,8 @@ def estimate_text(item: StagePlan) -> str | None:
     read = item.usage.input_tokens or 0
     written = item.usage.output_tokens or 0
     text = f"about {read:,} input and {written:,} output tokens"
+    if item.cost is not None and item.live_cost is not None:
+        return f"{text}, {dollars(item.cost)} by batch, {dollars(item.live_cost)} live"
     if item.cost is not None:
         source = "" if item.price_source is None else f" ({item.price_source})"
         return f"{text}, {dollars(item.cost)}{source}"

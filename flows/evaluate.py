@@ -16,9 +16,10 @@ from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.cells import evaluate_cells
+from flows.following_up import follow_up, follows_up
 from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
-from flows.preparing import prepare_run
+from flows.preparing import prepare_run, without_waiting
 from flows.report_address import report_address
 from tasks.artifacts import (
     first_label,
@@ -35,7 +36,7 @@ from tasks.runners import THREADS, task_runner, workers_of
 from tasks.stages import STAGE_TASKS
 from tasks.submit import LostWorkerError, close_lost_tasks, submitting
 from tasks.worker import observe, register, unregister
-from themis_lib import RunResult, ThemisError
+from themis_lib import RunResult, RunStatus, ThemisError
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_outcomes import judged, not_judged
 from themis_lib.components.module_folders import leave_safe_path
@@ -73,6 +74,8 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             parameters,
             tell_name=names.append,
         )
+        if follows_up():
+            prepared = await asyncio.to_thread(without_waiting, prepared, parameters)
         label = run_label(prepared.pipeline)
         await name_run(label, "themis", prepared.experiment.name)
         await close_left_behind(FLOW)
@@ -88,6 +91,8 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             parameters.runner,
             prepared.gates,
         )
+        if result.status is RunStatus.WAITING and follows_up():
+            await follow_up(result)
         return ended(result)
     except ThemisError as error:
         if run and isinstance(error, LostWorkerError):

@@ -16,6 +16,7 @@ FAILED_ROWS = 3
 OUT_OF_BUDGET = 4
 GATE_FAILED = 5
 GATE_UNDERPOWERED = 6
+WAITING = 7
 # As a shell reports a process that Ctrl-C ended: 128 + SIGINT.
 INTERRUPTED = 130
 
@@ -28,6 +29,7 @@ MEANINGS = {
     OUT_OF_BUDGET: "Stopped at its budget. What was paid for is kept.",
     GATE_FAILED: "A gate failed.",
     GATE_UNDERPOWERED: "No gate failed, but for one of them the data cannot tell.",
+    WAITING: "Rows are in batches at a provider. Run again to take them up.",
     INTERRUPTED: "Stopped by Ctrl-C. Every finished row is kept.",
 }
 
@@ -39,11 +41,13 @@ _URGENCY = (
     GATE_FAILED,
     GATE_UNDERPOWERED,
     FAILED_ROWS,
+    WAITING,
     COMPLETED,
 )
 _OF_STATUS = {
     RunStatus.COMPLETED: COMPLETED,
     RunStatus.PARTIAL_FAILURE: FAILED_ROWS,
+    RunStatus.WAITING: WAITING,
 }
 _OF_GATES = {
     GateOutcome.FAIL: GATE_FAILED,
@@ -54,8 +58,8 @@ _OF_GATES = {
 def run_code(result: RunResult) -> int:
     """Return the exit code of a run: failed > gates > failed rows > completed."""
     code = _OF_STATUS.get(result.status, FAILED)
-    # A run that failed has nothing for gates to judge.
-    if code == FAILED:
+    # A run that failed has nothing for gates to judge, and one that waits not yet.
+    if code in (FAILED, WAITING):
         return code
     return gates_code(result.manifest.gate_outcome) or code
 

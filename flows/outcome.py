@@ -9,11 +9,15 @@ from prefect.states import Completed, Failed
 
 from tasks.events import announce_result, announce_stop
 from themis_lib import BudgetError, InputError, RunResult, RunStatus, ThemisError
+from themis_lib.errors import first_few
 from themis_lib.report.cost_table import price_note
 from themis_lib.report.markdown import dollars, ending_notes, left_out
 from themis_lib.runs.manifest import GateOutcome
 from themis_lib.runs.run import Run
 from themis_lib.runs.summary import ALL_CASES
+
+#: The name of the state of a flow run whose rows are in batches at a provider.
+AWAITING_BATCHES = "AwaitingBatches"
 
 
 def ended(result: RunResult) -> State[Any]:
@@ -43,6 +47,12 @@ def ended(result: RunResult) -> State[Any]:
             data=data,
         )
     name = "Completed"
+    if result.status is RunStatus.WAITING:
+        return Completed(
+            name=AWAITING_BATCHES,
+            message=waiting_message(result),
+            data=data,
+        )
     # A run with failed rows has results, and the next run tries only those rows again:
     # Prefect must not take it for a failure.
     if result.status is not RunStatus.COMPLETED:
@@ -81,6 +91,17 @@ def stopped(
         message=str(error),
         data=error,
     )
+
+
+def waiting_message(result: RunResult) -> str:
+    """Return which batches at a provider a run waits for, in one line."""
+    batch_ids: list[str] = []
+    waiting = 0
+    for record in result.manifest.stages:
+        batch_ids += record.open_batches
+        if record.open_batches:
+            waiting += record.failed
+    return f"{waiting:,} rows wait for {first_few(batch_ids)} at the provider"
 
 
 def state_message(result: RunResult) -> str:

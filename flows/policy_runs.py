@@ -232,9 +232,13 @@ def _judged_job(
     advisory: Sequence[GateRecord],
     began: float,
 ) -> JudgedJob:
+    reason = None
     if result.status is RunStatus.FAILED:
-        # Also gates on metrics that have scores: such a run is no result.
         reason = f"the run failed: {result.failure or 'no row succeeded'}"
+    elif result.status is RunStatus.WAITING:
+        reason = "the run waits for batches at a provider; run it again"
+    if reason is not None:
+        # Also gates on metrics that have scores: such a run is no result.
         required = missing_records(job.entry.required, job.policy, reason)
         advisory = missing_records(job.entry.advisory, job.policy, reason)
     gates = _take_gates(job, required, advisory)

@@ -7,7 +7,7 @@ same words before anything is generated.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flows.parameters import EvaluateParameters
 from themis_lib import ConfigError, Experiment, InputError, Matrix, RunStore
@@ -40,6 +40,21 @@ def prepare_run(
     if tell_name is not None:
         tell_name(experiment.name)
     return _prepared(experiment, parameters)
+
+
+def without_waiting(
+    prepared: PreparedRun,
+    parameters: EvaluateParameters,
+) -> PreparedRun:
+    """Return a run that ends while batches are open, and does not wait for them."""
+    runtime = prepared.experiment.runtime
+    if runtime.batch is None or not runtime.batch.wait:
+        return prepared
+    batch = runtime.batch.model_copy(update={"wait": False})
+    changed = runtime.model_copy(update={"batch": batch})
+    experiment = prepared.experiment.model_copy(update={"runtime": changed})
+    pipeline = experiment.compile(until_stage=parameters.until_stage)
+    return replace(prepared, experiment=experiment, pipeline=pipeline)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ from themis_lib.report.markdown import (
 _STYLES = {
     "completed": "green",
     "partial_failure": "yellow",
+    "waiting": "yellow",
     "failed": "red",
     "running": "cyan",
 }

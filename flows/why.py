@@ -178,6 +178,8 @@ def row_cells(row: RowExplanation) -> Iterator[tuple[str, str]]:
         yield "changed", change
     if row.reasoning is not None:
         yield "thought", row.reasoning
+    if row.batch_id is not None:
+        yield "batch", row.batch_id
     if row.value is not None:
         yield "gave", row.value
     if row.error is not None:

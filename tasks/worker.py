@@ -312,9 +312,11 @@ def _with_counts(
     counts = next(iter(progress.stages().values()), None)
     if counts is None:
         return part
-    usage = None
+    usage = by_batch = None
     if counts.usage is not None:
         usage = counts.usage.model_dump()
+    if counts.usage_by_batch is not None:
+        by_batch = counts.usage_by_batch.model_dump()
     return replace(
         part,
         computed=counts.computed,
@@ -322,4 +324,5 @@ def _with_counts(
         in_tiers={
             str(above): each.model_dump() for above, each in counts.in_tiers.items()
         },
+        usage_by_batch=by_batch,
     )

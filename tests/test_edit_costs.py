@@ -166,6 +166,7 @@ EDITS: dict[str, tuple[Edit, tuple[int, int, int, int]]] = {
     "timeout": (setting("runtime.timeout_s", 60.0), (0, 0, 0, 0)),
     "batch size": (setting("runtime.batch_size", 1), (0, 0, 0, 0)),
     "shard size": (setting("runtime.shard_size", 4), (0, 0, 0, 0)),
+    "batches": (setting("runtime.batch", {"when": "cheaper"}), (0, 0, 0, 0)),
     "api key": (setting(f"{GENERATOR}.api_key", "${THEMIS_TEST_KEY}"), (0, 0, 0, 0)),
 }
 

@@ -67,6 +67,7 @@ PUBLIC = [
     "compare_matrix",
     "evaluate",
     "evaluate_async",
+    "explain_difference",
 ]
 #: Slow to import, or another layer's.
 HEAVY = [

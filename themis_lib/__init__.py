@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from themis_lib.comparison.matrix import MatrixComparison, compare_matrix
     from themis_lib.comparison.models import Comparison
     from themis_lib.core.config import (
+        BatchConfig,
         CandidatePolicy,
         CostConfig,
         DatasetFile,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from themis_lib.storage.store import InMemoryRunStore, RunStore
 
 __all__ = [
+    "BatchConfig",
     "BudgetError",
     "Candidate",
     "CandidatePolicy",
@@ -129,6 +131,7 @@ _MODULES = {
     "comparison.matrix": ("MatrixComparison", "compare_matrix"),
     "comparison.models": ("Comparison",),
     "core.config": (
+        "BatchConfig",
         "CandidatePolicy",
         "CostConfig",
         "DatasetFile",

@@ -12,6 +12,7 @@ ThemisError
 ├── TransientError        a failure that might not happen again: never cached, retried
 ├── FatalError            no row could succeed: the run stops at once
 │   └── BudgetError       the next call could exceed the run's budget (exit code 4)
+├── AwaitingBatchError    a row whose batch is open at the provider; the next run takes it up
 ├── ShardError            some rows of a shard failed; the rows that succeeded are saved
 ├── LostWorkerError       a worker process died in a shard; defined in `tasks.submit`
 ├── ServerGoneError       the Prefect server stopped answering; defined in `flows.local`
@@ -101,6 +102,13 @@ class BudgetError(FatalError):
     """A budget that the next call could exceed.
 
     The rows that were paid for are saved.
+    """
+
+
+class AwaitingBatchError(ThemisError):
+    """A row whose batch has not ended, in a run that does not wait for it.
+
+    It is neither stored nor retried: the next run takes the batch up.
     """
 
 

@@ -27,6 +27,7 @@ from tests.support.graphs import (
     make_graph,
     one_node,
 )
+from tests.support.media import data_url, png
 from tests.support.tables import tables_of
 from themis_lib import (
     FatalError,
@@ -335,3 +336,26 @@ def test_thread_id_reaches_no_row(tmp_path: Path) -> None:
         return [one.model_dump(exclude={"latency_s"}) for one in candidates(result)]
 
     assert kept("first") == kept("second")
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_graph_is_given_parts_as_chat_models_read_them(in_turn: bool) -> None:
+    """Parts of any form, as a message; files with their data."""
+    text = {"type": "text", "text": "q"}
+    parts = [text, {"type": "image", "url": data_url(png(), "image/png")}]
+    value: Any = [{"role": "user", "content": parts}] if in_turn else parts
+    given: list[Any] = []
+
+    def answer_all(state: MessagesState) -> dict[str, Any]:
+        given.extend(state["messages"])
+        return {"messages": [AIMessage("seen")]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("answer", answer_all)
+    graph.set_entry_point("answer")
+    generator = langgraph(graph.compile())
+    result = experiment(generator, inputs=[value]).run()
+
+    image = {"type": "image_url", "image_url": {"url": data_url(png(), "image/png")}}
+    assert [None] == [candidate.error for candidate in candidates(result)]
+    assert [[text, image]] == [message.content for message in given]

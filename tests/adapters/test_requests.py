@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.media import as_base64
 from tests.support.prompts import PROMPTS, turns
 from themis_lib.adapters.requests import (
     Asked,
@@ -137,3 +138,14 @@ def test_estimate_counts_the_text_and_the_longest_answer() -> None:
 
     assert 100 == estimated_tokens(request, None)
     assert 150 == estimated_tokens(request, 50)
+
+
+@pytest.mark.parametrize("size", [3_000, 3_000_000])
+def test_picture_is_estimated_by_itself(size: int) -> None:
+    """Its bytes are no text: a throttle would wait for hours."""
+    url = f"data:image/png;base64,{as_base64(bytes(size))}"
+    part = {"type": "image_url", "image_url": {"url": url}}
+
+    tokens = estimated_tokens({"messages": [{"role": "user", "content": [part]}]}, None)
+
+    assert 1_000 < tokens < 1_100

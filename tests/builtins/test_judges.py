@@ -270,3 +270,34 @@ def test_rubric_that_cannot_grade_is_refused(settings, message):
     """Before anything is generated."""
     with pytest.raises(ComponentError, match=message):
         JudgeRubric(**settings)
+
+
+IMAGE = {"type": "image", "sha256": "0" * 64, "media_type": "image/png"}
+LINK = {"type": "image", "url": "https://x.test/1.png"}
+
+
+@pytest.mark.parametrize(
+    ("value", "named", "media"),
+    [
+        (
+            [{"type": "text", "text": "Which?"}, IMAGE, LINK],
+            "\nWhich?\n\n[image 1]\n\n[image 2]\n",
+            [IMAGE, LINK],
+        ),
+        ({"q": "Which?", "picture": IMAGE}, '"picture":"[image 1]"', [IMAGE]),
+        (
+            [{"role": "user", "content": [IMAGE]}],
+            '[{"content":["[image 1]"],"role":"user"}]',
+            [IMAGE],
+        ),
+    ],
+)
+def test_judge_sees_the_images_of_the_input(value, named, media):
+    """Behind the text, in the order in which it names them; of an output, none."""
+    case = CASE.model_copy(update={"input": value})
+
+    for metric in (JudgeCorrectness(), JudgePairwise()):
+        for text, *rest in requests(metric, value=LINK, case=case):
+            assert named in text["text"]
+            assert media == rest
+            assert "https://x.test/1.png" in text["text"]

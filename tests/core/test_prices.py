@@ -137,3 +137,13 @@ def test_counts_that_nobody_gave_stay_unknown() -> None:
     )
 
     assert TokenUsage(input_tokens=3, cached_tokens=3) == total
+
+
+def test_a_batch_costs_its_share() -> None:
+    """Half, where the price says so; as much as live where it says nothing."""
+    usage = TokenUsage(input_tokens=1_000, output_tokens=100)
+    price = Price(input=2.0, output=8.0, batch=0.5)
+
+    assert price.cost(usage) / 2 == price.cost_by_batch(usage)
+    assert price.cost(usage) / 2 == price.saved_by_batch(usage)
+    assert 0.0028 == pytest.approx(Price(input=2.0, output=8.0).cost_by_batch(usage))

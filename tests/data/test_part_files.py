@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.media import PDF, WAV, as_base64, data_url, png, write_jsonl
@@ -83,11 +85,13 @@ def test_content_tells_the_media_type(part: Any, media_type: str, folder: Path) 
 
 def test_name_and_detail_are_kept(folder: Path) -> None:
     """They are sent; the name of the file is not."""
-    part = {"type": "image", "path": "a.png", "name": "x.png", "detail": "low"}
+    cached = {"cache_control": {"type": "ephemeral"}}
+    part = {**IMAGE, "name": "x.png", "detail": "low", **cached}
 
     [[kept]] = inputs(of_file(folder, [part]))
 
     assert ("x.png", "low") == (kept["name"], kept["detail"])
+    assert cached["cache_control"] == kept["cache_control"]
 
 
 @pytest.mark.parametrize(
@@ -248,3 +252,13 @@ def test_paths_begin_at_a_data_file_on_any_filesystem() -> None:
     memory.rm("/media/images/a.png")
     with pytest.raises(DatasetError, match=r"'images/a\.png': there is no such file"):
         inputs(dataset)
+
+
+def test_parts_of_a_table_lose_the_keys_that_it_adds(folder: Path) -> None:
+    """Arrow gives every part every key, with nulls."""
+    parts = [{"type": "text", "text": "What?"}, IMAGE]
+    rows = [{"input": parts}, {"input": [IMAGE]}]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "cases.parquet")
+    typed = DatasetFile(dataset_id="d", path=str(folder / "cases.parquet"))
+
+    assert inputs(of_file(folder, parts, [IMAGE])) == inputs(typed)

@@ -259,9 +259,12 @@ def page_environment(programs: Path, variables: Mapping[str, str]) -> dict[str, 
 def provider_variables() -> Iterator[dict[str, str]]:
     """Yield the variables that name providers on loopback, which are up meanwhile."""
     from tests.support.anthropic_server import AnthropicServer
-    from tests.support.provider_server import ProviderServer
+    from tests.support.batch_server import BatchServer
 
-    with ProviderServer() as server, AnthropicServer() as anthropic_server:
+    with (
+        BatchServer(batch_s=1.0) as server,
+        AnthropicServer() as anthropic_server,
+    ):
         yield {
             "ANTHROPIC_API_KEY": "sk-not-a-key",
             "ANTHROPIC_BASE_URL": anthropic_server.url,

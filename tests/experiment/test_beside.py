@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from tests.support.media import png
 from themis_lib import ComponentError, DatasetError, Experiment, RunResult
 from themis_lib.components.imports import import_named
 from themis_lib.experiment.beside import resolve_beside
@@ -190,3 +191,28 @@ def test_text_too_long_for_a_path_names_the_dataset(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="dataset 'd': "):
         Experiment.from_config(path).run()
+
+
+def test_files_of_cases_in_an_experiment_are_beside_it(tmp_path: Path) -> None:
+    """Wherever the command runs."""
+    folder = tmp_path / "work"
+    path = write_experiment(folder, use="tests.support.counting:Reader")
+    (folder / "images").mkdir()
+    (folder / "images" / "1.png").write_bytes(png())
+    image = {"type": "image", "path": "images/1.png"}
+    values = [[image], [{"role": "user", "content": [image]}]]
+    spec = yaml.safe_load(path.read_text())
+    spec["datasets"][0] = {
+        "dataset_id": "d",
+        "cases": [
+            {"case_id": str(number), "input": value}
+            for number, value in enumerate(values)
+        ],
+    }
+    path.write_text(yaml.safe_dump(spec))
+
+    resolve_beside(spec, folder)
+
+    inputs = [case["input"] for case in spec["datasets"][0]["cases"]]
+    there = {"type": "image", "path": str(folder / "images" / "1.png")}
+    assert [[there], [{"role": "user", "content": [there]}]] == inputs

@@ -43,6 +43,7 @@ def test_codes_are_a_promise() -> None:
         "OUT_OF_BUDGET": 4,
         "GATE_FAILED": 5,
         "GATE_UNDERPOWERED": 6,
+        "WAITING": 7,
         "INTERRUPTED": 130,
     } == {
         name: value

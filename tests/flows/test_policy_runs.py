@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.parameters import EvaluateParameters
 from flows.policy_runs import JudgedJob, judge_job, prepare_jobs, run_job
+from tests.support.batch_runs import batch_spec
+from tests.support.batch_server import BatchServer
 from tests.support.policies import (
     judged_jobs,
     run_in_process,
@@ -161,6 +164,22 @@ def test_failed_run_fails_its_gates(tmp_path: Path) -> None:
 
     assert (True, "fail") == (gate.is_missing, gate.record.outcome.value)
     assert gate.record.reason.startswith("the run failed: 1 of 41 cases of 'd'")
+
+
+def test_run_that_waits_for_a_batch_fails_its_gates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it has scored already: the rest is still at the provider."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
+    path = tmp_path / "batched.yaml"
+    with BatchServer(batch_s=60) as server:
+        spec = batch_spec(server, storage={"store": str(tmp_path / "s")}, wait=False)
+        path.write_text(yaml.safe_dump(spec))
+        entry = {"experiment": str(path), "required": ["exact_match >= 0"]}
+        (gate,) = verdict_of(write_policy(tmp_path, entry)).gates
+
+    assert (True, "fail") == (gate.is_missing, gate.record.outcome.value)
+    assert gate.record.reason.startswith("the run waits for batches")
 
 
 def test_metric_without_a_score_fails(tmp_path: Path) -> None:

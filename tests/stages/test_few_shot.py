@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.counting import CALLS
+from tests.support.media import as_base64, png, write_jsonl
 from themis_lib import ConfigError, Experiment
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.generate import GenerateStage
@@ -327,3 +328,30 @@ def test_conversations_take_examples_as_turns(pool: Path) -> None:
 
     with pytest.raises(ConfigError, match="layout: turns"):
         stage(settings)
+
+
+def with_image(red: int, folder: Path) -> list[Any]:
+    (folder / f"{red}.png").write_bytes(png(red))
+    return [{"type": "image", "path": f"{red}.png"}]
+
+
+def test_examples_may_have_images(tmp_path: Path) -> None:
+    """As turns; the files of the pool are read as those of the data are."""
+    pool = write_jsonl(tmp_path / "pool.jsonl", [with_image(1, tmp_path)])
+    data = write_jsonl(tmp_path / "data.jsonl", [with_image(2, tmp_path)])
+    settings: dict[str, Any] = {
+        "generation": {
+            "generator": {"use": "tests.support.counting:Seen"},
+            "few_shot": {"k": 1, "data": {"path": str(pool)}, "layout": "turns"},
+        },
+        "datasets": [{"dataset_id": "d", "path": str(data)}],
+        "storage": {"store": str(tmp_path / "store")},
+    }
+
+    run = Experiment.model_validate(settings).run()
+
+    (candidate,) = run.cases[0].generated_candidates
+    assert [as_base64(png(1)), "x", as_base64(png(2))] == candidate.final_output
+    settings["generation"]["few_shot"]["layout"] = "text"
+    with pytest.raises(ConfigError, match=r"made of content parts.*`layout: turns`"):
+        Experiment.model_validate(settings).compile()

@@ -67,3 +67,18 @@ def test_threads_lose_no_count() -> None:
         thread.join()
 
     assert 4000 == progress.stages()["score"].computed
+
+
+def test_batches_that_are_waited_for() -> None:
+    """The latest is told, and how many others there are."""
+    progress = Progress()
+    progress.note_batch("b1", "b1: in_progress, 0 of 9 rows after 1 min")
+    one = progress.waiting_line()
+    progress.note_batch("b2", "b2: in_progress, 3 of 9 rows after 2 min")
+    two = progress.waiting_line()
+    progress.note_batch("b1", None)
+    progress.note_batch("b2", None)
+
+    assert "waiting for b1: in_progress, 0 of 9 rows after 1 min" == one
+    assert "waiting for b2: in_progress, 3 of 9 rows after 2 min (and 1 more)" == two
+    assert progress.waiting_line() is None

@@ -20,6 +20,8 @@ FULL = Shard(
     verdicts={"judge[m]": Part(path="verdicts", rows=6)},
     scores={"m": Part(path="scores", rows=6)},
     results=Part(path="results", rows=3),
+    has_lists=True,
+    has_parts=True,
 )
 
 

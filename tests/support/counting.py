@@ -86,6 +86,19 @@ class Reader(Echo):
         return GenerationResult(final_output=f"answer {'+'.join(read)}")
 
 
+class Seen(Echo):
+    """Answers with what each turn says: a text, or the data of its file."""
+
+    component_id = "tests/seen"
+
+    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        seen = []
+        for turn in case.input:
+            for part in parts_of(turn["content"]):
+                seen.append(part.text or part.base64(ctx.contents))
+        return GenerationResult(final_output=seen)
+
+
 @dataclass(frozen=True)
 class DeterministicGenerator(Generator):
     component_id = "tests/deterministic_generator"

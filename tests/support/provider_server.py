@@ -139,6 +139,7 @@ class ProviderServer:
 
     async def _start(self) -> None:
         app = web.Application(client_max_size=2**26)
+        self._add_routes(app)
         app.router.add_route("POST", "/{tail:.*}", self._answer)
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0, handler_cancellation=True
@@ -146,6 +147,9 @@ class ProviderServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.port = self._runner.addresses[0][1]
+
+    def _add_routes(self, app: web.Application) -> None:
+        """Add what a subclass answers beside replies."""
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self._in_flight += 1

@@ -11,13 +11,15 @@ from typer.testing import CliRunner
 
 from flows.store import app
 from tests.support.counting import CALLS
+from tests.support.media import png, write_jsonl
 from tests.support.stores import OpenStore
 from tests.support.tables import tables_of
 from tests.test_edit_costs import base, case, setting
-from themis_lib import Experiment, RunResult, RunStore, StoreError
+from themis_lib import Experiment, RunResult, RunStore, StoreError, TransientError
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.runs.inventory import directories_of
 from themis_lib.runs.manifest import RunStatus, manifests, write_manifest
+from themis_lib.storage.contents import StoredContents, content_path, stored_digests
 from themis_lib.upkeep.check import check
 from themis_lib.upkeep.prune import Unused, remove, unused
 
@@ -250,3 +252,48 @@ def test_command_lists_first_and_removes_when_told(tmp_path: Path) -> None:
     assert files == kept
     assert len(store.files()) < len(files)
     assert "no run has this fingerprint" in wet.stdout
+
+
+def pictured(store: RunStore, folder: Path, red: int) -> RunResult:
+    """A run of one case, which names a picture."""
+    (folder / f"{red}.png").write_bytes(png(red))
+    value = [{"type": "image", "path": f"{red}.png"}]
+    path = write_jsonl(folder / f"{red}.jsonl", [value])
+    spec = {
+        "generation": {"generator": {"use": "tests.support.counting:Reader"}},
+        "datasets": [{"dataset_id": "d", "path": str(path)}],
+    }
+    return experiment_from_spec(Experiment, spec, where="spec").run(store)
+
+
+def test_files_go_with_the_last_case_that_names_them(tmp_path: Path) -> None:
+    """Those of other runs stay, and the files are written again when they are needed."""
+    store = RunStore(str(tmp_path / "store"))
+    first = pictured(store, tmp_path, 1)
+    pictured(store, tmp_path, 2)
+    assert [] == pruned(store)
+    before = stored_digests(store)
+    give_up(first)
+
+    removed = pruned(store)
+
+    assert "rows/contents" in {item.directory for item in removed}
+    assert (2, 1) == (len(before), len(stored_digests(store)))
+    pictured(store, tmp_path, 1)
+    assert before == stored_digests(store)
+
+
+def test_damaged_file_is_reported_and_written_again(tmp_path: Path) -> None:
+    """`check` names it; a run that needs it sets it aside, and asks to run again."""
+    store = RunStore(str(tmp_path / "store"))
+    pictured(store, tmp_path, 1)
+    (sha256,) = stored_digests(store)
+    store.replace(content_path(sha256), b"something else")
+
+    assert [store.uri(content_path(sha256))] == [item.uri for item in check(store)]
+
+    with pytest.raises(TransientError, match="run again"):
+        StoredContents(store).read(sha256)
+    assert sha256 not in stored_digests(store)
+    pictured(store, tmp_path, 1)
+    assert png(1) == StoredContents(store).read(sha256)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from themis_lib.adapters import clients
+from themis_lib.adapters.anthropic_batches import AnthropicBatches
 from themis_lib.adapters.anthropic_parts import anthropic_turns
 from themis_lib.adapters.anthropic_refusals import anthropic_refusal
 from themis_lib.adapters.anthropic_replies import message_result
@@ -21,14 +22,16 @@ from themis_lib.adapters.anthropic_requests import (
     tool_definition,
 )
 from themis_lib.adapters.anthropic_thinking import check_thinking, thinking_object
-from themis_lib.adapters.chat_model import ChatModel, Positive, PositiveNumber
+from themis_lib.adapters.batched_model import BatchedModel
+from themis_lib.adapters.chat_model import Positive, PositiveNumber
 from themis_lib.adapters.conversations import Turn
 from themis_lib.adapters.endpoint import public_url
 from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.adapters.reply_fields import Headers
 from themis_lib.adapters.requests import Api
-from themis_lib.adapters.sdk_server import SdkServer
 from themis_lib.adapters.server_forms import ServerForms
 from themis_lib.adapters.structured import Structure, structure
+from themis_lib.core.batches import BatchApi
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.parts import Contents
 from themis_lib.core.prompts import PromptSpec
@@ -44,7 +47,7 @@ _TOOL_CHOICES = ("auto", "any", "none", "required")
 
 
 @dataclass(frozen=True)
-class Anthropic(ChatModel, SdkServer):
+class Anthropic(BatchedModel):
     """A model behind Anthropic's Messages API.
 
     Instructions, inputs, `input_builder`, `schema` and what is not part of the identity
@@ -218,13 +221,32 @@ class Anthropic(ChatModel, SdkServer):
         seed: int,
     ) -> GenerationResult:
         """Return the provider's answer to one conversation, with its latency."""
-        # The API takes no seed.
         result, _ = await self._ask(
-            messages_request(turns, self._asked_of_all),
+            self._make_request(turns, seed),
             message_result,
             longest_answer=self._longest_answer,
         )
         return result
+
+    @property
+    def batch_api(self) -> BatchApi | None:
+        """The Message Batches API of the same account, for the same requests."""
+        return AnthropicBatches(self, tuple(sorted(self.betas)))
+
+    def _make_request(
+        self,
+        turns: list[Turn],
+        seed: int,
+    ) -> JsonObject:
+        # The API takes no seed.
+        return messages_request(turns, self._asked_of_all)
+
+    def _read_reply(
+        self,
+        body: Any,
+        headers: Headers,
+    ) -> GenerationResult:
+        return message_result(body, headers)
 
     # Cached: references to the environment are resolved once, not in every row.
     @cached_property

@@ -27,8 +27,8 @@ from themis_lib.adapters.served_model import ServedModel
 from themis_lib.adapters.structured import Structure, structure
 from themis_lib.components.imports import import_named
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.models import Case, GenerationResult, TokenUsage
-from themis_lib.core.parts import Contents
+from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
+from themis_lib.core.parts import Contents, has_own_form
 from themis_lib.core.prompts import PromptSpec, render_conversation
 from themis_lib.core.reasoning import CUT_OFF, split_reasoning
 from themis_lib.errors import ComponentError
@@ -144,15 +144,24 @@ class ChatModel(ServedModel):
         mask = self._api_endpoint.mask
         turns = self._make_turns(case, ctx)
         stored = stored_turns(turns)
+        render = partial(self._rendered, turns, ctx.contents)
         # In a thread where files are read, so that the loop serves other rows meanwhile.
-        turns = await in_thread(partial(self._rendered, turns, ctx.contents))
+        sent = await in_thread(render) if has_own_form(turns) else render()
         try:
-            result = await self._request_answer(turns, ctx.seed)
+            result = await self._request_answer(sent, ctx.seed)
         except Exception as error:  # noqa: BLE001 - an injected client may raise anything
             # Without its cause, whose message may contain a secret too.
             raise masked_fault(translated(error), mask) from None
-        stored += result.conversation or []
-        changes: JsonObject = {"conversation": stored}
+        return self._finish_result(result, stored)
+
+    def _finish_result(
+        self,
+        result: GenerationResult,
+        asked: list[Message],
+    ) -> GenerationResult:
+        """Return a result with its whole conversation and its output checked, masked."""
+        said = result.conversation or []
+        changes: JsonObject = {"conversation": [*asked, *said]}
         answer = self._read_output(result.model_copy(update=changes))
         return masked_result(answer, self._api_endpoint.output_mask)
 

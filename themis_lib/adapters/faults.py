@@ -195,7 +195,9 @@ def is_final(response: Any) -> bool:
     status = response.status_code
     if status == 429:
         return any(code in response.text for code in _FATAL_CODES)
-    if status < 500:
+    sent_type = response.request.headers.get("content-type", "")
+    # Files are uploaded as streams, which cannot be read again.
+    if status < 500 or not sent_type.startswith("application/json"):
         return False
     try:
         sent = json.loads(response.request.content)

@@ -14,6 +14,7 @@ from themis_lib.adapters.azure import azure_url, is_azure
 from themis_lib.adapters.endpoint import OPENAI_URL, Endpoint, refuse_literals
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.openai_model import OpenAIModel
+from themis_lib.core.batches import BatchApi
 from themis_lib.core.secrets import resolve_public
 from themis_lib.errors import ComponentError
 
@@ -49,6 +50,7 @@ class OpenAI(OpenAIModel):
     url_variable: ClassVar[str] = "OPENAI_BASE_URL"
     default_url: ClassVar[str] = OPENAI_URL
     key_is_needed: ClassVar[bool] = True
+    has_batches: ClassVar[bool] = True
 
     azure_endpoint: str | None = None
     api_version: str | None = None
@@ -74,6 +76,11 @@ class OpenAI(OpenAIModel):
         if self.api_version is not None:
             settings["api_version"] = self.api_version
         return settings
+
+    @property
+    def batch_api(self) -> BatchApi | None:
+        """The Batch API of the same account; Azure's is another, which is not used."""
+        return None if self._asks_azure else super().batch_api
 
     @property
     def _asks_azure(self) -> bool:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from themis_lib.adapters.batched_model import BatchedModel
 from themis_lib.adapters.chat_model import (
-    ChatModel,
     Positive,
     PositiveNumber,
     Temperature,
@@ -17,9 +17,11 @@ from themis_lib.adapters.chat_model import (
 from themis_lib.adapters.conversations import Turn
 from themis_lib.adapters.endpoint import OPENAI_URL
 from themis_lib.adapters.json_objects import JsonObject
+from themis_lib.adapters.openai_batches import OpenAIBatches
 from themis_lib.adapters.openai_parts import rendered_turns
 from themis_lib.adapters.openai_server import OpenAIServer
 from themis_lib.adapters.replies import chat_result, response_result
+from themis_lib.adapters.reply_fields import Headers
 from themis_lib.adapters.requests import (
     Api,
     ApiMode,
@@ -28,6 +30,7 @@ from themis_lib.adapters.requests import (
     responses_request,
 )
 from themis_lib.adapters.server_forms import changes
+from themis_lib.core.batches import BatchApi
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.parts import Contents
 from themis_lib.core.secrets import resolve_public, resolve_references
@@ -36,7 +39,7 @@ from themis_lib.identity.code import code_digest
 
 
 @dataclass(frozen=True)
-class OpenAIModel(ChatModel, OpenAIServer):
+class OpenAIModel(BatchedModel, OpenAIServer):
     """A model behind OpenAI's API, at whichever address.
 
     `openai` and the servers that speak its API are subclasses, each with defaults of
@@ -44,6 +47,8 @@ class OpenAIModel(ChatModel, OpenAIServer):
     """
 
     version: ClassVar[str] = "1"
+    #: Whether its servers have OpenAI's Batch API.
+    has_batches: ClassVar[bool] = False
     #: Settings that may contain `${NAME}` references, resolved when a request is made.
     resolves: ClassVar[tuple[str, ...]] = (
         "base_url",
@@ -160,17 +165,44 @@ class OpenAIModel(ChatModel, OpenAIServer):
         seed: int,
     ) -> GenerationResult:
         """Return the provider's answer to one conversation, with its latency."""
-        asked = replace(self._asked_of_all, seed=seed)
-        if self.api_mode == "chat_completions":
-            request = chat_request(turns, asked)
-        else:
-            request = responses_request(turns, asked)
-        read = chat_result if self.api_mode == "chat_completions" else response_result
+        request = self._make_request(turns, seed)
         result, form = await self._ask(
             request,
-            read,
+            self._read_reply,
             longest_answer=self._longest_answer,
         )
+        return self._with_form(result, request, form)
+
+    @property
+    def batch_api(self) -> BatchApi | None:
+        """The Batch API of the same account, for the same requests."""
+        return OpenAIBatches(self.api_mode, self) if self.has_batches else None
+
+    def _make_request(
+        self,
+        turns: list[Turn],
+        seed: int,
+    ) -> JsonObject:
+        asked = replace(self._asked_of_all, seed=seed)
+        if self.api_mode == "chat_completions":
+            return chat_request(turns, asked)
+        return responses_request(turns, asked)
+
+    def _read_reply(
+        self,
+        body: Any,
+        headers: Headers,
+    ) -> GenerationResult:
+        if self.api_mode == "chat_completions":
+            return chat_result(body, headers)
+        return response_result(body, headers)
+
+    def _with_form(
+        self,
+        result: GenerationResult,
+        request: JsonObject,
+        form: JsonObject,
+    ) -> GenerationResult:
         changed = changes(request, form)
         if not changed:
             return result

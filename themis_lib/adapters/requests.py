@@ -5,6 +5,7 @@ The names are those of OpenAI's API reference.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +13,11 @@ from typing import Any, Literal
 from themis_lib.adapters.extra_body import without_unset
 from themis_lib.adapters.json_objects import JsonObject, without_nulls
 from themis_lib.adapters.response_items import response_items
+
+#: Data of an image, audio or a file in a request; no word is as long.
+_BASE64 = re.compile("[A-Za-z0-9+/=]{1000,}")
+#: Roughly those of a picture of a megapixel.
+_TOKENS_OF_A_MEDIUM = 1000
 
 ApiMode = Literal["responses", "chat_completions"]
 #: What of an API requests may go to: `completions` continue a text, and `messages` is
@@ -120,9 +126,13 @@ def estimated_tokens(
     request: JsonObject,
     max_tokens: int | None,
 ) -> float:
-    """Return roughly what a request uses: its text and the longest answer, in tokens."""
+    """Return roughly what a request uses: its text and the longest answer, in tokens.
+
+    An image, audio or a file counts as a thousand tokens, however many bytes it has.
+    """
+    text, media = _BASE64.subn("", str(request))
     # Four characters a token: OpenAI's rule of thumb for English.
-    return len(str(request)) / 4 + (max_tokens or 0)
+    return len(text) / 4 + media * _TOKENS_OF_A_MEDIUM + (max_tokens or 0)
 
 
 def _is_text_turn(

@@ -175,7 +175,8 @@ def last_good(
 
 def _was_reduced(manifest: Manifest) -> bool:
     # A run that stops earlier, or is under way, has no score of a case yet.
-    return manifest.status is not RunStatus.RUNNING and manifest.until_stage == "reduce"
+    has_ended = manifest.status not in (RunStatus.RUNNING, RunStatus.WAITING)
+    return has_ended and manifest.until_stage == "reduce"
 
 
 def _scored_metrics(manifest: Manifest) -> list[str]:

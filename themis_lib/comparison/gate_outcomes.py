@@ -17,6 +17,7 @@ from themis_lib.comparison.gate_regressions import judge_regression
 from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
+    RunStatus,
     write_manifest,
 )
 from themis_lib.runs.results import (
@@ -31,9 +32,9 @@ def judged(
 ) -> RunResult:
     """Judge the gates of a run, write the outcomes to its record, and return the run.
 
-    Without gates nothing is written.
+    Without gates nothing is written, and nothing is judged while rows wait for batches.
     """
-    if not gates:
+    if not gates or result.status is RunStatus.WAITING:
         return result
     records = judge(result, gates)
     manifest = result.manifest.model_copy(update={"gates": records})

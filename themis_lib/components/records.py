@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Self, TypeVar
 
 from themis_lib.components.builtin import Builtin
+from themis_lib.core.batches import BatchApi
 from themis_lib.core.config import Libraries, RuntimeConfig
 from themis_lib.core.contexts import (
     GenerateContext,
@@ -254,6 +255,7 @@ class BuiltGenerator(BuiltComponent):
     check_prompt_spec: CheckPromptSpecCall | None = None
     rates_continuations: bool = False
     provider: str | None = None
+    batch_api: BatchApi | None = None
 
     @property
     def is_async(self) -> bool:
@@ -401,6 +403,7 @@ def generator_record(
         check_prompt_spec=_method_or_none(component, "check_prompt_spec"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
         provider=_text_or_none(component, "provider"),
+        batch_api=getattr(component, "batch_api", None),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
+from themis_lib.core.batches import BatchApi
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, TokenUsage
@@ -120,6 +121,17 @@ class BoundsCalls(Protocol):
 
         Its own settings win where it has any.
         """
+
+
+@runtime_checkable
+class AsksInBatches(Protocol):
+    """A generator whose provider takes many requests as one batch, answered later.
+
+    `runtime.batch` decides whether that is used. Whether a row came by batch changes
+    nothing but its `transport`. `None` is a generator that cannot.
+    """
+
+    batch_api: BatchApi | None
 
 
 @runtime_checkable

@@ -166,6 +166,26 @@ def _switched(value: Any) -> Any:
     return value
 
 
+class BatchConfig(FrozenModel):
+    """When rows go to a provider as one batch, and how long they may take.
+
+    `when: cheaper` sends a batch where it is known to cost less, `always` wherever the
+    generator can. A batch that has not ended `deadline_h` after it was submitted is
+    cancelled. Rows that a batch leaves without an answer are asked live (`missing:
+    live`), or fail in this run and are tried again like any other failed row (`retry`).
+    With `wait: false` the run ends while batches are open, and the next one takes them
+    up. `poll_s` is the longest time between two looks at a batch. `settle_s` is how
+    long a submission without a reply may be under way before it counts as not made.
+    """
+
+    when: Literal["always", "cheaper"] = "cheaper"
+    deadline_h: PositiveFloat = 24.0
+    missing: Literal["retry", "live"] = "retry"
+    wait: bool = True
+    poll_s: PositiveFloat = 60.0
+    settle_s: PositiveFloat = 60.0
+
+
 class RuntimeConfig(FrozenModel):
     """Execution settings: concurrency, timeouts, retries. None of them changes a
     result.
@@ -175,7 +195,8 @@ class RuntimeConfig(FrozenModel):
     default depends on the size of the data. `workers` (shards computed at once),
     `retries` and `retry_delay_s` (the first delay, then doubled) are for Prefect; in
     process nothing is retried. `telemetry` sends spans to OpenTelemetry (extra `otel`),
-    with `content` also the text of messages; the `OTEL_*` variables say where to.
+    with `content` also the text of messages; the `OTEL_*` variables say where to. With
+    `batch`, rows go to the provider's batch API.
     """
 
     max_concurrency: PositiveInt = 32
@@ -189,6 +210,8 @@ class RuntimeConfig(FrozenModel):
     )
     retry_delay_s: PositiveFloat = 1.0
     telemetry: Annotated[Telemetry, BeforeValidator(_switched)] = "off"
+    # Not identity: a provider answers a batch with the same model and settings.
+    batch: BatchConfig | None = None
 
 
 #: Where an orchestrator computes shards.

@@ -27,6 +27,10 @@ _NAMES = {
 }
 
 
+#: What providers charge for the same tokens by their batch APIs; the library has no share.
+_BATCH_SHARES = {"openai": 0.5, "anthropic": 0.5}
+
+
 @dataclass(frozen=True)
 class ListPrice:
     """The list price of a model from a day on; `None` if there is none.
@@ -49,14 +53,17 @@ def list_price(
     in the course of a day it is the highest.
     """
     try:
-        _, info = _snapshot().find_provider_model(model, None, provider, None)
+        found_provider, info = _snapshot().find_provider_model(
+            model, None, provider, None
+        )
     except LookupError:
         return ListPrice(None)
     found = []
     for moment in _moments(info, day):
         price = _price_of(info.get_prices(moment))
         if price is not None:
-            found.append(price)
+            share = _BATCH_SHARES.get(found_provider.id)
+            found.append(price.model_copy(update={"batch": share}))
     highest = max(found, key=lambda price: (price.input, price.output), default=None)
     return ListPrice(highest, _next_change(info, day))
 

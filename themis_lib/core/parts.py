@@ -43,6 +43,8 @@ MEDIA: tuple[str, ...] = get_args(Kind)[1:]
 PLACES = ("path", "url", "data", "sha256", "file_id")
 #: What it may say besides.
 _FACTS = ("type", "media_type", "name", "detail", "bytes")
+#: What providers with a prompt cache take beside a part, under the name they have for it.
+MARKS = ("cache_control",)
 _TEXT_TYPES = ("text", "input_text", "output_text")
 
 
@@ -181,8 +183,9 @@ def is_own_form(value: Any) -> bool:
     """Return whether a value is written in the form of this project, not of an API."""
     if not isinstance(value, Mapping) or value.get("type") not in MEDIA:
         return False
+    given = {name for name, item in value.items() if item is not None}
     places = [name for name in PLACES if isinstance(value.get(name), str)]
-    return len(places) == 1 and value.keys() <= {*_FACTS, *places}
+    return len(places) == 1 and given <= {*_FACTS, *MARKS, *places}
 
 
 def has_media(value: Any) -> bool:

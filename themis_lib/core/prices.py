@@ -50,9 +50,12 @@ class Price(_TokenPrices):
     Without `cached_input`, cached tokens cost as much as other input, and so do tokens
     written to the provider's cache without `cache_write`. Without `reasoning`, tokens
     of reasoning cost as much as other output. `tiers` are the prices of long requests.
+    `batch` is the share of these prices that the same tokens cost by batch; `None` is
+    not known.
     `source` says where the price is from; `None` is the experiment.
     """
 
+    batch: Annotated[float, Field(gt=0, le=1)] | None = None
     tiers: list[PriceTier] = Field(default_factory=list)
     source: str | None = None
 
@@ -66,6 +69,22 @@ class Price(_TokenPrices):
             return 0.0
         above = self.tier_of(usage.input_tokens)
         return self.total(usage, {} if above is None else {above: usage})
+
+    def cost_by_batch(self, usage: TokenUsage | None) -> float:
+        """Return the dollars for these tokens if they come by batch.
+
+        >>> Price(input=2.0, output=8.0, batch=0.5).cost_by_batch(TokenUsage(output_tokens=1_000))
+        0.004
+        """
+        return self.total(usage, {}) - self.saved_by_batch(usage)
+
+    def saved_by_batch(self, usage: TokenUsage | None) -> float:
+        """Return by how many dollars these tokens are cheaper by batch.
+
+        Long requests count as others here: their discount is never less.
+        """
+        share = 1.0 if self.batch is None else self.batch
+        return (1.0 - share) * self.total(usage, {})
 
     def most(self, usage: TokenUsage) -> float:
         """Return the most dollars that a request of at most these tokens can cost.

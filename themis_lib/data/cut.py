@@ -45,7 +45,8 @@ _SHARDS_OF_A_SIZE = 8
 #: Text of a shard's cases, counted once for each sample: the most a stage may hold in
 #: memory at once.
 _LARGEST_SHARD_BYTES = 128 * 2**20
-#: How canonical JSON of a content part says what it is.
+#: How canonical JSON of a content part says what it is; of other JSON, too, but then
+#: rows are looked up one by one for nothing.
 _PART_TYPES = '"type":"(text|image|audio|file|image_url|(in|out)put_[a-z]+)"'
 #: The columns that hold canonical JSON text already.
 _JSON_COLUMNS = ("input", "expected_output", "metadata")
@@ -229,15 +230,18 @@ def _cut_datasets(
                 dataset_id=dataset.dataset_id,
                 cases=store.keep_part(path, cases.combine_chunks()),
                 content=content_digest(table),
-                has_parts=_has_parts(table),
+                has_lists=_any_input(table, r"^\["),
+                has_parts=_any_input(table, _PART_TYPES),
             )
             index += 1
             start += cases.num_rows
 
 
-def _has_parts(table: pa.Table) -> bool:
-    # Cheap, and rather too often than never: of such shards every row is looked up.
-    found = pc.match_substring_regex(table["input"], _PART_TYPES)
+def _any_input(
+    table: pa.Table,
+    pattern: str,
+) -> bool:
+    found = pc.match_substring_regex(table["input"], pattern)
     return bool(pc.any(found).as_py())
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic_core import to_jsonable_python
 
+from themis_lib.core.parts import is_parts
 from themis_lib.data.records import Row
 
 
@@ -32,8 +33,8 @@ def json_form(value: Any) -> Any:
 
     Dates and times are ISO 8601 texts, durations too (`PT1H30M`). A decimal is a
     number, or a text where a number could not hold its digits. Bytes are the UTF-8 text
-    that they hold. In a list of messages, keys without a value are left out: a table
-    gives every message the keys of all others.
+    that they hold. In a list of messages or of content parts, keys without a value are left
+    out: a table gives every message the keys of all others.
 
     >>> json_form([datetime.date(2024, 2, 29), Decimal("1.50"), b"text"])
     ['2024-02-29', 1.5, 'text']
@@ -47,7 +48,11 @@ def json_form(value: Any) -> Any:
         return {_key_form(key): json_form(item) for key, item in value.items()}
     if type(value) in (list, tuple):
         items = [json_form(item) for item in value]
-        return without_added_nulls(items) if _are_messages(items) else items
+        if _are_messages(items):
+            return without_added_nulls(items)
+        # The same for the parts of a turn; nothing else has a `type` in every item.
+        parts = [_without_nulls(item) for item in items if _has_type(item)]
+        return parts if len(parts) == len(items) and is_parts(parts) else items
     return _scalar_form(value)
 
 
@@ -73,6 +78,10 @@ def _are_messages(items: list[Any]) -> bool:
             return False
         has_role = has_role or item["role"] is not None
     return has_role
+
+
+def _has_type(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("type"), str)
 
 
 def _without_nulls(value: Any) -> Any:

@@ -18,7 +18,14 @@ import pyarrow as pa
 
 from themis_lib.core.experiment_spec import AnyDataset
 from themis_lib.core.media_types import plain_media_type
-from themis_lib.core.parts import MEDIA, decoded, is_own_form, is_parts, read_part
+from themis_lib.core.parts import (
+    MARKS,
+    MEDIA,
+    decoded,
+    is_own_form,
+    is_parts,
+    read_part,
+)
 from themis_lib.core.prompts import is_conversation
 from themis_lib.core.templates import WHOLE_INPUT
 from themis_lib.data.part_folders import Content, Folder, content_facts, folder_of
@@ -154,6 +161,7 @@ class PartFiles:
             "bytes": content.bytes,
             "name": part.name,
             "detail": part.detail,
+            **{name: written.get(name) for name in MARKS},
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
 

@@ -30,6 +30,9 @@ from themis_lib.stages.stage import Stage
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore, open_store
 
+#: Shards under way at once where each waits for a batch.
+_BATCHES_AT_ONCE = 256
+
 
 class Experiment(ExperimentSpec):
     """What to generate, how to score it, on which data, and where to keep it.
@@ -192,4 +195,7 @@ async def run_stages_here(run: Run) -> None:
     # Two shards at a time: one is computed while another waits for a disk. With a
     # deterministic generator they would compute the rows that they share twice.
     window = 1 if run.pipeline.generate.deterministic else 2
+    if any(stage.goes_by_batch for stage in run.pipeline.stages):
+        # Every shard's batch is to be at the provider, and none behind another's.
+        window = _BATCHES_AT_ONCE
     await run_shards(run, run_one, window=window)

@@ -27,6 +27,7 @@ from themis_lib.stages.progress import Progress
 from themis_lib.stages.run_stage import run_stage
 from themis_lib.stages.score import ScoreStage
 from themis_lib.stages.stage import Stage
+from themis_lib.storage.batch_ledger import BatchLedger
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 
@@ -38,6 +39,8 @@ class StagePlan:
     `missing` rows would be computed; rows that are equal are computed once and counted
     once. `unknown` rows depend on rows that are missing. `usage` and `cost` (US
     dollars) are estimates for both, see `explain.estimates`; `None` where nothing tells.
+    Where rows go by batch, `live_cost` is what the same would cost live, and `in_batches`
+    of the missing rows are in batches already: they are fetched, and not sent again.
     If it `is_paid`, the rows may cost money; with `lacks_price`, nobody said how much.
     `price_source` says where their price is from, `None` if from the experiment.
     """
@@ -51,6 +54,8 @@ class StagePlan:
     reasons: tuple[str, ...] = ()
     usage: TokenUsage | None = None
     cost: float | None = None
+    live_cost: float | None = None
+    in_batches: int = 0
     calls_model: bool = False
     lacks_price: bool = False
     is_paid: bool = False
@@ -110,7 +115,9 @@ def plan_run(
                 count.add_requests(rows, length)
                 continue
             cached, keys, length = _look_up(stage, shard, store)
-            missing = len(planned.take(keys))
+            new = planned.take(keys)
+            missing = len(new)
+            count.in_batches += len(new & _held_by_batches(stage, store))
             count.cached += cached
             count.missing += missing
             count.shared += len(keys) - missing
@@ -133,6 +140,7 @@ def plan_run(
             shared=count.shared,
             reasons=_plan_reasons(pipeline, stage, nearest, count),
             usage=usage,
+            in_batches=count.in_batches,
             calls_model=stage.calls_model,
             is_paid=stage.is_paid,
             **_priced(stage, usage, wanted),
@@ -156,7 +164,14 @@ def _priced(
     # Taken to be equally long: the tier of their price is that of the mean.
     above = price.tier_of((usage.input_tokens or 0) // requests)
     in_tiers = {} if above is None else {above: usage}
-    return {"cost": price.total(usage, in_tiers), "price_source": price.source}
+    live = price.total(usage, in_tiers)
+    if not stage.goes_by_batch:
+        return {"cost": live, "price_source": price.source}
+    return {
+        "cost": live - price.saved_by_batch(usage),
+        "live_cost": live,
+        "price_source": price.source,
+    }
 
 
 @dataclass
@@ -172,6 +187,7 @@ class _Counts:
     missing: int = 0
     unknown: int = 0
     shared: int = 0
+    in_batches: int = 0
     characters: float | None = 0.0
 
     def add_requests(
@@ -237,6 +253,18 @@ def _look_up(
         )
         part = asyncio.run(assembling)
     return part.rows, set(), 0.0
+
+
+def _held_by_batches(
+    stage: Stage,
+    store: RunStore,
+) -> frozenset[bytes]:
+    """Return the rows, by key, that batches at a provider have or will have."""
+    held: frozenset[bytes] = frozenset()
+    if stage.goes_by_batch:
+        for batch in BatchLedger(store, stage.name, stage.fingerprint).read():
+            held |= batch.held
+    return held
 
 
 def _with_table(

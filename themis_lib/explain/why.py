@@ -23,6 +23,7 @@ from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.runs.inventory import has_tables, rows_of
 from themis_lib.runs.manifest import Manifest, StageRecord
 from themis_lib.runs.results import RunResult
+from themis_lib.stages.outputs import batch_of
 from themis_lib.storage.tables import KEY
 
 #: How many cases an error suggests.
@@ -45,7 +46,7 @@ class RowExplanation:
     built from. `changes` has a line for each of them that differs from the same row in
     the run before. `equal_rows` counts the rows of this run under the key, which share
     one row of the store. `value` is JSON text, and `reasoning` what a model thought
-    before it.
+    before it. `batch_id` is that of the provider's batch that the row came by, if it did.
     """
 
     sample_index: int | None
@@ -58,6 +59,7 @@ class RowExplanation:
     value: str | None
     error: str | None
     reasoning: str | None = None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,7 @@ class _CaseHistory:
                 value=value,
                 error=row["error"],
                 reasoning=row.get("reasoning"),
+                batch_id=batch_of(row.get("transport")),
             )
             explained.append(explanation)
         return explained

@@ -15,7 +15,8 @@ class Part:
     be named without reading the data. `skipped` counts the rows without a key: an
     earlier stage left them nothing to read. `computed`, `cached` and `failed` count the
     rows of the call that returned this reference; `usage` is the tokens of the computed
-    ones, and `in_tiers` those of long requests, by tier of their price.
+    ones, `usage_by_batch` of those among them that came by batch, and `in_tiers` of long
+    requests, by tier of their price.
     """
 
     path: str
@@ -26,6 +27,7 @@ class Part:
     cached: int = 0
     failed: int = 0
     usage: Mapping[str, int | None] | None = None
+    usage_by_batch: Mapping[str, int | None] | None = None
     in_tiers: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

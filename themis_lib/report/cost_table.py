@@ -89,6 +89,18 @@ def _stage_rows(record: StageRecord) -> Iterator[tuple[str, ...]]:
             exact_dollars(-saved),
         )
 
+    if record.saved_by_batch and record.price is not None:
+        paid = record.price.saved_by_batch(record.usage_computed_by_batch)
+        yield (
+            record.stage,
+            "saved by batch",
+            "",
+            "",
+            "",
+            exact_dollars(-paid),
+            exact_dollars(-record.saved_by_batch),
+        )
+
 
 def _kind_text(line: CostLine) -> str:
     if line.above is None:

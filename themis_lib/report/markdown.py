@@ -194,7 +194,11 @@ def _stage_cost(record: StageRecord) -> str:
         # Most providers do not count every kind.
         if in_all is not None:
             counts.append(f"{in_this_run or 0:,} of {in_all:,} {name}")
-    return f"{price}{', '.join(counts)} tokens in this run"
+    saved = ""
+    if record.saved_by_batch and record.cost is not None:
+        live = record.cost + record.saved_by_batch
+        saved = f"; {dollars(live)} without batches"
+    return f"{price}{', '.join(counts)} tokens in this run{saved}"
 
 
 GATE_HEADINGS = ("gate", "dataset", "slice", "outcome", "why")

@@ -21,6 +21,7 @@ from themis_lib.errors import ConfigError, RowError, nearest
 from themis_lib.identity.digests import digest
 from themis_lib.runs.lm_eval_settings import with_lm_eval_settings
 from themis_lib.runs.pipeline import STAGES, Pipeline, StageName
+from themis_lib.stages.batching import check_has_batches
 from themis_lib.stages.budget import Budget
 from themis_lib.stages.few_shot import FewShotExamples, examples_of
 from themis_lib.stages.generate import (
@@ -209,6 +210,7 @@ def _generate_stage(
     )
     generator = generator.covering(experiment.identity.libraries)
     check_prompt(generator, generation.prompt_spec, where="generation")
+    check_has_batches(generator, experiment.runtime.batch, where="generation.generator")
     # Of recorded outputs, found by case id, it says what they were asked.
     is_recorded = "case_id" in generator.reads
     if generation.prompt_spec.template is not None and not is_recorded:

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.models import FrozenModel, TokenUsage
-from themis_lib.core.prices import Price
+from themis_lib.core.prices import Price, TierUsage
 from themis_lib.errors import DiskFullError, StoreError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.pipeline import Pipeline
@@ -37,12 +37,14 @@ OWN_PRICES = "the experiment"
 class RunStatus(StrEnum):
     """How a run ended, or that it is in flight.
 
-    Partial failure: some rows have an error in place of a value.
+    Partial failure: some rows have an error in place of a value. Waiting: rows are in
+    batches at a provider, and the next run takes them up.
     """
 
     RUNNING = "running"
     COMPLETED = "completed"
     PARTIAL_FAILURE = "partial_failure"
+    WAITING = "waiting"
     FAILED = "failed"
 
 
@@ -54,8 +56,9 @@ class StageRecord(FrozenModel):
     and variables that its rows depend on, by digest, and `traced_in` the directories of
     earlier rows whose traces led to this identity.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
-    run computed; `in_tiers` and `in_tiers_computed` those of long requests, by tier of
-    their price. `price` is what they are charged at, as of the day the run began. If
+    run computed, each also `by_batch`, of those that came by batch, and `in_tiers`, of
+    long requests, by tier of their price; `price` is what they are charged at, as of the
+    day the run began. `open_batches` are at the provider, with rows of this stage. If
     `is_paid`, its calls may cost money. `endings` counts the outputs that were cut,
     filtered or refused.
     """
@@ -73,6 +76,9 @@ class StageRecord(FrozenModel):
     usage_computed: TokenUsage | None = None
     in_tiers: dict[int, TokenUsage] = Field(default_factory=dict)
     in_tiers_computed: dict[int, TokenUsage] = Field(default_factory=dict)
+    usage_by_batch: TokenUsage | None = None
+    usage_computed_by_batch: TokenUsage | None = None
+    open_batches: list[str] = Field(default_factory=list)
     price: Price | None = None
     is_paid: bool = False
     places: dict[str, str] = Field(default_factory=dict)
@@ -110,16 +116,24 @@ class StageRecord(FrozenModel):
     @property
     def cost(self) -> float | None:
         """The dollars for all rows, whoever paid them; `None` without a price."""
-        if self.price is None:
-            return None
-        return self.price.total(self.usage, self.in_tiers)
+        return _cost(self.price, self.usage, self.in_tiers, self.usage_by_batch)
 
     @property
     def cost_paid(self) -> float | None:
         """The dollars that this run paid."""
-        if self.price is None:
+        return _cost(
+            self.price,
+            self.usage_computed,
+            self.in_tiers_computed,
+            self.usage_computed_by_batch,
+        )
+
+    @property
+    def saved_by_batch(self) -> float | None:
+        """The dollars that its rows would have cost more if none came by batch."""
+        if self.price is None or self.usage_by_batch is None:
             return None
-        return self.price.total(self.usage_computed, self.in_tiers_computed)
+        return self.price.saved_by_batch(self.usage_by_batch)
 
     @property
     def cache_savings(self) -> float | None:
@@ -130,6 +144,17 @@ class StageRecord(FrozenModel):
         if self.price is None:
             return None
         return self.price.cache_savings(self.usage_computed, self.in_tiers_computed)
+
+
+def _cost(
+    price: Price | None,
+    usage: TokenUsage | None,
+    in_tiers: TierUsage,
+    by_batch: TokenUsage | None,
+) -> float | None:
+    if price is None:
+        return None
+    return price.total(usage, in_tiers) - price.saved_by_batch(by_batch)
 
 
 class GateOutcome(StrEnum):

@@ -15,7 +15,7 @@ from themis_lib.core.metadata import metadata_text
 from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.prices import added, added_in_tiers
-from themis_lib.errors import DiskFullError, describe
+from themis_lib.errors import AwaitingBatchError, DiskFullError, describe
 from themis_lib.identity.digests import load_json, set_digest
 from themis_lib.identity.part import Part
 from themis_lib.runs.agreement import Labels
@@ -39,8 +39,11 @@ from themis_lib.runs.stage_prices import price_in
 from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
+from themis_lib.stages.outputs import batch_of
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read, read_outputs, sample_rows
+from themis_lib.stages.stage import Stage
+from themis_lib.storage.batch_ledger import BatchLedger
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.table_writers import TableWriters
@@ -81,9 +84,11 @@ class Run:
         self._scores = GroupedScores(evaluation)
         self._labels = Labels(evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
+        self._awaiting_batch: defaultdict[str, int] = defaultdict(int)
         self._endings: defaultdict[str, Counter[Ending]] = defaultdict(Counter)
         self._usage: dict[str, TokenUsage] = {}
         self._in_tiers: defaultdict[str, dict[int, TokenUsage]] = defaultdict(dict)
+        self._usage_by_batch: dict[str, TokenUsage] = {}
         # Keys whose tokens are counted: equal rows of a run are charged once.
         self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
@@ -214,7 +219,9 @@ class Run:
         self._tables.write("summary", table)
         # Tables before the record: a record that says `completed` has all its tables.
         self._tables.close()
-        status = RunStatus.FAILED if lacks_scores(table) else self._final_status()
+        status = self._final_status()
+        if status is not RunStatus.WAITING and lacks_scores(table):
+            status = RunStatus.FAILED
         self._write_closing(status, summary_computed=computed)
         self.result = RunResult(self.store, self.run_id, self._manifest)
         return self.result
@@ -282,6 +289,7 @@ class Run:
         columns: Mapping[str, pa.Array],
     ) -> None:
         """Write a stage's rows to a table, behind their ids, and count them."""
+        stage = self.pipeline.stage(label)
         is_output = name in ("outputs", "verdicts")
         table = (read_outputs if is_output else read)(self.store, part)
         if name == "scores":
@@ -291,9 +299,16 @@ class Run:
             names[position] = "score"
             table = table.rename_columns(names)
         self._errors[label] += table.num_rows - table["error"].null_count
+        if stage.goes_by_batch:
+            is_waiting = pc.starts_with(table["error"], AwaitingBatchError.__name__)
+            self._awaiting_batch[label] += pc.sum(is_waiting).as_py() or 0
         if "finish_reason" in table.column_names:
             self._endings[label].update(count_endings(table))
-        self._count_usage(label, table)
+        if "input_tokens" in table.column_names:
+            new = _new_rows(table, self._counted_keys[label])
+            _add_usage(self._usage, label, new)
+            _add_usage(self._usage_by_batch, label, _by_batch(new))
+            self._add_tiers(stage, new)
         schema = RUN_TABLES[name]
         arrays = [
             table[column] if column in table.column_names else columns[column]
@@ -301,35 +316,21 @@ class Run:
         ]
         self._tables.write(name, pa.table(arrays, schema=schema))
 
-    def _count_usage(
+    def _add_tiers(
         self,
-        label: str,
-        table: pa.Table,
+        stage: Stage,
+        rows: pa.Table,
     ) -> None:
-        """Add the tokens of a shard's outputs, each key once in a run."""
-        if "input_tokens" not in table.column_names:
+        """Add the tokens of requests that are in a tier of their price."""
+        least = None if stage.price_of is None else stage.price_of.least_tier
+        if least is None:
             return
-        if table["input_tokens"].null_count == table.num_rows:
-            return
-        counted = self._counted_keys[label]
-        new_positions = []
-        for position, key in enumerate(table["key"].to_pylist()):
-            if key is not None and key not in counted:
-                counted.add(key)
-                new_positions.append(position)
-        rows = table.select(list(TokenUsage.model_fields))
-        rows = rows.take(pa.array(new_positions, pa.int64()))
-        totals = {name: pc.sum(rows[name]).as_py() for name in TokenUsage.model_fields}
-        if all(total is None for total in totals.values()):
-            return
-        usage = TokenUsage(**totals)
-        self._usage[label] = added(self._usage.get(label, TokenUsage()), usage)
-        price_of = self.pipeline.stage(label).price_of
-        least = None if price_of is None else price_of.least_tier
-        if least is not None:
-            long = rows.filter(pc.greater(rows["input_tokens"], least)).to_pylist()
-            in_tiers = usage_in_tiers(price_of, long)
-            self._in_tiers[label] = added_in_tiers(self._in_tiers[label], in_tiers)
+        counts = rows.select(list(TokenUsage.model_fields))
+        long = counts.filter(pc.greater(counts["input_tokens"], least)).to_pylist()
+        in_tiers = usage_in_tiers(stage.price_of, long)
+        self._in_tiers[stage.label] = added_in_tiers(
+            self._in_tiers[stage.label], in_tiers
+        )
 
     def _final_status(self) -> RunStatus:
         """Return how the run ended: failed if its last stage has no row without error."""
@@ -341,11 +342,20 @@ class Run:
                 rows += counts[stage.label].done
                 errors += self._errors[stage.label]
         # Also for a run without any row: it has nothing to show.
+        if any(self._awaiting_batch.values()):
+            return RunStatus.WAITING
         if errors >= rows:
             return RunStatus.FAILED
         if any(self._errors.values()):
             return RunStatus.PARTIAL_FAILURE
         return RunStatus.COMPLETED
+
+    def _open_batches(self, stage: Stage) -> list[str]:
+        """Return the ids of the batches at a provider that rows of a stage wait for."""
+        if not self._awaiting_batch[stage.label]:
+            return []
+        ledger = BatchLedger(self.store, stage.name, stage.fingerprint)
+        return [batch.batch_id or batch.label for batch in ledger.open_batches()]
 
     def _write_closing(
         self,
@@ -375,6 +385,9 @@ class Run:
                         "in_tiers": self._in_tiers[record.stage],
                         "in_tiers_computed": dict(counted.in_tiers),
                         "price": price_in(self.store, stage),
+                        "usage_by_batch": self._usage_by_batch.get(record.stage),
+                        "usage_computed_by_batch": counted.usage_by_batch,
+                        "open_batches": self._open_batches(stage),
                         "dependencies": dependencies_of(stage, self.store),
                     }
                 )
@@ -404,6 +417,40 @@ def _repeat_text(
     count: int,
 ) -> pa.Array:
     return pa.array([text] * count, pa.string())
+
+
+def _new_rows(
+    table: pa.Table,
+    counted: set[bytes],
+) -> pa.Table:
+    """Return the rows of a shard's outputs whose keys are not counted yet: each counts
+    once in a run. Adds the keys to `counted`.
+    """
+    positions = []
+    for position, key in enumerate(table["key"].to_pylist()):
+        if key is not None and key not in counted:
+            counted.add(key)
+            positions.append(position)
+    return table.take(pa.array(positions, pa.int64()))
+
+
+def _by_batch(rows: pa.Table) -> pa.Table:
+    """Return the rows that came by batch."""
+    transports = rows["transport"].to_pylist()
+    is_by_batch = [batch_of(text) is not None for text in transports]
+    return rows.filter(pa.array(is_by_batch, pa.bool_()))
+
+
+def _add_usage(
+    totals: dict[str, TokenUsage],
+    label: str,
+    rows: pa.Table,
+) -> None:
+    """Add the tokens of rows to those of a stage, unless no row counts any."""
+    counts = {name: pc.sum(rows[name]).as_py() for name in TokenUsage.model_fields}
+    if any(count is not None for count in counts.values()):
+        usage = TokenUsage(**counts)
+        totals[label] = added(totals.get(label, TokenUsage()), usage)
 
 
 def _case_table(cases: pa.Table) -> pa.Table:

@@ -33,7 +33,8 @@ def check_inputs(
     if check is None or "input" not in stage.generator_reads:
         return
     for shard in shards:
-        if not shard.has_parts and not has_material(stage.prompt_spec):
+        has_turns = shard.has_lists and has_material(stage.prompt_spec)
+        if not shard.has_parts and not has_turns:
             continue
         for case_id, text in _listed_inputs(pipeline, shard, store):
             given = stage.prompt_of(text) if stage.makes_prompts else None

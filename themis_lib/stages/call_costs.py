@@ -33,6 +33,11 @@ class CallCosts:
         tokens = most_tokens(self.cases[position], self.contexts[position])
         return self.price.most(tokens)
 
+    def most_by_batch(self, position: int) -> float:
+        """Return the most that a row can cost by its provider's batch API."""
+        share = 1.0 if self.price.batch is None else self.price.batch
+        return share * self.most(position)
+
     def most_of_batch(self, positions: range) -> float:
         """Return the most that one call for all of these rows can cost."""
         return sum(map(self.most, positions))

@@ -14,6 +14,7 @@ from themis_lib.core.models import TokenUsage
 from themis_lib.errors import describe, escape_surrogates, first_few, is_transient
 from themis_lib.identity.part import Part
 from themis_lib.stages.dependencies import Dependencies
+from themis_lib.stages.outputs import batch_of
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.stage import RowOutcome, Stage
 from themis_lib.storage.journal import Journal
@@ -80,10 +81,12 @@ class Collector:
         self._newest.extend(records)
         if len(self._newest) >= _ROWS_AS_OBJECTS:
             self._pack_newest()
+        by_batch = [row for row in records if batch_of(row.get("transport"))]
         self._progress.advance(
             self._stage.label,
             len(records),
             _sum_usage(records),
+            _sum_usage(by_batch),
             usage_in_tiers(self._stage.price_of, records),
         )
 

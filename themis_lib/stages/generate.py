@@ -20,6 +20,8 @@ from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import case_columns
 from themis_lib.errors import ConfigError, InputError, RowError, escape_surrogates
 from themis_lib.identity.digests import canonical_json, digest, load_json
+from themis_lib.stages.batched_rows import AskedRows, BatchedRows, Spending
+from themis_lib.stages.batching import batching_of
 from themis_lib.stages.budget import Budget, paid_call
 from themis_lib.stages.call_costs import CallCosts
 from themis_lib.stages.calls import (
@@ -41,6 +43,7 @@ from themis_lib.stages.prefixes import (
     sending_order,
     sent_prefixes,
 )
+from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import (
     column_digests_of,
     read,
@@ -49,6 +52,7 @@ from themis_lib.stages.reading import (
 )
 from themis_lib.stages.stage import Emit, RowOutcome, Stage
 from themis_lib.stages.timed_calls import timed_coroutine, timed_function
+from themis_lib.storage.batch_ledger import BatchLedger
 from themis_lib.storage.contents import StoredContents
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -58,6 +62,9 @@ from themis_lib.telemetry.model_calls import traced_batches, traced_calls
 
 #: The version of prompts of content parts that a template makes; they were JSON texts.
 PARTS_VERSION = "parts-1"
+
+#: More rows than any shard has.
+_WHOLE_SHARD = 2**31
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,11 @@ class GenerateStage(Stage):
         # Given twice, a seed is two samples.
         self.seeds = tuple(seeds)
         self.price_of = price_of
+        self.batching = batching_of(
+            self.generator,
+            runtime.batch,
+            None if runtime.batch is None else self.price,
+        )
         self._runtime = runtime
         self._contents: Contents = NoContents()
         self._budget: Budget | None = None
@@ -132,6 +144,9 @@ class GenerateStage(Stage):
     @property
     def claimed_in_flight(self) -> int:
         runtime = self._runtime
+        if self.batching is not None:
+            # All rows of a shard are one batch, as far as the provider takes them.
+            return _WHOLE_SHARD
         if self.generator.generate_batch is not None:
             # A batch of rows that were claimed is never cut for want of a few.
             return self._batches_at_once * runtime.batch_size
@@ -141,6 +156,10 @@ class GenerateStage(Stage):
     def _batches_at_once(self) -> int:
         # The limit counts calls in flight; a batch counts as its rows.
         return max(self._runtime.max_concurrency // self._runtime.batch_size, 1)
+
+    @property
+    def goes_by_batch(self) -> bool:
+        return self.batching is not None
 
     @property
     def global_limit(self) -> str | None:
@@ -324,14 +343,7 @@ class GenerateStage(Stage):
         prefixes = None
         if self._has_prompt_cache(rows):
             prefixes = list(map(prefix_names, self._prompt_texts(rows)))
-        if "prompt" in rows.column_names:
-            # Keys are made from the input: two cases stay two draws where their prompts
-            # happen to be equal.
-            at = rows.column_names.index("input")
-            rows = rows.set_column(at, "input", rows["prompt"])
-        cases = visible_cases(rows, self.generator_reads)
-        # What a generator does not declare is hidden in its contexts, too.
-        contexts = self._make_contexts(rows, cases, run_id)
+        cases, contexts = self._asked(rows, run_id)
         if self.generator.generate_batch is not None:
             await self._compute_batches(cases, contexts, emit)
         else:
@@ -341,6 +353,54 @@ class GenerateStage(Stage):
                 emit,
                 prefixes=prefixes,
             )
+
+    async def compute_in(
+        self,
+        store: RunStore,
+        progress: Progress,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
+        if self.batching is None:
+            await self.compute(rows, run_id, emit)
+            return
+        cases, contexts = self._asked(rows, run_id)
+        spending = None
+        if self._budget and self.price:
+            costs = CallCosts(self.generator, self.price, cases, contexts)
+            spending = Spending(costs, self._budget)
+        batched = BatchedRows(
+            self.batching,
+            BatchLedger(store, self.name, self.fingerprint),
+            AskedRows(self.keys(rows).to_pylist(), cases, contexts),
+            label=self.label,
+            emit=emit,
+            progress=progress,
+            spending=spending,
+        )
+        live = await batched.compute()
+        if live:
+            await self.compute(
+                rows.take(pa.array(live, pa.int64())),
+                run_id,
+                lambda outcomes: emit([(live[at], row) for at, row in outcomes]),
+            )
+
+    def _asked(
+        self,
+        rows: pa.Table,
+        run_id: str,
+    ) -> tuple[list[Case], list[GenerateContext]]:
+        """Return what the generator is given for rows."""
+        if "prompt" in rows.column_names:
+            # Keys are made from the input: two cases stay two draws where their prompts
+            # happen to be equal.
+            at = rows.column_names.index("input")
+            rows = rows.set_column(at, "input", rows["prompt"])
+        cases = visible_cases(rows, self.generator_reads)
+        # What a generator does not declare is hidden in its contexts, too.
+        return cases, self._make_contexts(rows, cases, run_id)
 
     async def _compute_singly(
         self,

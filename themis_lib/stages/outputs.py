@@ -75,6 +75,19 @@ def _kept_beside(result: GenerationResult) -> dict[str, str]:
     return columns
 
 
+def batch_of(transport: str | None) -> str | None:
+    """Return the id of the batch that a row came by, from its `transport`.
+
+    >>> batch_of('{"batch_id":"batch_1"}'), batch_of("{}"), batch_of(None)
+    ('batch_1', None, None)
+    """
+    # Parsed only where it is there: the column may hold a whole reply.
+    if transport is None or '"batch_id":' not in transport:
+        return None
+    found = load_json_or_null(transport).get("batch_id")
+    return None if found is None else str(found)
+
+
 def visible_results(
     rows: pa.Table,
     reads: Sequence[str],

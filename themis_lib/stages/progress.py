@@ -17,9 +17,9 @@ class StageProgress:
     """Rows of one stage: `total` are known so far, `done` of them are finished.
 
     `skipped` rows had no input, since an earlier stage failed; the rest of those done
-    are cached. `usage` counts the tokens of the computed rows, `in_tiers` those of
-    requests in a tier of their price. `waiting` rows are those that another run is
-    computing.
+    are cached. `usage` counts the tokens of the computed rows, `usage_by_batch` of those
+    that came by batch, and `in_tiers` of requests in a tier of their price. `waiting`
+    rows are those that another run is computing.
     """
 
     total: int = 0
@@ -29,6 +29,7 @@ class StageProgress:
     skipped: int = 0
     waiting: int = 0
     usage: TokenUsage | None = None
+    usage_by_batch: TokenUsage | None = None
     in_tiers: TierUsage = field(default_factory=dict)
 
     @property
@@ -53,6 +54,8 @@ class Progress:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self._stages: dict[str, StageProgress] = {}
+        # What is said of each batch that is under way at a provider.
+        self._batches: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def expect(
@@ -70,18 +73,17 @@ class Progress:
         stage: str,
         computed: int,
         usage: TokenUsage | None = None,
+        usage_by_batch: TokenUsage | None = None,
         in_tiers: TierUsage = MappingProxyType({}),
     ) -> None:
         """Count rows that were just computed, and the tokens they took."""
         with self._lock:
             item = self._stages.get(stage, StageProgress())
-            # Stages that call no model have no usage, rather than one of 0.
-            if usage is not None and item.usage is not None:
-                usage = added(item.usage, usage)
             self._stages[stage] = replace(
                 item,
                 computed=item.computed + computed,
-                usage=usage or item.usage,
+                usage=_sum_known(item.usage, usage),
+                usage_by_batch=_sum_known(item.usage_by_batch, usage_by_batch),
                 in_tiers=added_in_tiers(item.in_tiers, in_tiers),
             )
 
@@ -96,10 +98,29 @@ class Progress:
                 item = self._stages.get(stage, StageProgress())
                 self._stages[stage] = replace(item, waiting=item.waiting + rows)
 
+    def note_batch(
+        self,
+        batch_id: str,
+        said: str | None,
+    ) -> None:
+        """Show how far a batch at a provider is; `None` ends the wait for it."""
+        with self._lock:
+            self._batches.pop(batch_id, None)
+            if said is not None:
+                self._batches[batch_id] = said
+
     def waiting_line(self) -> str | None:
-        """Return how many rows the run waits for; `None` if it waits for none."""
+        """Return what the run waits for; `None` if it waits for nothing."""
         waiting = sum(item.waiting for item in self.stages().values())
-        return f"waiting for another run: {waiting:,} rows" if waiting else None
+        with self._lock:
+            said = list(self._batches.values())
+        parts = []
+        if waiting:
+            parts.append(f"waiting for another run: {waiting:,} rows")
+        if said:
+            more = f" (and {len(said) - 1:,} more)" if len(said) > 1 else ""
+            parts.append(f"waiting for {said[-1]}{more}")
+        return "; ".join(parts) or None
 
     def advance_by(
         self,
@@ -111,7 +132,10 @@ class Progress:
         in_tiers = {}
         for above, counts in part.in_tiers.items():
             in_tiers[int(above)] = TokenUsage(**counts)
-        self.advance(stage, part.computed, usage, in_tiers)
+        by_batch = None
+        if part.usage_by_batch is not None:
+            by_batch = TokenUsage(**part.usage_by_batch)
+        self.advance(stage, part.computed, usage, by_batch, in_tiers)
 
     def finish(
         self,
@@ -132,3 +156,13 @@ class Progress:
         """Return the counts by stage, in the order the stages were announced."""
         with self._lock:
             return dict(self._stages)
+
+
+def _sum_known(
+    first: TokenUsage | None,
+    second: TokenUsage | None,
+) -> TokenUsage | None:
+    """Return the sum; stages that call no model have no usage, rather than one of 0."""
+    if first is None or second is None:
+        return second if first is None else first
+    return added(first, second)

@@ -20,6 +20,7 @@ from themis_lib.components.records import BuiltComponent
 from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.prices import Price
 from themis_lib.identity.digests import canonical_json, digest, row_keys
+from themis_lib.stages.progress import Progress
 from themis_lib.storage.rows import RowSet, open_rows, rows_directory
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -86,6 +87,11 @@ class Stage(ABC):
         `None` for rows that are quick and free: to compute them twice costs less.
         """
         return None
+
+    @property
+    def goes_by_batch(self) -> bool:
+        """Whether its rows go to a provider's batch API."""
+        return False
 
     @property
     def global_limit(self) -> str | None:
@@ -157,6 +163,20 @@ class Stage(ABC):
 
         An exception as outcome is a failure of this run: it is not cached.
         """
+
+    async def compute_in(
+        self,
+        store: RunStore,
+        progress: Progress,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
+        """Compute rows as `compute` does, for a store: rows that go by batch note there
+        what is under way.
+        """
+        del store, progress
+        await self.compute(rows, run_id, emit)
 
     @property
     def has_user_code(self) -> bool:

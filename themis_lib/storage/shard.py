@@ -15,8 +15,9 @@ class Shard:
 
     Passed from stage to stage. `start` is the position of the first case in its
     dataset, `index` that of the shard among all shards of the run. `content` is the
-    digest of the cases, `None` in a record of an earlier version. Without `has_parts`, no
-    input of the cases has content parts.
+    digest of the cases, `None` in a record of an earlier version. Without `has_lists`, no
+    input of the cases is a list, such as a conversation, and without `has_parts` none has
+    content parts.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Shard:
     scores: Mapping[str, Part] = field(default_factory=dict)
     results: Part | None = None
     content: str | None = None
+    has_lists: bool = False
     has_parts: bool = False
 
     @property
@@ -50,6 +52,7 @@ class Shard:
             "verdicts": _all_to_json(self.verdicts),
             "scores": _all_to_json(self.scores),
             "content": self.content,
+            "has_lists": self.has_lists,
             "has_parts": self.has_parts,
         }
 
@@ -67,6 +70,7 @@ class Shard:
             scores=_all_parts(value["scores"]),
             results=_part_or_none(value["results"]),
             content=value.get("content"),
+            has_lists=value.get("has_lists", False),
             has_parts=value.get("has_parts", False),
         )
 

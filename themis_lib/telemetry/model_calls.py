@@ -233,7 +233,8 @@ def requested(request: Mapping[str, Any]) -> None:
     """Say what the running call's request contains; only its numbers are recorded."""
     span = _CALL.get()
     if span is not None:
-        span.describe(request_attributes({**request, **request.get("extra_body", {})}))
+        fields = {**request, **(request.get("extra_body") or {})}
+        span.describe(request_attributes(fields))
 
 
 def answered(status: int) -> None:

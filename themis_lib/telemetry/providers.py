@@ -54,7 +54,11 @@ class Delivery(SpanExporter):
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        try:
+            result = self._exporter.export(spans)
+        # An address that is none, or whatever else an exporter may raise.
+        except Exception:  # noqa: BLE001 - telemetry must never fail a run
+            result = SpanExportResult.FAILURE
         self.is_failing = result is not SpanExportResult.SUCCESS
         if self.is_failing:
             self.warn()
