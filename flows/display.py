@@ -341,7 +341,8 @@ def estimate_text(item: StagePlan) -> str | None:
     if item.cost is not None and item.live_cost is not None:
         return f"{text}, {dollars(item.cost)} by batch, {dollars(item.live_cost)} live"
     if item.cost is not None:
-        return f"{text}, {dollars(item.cost)}"
+        source = "" if item.price_source is None else f" ({item.price_source})"
+        return f"{text}, {dollars(item.cost)}{source}"
     if item.lacks_price:
         return f"{text}, price not known"
     return text

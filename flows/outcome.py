@@ -11,6 +11,7 @@ from tasks.events import announce_result, announce_stop
 from themis_lib import BudgetError, InputError, RunResult, RunStatus, ThemisError
 from themis_lib.comparison.sequential_text import question_text
 from themis_lib.errors import first_few
+from themis_lib.report.cost_table import price_note
 from themis_lib.report.markdown import dollars, ending_notes, left_out
 from themis_lib.runs.manifest import GateOutcome
 from themis_lib.runs.run import Run
@@ -129,7 +130,9 @@ def state_message(result: RunResult) -> str:
     parts += [note.removesuffix(".") for note in ending_notes(result.manifest)]
     paid = result.manifest.cost_paid
     if paid is not None:
-        parts.append(f"{dollars(paid)} paid{left_out(result.manifest)}")
+        parts.append(
+            f"{dollars(paid)} paid{left_out(result.manifest)}{price_note(result.manifest)}"
+        )
     if not result.store.in_memory:
         parts.append(f"tables in {result.location}")
     return "; ".join(parts)

@@ -23,6 +23,7 @@ from flows.terminal import as_text, assemble, open_console
 from themis_lib import RunStatus
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import first_few
+from themis_lib.report.cost_table import price_note
 from themis_lib.report.history import (
     PastRun,
     Series,
@@ -163,7 +164,8 @@ def run_lines(
     saved = manifest.cost_saved
     # Both are null where no price is known; 0 would say that it was free.
     if paid is not None and saved is not None:
-        cost = f"{dollars(paid)} paid, {dollars(saved)} saved{left_out(manifest)}"
+        note = f"{left_out(manifest)}{price_note(manifest)}"
+        cost = f"{dollars(paid)} paid, {dollars(saved)} saved{note}"
         yield as_text(f"    {cost}", style="dim")
 
 

@@ -176,6 +176,8 @@ def row_cells(row: RowExplanation) -> Iterator[tuple[str, str]]:
         yield "read", f"{name} = {without_media(text)}"
     for change in row.changes:
         yield "changed", change
+    if row.reasoning is not None:
+        yield "thought", row.reasoning
     if row.batch_id is not None:
         yield "batch", row.batch_id
     if row.value is not None:

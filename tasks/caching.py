@@ -57,7 +57,7 @@ def cache_key(
 
     Where the rows themselves are the result (see `StoredRows`) it is their path.
     """
-    name = stage.shard_name(shard)
+    name = stage.shard_name(shard, store)
     if store.local:
         # The store is in the key: a reference leads to rows of that store alone.
         return f"{stage.name}/{digest('task', [name, store.url])}"

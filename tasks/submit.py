@@ -82,7 +82,7 @@ def submitting(
         shard: Shard,
     ) -> Part:
         rows = stage.row_set(run.store)
-        shard_name = stage.shard_name(shard)
+        shard_name = stage.shard_name(shard, run.store)
         known = await asyncio.to_thread(rows.shard, shard_name)
         # Nothing of it is in the cache key.
         parent = traceparent()

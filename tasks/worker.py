@@ -146,7 +146,7 @@ class _Place:
             )
         shard = Shard.from_json(work["shard"])
         # The examples are read in each process, and are in the keys of their rows alone.
-        if stage.shard_name(shard) != work["shard_name"]:
+        if stage.shard_name(shard, self.store) != work["shard_name"]:
             raise FatalError(
                 f"{stage.label}: the pool of the few-shot examples is not the same here "
                 "as in the process that started the run; run it again"
@@ -326,6 +326,9 @@ def _with_counts(
         part,
         computed=counts.computed,
         usage=usage,
+        in_tiers={
+            str(above): each.model_dump() for above, each in counts.in_tiers.items()
+        },
         usage_by_batch=by_batch,
         steps={label: _as_json(item) for label, item in progress.steps().items()}
         or None,

@@ -5,6 +5,9 @@ is never passed.
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,10 @@ from themis_lib import (
     TokenUsage,
     TransientError,
 )
-from themis_lib.report.markdown import markdown_report
+from themis_lib.core.prices import PriceTier
+from themis_lib.report.cost_table import cost_rows
+from themis_lib.report.html import report_html
+from themis_lib.report.markdown import cost_line, markdown_report
 from themis_lib.runs.manifest import manifests
 from themis_lib.stages.budget import Budget
 
@@ -408,3 +414,104 @@ def test_equal_rows_are_paid_for_once_and_counted_once() -> None:
         result.manifest.cost,
         result.manifest.cost_paid,
     )
+
+
+class Cached(Metered):
+    """A model at OpenAI's list prices that reads, writes and uses its prompt cache."""
+
+    model = "gpt-4o-2024-08-06"
+    provider = "openai"
+    at_list_price = True
+
+    async def generate(self, case: Case, ctx: object) -> GenerationResult:
+        self.calls += 1
+        usage = TokenUsage(
+            input_tokens=case.input,  # type: ignore[arg-type]
+            cached_tokens=400,
+            cache_write_tokens=100,
+            output_tokens=50,
+            reasoning_tokens=20,
+        )
+        return GenerationResult(final_output="x", usage=usage)
+
+
+def listed(cases: int, **settings: Any) -> Experiment:
+    return experiment(Cached(), cases, tokens=1_000).model_copy(
+        update={"cost": CostConfig(**settings)}
+    )
+
+
+def test_cost_rows_are_those_computed_by_hand() -> None:
+    """Two requests before, two in this run: of each 1,000 input tokens, 400 of them
+    cached and 100 written; 50 output tokens, 20 of them reasoning.
+    """
+    store = InMemoryRunStore()
+    listed(2).run(store)
+
+    result = listed(4).run(store)
+
+    # At 2.50, 1.25 and 10 dollars a million; writing costs what input does.
+    assert [
+        ("generate", "input", "1,000", "2,000", "$2.50", "$0.0025", "$0.005"),
+        ("generate", "cached input", "800", "1,600", "$1.25", "$0.001", "$0.002"),
+        ("generate", "cache write", "200", "400", "$2.50", "$0.0005", "$0.001"),
+        ("generate", "output", "60", "120", "$10.00", "$0.0006", "$0.0012"),
+        ("generate", "reasoning", "40", "80", "$10.00", "$0.0004", "$0.0008"),
+        ("generate", "saved by the prompt cache", "", "", "", "-$0.001", "-$0.002"),
+    ] == cost_rows(result.manifest)
+    assert 0.005 == pytest.approx(result.manifest.cost_paid)
+    assert 0.010 == pytest.approx(result.manifest.cost)
+    assert 0.001 == pytest.approx(result.manifest.cache_savings)
+
+
+def test_cost_and_its_source_are_in_every_report() -> None:
+    """In the terminal and in Markdown, on the page, and in the record of the run."""
+    result = listed(2).run()
+    source = f"genai-prices {version('genai-prices')}"
+
+    line = cost_line(result)
+    record = result.manifest.stage("generate")
+
+    assert (
+        f"$0.0050 paid, $0.00 saved by the store (prices: {source}); "
+        "$0.0010 saved by the provider's prompt cache; "
+        "generate: $0.0050 of $0.0050, 2,000 of 2,000 input, 800 of 800 cached, "
+        "200 of 200 cache write, 100 of 100 output, 40 of 40 reasoning tokens in this run"
+    ) == line
+    assert "| generate | cached input | 800 | 800 | \\$1.25 |" in markdown_report(
+        result
+    )
+    page = report_html(result)
+    assert f"Prices: {source}." in page
+    assert "<td>saved by the prompt cache</td>" in page
+    assert record is not None
+    assert record.price is not None
+    assert (source, 2.5) == (record.price.source, record.price.input)
+
+
+def test_own_prices_win_over_list_prices() -> None:
+    """And are charged by tier where they have one: 2 · 1,000 tokens of long requests."""
+    tier = PriceTier(above=999, input=2.0, output=0.0)
+    own = Price(input=1.0, output=0.0, tiers=[tier])
+
+    result = listed(2, prices={"gpt-4o": own}).run()
+
+    assert 0.004 == pytest.approx(result.manifest.cost_paid)
+    assert ["the experiment"] == result.manifest.price_sources
+    assert ("input, requests above 999", "1,000") == cost_rows(result.manifest)[0][1:3]
+
+
+def test_only_a_first_run_in_a_store_looks_up_list_prices(tmp_path: Path) -> None:
+    """The store keeps them: a cached run does not import the library."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tests.test_cost import listed\n"
+        "from themis_lib import RunStore\n"
+        "run = listed(2).run(RunStore(sys.argv[1]))\n"
+        "assert abs(run.manifest.cost - 0.005) < 1e-9, run.manifest.cost\n"
+        "assert sys.argv[2] == str('genai_prices' in sys.modules)\n"
+    )
+    for is_imported in (True, False):
+        arguments = [str(tmp_path), str(is_imported)]
+        subprocess.run([sys.executable, "-c", code, *arguments], check=True)

@@ -248,5 +248,5 @@ def test_keys_move_only_where_a_request_did(
         now != then for now, then in zip(keys, plain, strict=True)
     ]
     # Rows of a shard that has parts are looked up one by one.
-    assert "input_version" in stage.columns(shard)
-    assert "input_version" not in stage.columns(replace(shard, has_parts=False))
+    assert "input_version" in stage.columns(shard, store)
+    assert "input_version" not in stage.columns(replace(shard, has_parts=False), store)

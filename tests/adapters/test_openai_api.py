@@ -144,8 +144,14 @@ def test_code_of_the_input_builder_is_identity() -> None:
             "the output is not the JSON that was asked for: Expecting value: line 1 "
             "column 1 (char 0)",
         ),
+        (
+            '<think>2 + 2?</think>{"number": 4, "unit": null}',
+            {"number": 4, "unit": None},
+            None,
+        ),
+        ('<think>{"number": 4', '<think>{"number": 4', "the model was still thinking"),
     ],
-    ids=["fits", "misfit", "no JSON"],
+    ids=["fits", "misfit", "no JSON", "behind a thought", "a thought alone"],
 )
 def test_structured_output_is_checked_and_parsed(
     text: str, output: Any, error: str | None, server: ProviderServer

@@ -23,6 +23,7 @@ from themis_lib import (
 )
 from themis_lib.components.build import build
 from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.model_prices import PriceOf
 from themis_lib.stages.budget import Budget
 from themis_lib.stages.generate import GenerateStage, check_bounded, check_prompt
 
@@ -123,7 +124,7 @@ def stage(generator: Any, price: Price | None = None) -> GenerateStage:
         prompt_spec=PromptSpec(),
         seeds=[1],
         runtime=RuntimeConfig(),
-        price=price,
+        price_of=price and PriceOf("m", {"m": price}),
         budget=Budget(1.0),
     )
 

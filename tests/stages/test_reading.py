@@ -96,7 +96,7 @@ def test_metric_of_the_output_needs_no_answer(shard: Shard) -> None:
 
 def test_digests_are_of_what_is_read(shard: Shard) -> None:
     """The names of the columns that `answer_rows` reads, by table."""
-    digests = answer_digests(shard, ("output", "input"), 2)
+    digests = answer_digests(shard, STORE, ("output", "input"), 2)
 
     assert {"input"} == set(digests["cases"])
     assert {"output", "error"} == set(digests["outputs"])

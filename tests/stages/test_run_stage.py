@@ -312,7 +312,7 @@ def test_incomplete_shard_is_not_published(store: RunStore) -> None:
     with pytest.raises(ShardError) as failure:
         run(stage, shard, store)
 
-    assert stage.row_set(reader(store)).shard(stage.shard_name(shard)) is None
+    assert stage.row_set(reader(store)).shard(stage.shard_name(shard, store)) is None
     assert failure.value.part.path.startswith("runs/run/incomplete/parse-")
 
 

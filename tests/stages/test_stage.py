@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from themis_lib import InMemoryRunStore
 from themis_lib.identity.part import Part
 from themis_lib.stages.stage import Emit, Stage
 from themis_lib.storage.shard import Shard
@@ -34,7 +35,7 @@ class Plain(Stage):
     def reads(self) -> tuple[str, ...]:
         return self._reads
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(self, shard: Shard, store: RunStore) -> dict[str, Any]:
         return {"cases": dict(shard.cases.columns)}
 
     def rows(self, shard: Shard, store: RunStore) -> pa.Table:
@@ -106,9 +107,13 @@ def test_shard_is_named_by_what_is_read() -> None:
         cases = Part(path=f"p{index}", rows=1, columns={"input": content})
         return Shard(index=index, start=index, dataset_id="d", cases=cases)
 
-    stage = Plain()
-    assert stage.shard_name(shard(0, "x")) == stage.shard_name(shard(5, "x"))
-    assert stage.shard_name(shard(0, "x")) != stage.shard_name(shard(0, "y"))
+    stage, store = Plain(), InMemoryRunStore()
+    assert stage.shard_name(shard(0, "x"), store) == stage.shard_name(
+        shard(5, "x"), store
+    )
+    assert stage.shard_name(shard(0, "x"), store) != stage.shard_name(
+        shard(0, "y"), store
+    )
 
 
 def test_defaults_of_a_stage() -> None:

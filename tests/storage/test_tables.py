@@ -48,6 +48,7 @@ RUN_COLUMNS = {
         key: fixed_size_binary[16]
         seed: int64
         output: string
+        reasoning: string
         finish_reason: string
         trace: string
         conversation: string
@@ -78,6 +79,7 @@ RUN_COLUMNS = {
         judge_id: string
         key: fixed_size_binary[16]
         output: string
+        reasoning: string
         finish_reason: string
         trace: string
         conversation: string

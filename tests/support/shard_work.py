@@ -24,5 +24,5 @@ def generate_work(
         "fingerprint": pipeline.generate.fingerprint,
         "depends_on": {},
         "shard": shard.to_json(),
-        "shard_name": pipeline.generate.shard_name(shard),
+        "shard_name": pipeline.generate.shard_name(shard, store),
     }

@@ -108,7 +108,10 @@ def test_key_of_a_remote_store_is_the_path_of_the_rows(memory_url: str) -> None:
 
     key = cache_key(stage, shard, store)
 
-    assert f"rows/generate/{stage.fingerprint}/{stage.shard_name(shard)}.parquet" == key
+    assert (
+        f"rows/generate/{stage.fingerprint}/{stage.shard_name(shard, store)}.parquet"
+        == key
+    )
 
 
 # Results that are rows

@@ -46,7 +46,9 @@ def test_task_without_its_run_computes_the_same_rows(tmp_path: Path) -> None:
 
     part = compute_shard(generate_work("elsewhere", experiment, pipeline, store, shard))
 
-    found = pipeline.generate.row_set(store).shard(pipeline.generate.shard_name(shard))
+    found = pipeline.generate.row_set(store).shard(
+        pipeline.generate.shard_name(shard, store)
+    )
     assert 4 == CALLS["generate"] == part.computed
     assert found is not None
     assert dataclasses.replace(part, computed=0, cached=0) == found
@@ -112,7 +114,7 @@ def test_counts_of_all_tries_come_back(tmp_path: Path) -> None:
         "fingerprint": pipeline.generate.fingerprint,
         "depends_on": {},
         "shard": shard.to_json(),
-        "shard_name": pipeline.generate.shard_name(shard),
+        "shard_name": pipeline.generate.shard_name(shard, store),
     }
 
     with pytest.raises(ShardError) as first:
@@ -134,7 +136,8 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
     spec["evaluation"]["parsers"] = [{"use": "tests.support.unsteady:BuiltParser"}]
     experiment = experiment_from_spec(Experiment, spec, where="spec")
     pipeline = experiment.compile()
-    shard = next(pipeline.shards(RunStore(str(tmp_path / "store"))))
+    store = RunStore(str(tmp_path / "store"))
+    shard = next(pipeline.shards(store))
     work = {
         "depends_on": {},
         "run_id": "once",
@@ -149,7 +152,7 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
             **work,
             "stage": "generate",
             "fingerprint": pipeline.generate.fingerprint,
-            "shard_name": pipeline.generate.shard_name(shard),
+            "shard_name": pipeline.generate.shard_name(shard, store),
         }
     )
     shard = dataclasses.replace(shard, outputs=generated)
@@ -159,7 +162,7 @@ def test_components_are_built_once_a_process(tmp_path: Path) -> None:
             "stage": "parse",
             "fingerprint": pipeline.parse.fingerprint,
             "shard": shard.to_json(),
-            "shard_name": pipeline.parse.shard_name(shard),
+            "shard_name": pipeline.parse.shard_name(shard, store),
         }
     )
 
@@ -249,7 +252,7 @@ def test_worker_with_other_code_refuses(
         "fingerprint": pipeline.scores[0].fingerprint,
         "depends_on": {},
         "shard": shard.to_json(),
-        "shard_name": pipeline.scores[0].shard_name(shard),
+        "shard_name": pipeline.scores[0].shard_name(shard, store),
     }
     if edit == "the helper's file":
         same = compute_elsewhere(work, tmp_path)

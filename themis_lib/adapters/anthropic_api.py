@@ -185,6 +185,11 @@ class Anthropic(BatchedModel):
         return replace(self, tools=[*self.tools, *tools])
 
     @property
+    def provider(self) -> str | None:
+        """Whose list prices apply, if any do."""
+        return "anthropic" if self.at_list_price else None
+
+    @property
     def at_list_price(self) -> bool:
         """Whether Anthropic itself is asked, so that its list prices apply by default."""
         if self.client is not None:

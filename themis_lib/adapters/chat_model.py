@@ -30,6 +30,7 @@ from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.parts import Contents, has_own_form
 from themis_lib.core.prompts import PromptSpec, render_conversation
+from themis_lib.core.reasoning import CUT_OFF, split_reasoning
 from themis_lib.errors import ComponentError
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.calls import in_thread
@@ -161,17 +162,29 @@ class ChatModel(ServedModel):
         """Return a result with its whole conversation and its output checked, masked."""
         said = result.conversation or []
         changes: JsonObject = {"conversation": [*asked, *said]}
-        if isinstance(result.final_output, str) and not result.error:
-            try:
-                output = self._output_structure.read(result.final_output)
-                changes["final_output"] = output
-            except ValueError as error:
-                reason = " ".join(str(error).split())[:_REASON_CHARS]
-                changes["error"] = (
-                    f"the output is not the JSON that was asked for: {reason}"
-                )
-        answer = result.model_copy(update=changes)
+        answer = self._read_output(result.model_copy(update=changes))
         return masked_result(answer, self._api_endpoint.output_mask)
+
+    def _read_output(self, result: GenerationResult) -> GenerationResult:
+        """Return a result whose output has the form that was asked for, or says why not."""
+        text = result.final_output
+        form = self._output_structure
+        if not isinstance(text, str) or result.error or not form.is_json:
+            return result
+        # Servers without a parser for it leave the model's thought in front of the JSON.
+        written = split_reasoning(text)
+        changes: JsonObject = {}
+        if written.reasoning:
+            kept = {**(result.artifacts or {}), "reasoning": written.reasoning}
+            changes["artifacts"] = kept
+        try:
+            changes["final_output"] = form.read(written.answer or "")
+        except ValueError as error:
+            said = " ".join(str(error).split())[:_REASON_CHARS]
+            changes["error"] = f"the output is not the JSON that was asked for: {said}"
+            if written.answer is None:
+                changes["error"] = CUT_OFF
+        return result.model_copy(update=changes)
 
     def _rendered(
         self,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.local_model import Answer, LocalModel
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult
+from themis_lib.core.reasoning import split_reasoning
 from themis_lib.engine.constraints.constraint import Constraint, constraint
 from themis_lib.engine.sampling import Sampling, check_seed
 from themis_lib.errors import ConfigError, FatalError, InputError
@@ -129,6 +132,10 @@ class Llama(LocalModel):
         answer = Answer(
             text=generation.text,
             tokens=len(generation.tokens),
+            reasoning_tokens=_count_reasoning(
+                generation.text,
+                [token.text for token in generation.tokens],
+            ),
             event="generation",
             finish_reason=generation.finish_reason,
             artifacts=artifacts,
@@ -154,3 +161,22 @@ class Llama(LocalModel):
             choices=self.choices,
             response_format=self.response_format,
         )
+
+
+def _count_reasoning(
+    text: str,
+    tokens: Sequence[str],
+) -> int | None:
+    """Return how many of a text's tokens are its reasoning, tags included.
+
+    `None` for a text without reasoning.
+
+    >>> _count_reasoning("<think>a</think>b", ["<think>", "a", "</think>", "b"])
+    3
+    """
+    answer = split_reasoning(text).answer
+    if answer == text:
+        return None
+    length = len(text) - len(answer or "")
+    ends = accumulate(map(len, tokens))
+    return sum(end <= length for end in ends)

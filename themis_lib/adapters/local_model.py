@@ -43,6 +43,7 @@ class Answer:
     event: str
     finish_reason: str
     artifacts: JsonObject | None = None
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,7 @@ class LocalModel(Builtin):
         usage = TokenUsage(
             input_tokens=len(prompt.tokens),
             output_tokens=answer.tokens,
+            reasoning_tokens=answer.reasoning_tokens,
         )
         return GenerationResult(
             final_output=answer.text,

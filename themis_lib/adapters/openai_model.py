@@ -150,6 +150,11 @@ class OpenAIModel(BatchedModel, OpenAIServer):
         return replace(self, tools=[*self.tools, *offered])
 
     @property
+    def provider(self) -> str | None:
+        """Whose list prices apply, if any do."""
+        return "openai" if self.at_list_price else None
+
+    @property
     def at_list_price(self) -> bool:
         """Whether OpenAI itself is asked, so that its list prices apply by default."""
         if self.client is not None:

@@ -41,14 +41,18 @@ class Structure:
     #: Raises `ValueError` if a JSON text, given with its value, does not fit.
     check: Callable[[str, Any], Any] | None = None
 
+    @property
+    def is_json(self) -> bool:
+        """Whether JSON is asked for."""
+        asked = self.response_format
+        return asked is not None and asked["type"] in _JSON_TYPES
+
     def read(self, text: str) -> Any:
         """Return the JSON value of an output, or its text if no JSON was asked for.
 
         Raises `ValueError` if the output does not fit.
         """
-        if self.response_format is None:
-            return text
-        if self.response_format["type"] not in _JSON_TYPES:
+        if not self.is_json:
             return text
         value = json.loads(text)
         # The plain value is kept: what pydantic makes of it could not be stored.

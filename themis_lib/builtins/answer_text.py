@@ -12,24 +12,17 @@ import re
 from typing import TypeAlias
 
 from themis_lib.builtins.answer_words import ANSWER_NOUNS, QUESTION_NOUNS
+from themis_lib.core.reasoning import BARE_CHANNELS, CHANNEL, SPECIAL_MARKS, UNQUOTED
 
 _Match: TypeAlias = re.Match[str]
 
 _CODE = r"(?P<code>```.*?```|`[^`\n]+`)"
-# A tag in quotes is only mentioned.
-_UNQUOTED = r"(?<![\"'“‘])"
+# Also tags that a prompt asks for.
 _NAME = r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad)"
-#: How models mark a thought: its begin and its end. In order: DeepSeek-R1, QwQ, Qwen3,
-#: Seed-OSS and most others; Magistral; Kimi; Sky-T1; Command A; Gemma.
+#: How models mark a thought: its begin and its end.
 _THOUGHT_MARKS = (
-    (rf"{_UNQUOTED}<{_NAME}(?:\s[^<>]*)?>", rf"{_UNQUOTED}</{_NAME}\s*>"),
-    (r"\[THINK\]", r"\[/THINK\]"),
-    (r"◁think▷", r"◁/think▷"),
-    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
-    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
-    (r"<\|channel>thought\b", r"<channel\|>"),
-    # Apriel writes its thought first and marks the answer alone.
-    (r"(?!)", r"\[BEGIN FINAL RESPONSE\]"),
+    (rf"{UNQUOTED}<{_NAME}(?:\s[^<>]*)?>", rf"{UNQUOTED}</{_NAME}\s*>"),
+    *SPECIAL_MARKS,
 )
 _FLAGS = re.DOTALL | re.IGNORECASE
 # A thought without an end was cut off: it reaches to the end of the text.
@@ -50,19 +43,9 @@ _THOUGHT_END = re.compile(
     "|".join([_CODE, *(f"(?:{end})" for _, end in _THOUGHT_MARKS)]),
     _FLAGS,
 )
-#: The channels of OpenAI's harmony format: only the final one is for the user.
-_CHANNEL = re.compile(
-    r"<\|channel\|>\s*(?P<name>\w++)[^<]*+(?:<\|constrain\|>\w+\s*)?<\|message\|>"
-)
-# The same without its control tokens, as some servers return it.
-_BARE_CHANNELS = re.compile(
-    r"\s*(?:analysis|commentary)(?:.*assistantfinal(?P<final>.*)|(?=[A-Z]).*)",
-    re.DOTALL,
-)
-
 #: Control tokens of chat templates, from the tokenizers' configurations.
 _TOKEN = (
-    rf"(?:{_UNQUOTED}(?:"
+    rf"(?:{UNQUOTED}(?:"
     r"<\|/?[A-Za-z0-9_▁]+\|>|<｜[\w▁]+｜>"
     r"|<(?:start|end)_of_(?:turn|utterance)>|<turn\|>|<\|turn>"
     r"|</s>|<(?:bos|eos|eot|pad)>"
@@ -125,10 +108,10 @@ def _is_json(text: str) -> bool:
 
 
 def _without_thoughts(text: str) -> str:
-    bare = _BARE_CHANNELS.fullmatch(text)
+    bare = BARE_CHANNELS.fullmatch(text)
     if bare:
         return _require_answer(bare["final"] or "", is_cut_off=bare["final"] is None)
-    channels = list(_CHANNEL.finditer(text))
+    channels = list(CHANNEL.finditer(text))
     if channels:
         last = channels[-1]
         is_final = last["name"] == "final"

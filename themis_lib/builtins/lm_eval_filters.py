@@ -18,6 +18,9 @@ from themis_lib.core.models import GenerationResult, ParsedOutput
 class _Filter(Builtin):
     """A parser by a fixed regular expression."""
 
+    # As there: thoughts are a part of the output.
+    whole_output: ClassVar[bool] = True
+
     reads: ClassVar[tuple[str, ...]] = ("output",)
     format: ClassVar[str] = "text"
     pattern: ClassVar[str]

@@ -33,6 +33,8 @@ class LmEvalMetric(Builtin):
     component_id: ClassVar[str] = "lm_eval"
     version: ClassVar[str] = "1"
     reads: ClassVar[tuple[str, ...]] = ("output", "artifacts", "metadata")
+    # As there: thoughts are a part of the output.
+    whole_output: ClassVar[bool] = True
 
     tasks: dict[str, dict[str, Any]]
     metric: str

@@ -2,10 +2,10 @@
 
 Without an answer there is a null and the reason, never a guess.
 
-Parsers read the output alone. In a text, all but `json_identity` look only at what
-`answer_text` leaves of it. An output other than text is read as it is by
-`json_identity` and `json_path`, as a number by `number`, and as its canonical JSON text
-by `text` and `regex`.
+Parsers read the output alone, and only with `whole` the thought in front of it. In a
+text, all but `json_identity` look only at what `answer_text` leaves of it. An output
+other than text is read as it is by `json_identity` and `json_path`, as a number by
+`number`, and as its canonical JSON text by `text` and `regex`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class OutputParser(Builtin):
         output = result.final_output
         if output is None:
             return self._no_answer("the output is null")
-        if isinstance(output, str) and not self._reads_whole_text:
+        if isinstance(output, str) and not self.whole_output:
             try:
                 output = answer_text(output)
             except ValueError as error:
@@ -54,7 +54,7 @@ class OutputParser(Builtin):
         return self._parse_output(output)
 
     @property
-    def _reads_whole_text(self) -> bool:
+    def whole_output(self) -> bool:
         """Whether thoughts, control tokens and made-up turns are read, too."""
         return False
 
@@ -83,7 +83,7 @@ class JsonIdentity(OutputParser):
     format: ClassVar[str] = "json"
 
     @property
-    def _reads_whole_text(self) -> bool:
+    def whole_output(self) -> bool:
         return True
 
     def _parse_output(self, output: Any) -> ParsedOutput:
@@ -105,7 +105,8 @@ class Text(OutputParser):
     whole: bool = False
 
     @property
-    def _reads_whole_text(self) -> bool:
+    def whole_output(self) -> bool:
+        """Whether thoughts, control tokens and made-up turns are read, too."""
         return self.whole
 
     def _parse_output(self, output: Any) -> ParsedOutput:
@@ -172,7 +173,8 @@ class Regex(OutputParser):
             )
 
     @property
-    def _reads_whole_text(self) -> bool:
+    def whole_output(self) -> bool:
+        """Whether thoughts, control tokens and made-up turns are read, too."""
         return self.whole
 
     @cached_property

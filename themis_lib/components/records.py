@@ -270,6 +270,7 @@ class BuiltGenerator(BuiltComponent):
     prompt_version: PromptVersionCall | None = None
     check_prompt_spec: CheckPromptSpecCall | None = None
     rates_continuations: bool = False
+    provider: str | None = None
     batch_api: BatchApi | None = None
     first_request: FirstRequestCall | None = None
     asks: Mapping[str, BuiltGenerator] = field(default_factory=dict)
@@ -337,9 +338,10 @@ class BuiltGenerator(BuiltComponent):
 
 @dataclass(frozen=True)
 class BuiltParser(BuiltComponent):
-    """A parser."""
+    """A parser. With `whole_output` it reads texts with the reasoning in them."""
 
     parse: ParseCall
+    whole_output: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -355,7 +357,8 @@ class BuiltMetric(BuiltComponent):
     judges it names itself, or `None` where the experiment's are asked. `score_range`
     are the lowest and the highest score it can give, if it says. With
     `needs_expected_output`, it scores no case without one. With
-    `reads_unfit_verdicts` it scores replies that a judge's schema refused.
+    `reads_unfit_verdicts` it scores replies that a judge's schema refused, and with
+    `whole_output` it reads texts with the reasoning in them.
     """
 
     score: ScoreCall | None
@@ -366,6 +369,7 @@ class BuiltMetric(BuiltComponent):
     score_range: tuple[float, float] | None = None
     higher_is_better: bool = True
     needs_expected_output: bool = False
+    whole_output: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -438,6 +442,7 @@ def generator_record(
         prompt_version=_method_or_none(component, "prompt_version"),
         check_prompt_spec=_method_or_none(component, "check_prompt_spec"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
+        provider=_text_or_none(component, "provider"),
         batch_api=getattr(component, "batch_api", None),
         first_request=_method_or_none(component, "first_request"),
     )
@@ -453,6 +458,7 @@ def parser_record(
         name=name,
         reads=reads_of("parser", component),
         parse=component.parse,
+        whole_output=bool(getattr(component, "whole_output", False)),
     )
 
 
@@ -477,6 +483,7 @@ def metric_record(
         score_range=_range_or_none(component),
         higher_is_better=bool(getattr(component, "higher_is_better", True)),
         needs_expected_output=bool(getattr(component, "needs_expected_output", False)),
+        whole_output=bool(getattr(component, "whole_output", False)),
     )
 
 
@@ -506,6 +513,15 @@ def _range_or_none(metric: object) -> tuple[float, float] | None:
         return None
     low, high = map(float, declared)
     return (low, high) if -math.inf < low < high < math.inf else None
+
+
+def _text_or_none(
+    component: object,
+    name: str,
+) -> str | None:
+    """Return an attribute that is text, or `None`: a user's may be anything."""
+    value = getattr(component, name, None)
+    return value if isinstance(value, str) else None
 
 
 def _method_or_none(

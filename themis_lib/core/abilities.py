@@ -82,7 +82,9 @@ class ChargesListPrice(Protocol):
     """A generator that may be charged the list price of its model.
 
     `at_list_price` is true where the provider itself is called, and not another server
-    that serves a model of the same name. The default is false.
+    that serves a model of the same name. The default is false. A generator may name the
+    `provider` as genai-prices does (`openai`, `anthropic`, `google`); without it, it is
+    the one whose models have such names.
     """
 
     at_list_price: bool
@@ -285,6 +287,17 @@ class ReadsUnfitVerdicts(Protocol):
     """
 
     reads_unfit_verdicts: bool
+
+
+@runtime_checkable
+class ReadsWholeOutput(Protocol):
+    """A parser or metric to which `output` is the text as the model wrote it.
+
+    That is with the reasoning that it begins with, tags included. The default is false:
+    `output` is the answer alone.
+    """
+
+    whole_output: bool
 
 
 @runtime_checkable

@@ -237,8 +237,8 @@ class IdentityConfig(FrozenModel):
 class CostConfig(FrozenModel):
     """What tokens cost, by model, and the dollars that one run may spend.
 
-    `prices` take precedence over the small list in `core/prices.py`. A run stops before
-    a call that could take it past `max_cost`.
+    `prices` take precedence over list prices. A run stops before a call that could take
+    it past `max_cost`.
     """
 
     prices: dict[str, Price] = Field(default_factory=dict)

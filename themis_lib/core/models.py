@@ -132,6 +132,8 @@ class GenerationResult(_RenamedModel):
 
     `final_output` is any JSON value. `error` records a fact that would happen again (a
     refusal, a content filter); raise an exception for a failure that might not.
+    `reasoning` is what the model thought before it answered; it is kept in `artifacts`.
+    A text that begins with its reasoning (`<think>…</think>`) may be returned as it is.
     `transport` holds what differs at every call (request ids, rate limits, times): it
     is kept for people, and no component can read it. The pipeline sets `candidate_id`,
     `sample_index` and `seed` when results are assembled, over whatever the generator
@@ -144,6 +146,7 @@ class GenerationResult(_RenamedModel):
 
     candidate_id: str = ""
     final_output: Any = None
+    reasoning: str | None = None
     finish_reason: str | None = None
     trace: list[TraceStep] | None = None
     conversation: list[Message] | None = None

@@ -43,8 +43,11 @@ WHOLE_CASE: tuple[str, ...] = ("input", "expected_output", "metadata")
 #: `sample_index`.
 CASE_COLUMNS: tuple[str, ...] = ("case_id", "dataset_id", *WHOLE_CASE)
 #: The columns of a generated output that a parser's or a metric's `reads` may name.
+#: `output` is the answer alone, `reasoning` what the model thought before it; `trace`,
+#: `conversation` and `artifacts` are as the generator returned them.
 OUTPUT_COLUMNS: tuple[str, ...] = (
     "output",
+    "reasoning",
     "finish_reason",
     "trace",
     "conversation",

@@ -24,6 +24,7 @@ _PLAIN_COLUMNS = (
     "case_id",
     "sample_index",
     "seed",
+    "reasoning",
     "finish_reason",
     "format",
 )

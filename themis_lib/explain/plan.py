@@ -42,6 +42,7 @@ class StagePlan:
     Where rows go by batch, `live_cost` is what the same would cost live, and `in_batches`
     of the missing rows are in batches already: they are fetched, and not sent again.
     If it `is_paid`, the rows may cost money; with `lacks_price`, nobody said how much.
+    `price_source` says where their price is from, `None` if from the experiment.
     """
 
     stage: str
@@ -58,6 +59,7 @@ class StagePlan:
     calls_model: bool = False
     lacks_price: bool = False
     is_paid: bool = False
+    price_source: str | None = None
 
 
 class PlannedRows:
@@ -129,7 +131,6 @@ def plan_run(
         count = counts[stage.label]
         wanted = count.missing + count.unknown
         usage = estimate_usage(stage, wanted, count.characters, nearest)
-        cost, live_cost = _costs(stage, usage)
         plan = StagePlan(
             stage=stage.label,
             rows=count.rows,
@@ -139,30 +140,38 @@ def plan_run(
             shared=count.shared,
             reasons=_plan_reasons(pipeline, stage, nearest, count),
             usage=usage,
-            cost=cost,
-            live_cost=live_cost,
             in_batches=count.in_batches,
             calls_model=stage.calls_model,
-            lacks_price=stage.is_paid and stage.price is None,
             is_paid=stage.is_paid,
+            **_priced(stage, usage, wanted),
         )
         plans.append(plan)
     return plans
 
 
-def _costs(
+def _priced(
     stage: Stage,
     usage: TokenUsage | None,
-) -> tuple[float | None, float | None]:
-    """Return what tokens cost, and where they go by batch, what they would cost live."""
-    if usage is None or stage.price is None:
-        return None, None
-    live = stage.price.cost(usage)
-    return (
-        (stage.price.cost_by_batch(usage), live)
-        if stage.goes_by_batch
-        else (live, None)
-    )
+    requests: int,
+) -> dict[str, Any]:
+    """Return what so many requests that use these tokens together cost, by field."""
+    # Rows that are all cached need no price.
+    if not stage.is_paid or not requests:
+        return {}
+    price = stage.price
+    if price is None or usage is None:
+        return {"lacks_price": price is None}
+    # Taken to be equally long: the tier of their price is that of the mean.
+    above = price.tier_of((usage.input_tokens or 0) // requests)
+    in_tiers = {} if above is None else {above: usage}
+    live = price.total(usage, in_tiers)
+    if not stage.goes_by_batch:
+        return {"cost": live, "price_source": price.source}
+    return {
+        "cost": live - price.saved_by_batch(usage),
+        "live_cost": live,
+        "price_source": price.source,
+    }
 
 
 @dataclass
@@ -221,7 +230,7 @@ def _look_up(
     requests' mean length.
     """
     row_set = stage.row_set(store)
-    part = row_set.shard(stage.shard_name(shard))
+    part = row_set.shard(stage.shard_name(shard, store))
     if part is None:
         rows = stage.rows(shard, store)
         keys = stage.keys(rows)
@@ -264,7 +273,7 @@ def _with_table(
     store: RunStore,
 ) -> Shard:
     """Return a shard with this stage's table added, if the store has it."""
-    part = stage.row_set(store).shard(stage.shard_name(shard))
+    part = stage.row_set(store).shard(stage.shard_name(shard, store))
     if part is None:
         return shard
     if isinstance(stage, JudgeStage):

@@ -45,8 +45,8 @@ class RowExplanation:
     `columns` are what its key covers, as JSON text; for a judge, what its request was
     built from. `changes` has a line for each of them that differs from the same row in
     the run before. `equal_rows` counts the rows of this run under the key, which share
-    one row of the store. `value` is JSON text. `batch_id` is that of the provider's
-    batch that the row came by, if it did.
+    one row of the store. `value` is JSON text, and `reasoning` what a model thought
+    before it. `batch_id` is that of the provider's batch that the row came by, if it did.
     """
 
     sample_index: int | None
@@ -58,6 +58,7 @@ class RowExplanation:
     changes: tuple[str, ...]
     value: str | None
     error: str | None
+    reasoning: str | None = None
     batch_id: str | None = None
 
 
@@ -250,6 +251,7 @@ class _CaseHistory:
                 changes=self._column_changes(record, row),
                 value=value,
                 error=row["error"],
+                reasoning=row.get("reasoning"),
                 batch_id=batch_of(row.get("transport")),
             )
             explained.append(explanation)

@@ -15,8 +15,9 @@ class Part:
     be named without reading the data. `skipped` counts the rows without a key: an
     earlier stage left them nothing to read. `computed`, `cached` and `failed` count the
     rows of the call that returned this reference; `usage` is the tokens of the computed
-    ones, `usage_by_batch` of those among them that came by batch. `steps` counts the calls
-    that the rows were made of, where these are rows too.
+    ones, `usage_by_batch` of those among them that came by batch, and `in_tiers` of long
+    requests, by tier of their price. `steps` counts the calls that the rows were made of,
+    where these are rows too.
     """
 
     path: str
@@ -28,6 +29,7 @@ class Part:
     failed: int = 0
     usage: Mapping[str, int | None] | None = None
     usage_by_batch: Mapping[str, int | None] | None = None
+    in_tiers: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
     steps: Mapping[str, Mapping[str, Any]] | None = None
 
     def to_json(self) -> dict[str, Any]:

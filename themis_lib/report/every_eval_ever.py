@@ -311,6 +311,8 @@ def _sample_fields(
         # Two samples of a case differ in nothing else that the schema has.
         "metadata": {**metadata, "sample_index": str(output.sample_index)},
     }
+    if output.reasoning is not None:
+        fields["output"]["reasoning_trace"] = [output.reasoning]
     usage = output.usage
     if usage and usage.input_tokens is not None and usage.output_tokens is not None:
         fields["token_usage"] = {

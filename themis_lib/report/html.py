@@ -21,6 +21,7 @@ import yaml
 
 from themis_lib.core.prompts import render_input
 from themis_lib.errors import StoreError
+from themis_lib.report.cost_table import COST_HEADINGS, cost_rows
 from themis_lib.report.failures import (
     FAILURE_HEADINGS,
     failed_rows,
@@ -141,6 +142,8 @@ def report_html(result: RunResult) -> str:
         reasons=commonest_errors(result),
         latency=latency_percentiles(result),
         dollars=dollars,
+        cost_headings=COST_HEADINGS,
+        cost_rows=cost_rows,
         all_cases=ALL_CASES,
         is_running=result.status is RunStatus.RUNNING,
         notes=summary_notes(result),
@@ -248,13 +251,29 @@ def model_name(manifest: Manifest) -> str:
     return f"{name} · {model}"
 
 
-def token_price(manifest: Manifest) -> dict[str, float] | None:
+def token_price(manifest: Manifest) -> dict[str, Any] | None:
     """Return the dollars of a million of the generator's tokens, if they are known."""
     price = manifest.stages[0].price if manifest.stages else None
     if price is None:
         return None
-    cached = price.input if price.cached_input is None else price.cached_input
-    return {"input": price.input, "cached": cached, "output": price.output}
+    return {
+        "input": price.input,
+        "cached": price.of_cached,
+        "written": price.of_cache_write,
+        "output": price.output,
+        "reasoning": price.of_reasoning,
+        "tiers": [
+            {
+                "above": tier.above,
+                "input": tier.input,
+                "cached": tier.of_cached,
+                "written": tier.of_cache_write,
+                "output": tier.output,
+                "reasoning": tier.of_reasoning,
+            }
+            for tier in price.tiers
+        ],
+    }
 
 
 def model_settings(manifest: Manifest) -> dict[str, Any]:

@@ -46,12 +46,14 @@ Positions = npt.NDArray[np.int64]
 
 _OUTPUT_COLUMNS = (
     "output",
+    "reasoning",
     "error",
     "finish_reason",
     "input_tokens",
     "output_tokens",
     "cached_tokens",
     "cache_write_tokens",
+    "reasoning_tokens",
     "latency_s",
     "trace",
     "conversation",

@@ -15,6 +15,7 @@ from itertools import compress
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.models import TokenUsage
 from themis_lib.inert import markdown_code, markdown_text
+from themis_lib.report.cost_table import COST_HEADINGS, cost_rows, price_note
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.manifest import (
     GateRecord,
@@ -91,7 +92,8 @@ def markdown_report(result: RunResult) -> str:
     ]
     money = cost_line(result)
     if money:
-        parts += ["## Cost", markdown_text(money)]
+        table = markdown_table(COST_HEADINGS, cost_rows(manifest))
+        parts += ["## Cost", markdown_text(money), table]
     reasons = commonest_errors(result)
     if reasons:
         parts += [
@@ -136,9 +138,12 @@ def cost_line(result: RunResult) -> str | None:
     if manifest.cost_paid is not None and manifest.cost_saved is not None:
         whole = (
             f"{dollars(manifest.cost_paid)} paid, {dollars(manifest.cost_saved)} saved "
-            f"by the store{left_out(manifest)}"
+            f"by the store{left_out(manifest)}{price_note(manifest)}"
         )
         parts.insert(0, whole)
+        if manifest.cache_savings:
+            saved = dollars(manifest.cache_savings)
+            parts.insert(1, f"{saved} saved by the provider's prompt cache")
     return "; ".join(parts)
 
 
@@ -162,6 +167,8 @@ def dollars(
     ('$12.35', '$0.0012', '$0.00')
     """
     least = "at least " if leaves_out else ""
+    if amount < 0:
+        return f"-{dollars(-amount, leaves_out=leaves_out)}"
     # Calls cost fractions of a cent; with two digits most would show as nothing.
     if amount >= 1 or amount == 0:
         return f"{least}${amount:.2f}"
@@ -182,6 +189,7 @@ def _stage_cost(record: StageRecord) -> str:
     kinds = (
         ("input", computed.input_tokens, every.input_tokens),
         ("cached", computed.cached_tokens, every.cached_tokens),
+        ("cache write", computed.cache_write_tokens, every.cache_write_tokens),
         ("output", computed.output_tokens, every.output_tokens),
         ("reasoning", computed.reasoning_tokens, every.reasoning_tokens),
     )

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.models import FrozenModel, TokenUsage
-from themis_lib.core.prices import Price
+from themis_lib.core.prices import Price, TierUsage
 from themis_lib.errors import DiskFullError, StoreError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.pipeline import Pipeline
@@ -31,6 +31,8 @@ from themis_lib.stages.generate import GenerateStage
 from themis_lib.storage.store import RunStore
 
 MANIFEST_NAME = "manifest.json"
+#: What a price without a source is from.
+OWN_PRICES = "the experiment"
 
 
 class RunStatus(StrEnum):
@@ -55,8 +57,9 @@ class StageRecord(FrozenModel):
     and variables that its rows depend on, by digest, and `traced_in` the directories of
     earlier rows whose traces led to this identity.
     `usage` counts the tokens of all rows, `usage_computed` those of the rows that this
-    run computed, each also `by_batch`, of those that came by batch; `price` is what they
-    were charged at. `open_batches` are at the provider, with rows of this stage. If
+    run computed, each also `by_batch`, of those that came by batch, and `in_tiers`, of
+    long requests, by tier of their price; `price` is what they are charged at, as of the
+    day the run began. `open_batches` are at the provider, with rows of this stage. If
     `is_paid`, its calls may cost money. `endings` counts the outputs that were cut,
     filtered or refused.
     """
@@ -72,6 +75,8 @@ class StageRecord(FrozenModel):
     errors: int = 0
     usage: TokenUsage | None = None
     usage_computed: TokenUsage | None = None
+    in_tiers: dict[int, TokenUsage] = Field(default_factory=dict)
+    in_tiers_computed: dict[int, TokenUsage] = Field(default_factory=dict)
     usage_by_batch: TokenUsage | None = None
     usage_computed_by_batch: TokenUsage | None = None
     open_batches: list[str] = Field(default_factory=list)
@@ -112,12 +117,17 @@ class StageRecord(FrozenModel):
     @property
     def cost(self) -> float | None:
         """The dollars for all rows, whoever paid them; `None` without a price."""
-        return _cost(self.price, self.usage, self.usage_by_batch)
+        return _cost(self.price, self.usage, self.in_tiers, self.usage_by_batch)
 
     @property
     def cost_paid(self) -> float | None:
         """The dollars that this run paid."""
-        return _cost(self.price, self.usage_computed, self.usage_computed_by_batch)
+        return _cost(
+            self.price,
+            self.usage_computed,
+            self.in_tiers_computed,
+            self.usage_computed_by_batch,
+        )
 
     @property
     def saved_by_batch(self) -> float | None:
@@ -126,15 +136,26 @@ class StageRecord(FrozenModel):
             return None
         return self.price.saved_by_batch(self.usage_by_batch)
 
+    @property
+    def cache_savings(self) -> float | None:
+        """The dollars that the provider's prompt cache saved this run.
+
+        What writing to the cache cost is taken off.
+        """
+        if self.price is None:
+            return None
+        return self.price.cache_savings(self.usage_computed, self.in_tiers_computed)
+
 
 def _cost(
     price: Price | None,
     usage: TokenUsage | None,
+    in_tiers: TierUsage,
     by_batch: TokenUsage | None,
 ) -> float | None:
     if price is None:
         return None
-    return price.cost(usage) - price.saved_by_batch(by_batch)
+    return price.total(usage, in_tiers) - price.saved_by_batch(by_batch)
 
 
 class GateOutcome(StrEnum):
@@ -265,6 +286,20 @@ class Manifest(FrozenModel):
             return None
         # Prices may have changed since the rows were paid for.
         return max(self.cost - self.cost_paid, 0.0)
+
+    @property
+    def cache_savings(self) -> float | None:
+        """The dollars that providers' prompt caches saved this run."""
+        return _sum_known([record.cache_savings for record in self.stages])
+
+    @property
+    def price_sources(self) -> list[str]:
+        """Where the prices are from: `genai-prices 0.2.3`, `the experiment`."""
+        sources: dict[str, None] = {}
+        for record in self.stages:
+            if record.price is not None and record.usage is not None:
+                sources[record.price.source or OWN_PRICES] = None
+        return list(sources)
 
     @property
     def unpriced(self) -> list[str]:

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.core.metadata import metadata_text
+from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
-from themis_lib.core.prices import added
+from themis_lib.core.prices import added, added_in_tiers
 from themis_lib.errors import AwaitingBatchError, DiskFullError, describe
 from themis_lib.identity.digests import load_json, set_digest
 from themis_lib.identity.part import Part
@@ -36,20 +37,21 @@ from themis_lib.runs.score_groups import GroupedScores
 from themis_lib.runs.score_range import ScoreRange
 from themis_lib.runs.sequential import SequentialRecord
 from themis_lib.runs.sequential_summary import with_confidence_sequences
+from themis_lib.runs.stage_prices import price_in
 from themis_lib.runs.step_records import StepTokens, step_records
 from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
 from themis_lib.stages.outputs import batch_of
 from themis_lib.stages.progress import Progress
-from themis_lib.stages.reading import read, sample_rows
+from themis_lib.stages.reading import read, read_outputs, sample_rows
 from themis_lib.stages.stage import Stage
 from themis_lib.stats.clusters import Floats
 from themis_lib.storage.batch_ledger import BatchLedger
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.table_writers import TableWriters
-from themis_lib.storage.tables import KEY, RUN_TABLES, with_columns_of
+from themis_lib.storage.tables import RUN_TABLES
 
 
 class Run:
@@ -89,6 +91,7 @@ class Run:
         self._awaiting_batch: defaultdict[str, int] = defaultdict(int)
         self._endings: defaultdict[str, Counter[Ending]] = defaultdict(Counter)
         self._usage: dict[str, TokenUsage] = {}
+        self._in_tiers: defaultdict[str, dict[int, TokenUsage]] = defaultdict(dict)
         self._usage_by_batch: dict[str, TokenUsage] = {}
         self._step_tokens = StepTokens()
         # Keys whose tokens are counted: equal rows of a run are charged once.
@@ -333,7 +336,8 @@ class Run:
     ) -> None:
         """Write a stage's rows to a table, behind their ids, and count them."""
         stage = self.pipeline.stage(label)
-        table = with_columns_of(read(self.store, part), pa.schema([KEY, *stage.schema]))
+        is_output = name in ("outputs", "verdicts")
+        table = (read_outputs if is_output else read)(self.store, part)
         if name == "scores":
             # In the cache the column keeps its first name, so that no row is lost.
             position = table.column_names.index("value")
@@ -350,12 +354,29 @@ class Run:
             new = _new_rows(table, self._counted_keys[label])
             _add_usage(self._usage, label, new)
             _add_usage(self._usage_by_batch, label, _by_batch(new))
+            self._add_tiers(stage, new)
         schema = RUN_TABLES[name]
         arrays = [
             table[column] if column in table.column_names else columns[column]
             for column in schema.names
         ]
         self._tables.write(name, pa.table(arrays, schema=schema))
+
+    def _add_tiers(
+        self,
+        stage: Stage,
+        rows: pa.Table,
+    ) -> None:
+        """Add the tokens of requests that are in a tier of their price."""
+        least = None if stage.price_of is None else stage.price_of.least_tier
+        if least is None:
+            return
+        counts = rows.select(list(TokenUsage.model_fields))
+        long = counts.filter(pc.greater(counts["input_tokens"], least)).to_pylist()
+        in_tiers = usage_in_tiers(stage.price_of, long)
+        self._in_tiers[stage.label] = added_in_tiers(
+            self._in_tiers[stage.label], in_tiers
+        )
 
     def _final_status(self) -> RunStatus:
         """Return how the run ended: failed if its last stage has no row without error."""
@@ -407,10 +428,12 @@ class Run:
                         "endings": dict(self._endings[record.stage]),
                         "usage": self._usage.get(record.stage),
                         "usage_computed": counted.usage,
+                        "in_tiers": self._in_tiers[record.stage],
+                        "in_tiers_computed": dict(counted.in_tiers),
+                        "price": price_in(self.store, stage),
                         "usage_by_batch": self._usage_by_batch.get(record.stage),
                         "usage_computed_by_batch": counted.usage_by_batch,
                         "open_batches": self._open_batches(stage),
-                        "price": stage.price,
                         "dependencies": dependencies_of(stage, self.store),
                     }
                 )

@@ -31,7 +31,7 @@ class CallCosts:
         if most_tokens is None:
             return 0.0
         tokens = most_tokens(self.cases[position], self.contexts[position])
-        return self.price.cost(tokens)
+        return self.price.most(tokens)
 
     def most_by_batch(self, position: int) -> float:
         """Return the most that a row can cost by its provider's batch API."""

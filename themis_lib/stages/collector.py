@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
 from themis_lib.errors import describe, escape_surrogates, first_few, is_transient
 from themis_lib.identity.part import Part
@@ -80,13 +81,16 @@ class Collector:
         self._newest.extend(records)
         if len(self._newest) >= _ROWS_AS_OBJECTS:
             self._pack_newest()
+        if not self._stage.counts_tokens:
+            self._progress.advance(self._stage.label, len(records))
+            return
         by_batch = [row for row in records if batch_of(row.get("transport"))]
-        counts_tokens = self._stage.counts_tokens
         self._progress.advance(
             self._stage.label,
             len(records),
-            _sum_usage(records) if counts_tokens else None,
-            _sum_usage(by_batch) if counts_tokens else None,
+            _sum_usage(records),
+            _sum_usage(by_batch),
+            usage_in_tiers(self._stage.price_of, records),
         )
 
     def table(self) -> pa.Table:

@@ -15,9 +15,9 @@ import pyarrow as pa
 from themis_lib.components.records import BuiltComponent, BuiltGenerator
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.models import Case
 from themis_lib.core.parts import Contents, NoContents, is_parts
-from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec, template_of
 from themis_lib.core.protocols import case_columns
 from themis_lib.errors import ConfigError, InputError, RowError, escape_surrogates
@@ -39,6 +39,12 @@ from themis_lib.stages.calls import (
 )
 from themis_lib.stages.few_shot import FewShotExamples
 from themis_lib.stages.outputs import output_record
+from themis_lib.stages.prefixes import (
+    after_first,
+    prefix_names,
+    sending_order,
+    sent_prefixes,
+)
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import (
     column_digests_of,
@@ -96,7 +102,7 @@ class GenerateStage(Stage):
         seeds: Sequence[int],
         runtime: RuntimeConfig,
         examples: FewShotExamples | None = None,
-        price: Price | None = None,
+        price_of: PriceOf | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.generator = generator.with_runtime(runtime)
@@ -105,13 +111,18 @@ class GenerateStage(Stage):
         self.examples = examples
         # Given twice, a seed is two samples.
         self.seeds = tuple(seeds)
-        self.price = price
-        self.batching = batching_of(self.generator, runtime.batch, price)
+        self.price_of = price_of
+        self.batching = batching_of(
+            self.generator,
+            runtime.batch,
+            None if runtime.batch is None else self.price,
+        )
         self._opened_in: tuple[RunStore, Progress] | None = None
         self._runtime = runtime
         self._contents: Contents = NoContents()
         self._budget: Budget | None = None
-        if price is not None and budget is not None and budget.max_cost is not None:
+        # Without a limit nobody asks for the price yet.
+        if budget is not None and budget.max_cost is not None and self.price:
             self._budget = budget
 
     @property
@@ -182,7 +193,11 @@ class GenerateStage(Stage):
     def reads(self) -> tuple[str, ...]:
         return (*self.generator_reads, "seed", "occurrence")
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         names = list(case_columns(self.generator_reads))
         # Nothing tells equal rows of a deterministic generator apart.
         if not self.deterministic:
@@ -296,6 +311,32 @@ class GenerateStage(Stage):
         except (RowError, ValueError) as error:
             return Prompt(error=escape_surrogates(str(error)))
 
+    def sending_order(self, rows: pa.Table) -> list[int]:
+        if not self._has_prompt_cache(rows):
+            return super().sending_order(rows)
+        return sending_order(
+            self._prompt_texts(rows),
+            in_flight=self.claimed_in_flight,
+        )
+
+    def _has_prompt_cache(self, rows: pa.Table) -> bool:
+        """Whether a provider may charge less for the beginning of a row's prompt."""
+        return self.calls_model and self.is_paid and "input" in rows.column_names
+
+    def _prompt_texts(self, rows: pa.Table) -> list[str]:
+        """Return texts that begin alike where the prompts of rows do."""
+        spec = self.prompt_spec
+        instructions = self.generator.instructions or spec.instructions or ""
+        in_front = "\n".join([instructions, spec.prefix or "", *map(str, spec.blocks)])
+        name = "prompt" if "prompt" in rows.column_names else "input"
+        texts = []
+        for text in rows[name].to_pylist():
+            # Prefix and blocks go around the last turn of a conversation.
+            is_conversation = text is not None and text.startswith("[")
+            head = instructions if is_conversation else in_front
+            texts.append(f"{head}{text}")
+        return texts
+
     async def compute(
         self,
         rows: pa.Table,
@@ -324,11 +365,19 @@ class GenerateStage(Stage):
         run_id: str,
         emit: Emit,
     ) -> None:
+        prefixes = None
+        if self._has_prompt_cache(rows):
+            prefixes = list(map(prefix_names, self._prompt_texts(rows)))
         cases, contexts = self._asked(rows, run_id)
         if self.generator.generate_batch is not None:
             await self._compute_batches(cases, contexts, emit)
         else:
-            await self._compute_singly(cases, contexts, emit)
+            await self._compute_singly(
+                cases,
+                contexts,
+                emit,
+                prefixes=prefixes,
+            )
 
     async def _compute_by_batch(
         self,
@@ -381,6 +430,8 @@ class GenerateStage(Stage):
         cases: Sequence[Case],
         contexts: Sequence[GenerateContext],
         emit: Emit,
+        *,
+        prefixes: Sequence[Sequence[bytes]] | None,
     ) -> None:
         generator = self.generator
         assert generator.generate is not None  # `build` refuses one with neither
@@ -406,6 +457,9 @@ class GenerateStage(Stage):
         if self._budget and self.price:
             costs = CallCosts(self.generator, self.price, cases, contexts)
             call = paid_call(call, self._budget, most=costs.most, cost=costs.cost)
+        if prefixes is not None and any(prefixes):
+            # Outermost: the wait takes nothing of the time limit or the budget.
+            call = after_first(call, prefixes, sent_prefixes(self.fingerprint))
 
         def to_record(result_and_latency: tuple[Any, float]) -> Any:
             return output_record(*result_and_latency)

@@ -16,7 +16,8 @@ from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric
 from themis_lib.core.config import Libraries, RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.prices import Price, price_of
+from themis_lib.core.model_prices import PriceOf
+from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import JudgeCall
 from themis_lib.errors import (
@@ -101,16 +102,18 @@ class JudgeStage(GenerateStage):
             prompt_spec=judge.prompt_spec,
             seeds=(judge.seed,),
             runtime=settings.runtime,
-            price=price_of(
+            price_of=PriceOf(
                 generator.model,
                 settings.prices,
                 at_list_price=generator.at_list_price,
+                provider=generator.provider,
             ),
             budget=settings.budget,
         )
         self.judge_id = judge.judge_id
         self.metric_id = metric_id
         self.metric_reads = metric.reads
+        self._reads_whole = metric.whole_output
         self._metric_identity = metric.identity
         self._call = judge.call
         self._samples = settings.samples
@@ -124,9 +127,12 @@ class JudgeStage(GenerateStage):
         # No occurrence number: equal requests get one verdict.
         return (*self.generator_reads, "seed")
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         ids = [name for name in self.generator_reads if name in _ID_COLUMNS]
-        read = (*self.metric_reads, *ids)
         # Requests about images, audio and files were JSON texts.
         version = {"input_version": PARTS_VERSION} if shard.has_parts else {}
         return {
@@ -135,7 +141,13 @@ class JudgeStage(GenerateStage):
             "metric": self._metric_identity,
             "call": self._call.name,
             "seeds": list(self.seeds),
-            **answer_digests(shard, read, self._samples),
+            **answer_digests(
+                shard,
+                store,
+                (*self.metric_reads, *ids),
+                self._samples,
+                whole=self._reads_whole,
+            ),
         }
 
     def rows(
@@ -151,6 +163,7 @@ class JudgeStage(GenerateStage):
                 store,
                 self.metric_reads,
                 self._samples,
+                whole=self._reads_whole,
             )
         )
         requests, errors = self._build_requests(judged)

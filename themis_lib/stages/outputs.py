@@ -11,6 +11,7 @@ from themis_lib.core.models import GenerationResult, Message, TraceStep
 from themis_lib.core.protocols import OUTPUT_COLUMNS
 from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json, load_json_or_null
+from themis_lib.stages.reasoning import REASONING
 
 
 def output_record(
@@ -55,13 +56,23 @@ def _record_of(
     if result.conversation is not None:
         turns = [message.model_dump(mode="python") for message in result.conversation]
         row["conversation"] = canonical_json(turns)
-    if result.artifacts is not None:
-        row["artifacts"] = canonical_json(result.artifacts)
-    if result.transport is not None:
-        row["transport"] = canonical_json(result.transport)
+    row |= _kept_beside(result)
     if result.usage is not None:
         row.update(result.usage.model_dump())
     return row
+
+
+def _kept_beside(result: GenerationResult) -> dict[str, str]:
+    """Return what a result keeps beside its output, as JSON by column."""
+    columns = {}
+    artifacts = result.artifacts
+    if result.reasoning is not None:
+        artifacts = {**(artifacts or {}), REASONING: result.reasoning}
+    if artifacts is not None:
+        columns["artifacts"] = canonical_json(artifacts)
+    if result.transport is not None:
+        columns["transport"] = canonical_json(result.transport)
+    return columns
 
 
 def batch_of(transport: str | None) -> str | None:
@@ -116,6 +127,7 @@ def result_of(
     conversation = None if turns is None else [Message(**turn) for turn in turns]
     return GenerationResult(
         final_output=load_json_or_null(row.get("output")),
+        reasoning=row.get("reasoning"),
         finish_reason=row.get("finish_reason"),
         trace=trace,
         conversation=conversation,

@@ -21,10 +21,12 @@ from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     carried_errors,
     column_digests_of,
-    read,
+    output_digests,
+    read_outputs,
     sample_rows,
     visible_cases,
 )
+from themis_lib.stages.reasoning import answers_alone
 from themis_lib.stages.stage import Emit, Stage
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -78,12 +80,26 @@ class ParseStage(Stage):
             names.update(dict.fromkeys(parser.reads))
         return tuple(names)
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    @property
+    def _reads_whole(self) -> bool:
+        """Whether its keys cover the outputs as the models wrote them."""
+        return any(parser.whole_output for parser in self.parsers)
+
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         of_case = case_columns(self.reads)
         of_output = [name for name in self.reads if name in OUTPUT_COLUMNS]
         return {
             "cases": column_digests_of(shard.cases, of_case),
-            "outputs": column_digests_of(shard.outputs, [*of_output, "error"]),
+            "outputs": output_digests(
+                store,
+                shard.outputs,
+                [*of_output, "error"],
+                whole=self._reads_whole,
+            ),
             # Only cases are repeated for each sample; outputs have a row each already.
             "samples": self._samples if of_case else None,
         }
@@ -93,7 +109,7 @@ class ParseStage(Stage):
         shard: Shard,
         store: RunStore,
     ) -> pa.Table:
-        outputs = read(store, shard.outputs)
+        outputs = read_outputs(store, shard.outputs, whole=self._reads_whole)
         columns = sample_rows(
             shard,
             store,
@@ -113,11 +129,14 @@ class ParseStage(Stage):
         emit: Emit,
     ) -> None:
         views = []
+        # Only a parser that asks for it sees more of a text than its answer.
+        answers = answers_alone(rows) if self._reads_whole else rows
         for parser in self.parsers:
             cases = visible_cases(rows, parser.reads)
+            seen = rows if parser.whole_output else answers
             view = _ParserView(
                 parse=parser.parse,
-                results=visible_results(rows, parser.reads),
+                results=visible_results(seen, parser.reads),
                 contexts=[ParseContext(case) for case in cases],
             )
             views.append(view)

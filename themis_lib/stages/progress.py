@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from themis_lib.core.models import TokenUsage
-from themis_lib.core.prices import added
+from themis_lib.core.prices import TierUsage, added, added_in_tiers
 from themis_lib.identity.part import Part
 
 
@@ -17,7 +18,8 @@ class StageProgress:
 
     `skipped` rows had no input, since an earlier stage failed; the rest of those done
     are cached. `usage` counts the tokens of the computed rows, `usage_by_batch` of those
-    that came by batch. `waiting` rows are those that another run is computing.
+    that came by batch, and `in_tiers` of requests in a tier of their price. `waiting`
+    rows are those that another run is computing.
     """
 
     total: int = 0
@@ -28,6 +30,7 @@ class StageProgress:
     waiting: int = 0
     usage: TokenUsage | None = None
     usage_by_batch: TokenUsage | None = None
+    in_tiers: TierUsage = field(default_factory=dict)
 
     @property
     def reached(self) -> int:
@@ -81,6 +84,7 @@ class Progress:
         computed: int,
         usage: TokenUsage | None = None,
         usage_by_batch: TokenUsage | None = None,
+        in_tiers: TierUsage = MappingProxyType({}),
     ) -> None:
         """Count rows that were just computed, and the tokens they took."""
         with self._lock:
@@ -90,6 +94,7 @@ class Progress:
                 computed=item.computed + computed,
                 usage=_sum_known(item.usage, usage),
                 usage_by_batch=_sum_known(item.usage_by_batch, usage_by_batch),
+                in_tiers=added_in_tiers(item.in_tiers, in_tiers),
             )
 
     def advance_step(
@@ -156,16 +161,19 @@ class Progress:
     ) -> None:
         """Count the rows and tokens of a shard that another process has computed."""
         usage = None if part.usage is None else TokenUsage(**part.usage)
+        in_tiers = {}
+        for above, counts in part.in_tiers.items():
+            in_tiers[int(above)] = TokenUsage(**counts)
         by_batch = None
         if part.usage_by_batch is not None:
             by_batch = TokenUsage(**part.usage_by_batch)
-        self.advance(stage, part.computed, usage, by_batch)
-        for label, counts in (part.steps or {}).items():
-            spent = counts["usage"]
+        self.advance(stage, part.computed, usage, by_batch, in_tiers)
+        for label, step in (part.steps or {}).items():
+            spent = step["usage"]
             self.advance_step(
                 label,
-                rows=counts["rows"],
-                computed=counts["computed"],
+                rows=step["rows"],
+                computed=step["computed"],
                 usage=None if spent is None else TokenUsage(**spent),
             )
 

@@ -16,8 +16,10 @@ from themis_lib.core.protocols import ANSWER_COLUMNS, OUTPUT_COLUMNS, case_colum
 from themis_lib.errors import StoreError
 from themis_lib.identity.digests import load_json_or_null
 from themis_lib.identity.part import Part
+from themis_lib.stages.reasoning import REASONING, reasoning_apart, with_reasoning
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
+from themis_lib.storage.tables import KEY, OUTPUTS, column_digests, with_columns_of
 
 #: The case id of a case whose component does not declare that it reads it.
 HIDDEN_CASE_ID = "case_id-not-in-reads"
@@ -36,6 +38,47 @@ def read(
             f"store {store.public_url!r}: {path} is gone; run again to recompute it"
         )
     return table
+
+
+def read_outputs(
+    store: RunStore,
+    part: Part | None,
+    *,
+    whole: bool = False,
+) -> pa.Table:
+    """Return the outputs behind a reference, the models' reasoning in a column apart.
+
+    With `whole`, `output` stays as it was written. Raise `StoreError` as `read` does.
+    """
+    outputs = with_columns_of(read(store, part), pa.schema([KEY, *OUTPUTS]))
+    return with_reasoning(outputs) if whole else reasoning_apart(outputs)
+
+
+def output_digests(
+    store: RunStore,
+    part: Part | None,
+    columns: Iterable[str],
+    *,
+    whole: bool = False,
+) -> dict[str, str]:
+    """Return the digests of what `read_outputs` returns, by column.
+
+    They are those of the part, but where reasoning was taken out of a column.
+    """
+    names = list(columns)
+    if part is None or not names:
+        return {}
+    written = read(store, part)
+    apart = read_outputs(store, part, whole=whole)
+    changed = []
+    for name in names:
+        if name == REASONING or not apart[name].equals(written[name]):
+            changed.append(name)
+    same = [name for name in names if name not in changed]
+    return {
+        **column_digests_of(part, same),
+        **column_digests(apart.select(changed)),
+    }
 
 
 def sample_rows(
@@ -91,8 +134,11 @@ def carried_errors(
 
 def answer_digests(
     shard: Shard,
+    store: RunStore,
     reads: Sequence[str],
     samples: int,
+    *,
+    whole: bool = False,
 ) -> dict[str, Any]:
     """Return the digests of what `answer_rows` reads."""
     answers = [name for name in reads if name in ANSWER_COLUMNS]
@@ -104,7 +150,7 @@ def answer_digests(
         outputs.append("error")
     return {
         "cases": column_digests_of(shard.cases, case_columns(reads)),
-        "outputs": column_digests_of(shard.outputs, outputs),
+        "outputs": output_digests(store, shard.outputs, outputs, whole=whole),
         "answers": column_digests_of(shard.answers, answers),
         "samples": samples,
     }
@@ -115,6 +161,8 @@ def answer_rows(
     store: RunStore,
     reads: Sequence[str],
     samples: int,
+    *,
+    whole: bool = False,
 ) -> dict[str, pa.Array]:
     """Return what a metric reads, by column: ids, case, output, answer, and `error`.
 
@@ -129,15 +177,18 @@ def answer_rows(
     )
     answers = [name for name in reads if name in ANSWER_COLUMNS]
     outputs = [name for name in reads if name in OUTPUT_COLUMNS]
-    for part, names in ((shard.answers, answers), (shard.outputs, outputs)):
-        if names:
-            table = read(store, part)
-            for name in names:
-                columns[name] = table[name].combine_chunks()
     if answers:
-        columns["error"] = carried_errors(read(store, shard.answers), "parse")
-    else:
-        columns["error"] = carried_errors(read(store, shard.outputs), "generate")
+        table = read(store, shard.answers)
+        for name in answers:
+            columns[name] = table[name].combine_chunks()
+        errors = carried_errors(table, "parse")
+    if outputs or not answers:
+        table = read_outputs(store, shard.outputs, whole=whole)
+        for name in outputs:
+            columns[name] = table[name].combine_chunks()
+        if not answers:
+            errors = carried_errors(table, "generate")
+    columns["error"] = errors
     return columns
 
 

@@ -67,7 +67,11 @@ class ReduceStage(Stage):
     def reads(self) -> tuple[str, ...]:
         return ("metric_id", "candidates")
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         scores = []
         for metric_id in self.metric_ids:
             part = self._reduced_part(shard, metric_id)

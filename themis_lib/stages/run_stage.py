@@ -42,7 +42,7 @@ async def run_stage(
     succeeded are saved. Raise `FatalError` if no other row could succeed either.
     """
     row_set = stage.row_set(store)
-    name = stage.shard_name(shard)
+    name = stage.shard_name(shard, store)
     complete = row_set.shard(name)
     # The name covers everything that the shard's rows depend on.
     if complete is not None:
@@ -52,6 +52,9 @@ async def run_stage(
     # Other shards, interrupted runs and other people may have computed some of them.
     known, known_rows = row_set.find(keys)
     missing = _missing_positions(keys, known)
+    missing = missing.take(
+        pa.array(stage.sending_order(rows.take(missing)), pa.int64())
+    )
     dependencies = Dependencies(stage, store, is_computing=len(missing) > 0)
     collector = Collector(
         stage,

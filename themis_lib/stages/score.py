@@ -35,9 +35,9 @@ from themis_lib.stages.outputs import visible_results
 from themis_lib.stages.reading import (
     answer_digests,
     answer_rows,
-    column_digests_of,
+    output_digests,
     parsed_outputs,
-    read,
+    read_outputs,
     visible_cases,
 )
 from themis_lib.stages.stage import Emit, RowOutcome, Stage
@@ -92,14 +92,24 @@ class ScoreStage(Stage):
     def reads(self) -> tuple[str, ...]:
         return (*self.metric.reads, "verdicts") if self.judges else self.metric.reads
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
-        columns = answer_digests(shard, self.metric.reads, self._samples)
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
+        columns = answer_digests(
+            shard,
+            store,
+            self.metric.reads,
+            self._samples,
+            whole=self.metric.whole_output,
+        )
         # The metric's key covers what the judges said, not who said it.
         if self.judges:
             verdicts = []
             for label in self.judges:
                 part = shard.verdicts[label]
-                verdicts.append(column_digests_of(part, _VERDICT_COLUMNS))
+                verdicts.append(output_digests(store, part, _VERDICT_COLUMNS))
             columns["verdicts"] = verdicts
         return columns
 
@@ -113,12 +123,13 @@ class ScoreStage(Stage):
             store,
             self.metric.reads,
             self._samples,
+            whole=self.metric.whole_output,
         )
         if self.judges:
             # A row's verdicts as one JSON text: one judge after another.
             by_judge = []
             for label in self.judges:
-                said = read(store, shard.verdicts[label])
+                said = read_outputs(store, shard.verdicts[label])
                 outputs, errors = said["output"].to_pylist(), said["error"].to_pylist()
                 by_judge.append(map(verdict_text, outputs, errors))
             texts = [f"[{','.join(row)}]" for row in zip(*by_judge, strict=True)]

@@ -18,6 +18,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from themis_lib.components.records import BuiltComponent
+from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.prices import Price
 from themis_lib.identity.digests import canonical_json, digest, row_keys
 from themis_lib.stages.progress import Progress
@@ -53,12 +54,17 @@ class Stage(ABC):
     #: How often a journal makes finished rows safe; 0 for rows that cost money.
     journal_interval_s: float = 1.0
     schema: pa.Schema
-    #: What the model that a stage calls is charged at, where anyone says.
-    price: Price | None = None
+    #: What the model that a stage calls is charged at, to be looked up.
+    price_of: PriceOf | None = None
     #: Files and `env:NAME` that its rows depend on, by digest; see `dependencies`.
     depends_on: Mapping[str, str] = MappingProxyType({})
     #: Directories whose traces say so.
     traced_in: tuple[str, ...] = ()
+
+    @property
+    def price(self) -> Price | None:
+        """What its model is charged at; `None` where nobody says, or it calls none."""
+        return None if self.price_of is None else self.price_of.price
 
     @property
     def label(self) -> str:
@@ -119,7 +125,11 @@ class Stage(ABC):
         """The columns that a row's key covers."""
 
     @abstractmethod
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         """Return the digests of what this stage reads from a shard.
 
         Together with the fingerprint they name the shard's table.
@@ -135,6 +145,13 @@ class Stage(ABC):
 
         `error` is set where an earlier stage left nothing to read.
         """
+
+    def sending_order(self, rows: pa.Table) -> list[int]:
+        """Return the positions of rows in the order in which to compute them.
+
+        What a row comes out as does not depend on it.
+        """
+        return list(range(rows.num_rows))
 
     @abstractmethod
     async def compute(
@@ -202,9 +219,13 @@ class Stage(ABC):
         }
         return digest(f"stage/{self.name}", computation)
 
-    def shard_name(self, shard: Shard) -> str:
+    def shard_name(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> str:
         """Return the name of this stage's table for a shard."""
-        return digest("shard", [self.fingerprint, self.columns(shard)])
+        return digest("shard", [self.fingerprint, self.columns(shard, store)])
 
     def keys(self, rows: pa.Table) -> pa.Array:
         """Return the key of each row.

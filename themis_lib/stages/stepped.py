@@ -17,8 +17,9 @@ from pydantic_core import to_jsonable_python
 from themis_lib.components.records import BuiltComponent, BuiltGenerator, BuiltTool
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
+from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.models import Case, GenerationResult
-from themis_lib.core.prices import Price, price_of
+from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import case_columns
 from themis_lib.errors import (
@@ -95,7 +96,11 @@ class ToolStage(Stage):
     def components(self) -> tuple[BuiltComponent, ...]:
         return (self.tool,)
 
-    def columns(self, shard: Shard) -> dict[str, Any]:
+    def columns(
+        self,
+        shard: Shard,
+        store: RunStore,
+    ) -> dict[str, Any]:
         # Its rows come one at a time: no shard is made of them.
         return {}
 
@@ -168,7 +173,6 @@ class SteppedStage(GenerateStage):
         budget: Budget,
     ) -> None:
         model, *_ = generator.asks.values()
-        price = price_of(model.model, prices, at_list_price=model.at_list_price)
         # A row takes as long as its calls do, which have a limit and a timeout each.
         width = model.with_runtime(runtime).calls_at_once or runtime.max_concurrency
         super().__init__(
@@ -176,7 +180,7 @@ class SteppedStage(GenerateStage):
             prompt_spec=prompt_spec,
             seeds=seeds,
             runtime=runtime,
-            price=price,
+            price_of=_price_of(model, prices),
         )
         self.asks: dict[str, AskStage] = {}
         for name, asked in generator.asks.items():
@@ -186,7 +190,7 @@ class SteppedStage(GenerateStage):
                 asked,
                 prompt_spec=PromptSpec(instructions=told),
                 runtime=runtime,
-                price=price_of(asked.model, prices, at_list_price=asked.at_list_price),
+                price_of=_price_of(asked, prices),
                 budget=budget,
             )
         self.tools = {
@@ -271,6 +275,18 @@ class SteppedStage(GenerateStage):
         # A seed that is given twice is two draws.
         earlier = self.seeds[:index].count(self.seeds[index])
         return f"{record['dataset_id']}/{record['case_id']}/{earlier}"
+
+
+def _price_of(
+    generator: BuiltGenerator,
+    prices: Mapping[str, Price],
+) -> PriceOf:
+    return PriceOf(
+        generator.model,
+        prices,
+        at_list_price=generator.at_list_price,
+        provider=generator.provider,
+    )
 
 
 async def _flush(kinds: Any) -> None:

@@ -35,8 +35,8 @@ CASES = pa.schema(
     ]
 )
 
-#: What generate and judge write. Latency and transport differ at every call, so no
-#: later stage reads them.
+#: What generate and judge write; texts are as the models wrote them. Latency and
+#: transport differ at every call, so no later stage reads them.
 OUTPUTS = pa.schema(
     [
         ("output", pa.string()),
@@ -105,6 +105,8 @@ SUMMARY = pa.schema(
     ]
 )
 
+#: What a run's tables have of outputs: the answer, with the reasoning beside it.
+_RUN_OUTPUTS = [OUTPUTS.field("output"), ("reasoning", pa.string()), *list(OUTPUTS)[1:]]
 _CASE_IDS = [("dataset_id", pa.string()), ("case_id", pa.string())]
 _SAMPLE_IDS = [*_CASE_IDS, ("sample_index", pa.int32())]
 #: The tables of a run, `<store>/runs/<run_id>/<name>.parquet`.
@@ -122,7 +124,7 @@ RUN_TABLES: dict[str, pa.Schema] = {
             *_SAMPLE_IDS,
             KEY,
             ("seed", pa.int64()),
-            *OUTPUTS,
+            *_RUN_OUTPUTS,
         ]
     ),
     "answers": pa.schema([*_SAMPLE_IDS, KEY, *ANSWERS]),
@@ -132,7 +134,7 @@ RUN_TABLES: dict[str, pa.Schema] = {
             ("metric_id", pa.string()),
             ("judge_id", pa.string()),
             KEY,
-            *OUTPUTS,
+            *_RUN_OUTPUTS,
         ]
     ),
     "scores": pa.schema(

@@ -55,6 +55,7 @@ function sampleView(side, row, place, images) {
   const { outputs, answers } = side;
   const nodes = [
     failure("No output", at(outputs.error, row)),
+    reasoningView(outputs, row, place("outputs")),
     block("Output", at(outputs.output, row), place("outputs")),
     factsView(outputs, row),
     failure("No answer", at(answers.error, row), at(outputs.error, row)),
@@ -67,16 +68,33 @@ function sampleView(side, row, place, images) {
   return nodes.flat().filter((node) => node !== null);
 }
 
+/** What the model thought before it answered, folded. */
+function reasoningView(outputs, row, place) {
+  const thought = at(outputs.reasoning, row);
+  return thought === null ? null : more("Reasoning", block(null, thought, place));
+}
+
 function factsView(outputs, row) {
   const tokens = (name, what) => (at(outputs[name], row) === null ? null : `${count(at(outputs[name], row))} ${what}`);
   const latency = at(outputs.latency_s, row);
   const facts = [
     at(outputs.finish_reason, row) === null ? null : `finish reason ${at(outputs.finish_reason, row)}`,
     tokens("input_tokens", "input tokens"), tokens("output_tokens", "output tokens"),
+    tokens("cached_tokens", "of them cached"), tokens("cache_write_tokens", "written to the cache"), tokens("reasoning_tokens", "of reasoning"),
     latency === null ? null : durationText(latency),
     at(outputs.seed, row) === null ? null : `seed ${at(outputs.seed, row)}`,
   ].filter(Boolean);
   return facts.length ? el("p", { class: "dim facts" }, facts.join(" · ")) : null;
+}
+
+/** The dollars of one call. */
+function callDollars(outputs, place, prices) {
+  const tokens = (name) => at(outputs[name], place) ?? 0;
+  const [read, cached, written] = ["input_tokens", "cached_tokens", "cache_write_tokens"].map(tokens);
+  const thought = Math.min(tokens("reasoning_tokens"), tokens("output_tokens"));
+  const price = prices.tiers.findLast((tier) => read > tier.above) ?? prices;
+  return (Math.max(read - cached - written, 0) * price.input + cached * price.cached + written * price.written
+    + (tokens("output_tokens") - thought) * price.output + thought * price.reasoning) / 1e6;
 }
 
 const durationText = (seconds) => (seconds < 1 ? `${Number((1000 * seconds).toPrecision(3))} ms` : `${seconds.toPrecision(3)} s`);
@@ -125,7 +143,7 @@ function detailsView(value, place) {
 function verdictView(judge, columns, row, place) {
   if (at(columns.output, row) === null && at(columns.error, row) === null) return null;
   return more(
-    `Verdict of ${judge}`, failure("No verdict", at(columns.error, row)), block("Said", at(columns.output, row), place),
+    `Verdict of ${judge}`, failure("No verdict", at(columns.error, row)), reasoningView(columns, row, place), block("Said", at(columns.output, row), place),
     factsView(columns, row), tracesView(columns, row, place),
   );
 }

@@ -35,11 +35,8 @@ unpack().then((data) => {
   const total = (column, row) => samplesOf(column, row).reduce((sum, value) => sum + (value ?? 0), 0);
   const seconds = (row) => total(side.outputs.latency_s, row);
   const tokens = (row) => total(side.outputs.input_tokens, row) + total(side.outputs.output_tokens, row);
-  const dollars = (row) => {
-    const cached = total(side.outputs.cached_tokens, row);
-    const { input, cached: atCached, output } = data.price;
-    return (Math.max(total(side.outputs.input_tokens, row) - cached, 0) * input + cached * atCached + total(side.outputs.output_tokens, row) * output) / 1e6;
-  };
+  // Sample by sample: a long request has the prices of its tier.
+  const dollars = (row) => Array.from({ length: data.samples }, (_, sample) => callDollars(side.outputs, row * data.samples + sample, data.price)).reduce((sum, value) => sum + value, 0);
   // What calls took and cost, for all samples of a case: most first.
   const amounts = {
     ...(side.outputs.latency_s ? { slowest: { label: "slowest first", of: seconds, text: durationText } } : {}),
