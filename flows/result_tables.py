@@ -129,7 +129,7 @@ def agreement_table(result: RunResult) -> Table:
 def stages_table(result: RunResult) -> Table:
     """Return the rows of a run by stage: computed, cached, failed and so on."""
     table = _make_table(STAGE_HEADINGS)
-    for item in result.manifest.stages:
+    for item in [*result.manifest.stages, *result.manifest.steps]:
         _add_counts(table, item.stage, stage_counts(item))
     return table
 

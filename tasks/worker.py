@@ -37,7 +37,7 @@ from themis_lib.identity.part import Part
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.run import Run
 from themis_lib.stages.dependencies import depending_on
-from themis_lib.stages.progress import Progress
+from themis_lib.stages.progress import Progress, StepProgress
 from themis_lib.stages.run_stage import run_stage
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.shard import Shard
@@ -303,6 +303,11 @@ def opened_store(storage: StorageConfig) -> RunStore:
         return _STORES[url]
 
 
+def _as_json(item: StepProgress) -> dict[str, Any]:
+    usage = None if item.usage is None else item.usage.model_dump()
+    return {"rows": item.rows, "computed": item.computed, "usage": usage}
+
+
 def _with_counts(
     part: Part,
     progress: Progress,
@@ -325,4 +330,6 @@ def _with_counts(
             str(above): each.model_dump() for above, each in counts.in_tiers.items()
         },
         usage_by_batch=by_batch,
+        steps={label: _as_json(item) for label, item in progress.steps().items()}
+        or None,
     )

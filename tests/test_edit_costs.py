@@ -26,6 +26,7 @@ from tests.support.drivers import (
     run_matrix_in_process,
 )
 from tests.support.media import png
+from tests.support.talking import noted, talk, user
 
 N, K = 6, 2
 Spec = dict[str, Any]
@@ -656,3 +657,64 @@ def task_states(outcome: Any, api_url: str) -> dict[str, str]:
 
     with temporary_settings({PREFECT_API_URL: api_url}):
         return asyncio.run(read())
+
+
+TALK = {"turns": ["Hi", "And then?", "What else?", "Bye"]}
+#: Edits of a conversation of four turns, two samples, and the turns that they pay for.
+TALK_EDITS: dict[str, tuple[Edit, int]] = {
+    "nothing": (lambda spec: None, 0),
+    "a turn added": (changed_case(0, input={"turns": [*TALK["turns"], "Wait"]}), K),
+    "a turn removed": (changed_case(0, input={"turns": TALK["turns"][:3]}), 0),
+    "turn 3 edited": (
+        changed_case(0, input={"turns": ["Hi", "And then?", "Why?", "Bye"]}),
+        2 * K,
+    ),
+    "turn 1 edited": (
+        changed_case(0, input={"turns": ["Hello", *TALK["turns"][1:]]}),
+        4 * K,
+    ),
+    "a case renamed": (changed_case(0, case_id="new"), 0),
+    "a metric added": (
+        lambda spec: spec["evaluation"]["metrics"].append("builtin/step_count"),
+        0,
+    ),
+    "instructions": (
+        setting("generation.prompt_spec.instructions", "Be brief."),
+        4 * K,
+    ),
+    "concurrency": (setting("runtime.max_concurrency", 1), 0),
+}
+
+
+@pytest.mark.parametrize("edit", list(TALK_EDITS))
+def test_edit_of_a_conversation_costs_what_the_table_says(
+    tmp_path: Path, edit: str
+) -> None:
+    """An edit of turn t of n pays for the turns t to n of each sample, and no others."""
+    change, expected = TALK_EDITS[edit]
+    spec = talk(tmp_path, [TALK], samples=K)
+    run_in_process(spec, tmp_path, "")
+    paid = len(noted(tmp_path / "calls.log"))
+
+    change(spec)
+    run_in_process(spec, tmp_path, "")
+
+    assert 4 * K == paid
+    assert expected == len(noted(tmp_path / "calls.log")) - paid
+
+
+def test_longer_conversation_with_a_simulated_user_pays_for_new_turns(
+    tmp_path: Path,
+) -> None:
+    """More turns for the user are asked for; those there were are found."""
+    spec = talk(
+        tmp_path,
+        [{"goal": "a refund"}],
+        conversation={"user": user(tmp_path, max_turns=1)},
+    )
+    run_in_process(spec, tmp_path, "")
+    spec["generation"]["generator"]["user"]["max_turns"] = 2
+    run_in_process(spec, tmp_path, "")
+
+    assert 2 == len(noted(tmp_path / "calls.log"))
+    assert 2 == len(noted(tmp_path / "user.log"))

@@ -82,3 +82,16 @@ def test_batches_that_are_waited_for() -> None:
     assert "waiting for b1: in_progress, 0 of 9 rows after 1 min" == one
     assert "waiting for b2: in_progress, 3 of 9 rows after 2 min (and 1 more)" == two
     assert progress.waiting_line() is None
+
+
+def test_steps_of_another_process_are_counted() -> None:
+    """Calls that rows were made of travel with the reference to their table."""
+    counts = {"rows": 3, "computed": 2, "usage": {"input_tokens": 5}}
+    part = Part("path", rows=1, computed=1, steps={"step[model]": counts})
+    progress = Progress()
+
+    for _ in range(2):
+        progress.advance_by("generate", Part(**part.to_json()))
+
+    item = progress.steps()["step[model]"]
+    assert (6, 4, 10) == (item.rows, item.computed, item.usage.input_tokens)

@@ -12,6 +12,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,14 @@ from themis_lib.core.contexts import (
     ReduceContext,
     ScoreContext,
 )
-from themis_lib.core.models import Candidate, Case, GenerationResult, ParsedOutput
+from themis_lib.core.models import (
+    Candidate,
+    Case,
+    GenerationResult,
+    Message,
+    ParsedOutput,
+    TraceStep,
+)
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.errors import FatalError, RowError
 from themis_lib.identity.digests import digest
@@ -338,6 +346,9 @@ VERDICTS: list[Any] = [
     "correct",
 ]
 
+#: Says what it is told last, and how much it was told.
+ECHO = {"use": "tests.support.golden_builtins:echo"}
+
 SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "builtin/replay": [{}, {"column": "other", "sample_column": "sample"}],
     "builtin/logged_score": [{"score_name": "match"}],
@@ -410,6 +421,45 @@ SETTINGS: Mapping[str, list[dict[str, Any]]] = {
         {},
         {"against": "rival"},
         {"explain": False, "instructions": "Compare."},
+    ],
+    "builtin/judge_conversation": [
+        {"rubric": "Kind."},
+        {"rubric": "Kind.", "grades": "last", "reference": False, "high": 3},
+    ],
+    "builtin/tool_called": [
+        {},
+        {"measure": "recall"},
+        {"measure": "precision"},
+        {"measure": "f1"},
+    ],
+    "builtin/tool_arguments": [
+        {},
+        {"match": "subset", "abs_tol": 1},
+        {"match": "schema"},
+        {"rel_tol": 0.5},
+    ],
+    "builtin/tool_order": [
+        {},
+        {"match": "exact"},
+        {"match": "any_order"},
+        {"match": "exact", "arguments": True},
+    ],
+    "builtin/step_count": [
+        {},
+        {"count": "generations"},
+        {"count": "turns"},
+        {"count": "steps"},
+    ],
+    "builtin/conversation": [
+        {"generator": ECHO},
+        {
+            "generator": ECHO,
+            "user": {"generator": ECHO, "persona": "Ask.", "max_turns": 2},
+        },
+        {
+            "generator": ECHO,
+            "user": {"generator": ECHO, "persona": "{{ input }}", "until": "Done?"},
+        },
     ],
     "builtin/best_of_n": [{}, {"higher_is_better": False}],
     "builtin/pass_at_k": [{"k": 1}, {"k": 3}, {"k": 2, "threshold": 0.5}],
@@ -511,6 +561,8 @@ def _generated(component: Any) -> list[Any]:
         Case(case_id="b", input=2, expected_output={"n": 0}),
         Case(case_id="c", input=None, expected_output=False),
     ]
+    if inspect.iscoroutinefunction(component.generate):
+        return [_conversed(component, case) for case in CONVERSED]
     outputs = []
     for case in cases:
         for sample in range(3):
@@ -523,6 +575,33 @@ def _generated(component: Any) -> list[Any]:
     return outputs
 
 
+#: Scripts, openings and what is neither.
+CONVERSED = [
+    Case(case_id="a", input="Hi"),
+    Case(case_id="b", input={"turns": ["Hi", [{"type": "text", "text": "And?"}]]}),
+    Case(case_id="c", input=[{"role": "user", "content": "Hi"}]),
+    Case(case_id="d", input={"opening": "Hi", "goal": "a refund"}),
+    Case(case_id="e", input={"turn": ["Hi"]}),
+    Case(case_id="f", input=4),
+]
+
+
+def echo(prompt: str) -> str:
+    """Return the last words of a prompt and its length."""
+    return f"{prompt[-30:]} ({len(prompt)})"
+
+
+def _conversed(component: Any, case: Case) -> Any:
+    context = replace(
+        generate_context(), prompt_spec=PromptSpec(instructions="Be kind.")
+    )
+    try:
+        result = asyncio.run(component.generate(case, context))
+    except RowError as error:
+        return f"RowError: {error}"
+    return result.model_dump(include={"final_output", "conversation", "trace", "error"})
+
+
 def _parsed(component: Any) -> list[Any]:
     return [
         component.parse(GenerationResult(final_output=output), PARSE).model_dump()
@@ -533,6 +612,13 @@ def _parsed(component: Any) -> list[Any]:
 def _scored(component: Any) -> list[Any]:
     if hasattr(component, "judge_calls"):
         return [_asked(component), _decided(component)]
+    if "trace" in component.reads:
+        return [
+            component.score(
+                ParsedOutput(), case_expecting(expected), ScoreContext(row)
+            ).model_dump()
+            for row, expected in itertools.product(CALLING, CALLS)
+        ]
     values = BATTERIES.get(component.component_id, VALUES)
     if hasattr(component, "score_batch"):
         pairs = list(itertools.product(values, values))
@@ -590,7 +676,7 @@ def _asked(component: Any) -> list[Any]:
 
 def _requested(call: Any, case: Case) -> str:
     try:
-        return call.request(ParsedOutput(value="4"), case, SCORE)
+        return call.request(ParsedOutput(value="4"), case, TALKED)
     except RowError as error:
         return f"RowError: {error}"
 
@@ -653,6 +739,55 @@ def candidates(*samples: tuple[Any, float | None, str | None]) -> list[Candidate
 
 PARSE = ParseContext(case_expecting(None))
 SCORE = ScoreContext(GenerationResult())
+ADDED = {"name": "add", "arguments": {"a": 1, "b": [2.5]}}
+#: Rows that called tools, as providers, agents and conversations tell of it.
+CALLING = [
+    GenerationResult(final_output="4"),
+    GenerationResult(final_output={"tool_calls": [ADDED, {"name": "now"}]}),
+    GenerationResult(
+        trace=[
+            TraceStep(name="now", event="tool_call", input="{}"),
+            TraceStep(name="generation", event="generation"),
+            TraceStep(name="add", event="tool", input={"a": 1, "b": [3.0], "c": 0}),
+        ],
+        conversation=[Message(role="user"), Message(role="assistant")],
+    ),
+    GenerationResult(
+        conversation=[
+            Message(role="system", content="Be kind."),
+            Message(role="user", content="1 + 2.5?"),
+            Message(
+                role="assistant",
+                tool_calls=[
+                    {
+                        "function": {
+                            "name": "add",
+                            "arguments": '{"a": 1.0, "b": [2.5]}',
+                        }
+                    },
+                    {"name": "add", "args": {}},
+                    {"function": None},
+                ],
+            ),
+            Message(role="tool", content="3.5"),
+            Message(role="assistant", content="3.5"),
+        ]
+    ),
+]
+#: The calls that cases expect.
+CALLS: list[Any] = [
+    None,
+    [],
+    "now",
+    ["add", "add"],
+    ["now", ADDED],
+    [ADDED, "now"],
+    {"name": "add", "arguments": {"a": 1}},
+    {"name": "add", "arguments": {"type": "object", "required": ["c"]}},
+    {"name": "add", "argument": {}},
+    [4],
+]
+TALKED = ScoreContext(CALLING[3])
 
 if __name__ == "__main__":
     sys.exit(main())

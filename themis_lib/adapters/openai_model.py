@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -135,6 +136,18 @@ class OpenAIModel(BatchedModel, OpenAIServer):
             "logprobs": self.logprobs,
             "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
+
+    def with_tools(self, tools: Sequence[JsonObject]) -> Self:
+        """Return a copy that offers functions beside its own `tools`."""
+        offered = list(tools)
+        if self.api_mode == "responses":
+            # This API has the function's fields in the tool itself, and is strict
+            # by default, which not every schema can be.
+            offered = [
+                {"type": "function", **tool["function"], "strict": False}
+                for tool in tools
+            ]
+        return replace(self, tools=[*self.tools, *offered])
 
     @property
     def provider(self) -> str | None:

@@ -62,12 +62,15 @@ class SdkServer(ServedModel):
         gate: Throttle,
     ) -> tuple[clients.Reply, JsonObject]:
         """Return the reply to a request, and the form in which the server took it."""
+
+        async def post(form: JsonObject) -> clients.Reply:
+            model_calls.requested(form)
+            return await self._post(form, gate)
+
         try:
             # A refusal of all requests is to come of one.
             async with self._first_request:
-                return await self._server_forms.send(
-                    request, lambda form: self._post(form, gate)
-                )
+                return await self._server_forms.send(request, post)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise fault_of_unreadable(error) from None
 
@@ -76,7 +79,6 @@ class SdkServer(ServedModel):
         request: JsonObject,
         gate: Throttle,
     ) -> clients.Reply:
-        model_calls.requested(request)
         if self.client is None:
             address = self._api_endpoint.address
             client = await clients.client_for(

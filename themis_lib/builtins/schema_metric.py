@@ -66,7 +66,7 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
     def _schema_check(self) -> Check | None:
         if self.schema is None:
             return None
-        return _compile_schema(self.schema, cpu_s=self.max_cpu_s)
+        return compile_schema(self.schema, cpu_s=self.max_cpu_s)
 
     def score(
         self,
@@ -87,7 +87,7 @@ class JsonSchema(LibraryBuiltin, ExpectedMetric):
         expected: Any,
     ) -> Score | ScoreError:
         try:
-            check = _compile_schema(expected, cpu_s=self.max_cpu_s)
+            check = compile_schema(expected, cpu_s=self.max_cpu_s)
         except ValueError as error:
             return ScoreError(reason=f"the expected output: {error}")
         return self._judge_value(check, value)
@@ -122,7 +122,7 @@ def _invalid_score(problem: str) -> Score:
     )
 
 
-def _compile_schema(
+def compile_schema(
     schema: Any,
     *,
     cpu_s: float,

@@ -20,6 +20,7 @@ from themis_lib.components.records import (
     BuiltMetric,
     BuiltParser,
     BuiltReducer,
+    BuiltTool,
     generator_record,
     metric_record,
     parser_record,
@@ -28,6 +29,7 @@ from themis_lib.components.records import (
 )
 from themis_lib.components.registry import ADAPTERS, BUILTINS, GUESSES, PROVIDERS
 from themis_lib.core.secrets import refuse_literal_secrets, resolve_references
+from themis_lib.core.tools import Tool
 from themis_lib.errors import ComponentError, InputError, describe, nearest
 from themis_lib.identity.watch import reading
 
@@ -97,8 +99,36 @@ def build(
     _check_protocol(kind, component, where=where)
     record = _RECORDS[kind](component, component_name(spec, component))
     record = replace(record, given=_given_parameters(spec), read_when_built=files)
+    if isinstance(record, BuiltGenerator):
+        record = _with_asked(record, where=where)
     _check_values(record, label=f"{where}: {kind} {record.name!r}")
     return record
+
+
+def _with_asked(
+    record: BuiltGenerator,
+    *,
+    where: str,
+) -> BuiltGenerator:
+    """Return a generator with those that it asks built, and the functions it calls."""
+    asked: Mapping[str, Any] = getattr(record.component, "asked_generators", None) or {}
+    asks = {}
+    for name, spec in asked.items():
+        built = build("generator", spec, where=f"{where}: {name}")
+        if built.asks:
+            raise ComponentError(
+                f"{where}: {name}: {built.component_id} asks other generators itself; "
+                "name one that answers"
+            )
+        asks[name] = built
+    if not asks:
+        return record
+    given: Mapping[str, Tool] = getattr(record.component, "tool_functions", None) or {}
+    tools = {}
+    for name, tool in given.items():
+        tools[name] = BuiltTool(component=tool, name=name, reads=())
+        _check_values(tools[name], label=f"{where}: tool {name!r}")
+    return replace(record, asks=asks, tools=tools)
 
 
 def _given_parameters(spec: Any) -> dict[str, Any]:

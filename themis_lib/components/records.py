@@ -42,6 +42,7 @@ from themis_lib.core.protocols import (
     JudgeCall,
 )
 from themis_lib.core.secrets import names_credential
+from themis_lib.core.tools import Tool
 from themis_lib.identity.code import CodeIdentity, code_identity_of
 from themis_lib.identity.state import note_state, without_state
 from themis_lib.identity.user_code import is_user_class
@@ -68,6 +69,7 @@ InputVersionCall = Callable[[Any, PromptSpec], str | None]
 PromptVersionCall = Callable[[PromptSpec], str | None]
 CheckPromptSpecCall = Callable[[PromptSpec], None]
 CheckInputCall = Callable[[Any, PromptSpec], None]
+FirstRequestCall = Callable[[Any, PromptSpec], list[dict[str, Any]]]
 MostTokensCall = Callable[[Case, GenerateContext], TokenUsage]
 
 
@@ -132,7 +134,7 @@ class BuiltComponent:
         """Return the record with the setting `identity.libraries` applied."""
         is_covered = libraries == "all"
         if libraries == "scoring":
-            is_covered = not isinstance(self, BuiltGenerator)
+            is_covered = not isinstance(self, (BuiltGenerator, BuiltTool))
         return self._share_code(replace(self, covers_libraries=is_covered))
 
     @cached_property
@@ -231,8 +233,22 @@ def _own_attributes(component: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class BuiltTool(BuiltComponent):
+    """A function that a generator's model may call."""
+
+    @property
+    def tool(self) -> Tool:
+        """The function, with the schema of its arguments."""
+        assert isinstance(self.component, Tool)  # `build` makes no other
+        return self.component
+
+
+@dataclass(frozen=True)
 class BuiltGenerator(BuiltComponent):
-    """A generator: it has `generate`, `generate_batch` or both."""
+    """A generator: it has `generate`, `generate_batch` or both.
+
+    `asks` are the generators that it makes its rows of, and `tools` the functions.
+    """
 
     generate: GenerateCall | None
     generate_batch: GenerateBatchCall | None
@@ -256,11 +272,33 @@ class BuiltGenerator(BuiltComponent):
     rates_continuations: bool = False
     provider: str | None = None
     batch_api: BatchApi | None = None
+    first_request: FirstRequestCall | None = None
+    asks: Mapping[str, BuiltGenerator] = field(default_factory=dict)
+    tools: Mapping[str, BuiltTool] = field(default_factory=dict)
 
     @property
     def is_async(self) -> bool:
         """Whether `generate` is a coroutine function."""
         return self.generate is not None and is_async(self.generate)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that says what it computes, and what those do that it asks."""
+        identity = dict(super().identity)
+        for kind, members in (("asks", self.asks), ("tools", self.tools)):
+            # Most generators ask nobody: their fingerprints do not know of it.
+            if members:
+                identity[kind] = {name: item.identity for name, item in members.items()}
+        return identity
+
+    def covering(self, libraries: Libraries) -> BuiltGenerator:
+        """Return the record with the setting `identity.libraries` applied."""
+        covered = super().covering(libraries)
+        if not self.asks:
+            return covered
+        asks = {name: item.covering(libraries) for name, item in self.asks.items()}
+        tools = {name: item.covering(libraries) for name, item in self.tools.items()}
+        return covered._share_code(replace(covered, asks=asks, tools=tools))
 
     def with_runtime(self, runtime: RuntimeConfig) -> BuiltGenerator:
         """Return the generator keeping to a run's concurrency and timeout.
@@ -293,6 +331,8 @@ class BuiltGenerator(BuiltComponent):
             given=self.given,
             covers_libraries=self.covers_libraries,
             read_when_built=self.read_when_built,
+            asks=self.asks,
+            tools=self.tools,
         )
 
 
@@ -404,6 +444,7 @@ def generator_record(
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
         provider=_text_or_none(component, "provider"),
         batch_api=getattr(component, "batch_api", None),
+        first_request=_method_or_none(component, "first_request"),
     )
 
 

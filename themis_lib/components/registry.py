@@ -8,6 +8,7 @@ BUILTINS: dict[str, dict[str, str]] = {
     "generator": {
         "builtin/demo_generator": "themis_lib.builtins.generators:DemoGenerator",
         "builtin/replay": "themis_lib.builtins.generators:ReplayGenerator",
+        "builtin/conversation": "themis_lib.builtins.conversation:Conversation",
     },
     "parser": {
         "builtin/json_identity": "themis_lib.builtins.parsers:JsonIdentity",
@@ -44,6 +45,11 @@ BUILTINS: dict[str, dict[str, str]] = {
         "builtin/judge_correctness": "themis_lib.builtins.judges:JudgeCorrectness",
         "builtin/judge_rubric": "themis_lib.builtins.judges:JudgeRubric",
         "builtin/judge_pairwise": "themis_lib.builtins.judges:JudgePairwise",
+        "builtin/judge_conversation": "themis_lib.builtins.conversation_judge:JudgeConversation",
+        "builtin/tool_called": "themis_lib.builtins.tool_metrics:ToolCalled",
+        "builtin/tool_arguments": "themis_lib.builtins.tool_metrics:ToolArguments",
+        "builtin/tool_order": "themis_lib.builtins.tool_metrics:ToolOrder",
+        "builtin/step_count": "themis_lib.builtins.tool_metrics:StepCount",
     },
     "reducer": {
         "builtin/first": "themis_lib.builtins.reducers:First",

@@ -7,7 +7,7 @@ each a default where a component lacks it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 from themis_lib.core.batches import BatchApi
@@ -15,6 +15,7 @@ from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, TokenUsage
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.tools import Tool
 
 
 @runtime_checkable
@@ -203,6 +204,49 @@ class KeepsToSchema(Protocol):
 
     def with_schema(self, schema: Mapping[str, Any]) -> Self:
         """Return a copy that enforces the schema. Raise `InputError` if it cannot."""
+
+
+@runtime_checkable
+class AsksOthers(Protocol):
+    """A generator that makes its row of several calls, each kept once it is answered.
+
+    `asked_generators` are those that it asks, by name, as an experiment writes them. It
+    makes the calls through `ctx.steps`, and all that it asks is part of its identity. The
+    first one is the model whose tokens the row counts; it is given the instructions.
+    """
+
+    asked_generators: Mapping[str, Any]
+
+
+@runtime_checkable
+class ShowsFirstRequest(Protocol):
+    """A generator whose first request for an input is not the rendered input."""
+
+    def first_request(
+        self,
+        case_input: Any,
+        prompt_spec: PromptSpec,
+    ) -> list[dict[str, Any]]:
+        """Return the messages of the first call. Raise `RowError` if there is none."""
+
+
+@runtime_checkable
+class CallsTools(Protocol):
+    """A generator that asks others, and calls functions; these are identity too."""
+
+    tool_functions: Mapping[str, Tool]
+
+
+@runtime_checkable
+class TakesTools(Protocol):
+    """A generator whose model can be told which functions it may call.
+
+    It says in its output which it wants to call: `{"tool_calls": [{"name": …,
+    "arguments": …}]}`, with the text beside them as `text`.
+    """
+
+    def with_tools(self, tools: Sequence[Mapping[str, Any]]) -> Self:
+        """Return a copy that offers functions, each as Chat Completions write it."""
 
 
 @runtime_checkable

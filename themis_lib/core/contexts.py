@@ -16,6 +16,7 @@ from typing import Any
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.parts import Contents, NoContents
 from themis_lib.core.prompts import PromptSpec
+from themis_lib.core.steps import Steps
 
 
 @dataclass(
@@ -27,7 +28,8 @@ class GenerateContext:
 
     `metadata` is the case's if the generator reads it, else empty; `sample_index` is
     `None` unless the generator declares that it reads it. `contents` has the bytes of the
-    files that the case names by their digest; see `core.parts`.
+    files that the case names by their digest; see `core.parts`. `steps` makes the calls of
+    a generator that asks others (`core.abilities.AsksOthers`); `None` outside a run.
     """
 
     run_id: str
@@ -38,6 +40,7 @@ class GenerateContext:
     prompt_spec: PromptSpec
     metadata: Mapping[str, Any] = field(default_factory=dict)
     contents: Contents = field(default_factory=NoContents, repr=False)
+    steps: Steps | None = None
 
 
 @dataclass(

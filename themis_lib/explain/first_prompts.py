@@ -59,12 +59,17 @@ def _prompts_of(
         if given.prompt is None:
             yield FirstPrompt(dataset.dataset_id, case_id, error=given.error)
             continue
+        first_request = stage.generator.first_request
+        value = load_json(given.prompt)
         try:
-            rendered = render_conversation(spec, load_json(given.prompt))
+            if first_request is None:
+                messages = render_conversation(spec, value)
+            else:
+                messages = first_request(value, spec)
         except RowError as error:
             yield FirstPrompt(dataset.dataset_id, case_id, error=str(error))
             continue
         turns = []
-        for turn in rendered:
+        for turn in messages:
             turns.append((str(turn["role"]), shown_content(turn.get("content"))))
         yield FirstPrompt(dataset.dataset_id, case_id, tuple(turns))

@@ -16,7 +16,8 @@ class Part:
     earlier stage left them nothing to read. `computed`, `cached` and `failed` count the
     rows of the call that returned this reference; `usage` is the tokens of the computed
     ones, `usage_by_batch` of those among them that came by batch, and `in_tiers` of long
-    requests, by tier of their price.
+    requests, by tier of their price. `steps` counts the calls that the rows were made
+    of, where these are rows too.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Part:
     usage: Mapping[str, int | None] | None = None
     usage_by_batch: Mapping[str, int | None] | None = None
     in_tiers: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
+    steps: Mapping[str, Mapping[str, Any]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON, to pass between tasks."""

@@ -65,6 +65,8 @@ class Watch:
 
     def __init__(self, is_left_out: Callable[[str], bool]) -> None:
         self._is_left_out = is_left_out
+        #: The watch of the block around, which sees the same.
+        self.outer: Watch | None = None
         self._seen: dict[str, FileState | None] = {}
         self._new: list[tuple[str, FileState | None]] = []
         self._lock = threading.Lock()
@@ -87,6 +89,8 @@ class Watch:
 
     def note(self, path: str) -> None:
         """Note a file that is opened for reading, unless it is of no account."""
+        if self.outer is not None:
+            self.outer.note(path)
         if not self._counts(path):
             return
         if path.endswith(".pyc"):
@@ -102,6 +106,8 @@ class Watch:
 
     def note_variable(self, name: str) -> None:
         """Note an environment variable that is looked up."""
+        if self.outer is not None:
+            self.outer.note_variable(name)
         name = f"{VARIABLE}{name}"
         if name not in self._seen:
             with self._lock:
@@ -165,10 +171,31 @@ def read_at_import(modules: Iterable[str]) -> dict[str, str]:
     return files
 
 
+def note_again(names: Iterable[str]) -> None:
+    """Note files and `env:NAME` for the block around, as if they were read now."""
+    watch = _WATCHED.get()
+    if watch is None:
+        return
+    for name in names:
+        if name.startswith(VARIABLE):
+            watch.note_variable(name.removeprefix(VARIABLE))
+        else:
+            watch.note(name)
+
+
 @contextmanager
-def watching(watch: Watch) -> Iterator[None]:
-    """Note the files that this context opens for reading, for a block."""
+def watching(
+    watch: Watch,
+    *,
+    is_inner: bool = False,
+) -> Iterator[None]:
+    """Note the files that this context opens for reading, for a block.
+
+    With `is_inner`, the watch of the block around notes them too.
+    """
     _install_hook()
+    if is_inner:
+        watch.outer = _WATCHED.get()
     token = _WATCHED.set(watch)
     _ACTIVE.append(watch)
     try:

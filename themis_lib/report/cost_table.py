@@ -90,14 +90,14 @@ def _stage_rows(record: StageRecord) -> Iterator[tuple[str, ...]]:
         )
 
     if record.saved_by_batch and record.price is not None:
-        paid = record.price.saved_by_batch(record.usage_computed_by_batch)
+        saved_now = record.price.saved_by_batch(record.usage_computed_by_batch)
         yield (
             record.stage,
             "saved by batch",
             "",
             "",
             "",
-            exact_dollars(-paid),
+            exact_dollars(-saved_now),
             exact_dollars(-record.saved_by_batch),
         )
 

@@ -207,7 +207,7 @@ def prompt_parts(manifest: Manifest) -> dict[str, Any]:
 
     `system` is a system message, `before` and `after` are text, `template` is role and
     text of each message of a template, `examples` is the number of few-shot examples;
-    each may be `None`.
+    each may be `None`. `script` says whether rows are conversations.
     """
     spec = prompt_spec_of(manifest)
     before = [part for part in (spec.prefix, *map(render_input, spec.blocks)) if part]
@@ -223,6 +223,8 @@ def prompt_parts(manifest: Manifest) -> dict[str, Any]:
         "after": spec.suffix,
         "template": template,
         "examples": None if few_shot is None else few_shot["k"],
+        # An input may be a script: its turns are prompts each.
+        "script": bool(manifest.steps),
     }
 
 

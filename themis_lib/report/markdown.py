@@ -77,7 +77,7 @@ def markdown_report(result: RunResult) -> str:
             markdown_table(AGREEMENT_HEADINGS, rows),
         ]
     stage_rows = []
-    for record in manifest.stages:
+    for record in [*manifest.stages, *manifest.steps]:
         cells = [record.stage]
         for count in stage_counts(record):
             cells.append(f"{count:,}")
@@ -125,7 +125,7 @@ def cost_line(result: RunResult) -> str | None:
     """
     manifest = result.manifest
     parts = []
-    for record in manifest.stages:
+    for record in [*manifest.stages, *manifest.steps]:
         # Stages that call no model have no tokens to state.
         if record.usage:
             parts.append(f"{record.stage}: {_stage_cost(record)}")

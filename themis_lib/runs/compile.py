@@ -34,6 +34,7 @@ from themis_lib.stages.judge import JudgeSettings, JudgeStage, judge_stages
 from themis_lib.stages.parse import ParseStage
 from themis_lib.stages.reduce import ReduceStage
 from themis_lib.stages.score import ScoreStage
+from themis_lib.stages.stepped import SteppedStage
 from themis_lib.telemetry.tracing import check_telemetry
 
 #: Seeds are stored as 64-bit integers.
@@ -85,7 +86,7 @@ def compile_experiment(
     reducer = reducer.covering(libraries)
     # Without a limit, calls of unknown cost are allowed.
     if experiment.cost.max_cost is not None:
-        check_bounded([generate, *every_judge])
+        check_bounded([*_paid_stages(generate), *every_judge])
     common: dict[str, Any] = {"samples": len(seeds), "runtime": experiment.runtime}
     return Pipeline(
         experiment=experiment,
@@ -107,6 +108,13 @@ def compile_experiment(
         until_stage=cast(StageName, until_stage),
         notes=notes,
     )
+
+
+def _paid_stages(generate: GenerateStage) -> list[GenerateStage]:
+    """Return the stages that pay for candidates."""
+    if isinstance(generate, SteppedStage):
+        return list(generate.asks.values())
+    return [generate]
 
 
 def seeds_of(experiment: ExperimentSpec) -> tuple[int, ...]:
@@ -217,6 +225,20 @@ def _generate_stage(
         check_reads_input(generator, needed_by="generation.prompt_spec.template")
     if generation.few_shot is not None and generation.few_shot.k > 0:
         check_reads_input(generator, needed_by="generation.few_shot")
+    if generator.asks:
+        if generation.few_shot is not None and generation.few_shot.k > 0:
+            raise ConfigError(
+                f"generation.few_shot: {generator.component_id} has no place for examples; "
+                "write them as the `messages` of an input, or into the instructions"
+            )
+        return SteppedStage(
+            generator,
+            prompt_spec=generation.prompt_spec,
+            seeds=seeds,
+            runtime=experiment.runtime,
+            prices=experiment.cost.prices,
+            budget=budget,
+        )
     price_of = PriceOf(
         generator.model,
         experiment.cost.prices,

@@ -101,7 +101,7 @@ def holdings(
 def directories_of(manifest: Manifest) -> dict[str, str]:
     """Return the directory of the rows of each stage of a run, by the stage's label."""
     directories = {}
-    for record in manifest.stages:
+    for record in [*manifest.stages, *manifest.steps]:
         # `score[exact_match]` is kept with the rows of every metric under `score`.
         directories[record.stage] = f"rows/{record.name}/{record.fingerprint}"
     return directories
@@ -161,6 +161,8 @@ def references(
         if not has_tables(manifest):
             whole.update(directories.values())
             continue
+        # Which calls its rows are made of is in no table: an edit may need any of them.
+        whole.update(directories[record.stage] for record in manifest.steps)
         run = RunResult(store, manifest.run_id, manifest)
         for record in manifest.stages:
             rows = rows_of(run, record)

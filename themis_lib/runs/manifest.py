@@ -226,7 +226,8 @@ class Manifest(FrozenModel):
     task of lm-eval asks for and does not get. `model` is what its generator calls its
     model, and `configuration` the experiment as it was written; records of earlier
     versions have neither, and no `data`. `imported` is set if another tool's log was
-    imported.
+    imported. `steps` are the calls that rows of generate are made of, where these are
+    rows too; the model's tokens are on the record of generate.
     """
 
     run_id: str
@@ -244,6 +245,7 @@ class Manifest(FrozenModel):
     data: dict[str, str] = Field(default_factory=dict)
     cases: list[str] = Field(default_factory=list)
     stages: list[StageRecord] = Field(default_factory=list)
+    steps: list[StageRecord] = Field(default_factory=list)
     summary_computed: int = 0
     lower_is_better: list[str] = Field(default_factory=list)
     statistics: StatisticsConfig = Field(default_factory=StatisticsConfig)
@@ -267,12 +269,12 @@ class Manifest(FrozenModel):
 
         `None` if no model has a price. The stages in `unpriced` are left out.
         """
-        return _sum_known([record.cost for record in self.stages])
+        return _sum_known([record.cost for record in [*self.stages, *self.steps]])
 
     @property
     def cost_paid(self) -> float | None:
         """The dollars that this run paid; the store saved the rest of `cost`."""
-        return _sum_known([record.cost_paid for record in self.stages])
+        return _sum_known([record.cost_paid for record in [*self.stages, *self.steps]])
 
     @property
     def cost_saved(self) -> float | None:
@@ -299,7 +301,8 @@ class Manifest(FrozenModel):
     @property
     def unpriced(self) -> list[str]:
         """The stages that `cost` leaves out: nobody said what their tokens cost."""
-        return [record.stage for record in self.stages if record.lacks_price]
+        records = [*self.stages, *self.steps]
+        return [record.stage for record in records if record.lacks_price]
 
     @property
     def gate_outcome(self) -> GateOutcome | None:
@@ -368,6 +371,12 @@ def start_manifest(
             traced_in=list(stage.traced_in),
         )
         stages.append(record)
+    steps = []
+    for step in pipeline.generate.steps:
+        record = StageRecord(
+            stage=step.label, fingerprint=step.fingerprint, identity=step.full_identity
+        )
+        steps.append(record)
     try:
         package_version = version("themis-flows")
     except PackageNotFoundError:
@@ -389,6 +398,7 @@ def start_manifest(
         ],
         statistics=pipeline.experiment.evaluation.statistics,
         stages=stages,
+        steps=steps,
         notices=_chance_notices(pipeline),
         notes=list(pipeline.notes),
         versions={

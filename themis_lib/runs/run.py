@@ -36,6 +36,7 @@ from themis_lib.runs.run_spans import RunSpans
 from themis_lib.runs.score_groups import GroupedScores
 from themis_lib.runs.score_range import ScoreRange
 from themis_lib.runs.stage_prices import price_in
+from themis_lib.runs.step_records import StepTokens, step_records
 from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
@@ -89,6 +90,7 @@ class Run:
         self._usage: dict[str, TokenUsage] = {}
         self._in_tiers: defaultdict[str, dict[int, TokenUsage]] = defaultdict(dict)
         self._usage_by_batch: dict[str, TokenUsage] = {}
+        self._step_tokens = StepTokens()
         # Keys whose tokens are counted: equal rows of a run are charged once.
         self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
@@ -179,6 +181,8 @@ class Run:
                 shard.outputs,
                 columns,
             )
+            if self.pipeline.generate.steps:
+                self._step_tokens.add(read(self.store, shard.outputs))
         if shard.answers:
             self._add_rows(
                 "answers",
@@ -397,6 +401,12 @@ class Run:
             "finished_at": now(),
             "error": error,
             "stages": stages,
+            "steps": step_records(
+                self.pipeline.generate.steps,
+                self.store,
+                self.progress.steps(),
+                self._step_tokens,
+            ),
             "datasets": dict(self._datasets),
             # Of a run that stopped, maybe not all cases were read.
             "data": {} if error else self._data_digests(),

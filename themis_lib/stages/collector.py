@@ -82,12 +82,13 @@ class Collector:
         if len(self._newest) >= _ROWS_AS_OBJECTS:
             self._pack_newest()
         by_batch = [row for row in records if batch_of(row.get("transport"))]
+        counts_tokens = self._stage.counts_tokens
         self._progress.advance(
             self._stage.label,
             len(records),
-            _sum_usage(records),
-            _sum_usage(by_batch),
-            usage_in_tiers(self._stage.price_of, records),
+            _sum_usage(records) if counts_tokens else None,
+            _sum_usage(by_batch) if counts_tokens else None,
+            usage_in_tiers(self._stage.price_of, records if counts_tokens else ()),
         )
 
     def table(self) -> pa.Table:

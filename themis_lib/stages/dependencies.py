@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,9 +61,11 @@ class Dependencies:
             self._record(self._known)
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Watch the components for a block."""
-        context = nullcontext() if self._watch is None else watching(self._watch)
+    def watched(self, *, is_inner: bool = False) -> Iterator[None]:
+        """Watch the components for a block; with `is_inner`, the block around does too."""
+        context: AbstractContextManager[None] = nullcontext()
+        if self._watch is not None:
+            context = watching(self._watch, is_inner=is_inner)
         with context:
             yield
 

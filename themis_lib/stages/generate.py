@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -115,6 +117,7 @@ class GenerateStage(Stage):
             runtime.batch,
             None if runtime.batch is None else self.price,
         )
+        self._opened_in: tuple[RunStore, Progress] | None = None
         self._runtime = runtime
         self._contents: Contents = NoContents()
         self._budget: Budget | None = None
@@ -340,6 +343,28 @@ class GenerateStage(Stage):
         run_id: str,
         emit: Emit,
     ) -> None:
+        if self.batching is None or self._opened_in is None:
+            await self._compute_live(rows, run_id, emit)
+        else:
+            await self._compute_by_batch(rows, run_id, emit, *self._opened_in)
+
+    @asynccontextmanager
+    async def opened(
+        self,
+        store: RunStore,
+        progress: Progress,
+    ) -> AsyncIterator[Self]:
+        """Return the stage for a block that computes rows; batches are noted in a store."""
+        opened = copy.copy(self)
+        opened._opened_in = store, progress
+        yield opened
+
+    async def _compute_live(
+        self,
+        rows: pa.Table,
+        run_id: str,
+        emit: Emit,
+    ) -> None:
         prefixes = None
         if self._has_prompt_cache(rows):
             prefixes = list(map(prefix_names, self._prompt_texts(rows)))
@@ -354,17 +379,15 @@ class GenerateStage(Stage):
                 prefixes=prefixes,
             )
 
-    async def compute_in(
+    async def _compute_by_batch(
         self,
-        store: RunStore,
-        progress: Progress,
         rows: pa.Table,
         run_id: str,
         emit: Emit,
+        store: RunStore,
+        progress: Progress,
     ) -> None:
-        if self.batching is None:
-            await self.compute(rows, run_id, emit)
-            return
+        assert self.batching is not None  # `compute` asks
         cases, contexts = self._asked(rows, run_id)
         spending = None
         if self._budget and self.price:
@@ -381,7 +404,7 @@ class GenerateStage(Stage):
         )
         live = await batched.compute()
         if live:
-            await self.compute(
+            await self._compute_live(
                 rows.take(pa.array(live, pa.int64())),
                 run_id,
                 lambda outcomes: emit([(live[at], row) for at, row in outcomes]),

@@ -352,6 +352,11 @@ def _build_panel(
     judges = []
     for index, spec in enumerate(specs):
         judge = build("generator", spec, where=f"{where}[{index}]")
+        if judge.asks:
+            raise ConfigError(
+                f"{where}[{index}]: {judge.component_id} asks other generators; a judge "
+                "answers itself"
+            )
         judges.append(judge.covering(libraries))
     _check_names([judge.name for judge in judges], where=where)
     return {judge.name: judge for judge in judges}

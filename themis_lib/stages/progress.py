@@ -45,6 +45,15 @@ class StageProgress:
         return max(self.done - self.computed - self.failed - self.skipped, 0)
 
 
+@dataclass(frozen=True)
+class StepProgress:
+    """Calls that rows were made of: how many, how many were made now, and their tokens."""
+
+    rows: int = 0
+    computed: int = 0
+    usage: TokenUsage | None = None
+
+
 class Progress:
     """What a run has done.
 
@@ -56,6 +65,7 @@ class Progress:
         self._stages: dict[str, StageProgress] = {}
         # What is said of each batch that is under way at a provider.
         self._batches: dict[str, str] = {}
+        self._steps: dict[str, StepProgress] = {}
         self._lock = threading.Lock()
 
     def expect(
@@ -86,6 +96,28 @@ class Progress:
                 usage_by_batch=_sum_known(item.usage_by_batch, usage_by_batch),
                 in_tiers=added_in_tiers(item.in_tiers, in_tiers),
             )
+
+    def advance_step(
+        self,
+        label: str,
+        *,
+        computed: int,
+        rows: int = 1,
+        usage: TokenUsage | None = None,
+    ) -> None:
+        """Count calls that rows are made of, found or just made, and their tokens."""
+        with self._lock:
+            item = self._steps.get(label, StepProgress())
+            self._steps[label] = StepProgress(
+                rows=item.rows + rows,
+                computed=item.computed + computed,
+                usage=_sum_known(item.usage, usage),
+            )
+
+    def steps(self) -> dict[str, StepProgress]:
+        """Return the counts of the calls that rows were made of, by their stage."""
+        with self._lock:
+            return dict(self._steps)
 
     def wait(
         self,
@@ -130,12 +162,20 @@ class Progress:
         """Count the rows and tokens of a shard that another process has computed."""
         usage = None if part.usage is None else TokenUsage(**part.usage)
         in_tiers = {}
-        for above, counts in part.in_tiers.items():
-            in_tiers[int(above)] = TokenUsage(**counts)
+        for above, each in part.in_tiers.items():
+            in_tiers[int(above)] = TokenUsage(**each)
         by_batch = None
         if part.usage_by_batch is not None:
             by_batch = TokenUsage(**part.usage_by_batch)
         self.advance(stage, part.computed, usage, by_batch, in_tiers)
+        for label, counts in (part.steps or {}).items():
+            spent = counts["usage"]
+            self.advance_step(
+                label,
+                rows=counts["rows"],
+                computed=counts["computed"],
+                usage=None if spent is None else TokenUsage(**spent),
+            )
 
     def finish(
         self,

@@ -68,8 +68,9 @@ async def run_stage(
         if len(missing):
             async with _flush_regularly(collector.journal):
                 with dependencies.watched():
-                    work = SharedWork(stage, row_set, collector, progress, store)
-                    of_others = await work.compute(rows.take(missing), run_id)
+                    async with stage.opened(store, progress) as opened:
+                        work = SharedWork(opened, row_set, collector, progress)
+                        of_others = await work.compute(rows.take(missing), run_id)
             known_rows = pa.concat_tables([known_rows, *of_others])
         table = _assemble_table(
             stage,

@@ -11,7 +11,6 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from functools import partial
 
 import pyarrow as pa
 
@@ -20,7 +19,6 @@ from themis_lib.stages.progress import Progress
 from themis_lib.stages.stage import RowOutcome, Stage
 from themis_lib.storage.claims import Taken, take_rows
 from themis_lib.storage.rows import RowSet
-from themis_lib.storage.store import RunStore
 
 #: A batch of quick rows grows until it takes about this long; one that takes longer
 #: would leave too little to other runs.
@@ -47,10 +45,8 @@ class SharedWork:
         row_set: RowSet,
         collector: Collector,
         progress: Progress,
-        store: RunStore,
     ) -> None:
         self._stage = stage
-        self._compute_rows = partial(stage.compute_in, store, progress)
         self._row_set = row_set
         self._collector = collector
         self._progress = progress
@@ -70,7 +66,7 @@ class SharedWork:
     ) -> list[pa.Table]:
         """Compute rows, and return the tables of those that others have computed."""
         if not self._in_flight:
-            await self._compute_rows(rows, run_id, self._collector.emit)
+            await self._stage.compute(rows, run_id, self._collector.emit)
             return []
         keys = self._collector.keys
         order = list(range(len(keys)))
@@ -150,7 +146,7 @@ class SharedWork:
         async def compute() -> None:
             began = time.monotonic()
             batch = rows.take(pa.array(positions, pa.int64()))
-            await self._compute_rows(batch, run_id, emit)
+            await self._stage.compute(batch, run_id, emit)
             if time.monotonic() - began < _BATCH_S:
                 self._size = max(self._size, len(positions) * _GROWTH)
 

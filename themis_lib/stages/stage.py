@@ -8,11 +8,12 @@ whole: if a shard of that name exists, no row is looked up.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -164,19 +165,24 @@ class Stage(ABC):
         An exception as outcome is a failure of this run: it is not cached.
         """
 
-    async def compute_in(
+    @asynccontextmanager
+    async def opened(
         self,
         store: RunStore,
         progress: Progress,
-        rows: pa.Table,
-        run_id: str,
-        emit: Emit,
-    ) -> None:
-        """Compute rows as `compute` does, for a store: rows that go by batch note there
-        what is under way.
-        """
-        del store, progress
-        await self.compute(rows, run_id, emit)
+    ) -> AsyncIterator[Self]:
+        """Return the stage with what it needs of a store, for a block that computes."""
+        yield self
+
+    @property
+    def steps(self) -> tuple[Stage, ...]:
+        """The stages of the calls that its rows are made of, if these are rows too."""
+        return ()
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether the tokens of a computed row were all spent on computing it."""
+        return True
 
     @property
     def has_user_code(self) -> bool:

@@ -154,11 +154,18 @@ function tracesView(columns, row, place, images) {
   const conversation = parsed(at(columns.conversation, row));
   const rest = ["artifacts", "transport"].map((name) => [name, at(columns[name], row)]);
   return [
-    Array.isArray(conversation) ? more(`Conversation, ${conversation.length} messages`, turnsView(conversation, place, images)) : null,
+    Array.isArray(conversation) ? conversationView(conversation, place, images) : null,
     Array.isArray(trace) ? more(`Trace, ${trace.length} steps`, el("ol", { class: "trace" }, trace.map((step) => stepView(step, place)))) : null,
     ...["trace", "conversation"].map((name) => (isCut(at(columns[name], row)) ? more(name, block(null, at(columns[name], row), place)) : null)),
     ...rest.map(([name, value]) => (value === null ? null : more(name, block(null, value, place, null, true)))),
   ];
+}
+
+/** A conversation of several turns is open: it is what was evaluated. */
+function conversationView(conversation, place, images) {
+  const view = more(`Conversation, ${conversation.length} messages`, turnsView(conversation, place, images));
+  view.open = conversation.filter((turn) => turn.role === "user").length > 1;
+  return view;
 }
 
 function stepView(step, place) {
@@ -173,6 +180,7 @@ const asText = (value) => (typeof value === "string" ? value : JSON.stringify(va
 function promptView(about, input, place) {
   const { prompt, images } = about;
   const given = input !== null && typeof input === "object" && input.j ? parsed(input) : null;
+  if (prompt.script && given !== null && Array.isArray(given.turns)) return scriptView(prompt, given, place);
   const isConversation = Array.isArray(given) && given.length > 0 && given.every((turn) => turn !== null && typeof turn === "object" && "role" in turn);
   const asked = isParts(given) ? given : textOf(input);
   const turns = isConversation ? given.map((turn) => ({ ...turn })) : [{ role: "user", content: asked }];
@@ -218,12 +226,29 @@ function mediaName(item) {
 
 const sizeText = (bytes) => (bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
+/** The turns of a scripted user, each between what the prompt spec puts around it. */
+function scriptView(prompt, script, place) {
+  const around = (said) => [prompt.before, asText(said), prompt.after].filter(Boolean).join("\n\n");
+  const asked = script.turns.map((turn) => ({ role: "user", content: around(turn?.content ?? turn) }));
+  const turns = [...(Array.isArray(script.messages) ? script.messages : []), ...asked];
+  if (prompt.system) turns.unshift({ role: "system", content: prompt.system });
+  return [turnsView(turns, place)];
+}
+
 function turnsView(turns, place, images) {
   return turns.map((turn) =>
     el("div", { class: "turn" }, el("span", { class: "role" }, [turn.role, turn.name].filter(Boolean).join(" ")),
-      turn.content === null || turn.content === undefined || turn.content === "" ? null : contentView(turn.content, turn.role, images),
-      turn.tool_calls ? pre(JSON.stringify(turn.tool_calls, null, 2), "tool calls") : null));
+      turn.content === null || turn.content === undefined || turn.content === "" ? null : saidView(turn, images),
+      turn.tool_calls ? more(callsLabel(turn.tool_calls), pre(JSON.stringify(turn.tool_calls, null, 2), "tool calls")) : null));
 }
+
+/** What somebody says is open, what a tool returned is folded. */
+function saidView(turn, images) {
+  const said = contentView(turn.content, turn.role, images);
+  return turn.role === "tool" ? more("Returned", said) : said;
+}
+
+const callsLabel = (calls) => `Calls ${Array.isArray(calls) ? calls.map((call) => call?.function?.name ?? call?.name ?? "a tool").join(", ") : "a tool"}`;
 
 const part = (label, ...children) => el("section", { class: "part" }, el("h4", {}, label), children);
 const more = (label, ...children) => el("details", { class: "more" }, el("summary", {}, label), children);
