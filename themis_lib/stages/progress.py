@@ -162,8 +162,8 @@ class Progress:
         """Count the rows and tokens of a shard that another process has computed."""
         usage = None if part.usage is None else TokenUsage(**part.usage)
         in_tiers = {}
-        for above, counts in part.in_tiers.items():
-            in_tiers[int(above)] = TokenUsage(**counts)
+        for above, each in part.in_tiers.items():
+            in_tiers[int(above)] = TokenUsage(**each)
         by_batch = None
         if part.usage_by_batch is not None:
             by_batch = TokenUsage(**part.usage_by_batch)
