@@ -33,6 +33,7 @@ from benchmarks import (
     simultaneous,
     startup,
     text_metrics,
+    until_decided,
 )
 from benchmarks.report import machine, print_report
 
@@ -52,6 +53,7 @@ BENCHMARKS = {
     "html_report": html_report.measure,
     "identity": identity.measure,
     "install": install.measure,
+    "until_decided": until_decided.measure,
 }
 _CHOICES = ", ".join(BENCHMARKS)
 

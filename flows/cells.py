@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows import exit_codes
+from flows.cells_in_step import evaluate_in_step
 from flows.parameters import EvaluateParameters
 from flows.preparing import PreparedMatrix, prepare_matrix
 from flows.report_address import report_address
@@ -47,17 +48,34 @@ async def evaluate_cells(
 ) -> State[Any]:
     """Evaluate each cell of a matrix by the flow `evaluate`, and return one state.
 
-    The cells take turns: a row that two have in common is computed by the first. A cell
-    that fails does not stop the others. The state's data is how each ended, and where
+    The cells take turns: a row that two have in common is computed by the first. Cells
+    that are decided against the baseline go in step. A cell that fails does not stop
+    the others. The state's data is how each ended, and where
     the page of all is. Raise `InputError` before anything is generated.
     """
     prepared = await asyncio.to_thread(prepare_matrix, parameters)
     matrix = prepared.matrix
     label = f"{matrix.name} · {len(matrix.cells)} cells"
     await name_run(label, "themis", matrix.name)
+    rule = parameters.stop_rule
+    if rule is not None and parameters.goes_in_step:
+        results = await evaluate_in_step(prepared, parameters, rule)
+        ends = {name: _end_in_step(result) for name, result in results.items()}
+    else:
+        ends = await _evaluate_in_turn(prepared, parameters, evaluate)
+    page = await _publish(prepared, ends)
+    return _final_state(prepared, ends, page)
+
+
+async def _evaluate_in_turn(
+    prepared: PreparedMatrix,
+    parameters: EvaluateParameters,
+    evaluate: Callable[..., Awaitable[State[Any]]],
+) -> dict[str, CellEnd]:
+    """Evaluate one cell after another, each by a flow run."""
     ends: dict[str, CellEnd] = {}
     spent = 0.0
-    for cell in matrix.in_order:
+    for cell in prepared.matrix.in_order:
         runs: list[Run] = []
         asked = parameters.model_copy(
             update={
@@ -73,8 +91,13 @@ async def evaluate_cells(
         outcome = await state.aresult(raise_on_failure=False)
         ends[cell.name] = _cell_end(outcome, prepared.store)
         spent += sum(map(paid_by, runs))
-    page = await _publish(prepared, ends)
-    return _final_state(prepared, ends, page)
+    return ends
+
+
+def _end_in_step(result: CellResult) -> CellEnd:
+    if result.run is None:
+        return CellEnd(exit_codes.FAILED, error=result.error)
+    return CellEnd(exit_codes.run_code(result.run), run_id=result.run.run_id)
 
 
 def matrix_result(

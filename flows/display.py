@@ -24,6 +24,7 @@ from flows.result_tables import (
     summary_table,
 )
 from flows.terminal import as_text, assemble
+from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.explain.first_prompts import FirstPrompt
 from themis_lib.explain.plan import StagePlan
@@ -230,6 +231,8 @@ def print_result(
     if errors:
         tables.append(errors_table(errors))
     console.print(Group(*tables))
+    for line in sequential_lines(manifest):
+        console.print(as_text(line), soft_wrap=True)
     if manifest.gates:
         console.print(gates_text(manifest.gates), soft_wrap=True)
     for notice in manifest.notices:

@@ -7,7 +7,6 @@ messages Prefect's in-memory broker drops events.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,7 +18,7 @@ from flows.cells import evaluate_cells
 from flows.following_up import follow_up, follows_up
 from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
-from flows.preparing import prepare_run, without_waiting
+from flows.preparing import PreparedRun, prepare_run, without_waiting
 from flows.report_address import report_address
 from tasks.artifacts import (
     first_label,
@@ -37,8 +36,8 @@ from tasks.stages import STAGE_TASKS
 from tasks.submit import LostWorkerError, close_lost_tasks, submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, RunStatus, ThemisError
-from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_outcomes import judged, not_judged
+from themis_lib.comparison.until_decided import Decider, Side
 from themis_lib.components.module_folders import leave_safe_path
 from themis_lib.core.config import RunnerName
 from themis_lib.runs.drive import run_shards
@@ -46,6 +45,8 @@ from themis_lib.runs.run import Run
 from themis_lib.telemetry.tracing import sending_at_end
 
 FLOW = "evaluate"
+# The name of a run that no other goes in step with.
+_ALONE = "run"
 
 
 # An `async def` flow: a synchronous one waits about a second for its heartbeat at exit.
@@ -85,12 +86,7 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
             prepared.store,
             gates=not_judged(prepared.gates),
         )
-        result = await _evaluate_run(
-            run,
-            storage,
-            parameters.runner,
-            prepared.gates,
-        )
+        result = await _evaluate_run(run, storage, parameters.runner, prepared)
         if result.status is RunStatus.WAITING and follows_up():
             await follow_up(result)
         return ended(result)
@@ -108,7 +104,7 @@ async def _evaluate_run(
     run: Run,
     storage: Path | StoredRows,
     runner: RunnerName,
-    gates: Sequence[ReadyGate],
+    prepared: PreparedRun,
 ) -> RunResult:
     runtime = run.pipeline.experiment.runtime
     workers = runtime.workers
@@ -131,16 +127,20 @@ async def _evaluate_run(
                 )
                 # Twice the workers: none waits while the next shard is prepared.
                 window = max(THREADS, 2 * workers_of(runner, workers))
-                await run_shards(
-                    run,
-                    submit,
-                    window=window,
-                    spread=runner != "threads",
-                )
-            result = run.finish()
+                decided = None
+                if prepared.rule is not None and prepared.questions:
+                    side = Side(_ALONE, run, submit, window)
+                    questions = {_ALONE: prepared.questions}
+                    decider = Decider([side], questions, prepared.rule)
+                    await decider.run()
+                    decided = decider.record(_ALONE, {})
+                else:
+                    spread = runner != "threads"
+                    await run_shards(run, submit, window=window, spread=spread)
+            result = run.finish(decided)
         finally:
             unregister(run)
     # In a thread: a gate reads the rows of its baseline, too.
-    result = await asyncio.to_thread(judged, result, gates)
+    result = await asyncio.to_thread(judged, result, prepared.gates)
     await publish_report(result, address_of=report_address)
     return result

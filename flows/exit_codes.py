@@ -28,7 +28,8 @@ MEANINGS = {
     FAILED_ROWS: "Completed, but rows failed. Run again to retry them.",
     OUT_OF_BUDGET: "Stopped at its budget. What was paid for is kept.",
     GATE_FAILED: "A gate failed.",
-    GATE_UNDERPOWERED: "No gate failed, but for one of them the data cannot tell.",
+    GATE_UNDERPOWERED: "No gate failed, but for one of them, or for a difference that "
+    "`--until-decided` asks about, the data cannot tell.",
     WAITING: "Rows are in batches at a provider. Run again to take them up.",
     INTERRUPTED: "Stopped by Ctrl-C. Every finished row is kept.",
 }
@@ -56,12 +57,23 @@ _OF_GATES = {
 
 
 def run_code(result: RunResult) -> int:
-    """Return the exit code of a run: failed > gates > failed rows > completed."""
+    """Return the exit code of a run: failed > gates > undecided > failed rows."""
     code = _OF_STATUS.get(result.status, FAILED)
     # A run that failed has nothing for gates to judge, and one that waits not yet.
     if code in (FAILED, WAITING):
         return code
-    return gates_code(result.manifest.gate_outcome) or code
+    return gates_code(result.manifest.gate_outcome) or _stop_code(result) or code
+
+
+def _stop_code(result: RunResult) -> int:
+    """Return the exit code of a run that was to stop when decided, and was not."""
+    sequential = result.manifest.sequential
+    if sequential is None:
+        return COMPLETED
+    if sequential.is_out_of_budget:
+        return OUT_OF_BUDGET
+    verdicts = [item.verdict for item in sequential.questions]
+    return GATE_UNDERPOWERED if "undecided" in verdicts else COMPLETED
 
 
 def error_code(error: BaseException) -> int:

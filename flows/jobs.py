@@ -109,7 +109,18 @@ class RunJob(Job):
         from flows.display import print_plan
         from themis_lib.explain.plan import plan_run
 
-        print_plan(plan_run(self.prepared.pipeline, self.store), console)
+        plans = plan_run(self.prepared.pipeline, self.store)
+        print_plan(plans, console)
+        if self.prepared.questions:
+            from flows.stop_plan import print_stop_plans
+
+            print_stop_plans(
+                self.prepared.questions,
+                self.prepared.pipeline,
+                self.store,
+                plans,
+                console,
+            )
 
     async def run(
         self,
@@ -176,6 +187,13 @@ class MatrixJob(Job):
             run = self.prepared.cells[cell.name]
             plans[cell.name] = plan_run(run.pipeline, run.store, planned)
         print_matrix_plan(plans, console)
+        for group in self.prepared.groups:
+            from flows.stop_plan import print_stop_plans
+
+            # All differences of a group have one plan: none of its cells has run.
+            name = next(name for name, questions in group.items() if questions)
+            run = self.prepared.cells[name]
+            print_stop_plans(group[name], run.pipeline, run.store, plans[name], console)
 
     async def run(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,10 +154,14 @@ async def _flow_to_end(
             await check_server(api_url)
             asked = EvaluateParameters(**parameters)
             state: State[Any] = await evaluate(asked, return_state=True)
+            # Cells in step are several runs within one flow run.
+            ended: Counter[UUID] = Counter()
             for run, flow_run_id in started:
+                ended[flow_run_id] += ended_tasks(run.run_id)
+            for flow_run_id, count in ended.items():
                 await _wait_until_recorded(
                     flow_run_id,
-                    ended_tasks(run.run_id),
+                    count,
                     within_s=_RECORDING_TIMEOUT_S,
                 )
             outcome = await state.aresult(raise_on_failure=False)

@@ -13,10 +13,12 @@ from flows.cells import CellEnd
 from flows.display import gates_text
 from flows.terminal import FittingTable, as_text, assemble
 from themis_lib.comparison.matrix import CellScore, MatrixComparison
+from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.comparison_markdown import p_text
 from themis_lib.report.markdown import dollars, fixed
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.sequential import CONFIDENCE_SEQUENCE
 
 _HEADINGS = (
     "cell",
@@ -58,6 +60,7 @@ class MatrixScreen:
             self.console.print(scores_table(self.comparison.at(place)))
         for line in self._lines():
             self.console.print(as_text(line), soft_wrap=True)
+        self._print_decisions()
         self._print_gates()
         for name, text in places.items():
             if text:
@@ -72,21 +75,35 @@ class MatrixScreen:
             baseline = matrix.baseline.name
             if any(axis.changes_data for axis in matrix.axes):
                 baseline += ", or its like on the same data"
-            yield (
-                f"differences from {baseline}, paired by case; conclusions by Holm's p "
-                f"over {len(tested):,} difference(s)"
-            )
+            line = f"differences from {baseline}, paired by case"
+            # Cells in step have the conclusions of their own tests, as a note says.
+            if not all(is_in_step(score) for score in tested):
+                count = f"{len(tested):,} difference(s)"
+                line += f"; conclusions by Holm's p over {count}"
+            yield line
         yield from (f"not compared: {note}" for note in comparison.notes)
+        yield from comparison.stopped_notes
         for name, end in self.ends.items():
             if end.code:
                 reason = end.error or exit_codes.MEANINGS[end.code]
                 yield f"cell {name}: exit code {end.code}: {reason}"
+
+    def _print_decisions(self) -> None:
+        for name, run in self.comparison.result.runs.items():
+            for line in sequential_lines(run.manifest):
+                self.console.print(as_text(f"{name}: {line}"), soft_wrap=True)
 
     def _print_gates(self) -> None:
         for name, run in self.comparison.result.runs.items():
             if run.manifest.gates:
                 self.console.print(assemble((name, "bold")))
                 self.console.print(gates_text(run.manifest.gates), soft_wrap=True)
+
+
+def is_in_step(score: CellScore) -> bool:
+    """Return whether a cell was decided against the baseline while both ran."""
+    item = score.difference
+    return item is not None and item.interval_method == CONFIDENCE_SEQUENCE
 
 
 def scores_table(scores: Sequence[CellScore]) -> Table:

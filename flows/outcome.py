@@ -9,6 +9,7 @@ from prefect.states import Completed, Failed
 
 from tasks.events import announce_result, announce_stop
 from themis_lib import BudgetError, InputError, RunResult, RunStatus, ThemisError
+from themis_lib.comparison.sequential_text import question_text
 from themis_lib.errors import first_few
 from themis_lib.report.markdown import dollars, ending_notes, left_out
 from themis_lib.runs.manifest import GateOutcome
@@ -116,6 +117,11 @@ def state_message(result: RunResult) -> str:
             parts.append(
                 f"gate {record.outcome.value}: {record.title}: {record.reason}"
             )
+    sequential = result.manifest.sequential
+    for item in sequential.questions if sequential else ():
+        # A gate has said so itself.
+        if item.gate is None:
+            parts.append(f"{item.metric_id} {question_text(item)}")
     parts += _score_texts(result)
     if not parts:
         is_failed = result.status is RunStatus.FAILED

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from themis_lib import Experiment, Matrix
+from themis_lib import ConfigError, Experiment, Matrix
+from themis_lib.comparison.sequential_questions import StopRule
 from themis_lib.core.config import RunnerName
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.experiment.matrix import has_matrix
@@ -86,11 +87,58 @@ class EvaluateParameters(BaseModel):
         description="What gates go by: the interval, or the mean alone, which passes "
         "or fails on little data too",
     )
+    until_decided: bool = Field(
+        default=False,
+        title="Until decided",
+        description="Take the cases in a random order, and stop as soon as gates, or "
+        "the difference from `against`, are decided",
+    )
+    against: str | SkipJsonSchema[None] = Field(
+        default=None,
+        description="With `until_decided`: the run to compare with, by its id or name, "
+        "or `last good`",
+    )
+    delta: float | SkipJsonSchema[None] = Field(
+        default=None,
+        description="With `until_decided`: the difference below which two sides are the "
+        "same",
+    )
+    alpha: float = Field(
+        default=0.05,
+        description="With `until_decided`: the probability of a wrong decision",
+    )
+    order_seed: int = Field(
+        default=0,
+        title="Order seed",
+        description="With `until_decided`: the seed of the order of the cases",
+    )
     overrides: list[str] = Field(
         default_factory=list,
         description="Settings to replace, such as generation.generator.temperature=0.2; "
         "like the experiment's file, they may name code, which this run imports",
     )
+
+    @property
+    def stop_rule(self) -> StopRule | None:
+        """When to stop, `None` if not before the last case.
+
+        Raise `ConfigError` for settings of a rule without `until_decided`.
+        """
+        if self.until_decided:
+            return StopRule(self.alpha, self.delta, self.order_seed)
+        for name in ("against", "delta", "alpha", "order_seed"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                option = name.replace("_", "-")
+                raise ConfigError(
+                    f"--{option} is for a run that stops when decided; add "
+                    "--until-decided, or leave it out"
+                )
+        return None
+
+    @property
+    def goes_in_step(self) -> bool:
+        """Whether the cells of a matrix are decided against its baseline."""
+        return self.until_decided and self.against is None and not self.gates
 
     @property
     def is_matrix(self) -> bool:

@@ -6,24 +6,35 @@ same words before anything is generated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flows.parameters import EvaluateParameters
 from themis_lib import ConfigError, Experiment, InputError, Matrix, RunStore
 from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
+from themis_lib.comparison.sequential_questions import Question, StopRule
+from themis_lib.comparison.stop_when_decided import (
+    matrix_pipelines,
+    matrix_questions,
+    questions_of,
+)
 from themis_lib.experiment.matrix import in_cell
 from themis_lib.runs.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """An experiment that can run: its stages, its store and its gates."""
+    """An experiment that can run: its stages, its store, its gates, and when it stops.
+
+    With a `rule` it stops when its `questions` are decided.
+    """
 
     experiment: Experiment
     pipeline: Pipeline
     store: RunStore
     gates: list[ReadyGate]
+    rule: StopRule | None = None
+    questions: Sequence[Question] = ()
 
 
 def prepare_run(
@@ -59,10 +70,15 @@ def without_waiting(
 
 @dataclass(frozen=True)
 class PreparedMatrix:
-    """A matrix whose cells can run, each by its name."""
+    """A matrix whose cells can run, each by its name.
+
+    If they go in step, `groups` has the questions of each cell, a baseline first, and
+    all cells pay from one budget.
+    """
 
     matrix: Matrix
     cells: dict[str, PreparedRun]
+    groups: Sequence[Mapping[str, Sequence[Question]]] = ()
 
     @property
     def store(self) -> RunStore:
@@ -79,7 +95,11 @@ def prepare_matrix(parameters: EvaluateParameters) -> PreparedMatrix:
     cells = {}
     for cell in matrix.cells:
         try:
-            cells[cell.name] = _prepared(cell.experiment, parameters)
+            cells[cell.name] = _prepared(
+                cell.experiment,
+                parameters,
+                is_cell_in_step=parameters.goes_in_step,
+            )
         except InputError as error:
             raise in_cell(cell, error) from None
     prepared = PreparedMatrix(matrix, cells)
@@ -88,12 +108,30 @@ def prepare_matrix(parameters: EvaluateParameters) -> PreparedMatrix:
             f"storage.store={matrix.baseline.experiment.storage.store!r} ends with a "
             "run, and the cells of a matrix share their rows; give a folder or a URL"
         )
+    rule = parameters.stop_rule
+    if rule is not None and parameters.goes_in_step:
+        return _in_step(prepared, rule)
     return prepared
+
+
+def _in_step(
+    prepared: PreparedMatrix,
+    rule: StopRule,
+) -> PreparedMatrix:
+    """Return the cells with one budget, and what has to be decided about each."""
+    pipelines = matrix_pipelines(prepared.matrix)
+    groups = matrix_questions(prepared.matrix, pipelines, rule)
+    cells = {}
+    for name, cell in prepared.cells.items():
+        cells[name] = replace(cell, pipeline=pipelines[name])
+    return replace(prepared, cells=cells, groups=groups)
 
 
 def _prepared(
     experiment: Experiment,
     parameters: EvaluateParameters,
+    *,
+    is_cell_in_step: bool = False,
 ) -> PreparedRun:
     pipeline = experiment.compile(until_stage=parameters.until_stage)
     if parameters.runner != "threads":
@@ -106,9 +144,21 @@ def _prepared(
         store=store,
         by=parameters.gate_by,
     )
+    rule = parameters.stop_rule
+    questions: list[Question] = []
+    if rule is not None and not is_cell_in_step:
+        questions = questions_of(
+            pipeline,
+            store,
+            rule,
+            against=parameters.against,
+            gates=gates,
+        )
     return PreparedRun(
         experiment,
         pipeline,
         store,
         gates,
+        rule,
+        questions,
     )

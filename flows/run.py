@@ -5,6 +5,8 @@
                         [--until STAGE] [--max-cost DOLLARS]
                         [--runner threads|processes|dask|ray] [--workers N]
                         [--plan] [--show N] [--gate GATE …] [--by interval|mean] [--junit FILE]
+                        [--until-decided] [--against RUN] [--delta D] [--alpha A]
+                        [--order-seed N]
 
 All cells of a file with a `matrix:` are run, or the one that `--cell` names. It uses
 the server at PREFECT_API_URL or, if that is not set, a small local one that it starts
@@ -101,6 +103,30 @@ JunitFile = Annotated[
     Path | None,
     typer.Option(help="Write the gates as JUnit XML to this file."),
 ]
+UntilDecided = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided",
+        help="Take cases in a random order, and stop once gates or the difference from "
+        "--against are decided.",
+    ),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(help="With --until-decided: the run to compare with, or 'last good'."),
+]
+Delta = Annotated[
+    float | None,
+    typer.Option(help="With --until-decided: below this difference two are the same."),
+]
+Alpha = Annotated[
+    float,
+    typer.Option(help="With --until-decided: the probability of a wrong decision."),
+]
+OrderSeed = Annotated[
+    int,
+    typer.Option(help="With --until-decided: the seed of the order of the cases."),
+]
 Plan = Annotated[
     bool,
     typer.Option("--plan", help="Say what would be computed and why; compute nothing."),
@@ -127,6 +153,11 @@ def run(
     gate: Gates = None,
     by: GateBy = "interval",
     junit: JunitFile = None,
+    until_decided: UntilDecided = False,
+    against: Against = None,
+    delta: Delta = None,
+    alpha: Alpha = 0.05,
+    order_seed: OrderSeed = 0,
     plan: Plan = False,
     show: Show = None,
 ) -> None:
@@ -145,6 +176,11 @@ def run(
         max_cost=max_cost,
         gates=gate or [],
         gate_by=by,
+        until_decided=until_decided,
+        against=against,
+        delta=delta,
+        alpha=alpha,
+        order_seed=order_seed,
         overrides=overrides or [],
     )
     job: Job | None = None

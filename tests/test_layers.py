@@ -68,6 +68,8 @@ PUBLIC = [
     "evaluate",
     "evaluate_async",
     "explain_difference",
+    "run_matrix_until_decided",
+    "run_until_decided",
 ]
 #: Slow to import, or another layer's.
 HEAVY = [

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from themis_lib.comparison.compare import compare
     from themis_lib.comparison.matrix import MatrixComparison, compare_matrix
     from themis_lib.comparison.models import Comparison
+    from themis_lib.comparison.stop_when_decided import (
+        run_matrix_until_decided,
+        run_until_decided,
+    )
     from themis_lib.core.config import (
         BatchConfig,
         CandidatePolicy,
@@ -120,6 +124,8 @@ __all__ = [
     "evaluate",
     "evaluate_async",
     "explain_difference",
+    "run_matrix_until_decided",
+    "run_until_decided",
 ]
 
 #: Where the public names are. Imported when one is used: a command that only shows its
@@ -128,6 +134,10 @@ _MODULES = {
     "comparison.assertions": ("assert_no_worse",),
     "comparison.attribution": ("explain_difference",),
     "comparison.compare": ("compare",),
+    "comparison.stop_when_decided": (
+        "run_matrix_until_decided",
+        "run_until_decided",
+    ),
     "comparison.matrix": ("MatrixComparison", "compare_matrix"),
     "comparison.models": ("Comparison",),
     "core.config": (

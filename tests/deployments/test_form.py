@@ -49,6 +49,11 @@ def test_every_field_has_a_title_and_a_description() -> None:
         "max_cost",
         "gates",
         "gate_by",
+        "until_decided",
+        "against",
+        "delta",
+        "alpha",
+        "order_seed",
         "overrides",
     ] == list(fields())
     for name, field in fields().items():

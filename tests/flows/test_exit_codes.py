@@ -9,6 +9,12 @@ import pytest
 
 from flows import exit_codes
 from themis_lib.runs.manifest import GateOutcome, RunStatus
+from themis_lib.runs.sequential import (
+    Ended,
+    SequentialQuestion,
+    SequentialRecord,
+    Verdict,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,8 +33,39 @@ from themis_lib.runs.manifest import GateOutcome, RunStatus
 def test_run_code(status: RunStatus, gate: GateOutcome | None, expected: int) -> None:
     """A failed run is failed whatever its gates; gates win over failed rows."""
     result: Any = SimpleNamespace(
-        status=status, manifest=SimpleNamespace(gate_outcome=gate)
+        status=status, manifest=SimpleNamespace(gate_outcome=gate, sequential=None)
     )
+
+    assert expected == exit_codes.run_code(result)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ended", "expected"),
+    [
+        ("worse", "decided", 0),
+        ("undecided", "futile", 6),
+        ("undecided", "data", 6),
+        ("undecided", "budget", 4),
+    ],
+)
+def test_code_of_a_run_that_was_to_stop_when_decided(
+    verdict: Verdict, ended: Ended, expected: int
+) -> None:
+    """A decision is a success, whichever it is; none is that of data that cannot tell."""
+    question = SequentialQuestion(
+        metric_id="m",
+        dataset_id="d",
+        alpha=0.05,
+        null=0,
+        lowest=0,
+        highest=1,
+        cases=9,
+        verdict=verdict,
+        ended=ended,
+    )
+    record = SequentialRecord(alpha=0.05, questions=[question])
+    manifest = SimpleNamespace(gate_outcome=None, sequential=record)
+    result: Any = SimpleNamespace(status=RunStatus.COMPLETED, manifest=manifest)
 
     assert expected == exit_codes.run_code(result)
 

@@ -28,6 +28,7 @@ class ExpectedMetric(Builtin):
         "value",
         "expected_output",
     )
+    score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     @property
     def needs_expected_output(self) -> bool:

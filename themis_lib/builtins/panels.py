@@ -55,6 +55,7 @@ class PanelMetric(Builtin):
 
     # A fence or a thought around the JSON is no reason to lose a verdict.
     reads_unfit_verdicts: ClassVar[bool] = True
+    score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     # A generator can hold credentials, so `repr` does not show it.
     judge: Any = field(

@@ -47,6 +47,7 @@ class SemanticSimilarity(Builtin):
         "expected_output",
     )
     needs_expected_output: ClassVar[bool] = True
+    score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     embed: str | Callable[..., Any]
 

@@ -18,6 +18,10 @@ from themis_lib.comparison.models import (
     Flip,
 )
 from themis_lib.comparison.run_pair import RunPair
+from themis_lib.comparison.sequential_differences import (
+    stopped_notes,
+    with_sequences,
+)
 from themis_lib.comparison.sides import (
     identity_differences,
     run_side,
@@ -85,6 +89,7 @@ def compare(
         cluster_by=cluster_by,
         slices=list(slices),
         matched_by_id=sum(pair.cases.by_id for pair in pairs),
+        notes=stopped_notes(pairs, differences),
     )
 
 
@@ -107,7 +112,7 @@ def concluded_differences(
         )
         for guess in guesses
     ]
-    return with_conclusions(differences, delta, others)
+    return with_sequences(pairs, with_conclusions(differences, delta, others))
 
 
 def _differences(

@@ -150,7 +150,8 @@ def last_good(
     """Return the latest good run of an experiment that scored this metric, if any.
 
     A good run completed and passed its gates, if it had any. Another tool's log does
-    not count, whatever name it was imported under. With `before`, only runs count that
+    not count, whatever name it was imported under, nor does a run that stopped when it
+    was decided, before its last case. With `before`, only runs count that
     started before that one.
     """
     known = in_time(manifests(store))
@@ -162,7 +163,9 @@ def last_good(
         passed = manifest.gate_outcome in (None, GateOutcome.PASS)
         completed = manifest.status is RunStatus.COMPLETED and _was_reduced(manifest)
         is_own = manifest.name == experiment and manifest.imported is None
-        if not (is_own and completed and passed):
+        # A run that stopped when decided lacks cases that a later run would need.
+        is_whole = manifest.sequential is None or not manifest.sequential.is_partial
+        if not (is_own and is_whole and completed and passed):
             continue
         if metric_id in _scored_metrics(manifest):
             return RunResult(

@@ -8,12 +8,14 @@ from themis_lib.comparison.gate import Gate
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_records import (
     GateNumbers,
+    Numbers,
     gate_record,
     interval_text,
     judge_numbers,
     placeless_record,
 )
 from themis_lib.comparison.gate_regressions import judge_regression
+from themis_lib.comparison.sequential_text import question_text
 from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
@@ -24,6 +26,9 @@ from themis_lib.runs.results import (
     RunResult,
     SummaryRow,
 )
+from themis_lib.runs.summary import ALL_CASES
+
+_OUTCOMES = {"pass": GateOutcome.PASS, "fail": GateOutcome.FAIL}
 
 
 def judged(
@@ -62,6 +67,10 @@ def judge(
     records: list[GateRecord] = []
     for ready in gates:
         gate = ready.gate
+        decided = _decided_records(result, ready)
+        if decided:
+            records += decided
+            continue
         rows = []
         places = []
         for row in result.summary:
@@ -96,6 +105,34 @@ def judge(
                     reason=reason,
                 )
                 records.append(record)
+    return records
+
+
+def _decided_records(
+    result: RunResult,
+    ready: ReadyGate,
+) -> list[GateRecord]:
+    """Return the records of a gate that decided when the run stopped, if it did."""
+    sequential = result.manifest.sequential
+    if sequential is None or ready.gate.by != "interval":
+        return []
+    records = []
+    for item in sequential.questions:
+        if item.gate != ready.gate.text:
+            continue
+        look = item.last
+        numbers: Numbers = (None, None, None)
+        if look is not None:
+            numbers = (look.estimate, look.low, look.high)
+        record = gate_record(
+            ready.gate,
+            (item.dataset_id, ALL_CASES),
+            _OUTCOMES.get(item.verdict, GateOutcome.UNDERPOWERED),
+            numbers=numbers,
+            baseline=ready.baseline,
+            reason=question_text(item),
+        )
+        records.append(record)
     return records
 
 

@@ -76,6 +76,7 @@ def judge_regression(
                 differences[place],
                 is_complete=is_complete,
             )
+            record = _with_notes(record, comparison.notes)
         else:
             record = gate_record(
                 gate,
@@ -85,6 +86,13 @@ def judge_regression(
             )
         records.append(record)
     return records
+
+
+def _with_notes(
+    record: GateRecord,
+    notes: Sequence[str],
+) -> GateRecord:
+    return record.model_copy(update={"reason": "; ".join([record.reason, *notes])})
 
 
 def _directed(

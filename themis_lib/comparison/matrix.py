@@ -10,11 +10,19 @@ from typing import NamedTuple
 from themis_lib.comparison.compare import concluded_differences
 from themis_lib.comparison.models import Difference
 from themis_lib.comparison.run_pair import RunPair
+from themis_lib.comparison.sequential_differences import stopped_notes
 from themis_lib.errors import InputError
 from themis_lib.experiment.axes import Axis
 from themis_lib.experiment.matrix import Cell, MatrixResult
 from themis_lib.runs.results import RunResult, SummaryRow
+from themis_lib.runs.sequential import CONFIDENCE_SEQUENCE
 from themis_lib.runs.summary import ALL_CASES
+
+_IN_STEP = (
+    "cells stopped when decided: their differences have confidence sequences in place of "
+    "intervals, and the conclusions of the tests that stopped them, which share the level "
+    "among all comparisons"
+)
 
 
 class Place(NamedTuple):
@@ -45,12 +53,14 @@ class CellScore:
 class MatrixComparison:
     """The scores of all cells that ended, in the order of the matrix.
 
-    `notes` say which cells are compared with nothing, and why.
+    `notes` say which cells are compared with nothing, and why; `stopped_notes` what is
+    to be known of cells that stopped when they were decided.
     """
 
     result: MatrixResult
     scores: tuple[CellScore, ...]
     notes: tuple[str, ...] = ()
+    stopped_notes: tuple[str, ...] = ()
 
     @property
     def places(self) -> list[Place]:
@@ -93,7 +103,8 @@ def compare_matrix(
     """
     pairs, notes = _pairs_of(result)
     found = {}
-    for item in concluded_differences(pairs, delta=delta):
+    differences = concluded_differences(pairs, delta=delta)
+    for item in differences:
         found[item.run_id, item.dataset_id, item.metric_id] = item
     scores: list[CellScore] = []
     shared = _shared_names(result)
@@ -115,7 +126,10 @@ def compare_matrix(
                 is_baseline=_is_baseline(cell, result),
             )
             scores.append(score)
-    return MatrixComparison(result, tuple(scores), tuple(notes))
+    stopped = stopped_notes(pairs, differences)
+    if any(item.interval_method == CONFIDENCE_SEQUENCE for item in differences):
+        stopped.insert(0, _IN_STEP)
+    return MatrixComparison(result, tuple(scores), tuple(notes), tuple(stopped))
 
 
 def _pairs_of(result: MatrixResult) -> tuple[list[RunPair], list[str]]:

@@ -166,6 +166,7 @@ class Comparison(FrozenModel):
     candidate, a line for each setting that differs from the baseline's. A case in
     `changed` whose input or expected output differs is in `unmatched`, too.
     `matched_by_id` counts the cases that only their ids match, where a run is imported.
+    `notes` name the runs that stopped early, whose intervals do not keep their level.
     """
 
     runs: list[RunSide]
@@ -177,6 +178,7 @@ class Comparison(FrozenModel):
     cluster_by: str | None = None
     slices: list[str] = Field(default_factory=list)
     matched_by_id: int = 0
+    notes: list[str] = Field(default_factory=list)
 
     @property
     def baseline(self) -> RunSide:

@@ -71,6 +71,8 @@ class RunPair:
         cluster_by: str | None,
         slices: Sequence[str],
     ) -> None:
+        self.baseline = baseline
+        self.candidate = candidate
         self.before = scored_cases(baseline)
         self.after = scored_cases(candidate)
         # Positions in the matched cases, not rows of a run, index everything below.

@@ -24,14 +24,13 @@ from themis_lib.errors import (
     nearest,
 )
 from themis_lib.runs.manifest import RunStatus
+from themis_lib.runs.random_order import Content as Content
+from themis_lib.runs.random_order import case_contents
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.score_groups import UNANSWERED
 from themis_lib.stages.missing import Missing, missing_kind
 
 Floats = npt.NDArray[np.float64]
-#: Dataset, input and expected output as JSON, and how many earlier cases of the dataset
-#: are equal to it.
-Content = tuple[str, str, str | None, int]
 # As tables and summaries write a missing value; the text "null" has quotes there.
 _NO_VALUE = "null"
 
@@ -129,7 +128,7 @@ def scored_cases(result: RunResult) -> ScoredCases:
         run_id=result.run_id,
         dataset_ids=table["dataset_id"].to_pylist(),
         case_ids=table["case_id"].to_pylist(),
-        contents=_case_contents(table),
+        contents=case_contents(table),
         metadata=metadata,
         is_imported=result.manifest.imported is not None,
     )
@@ -140,21 +139,6 @@ def scored_cases(result: RunResult) -> ScoredCases:
             f"{_missing_scores_reason(result)}"
         )
     return cases
-
-
-def _case_contents(table: pa.Table) -> list[Content]:
-    # Equal cases of a dataset are numbered, so that each matches at most one other.
-    seen: defaultdict[tuple[str, str, str | None], int] = defaultdict(int)
-    contents = []
-    columns = (
-        table["dataset_id"].to_pylist(),
-        table["input"].to_pylist(),
-        table["expected_output"].to_pylist(),
-    )
-    for content in zip(*columns, strict=True):
-        contents.append((*content, seen[content]))
-        seen[content] += 1
-    return contents
 
 
 def _fill_scores(

@@ -23,6 +23,7 @@ from themis_lib.data.part_files import PartFiles
 from themis_lib.data.part_folders import Folder, folder_of
 from themis_lib.errors import InputError
 from themis_lib.identity.digests import canonical_json, digest, row_keys, set_digest
+from themis_lib.identity.part import Part
 from themis_lib.storage.contents import stored_digests
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -144,6 +145,15 @@ def _record_name(
     return f"{_DIRECTORY}/{name}.json"
 
 
+def keep_cases(
+    store: RunStore,
+    cases: pa.Table,
+) -> Part:
+    """Write the cases of a shard under the name of their content, unless they are there."""
+    name = digest("cases", column_digests(cases))
+    return store.keep_part(f"{_DIRECTORY}/{name}.parquet", cases.combine_chunks())
+
+
 def content_digest(table: pa.Table) -> str:
     """Return the digest of the cases in a table, whatever their order and ids."""
     columns = [table[name].to_pylist() for name in _JSON_COLUMNS]
@@ -222,13 +232,11 @@ def _cut_datasets(
             cases = table.append_column("occurrence", counts)
             cases = cases.cast(CASES)
             files.keep(cases["input"], store)
-            name = digest("cases", column_digests(cases))
-            path = f"{_DIRECTORY}/{name}.parquet"
             yield Shard(
                 index=index,
                 start=start,
                 dataset_id=dataset.dataset_id,
-                cases=store.keep_part(path, cases.combine_chunks()),
+                cases=keep_cases(store, cases),
                 content=content_digest(table),
                 has_lists=_any_input(table, r"^\["),
                 has_parts=_any_input(table, _PART_TYPES),

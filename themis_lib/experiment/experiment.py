@@ -22,7 +22,7 @@ from themis_lib.experiment.spec import experiment_file, experiment_from_spec, lo
 from themis_lib.identity.part import Part
 from themis_lib.runs.compile import compile_experiment
 from themis_lib.runs.drive import run_shards
-from themis_lib.runs.pipeline import Pipeline
+from themis_lib.runs.pipeline import Pipeline, RunStage
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.run import Run
 from themis_lib.stages.run_stage import run_stage
@@ -173,6 +173,23 @@ async def run_here(run: Run) -> RunResult:
 
 async def run_stages_here(run: Run) -> None:
     """Compute every stage of a run in this process."""
+    await run_shards(run, stage_runner(run), window=window_of(run))
+
+
+def window_of(run: Run) -> int:
+    """Return how many shards of a run are computed at once in this process.
+
+    Two: one is computed while another waits for a disk. With a deterministic generator
+    they would compute the rows that they share twice.
+    """
+    if any(stage.goes_by_batch for stage in run.pipeline.stages):
+        # Every shard's batch is to be at the provider, and none behind another's.
+        return _BATCHES_AT_ONCE
+    return 1 if run.pipeline.generate.deterministic else 2
+
+
+def stage_runner(run: Run) -> RunStage:
+    """Return a way to run a stage of a run in this process."""
 
     async def run_one(
         stage: Stage,
@@ -192,10 +209,4 @@ async def run_stages_here(run: Run) -> None:
         run.progress.finish(stage.label, part)
         return part
 
-    # Two shards at a time: one is computed while another waits for a disk. With a
-    # deterministic generator they would compute the rows that they share twice.
-    window = 1 if run.pipeline.generate.deterministic else 2
-    if any(stage.goes_by_batch for stage in run.pipeline.stages):
-        # Every shard's batch is to be at the provider, and none behind another's.
-        window = _BATCHES_AT_ONCE
-    await run_shards(run, run_one, window=window)
+    return run_one

@@ -323,6 +323,7 @@ def method_lines(comparison: Comparison) -> list[str]:
             f"{comparison.matched_by_id:,} case(s) of an imported run are matched by id "
             "alone: its log writes their inputs in another way"
         )
+    lines += comparison.notes
     lines += missing_lines(comparison.differences)
     if comparison.cluster_by is not None:
         lines.append(

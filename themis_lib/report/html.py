@@ -41,6 +41,7 @@ from themis_lib.report.html_charts import (
 )
 from themis_lib.report.html_media import case_images
 from themis_lib.report.html_page import render_page
+from themis_lib.report.html_sequential import decision_plots
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
     GATE_HEADINGS,
@@ -143,6 +144,7 @@ def report_html(result: RunResult) -> str:
         all_cases=ALL_CASES,
         is_running=result.status is RunStatus.RUNNING,
         notes=summary_notes(result),
+        decisions=decision_plots(manifest),
         gate_headings=GATE_HEADINGS,
         gate_cells=gate_cells,
         agreement_headings=AGREEMENT_HEADINGS,

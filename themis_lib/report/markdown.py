@@ -12,6 +12,7 @@ from collections.abc import (
 )
 from itertools import compress
 
+from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.models import TokenUsage
 from themis_lib.inert import markdown_code, markdown_text
 from themis_lib.runs.agreement import AgreementRecord
@@ -63,6 +64,9 @@ def markdown_report(result: RunResult) -> str:
         markdown_table(*summary_table(result.summary)),
         *map(markdown_note, summary_notes(result)),
     ]
+    if manifest.sequential is not None:
+        decided = map(markdown_text, sequential_lines(manifest))
+        parts += ["## Stopped when decided", *decided]
     if manifest.gates:
         gates = markdown_table(
             GATE_HEADINGS,

@@ -45,9 +45,11 @@ def compile_experiment(
     experiment: ExperimentSpec,
     *,
     until_stage: str = "reduce",
+    budget: Budget | None = None,
 ) -> Pipeline:
     """Build and check every component of an experiment, and make its stages.
 
+    It spends from `budget`, by default one of its own of `cost.max_cost`.
     Raise `InputError` for what is wrong with it, before anything is generated.
     """
     if until_stage not in STAGES:
@@ -59,7 +61,7 @@ def compile_experiment(
     evaluation = experiment.evaluation
     seeds = seeds_of(experiment)
     # Candidates and judges spend from one budget.
-    budget = Budget(experiment.cost.max_cost)
+    budget = budget or Budget(experiment.cost.max_cost)
     generate = _generate_stage(experiment, seeds, budget)
     if generate.template is not None:
         datasets = with_template_columns(experiment.datasets, generate.template.names)
@@ -107,6 +109,7 @@ def compile_experiment(
         seeds=seeds,
         until_stage=cast(StageName, until_stage),
         notes=notes,
+        budget=budget,
     )
 
 

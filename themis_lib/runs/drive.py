@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from themis_lib.runs.agreement import check_labels
@@ -28,8 +29,22 @@ async def run_shards(
     that rows which two shards share are computed once. `spread` cuts the data into
     smaller shards, for several processes.
     """
+    shards = await asyncio.to_thread(cut_data, run, spread=spread)
+    for shard in shards:
+        run.expect(shard)
+    await evaluate_shards(run, shards, run_stage, window=window)
+
+
+async def evaluate_shards(
+    run: Run,
+    shards: Iterable[Shard],
+    run_stage: RunStage,
+    *,
+    window: int,
+) -> None:
+    """Evaluate some shards that a run expects, and add each to it in turn."""
     run_stage = run.spans.around(run_stage)
-    waiting = deque(await asyncio.to_thread(_cut_data, run, spread))
+    waiting = deque(shards)
     started: deque[asyncio.Task[Shard]] = deque()
     # The tables of a shard are written while the next one is evaluated.
     adding: asyncio.Future[None] | None = None
@@ -55,11 +70,12 @@ async def run_shards(
         await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-def _cut_data(
+def cut_data(
     run: Run,
-    spread: bool,
+    *,
+    spread: bool = False,
 ) -> list[Shard]:
-    """Return all shards, before the first is evaluated.
+    """Return all shards, checked, before the first is evaluated.
 
     So a bad line at the end of a dataset is found before money is spent.
     """
@@ -69,6 +85,4 @@ def _cut_data(
     check_labels(evaluation.agreement, shards, run.store)
     check_expected_outputs(run.pipeline, shards)
     check_inputs(run.pipeline, shards, run.store)
-    for shard in shards:
-        run.expect(shard)
     return shards

@@ -25,6 +25,7 @@ from themis_lib.core.prices import Price
 from themis_lib.errors import DiskFullError, StoreError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.pipeline import Pipeline
+from themis_lib.runs.sequential import SequentialRecord
 from themis_lib.stages.endings import Ending
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.storage.store import RunStore
@@ -205,8 +206,9 @@ class Manifest(FrozenModel):
     task of lm-eval asks for and does not get. `model` is what its generator calls its
     model, and `configuration` the experiment as it was written; records of earlier
     versions have neither, and no `data`. `imported` is set if another tool's log was
-    imported. `steps` are the calls that rows of generate are made of, where these are
-    rows too; the model's tokens are on the record of generate.
+    imported, `sequential` if the run was to stop when decided. `steps` are the calls that
+    rows of generate are made of, where these are rows too; the model's tokens are on the
+    record of generate.
     """
 
     run_id: str
@@ -234,6 +236,7 @@ class Manifest(FrozenModel):
     notices: list[str] = Field(default_factory=list)
     imported: ImportRecord | None = None
     notes: list[str] = Field(default_factory=list)
+    sequential: SequentialRecord | None = None
 
     def stage(self, label: str) -> StageRecord | None:
         """Return the record of the stage of this label, `None` if there is none."""

@@ -19,6 +19,7 @@ from themis_lib.errors import ConfigError
 from themis_lib.identity.digests import digest, load_json
 from themis_lib.identity.part import Part
 from themis_lib.runs.comparable import check_choices, check_comparable
+from themis_lib.stages.budget import Budget
 from themis_lib.stages.dependencies import resolve
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.judge import JudgeStage
@@ -51,6 +52,8 @@ class Pipeline:
     until_stage: StageName = "reduce"
     #: What people should know of the experiment before they read its scores.
     notes: tuple[str, ...] = ()
+    #: What its calls are paid from.
+    budget: Budget | None = None
 
     @property
     def stages(self) -> list[Stage]:

@@ -34,6 +34,8 @@ from themis_lib.runs.results import RunResult
 from themis_lib.runs.run_spans import RunSpans
 from themis_lib.runs.score_groups import GroupedScores
 from themis_lib.runs.score_range import ScoreRange
+from themis_lib.runs.sequential import SequentialRecord
+from themis_lib.runs.sequential_summary import with_confidence_sequences
 from themis_lib.runs.step_records import StepTokens, step_records
 from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
@@ -42,6 +44,7 @@ from themis_lib.stages.outputs import batch_of
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read, sample_rows
 from themis_lib.stages.stage import Stage
+from themis_lib.stats.clusters import Floats
 from themis_lib.storage.batch_ledger import BatchLedger
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -127,8 +130,11 @@ class Run:
         # A value of a user's may fail to show itself: its rows are computed again.
         with contextlib.suppress(Exception):
             self._note_state()
-        if error is None:
-            return
+        if error is not None:
+            self.abandon(error)
+
+    def abandon(self, error: BaseException) -> None:
+        """Leave a record that says `failed`, and why, and no half-written table."""
         self._tables.abandon()
         # Ctrl-C, a cancelled task or a signal is no `Exception`.
         reason = "interrupted"
@@ -200,8 +206,23 @@ class Run:
         if shard.results:
             self._add_results(shard, shard.results, cases)
 
-    def finish(self) -> RunResult:
-        """Write the summary and the record, and return the result."""
+    def scores(
+        self,
+        dataset_id: str,
+        metric_id: str,
+    ) -> Floats:
+        """Return the scores of the cases added so far, in the order they came in.
+
+        NaN for a case that failed, and `UNANSWERED` for one without an answer.
+        """
+        return self._scores.in_order(dataset_id, metric_id)
+
+    def finish(self, sequential: SequentialRecord | None = None) -> RunResult:
+        """Write the summary and the record, and return the result.
+
+        Of a run that was to stop when decided, `sequential` says how it was: its
+        summary has confidence sequences in place of intervals.
+        """
         statistics = self.pipeline.experiment.evaluation.statistics
         ranges = {}
         for stage in self.pipeline.scores:
@@ -217,6 +238,15 @@ class Run:
             self.store,
             ranges,
         )
+        if sequential is not None:
+            table = with_confidence_sequences(
+                table,
+                self._scores.groups(),
+                statistics,
+                self._declared_ranges(ranges),
+            )
+            update = {"sequential": sequential}
+            self._manifest = self._manifest.model_copy(update=update)
         self._tables.write("summary", table)
         # Tables before the record: a record that says `completed` has all its tables.
         self._tables.close()
@@ -226,6 +256,18 @@ class Run:
         self._write_closing(status, summary_computed=computed)
         self.result = RunResult(self.store, self.run_id, self._manifest)
         return self.result
+
+    def _declared_ranges(
+        self,
+        ranges: Mapping[str, ScoreRange],
+    ) -> dict[str, ScoreRange]:
+        """Return the ranges that metrics declare, and that their scores keep to."""
+        declared = {}
+        for stage in self.pipeline.scores:
+            found = ranges[stage.metric_id]
+            if stage.metric.score_range == (found.lowest, found.highest):
+                declared[stage.metric_id] = found
+        return declared
 
     def _add_verdicts(
         self,

@@ -152,6 +152,16 @@ class GroupedScores:
         found: Floats = scores[is_score]
         return found
 
+    def in_order(
+        self,
+        dataset_id: str,
+        metric_id: str,
+    ) -> Floats:
+        """Return the scores of a dataset under a metric, in the order of its cases."""
+        dataset = self._datasets.get(dataset_id)
+        parts = [] if dataset is None else dataset.scores[metric_id]
+        return np.concatenate(parts) if parts else np.array([])
+
     def groups(self) -> dict[Group, CaseScores]:
         """Return the scores of each group.
 

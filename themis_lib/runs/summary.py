@@ -80,7 +80,7 @@ def check_columns(
 
 
 @dataclass(frozen=True)
-class _CountedScores:
+class CountedScores:
     """The scores of a group as its mean counts them, and as they might have been.
 
     `least` and `most` have the lowest and the highest score possible for each case that
@@ -95,11 +95,12 @@ class _CountedScores:
     most: CaseScores
 
 
-def _count_scores(
+def count_scores(
     group: CaseScores,
     scores: ScoreRange,
     statistics: StatisticsConfig,
-) -> _CountedScores:
+) -> CountedScores:
+    """Return what the cases of a group count as under the policies for missing scores."""
     policy: NoAnswerPolicy = statistics.no_answer
     if policy == "zero" and scores.worst is None:
         policy = "unknown"
@@ -113,7 +114,7 @@ def _count_scores(
                 failed=end if is_left_out else None,
             )
         )
-    return _CountedScores(
+    return CountedScores(
         group,
         scores,
         policy,
@@ -134,7 +135,7 @@ def summarise(
     """
     items = []
     for (_, _, metric_id), group in groups.items():
-        items.append(_count_scores(group, ranges[metric_id], statistics))
+        items.append(count_scores(group, ranges[metric_id], statistics))
     count = len(items)
     scores = [item.counted for item in items]
     # What might have been comes behind what is: it makes no row of its own.
@@ -150,7 +151,7 @@ def summarise(
 
 
 def _summary_row(
-    item: _CountedScores,
+    item: CountedScores,
     numbers: Mapping[str, Any],
     least: Mapping[str, Any],
     most: Mapping[str, Any],
