@@ -14,6 +14,7 @@ import themis_lib
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = [
+    "BatchConfig",
     "BudgetError",
     "Candidate",
     "CandidatePolicy",
