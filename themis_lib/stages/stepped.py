@@ -296,15 +296,3 @@ async def _flush(kinds: Any) -> None:
         for rows in kinds:
             with suppress(OSError):
                 rows.flush()
-
-
-def _price_of(
-    model: BuiltGenerator,
-    prices: Mapping[str, Price],
-) -> PriceOf:
-    return PriceOf(
-        model.model,
-        prices,
-        at_list_price=model.at_list_price,
-        provider=model.provider,
-    )
