@@ -298,6 +298,23 @@ def test_what_is_wrong_is_said_before_anybody_is_asked(
     assert "generation.generator" in str(error.value)
 
 
+def test_thoughts_of_earlier_turns_are_not_sent_back(tmp_path: Path):
+    """History has the answers alone; a thought that was cut off ends the conversation."""
+    result = run(
+        talk(tmp_path, [SCRIPT, {"turns": ["Hi", "And then?"]}], model="Thinker")
+    )
+
+    sent = [json.loads(line) for line in noted(tmp_path / "calls.log")]
+    for messages in sent:
+        assert "Hm." not in json.dumps(messages)
+    assert "To Hi: yes." == max(sent, key=len)[1]["content"]
+    cut, whole = row(result), row(result, 1)
+    assert "turn 3: the output is a thought that was cut off" in cut["error"]
+    assert "To And then?: yes." == whole["output"]
+    assert "Hm." == whole["reasoning"]
+    assert "Hm." not in json.dumps(whole["conversation"])
+
+
 def test_model_that_cannot_be_told_of_tools_is_refused(tmp_path: Path):
     """Tools need a generator that takes them."""
     with pytest.raises(ComponentError, match="with_tools"):

@@ -71,6 +71,19 @@ class ToolTalker(Talker):
         return GenerationResult(final_output=said)
 
 
+class Thinker(Talker):
+    """Thinks before it answers; its last thought is cut off."""
+
+    component_id = "tests/thinker"
+
+    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        said = case.input[-1]["content"]
+        note(self.log, json.dumps(case.input))
+        if said == "Bye":
+            return GenerationResult(final_output="<think>What is")
+        return GenerationResult(final_output=f"<think>Hm.</think>\n\nTo {said}: yes.")
+
+
 class SyncTalker(Talker):
     component_id = "tests/sync_talker"
 

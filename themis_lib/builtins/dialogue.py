@@ -10,6 +10,7 @@ from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import GenerationResult, Message, TokenUsage, TraceStep
 from themis_lib.core.prices import added
 from themis_lib.core.prompts import render_conversation
+from themis_lib.core.reasoning import CUT_OFF, split_reasoning
 from themis_lib.core.steps import Steps
 from themis_lib.core.tools import call_id
 from themis_lib.errors import nearest
@@ -108,6 +109,8 @@ class Dialogue:
                 return
             calls = calls_in_output(result.final_output)
             self._add_answer(result.final_output, calls)
+            if self.error is not None:
+                return
             if not calls or not self._tools:
                 return
             for index, call in enumerate(calls):
@@ -167,6 +170,12 @@ class Dialogue:
             text = output.get("text")
         elif not isinstance(output, str):
             text = canonical_json(output)
+        if isinstance(text, str):
+            # Models are not shown what they thought in earlier turns.
+            text = split_reasoning(text).answer
+            if text is None:
+                self.fail(CUT_OFF)
+                return
         turn: Turn = {"role": "assistant", "content": text}
         if text is not None:
             self.said.append(dict(turn))

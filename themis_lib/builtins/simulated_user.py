@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 
 from themis_lib.builtins.dialogue import Dialogue, step_seed
 from themis_lib.core.models import FrozenModel, GenerationResult
+from themis_lib.core.reasoning import split_reasoning
 from themis_lib.core.templates import PromptTemplate
 from themis_lib.errors import ConfigError, RowError
 
@@ -157,6 +158,7 @@ def _seen_from_here(
 
 def _text_of(result: GenerationResult) -> str | None:
     output = result.final_output
-    if result.error is not None or not isinstance(output, str) or not output.strip():
+    if result.error is not None or not isinstance(output, str):
         return None
-    return output
+    said = split_reasoning(output).answer
+    return said if said and said.strip() else None
