@@ -253,7 +253,13 @@ def test_row_holds_what_the_provider_said(
         result.error,
     )
     assert result.usage is not None
-    assert (11, 7, 5, 3) == tuple(result.usage.model_dump().values())
+    assert {
+        "input_tokens": 11,
+        "output_tokens": 7,
+        "cached_tokens": 5,
+        "cache_write_tokens": None,
+        "reasoning_tokens": 3,
+    } == result.usage.model_dump()
     assert ["user", "assistant"] == [
         message.role for message in result.conversation or []
     ]
