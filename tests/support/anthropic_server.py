@@ -181,6 +181,14 @@ def _problems_of_thinking(body: dict[str, Any]) -> Iterator[str]:
             yield "`max_tokens` must be greater than `thinking.budget_tokens`."
     if body.get("tool_choice", {}).get("type") in ("any", "tool"):
         yield "Thinking may not be enabled when tool_choice forces tool use."
+    for at, said in enumerate(body["messages"]):
+        blocks = said["content"] if isinstance(said["content"], list) else []
+        kinds = [block["type"] for block in blocks]
+        if "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking"):
+            yield (
+                f"messages.{at}.content.0.type: Expected `thinking` or "
+                f"`redacted_thinking`, but found `{kinds[0]}`."
+            )
 
 
 def _problems_of_messages(messages: list[dict[str, Any]]) -> Iterator[str]:

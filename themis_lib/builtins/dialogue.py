@@ -108,7 +108,7 @@ class Dialogue:
                 self.fail(result.error)
                 return
             calls = calls_in_output(result.final_output)
-            self._add_answer(result.final_output, calls)
+            self._add_answer(result, calls)
             if self.error is not None:
                 return
             if not calls or not self._tools:
@@ -162,9 +162,10 @@ class Dialogue:
 
     def _add_answer(
         self,
-        output: Any,
+        result: GenerationResult,
         calls: Sequence[ToolCall],
     ) -> None:
+        output = result.final_output
         text = output
         if calls:
             text = output.get("text")
@@ -185,6 +186,10 @@ class Dialogue:
                 _written(call, self._id_of(index, place))
                 for index, call in enumerate(calls)
             ]
+            # Anthropic's models have to see what they thought before they called.
+            thoughts = (result.artifacts or {}).get("thinking_blocks")
+            if thoughts:
+                turn["thinking_blocks"] = thoughts
         self.messages.append(turn)
 
     def _id_of(
