@@ -9,7 +9,10 @@ import pytest
 from themis_lib import adapters
 from themis_lib.adapters.any_calls import converted
 from themis_lib.adapters.any_providers import Provider, provider_names
+from themis_lib.components.records import generator_record
 from themis_lib.components.registry import PROVIDERS
+from themis_lib.core.list_prices import list_price
+from themis_lib.core.prices import Price
 from themis_lib.errors import ComponentError
 
 #: Names of variables in any-llm that are none.
@@ -118,3 +121,30 @@ def test_list_prices_are_those_of_the_provider_itself() -> None:
 
     assert (True, "google") == (native.at_list_price, native.provider)
     assert (False, None) == (elsewhere.at_list_price, elsewhere.provider)
+
+
+@pytest.mark.parametrize(
+    ("model", "listed", "provider"),
+    [
+        ("gemini:gemini-2.5-flash", "gemini-2.5-flash", "google"),
+        ("mistral:mistral-small-latest", "mistral-small-latest", "mistral"),
+        ("xai:grok-4", "grok-4", "x-ai"),
+        (
+            "bedrock:anthropic.claude-haiku-4-5-20251001-v1:0",
+            "anthropic.claude-haiku-4-5-20251001-v1:0",
+            "aws",
+        ),
+    ],
+)
+def test_list_price_is_that_of_the_model_without_its_provider(
+    model: str, listed: str, provider: str
+) -> None:
+    """Names in price lists have no provider before them; an own price still wins."""
+    generator = generator_record(adapters.any(model), "any")
+
+    found = generator.price_of({}).price
+
+    assert found is not None
+    assert list_price(listed, provider, generator.price_of({}).day).price == found
+    own = Price(input=1, output=1)
+    assert own == generator.price_of({model: own}).price

@@ -10,6 +10,8 @@ import pytest
 
 from tests.builtins.test_conversation import row
 from tests.support import talking
+from tests.support.anthropic_server import AnthropicServer
+from tests.support.gemini_server import GeminiServer
 from tests.support.provider_server import Fault, ProviderServer
 from tests.support.talking import noted, run, talk
 from themis_lib import RunStatus
@@ -202,3 +204,73 @@ def test_openai_calls_functions(
     scores = result.table("scores").to_pylist()
     assert [1.0, 1.0, 1.0, 1.0] == [score["score"] for score in scores]
     assert 22 == row(result)["input_tokens"]
+
+
+def test_anthropic_is_shown_its_thoughts_again(
+    tmp_path: Path, tool_log: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A model that thought before it called a function: the API takes no call without
+    the thought, signature included. A later turn finds the steps of an earlier run.
+    """
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    thought = {"type": "thinking", "thinking": "a sum", "signature": "c2ln"}
+    call = {"type": "tool_use", "id": "x", "name": "add", "input": {"a": 2, "b": 3}}
+
+    def script(attempt: int, body: dict[str, Any]) -> Fault | None:
+        if len(body["messages"]) > 1:
+            return None
+        changes = {"content": [thought, call], "stop_reason": "tool_use"}
+        return Fault(changes=changes)
+
+    def answered(*turns: str) -> dict[str, Any]:
+        spec = talk(tmp_path, [{"turns": [*turns]}], conversation=tools_of(ADD))
+        spec["generation"]["generator"]["generator"] = {
+            "use": "anthropic",
+            "model": "m",
+            "thinking": {"budget_tokens": 1024},
+            "base_url": server.url,
+        }
+        return row(run(spec))
+
+    with AnthropicServer(script) as server:
+        assert answered("2 + 3?")["error"] is None
+        assert answered("2 + 3?", "Sure?")["error"] is None
+
+    _, second, third = server.bodies
+    for body in (second, third):
+        _, called, *_ = body["messages"]
+        assert thought == called["content"][0]
+    assert ["add 2.0 3.0"] == noted(tool_log)
+
+
+def test_providers_of_any_call_functions(
+    tmp_path: Path, tool_log: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Gemini is told of the function, and of what it returned, in its own protocol."""
+    monkeypatch.setenv("GEMINI_API_KEY", "k")
+
+    def script(attempt: int, body: dict[str, Any]) -> Fault | None:
+        if len(body["contents"]) > 1:
+            return Fault(changes={"text": "5"})
+        call = {"functionCall": {"name": "add", "args": {"a": 2, "b": 3}}}
+        return Fault(changes={"parts": [call]})
+
+    with GeminiServer(script) as server:
+        spec = talk(tmp_path, ["2 + 3?"], conversation=tools_of(ADD))
+        spec["generation"]["generator"]["generator"] = {
+            "use": "any",
+            "model": "gemini:gemini-2.5-flash",
+            "base_url": server.url,
+        }
+        output = row(run(spec))
+
+    assert (None, "5") == (output["error"], output["output"])
+    assert ["add 2.0 3.0"] == noted(tool_log)
+    first, second = server.bodies
+    (tool,) = first["tools"]
+    (told,) = tool["functionDeclarations"]
+    assert "add" == told["name"]
+    assert 1.0 == told["parameters_json_schema"]["properties"]["b"]["default"]
+    _, called, returned = [turn["parts"] for turn in second["contents"]]
+    assert {"a": 2, "b": 3} == called[-1]["functionCall"]["args"]
+    assert "5.0" in json.dumps(returned[0]["functionResponse"]["response"])

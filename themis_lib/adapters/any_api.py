@@ -6,6 +6,7 @@ It is named for the package: one adapter over the official SDK of each provider.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -137,10 +138,20 @@ class AnyModel(ChatModel, SdkServer):
             "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
 
+    def with_tools(self, tools: Sequence[JsonObject]) -> AnyModel:
+        """Return a copy that offers functions beside its own `tools`."""
+        offered = map(any_calls.with_whole_schema, tools)
+        return replace(self, tools=[*self.tools, *offered])
+
     @property
     def provider(self) -> str | None:
         """Whose list prices apply, if any do."""
         return self._provider.price_list if self.at_list_price else None
+
+    @property
+    def name_in_list(self) -> str:
+        """The model's name in its provider's price list."""
+        return provider_and_name(self.model)[1]
 
     @property
     def at_list_price(self) -> bool:

@@ -122,6 +122,14 @@ def with_own_seed(
     return {**renamed, name: request["seed"]}
 
 
+def with_whole_schema(tool: JsonObject) -> JsonObject:
+    """Return a function whose parameters any-llm sends to every provider as they are."""
+    # Of a schema without `$defs`, Gemini is sent types and descriptions alone.
+    function = tool["function"]
+    parameters = {"$defs": {}, **function["parameters"]}
+    return {**tool, "function": {**function, "parameters": parameters}}
+
+
 def _make_client(
     provider: Provider,
     address: Address,

@@ -22,6 +22,7 @@ from themis_lib.core.contexts import (
     ReduceContext,
     ScoreContext,
 )
+from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.models import (
     Candidate,
     Case,
@@ -32,6 +33,7 @@ from themis_lib.core.models import (
     ScoreError,
     TokenUsage,
 )
+from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import (
     ANSWER_COLUMNS,
@@ -271,6 +273,7 @@ class BuiltGenerator(BuiltComponent):
     check_prompt_spec: CheckPromptSpecCall | None = None
     rates_continuations: bool = False
     provider: str | None = None
+    name_in_list: str | None = None
     batch_api: BatchApi | None = None
     first_request: FirstRequestCall | None = None
     asks: Mapping[str, BuiltGenerator] = field(default_factory=dict)
@@ -280,6 +283,16 @@ class BuiltGenerator(BuiltComponent):
     def is_async(self) -> bool:
         """Whether `generate` is a coroutine function."""
         return self.generate is not None and is_async(self.generate)
+
+    def price_of(self, prices: Mapping[str, Price]) -> PriceOf:
+        """Return what its tokens cost, an experiment's own `prices` first."""
+        return PriceOf(
+            self.model,
+            prices,
+            at_list_price=self.at_list_price,
+            provider=self.provider,
+            name_in_list=self.name_in_list,
+        )
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -443,6 +456,7 @@ def generator_record(
         check_prompt_spec=_method_or_none(component, "check_prompt_spec"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
         provider=_text_or_none(component, "provider"),
+        name_in_list=_text_or_none(component, "name_in_list"),
         batch_api=getattr(component, "batch_api", None),
         first_request=_method_or_none(component, "first_request"),
     )

@@ -84,7 +84,8 @@ class ChargesListPrice(Protocol):
     `at_list_price` is true where the provider itself is called, and not another server
     that serves a model of the same name. The default is false. A generator may name the
     `provider` as genai-prices does (`openai`, `anthropic`, `google`); without it, it is
-    the one whose models have such names.
+    the one whose models have such names. Where `model` is not the name that the provider
+    has for it, `name_in_list` is.
     """
 
     at_list_price: bool

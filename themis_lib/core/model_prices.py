@@ -36,6 +36,8 @@ class PriceOf:
     prices: Mapping[str, Price]
     at_list_price: bool = False
     provider: str | None = None
+    #: The model's name at its provider, where `model` says more than that.
+    name_in_list: str | None = None
     #: List prices are those of the day on which the run starts.
     day: date = field(default_factory=_today)
 
@@ -47,6 +49,11 @@ class PriceOf:
         # A price given for one snapshot wins over that of its model.
         without_date = _SNAPSHOT.sub("", self.model)
         return self.prices.get(self.model) or self.prices.get(without_date)
+
+    @property
+    def listed_model(self) -> str | None:
+        """The name under which the model has a list price."""
+        return self.name_in_list or self.model
 
     @property
     def is_listed(self) -> bool:
@@ -68,9 +75,10 @@ class PriceOf:
     @cached_property
     def price(self) -> Price | None:
         """The price; `None` if it is not known."""
-        if self.model is None or not self.is_listed:
+        model = self.listed_model
+        if model is None or not self.is_listed:
             return self.own
-        return list_price(self.model, self.provider, self.day).price
+        return list_price(model, self.provider, self.day).price
 
 
 def usage_in_tiers(

@@ -11,7 +11,6 @@ from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric, BuiltReducer
 from themis_lib.core.config import DatasetFile, GenerationConfig, Libraries
 from themis_lib.core.experiment_spec import ExperimentSpec
-from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.prompts import template_of
 from themis_lib.core.secrets import refuse_literal_secrets
 from themis_lib.data.datasets import case_rows
@@ -242,19 +241,13 @@ def _generate_stage(
             prices=experiment.cost.prices,
             budget=budget,
         )
-    price_of = PriceOf(
-        generator.model,
-        experiment.cost.prices,
-        at_list_price=generator.at_list_price,
-        provider=generator.provider,
-    )
     return GenerateStage(
         generator,
         prompt_spec=generation.prompt_spec,
         examples=_examples(generation),
         seeds=seeds,
         runtime=experiment.runtime,
-        price_of=price_of,
+        price_of=generator.price_of(experiment.cost.prices),
         budget=budget,
     )
 

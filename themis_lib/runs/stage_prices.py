@@ -41,7 +41,7 @@ def price_in(
     price_of = stage.price_of
     if price_of is None or not price_of.is_listed:
         return stage.price
-    model = str(price_of.model)
+    model = str(price_of.listed_model)
     name = digest("price", [price_source(), price_of.provider, model])
     path = f"prices/{name}.json"
     kept = _read(store, path)

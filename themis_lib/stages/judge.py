@@ -16,7 +16,6 @@ from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric
 from themis_lib.core.config import Libraries, RuntimeConfig
 from themis_lib.core.contexts import ScoreContext
-from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.core.protocols import JudgeCall
@@ -102,12 +101,7 @@ class JudgeStage(GenerateStage):
             prompt_spec=judge.prompt_spec,
             seeds=(judge.seed,),
             runtime=settings.runtime,
-            price_of=PriceOf(
-                generator.model,
-                settings.prices,
-                at_list_price=generator.at_list_price,
-                provider=generator.provider,
-            ),
+            price_of=generator.price_of(settings.prices),
             budget=settings.budget,
         )
         self.judge_id = judge.judge_id

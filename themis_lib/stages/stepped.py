@@ -17,7 +17,6 @@ from pydantic_core import to_jsonable_python
 from themis_lib.components.records import BuiltComponent, BuiltGenerator, BuiltTool
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.contexts import GenerateContext
-from themis_lib.core.model_prices import PriceOf
 from themis_lib.core.models import Case, GenerationResult
 from themis_lib.core.prices import Price
 from themis_lib.core.prompts import PromptSpec
@@ -180,7 +179,7 @@ class SteppedStage(GenerateStage):
             prompt_spec=prompt_spec,
             seeds=seeds,
             runtime=runtime,
-            price_of=_price_of(model, prices),
+            price_of=model.price_of(prices),
         )
         self.asks: dict[str, AskStage] = {}
         for name, asked in generator.asks.items():
@@ -190,7 +189,7 @@ class SteppedStage(GenerateStage):
                 asked,
                 prompt_spec=PromptSpec(instructions=told),
                 runtime=runtime,
-                price_of=_price_of(asked, prices),
+                price_of=asked.price_of(prices),
                 budget=budget,
             )
         self.tools = {
@@ -275,18 +274,6 @@ class SteppedStage(GenerateStage):
         # A seed that is given twice is two draws.
         earlier = self.seeds[:index].count(self.seeds[index])
         return f"{record['dataset_id']}/{record['case_id']}/{earlier}"
-
-
-def _price_of(
-    generator: BuiltGenerator,
-    prices: Mapping[str, Price],
-) -> PriceOf:
-    return PriceOf(
-        generator.model,
-        prices,
-        at_list_price=generator.at_list_price,
-        provider=generator.provider,
-    )
 
 
 async def _flush(kinds: Any) -> None:
