@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.anthropic_server import AnthropicServer
+from tests.support.gemini_server import GeminiServer
 from tests.support.media import data_url, png, write_jsonl, write_media
 from tests.support.provider_server import ProviderServer
 from themis_lib import (
@@ -28,7 +30,8 @@ from themis_lib import (
     RunResult,
     StorageConfig,
 )
-from themis_lib.adapters import llama, openai, vllm, vllm_choice
+from themis_lib import adapters
+from themis_lib.adapters import anthropic, llama, openai, vllm, vllm_choice
 from themis_lib.components.functions import as_generator
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import render_prompt
@@ -108,18 +111,29 @@ EDITS: dict[str, dict[str, Any]] = {
     "suffix": {"suffix": EDIT},
     "block": {"blocks": [EDIT]},
 }
+#: Anthropic's API takes no audio.
+SEEN = {kind: value for kind, value in MEDIA.items() if kind != "audio"}
 ADAPTERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "openai, responses": (openai, {**TEXTS, **MEDIA}),
     "openai, chat": (openai, {**TEXTS, **MEDIA}),
     "vllm": (vllm, {**TEXTS, **MEDIA}),
     "vllm_choice": (vllm_choice, TEXTS),
+    "anthropic": (anthropic, {**TEXTS, **SEEN}),
+    "any, gemini": (adapters.any, {**TEXTS, **MEDIA}),
+    "any, mistral": (adapters.any, {**TEXTS, "tool": MEDIA["tool"]}),
 }
+SERVERS = {"anthropic": AnthropicServer, "any, gemini": GeminiServer}
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderServer]:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-1")
-    with ProviderServer() as server:
+def server(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[ProviderServer]:
+    for name in ("OPENAI", "ANTHROPIC", "GEMINI", "MISTRAL"):
+        monkeypatch.setenv(f"{name}_API_KEY", "sk-test-1")
+    adapter = getattr(request.node, "callspec", None)
+    name = "" if adapter is None else adapter.params.get("name", "")
+    with SERVERS.get(name, ProviderServer)() as server:
         yield server
 
 
@@ -129,7 +143,11 @@ def generator(name: str, server: ProviderServer) -> Any:
         settings["api_mode"] = "chat_completions"
     if name == "vllm_choice":
         settings |= {"choices": ["A", "B"], "delimiter": " "}
-    return ADAPTERS[name][0]("m", **settings)
+    model = "m"
+    if name.startswith("any, "):
+        settings["base_url"] = server.url.removesuffix("/v1")
+        model = f"{name.removeprefix('any, ')}:m"
+    return ADAPTERS[name][0](model, **settings)
 
 
 def run(folder: Path, made: Any, inputs: dict[str, Any], **spec: Any) -> RunResult:
@@ -162,21 +180,30 @@ def turns_of(body: Any) -> list[tuple[str, str]]:
     """The turns of a request, as role and JSON; instructions are the system's first."""
     if "prompt" in body:
         return [("user", body["prompt"])]
-    turns = body.get("messages", body.get("input"))
+    turns = body.get("messages", body.get("input", body.get("contents")))
     if isinstance(turns, str):
         turns = [{"role": "user", "content": turns}]
-    told = body.get("instructions")
-    first = [] if told is None else [{"role": "system", "content": told}]
-    return [
-        (turn.get("role", turn.get("type")), json.dumps(turn, sort_keys=True))
-        for turn in [*first, *turns]
-    ]
+    # Anthropic's, as a text or as blocks, and Gemini's.
+    told = body.get("system", body.get("systemInstruction", {}).get("parts"))
+    told = body.get("instructions", told)
+    if isinstance(told, list) and len(told) == 1:
+        told = told[0]["text"]
+    first = [{"role": "system", "content": told}] if told else []
+    found = []
+    for turn in [*first, *turns]:
+        text = json.dumps(turn, sort_keys=True)
+        # Both have what a tool returned in a turn of the user's.
+        is_result = '"tool_result"' in text or '"functionResponse"' in text
+        role = "tool" if is_result else turn.get("role", turn.get("type"))
+        found.append((role, text))
+    return found
 
 
 def without_edit(value: Any) -> Any:
     """A request without what the edit put into it."""
     if isinstance(value, str):
-        return value.replace(f"{EDIT}\n\n", "").replace(f"\n\n{EDIT}", "")
+        # any-llm joins the system messages of Gemini by a line break.
+        return re.sub(f"{EDIT}\n\n?|\n\n{EDIT}", "", value)
     if isinstance(value, list):
         kept = [item for item in value if not is_edit(item)]
         return [without_edit(item) for item in kept]
@@ -322,6 +349,8 @@ FILE_URL = [{"type": "file", "url": "https://x.test/1.pdf"}]
         ),
         ("vllm", AUDIO_URL, None, "part 1 of the user turn: audio is sent as data"),
         ("openai, chat", FILE_URL, None, "no file by its URL; write `path`"),
+        ("anthropic", AUDIO_URL, None, "part 1 of the user turn: .* takes no audio"),
+        ("any, gemini", FILE_URL, None, "no file by its URL; write `path`"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_anything_is(
