@@ -29,8 +29,8 @@ from themis_lib import (
     PromptSpec,
     RunResult,
     StorageConfig,
+    adapters,
 )
-from themis_lib import adapters
 from themis_lib.adapters import anthropic, llama, openai, vllm, vllm_choice
 from themis_lib.components.functions import as_generator
 from themis_lib.core.contexts import GenerateContext

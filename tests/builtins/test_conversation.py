@@ -11,10 +11,11 @@ import pytest
 
 from tests.support.talking import noted, run, talk, user
 from themis_lib import Case, ConfigError, RunStatus
+from themis_lib.builtins.simulated_user import SimulatedUser
 from themis_lib.components.build import build
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import PromptSpec
-from themis_lib.errors import ComponentError
+from themis_lib.errors import ComponentError, RowError
 
 SCRIPT = {"turns": ["Hi", "And then?", "Bye"]}
 
@@ -338,3 +339,12 @@ def test_conversation_by_hand_needs_no_store(tmp_path: Path):
 
     assert 6 == len(result.conversation)
     assert 3 == len(noted(tmp_path / "calls.log"))
+
+
+def test_persona_is_a_text():
+    """A user that a model plays is not told of an image in words."""
+    seeing = SimulatedUser(generator="x", persona="You see {{ picture }}")
+    picture = {"type": "image", "url": "https://x.test/1.png"}
+
+    with pytest.raises(RowError, match="the persona: it prints an image"):
+        seeing.told({"picture": picture})

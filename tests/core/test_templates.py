@@ -195,6 +195,33 @@ def test_suffix_without_a_user_turn_is_refused() -> None:
         template_of(spec)
 
 
+IMAGE = {"type": "image", "sha256": "ab" * 32, "media_type": "image/png", "bytes": 9}
+TEXT = {"type": "text", "text": "What?"}
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "printed"),
+    [
+        ("Q: {{ input }}", [TEXT, IMAGE], [{**TEXT, "text": "Q: What?"}, IMAGE]),
+        ("{{ d.i }}", {"d": {"i": IMAGE}}, [IMAGE]),
+        ("{{ all | join }}", {"all": [IMAGE, IMAGE]}, [IMAGE, IMAGE]),
+        ("{{ d.i.media_type }}", {"d": {"i": IMAGE}}, "image/png"),
+    ],
+)
+def test_part_goes_where_it_is_printed(template: str, value: Any, printed: Any) -> None:
+    """Alone, in a list of parts, or deep in the input."""
+    assert printed == PromptTemplate(template).render(value)
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ input }}", "{{ d }}", "{{ d.i | json }}", "{{ d | tojson }}"]
+)
+def test_digest_of_a_file_is_not_printed(template: str) -> None:
+    """Paid for, it would be all that the model is told of the image."""
+    with pytest.raises(RowError, match="as JSON, which no model can see"):
+        PromptTemplate(template).render({"d": {"i": IMAGE}})
+
+
 @pytest.mark.parametrize("index", [-1, 26, True, "0", 1.0])
 def test_only_positions_have_letters(index: Any) -> None:
     with pytest.raises(ValueError, match="no position of a letter"):

@@ -129,6 +129,22 @@ def test_fields_of_a_template_may_name_files(folder: Path) -> None:
     assert (IMAGE, "?") == (found["other"], found["q"])
 
 
+def test_fields_of_a_template_may_have_parts_below_them(folder: Path) -> None:
+    """As deep as a template can reach; an error says where the part is."""
+    shots = [{"q": "?", "picture": IMAGE}, {"q": "??", "parts": [IMAGE]}]
+
+    [found] = inputs(of_file(folder, {"shots": shots}), fields=("shots",))
+
+    one, other = found["shots"]
+    assert ["image/png"] * 2 == [
+        one["picture"]["media_type"],
+        other["parts"][0]["media_type"],
+    ]
+    gone = {"a": {"b": {"type": "image", "path": "gone.png"}}}
+    with pytest.raises(DatasetError, match=r"a\.b: path 'gone\.png'"):
+        inputs(of_file(folder, gone), fields=("a",))
+
+
 def test_columns_of_paths_become_parts_by_expression(folder: Path) -> None:
     """A CSV file has no objects."""
     (folder / "cases.csv").write_text("question,picture\nWhat?,a.png\n")

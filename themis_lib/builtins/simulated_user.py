@@ -76,7 +76,9 @@ class SimulatedUser(FrozenModel):
         except RowError as error:
             said = str(error).removeprefix("the prompt's template: ")
             raise RowError(f"the persona: {said}") from None
-        return "\n\n".join([str(persona), _ROLE, _STOP.format(stop=self.stop)])
+        if not isinstance(persona, str):
+            raise RowError("the persona: it prints an image, audio or a file")
+        return "\n\n".join([persona, _ROLE, _STOP.format(stop=self.stop)])
 
     async def next_turn(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from themis_lib.core.parts import read_part
+from themis_lib.core.parts import is_own_form, is_parts, read_part
 from themis_lib.identity.digests import canonical_json, digest
 
 #: How many digits of the digest show that a filter has changed a mark.
@@ -84,7 +84,24 @@ def printed(value: Any) -> str | None:
     """Return what a part, or a list of parts, prints; `None` for anything else."""
     if isinstance(value, MediaPart):
         return value.mark
-    if not isinstance(value, list):
+    if not is_parts(value) or not any(isinstance(item, MediaPart) for item in value):
         return None
-    marks = [item.mark for item in value if isinstance(item, MediaPart)]
-    return "".join(marks) if marks and len(marks) == len(value) else None
+    texts = [
+        item.mark if isinstance(item, MediaPart) else str(item["text"])
+        for item in value
+    ]
+    return "\n\n".join(texts)
+
+
+def check_json(value: Any) -> None:
+    """Raise `ValueError` if JSON of a value has the digest of a file in it."""
+    if isinstance(value, MediaPart) and is_own_form(value):
+        raise ValueError(
+            "it prints an image, audio or a file as JSON, which no model can see; print "
+            "it by itself, as `{{ x.image }}`"
+        )
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            check_json(item)

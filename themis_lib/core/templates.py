@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from themis_lib.core.template_parts import MarkedParts, MediaPart, printed
+from themis_lib.core.template_parts import (
+    MarkedParts,
+    MediaPart,
+    check_json,
+    printed,
+)
 from themis_lib.errors import ConfigError, RowError
 from themis_lib.identity.digests import canonical_json, digest
 
@@ -188,7 +193,15 @@ def _lettered(options: Any) -> list[str]:
 
 def _json(value: Any) -> str:
     # Jinja's own `tojson` writes `<` as an escape, for HTML.
-    return json.dumps(value, ensure_ascii=False, default=_json_default)
+    return _dumps(value, ensure_ascii=False)
+
+
+def _dumps(
+    value: Any,
+    **options: Any,
+) -> str:
+    check_json(value)
+    return json.dumps(value, default=_json_default, **options)
 
 
 def _json_default(value: Any) -> None:
@@ -208,6 +221,7 @@ def _shown(value: Any) -> Any:
     if mark is not None:
         return mark
     if isinstance(value, (dict, list, tuple)):
+        check_json(value)
         return canonical_json(without_nulls(value))
     # An undefined name raises where it is printed, and says which.
     if isinstance(value, (str, int, float, Undefined)):
@@ -261,8 +275,6 @@ def environment() -> SandboxedEnvironment:
         letter=letter, lettered=_lettered, json=_json, shuffled=shuffled
     )
     jinja.tests["none"] = _is_null
-    jinja.policies["json.dumps_kwargs"] = {
-        "sort_keys": True,
-        "default": _json_default,
-    }
+    jinja.policies["json.dumps_function"] = _dumps
+    jinja.policies["json.dumps_kwargs"] = {"sort_keys": True}
     return jinja

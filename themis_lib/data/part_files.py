@@ -112,13 +112,28 @@ class PartFiles:
             return value
         resolved = dict(value)
         for name in value if WHOLE_INPUT in self.fields else self.fields:
-            if name not in value:
-                continue
-            if is_own_form(value[name]):
-                resolved[name] = self._resolved_part(value[name], name)
-            else:
-                resolved[name] = self._resolved(value[name])
+            if name in value:
+                resolved[name] = self._resolved_field(value[name], name)
         return resolved
+
+    def _resolved_field(
+        self,
+        value: Any,
+        place: str,
+    ) -> Any:
+        """Return what a template may print any part of."""
+        if is_own_form(value):
+            return self._resolved_part(value, place)
+        if is_parts(value):
+            return self._resolved_parts(value)
+        if isinstance(value, list):
+            return [self._resolved_field(item, place) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: self._resolved_field(item, f"{place}.{name}")
+            for name, item in value.items()
+        }
 
     def _resolved_turn(self, turn: Mapping[str, Any]) -> dict[str, Any]:
         content = turn.get("content")
