@@ -85,6 +85,17 @@ def test_host_of_ollama_is_an_address(host: str, url: str) -> None:
     assert url == ollama_url(host)
 
 
+@pytest.mark.parametrize("host", ["localhost:abc", "[::1", "http://gpu:99999"])
+def test_host_of_ollama_that_is_no_address_is_named(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan reads it, before anything is sent."""
+    monkeypatch.setenv("OLLAMA_HOST", host)
+
+    with pytest.raises(ComponentError, match="environment variable OLLAMA_HOST: "):
+        ollama("m").settings()
+
+
 @pytest.mark.parametrize(
     ("adapter", "command"), [(ollama, "ollama serve"), (lmstudio, "lms server start")]
 )

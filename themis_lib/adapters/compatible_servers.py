@@ -11,6 +11,7 @@ from themis_lib.adapters.endpoint import Endpoint
 from themis_lib.adapters.openai_model import OpenAIModel
 from themis_lib.adapters.requests import ApiMode
 from themis_lib.adapters.vllm_api import VLLM
+from themis_lib.errors import ComponentError
 
 _OLLAMA_PORT = 11434
 #: Addresses that a server listens at, and where it is found there.
@@ -118,15 +119,21 @@ class SGLang(VLLM):
 def ollama_url(host: str) -> str:
     """Return the address of the API of a server at what `OLLAMA_HOST` says.
 
+    Raise `ComponentError` if that is no address.
+
     >>> ollama_url("0.0.0.0"), ollama_url("https://gpu.example")
     ('http://127.0.0.1:11434/v1', 'https://gpu.example:443/v1')
     """
     has_scheme = "://" in host
-    parts = urlsplit(host if has_scheme else f"http://{host}")
+    try:
+        parts = urlsplit(host if has_scheme else f"http://{host}")
+        given_port = parts.port
+    except ValueError as error:
+        raise ComponentError(f"the environment variable OLLAMA_HOST: {error}") from None
     name = parts.hostname or "127.0.0.1"
     name = _ANYWHERE.get(name, f"[{name}]" if ":" in name else name)
     default = _OLLAMA_PORT
     if has_scheme:
         default = 443 if parts.scheme == "https" else 80
     path = parts.path.rstrip("/").removesuffix("/v1")
-    return f"{parts.scheme}://{name}:{parts.port or default}{path}/v1"
+    return f"{parts.scheme}://{name}:{given_port or default}{path}/v1"
