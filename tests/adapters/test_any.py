@@ -668,3 +668,24 @@ def test_plan_and_identity_do_not_import_any_llm() -> None:
     assert said.stdout.startswith(
         '{"base_url":null,"extra_body":{},"input_builder":null'
     )
+
+
+@pytest.mark.parametrize("provider", ["gemini", "mistral", "openai"])
+def test_key_of_an_injected_client_is_in_no_error(provider: str) -> None:
+    """Each SDK has it in another place."""
+    from any_llm import AnyLLM
+
+    key = "sk-of-an-injected-client-1"
+    said = {"message": f"bad {key}"}
+    kind = GeminiServer if provider == "gemini" else ProviderServer
+    with kind(lambda attempt, body: Fault(400, body={"error": said, **said})) as server:
+        url = server.url if provider == "openai" else server.url.removesuffix("/v1")
+        client = AnyLLM.create(
+            provider, api_key=key, api_base=url, unified_exceptions=True
+        )
+
+        with pytest.raises(RowError) as error:
+            ask(adapters.any(f"{provider}:m", client=client))
+
+    assert "bad" in str(error.value)
+    assert key not in str(error.value)

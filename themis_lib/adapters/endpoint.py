@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -36,6 +38,8 @@ _CLIENT_SECRETS = (
     "aws_session_token",
     "access_token",
 )
+#: Where they are: in the client, and in the SDK's own inside of one of any-llm's.
+_SECRET_HOLDERS = ("client", "client._api_client", "client.sdk_configuration.security")
 #: The characters of a token: RFC 9110, 5.6.2.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -223,10 +227,9 @@ class Endpoint:
             found.update(secrets_in_headers(self.headers))
         else:
             # An injected client shows its key; its headers and query stay its own.
-            shown = [getattr(self.client, name, None) for name in _CLIENT_SECRETS]
-            texts = [value if isinstance(value, str) else "" for value in shown]
-            key = texts[0]
-            found = set(texts)
+            found = _secrets_of(self.client)
+            shown = getattr(self.client, "api_key", None)
+            key = shown if isinstance(shown, str) else ""
         found.update(secrets_in_headers(self._headers_of_environment))
         found.update(os.environ.get(name, "") for name in self.secret_variables)
         sent = referenced_values(self.sent, only_credentials=True)
@@ -276,6 +279,18 @@ def refuse_literals(base_url: str) -> None:
                 f"base_url.{name} holds a credential as it is; put it into an "
                 f"environment variable and write '${{{variable}}}'"
             )
+
+
+def _secrets_of(client: Any) -> set[str]:
+    """Return the credentials that an injected client shows."""
+    holders = [client]
+    for path in _SECRET_HOLDERS:
+        with suppress(AttributeError):
+            holders.append(attrgetter(path)(client))
+    shown = [
+        getattr(holder, name, None) for holder in holders for name in _CLIENT_SECRETS
+    ]
+    return {value for value in shown if isinstance(value, str)}
 
 
 def _split_url(url: str) -> SplitResult:
