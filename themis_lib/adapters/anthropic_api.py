@@ -35,9 +35,8 @@ from themis_lib.core.batches import BatchApi
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.parts import Contents
 from themis_lib.core.prompts import PromptSpec
-from themis_lib.core.secrets import resolve_public, resolve_references
+from themis_lib.core.secrets import resolve_references
 from themis_lib.errors import ComponentError, nearest
-from themis_lib.identity.code import code_digest
 
 ANTHROPIC_URL = "https://api.anthropic.com"
 #: The API has no default. All models since Claude 3.5 can write so much.
@@ -154,30 +153,13 @@ class Anthropic(BatchedModel):
         )
 
     def settings(self) -> JsonObject:
-        """Return what decides the answers, without secrets.
-
-        Of `input_builder` it has the digest of the code.
-        """
+        """Return what decides the answers, without secrets."""
         # Not `prompt_cache`: what a provider keeps of a prompt changes its price alone.
-        builder: Any = self._builder_function
         return {
-            "model": self.model,
-            "base_url": self._api_endpoint.identity_url,
-            "instructions": self.instructions,
-            "input_builder": None if builder is None else code_digest(builder),
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
+            **super().settings(),
             "top_k": self.top_k,
-            "stop": self._stop_texts,
             "thinking": thinking_object(self.thinking),
-            "reasoning_effort": self.reasoning_effort,
-            "response_format": self._output_structure.response_format,
-            "schema_code": self._output_structure.code,
-            "tools": resolve_public(self.tools, where="tools"),
-            "tool_choice": resolve_public(self.tool_choice, where="tool_choice"),
             "betas": sorted(self.betas),
-            "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
 
     def with_tools(self, tools: Sequence[JsonObject]) -> Anthropic:

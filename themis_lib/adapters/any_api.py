@@ -39,8 +39,7 @@ from themis_lib.adapters.sdk_server import SdkServer
 from themis_lib.adapters.server_forms import ServerForms, changes, forms_of
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.parts import Contents
-from themis_lib.core.secrets import resolve_public, resolve_references
-from themis_lib.identity.code import code_digest
+from themis_lib.core.secrets import resolve_references
 
 
 @dataclass(frozen=True)
@@ -115,27 +114,12 @@ class AnyModel(ChatModel, SdkServer):
         _ = self._provider
 
     def settings(self) -> JsonObject:
-        """Return what decides the answers, without secrets.
-
-        Of `input_builder` it has the digest of the code.
-        """
-        builder: Any = self._builder_function
+        """Return what decides the answers, without secrets."""
         return {
-            "model": self.model,
+            **super().settings(),
+            # The provider's own address, which its SDK alone knows, is none.
             "base_url": self._api_endpoint.identity_url or None,
-            "instructions": self.instructions,
-            "input_builder": None if builder is None else code_digest(builder),
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "stop": self._stop_texts,
-            "response_format": self._output_structure.response_format,
-            "schema_code": self._output_structure.code,
-            "tools": resolve_public(self.tools, where="tools"),
-            "tool_choice": resolve_public(self.tool_choice, where="tool_choice"),
-            "reasoning_effort": self.reasoning_effort,
             "logprobs": self.logprobs,
-            "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
 
     def with_tools(self, tools: Sequence[JsonObject]) -> AnyModel:

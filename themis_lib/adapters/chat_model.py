@@ -31,7 +31,9 @@ from themis_lib.core.models import Case, GenerationResult, Message, TokenUsage
 from themis_lib.core.parts import Contents, has_own_form
 from themis_lib.core.prompts import PromptSpec, render_conversation
 from themis_lib.core.reasoning import CUT_OFF, split_reasoning
+from themis_lib.core.secrets import resolve_public
 from themis_lib.errors import ComponentError
+from themis_lib.identity.code import code_digest
 from themis_lib.identity.digests import canonical_json
 from themis_lib.stages.calls import in_thread
 
@@ -63,12 +65,15 @@ class ChatModel(ServedModel):
     api_mode: ApiMode
     instructions: str | None
     input_builder: Any
+    temperature: float | None
+    top_p: float | None
     max_tokens: int | None
     stop: list[str] | str
     schema: Any
     response_format: dict[str, Any] | str | None
     tools: list[dict[str, Any]]
     tool_choice: Any
+    reasoning_effort: str | None
 
     def check_settings(self) -> None:
         """Raise `ComponentError` if a setting cannot be used or contradicts another."""
@@ -77,6 +82,29 @@ class ChatModel(ServedModel):
         _ = self._longest_answer
         _ = self._builder_function
         _ = self._output_structure
+
+    def settings(self) -> JsonObject:
+        """Return what decides the answers, without secrets.
+
+        Of `input_builder` it has the digest of the code.
+        """
+        builder: Any = self._builder_function
+        return {
+            "model": self.model,
+            "base_url": self._api_endpoint.identity_url,
+            "instructions": self.instructions,
+            "input_builder": None if builder is None else code_digest(builder),
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "stop": self._stop_texts,
+            "response_format": self._output_structure.response_format,
+            "schema_code": self._output_structure.code,
+            "tools": resolve_public(self.tools, where="tools"),
+            "tool_choice": resolve_public(self.tool_choice, where="tool_choice"),
+            "reasoning_effort": self.reasoning_effort,
+            "extra_body": resolve_public(self.extra_body, where="extra_body"),
+        }
 
     def with_schema(self, schema: Any) -> Self:
         """Return a copy that asks for JSON that fits a schema.

@@ -34,9 +34,8 @@ from themis_lib.adapters.server_forms import changes
 from themis_lib.core.batches import BatchApi
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.parts import Contents
-from themis_lib.core.secrets import resolve_public, resolve_references
+from themis_lib.core.secrets import resolve_references
 from themis_lib.errors import ComponentError
-from themis_lib.identity.code import code_digest
 
 
 @dataclass(frozen=True)
@@ -113,28 +112,11 @@ class OpenAIModel(BatchedModel, OpenAIServer):
             )
 
     def settings(self) -> JsonObject:
-        """Return what decides the answers, without secrets.
-
-        Of `input_builder` it has the digest of the code.
-        """
-        builder: Any = self._builder_function
+        """Return what decides the answers, without secrets."""
         return {
-            "model": self.model,
+            **super().settings(),
             "api_mode": self.api_mode,
-            "base_url": self._api_endpoint.identity_url,
-            "instructions": self.instructions,
-            "input_builder": None if builder is None else code_digest(builder),
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "stop": self._stop_texts,
-            "response_format": self._output_structure.response_format,
-            "schema_code": self._output_structure.code,
-            "tools": resolve_public(self.tools, where="tools"),
-            "tool_choice": resolve_public(self.tool_choice, where="tool_choice"),
-            "reasoning_effort": self.reasoning_effort,
             "logprobs": self.logprobs,
-            "extra_body": resolve_public(self.extra_body, where="extra_body"),
         }
 
     def with_tools(self, tools: Sequence[JsonObject]) -> Self:
