@@ -273,7 +273,7 @@ class BuiltGenerator(BuiltComponent):
     check_prompt_spec: CheckPromptSpecCall | None = None
     rates_continuations: bool = False
     provider: str | None = None
-    name_in_list: str | None = None
+    listed_as: str | None = None
     batch_api: BatchApi | None = None
     first_request: FirstRequestCall | None = None
     asks: Mapping[str, BuiltGenerator] = field(default_factory=dict)
@@ -291,7 +291,7 @@ class BuiltGenerator(BuiltComponent):
             prices,
             at_list_price=self.at_list_price,
             provider=self.provider,
-            name_in_list=self.name_in_list,
+            listed_as=self.listed_as,
         )
 
     @cached_property
@@ -456,7 +456,7 @@ def generator_record(
         check_prompt_spec=_method_or_none(component, "check_prompt_spec"),
         rates_continuations=bool(getattr(component, "rates_continuations", False)),
         provider=_text_or_none(component, "provider"),
-        name_in_list=_text_or_none(component, "name_in_list"),
+        listed_as=_text_or_none(component, "listed_as"),
         batch_api=getattr(component, "batch_api", None),
         first_request=_method_or_none(component, "first_request"),
     )

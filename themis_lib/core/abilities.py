@@ -85,7 +85,7 @@ class ChargesListPrice(Protocol):
     that serves a model of the same name. The default is false. A generator may name the
     `provider` as genai-prices does (`openai`, `anthropic`, `google`); without it, it is
     the one whose models have such names. Where `model` is not the name that the provider
-    has for it, `name_in_list` is.
+    has for it, `listed_as` is.
     """
 
     at_list_price: bool

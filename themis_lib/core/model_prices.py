@@ -37,7 +37,7 @@ class PriceOf:
     at_list_price: bool = False
     provider: str | None = None
     #: The model's name at its provider, where `model` says more than that.
-    name_in_list: str | None = None
+    listed_as: str | None = None
     #: List prices are those of the day on which the run starts.
     day: date = field(default_factory=_today)
 
@@ -53,7 +53,7 @@ class PriceOf:
     @property
     def listed_model(self) -> str | None:
         """The name under which the model has a list price."""
-        return self.name_in_list or self.model
+        return self.listed_as or self.model
 
     @property
     def is_listed(self) -> bool:
