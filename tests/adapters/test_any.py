@@ -26,7 +26,13 @@ from tests.support.provider_server import (
 from themis_lib import Case, adapters
 from themis_lib.core.models import GenerationResult, TokenUsage
 from themis_lib.core.prices import Price
-from themis_lib.errors import FatalError, RowError, ThemisError, TransientError
+from themis_lib.errors import (
+    ComponentError,
+    FatalError,
+    RowError,
+    ThemisError,
+    TransientError,
+)
 from themis_lib.runs.results import RunStatus
 
 TOOL = {
@@ -689,3 +695,13 @@ def test_key_of_an_injected_client_is_in_no_error(provider: str) -> None:
 
     assert "bad" in str(error.value)
     assert key not in str(error.value)
+
+
+def test_client_of_another_provider_is_refused() -> None:
+    """Rows would be kept as the answers of a model that nobody asked."""
+    from any_llm import AnyLLM
+
+    client = AnyLLM.create("mistral", api_key="k", unified_exceptions=True)
+
+    with pytest.raises(ComponentError, match="the client asks mistral; write 'mistral"):
+        adapters.any("gemini:m", client=client)

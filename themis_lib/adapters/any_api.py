@@ -19,6 +19,7 @@ from themis_lib.adapters.any_providers import (
     Provider,
     check_installed,
     provider_and_name,
+    provider_names,
 )
 from themis_lib.adapters.chat_model import (
     ChatModel,
@@ -40,6 +41,7 @@ from themis_lib.adapters.server_forms import ServerForms, changes, forms_of
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.parts import Contents
 from themis_lib.core.secrets import resolve_references
+from themis_lib.errors import ComponentError
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,13 @@ class AnyModel(ChatModel, SdkServer):
         """Raise `ComponentError` if a setting cannot be used or contradicts another."""
         super().check_settings()
         # It is checked where it is read.
-        _ = self._provider
+        named = self._provider.name
+        asked = getattr(self.client, "PROVIDER_NAME", named)
+        if asked != named and asked in provider_names():
+            raise ComponentError(
+                f"model={self.model!r}: the client asks {asked}; write "
+                f"'{asked}:{self.listed_as}'"
+            )
 
     def settings(self) -> JsonObject:
         """Return what decides the answers, without secrets."""
@@ -133,7 +141,7 @@ class AnyModel(ChatModel, SdkServer):
         return self._provider.price_list if self.at_list_price else None
 
     @property
-    def name_in_list(self) -> str:
+    def listed_as(self) -> str:
         """The model's name in its provider's price list."""
         return provider_and_name(self.model)[1]
 
