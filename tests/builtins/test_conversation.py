@@ -15,6 +15,7 @@ from themis_lib.components.build import build
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.errors import ComponentError
+from themis_lib.report.cost_table import cost_rows
 
 SCRIPT = {"turns": ["Hi", "And then?", "Bye"]}
 
@@ -338,3 +339,44 @@ def test_conversation_by_hand_needs_no_store(tmp_path: Path):
 
     assert 6 == len(result.conversation)
     assert 3 == len(noted(tmp_path / "calls.log"))
+
+
+def test_cost_is_that_of_each_request_by_its_own_length(tmp_path: Path):
+    """A tier holds for a long request: the sum of a conversation's is none. The table
+    has the tokens of both models.
+    """
+    prices = {
+        "talker": {
+            "input": 1,
+            "output": 0,
+            "tiers": [{"above": 4, "input": 3, "output": 0}],
+        },
+        "customer": {
+            "input": 1,
+            "output": 0,
+            "tiers": [{"above": 700, "input": 5, "output": 0}],
+        },
+    }
+    spec = talk(
+        tmp_path,
+        [{"goal": "a refund"}],
+        conversation={"user": user(tmp_path)},
+        cost={"prices": prices},
+    )
+    first, second = run(spec), run(spec)
+
+    # The model reads 1, 3 and 5 messages, the user 200, 400, 600 and 800 tokens.
+    by_hand = pytest.approx((1 + 3 + 5 * 3 + 200 + 400 + 600 + 800 * 5) / 1e6)
+    assert by_hand == first.manifest.cost
+    assert by_hand == first.manifest.cost_paid
+    assert by_hand == second.manifest.cost
+    assert 0 == second.manifest.cost_paid
+    input_rows = [
+        cells[:4] for cells in cost_rows(first.manifest) if "input" in cells[1]
+    ]
+    assert [
+        ("generate", "input, requests above 4", "5", "5"),
+        ("generate", "input", "4", "4"),
+        ("step[user]", "input, requests above 700", "800", "800"),
+        ("step[user]", "input", "1,200", "1,200"),
+    ] == input_rows

@@ -27,7 +27,7 @@ def cost_rows(manifest: Manifest) -> list[tuple[str, ...]]:
     What a provider's prompt cache saved is below the tokens of a stage.
     """
     rows = []
-    for record in manifest.stages:
+    for record in [*manifest.stages, *manifest.steps]:
         if record.usage is not None:
             rows += list(_stage_rows(record))
     return rows

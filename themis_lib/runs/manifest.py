@@ -290,13 +290,14 @@ class Manifest(FrozenModel):
     @property
     def cache_savings(self) -> float | None:
         """The dollars that providers' prompt caches saved this run."""
-        return _sum_known([record.cache_savings for record in self.stages])
+        records = [*self.stages, *self.steps]
+        return _sum_known([record.cache_savings for record in records])
 
     @property
     def price_sources(self) -> list[str]:
         """Where the prices are from: `genai-prices 0.2.3`, `the experiment`."""
         sources: dict[str, None] = {}
-        for record in self.stages:
+        for record in [*self.stages, *self.steps]:
             if record.price is not None and record.usage is not None:
                 sources[record.price.source or OWN_PRICES] = None
         return list(sources)
