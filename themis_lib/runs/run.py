@@ -187,8 +187,6 @@ class Run:
                 shard.outputs,
                 columns,
             )
-            if self.pipeline.generate.steps:
-                self._step_tokens.add(read(self.store, shard.outputs))
         if shard.answers:
             self._add_rows(
                 "answers",
@@ -355,6 +353,8 @@ class Run:
             _add_usage(self._usage, label, new)
             _add_usage(self._usage_by_batch, label, _by_batch(new))
             self._add_tiers(stage, new)
+            if stage.steps:
+                self._step_tokens.add(new)
         schema = RUN_TABLES[name]
         arrays = [
             table[column] if column in table.column_names else columns[column]

@@ -29,17 +29,10 @@ class StepTokens:
         self._steps = {_member_of(stage): stage for stage in steps}
         self._spent: dict[str, TokenUsage] = {}
         self._in_tiers: dict[str, dict[int, TokenUsage]] = {}
-        self._counted: set[bytes] = set()
 
     def add(self, outputs: pa.Table) -> None:
-        """Count the rows of a shard, each key once in a run."""
-        rows = zip(
-            outputs["key"].to_pylist(), outputs["transport"].to_pylist(), strict=True
-        )
-        for key, transport in rows:
-            if key is None or key in self._counted:
-                continue
-            self._counted.add(key)
+        """Count rows of outputs, which a run counts once each."""
+        for transport in outputs["transport"].to_pylist():
             spent = (load_json_or_null(transport) or {}).get("spent") or {}
             for member, counts in spent.items():
                 usage = TokenUsage(**counts)
