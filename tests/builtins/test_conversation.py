@@ -16,6 +16,7 @@ from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.errors import ComponentError
 from themis_lib.report.cost_table import cost_rows
+from themis_lib.report.markdown import cost_line
 
 SCRIPT = {"turns": ["Hi", "And then?", "Bye"]}
 
@@ -380,3 +381,31 @@ def test_cost_is_that_of_each_request_by_its_own_length(tmp_path: Path):
         ("step[user]", "input, requests above 700", "800", "800"),
         ("step[user]", "input", "1,200", "1,200"),
     ] == input_rows
+
+
+def test_cost_of_a_conversation_that_failed_is_shown(tmp_path: Path):
+    """No row has a result, and the calls before the failure were paid all the same."""
+    prices = {
+        "talker": {"input": 1, "output": 2},
+        "customer": {"input": 10, "output": 5},
+    }
+    spec = talk(
+        tmp_path,
+        [{"goal": "a refund"}],
+        generator={"fails_at": "I have read 4"},
+        conversation={"user": user(tmp_path)},
+        cost={"prices": prices},
+        runtime={"retries": 0},
+    )
+    result = run(spec)
+
+    # The model answers once. The user speaks twice, to 2 messages and to 4.
+    paid = (1 + 2 + (2 + 4) * 100 * 10 + 2 * 2 * 5) / 1e6
+    assert pytest.approx(paid) == result.manifest.cost_paid
+    assert "step[user]: $0.0060 of $0.00" in (cost_line(result) or "")
+    assert [
+        ("generate", "input", "1", "0"),
+        ("generate", "output", "1", "0"),
+        ("step[user]", "input", "600", "0"),
+        ("step[user]", "output", "4", "0"),
+    ] == [cells[:4] for cells in cost_rows(result.manifest)]

@@ -88,7 +88,9 @@ def step_records(
         counted = counts.get(stage.label, StepProgress())
         usage = tokens.of(stage)
         charged: dict[str, Any] = {}
-        if usage is not None:
+        is_model = stage is steps[0]
+        # Calls are paid also where their row fails later.
+        if not is_model and (usage is not None or counted.usage is not None):
             charged = {
                 "usage": usage,
                 "usage_computed": counted.usage,
