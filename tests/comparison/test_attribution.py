@@ -199,3 +199,36 @@ def test_judge_models_that_no_explained_metric_asks_are_left_out() -> None:
 
     assert ["right"] == [score.metric_id for score in explanation.scores]
     assert ["parser"] == list(explanation.factors)
+
+
+def test_labels_of_a_metric_that_is_not_explained_are_left_out() -> None:
+    store = InMemoryRunStore()
+    results = []
+    for changed in ((), ("parser",)):
+        other = spec(changed)
+        other["evaluation"]["metrics"].append("builtin/edit_similarity")
+        other["evaluation"]["agreement"] = {"edit_similarity": "label"}
+        for case in other["datasets"][0]["cases"]:
+            case["metadata"] = {"label": 1}
+        results.append(Experiment.model_validate(other).run(store))
+
+    explanation = explain_difference(*results, metric_ids=["right"])
+
+    assert ["right"] == [score.metric_id for score in explanation.scores]
+
+
+def test_each_model_has_the_price_that_its_own_run_gave() -> None:
+    """Two models, each priced in its own experiment: both mixed cells have a cost."""
+    store = InMemoryRunStore()
+    results = []
+    for changed, model, dollars in (((), "m1", 1.0), (("prompt",), "other", 2.0)):
+        other = spec(changed)
+        other["generation"]["generator"]["model"] = model
+        other["cost"] = {"prices": {model: {"input": dollars, "output": dollars}}}
+        results.append(Experiment.model_validate(other).run(store))
+
+    plans = MixedExperiments.of(*results).plan()
+
+    generated = [plan for plan in plans if plan.stage == "generate"]
+    assert [20, 20] == [plan.missing for plan in generated]
+    assert not any(plan.lacks_price for plan in generated)

@@ -146,6 +146,9 @@ class Sides:
         top["datasets"] = [
             Dataset(dataset_id=name, cases=list(each)) for name, each in cases.items()
         ]
+        # Each side knows what its own models cost.
+        prices = {**self.baseline.cost.prices, **experiment.cost.prices}
+        top["cost"] = experiment.cost.model_copy(update={"prices": prices})
         return experiment.model_copy(update=top)
 
     def _changed_cases(self) -> int:
@@ -183,7 +186,8 @@ def with_metrics(
 ) -> Experiment:
     """Return the same experiment with these metrics alone, in this order.
 
-    Models that only other metrics ask are left out.
+    Models that only other metrics ask are left out, and so are labels, which change no
+    score.
     """
     by_id = {}
     asks_models = False
@@ -193,7 +197,8 @@ def with_metrics(
         built = stage.metric
         if stage.metric_id in metric_ids and built.judge_calls is not None:
             asks_models = asks_models or built.judges is None
-    update: dict[str, Any] = {"metrics": [by_id[metric_id] for metric_id in metric_ids]}
+    metrics = [by_id[metric_id] for metric_id in metric_ids]
+    update: dict[str, Any] = {"metrics": metrics, "agreement": {}}
     if not asks_models:
         update["judge_models"] = []
     evaluation = experiment.evaluation.model_copy(update=update)
