@@ -32,6 +32,7 @@ from tasks.loop import shared_loop
 from themis_lib import Experiment
 from themis_lib.components.module_folders import leave_safe_path
 from themis_lib.core.config import StorageConfig
+from themis_lib.core.prices import TierUsage
 from themis_lib.errors import FatalError, ShardError
 from themis_lib.identity.part import Part
 from themis_lib.runs.pipeline import Pipeline
@@ -305,7 +306,16 @@ def opened_store(storage: StorageConfig) -> RunStore:
 
 def _as_json(item: StepProgress) -> dict[str, Any]:
     usage = None if item.usage is None else item.usage.model_dump()
-    return {"rows": item.rows, "computed": item.computed, "usage": usage}
+    return {
+        "rows": item.rows,
+        "computed": item.computed,
+        "usage": usage,
+        "in_tiers": _tiers_as_json(item.in_tiers),
+    }
+
+
+def _tiers_as_json(in_tiers: TierUsage) -> dict[str, Any]:
+    return {str(above): each.model_dump() for above, each in in_tiers.items()}
 
 
 def _with_counts(
@@ -326,9 +336,7 @@ def _with_counts(
         part,
         computed=counts.computed,
         usage=usage,
-        in_tiers={
-            str(above): each.model_dump() for above, each in counts.in_tiers.items()
-        },
+        in_tiers=_tiers_as_json(counts.in_tiers),
         usage_by_batch=by_batch,
         steps={label: _as_json(item) for label, item in progress.steps().items()}
         or None,

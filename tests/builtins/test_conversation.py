@@ -16,6 +16,8 @@ from themis_lib.components.build import build
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.errors import ComponentError, RowError
+from themis_lib.report.cost_table import cost_rows
+from themis_lib.report.markdown import cost_line
 
 SCRIPT = {"turns": ["Hi", "And then?", "Bye"]}
 
@@ -348,3 +350,72 @@ def test_persona_is_a_text():
 
     with pytest.raises(RowError, match="the persona: it prints an image"):
         seeing.told({"picture": picture})
+
+
+def test_cost_is_that_of_each_request_by_its_own_length(tmp_path: Path):
+    """A tier holds for a long request: the sum of a conversation's is none. The table
+    has the tokens of both models.
+    """
+    prices = {
+        "talker": {
+            "input": 1,
+            "output": 0,
+            "tiers": [{"above": 4, "input": 3, "output": 0}],
+        },
+        "customer": {
+            "input": 1,
+            "output": 0,
+            "tiers": [{"above": 700, "input": 5, "output": 0}],
+        },
+    }
+    spec = talk(
+        tmp_path,
+        [{"goal": "a refund"}],
+        conversation={"user": user(tmp_path)},
+        cost={"prices": prices},
+    )
+    first, second = run(spec), run(spec)
+
+    # The model reads 1, 3 and 5 messages, the user 200, 400, 600 and 800 tokens.
+    by_hand = pytest.approx((1 + 3 + 5 * 3 + 200 + 400 + 600 + 800 * 5) / 1e6)
+    assert by_hand == first.manifest.cost
+    assert by_hand == first.manifest.cost_paid
+    assert by_hand == second.manifest.cost
+    assert 0 == second.manifest.cost_paid
+    input_rows = [
+        cells[:4] for cells in cost_rows(first.manifest) if "input" in cells[1]
+    ]
+    assert [
+        ("generate", "input, requests above 4", "5", "5"),
+        ("generate", "input", "4", "4"),
+        ("step[user]", "input, requests above 700", "800", "800"),
+        ("step[user]", "input", "1,200", "1,200"),
+    ] == input_rows
+
+
+def test_cost_of_a_conversation_that_failed_is_shown(tmp_path: Path):
+    """No row has a result, and the calls before the failure were paid all the same."""
+    prices = {
+        "talker": {"input": 1, "output": 2},
+        "customer": {"input": 10, "output": 5},
+    }
+    spec = talk(
+        tmp_path,
+        [{"goal": "a refund"}],
+        generator={"fails_at": "I have read 4"},
+        conversation={"user": user(tmp_path)},
+        cost={"prices": prices},
+        runtime={"retries": 0},
+    )
+    result = run(spec)
+
+    # The model answers once. The user speaks twice, to 2 messages and to 4.
+    paid = (1 + 2 + (2 + 4) * 100 * 10 + 2 * 2 * 5) / 1e6
+    assert pytest.approx(paid) == result.manifest.cost_paid
+    assert "step[user]: $0.0060 of $0.00" in (cost_line(result) or "")
+    assert [
+        ("generate", "input", "1", "0"),
+        ("generate", "output", "1", "0"),
+        ("step[user]", "input", "600", "0"),
+        ("step[user]", "output", "4", "0"),
+    ] == [cells[:4] for cells in cost_rows(result.manifest)]

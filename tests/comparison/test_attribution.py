@@ -164,3 +164,71 @@ def test_runs_that_cannot_be_explained_are_refused(tmp_path: Path) -> None:
         explain_difference(before, before)
     with pytest.raises(ConfigError, match="no metric 'wrong' in both runs"):
         explain_difference(before, run(store, "parser"), metric_ids=["wrong"])
+
+
+def test_settings_that_need_each_other_are_one_factor() -> None:
+    """A reducer over 4 samples cannot be mixed with the single sample of before."""
+    store = InMemoryRunStore()
+    before = run(store)
+    other = spec(("parser",))
+    other["generation"]["candidate_policy"] = {"num_samples": 4}
+    other["generation"]["reducer"] = {"use": "builtin/pass_at_k", "k": 4}
+    after = Experiment.model_validate(other).run(store)
+
+    explanation = explain_difference(before, after)
+
+    assert ["samples and reducer", "parser"] == list(explanation.factors)
+    joined = explanation.factors["samples and reducer"]
+    assert ["generation.candidate_policy", "generation.reducer"] == [
+        ".".join(line.split(":")[0].split(".")[:2]) for line in joined
+    ]
+    assert 4 == explanation.cells
+
+
+def test_judge_models_that_no_explained_metric_asks_are_left_out() -> None:
+    """One metric of a run with a judged one is explained by itself."""
+    store = InMemoryRunStore()
+    results = []
+    for changed in ((), ("parser",)):
+        other = spec(changed)
+        other["evaluation"]["metrics"].append("builtin/judge_correctness")
+        other["evaluation"]["judge_models"] = ["builtin/demo_generator"]
+        results.append(Experiment.model_validate(other).run(store))
+
+    explanation = explain_difference(*results, metric_ids=["right"])
+
+    assert ["right"] == [score.metric_id for score in explanation.scores]
+    assert ["parser"] == list(explanation.factors)
+
+
+def test_labels_of_a_metric_that_is_not_explained_are_left_out() -> None:
+    store = InMemoryRunStore()
+    results = []
+    for changed in ((), ("parser",)):
+        other = spec(changed)
+        other["evaluation"]["metrics"].append("builtin/edit_similarity")
+        other["evaluation"]["agreement"] = {"edit_similarity": "label"}
+        for case in other["datasets"][0]["cases"]:
+            case["metadata"] = {"label": 1}
+        results.append(Experiment.model_validate(other).run(store))
+
+    explanation = explain_difference(*results, metric_ids=["right"])
+
+    assert ["right"] == [score.metric_id for score in explanation.scores]
+
+
+def test_each_model_has_the_price_that_its_own_run_gave() -> None:
+    """Two models, each priced in its own experiment: both mixed cells have a cost."""
+    store = InMemoryRunStore()
+    results = []
+    for changed, model, dollars in (((), "m1", 1.0), (("prompt",), "other", 2.0)):
+        other = spec(changed)
+        other["generation"]["generator"]["model"] = model
+        other["cost"] = {"prices": {model: {"input": dollars, "output": dollars}}}
+        results.append(Experiment.model_validate(other).run(store))
+
+    plans = MixedExperiments.of(*results).plan()
+
+    generated = [plan for plan in plans if plan.stage == "generate"]
+    assert [20, 20] == [plan.missing for plan in generated]
+    assert not any(plan.lacks_price for plan in generated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,9 +37,14 @@ def seen_by(generator: Looking) -> Any:
 
 
 @pytest.fixture
-def before() -> tuple[Any, ...]:
+def before() -> Iterator[tuple[Any, ...]]:
+    """The collector as an application has it that has not frozen anything."""
     assert gc.isenabled()
-    return (*gc.get_threshold(), gc.get_freeze_count())
+    was_frozen = gc.get_freeze_count() > 0
+    gc.unfreeze()
+    yield (*gc.get_threshold(), gc.get_freeze_count())
+    if was_frozen:
+        gc.freeze()
 
 
 def test_garbage_is_looked_for_seldom_in_a_run(before: tuple[Any, ...]) -> None:

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +26,10 @@ from tests.support.provider_server import (
     refused,
 )
 from tests.support.spans import Span, from_memory, named, tree
+from tests.support.talking import talk
 from themis_lib import (
     ConfigError,
+    Experiment,
     FatalError,
     GenerationResult,
     RunStatus,
@@ -34,6 +37,7 @@ from themis_lib import (
     TokenUsage,
 )
 from themis_lib.core.models import Message
+from themis_lib.experiment.spec import experiment_from_spec
 
 STAGES = ["themis.stage generate", "themis.stage parse", "themis.stage reduce"]
 VERDICT = '{"reason": "it is", "verdict": "correct"}'
@@ -485,3 +489,15 @@ def test_the_switch_is_a_word_or_what_yaml_makes_of_on_and_off(
     given: Any, mode: str
 ) -> None:
     assert mode == RuntimeConfig(telemetry=given).telemetry
+
+
+def test_a_conversation_has_a_span_for_each_of_its_calls_alone(
+    exporter: InMemorySpanExporter, tmp_path: Path
+) -> None:
+    """Tokens are counted once: the row that calls are put together to is no call."""
+    spec = talk(tmp_path, [{"turns": ["Hi", "Bye"]}], runtime={"telemetry": "spans"})
+
+    experiment_from_spec(Experiment, spec, where="test").run()
+
+    calls = named(spans_of(exporter), "chat talker")
+    assert [1, 3] == [span.attributes["gen_ai.usage.input_tokens"] for span in calls]

@@ -59,6 +59,8 @@ class Dialogue:
         self._trace: list[TraceStep] = []
         self._last = GenerationResult()
         self._spent: dict[str, TokenUsage] = {}
+        # Each request has a price by its own length, which the sum does not tell.
+        self._requests: dict[str, list[dict[str, int]]] = {}
         self._latency_s = 0.0
         self._exchanges: list[Any] = []
 
@@ -69,6 +71,8 @@ class Dialogue:
     ) -> None:
         """Count the tokens of an answer of the model or of the simulated user."""
         if result.usage is not None:
+            counts = result.usage.model_dump(exclude_none=True)
+            self._requests.setdefault(who, []).append(counts)
             self._spent[who] = added(self._spent.get(who, TokenUsage()), result.usage)
 
     def note_step(
@@ -143,6 +147,7 @@ class Dialogue:
             transport={
                 "turns": self._exchanges,
                 "spent": {"user": spent_by_user.model_dump()} if spent_by_user else {},
+                "requests": self._requests,
             },
             usage=self._spent.get("model"),
             latency_s=self._latency_s,

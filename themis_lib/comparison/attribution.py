@@ -205,15 +205,15 @@ class MixedExperiments:
         )
 
     def _pipeline(self, coalition: int) -> Pipeline:
-        changed = []
+        changed: list[str] = []
         for at, factor in enumerate(self.factors):
             if coalition >> at & 1:
-                changed.append(factor.name)
+                changed += factor.parts
         return self.sides.mixed(changed).compile()
 
     def _check_ends(self) -> None:
         """Raise `ConfigError` unless both runs can be computed as they were."""
-        everything = [factor.name for factor in self.factors]
+        everything = [part for factor in self.factors for part in factor.parts]
         ends: list[tuple[RunResult, list[str]]] = [
             (self.baseline, []),
             (self.candidate, everything),

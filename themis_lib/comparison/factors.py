@@ -30,10 +30,19 @@ _SETTINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True)
 class Factor:
-    """What the candidate sets differently: a line for each value that differs."""
+    """What the candidate sets differently: a line for each value that differs.
 
-    name: str
+    `parts` are the settings that change together, by their names: several where one
+    without the other is no experiment.
+    """
+
+    parts: tuple[str, ...]
     changes: list[str]
+
+    @property
+    def name(self) -> str:
+        """What a reader calls it: `samples and reducer`."""
+        return " and ".join(self.parts)
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,8 @@ class Sides:
         """Return the factors in which the sides differ. Raise `ConfigError` without any."""
         found = []
         if self.before != self.after:
-            found.append(Factor(DATA, [f"{self._changed_cases():,} case(s) differ"]))
+            lines = [f"{self._changed_cases():,} case(s) differ"]
+            found.append(Factor((DATA,), lines))
         old, new = self.baseline.as_written(), self.candidate.as_written()
         for name, places in _SETTINGS.items():
             changes: list[str] = []
@@ -61,16 +71,63 @@ class Sides:
                 if _setting(self.baseline, place) != _setting(self.candidate, place):
                     changes += _changes(old, new, place)
             if changes:
-                found.append(Factor(name, changes))
+                found.append(Factor((name,), changes))
         if not found:
             raise ConfigError(
                 "no setting and no case differs between the two runs: there is nothing "
                 "to explain"
             )
-        return found
+        return self._joined(found)
+
+    def _joined(self, factors: Sequence[Factor]) -> list[Factor]:
+        """Return factors such that each can be changed alone, and can be left alone.
+
+        A reducer over 4 samples needs the 4 samples: the two are one factor.
+        """
+        joined = list(factors)
+        at = 0
+        while at < len(joined):
+            partner = self._needed_by(at, joined)
+            if partner is None:
+                at += 1
+                continue
+            first, second = sorted((at, partner))
+            pair = joined[first], joined.pop(second)
+            joined[first] = Factor(
+                pair[0].parts + pair[1].parts,
+                pair[0].changes + pair[1].changes,
+            )
+            # What was fine by itself may need the two.
+            at = 0
+        return joined
+
+    def _needed_by(
+        self,
+        at: int,
+        factors: Sequence[Factor],
+    ) -> int | None:
+        """Return the place of a factor that one at a place cannot be mixed without."""
+        everything = [part for factor in factors for part in factor.parts]
+
+        def can_differ(*places: int) -> bool:
+            parts = [part for place in places for part in factors[place].parts]
+            rest = [part for part in everything if part not in parts]
+            return self._can_be_mixed(parts) and self._can_be_mixed(rest)
+
+        if can_differ(at):
+            return None
+        others = [place for place in range(len(factors)) if place != at]
+        return next((place for place in others if can_differ(at, place)), None)
+
+    def _can_be_mixed(self, changed: Sequence[str]) -> bool:
+        try:
+            self.mixed(changed).compile()
+        except ConfigError:
+            return False
+        return True
 
     def mixed(self, changed: Sequence[str]) -> Experiment:
-        """Return the baseline with these factors changed to those of the candidate."""
+        """Return the baseline with these settings changed to those of the candidate."""
         updates: dict[str, dict[str, Any]] = {
             "": {},
             "generation": {},
@@ -89,6 +146,9 @@ class Sides:
         top["datasets"] = [
             Dataset(dataset_id=name, cases=list(each)) for name, each in cases.items()
         ]
+        # Each side knows what its own models cost.
+        prices = {**self.baseline.cost.prices, **experiment.cost.prices}
+        top["cost"] = experiment.cost.model_copy(update={"prices": prices})
         return experiment.model_copy(update=top)
 
     def _changed_cases(self) -> int:
@@ -124,13 +184,24 @@ def with_metrics(
     experiment: Experiment,
     metric_ids: Sequence[str],
 ) -> Experiment:
-    """Return the same experiment with these metrics alone, in this order."""
+    """Return the same experiment with these metrics alone, in this order.
+
+    Models that only other metrics ask are left out, and so are labels, which change no
+    score.
+    """
     by_id = {}
+    asks_models = False
     stages = experiment.compile().scores
     for stage, metric in zip(stages, experiment.evaluation.metrics, strict=True):
         by_id[stage.metric_id] = metric
+        built = stage.metric
+        if stage.metric_id in metric_ids and built.judge_calls is not None:
+            asks_models = asks_models or built.judges is None
     metrics = [by_id[metric_id] for metric_id in metric_ids]
-    evaluation = experiment.evaluation.model_copy(update={"metrics": metrics})
+    update: dict[str, Any] = {"metrics": metrics, "agreement": {}}
+    if not asks_models:
+        update["judge_models"] = []
+    evaluation = experiment.evaluation.model_copy(update=update)
     return experiment.model_copy(update={"evaluation": evaluation})
 
 

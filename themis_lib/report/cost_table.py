@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from themis_lib.core.prices import CostLine, Price
+from themis_lib.core.models import TokenUsage
+from themis_lib.core.prices import CostLine, Price, TierUsage
 from themis_lib.runs.manifest import OWN_PRICES, Manifest, StageRecord
 
 COST_HEADINGS = (
@@ -27,8 +28,8 @@ def cost_rows(manifest: Manifest) -> list[tuple[str, ...]]:
     What a provider's prompt cache saved is below the tokens of a stage.
     """
     rows = []
-    for record in manifest.stages:
-        if record.usage is not None:
+    for record in [*manifest.stages, *manifest.steps]:
+        if record.counts_tokens:
             rows += list(_stage_rows(record))
     return rows
 
@@ -57,22 +58,21 @@ def exact_dollars(amount: float) -> str:
 
 def _stage_rows(record: StageRecord) -> Iterator[tuple[str, ...]]:
     price = record.price or _NO_PRICE
-    computed = {}
-    for line in price.lines(record.usage_computed, record.in_tiers_computed):
-        computed[line.kind, line.above] = line
-    for line in price.lines(record.usage, record.in_tiers):
-        of_run = computed.get((line.kind, line.above))
+    computed = _lines_by_kind(price, record.usage_computed, record.in_tiers_computed)
+    every = _lines_by_kind(price, record.usage, record.in_tiers)
+    # Calls for rows that failed later are in this run, and in no row.
+    for key, line in {**every, **computed}.items():
+        of_run, of_all = computed.get(key), every.get(key)
         per_million, paid, cost = _UNKNOWN, _UNKNOWN, _UNKNOWN
         if record.price is not None:
             per_million = exact_dollars(line.per_million)
             paid = exact_dollars(of_run.cost if of_run else 0.0)
-            cost = exact_dollars(line.cost)
-        tokens = of_run.tokens if of_run else 0
+            cost = exact_dollars(of_all.cost if of_all else 0.0)
         yield (
             record.stage,
             _kind_text(line),
-            f"{tokens:,}",
-            f"{line.tokens:,}",
+            f"{of_run.tokens if of_run else 0:,}",
+            f"{of_all.tokens if of_all else 0:,}",
             per_million,
             paid,
             cost,
@@ -101,6 +101,14 @@ def _stage_rows(record: StageRecord) -> Iterator[tuple[str, ...]]:
         )
 
 
+def _lines_by_kind(
+    price: Price,
+    usage: TokenUsage | None,
+    in_tiers: TierUsage,
+) -> dict[tuple[str, int | None], CostLine]:
+    return {(line.kind, line.above): line for line in price.lines(usage, in_tiers)}
+
+
 def _kind_text(line: CostLine) -> str:
     if line.above is None:
         return line.kind
@@ -108,5 +116,7 @@ def _kind_text(line: CostLine) -> str:
 
 
 def _uses_cache(record: StageRecord) -> bool:
-    usage = record.usage
-    return bool(usage and (usage.cached_tokens or usage.cache_write_tokens))
+    for usage in (record.usage, record.usage_computed):
+        if usage and (usage.cached_tokens or usage.cache_write_tokens):
+            return True
+    return False

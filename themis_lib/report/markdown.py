@@ -131,7 +131,7 @@ def cost_line(result: RunResult) -> str | None:
     parts = []
     for record in [*manifest.stages, *manifest.steps]:
         # Stages that call no model have no tokens to state.
-        if record.usage:
+        if record.counts_tokens:
             parts.append(f"{record.stage}: {_stage_cost(record)}")
     if not parts:
         return None
@@ -196,8 +196,8 @@ def _stage_cost(record: StageRecord) -> str:
     counts = []
     for name, in_this_run, in_all in kinds:
         # Most providers do not count every kind.
-        if in_all is not None:
-            counts.append(f"{in_this_run or 0:,} of {in_all:,} {name}")
+        if in_all is not None or in_this_run is not None:
+            counts.append(f"{in_this_run or 0:,} of {in_all or 0:,} {name}")
     saved = ""
     if record.saved_by_batch and record.cost is not None:
         live = record.cost + record.saved_by_batch

@@ -110,9 +110,14 @@ class StageRecord(FrozenModel):
         return rest.removesuffix("]") if bracket else None
 
     @property
+    def counts_tokens(self) -> bool:
+        """Whether any call of it counted tokens, also for rows that failed later."""
+        return self.usage is not None or self.usage_computed is not None
+
+    @property
     def lacks_price(self) -> bool:
         """Whether its tokens may cost money and nobody said how much."""
-        return self.is_paid and self.usage is not None and self.price is None
+        return self.is_paid and self.counts_tokens and self.price is None
 
     @property
     def cost(self) -> float | None:
@@ -290,14 +295,15 @@ class Manifest(FrozenModel):
     @property
     def cache_savings(self) -> float | None:
         """The dollars that providers' prompt caches saved this run."""
-        return _sum_known([record.cache_savings for record in self.stages])
+        records = [*self.stages, *self.steps]
+        return _sum_known([record.cache_savings for record in records])
 
     @property
     def price_sources(self) -> list[str]:
         """Where the prices are from: `genai-prices 0.2.3`, `the experiment`."""
         sources: dict[str, None] = {}
-        for record in self.stages:
-            if record.price is not None and record.usage is not None:
+        for record in [*self.stages, *self.steps]:
+            if record.price is not None and record.counts_tokens:
                 sources[record.price.source or OWN_PRICES] = None
         return list(sources)
 

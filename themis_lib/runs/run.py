@@ -38,7 +38,7 @@ from themis_lib.runs.score_range import ScoreRange
 from themis_lib.runs.sequential import SequentialRecord
 from themis_lib.runs.sequential_summary import with_confidence_sequences
 from themis_lib.runs.stage_prices import price_in
-from themis_lib.runs.step_records import StepTokens, step_records
+from themis_lib.runs.step_records import StepTokens, requests_in, step_records
 from themis_lib.runs.summary import lacks_scores, summarise
 from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
@@ -93,7 +93,7 @@ class Run:
         self._usage: dict[str, TokenUsage] = {}
         self._in_tiers: defaultdict[str, dict[int, TokenUsage]] = defaultdict(dict)
         self._usage_by_batch: dict[str, TokenUsage] = {}
-        self._step_tokens = StepTokens()
+        self._step_tokens = StepTokens(self.pipeline.generate.steps)
         # Keys whose tokens are counted: equal rows of a run are charged once.
         self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
@@ -187,8 +187,6 @@ class Run:
                 shard.outputs,
                 columns,
             )
-            if self.pipeline.generate.steps:
-                self._step_tokens.add(read(self.store, shard.outputs))
         if shard.answers:
             self._add_rows(
                 "answers",
@@ -355,6 +353,8 @@ class Run:
             _add_usage(self._usage, label, new)
             _add_usage(self._usage_by_batch, label, _by_batch(new))
             self._add_tiers(stage, new)
+            if stage.steps:
+                self._step_tokens.add(new)
         schema = RUN_TABLES[name]
         arrays = [
             table[column] if column in table.column_names else columns[column]
@@ -371,9 +371,16 @@ class Run:
         least = None if stage.price_of is None else stage.price_of.least_tier
         if least is None:
             return
-        counts = rows.select(list(TokenUsage.model_fields))
-        long = counts.filter(pc.greater(counts["input_tokens"], least)).to_pylist()
-        in_tiers = usage_in_tiers(stage.price_of, long)
+        requests: list[dict[str, Any]] = []
+        if stage.steps:
+            # A row is many requests, none of which need be as long as all of them.
+            for transport in rows["transport"].to_pylist():
+                requests += requests_in(transport, "model")
+        else:
+            counts = rows.select(list(TokenUsage.model_fields))
+            long = counts.filter(pc.greater(counts["input_tokens"], least))
+            requests = long.to_pylist()
+        in_tiers = usage_in_tiers(stage.price_of, requests)
         self._in_tiers[stage.label] = added_in_tiers(
             self._in_tiers[stage.label], in_tiers
         )

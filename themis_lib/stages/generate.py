@@ -623,7 +623,10 @@ def check_bounded(stages: Sequence[GenerateStage]) -> None:
 
 
 def _callee_of(generator: BuiltGenerator) -> Callee | None:
-    """Return what spans say of a generator; `None` for one that calls no model."""
+    """Return what spans say of a generator; `None` for one that calls no model itself."""
+    # The calls that its rows are made of have spans of their own, and their tokens.
+    if generator.asks:
+        return None
     if generator.is_free and generator.model is None:
         return None
     return Callee(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -47,11 +48,15 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class StepProgress:
-    """Calls that rows were made of: how many, how many were made now, and their tokens."""
+    """Calls that rows were made of: how many, how many were made now, and their tokens.
+
+    `in_tiers` are the tokens of requests in a tier of their price.
+    """
 
     rows: int = 0
     computed: int = 0
     usage: TokenUsage | None = None
+    in_tiers: TierUsage = field(default_factory=dict)
 
 
 class Progress:
@@ -104,6 +109,7 @@ class Progress:
         computed: int,
         rows: int = 1,
         usage: TokenUsage | None = None,
+        in_tiers: TierUsage = MappingProxyType({}),
     ) -> None:
         """Count calls that rows are made of, found or just made, and their tokens."""
         with self._lock:
@@ -112,6 +118,7 @@ class Progress:
                 rows=item.rows + rows,
                 computed=item.computed + computed,
                 usage=_sum_known(item.usage, usage),
+                in_tiers=added_in_tiers(item.in_tiers, in_tiers),
             )
 
     def steps(self) -> dict[str, StepProgress]:
@@ -161,9 +168,7 @@ class Progress:
     ) -> None:
         """Count the rows and tokens of a shard that another process has computed."""
         usage = None if part.usage is None else TokenUsage(**part.usage)
-        in_tiers = {}
-        for above, each in part.in_tiers.items():
-            in_tiers[int(above)] = TokenUsage(**each)
+        in_tiers = _tiers_of(part.in_tiers)
         by_batch = None
         if part.usage_by_batch is not None:
             by_batch = TokenUsage(**part.usage_by_batch)
@@ -175,6 +180,7 @@ class Progress:
                 rows=step["rows"],
                 computed=step["computed"],
                 usage=None if spent is None else TokenUsage(**spent),
+                in_tiers=_tiers_of(step.get("in_tiers", {})),
             )
 
     def finish(
@@ -196,6 +202,13 @@ class Progress:
         """Return the counts by stage, in the order the stages were announced."""
         with self._lock:
             return dict(self._stages)
+
+
+def _tiers_of(
+    in_tiers: Mapping[str, Mapping[str, int | None]],
+) -> dict[int, TokenUsage]:
+    """Return tokens by tier, from JSON, whose names are texts."""
+    return {int(above): TokenUsage(**each) for above, each in in_tiers.items()}
 
 
 def _sum_known(

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import JsonValue
 
+from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import GenerationResult, TokenUsage
 from themis_lib.errors import escape_surrogates
 from themis_lib.identity.digests import canonical_json, load_json_or_null
@@ -128,9 +129,15 @@ class StepRows:
             made[name] = escape_surrogates(value) if isinstance(value, str) else value
         self._journal.append([made])
         usage = _usage_of(made)
-        self._progress.advance_step(self._stage.label, computed=1, usage=usage)
+        in_tiers = usage_in_tiers(self._stage.price_of, [made])
+        self._progress.advance_step(
+            self._stage.label,
+            computed=1,
+            usage=usage,
+            in_tiers=in_tiers,
+        )
         if self._charged_to is not None:
-            self._progress.advance(self._charged_to, 0, usage)
+            self._progress.advance(self._charged_to, 0, usage, in_tiers=in_tiers)
         return made
 
     async def _compute(
