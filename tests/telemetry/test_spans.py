@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from tests.comparison.test_stop_when_decided import matrix
 from tests.support.asking import questions
 from tests.support.provider_server import (
     SILENT,
@@ -36,6 +37,7 @@ from themis_lib import (
     RuntimeConfig,
     TokenUsage,
 )
+from themis_lib.comparison.stop_when_decided import run_matrix_until_decided
 from themis_lib.core.models import Message
 from themis_lib.experiment.spec import experiment_from_spec
 
@@ -501,3 +503,27 @@ def test_a_conversation_has_a_span_for_each_of_its_calls_alone(
 
     calls = named(spans_of(exporter), "chat talker")
     assert [1, 3] == [span.attributes["gen_ai.usage.input_tokens"] for span in calls]
+
+
+def test_a_run_is_below_the_span_of_the_application(
+    exporter: InMemorySpanExporter,
+) -> None:
+    experiment = questions("builtin/demo_generator", 1, runtime={"telemetry": "spans"})
+
+    with trace.get_tracer("application").start_as_current_span("job"):
+        experiment.run()
+
+    [job, [run, _]] = tree(spans_of(exporter))
+    assert ("job", "themis.run") == (job, run)
+
+
+def test_runs_that_go_in_step_are_beside_each_other(
+    exporter: InMemorySpanExporter, tmp_path: Path
+) -> None:
+    """Neither is a part of the other."""
+    cells = matrix(tmp_path, 0.2, 0.95, runtime={"telemetry": "spans"})
+
+    run_matrix_until_decided(cells)
+
+    runs = named(spans_of(exporter), "themis.run")
+    assert [None, None] == [span.parent for span in runs]

@@ -184,6 +184,14 @@ def _stage_cost(record: StageRecord) -> str:
     else:
         # A stage may have no price because it calls nothing that is charged.
         price = ""
+    saved = ""
+    if record.saved_by_batch and record.cost is not None:
+        live = record.cost + record.saved_by_batch
+        saved = f"; {dollars(live)} without batches"
+    return f"{price}{_token_counts(record)} tokens in this run{saved}"
+
+
+def _token_counts(record: StageRecord) -> str:
     computed = record.usage_computed or TokenUsage()
     every = record.usage or TokenUsage()
     kinds = (
@@ -198,11 +206,7 @@ def _stage_cost(record: StageRecord) -> str:
         # Most providers do not count every kind.
         if in_all is not None or in_this_run is not None:
             counts.append(f"{in_this_run or 0:,} of {in_all or 0:,} {name}")
-    saved = ""
-    if record.saved_by_batch and record.cost is not None:
-        live = record.cost + record.saved_by_batch
-        saved = f"; {dollars(live)} without batches"
-    return f"{price}{', '.join(counts)} tokens in this run{saved}"
+    return ", ".join(counts)
 
 
 GATE_HEADINGS = ("gate", "dataset", "slice", "outcome", "why")

@@ -55,13 +55,10 @@ class RunSpans:
         self._tracing = self._open.enter_context(traced(self._mode))
         if self._tracing is None:
             return
-        self._span = self._open.enter_context(
-            self._tracing.tracer.start_as_current_span(
-                "themis.run",
-                attributes=self._attributes,
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+        # Not the current span: the next run that goes in step is not below this one.
+        self._span = self._tracing.tracer.start_span(
+            "themis.run",
+            attributes=self._attributes,
         )
 
     def end(
@@ -82,6 +79,7 @@ class RunSpans:
             self._span.set_attribute("error.type", type(error).__name__)
         if error is not None or status == "failed":
             self._span.set_status(StatusCode.ERROR)
+        self._span.end()
         self._open.close()
         self._tracing = None
         send_waiting(self._mode)

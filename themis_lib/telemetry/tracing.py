@@ -78,7 +78,10 @@ def traced(
     mode: Telemetry,
     parent: str | None = None,
 ) -> Iterator[Tracing | None]:
-    """Trace what runs in a block, below the span that a `traceparent` names."""
+    """Trace what runs in a block, below the span that a `traceparent` names.
+
+    Without one it is below the span that is current.
+    """
     tracing = start_tracing(mode)
     if tracing is None:
         yield None
@@ -90,7 +93,8 @@ def traced(
 
     outer = TRACING.set(tracing)
     carrier = {} if parent is None else {"traceparent": parent}
-    token = context.attach(TraceContextTextMapPropagator().extract(carrier))
+    below = TraceContextTextMapPropagator().extract(carrier, context.get_current())
+    token = context.attach(below)
     try:
         yield tracing
     finally:
