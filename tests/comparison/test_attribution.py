@@ -158,7 +158,7 @@ def test_runs_that_cannot_be_explained_are_refused(tmp_path: Path) -> None:
     store = InMemoryRunStore()
     before, same = run(store), run(store)
 
-    with pytest.raises(ConfigError, match="no setting and no case differs"):
+    with pytest.raises(ConfigError, match="no setting differs"):
         explain_difference(before, same)
     with pytest.raises(ConfigError, match="named twice"):
         explain_difference(before, before)
@@ -232,3 +232,10 @@ def test_each_model_has_the_price_that_its_own_run_gave() -> None:
     generated = [plan for plan in plans if plan.stage == "generate"]
     assert [20, 20] == [plan.missing for plan in generated]
     assert not any(plan.lacks_price for plan in generated)
+
+
+def test_cases_that_one_run_has_alone_explain_nothing() -> None:
+    store = InMemoryRunStore()
+
+    with pytest.raises(ConfigError, match="no case that both have"):
+        explain_difference(run(store, cases=3), run(store, cases=5))

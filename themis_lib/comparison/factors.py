@@ -74,8 +74,8 @@ class Sides:
                 found.append(Factor((name,), changes))
         if not found:
             raise ConfigError(
-                "no setting and no case differs between the two runs: there is nothing "
-                "to explain"
+                "no setting differs between the two runs, and no case that both have: "
+                "there is nothing to explain"
             )
         return self._joined(found)
 
