@@ -7,17 +7,28 @@ from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.counting import CALLS
-from themis_lib import Experiment, InMemoryRunStore, RunResult
+from themis_lib import (
+    Case,
+    Dataset,
+    EvaluationConfig,
+    Experiment,
+    GenerationConfig,
+    GenerationResult,
+    InMemoryRunStore,
+    RunResult,
+)
 from themis_lib.comparison.attribution import (
     MixedExperiments,
     explain_difference,
     lacks,
 )
+from themis_lib.core.contexts import GenerateContext
 from themis_lib.errors import ConfigError
 
 FACTORS = ("prompt", "parser", "metric")
@@ -70,7 +81,7 @@ def mean(result: RunResult) -> float:
     return value
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(changed=st.sets(st.sampled_from(FACTORS), min_size=1), cases=st.integers(3, 25))
 def test_shares_are_those_of_all_runs_between(changed: set[str], cases: int) -> None:
     """Against brute force: every mixed experiment is run by itself."""
@@ -151,6 +162,72 @@ def test_changed_cases_are_a_factor() -> None:
         share.share,
         [case.case_id for case in share.cases],
     )
+
+
+class Draws:
+    """Answers each draw of an input with the next number."""
+
+    component_id = "tests/draws"
+    version = "1"
+    reads = ("input",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        self.count += 1
+        return GenerationResult(final_output=self.count)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2], [2, 1, 0]])
+def test_draws_of_equal_inputs_stay_those_of_the_runs(order: list[int]) -> None:
+    """Cases that ask the same are told apart by their order, also by those that only one
+    run has: the ends are what the runs measured.
+    """
+    store = InMemoryRunStore()
+    draws = Draws()
+
+    def run_on(
+        ids: list[int], name: str, abs_tol: float
+    ) -> tuple[Experiment, RunResult]:
+        cases = [
+            {"case_id": f"c{at}", "input": "?", "expected_output": at + 1} for at in ids
+        ]
+        experiment = Experiment(
+            name=name,
+            generation=GenerationConfig(generator=draws),
+            evaluation=EvaluationConfig(
+                metrics=[
+                    {"use": "builtin/numeric_match", "id": "right", "abs_tol": abs_tol}
+                ]
+            ),
+            datasets=[Dataset(dataset_id="d", cases=[Case(**each) for each in cases])],
+        )
+        return experiment, experiment.run(store)
+
+    old, before = run_on([0, 1, 2], "before", 0.0)
+    new, after = run_on(order, "after", 1.0)
+
+    explanation = explain_difference(before, after, experiments=(old, new))
+
+    (score,) = explanation.scores
+    shared = {f"c{at}" for at in order}
+    scores = {}
+    for result in (before, after):
+        rows = result.table("results").to_pylist()
+        scores[result.run_id] = [
+            row["score"] for row in rows if row["case_id"] in shared
+        ]
+    assert score.baseline_mean == np.mean(scores[before.run_id])
+    assert score.candidate_mean == np.mean(scores[after.run_id])
+    assert {} == {
+        name: count
+        for name, count in explanation.computed.items()
+        if name == "generate"
+    }
 
 
 def test_runs_that_cannot_be_explained_are_refused(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ class MixedExperiments:
         sides = Sides(
             with_metrics(old, chosen),
             with_metrics(new, chosen),
-            pairs.cases_of(baseline, pairs.baseline),
-            pairs.cases_of(candidate, pairs.candidate),
+            pairs.baseline_cases(baseline),
+            pairs.candidate_cases(candidate),
         )
         statistics = candidate.manifest.statistics
         mixed = cls(
@@ -186,7 +186,10 @@ class MixedExperiments:
             computed += cells[coalition].computed
         scores = []
         for metric_id in self.metric_ids:
-            values = {key: cell.scores[metric_id] for key, cell in cells.items()}
+            values = {}
+            for coalition, cell in cells.items():
+                places = self.sides.data(self._changed(coalition)).places
+                values[coalition] = cell.scores[metric_id][places]
             scores += self._explained(metric_id, values)
         manifests = self.baseline.manifest, self.candidate.manifest
         return Explanation(
@@ -205,11 +208,14 @@ class MixedExperiments:
         )
 
     def _pipeline(self, coalition: int) -> Pipeline:
+        return self.sides.mixed(self._changed(coalition)).compile()
+
+    def _changed(self, coalition: int) -> list[str]:
         changed: list[str] = []
         for at, factor in enumerate(self.factors):
             if coalition >> at & 1:
                 changed += factor.parts
-        return self.sides.mixed(changed).compile()
+        return changed
 
     def _check_ends(self) -> None:
         """Raise `ConfigError` unless both runs can be computed as they were."""

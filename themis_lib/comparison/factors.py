@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from themis_lib.core.models import Case, Dataset
+from themis_lib.comparison.paired_cases import SideCases
+from themis_lib.core.models import Dataset
 from themis_lib.errors import ConfigError
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.experiment.spec import experiment_from_spec
@@ -47,22 +48,19 @@ class Factor:
 
 @dataclass(frozen=True)
 class Sides:
-    """The experiments of the baseline and the candidate, on the cases that are paired.
-
-    `before` and `after` are the cases by dataset, in the same order.
-    """
+    """The experiments of the baseline and the candidate, and the cases of each."""
 
     baseline: Experiment
     candidate: Experiment
-    before: Mapping[str, Sequence[Case]]
-    after: Mapping[str, Sequence[Case]]
+    before: SideCases
+    after: SideCases
 
     def factors(self) -> list[Factor]:
         """Return the factors in which the sides differ. Raise `ConfigError` without any."""
         found = []
-        if self.before != self.after:
-            lines = [f"{self._changed_cases():,} case(s) differ"]
-            found.append(Factor((DATA,), lines))
+        changed_data = self._changed_data()
+        if changed_data:
+            found.append(Factor((DATA,), changed_data))
         old, new = self.baseline.as_written(), self.candidate.as_written()
         for name, places in _SETTINGS.items():
             changes: list[str] = []
@@ -137,7 +135,7 @@ class Sides:
             source = self.candidate if name in changed else self.baseline
             for section, field in places:
                 updates[section][field] = _setting(source, (section, field))
-        cases = self.after if DATA in changed else self.before
+        cases = self.data(changed).cases
         # What is no factor changes no row: how a run is computed, and what is read of it.
         experiment = self.candidate
         top = updates.pop("")
@@ -151,12 +149,25 @@ class Sides:
         top["cost"] = experiment.cost.model_copy(update={"prices": prices})
         return experiment.model_copy(update=top)
 
-    def _changed_cases(self) -> int:
-        count = 0
-        for name, cases in self.before.items():
-            for old, new in zip(cases, self.after[name], strict=True):
-                count += old != new
-        return count
+    def data(self, changed: Sequence[str]) -> SideCases:
+        """Return the cases to evaluate where these settings are changed."""
+        return self.after if DATA in changed else self.before
+
+    def _changed_data(self) -> list[str]:
+        """Return a line for each way in which the data differ."""
+        cases = zip(self.before.paired(), self.after.paired(), strict=True)
+        changed = sum(old != new for old, new in cases)
+        draws = zip(self.before.earlier, self.after.earlier, strict=True)
+        moved = sum(old != new for old, new in draws)
+        lines = []
+        if changed:
+            lines.append(f"{changed:,} case(s) differ")
+        if moved:
+            lines.append(
+                f"{moved:,} case(s) with equal inputs in another order, so that their "
+                "draws are others"
+            )
+        return lines
 
 
 def experiment_of(run: RunResult) -> Experiment:

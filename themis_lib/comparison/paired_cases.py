@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,25 @@ from themis_lib.core.models import Case
 from themis_lib.errors import ConfigError
 from themis_lib.identity.digests import load_json, load_json_or_null
 from themis_lib.runs.results import RunResult
+
+
+@dataclass(frozen=True)
+class SideCases:
+    """The cases of a run to evaluate, by dataset and in its order.
+
+    They are the paired ones, and those that ask what a paired one asks: where these are
+    independent draws, their order tells them apart. `places` has the place of each
+    pair's case among all of them, and `earlier` how many before it ask the same.
+    """
+
+    cases: Mapping[str, Sequence[Case]]
+    places: npt.NDArray[np.int64]
+    earlier: list[int]
+
+    def paired(self) -> list[Case]:
+        """Return the case of each pair."""
+        every = [case for cases in self.cases.values() for case in cases]
+        return [every[place] for place in self.places.tolist()]
 
 
 @dataclass(frozen=True)
@@ -50,26 +70,13 @@ class CasePairs:
         rows = np.array(self.candidate, np.int64)[places]
         return self.after.column(name, rows)
 
-    def cases_of(
-        self,
-        run: RunResult,
-        rows: Sequence[int],
-    ) -> dict[str, list[Case]]:
-        """Return some cases of a run by dataset, in the order of the rows."""
-        table = run.table("cases").take(rows)
-        cases: defaultdict[str, list[Case]] = defaultdict(list)
-        for row in table.to_pylist():
-            metadata = {}
-            for name, text in row["metadata"] or []:
-                metadata[name] = metadata_value(text)
-            case = Case(
-                case_id=row["case_id"],
-                input=load_json(row["input"]),
-                expected_output=load_json_or_null(row["expected_output"]),
-                metadata=metadata,
-            )
-            cases[row["dataset_id"]].append(case)
-        return dict(cases)
+    def baseline_cases(self, run: RunResult) -> SideCases:
+        """Return the cases of the baseline, which is `run`."""
+        return _side_cases(run, self.before, self.baseline)
+
+    def candidate_cases(self, run: RunResult) -> SideCases:
+        """Return the cases of the candidate, which is `run`."""
+        return _side_cases(run, self.after, self.candidate)
 
 
 def paired_cases(
@@ -106,4 +113,43 @@ def paired_cases(
         baseline=baseline,
         candidate=[partners[row] for row in baseline],
         unpaired=cases - 2 * len(partners),
+    )
+
+
+def _side_cases(
+    run: RunResult,
+    scored: ScoredCases,
+    paired: Sequence[int],
+) -> SideCases:
+    asked = [content[:2] for content in scored.contents]
+    wanted = {asked[row] for row in paired}
+    rows = [row for row, question in enumerate(asked) if question in wanted]
+    # An experiment has its data dataset by dataset, and each in its order.
+    order = {name: at for at, name in enumerate(dict.fromkeys(scored.dataset_ids))}
+    rows.sort(key=lambda row: (order[scored.dataset_ids[row]], row))
+    counts: Counter[tuple[str, str]] = Counter()
+    earlier = {}
+    for row in rows:
+        earlier[row] = counts[asked[row]]
+        counts[asked[row]] += 1
+    cases: defaultdict[str, list[Case]] = defaultdict(list)
+    for item in run.table("cases").take(rows).to_pylist():
+        cases[item["dataset_id"]].append(_case_of(item))
+    place_of = {row: place for place, row in enumerate(rows)}
+    return SideCases(
+        cases=dict(cases),
+        places=np.array([place_of[row] for row in paired], np.int64),
+        earlier=[earlier[row] for row in paired],
+    )
+
+
+def _case_of(row: Mapping[str, Any]) -> Case:
+    metadata = {}
+    for name, text in row["metadata"] or []:
+        metadata[name] = metadata_value(text)
+    return Case(
+        case_id=row["case_id"],
+        input=load_json(row["input"]),
+        expected_output=load_json_or_null(row["expected_output"]),
+        metadata=metadata,
     )
