@@ -19,6 +19,9 @@ from tests.support.batch_runs import (
     batch_experiment,
     batch_spec,
     charges,
+    check_paid_once,
+    kill_at_random,
+    outputs,
 )
 from tests.support.batch_server import BatchServer
 from themis_lib import (
@@ -28,15 +31,8 @@ from themis_lib import (
     FatalError,
     RunResult,
     RunStatus,
-    RunStore,
 )
 from themis_lib.experiment.spec import experiment_from_spec
-from themis_lib.runs.manifest import manifests
-from themis_lib.storage.batch_ledger import BatchLedger
-from themis_lib.upkeep.check import check
-
-#: Columns that differ between a row by batch and the same row asked live.
-_VOLATILE = {"transport", "latency_s"}
 
 
 @pytest.fixture
@@ -45,14 +41,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with BatchServer() as server:
         yield server
-
-
-def outputs(result: RunResult) -> list[dict[str, Any]]:
-    rows = result.table("outputs").to_pylist()
-    return [
-        {name: value for name, value in row.items() if name not in _VOLATILE}
-        for row in rows
-    ]
 
 
 def dollars(result: RunResult) -> float:
@@ -308,40 +296,6 @@ def test_replies_that_a_provider_has_removed(
     assert RunStatus.FAILED is again.status
     assert RunStatus.COMPLETED is third.status
     assert {2: 10} == charges(server)
-
-
-def kill_at_random(
-    server: BatchServer, machine: Machine, spec: dict[str, Any], draw: random.Random
-) -> bool:
-    """Start a run, kill it at a random moment, and return whether it was under way."""
-    seen = len(server.asked)
-    process = machine.start(spec)
-    deadline = time.monotonic() + 2
-    while len(server.asked) == seen and time.monotonic() < deadline:
-        time.sleep(0.002)
-    time.sleep(draw.choice([0.1, 0.5, 1.5, 3.0]) * draw.random())
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
-    return machine.ended() == -signal.SIGKILL
-
-
-def check_paid_once(
-    server: BatchServer, machine: Machine, spec: dict[str, Any]
-) -> None:
-    """Run to the end, and compare with live calls of the same rows."""
-    machine.start(spec)
-    assert 0 == machine.ended(), machine.said()
-    assert {1: len(spec["datasets"][0]["cases"])} == charges(server)
-    store = RunStore(spec["storage"]["store"])
-    last = RunResult(store, manifests(store)[-1].run_id)
-    live_spec = {**spec, "runtime": {}, "storage": {"store": "memory"}}
-    live = experiment_from_spec(Experiment, live_spec, where="spec").run()
-    assert outputs(live) == outputs(last)
-    assert live.manifest.cost is not None
-    assert last.manifest.cost == live.manifest.cost / 2
-    ledger = BatchLedger(store, "generate", last.manifest.stages[0].fingerprint)
-    assert [] == ledger.open_batches()
-    assert [] == list(check(store))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ It is named for the package: one adapter over the official SDK of each provider.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -21,8 +21,8 @@ from themis_lib.adapters.any_providers import (
     provider_and_name,
     provider_names,
 )
+from themis_lib.adapters.batched_model import BatchedModel
 from themis_lib.adapters.chat_model import (
-    ChatModel,
     Positive,
     PositiveNumber,
     Temperature,
@@ -32,20 +32,21 @@ from themis_lib.adapters.conversations import Turn
 from themis_lib.adapters.endpoint import Endpoint
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.limits import Throttle
+from themis_lib.adapters.mistral_batches import MistralBatches
 from themis_lib.adapters.openai_parts import rendered_turns
 from themis_lib.adapters.replies import chat_result
 from themis_lib.adapters.reply_fields import Headers
 from themis_lib.adapters.requests import ApiMode, Asked, chat_request
-from themis_lib.adapters.sdk_server import SdkServer
 from themis_lib.adapters.server_forms import ServerForms, changes, forms_of
+from themis_lib.core.batches import BatchApi
 from themis_lib.core.models import GenerationResult
 from themis_lib.core.parts import Contents
 from themis_lib.core.secrets import resolve_references
-from themis_lib.errors import ComponentError
+from themis_lib.errors import ComponentError, TransientError, describe
 
 
 @dataclass(frozen=True)
-class AnyModel(ChatModel, SdkServer):
+class AnyModel(BatchedModel):
     """A model of any provider that any-llm knows, named `PROVIDER:NAME`.
 
     `gemini:gemini-2.5-flash`, `mistral:…`, `bedrock:…`, `groq:…`: any-llm-sdk asks each
@@ -150,6 +151,53 @@ class AnyModel(ChatModel, SdkServer):
         """Whether the provider itself is asked, and not another server."""
         return self.client is None and not self._api_endpoint.identity_url
 
+    @property
+    def batch_api(self) -> BatchApi | None:
+        """The provider's batches; `None` where no batch is sure to be found again."""
+        if self._provider.name != "mistral":
+            return None
+        return MistralBatches(self.listed_as, self)
+
+    def batch_result(
+        self,
+        body: Any,
+        transport: JsonObject,
+    ) -> GenerationResult:
+        """Return a reply of the provider's SDK as a result. Raise as `generate` does."""
+        try:
+            reply = self._converter._convert_completion_response(body)
+        except Exception as error:  # noqa: BLE001 - each provider raises what it likes
+            lost = TransientError(
+                f"any-llm cannot read the provider's reply: {describe(error)}"
+            )
+            raise self.batch_fault(lost) from None
+        body = any_calls.body_of(reply, self.listed_as)
+        return super().batch_result(body, transport)
+
+    async def ask_client(
+        self,
+        call_of: Callable[[Any], Callable[..., Any]],
+        *arguments: Any,
+        timeout_s: float | None = None,
+        **fields: Any,
+    ) -> Any:
+        """Return what a method of the provider's SDK returns, asked through any-llm's
+        client. Raise what a failure means, without secrets.
+        """
+        # Making the mask also masks the log.
+        _ = self._api_endpoint.mask
+        client = await self._find_client()
+        try:
+            return await any_calls.ask(
+                lambda: call_of(client.client)(*arguments, **fields),
+                provider=self._provider,
+                throttle=self._gate_for({}, None),
+                timeout_s=timeout_s or any_calls.REQUEST_TIMEOUT_S,
+                place=self._api_endpoint.place,
+            )
+        except Exception as error:  # noqa: BLE001 - each SDK raises what it likes
+            raise self.batch_fault(error) from None
+
     def _check_sdk(self) -> None:
         check_installed(self._provider)
 
@@ -165,15 +213,48 @@ class AnyModel(ChatModel, SdkServer):
         turns: list[Turn],
         seed: int,
     ) -> GenerationResult:
-        request = chat_request(turns, replace(self._asked_of_all, seed=seed))
+        request = self._make_request(turns, seed)
         client = await self._find_client()
         sent = self._without_lost_seed(request, client)
         self._arrival_at(client).check(sent)
         result, form = await self._ask(
             sent,
-            _read_reply,
+            self._read_reply,
             longest_answer=self._longest_answer,
         )
+        return self._with_form(result, request, form)
+
+    def _make_request(
+        self,
+        turns: list[Turn],
+        seed: int,
+    ) -> JsonObject:
+        return chat_request(turns, replace(self._asked_of_all, seed=seed))
+
+    def _make_body(self, form: JsonObject) -> JsonObject:
+        sent = self._without_lost_seed(form, self._converter)
+        self._arrival_at(self._converter).check(sent)
+        renamed = any_calls.with_own_seed(sent, self._provider)
+        return any_calls.sdk_arguments(self._converter, renamed)
+
+    def _read_reply(
+        self,
+        body: Any,
+        headers: Headers,
+    ) -> GenerationResult:
+        result = chat_result(body, headers)
+        usage = result.usage
+        # any-llm says 0 where a provider told no tokens: no request has none.
+        if usage is not None and not (usage.input_tokens or usage.output_tokens):
+            return result.model_copy(update={"usage": None})
+        return result
+
+    def _with_form(
+        self,
+        result: GenerationResult,
+        request: JsonObject,
+        form: JsonObject,
+    ) -> GenerationResult:
         changed = changes(request, form)
         if not changed:
             return result
@@ -224,6 +305,13 @@ class AnyModel(ChatModel, SdkServer):
         return found
 
     @cached_property
+    def _converter(self) -> Any:
+        # What converts requests and replies belongs to no event loop.
+        if self.client is not None:
+            return self.client
+        return any_calls.kind_of(self._provider)
+
+    @cached_property
     def _provider(self) -> Provider:
         return provider_and_name(self.model)[0]
 
@@ -271,15 +359,3 @@ class AnyModel(ChatModel, SdkServer):
             key_is_needed=provider.key_is_needed,
             secret_variables=provider.secret_variables,
         )
-
-
-def _read_reply(
-    body: JsonObject,
-    headers: Headers,
-) -> GenerationResult:
-    result = chat_result(body, headers)
-    usage = result.usage
-    # any-llm says 0 where a provider told no tokens: no request has none.
-    if usage is not None and not (usage.input_tokens or usage.output_tokens):
-        return result.model_copy(update={"usage": None})
-    return result

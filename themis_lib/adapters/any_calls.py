@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
@@ -35,6 +35,13 @@ async def client_for(
     )
 
 
+def kind_of(provider: Provider) -> Any:
+    """Return any-llm's class for a provider, which converts without a client."""
+    from any_llm import AnyLLM
+
+    return AnyLLM.get_provider_class(provider.name)
+
+
 def converted(
     client: Any,
     request: Mapping[str, Any],
@@ -43,19 +50,8 @@ def converted(
 
     It sends nothing.
     """
-    from any_llm.types.completion import CompletionParams
-
-    fields = {}
-    own = {}
-    for name, value in _arguments_of(client, request).items():
-        if name in CompletionParams.model_fields:
-            fields[name] = value
-        elif name != "model":
-            own[name] = value
-    params = CompletionParams(model_id=request["model"], **fields)
     # Some providers are told their name this way, the others pass it on.
-    own["provider_name"] = client.PROVIDER_NAME
-    arguments = client._convert_completion_params(params, **own)
+    arguments = _converted(client, request, provider_name=client.PROVIDER_NAME)
     # Not their `repr`, which Google's classes shorten.
     made = to_json(
         arguments,
@@ -63,6 +59,14 @@ def converted(
         bytes_mode="base64",
     )
     return made.decode()
+
+
+def sdk_arguments(
+    client: Any,
+    request: Mapping[str, Any],
+) -> JsonObject:
+    """Return the arguments of the SDK's function for a chat, as any-llm makes them."""
+    return {"model": request["model"], **_converted(client, request)}
 
 
 async def post(
@@ -101,13 +105,47 @@ async def post(
             ) from None
         throttle.observe(200, {})
         latency_s = time.monotonic() - started
-    body = reply.model_dump(mode="json", exclude_none=True)
+    return body_of(reply, request["model"]), {}, latency_s
+
+
+def body_of(
+    reply: Any,
+    model: str,
+) -> JsonObject:
+    """Return any-llm's reply of a model as the JSON of a chat completion."""
+    body: JsonObject = reply.model_dump(mode="json", exclude_none=True)
     # Bedrock's replies do not say which model it was.
-    body["model"] = body.get("model") or request["model"]
+    body["model"] = body.get("model") or model
     if not body.get("created"):
         # What a provider does not tell is made up, the same for every reply.
         body = {key: item for key, item in body.items() if key not in ("id", "created")}
-    return body, {}, latency_s
+    return body
+
+
+async def ask(
+    call: Callable[[], Awaitable[Any]],
+    *,
+    provider: Provider,
+    throttle: Throttle,
+    timeout_s: float,
+    place: str,
+) -> Any:
+    """Return the reply to a call of a provider's SDK, which no throttle holds back.
+
+    Raise as `post` does.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await call()
+    except TimeoutError:
+        raise TransientError(f"no whole reply after {timeout_s:g} s") from None
+    except Exception as error:  # noqa: BLE001 - each SDK raises what it likes
+        raise fault_of(
+            error,
+            provider=provider.name,
+            place=place,
+            gate=throttle,
+        ) from None
 
 
 def with_own_seed(
@@ -154,6 +192,24 @@ def _make_client(
         raise FatalError(
             f"any-llm cannot make a client of {provider.name}: {describe(error)}"
         ).marked(is_free=True) from None
+
+
+def _converted(
+    client: Any,
+    request: Mapping[str, Any],
+    **own: Any,
+) -> JsonObject:
+    from any_llm.types.completion import CompletionParams
+
+    fields = {}
+    for name, value in _arguments_of(client, request).items():
+        if name in CompletionParams.model_fields:
+            fields[name] = value
+        elif name != "model":
+            own[name] = value
+    params = CompletionParams(model_id=request["model"], **fields)
+    made: JsonObject = client._convert_completion_params(params, **own)
+    return made
 
 
 def _arguments_of(

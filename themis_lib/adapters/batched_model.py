@@ -37,12 +37,7 @@ class BatchedModel(ChatModel, SdkServer):
         stored_turns(turns)
         turns = self._rendered(turns, ctx.contents)
         request = self._make_request(turns, ctx.seed)
-        body = self._server_forms.form_of(request)
-        # Headers are those of the request that creates the batch.
-        body.pop("extra_headers", None)
-        # Last, so that the user's own fields win, as in a live request.
-        body.update(body.pop("extra_body", {}))
-        return body
+        return self._make_body(self._server_forms.form_of(request))
 
     def batch_result(
         self,
@@ -120,6 +115,15 @@ class BatchedModel(ChatModel, SdkServer):
     ) -> JsonObject:
         """Return the arguments of a request for one conversation."""
         raise NotImplementedError
+
+    def _make_body(self, form: JsonObject) -> JsonObject:
+        """Return the body of a request in the form that the server takes."""
+        body = dict(form)
+        # Headers are those of the request that creates the batch.
+        body.pop("extra_headers", None)
+        # Last, so that the user's own fields win, as in a live request.
+        body.update(body.pop("extra_body", {}))
+        return body
 
     def _read_reply(
         self,

@@ -6,13 +6,13 @@ The names are those of OpenAI's API reference.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from themis_lib.adapters import batch_files
 from themis_lib.adapters.batched_model import BatchedModel
-from themis_lib.adapters.faults import fault_of_code, fault_of_status
+from themis_lib.adapters.faults import fault_of_code
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.reply_fields import read_field, read_items
 from themis_lib.adapters.requests import ApiMode
@@ -170,34 +170,12 @@ class OpenAIBatches:
                 if "HTTP 404" in str(error):
                     continue
                 raise
-            # Not by `splitlines`, which divides at characters that JSON may contain.
-            for line in content.content.split(b"\n"):
-                if line.strip():
-                    reply = _parsed(line)
-                    yield str(reply.get("custom_id")), {**reply, "batch_id": batch_id}
+            for custom_id, reply in batch_files.replies_of(content.content, batch_id):
+                yield custom_id, reply
 
     def read(self, reply: BatchReply) -> GenerationResult:
         """Return a line of a file of replies as a result."""
-        response = reply.get("response")
-        error = reply.get("error")
-        if not isinstance(response, Mapping):
-            said = _words_of(error)
-            # Expired or cancelled before the row's turn came, or lost.
-            lost = TransientError(f"the batch has no answer: {said}")
-            raise self.model.batch_fault(lost.marked(is_free=True))
-        body = response.get("body")
-        status = response.get("status_code") or 200
-        if status >= 400:
-            failed = body.get("error") if isinstance(body, Mapping) else None
-            code = read_field(failed, "code") or read_field(failed, "type") or ""
-            said = f"HTTP {status}: {_words_of(failed or body)}"
-            fault = fault_of_status(status, said, code=str(code))
-            raise self.model.batch_fault(fault.marked(is_free=True))
-        transport = {
-            "batch_id": reply["batch_id"],
-            "request_id": response.get("request_id"),
-        }
-        return self.model.batch_result(body, transport)
+        return batch_files.result_of(reply, self.model)
 
     def finish(
         self,
@@ -219,7 +197,7 @@ class OpenAIBatches:
         codes = set()
         for error in read_items(read_field(batch, "errors"), "data"):
             codes.add(str(read_field(error, "code")))
-            said += f": {_words_of(error)}"
+            said += f": {batch_files.words_of(error)}"
         fault: ThemisError = fault_of_code(min(codes, default=""), "", said)
         # What a line has wrong would be wrong again, and so would every other line.
         if codes & _QUEUE_IS_FULL:
@@ -227,20 +205,3 @@ class OpenAIBatches:
         elif not isinstance(fault, TransientError):
             fault = FatalError(said)
         return self.model.batch_fault(fault.marked(is_free=True))
-
-
-def _parsed(line: bytes) -> JsonObject:
-    try:
-        reply = json.loads(line)
-    except ValueError as error:
-        raise TransientError(f"a file of replies is not JSON: {error}") from None
-    if not isinstance(reply, dict):
-        raise TransientError("a file of replies has a line that is no object")
-    return reply
-
-
-def _words_of(error: Any) -> str:
-    code = read_field(error, "code")
-    said = read_field(error, "message") or error
-    words = " ".join(str(said).split())
-    return f"{code}: {words}" if code else words

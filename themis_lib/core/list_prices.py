@@ -28,7 +28,9 @@ _NAMES = {
 
 
 #: What providers charge for the same tokens by their batch APIs; the library has no share.
-_BATCH_SHARES = {"openai": 0.5, "anthropic": 0.5}
+#: Half at each: openai.com/api/pricing, docs.claude.com (Batch processing),
+#: ai.google.dev/gemini-api/docs/pricing (Batch), mistral.ai/pricing (Batch API).
+_BATCH_SHARES = {"openai": 0.5, "anthropic": 0.5, "google": 0.5, "mistral": 0.5}
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,11 @@ def check_has_batches(
     """Raise `ConfigError` if rows are always to go by batch, and the generator cannot."""
     if config is None or config.when != "always" or generator.batch_api is not None:
         return
+    # Of a generator with many providers, the model names the one.
+    name = generator.component_id
+    if generator.model is not None:
+        name += f" {generator.model}"
     raise ConfigError(
-        f"runtime.batch.when='always': {where} ({generator.component_id}) has no batch "
-        "API; write when: cheaper, or leave runtime.batch out"
+        f"runtime.batch.when='always': {where} ({name}) has no batch API; write "
+        "when: cheaper, or leave runtime.batch out"
     )
