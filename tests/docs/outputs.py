@@ -11,6 +11,7 @@ _VOLATILE = {
     "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "port": r"127\.0\.0\.1:\d+",
     "time": r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?",
+    "day": r"(?<!\S)\d{4}-\d\d-\d\d(?!\S)",
     "seconds": r"\b\d+(?:\.\d+)? m?s\b",
     # Fingerprints and names of parts: a user's code has others under another Python.
     "digest": r"\b[0-9a-f]{32}\b|\b(?=[a-f]*\d)[0-9a-f]{12}\b",
