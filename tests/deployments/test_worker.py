@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,13 @@ def test_schedule_fires(
     finally:
         deployed.ask(remove)
         deployed.ask(lambda client: _suggest(client, {}))
-    runs = deployed.ask(lambda client: client.read_flow_runs())
-    scheduled = [run for run in runs if run.name == "scheduled · m1"]
+    scheduled: list[Any] = []
+    deadline = time.monotonic() + 60
+    # The server tells a run's new name a little after the run has it.
+    while not scheduled and time.monotonic() < deadline:
+        runs = deployed.ask(lambda client: client.read_flow_runs())
+        scheduled = [run for run in runs if run.name == "scheduled · m1"]
+        time.sleep(0.2)
 
     assert scheduled
     assert all(run.auto_scheduled for run in scheduled)
