@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from themis_lib.adapters.batched_model import BatchedModel
+from themis_lib.adapters.batched_model import CLOCK_S, BatchedModel
 from themis_lib.adapters.faults import fault_of_code
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.reply_fields import (
@@ -32,8 +32,6 @@ _LIMITS = BatchLimits(rows=100_000, bytes=250_000_000)
 _COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 #: The most batches that one request lists.
 _PAGE = 100
-#: How far the provider's clock may be behind, in seconds.
-_CLOCK_S = 3600.0
 _ENDED = "ended"
 
 
@@ -199,7 +197,7 @@ class AnthropicBatches:
             )
             batches = list(read_items(page, "data"))
             for batch in batches:
-                if _created_at(batch) < since - _CLOCK_S:
+                if _created_at(batch) < since - CLOCK_S:
                     return
                 yield batch
             if not batches or not read_field(page, "has_more"):

@@ -6,7 +6,14 @@ OpenAI's form, which Mistral has too: `custom_id`, `response` and `error`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any
 
 from themis_lib.adapters.batched_model import BatchedModel
@@ -15,7 +22,7 @@ from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.reply_fields import read_field
 from themis_lib.core.batches import BatchReply
 from themis_lib.core.models import GenerationResult
-from themis_lib.errors import TransientError
+from themis_lib.errors import FatalError, TransientError
 
 
 def replies_of(
@@ -31,6 +38,28 @@ def replies_of(
         if line.strip():
             reply = _parsed(line)
             yield str(reply.get("custom_id")), {**reply, "batch_id": batch_id}
+
+
+async def replies_in(
+    file_ids: Iterable[Any],
+    download: Callable[[str], Awaitable[bytes]],
+    batch_id: str,
+) -> AsyncIterator[tuple[str, BatchReply]]:
+    """Yield the lines of files of replies, without those that there are none of.
+
+    Files of replies are kept for some time only: one that is gone has no lines.
+    """
+    for file_id in file_ids:
+        if not isinstance(file_id, str):
+            continue
+        try:
+            content = await download(file_id)
+        except FatalError as error:
+            if "HTTP 404" in str(error):
+                continue
+            raise
+        for custom_id, reply in replies_of(content, batch_id):
+            yield custom_id, reply
 
 
 def result_of(

@@ -19,6 +19,11 @@ from themis_lib.core.models import Case, GenerationResult
 from themis_lib.errors import ThemisError, TransientError, describe
 from themis_lib.stages.calls import in_thread
 
+#: The field of a batch's metadata that has its label.
+BATCH_LABEL = "themis_batch"
+#: How far a provider's clock may be behind, in seconds.
+CLOCK_S = 3600.0
+
 
 class BatchedModel(ChatModel, SdkServer):
     """A model whose batches have the requests, and make the results, of live calls.

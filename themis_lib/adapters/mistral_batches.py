@@ -15,13 +15,13 @@ from typing import Any
 import orjson
 
 from themis_lib.adapters import batch_files
-from themis_lib.adapters.batched_model import BatchedModel
+from themis_lib.adapters.batched_model import BATCH_LABEL, CLOCK_S, BatchedModel
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.reply_fields import read_field, read_items
 from themis_lib.core.batches import BatchLimits, BatchReply, BatchStatus, FoundBatch
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.models import Case, GenerationResult
-from themis_lib.errors import FatalError, RowError, TransientError
+from themis_lib.errors import RowError, TransientError
 from themis_lib.identity.digests import canonical_json
 
 #: What Mistral takes as one batch: a million requests, a file of 512 MB
@@ -29,12 +29,8 @@ from themis_lib.identity.digests import canonical_json
 _LIMITS = BatchLimits(rows=1_000_000, bytes=500_000_000)
 _ENDPOINT = "/v1/chat/completions"
 _ENDED = frozenset({"SUCCESS", "FAILED", "TIMEOUT_EXCEEDED", "CANCELLED"})
-#: The field of a job's metadata that has its label.
-_LABEL = "themis_batch"
 #: The most jobs that one request lists.
 _PAGE = 100
-#: How far the provider's clock may be behind, in seconds.
-_CLOCK_S = 3600.0
 #: Fields of a live request that the job has instead, or that a batch has no use for.
 _NOT_IN_LINES = ("model", "stream")
 
@@ -96,7 +92,7 @@ class MistralBatches:
             input_files=[prepared["input_file_id"]],
             endpoint=_ENDPOINT,
             model=self.name,
-            metadata={_LABEL: label},
+            metadata={BATCH_LABEL: label},
             # Whatever an injected client does: a second request is a second job.
             retries=None,
         )
@@ -123,10 +119,10 @@ class MistralBatches:
             jobs = list(read_items(reply, "data"))
             for job in jobs:
                 metadata = read_field(job, "metadata")
-                if isinstance(metadata, Mapping) and metadata.get(_LABEL) == label:
+                if isinstance(metadata, Mapping) and metadata.get(BATCH_LABEL) == label:
                     return FoundBatch(str(read_field(job, "id")))
             # A new job moves the others to later pages: none is missed.
-            if not jobs or read_field(jobs[-1], "created_at") < since - _CLOCK_S:
+            if not jobs or read_field(jobs[-1], "created_at") < since - CLOCK_S:
                 return FoundBatch(None)
             page += 1
 
@@ -159,19 +155,14 @@ class MistralBatches:
     async def replies(self, batch_id: str) -> AsyncIterator[tuple[str, BatchReply]]:
         """Yield the lines of both files of replies, of answers and of errors."""
         job = await self._retrieve(batch_id)
-        for name in ("output_file", "error_file"):
-            file_id = read_field(job, name)
-            if not isinstance(file_id, str):
-                continue
-            try:
-                content = await self.model.ask_client(_download_of, file_id=file_id)
-            except FatalError as error:
-                # Files of replies are kept for some time only.
-                if "HTTP 404" in str(error):
-                    continue
-                raise
-            for custom_id, reply in batch_files.replies_of(content, batch_id):
-                yield custom_id, reply
+        file_ids = [read_field(job, name) for name in ("output_file", "error_file")]
+
+        async def download(file_id: str) -> bytes:
+            content: bytes = await self.model.ask_client(_download_of, file_id=file_id)
+            return content
+
+        async for reply in batch_files.replies_in(file_ids, download, batch_id):
+            yield reply
 
     def read(self, reply: BatchReply) -> GenerationResult:
         """Return a line of a file of replies as a result."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from themis_lib.adapters import batch_files
-from themis_lib.adapters.batched_model import BatchedModel
+from themis_lib.adapters.batched_model import BATCH_LABEL, CLOCK_S, BatchedModel
 from themis_lib.adapters.faults import fault_of_code
 from themis_lib.adapters.json_objects import JsonObject
 from themis_lib.adapters.reply_fields import read_field, read_items
@@ -29,12 +29,8 @@ _ENDPOINTS: Mapping[ApiMode, str] = {
     "chat_completions": "/v1/chat/completions",
 }
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-#: The field of a batch's metadata that has its label.
-_LABEL = "themis_batch"
 #: The most batches that one request lists.
 _PAGE = 100
-#: How far the provider's clock may be behind, in seconds.
-_CLOCK_S = 3600.0
 #: Reasons of a batch that failed as a whole for now: the account's queue is full.
 _QUEUE_IS_FULL = frozenset({"token_limit_exceeded", "rate_limit_exceeded"})
 
@@ -98,7 +94,7 @@ class OpenAIBatches:
             input_file_id=prepared["input_file_id"],
             endpoint=_ENDPOINTS[self.api_mode],
             completion_window="24h",
-            metadata={_LABEL: label},
+            metadata={BATCH_LABEL: label},
         )
         return str(read_field(batch, "id"))
 
@@ -122,11 +118,11 @@ class OpenAIBatches:
             )
             batches = list(read_items(page, "data"))
             for batch in batches:
-                if read_field(read_field(batch, "metadata"), _LABEL) == label:
+                if read_field(read_field(batch, "metadata"), BATCH_LABEL) == label:
                     return FoundBatch(str(read_field(batch, "id")))
             if not batches or not read_field(page, "has_more"):
                 return FoundBatch(None)
-            if read_field(batches[-1], "created_at") < since - _CLOCK_S:
+            if read_field(batches[-1], "created_at") < since - CLOCK_S:
                 return FoundBatch(None)
             after = {"after": read_field(batches[-1], "id")}
 
@@ -157,21 +153,18 @@ class OpenAIBatches:
     async def replies(self, batch_id: str) -> AsyncIterator[tuple[str, BatchReply]]:
         """Yield the lines of both files of replies, of answers and of errors."""
         batch = await self._retrieve(batch_id)
-        for name in ("output_file_id", "error_file_id"):
-            file_id = read_field(batch, name)
-            if file_id is None:
-                continue
-            try:
-                content = await self.model.ask_client(
-                    lambda client: client.files.content, file_id
-                )
-            except FatalError as error:
-                # Files of replies are kept for some time only.
-                if "HTTP 404" in str(error):
-                    continue
-                raise
-            for custom_id, reply in batch_files.replies_of(content.content, batch_id):
-                yield custom_id, reply
+        names = ("output_file_id", "error_file_id")
+        file_ids = [read_field(batch, name) for name in names]
+
+        async def download(file_id: str) -> bytes:
+            file = await self.model.ask_client(
+                lambda client: client.files.content, file_id
+            )
+            content: bytes = file.content
+            return content
+
+        async for reply in batch_files.replies_in(file_ids, download, batch_id):
+            yield reply
 
     def read(self, reply: BatchReply) -> GenerationResult:
         """Return a line of a file of replies as a result."""
