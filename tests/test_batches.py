@@ -304,15 +304,15 @@ def test_a_hundred_killed_runs_pay_once(server: BatchServer, tmp_path: Path) -> 
     """`kill -9` during submit, wait and fetch: no row is paid twice and none is lost."""
     server.batch_s, server.create_s = 0.2, 0.2
     spec = batch_spec(
-        server, storage={"store": str(tmp_path / "store")}, cases=500, settle_s=1.0
+        server, storage={"store": str(tmp_path / "store")}, cases=1000, settle_s=1.0
     )
     every_case = spec["datasets"][0]["cases"]
     draw = random.Random(11)
     killed = 0
     with Machine(tmp_path / "machine") as machine:
-        for _ in range(1000):
-            # More cases each time, so that submissions are killed throughout.
-            spec["datasets"][0]["cases"] = every_case[: 5 * (killed + 1)]
+        for number in range(len(every_case) // 5):
+            # More cases each time, so that no run finds all of its rows stored.
+            spec["datasets"][0]["cases"] = every_case[: 5 * (number + 1)]
             killed += kill_at_random(server, machine, spec, draw)
             if killed == 100:
                 break
