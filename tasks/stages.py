@@ -11,12 +11,17 @@ from typing import Any
 
 from prefect import get_run_logger, runtime, task
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed
 from prefect.tasks import Task
+from prefect.transactions import Transaction, get_transaction
 
 from tasks.caching import ByCacheKey
 from tasks.logs import without_tracebacks
 from tasks.worker import compute_shard
 from themis_lib.errors import ShardError, is_transient
+
+#: The name of the state of a task run whose rows are in a batch at a provider.
+AWAITING_BATCH = "AwaitingBatch"
 
 
 async def should_retry(
@@ -38,19 +43,39 @@ def compute(
     work: dict[str, Any],
     label: str,
     cache_key: str,
-) -> dict[str, Any]:
+) -> dict[str, Any] | State[Any]:
     """Compute a shard of a stage and return the reference to its table, as JSON.
 
-    `label` names the task run, and `cache_key` its result; only Prefect reads them.
+    Of a shard that waits for batches, it is the data of the state to end in. `label`
+    names the task run, and `cache_key` its result; only Prefect reads them.
     """
     del label, cache_key
     without_tracebacks()
     try:
         return compute_shard(work).to_json()
     except ShardError as error:
+        if error.waiting:
+            return _awaiting_batch(error)
         attempt = runtime.task_run.run_count
         get_run_logger().warning("attempt %s: %s", attempt, error)
         raise
+
+
+def _awaiting_batch(error: ShardError) -> State[Any]:
+    """Return the state in which the task of a waiting shard ends, kept in no cache.
+
+    It is final, since the next look at the batch is another task run.
+    """
+    transaction = get_transaction()
+    # Prefect runs each task in a transaction. Committed, it would write the state's
+    # data under the cache key, and no later run would look at the batch again.
+    assert isinstance(transaction, Transaction)
+    transaction.write_on_commit = False
+    return Completed(
+        name=AWAITING_BATCH,
+        message=str(error),
+        data=error.part.to_json(),
+    )
 
 
 # Synchronous tasks: Prefect submits an async one in 50 to 75 ms, a sync one in 3 to 4.

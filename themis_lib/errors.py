@@ -116,13 +116,22 @@ class ShardError(ThemisError):
     """A shard of which some rows failed in this run.
 
     `part` names the table with all its rows, failures included. `transient` says
-    whether another try might succeed.
+    whether another try might succeed, `waiting` that no row failed: those without an
+    outcome are in batches which have not ended.
     """
 
-    def __init__(self, message: str, *, part: Part, transient: bool) -> None:
-        super().__init__(message, part, transient)
+    def __init__(
+        self,
+        message: str,
+        *,
+        part: Part,
+        transient: bool,
+        waiting: bool = False,
+    ) -> None:
+        super().__init__(message, part, transient, waiting)
         self.part = part
         self.transient = transient
+        self.waiting = waiting
 
     # The arguments hold the part as well; a log is to show the message alone.
     def __str__(self) -> str:
@@ -131,15 +140,25 @@ class ShardError(ThemisError):
     def __repr__(self) -> str:
         return f"ShardError({str(self)!r})"
 
-    # Pickle calls the class with positional arguments, and two of ours are keyword-only:
+    # Pickle calls the class with positional arguments, and most of ours are keyword-only:
     # without this, the error would be lost on its way back from a worker process.
     def __reduce__(self) -> tuple[object, ...]:
-        arguments = (self.args[0], self.part, self.transient)
+        arguments = (self.args[0], self.part, self.transient, self.waiting)
         return (_rebuild_shard_error, arguments)
 
 
-def _rebuild_shard_error(message: str, part: Part, transient: bool) -> ShardError:
-    return ShardError(message, part=part, transient=transient)
+def _rebuild_shard_error(
+    message: str,
+    part: Part,
+    transient: bool,
+    waiting: bool,
+) -> ShardError:
+    return ShardError(
+        message,
+        part=part,
+        transient=transient,
+        waiting=waiting,
+    )
 
 
 #: Exceptions that mean the outside world was not ready, not that the input was wrong;

@@ -41,6 +41,7 @@ def test_a_waiting_run_holds_no_worker(
                 assert time.monotonic() < deadline, deployed.logs(run_id)
                 time.sleep(0.2)
             waiting = deployed.flow_run(run_id)
+            tasks = deployed.task_states(run_id)
             other = deployed.run(
                 "evaluate/evaluate", experiment=str(experiment_file(tmp_path))
             )
@@ -53,6 +54,8 @@ def test_a_waiting_run_holds_no_worker(
 
     assert "SCHEDULED" == waiting.state.type.value
     assert "10 rows wait for batch_1 at the provider" in waiting.state.message
+    assert "AwaitingBatch" == tasks["generate questions 0-9"]
+    assert "Failed" not in tasks.values()
     assert "Completed" == other.state.name
     assert "Completed" == ended.state.name
     assert ended.run_count >= 2

@@ -15,9 +15,12 @@ import pytest
 import typer.testing
 import yaml
 
+from tests.support.batch_runs import batch_spec, charges
+from tests.support.batch_server import BatchServer
 from tests.support.drivers import flow_outcome, run_in_process
 from tests.support.flow_process import start_run
 from tests.support.metered import UNDER_WAY
+from tests.support.prefect_api import Api
 from tests.support.provider_server import (
     CUT,
     Fault,
@@ -271,6 +274,46 @@ def verdicts_in(store: Path) -> set[tuple[bytes, str]]:
         for table in tables
         for row in table.to_pylist()
     }
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        "threads",
+        pytest.param("processes", marks=pytest.mark.slow),
+        pytest.param("dask", marks=pytest.mark.slow),
+    ],
+)
+def test_a_task_that_waits_for_a_batch_says_so(
+    runner: str, prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not failed, not tried again and not cached: the next run's task looks at
+    the batch.
+    """
+    if runner == "dask":
+        pytest.importorskip("prefect_dask")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
+    outcomes = []
+    with BatchServer(batch_s=3600) as server:
+        storage = {"store": str(tmp_path / "store")}
+        waiting = batch_spec(server, storage=storage, shard_size=5, wait=False)
+        waiting["name"] = "waiting"
+        for number in range(3):
+            if number == 2:
+                server.end_batches()
+            outcomes.append(flow_outcome(waiting, tmp_path, prefect_api, runner=runner))
+
+    server_api = Api(prefect_api)
+    tasks = [server_api.task_states(outcome.flow_run_id) for outcome in outcomes]
+    names = ("generate questions 0-4", "generate questions 5-9")
+    assert [{"AwaitingBatch"}, {"AwaitingBatch"}, {"Completed"}] == [
+        {states[name] for name in names} for states in tasks
+    ]
+    assert ["waiting", "waiting", "completed"] == [
+        outcome.run.result.status.value for outcome in outcomes
+    ]
+    assert {1} == set(tries_of_tasks(prefect_api, of="waiting · gpt-4.1"))
+    assert {1: 10} == charges(server)
 
 
 def test_a_global_limit_that_is_not_there_is_one_error(

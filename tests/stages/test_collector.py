@@ -9,6 +9,7 @@ import pytest
 
 from tests.stages.test_run_stage import Parser, stage_of
 from themis_lib import InMemoryRunStore, TransientError
+from themis_lib.errors import AwaitingBatchError
 from themis_lib.identity.part import Part
 from themis_lib.stages.collector import Collector
 from themis_lib.stages.dependencies import Dependencies
@@ -79,6 +80,24 @@ def test_failures_come_last_and_are_summed_up(collector: Collector) -> None:
     )
     counted = collector.counted(Part(path="", rows=4), cached=0)
     assert (1, 3) == (counted.computed, counted.failed)
+
+
+def test_shard_waits_if_it_misses_nothing_but_its_batches(collector: Collector) -> None:
+    """Then the summary names these; one row that failed is a failure of the shard."""
+    shard = Shard(index=0, start=0, dataset_id="d", cases=Part(path="", rows=4))
+    open_batches = ["batch_1: in_progress", "batch_2: validating"]
+    errors = [AwaitingBatchError(text) for text in open_batches]
+    collector.emit([(0, errors[0]), (1, record('"x"')), (2, errors[1]), (3, errors[1])])
+
+    assert collector.waiting
+    assert (
+        "parse d 0-3: 3 row(s) wait for batch_1: in_progress, batch_2: validating"
+        == collector.summary(shard)
+    )
+
+    collector.emit([(4, TransientError("busy"))])
+    assert not collector.waiting
+    assert "4 row(s) failed" in collector.summary(shard)
 
 
 def test_lone_surrogates_are_escaped(collector: Collector) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import State, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import exception_to_failed_state
 
-from tasks.stages import STAGE_TASKS, generate, should_retry
+from tasks.stages import AWAITING_BATCH, STAGE_TASKS, generate, should_retry
+from tests.support.batch_runs import batch_experiment, charges
+from tests.support.batch_server import BatchServer
 from tests.support.counting import CALLS
 from tests.support.shard_work import generate_work
 from tests.test_edit_costs import base, case
@@ -94,6 +96,17 @@ def work_of(
     return generate_work(folder.name, experiment, pipeline, store, shard)
 
 
+def run_task(
+    api_url: str, folder: Path, work: dict[str, Any]
+) -> tuple[State[Any], Any]:
+    """The state that a task ends in, and what it returns or the error it ends with."""
+    storage = folder / "tasks"
+    with temporary_settings({PREFECT_API_URL: api_url}):
+        task = generate.with_options(result_storage=storage, retries=1)
+        state = task(work, "generate d 0-1", "generate/key", return_state=True)
+        return state, asyncio.run(state.aresult(raise_on_failure=False))
+
+
 def run_shard(
     api_url: str,
     folder: Path,
@@ -101,12 +114,8 @@ def run_shard(
     numbers: tuple[int, ...] = (0, 1),
 ) -> Any:
     """What the task for one shard returns, or the error that it ends with."""
-    work = work_of(folder, generator, numbers)
-    storage = folder / "tasks"
-    with temporary_settings({PREFECT_API_URL: api_url}):
-        task = generate.with_options(result_storage=storage, retries=1)
-        state = task(work, "generate d 0-1", "generate/key", return_state=True)
-        return asyncio.run(state.aresult(raise_on_failure=False))
+    _, value = run_task(api_url, folder, work_of(folder, generator, numbers))
+    return value
 
 
 def test_task_returns_the_reference_to_its_rows(
@@ -144,3 +153,41 @@ def test_task_is_retried_for_the_rows_that_failed(
     assert isinstance(error, ShardError)
     assert error.transient
     assert (4, 2) == (error.part.rows, error.part.failed)
+
+
+def batch_work(folder: Path, server: BatchServer, run_id: str) -> dict[str, Any]:
+    """The shard of an experiment whose run does not wait for its batch."""
+    experiment = batch_experiment(
+        server, storage={"store": str(folder / "store")}, wait=False
+    )
+    store = RunStore(str(folder / "store"))
+    pipeline = experiment.compile()
+    shard = next(pipeline.shards(store))
+    return generate_work(run_id, experiment, pipeline, store, shard)
+
+
+def test_task_that_waits_for_a_batch_is_not_failed(
+    prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state names the batch and leads to the table. It is not tried again, and
+    nothing is kept: the next task looks at the batch.
+    """
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
+    with BatchServer(batch_s=3600) as server:
+        first = batch_work(tmp_path, server, f"{tmp_path.name}-1")
+        state, value = run_task(prefect_api, tmp_path, first)
+        looks = server.asked.count(("GET", "/v1/batches/batch_1"))
+        kept = [path for path in (tmp_path / "tasks").rglob("*") if path.is_file()]
+        server.end_batches()
+        second = batch_work(tmp_path, server, f"{tmp_path.name}-2")
+        ended, part = run_task(prefect_api, tmp_path, second)
+
+    assert (AWAITING_BATCH, StateType.COMPLETED) == (state.name, state.type)
+    assert (
+        "generate questions 0-9: 10 row(s) wait for batch_1: in_progress, 0 of 10 rows"
+    ) == state.message
+    assert (10, 10, 1) == (value["rows"], value["failed"], looks)
+    assert [] == kept
+    assert ("Completed", 10, 10) == (ended.name, part["computed"], part["rows"])
+    assert (tmp_path / "tasks/generate/key").exists()
+    assert {1: 10} == charges(server)

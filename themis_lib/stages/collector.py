@@ -11,7 +11,13 @@ import pyarrow as pa
 
 from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
-from themis_lib.errors import describe, escape_surrogates, first_few, is_transient
+from themis_lib.errors import (
+    AwaitingBatchError,
+    describe,
+    escape_surrogates,
+    first_few,
+    is_transient,
+)
 from themis_lib.identity.part import Part
 from themis_lib.stages.dependencies import Dependencies
 from themis_lib.stages.outputs import batch_of
@@ -56,6 +62,12 @@ class Collector:
     def transient(self) -> bool:
         """Whether trying the failed rows again might help."""
         return any(is_transient(error) for error in self.failures.values())
+
+    @property
+    def waiting(self) -> bool:
+        """Whether no row failed, and those without an outcome are in open batches."""
+        reasons = self.failures.values()
+        return all(isinstance(error, AwaitingBatchError) for error in reasons)
 
     def emit(self, outcomes: Sequence[tuple[int, RowOutcome]]) -> None:
         """Take outcomes by position among the missing rows."""
@@ -116,12 +128,20 @@ class Collector:
         )
 
     def summary(self, shard: Shard) -> str:
-        """Return one line: how many rows failed, of which cases, and why."""
+        """Return one line: how many rows failed, of which cases, and why.
+
+        Where none failed, it says which batches the shard waits for.
+        """
+        where = f"{self._stage.label} {shard.label}"
+        count = len(self.failures)
+        if self.waiting:
+            batches = first_few(map(str, self.failures.values()))
+            return f"{where}: {count} row(s) wait for {batches}"
         counts = Counter(describe(error) for error in self.failures.values())
         # Ties go to the last reason in the alphabet, so that equal runs say the same.
         reason, _ = max(counts.items(), key=lambda item: (item[1], item[0]))
         return (
-            f"{self._stage.label} {shard.label}: {len(self.failures)} row(s) failed "
+            f"{where}: {count} row(s) failed "
             f"({first_few(self._failed_cases)}), most often {reason}"
         )
 

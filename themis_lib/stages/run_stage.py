@@ -89,6 +89,7 @@ async def run_stage(
                 message,
                 part=part,
                 transient=collector.transient,
+                waiting=collector.waiting,
             )
         part = row_set.publish(name, table)
     except BaseException:
