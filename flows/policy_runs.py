@@ -25,7 +25,6 @@ from themis_lib.data.cut import content_digest
 from themis_lib.data.datasets import case_tables
 from themis_lib.errors import ConfigError, StoreError
 from themis_lib.identity.digests import set_digest
-from themis_lib.runs.find_run import in_time
 from themis_lib.runs.manifest import GateRecord, manifests, write_manifest
 
 #: Runs an experiment and returns its result.
@@ -199,7 +198,7 @@ def _find_result(job: PolicyJob) -> RunResult:
     for dataset in job.prepared.experiment.datasets:
         tables = case_tables(dataset, files=job.prepared.pipeline.part_files())
         data[dataset.dataset_id] = set_digest(map(content_digest, tables))
-    for manifest in reversed(in_time(manifests(store))):
+    for manifest in reversed(manifests(store)):
         is_same = manifest.name == job.name and manifest.experiment == fingerprint
         has_ended = manifest.status is not RunStatus.RUNNING
         if is_same and has_ended and manifest.data == data:

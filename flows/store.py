@@ -90,8 +90,7 @@ def measure(
                 f"{held.rows:,}",
                 decimal(held.bytes),
                 f"{len(held.runs):,}",
-                # Run ids begin with the time, so the greatest is the newest.
-                max(held.runs, default="—"),
+                held.runs[-1] if held.runs else "—",
             )
         console.print(table)
         total = in_rows = 0

@@ -113,6 +113,26 @@ def test_record_is_read_as_it_was_written() -> None:
     assert record == read_manifest(store, record.run_id)
 
 
+def test_records_are_in_the_order_of_the_runs() -> None:
+    """Also those of one second, whose ids do not tell."""
+    store = InMemoryRunStore()
+    started = {
+        "aaaaaa": "09:30:00.300",
+        "bbbbbb": "09:30:00.100",
+        "cccccc": "09:30:00.200",
+    }
+    for digits, time in started.items():
+        changes = {
+            "run_id": f"20260101-093000-{digits}",
+            "started_at": f"2026-01-01T{time}+00:00",
+        }
+        write_manifest(store, manifest().model_copy(update=changes))
+
+    digits_in_order = [record.run_id[-6:] for record in manifests(store)]
+
+    assert ["bbbbbb", "cccccc", "aaaaaa"] == digits_in_order
+
+
 def test_damaged_record_is_left_out_of_the_list() -> None:
     """It is an error to read it by name, and no reason to lose the others."""
     store = InMemoryRunStore()

@@ -55,7 +55,7 @@ def traces(store: RunStore) -> list[str]:
 
 
 def give_up(store: RunStore, position: int) -> None:
-    run = sorted(manifests(store), key=lambda item: item.started_at)[position]
+    run = manifests(store)[position]
     shutil.rmtree(Path(store.root) / "runs" / run.run_id)
 
 

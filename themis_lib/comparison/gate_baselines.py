@@ -20,10 +20,7 @@ from themis_lib.errors import (
     StoreError,
     nearest,
 )
-from themis_lib.runs.find_run import (
-    find_run,
-    in_time,
-)
+from themis_lib.runs.find_run import find_run
 from themis_lib.runs.manifest import (
     GateBasis,
     GateOutcome,
@@ -154,7 +151,7 @@ def last_good(
     was decided, before its last case. With `before`, only runs count that
     started before that one.
     """
-    known = in_time(manifests(store))
+    known = manifests(store)
     if before is not None:
         run_ids = [manifest.run_id for manifest in known]
         known = known[: run_ids.index(before.run_id)]

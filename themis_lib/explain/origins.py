@@ -16,7 +16,6 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from themis_lib.runs.find_run import in_time
 from themis_lib.runs.inventory import PART_SUFFIX, directories_of, has_tables, rows_of
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord, manifests
 from themis_lib.runs.results import RunResult
@@ -64,7 +63,7 @@ class Origins:
         own = run.manifest
         started = own.started_at, own.run_id
         finished_at = own.finished_at or ""
-        for other in in_time(manifests(run.store)):
+        for other in manifests(run.store):
             if other.run_id == own.run_id:
                 continue
             # Run ids decide between runs that started in the same millisecond.

@@ -299,7 +299,7 @@ def _nearest_run(
         for record in manifest.stages:
             shared += record.fingerprint in fingerprints
         has_same_name = manifest.name == pipeline.experiment.name
-        return has_same_name, shared, manifest.run_id
+        return has_same_name, shared, manifest.started_at
 
     return max(manifests(store), key=likeness, default=None)
 

@@ -17,7 +17,6 @@ from themis_lib.errors import (
     InputError,
     nearest,
 )
-from themis_lib.runs.find_run import in_time
 from themis_lib.runs.manifest import (
     Manifest,
     RunStatus,
@@ -75,7 +74,7 @@ def past_runs(
     those that started at a time or later. Raises `InputError` for an experiment that
     the store has no run of.
     """
-    known = in_time(manifests(store))
+    known = manifests(store)
     names = {manifest.name for manifest in known}
     if name is not None and name not in names:
         raise InputError(

@@ -29,7 +29,7 @@ def find_run(
         return RunResult(store, text)
     if len(matching) == 1:
         return RunResult(store, matching[0])
-    known = in_time(manifests(store))
+    known = manifests(store)
     named = [run for run in known if text in (LAST, run.name)]
     for run in reversed(named):
         if run.status is not RunStatus.RUNNING:
@@ -81,16 +81,18 @@ def _like(
     pattern: str,
 ) -> list[RunResult]:
     latest: dict[str, Manifest] = {}
-    for run in in_time(manifests(store)):
+    for run in manifests(store):
         is_like = fnmatch.fnmatchcase(run.name, pattern)
         if is_like and run.status is not RunStatus.RUNNING:
+            # Its place is that of the latest run, not of the first.
+            latest.pop(run.name, None)
             latest[run.name] = run
     if not latest:
         raise StoreError(
             f"store {store.public_url!r} has no ended run of an experiment like "
             f"{pattern!r}"
         )
-    return [RunResult(store, run.run_id, run) for run in in_time(list(latest.values()))]
+    return [RunResult(store, run.run_id, run) for run in latest.values()]
 
 
 def _ids_beginning_with(
@@ -101,8 +103,3 @@ def _ids_beginning_with(
     if not text:
         return []
     return [run_id for run_id in store.list("runs") if run_id.startswith(text)]
-
-
-def in_time(runs: Sequence[Manifest]) -> list[Manifest]:
-    """Return runs in the order in which they started."""
-    return sorted(runs, key=lambda run: (run.started_at, run.run_id))

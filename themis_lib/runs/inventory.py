@@ -38,7 +38,9 @@ ID_OF = {"score": "metric_id", "judge": "judge_id"}
 
 @dataclass(frozen=True)
 class Holding:
-    """The rows of one stage under one fingerprint, and the runs that have them."""
+    """The rows of one stage under one fingerprint, and the runs that have them, in the
+    order in which they were given.
+    """
 
     directory: str
     files: int

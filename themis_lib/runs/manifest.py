@@ -472,14 +472,15 @@ def parse_manifest(content: bytes) -> Manifest:
 
 
 def manifests(store: RunStore) -> list[Manifest]:
-    """Return the records of all runs of a store, oldest first.
+    """Return the records of all runs of a store, in the order in which they started.
 
     A folder without a readable record is left out.
     """
     found = []
-    for run_id in sorted(store.list("runs")):
+    for run_id in store.list("runs"):
         try:
             found.append(read_manifest(store, run_id))
         except (StoreError, ValueError, NotADirectoryError):
             continue  # one damaged record must not hide all other runs
-    return found
+    # An id tells seconds alone; its other digits are drawn.
+    return sorted(found, key=lambda run: (run.started_at, run.run_id))
