@@ -1,6 +1,6 @@
 """Run the experiments of a policy and judge its gates: pass, fail or underpowered.
 
-    python -m flows.ci POLICY.yaml [--store URL] [--no-run]
+    python -m flows.ci POLICY.yaml [--store URL] [--no-run] [--until-decided]
                        [--markdown FILE] [--junit FILE] [--json FILE]
 
 A policy lists experiments with required and advisory gates (`comparison/policy.py`).
@@ -26,7 +26,7 @@ from flows.exit_codes import BAD_INPUT, INTERRUPTED, gates_code
 from flows.github import commands_stopped, write_job_summary
 from flows.opening import one_line_errors, write_text
 from flows.parameters import EvaluateParameters
-from flows.policy_runs import JudgedJob, judge_job, prepare_jobs, run_job
+from flows.policy_runs import JudgedJob, PolicyJob, judge_job, prepare_jobs, run_job
 from flows.running import print_error, run_on_prefect
 from flows.terminal import open_console
 from flows.typed import command, typed_arguments
@@ -108,6 +108,13 @@ def ci(
         bool,
         typer.Option("--no-run", help="Judge the latest runs; compute nothing."),
     ] = False,
+    until_decided: Annotated[
+        bool,
+        typer.Option(
+            "--until-decided",
+            help="Stop each experiment once its required gates are decided.",
+        ),
+    ] = False,
     markdown: Annotated[
         Path | None,
         typer.Option(help="Write the verdict as Markdown, for a pull request."),
@@ -128,7 +135,13 @@ def ci(
         reports.check()
     with commands_stopped():
         try:
-            code = _judge_policy(policy, store, no_run, reports, console)
+            jobs = prepare_jobs(
+                policy,
+                load_policy(policy),
+                store,
+                until_decided=until_decided,
+            )
+            code = _judge_policy(policy.stem, jobs, no_run, reports, console)
         except InputError as error:
             print_error(str(error))
             # A comment that says `pass` must not outlive a policy that is broken since.
@@ -143,15 +156,12 @@ def ci(
 
 
 def _judge_policy(
-    path: Path,
-    store: str | None,
+    name: str,
+    prepared: Sequence[PolicyJob],
     no_run: bool,
     reports: Reports,
     console: Console,
 ) -> int:
-    policy = load_policy(path)
-    prepared = prepare_jobs(path, policy, store)
-
     def run(parameters: EvaluateParameters) -> RunResult:
         result, _ = run_on_prefect(parameters.model_dump(), console)
         return result
@@ -163,7 +173,7 @@ def _judge_policy(
         print_judged(judged, console)
         jobs.append(judged)
         gates += judged.gates
-    verdict = policy_verdict(path.stem, policy, gates, [job.run for job in jobs])
+    verdict = policy_verdict(name, prepared[0].policy, gates, [job.run for job in jobs])
     print_verdict(verdict, console)
     reports.write(verdict, jobs)
     return gates_code(verdict.outcome)

@@ -24,7 +24,8 @@ def print_judged(
     else:
         line = assemble(
             (run.experiment, "bold"),
-            f"  {run.status}  {run.cases:,} cases in {job.seconds:.1f} s, "
+            f"  {run.status}  {run.case_count} cases in "
+            f"{job.seconds:.1f} s, "
             f"{run.computed:,} row(s) computed, {run.cached:,} cached",
         )
     console.print(line, soft_wrap=True)

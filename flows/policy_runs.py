@@ -61,14 +61,20 @@ def prepare_jobs(
     path: Path,
     policy: Policy,
     store: str | None,
+    *,
+    until_decided: bool = False,
 ) -> list[PolicyJob]:
     """Load and check all experiments of a policy, and the names in all their gates.
 
-    `store` wins over the policy's. Raise `ConfigError` that names the experiment.
+    `store` wins over the policy's. With `until_decided`, each experiment that has
+    required gates stops when they are decided. Raise `ConfigError` that names the
+    experiment.
     """
     jobs: list[PolicyJob] = []
     places: dict[str, int] = {}
     for number, entry in enumerate(policy.experiments):
+        if until_decided and entry.required:
+            entry = entry.model_copy(update={"until_decided": True})
         place = f"{path}: experiments[{number}]"
         try:
             job = _prepare_job(policy, entry, store or policy.store)
@@ -96,6 +102,7 @@ def _prepare_job(
         max_cost=entry.max_cost,
         gates=entry.required,
         gate_by=policy.by,
+        until_decided=entry.until_decided,
         overrides=entry.overrides,
     )
     prepared = prepare_run(parameters)
@@ -201,7 +208,10 @@ def _find_result(job: PolicyJob) -> RunResult:
     for manifest in reversed(manifests(store)):
         is_same = manifest.name == job.name and manifest.experiment == fingerprint
         has_ended = manifest.status is not RunStatus.RUNNING
-        if is_same and has_ended and manifest.data == data:
+        known = manifest.data
+        if job.entry.until_decided and manifest.sequential is not None:
+            known = manifest.sequential.data
+        if is_same and has_ended and known == data:
             return RunResult(store, manifest.run_id, manifest)
     raise StoreError(
         f"store {store.public_url!r} has no run of {job.name!r} as it is now, on its "

@@ -19,6 +19,7 @@ experiments:
     overrides: [name=few]
     limit: 30
     max_cost: 2
+    until_decided: true
     required: [m >= 0.5]
     advisory: [m no worse than last good by 0.1]
 """
@@ -46,6 +47,7 @@ def test_policy_has_experiments_with_their_gates(tmp_path: Path) -> None:
                 "overrides": ["name=few"],
                 "limit": 30,
                 "max_cost": 2.0,
+                "until_decided": True,
                 "required": ["m >= 0.5"],
                 "advisory": ["m no worse than last good by 0.1"],
             }

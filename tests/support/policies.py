@@ -12,7 +12,7 @@ from flows.parameters import EvaluateParameters
 from flows.policy_runs import JudgedJob, prepare_jobs, run_job
 from flows.preparing import prepare_run
 from tests.support.compared_runs import Said, scored
-from themis_lib import RunResult
+from themis_lib import RunResult, run_until_decided
 from themis_lib.comparison.gate_outcomes import judged
 from themis_lib.comparison.policy import load_policy
 from themis_lib.comparison.policy_verdict import PolicyVerdict, policy_verdict
@@ -59,6 +59,8 @@ def write_policy(
 def run_in_process(parameters: EvaluateParameters) -> RunResult:
     """What the flow does, without a server."""
     prepared = prepare_run(parameters)
+    if parameters.until_decided:
+        return run_until_decided(prepared.experiment, gates=parameters.gates)
     return judged(prepared.experiment.run(prepared.store), prepared.gates)
 
 

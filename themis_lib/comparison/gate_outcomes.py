@@ -15,7 +15,7 @@ from themis_lib.comparison.gate_records import (
     placeless_record,
 )
 from themis_lib.comparison.gate_regressions import judge_regression
-from themis_lib.comparison.sequential_text import question_text
+from themis_lib.comparison.sequential_text import question_text, stopped_note
 from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
@@ -66,46 +66,71 @@ def judge(
     """Return a record for each gate of a run and each place that the gate holds for."""
     records: list[GateRecord] = []
     for ready in gates:
-        gate = ready.gate
-        decided = _decided_records(result, ready)
-        if decided:
-            records += decided
-            continue
-        rows = []
-        places = []
-        for row in result.summary:
-            is_there = gate.is_for(row.dataset_id, row.slice)
-            if row.metric_id == gate.metric_id and is_there:
-                rows.append(row)
-                places.append((row.dataset_id, row.slice))
-        if ready.baseline is not None:
-            records += judge_regression(
-                result,
-                ready,
-                ready.baseline,
-                places,
-            )
-        elif not places:
-            # A gate on a place without a case must not pass unnoticed.
-            records.append(placeless_record(gate, "no case is in this place"))
-        elif gate.baseline is None:
-            for row in rows:
-                records.append(judge_threshold(gate, row))
-        else:
-            # A first run has to pass, or none could become the last good one.
-            reason = (
-                f"no earlier run of {result.manifest.name!r} completed and passed its "
-                "gates: nothing to compare"
-            )
-            for place in places:
-                record = gate_record(
-                    gate,
-                    place,
-                    GateOutcome.PASS,
-                    reason=reason,
-                )
-                records.append(record)
+        records += _decided_records(result, ready) or _judge_gate(result, ready)
     return records
+
+
+def _judge_gate(
+    result: RunResult,
+    ready: ReadyGate,
+) -> list[GateRecord]:
+    """Return the records of a gate that did not decide when the run stopped."""
+    gate = ready.gate
+    rows = []
+    places = []
+    for row in result.summary:
+        is_there = gate.is_for(row.dataset_id, row.slice)
+        if row.metric_id == gate.metric_id and is_there:
+            rows.append(row)
+            places.append((row.dataset_id, row.slice))
+    if ready.baseline is not None:
+        records = judge_regression(
+            result,
+            ready,
+            ready.baseline,
+            places,
+        )
+        return _without_fixed_intervals(records, result)
+    if not places:
+        # A gate on a place without a case must not pass unnoticed.
+        return [placeless_record(gate, "no case is in this place")]
+    if gate.baseline is None:
+        return [judge_threshold(gate, row) for row in rows]
+    # A first run has to pass, or none could become the last good one.
+    reason = (
+        f"no earlier run of {result.manifest.name!r} completed and passed its "
+        "gates: nothing to compare"
+    )
+    return [
+        gate_record(
+            gate,
+            place,
+            GateOutcome.PASS,
+            reason=reason,
+        )
+        for place in places
+    ]
+
+
+def _without_fixed_intervals(
+    records: Sequence[GateRecord],
+    result: RunResult,
+) -> list[GateRecord]:
+    """Return records of differences, undecided where the run stopped when decided.
+
+    Its summary has confidence sequences, but a comparison has intervals for a number of
+    cases that was fixed before.
+    """
+    stopped = stopped_note(result.manifest)
+    if stopped is None:
+        return list(records)
+    changes = {
+        "outcome": GateOutcome.UNDERPOWERED,
+        "low": None,
+        "high": None,
+        "reason": f"it was not what decided: {stopped}",
+    }
+    return [record.model_copy(update=changes) for record in records]
 
 
 def _decided_records(

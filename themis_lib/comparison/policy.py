@@ -28,13 +28,15 @@ from themis_lib.runs.manifest import GateBasis
 class PolicyExperiment(FrozenModel):
     """An experiment's file, settings to replace in it, and its gates.
 
-    `overrides`, `limit` and `max_cost` are those of `themis run`.
+    `overrides`, `limit`, `max_cost` and `until_decided` are those of `themis run`: the
+    required gates say when it stops.
     """
 
     experiment: str = Field(min_length=1)
     overrides: list[str] = Field(default_factory=list)
     limit: PositiveInt | None = None
     max_cost: PositiveFloat | None = None
+    until_decided: bool = False
     required: list[str] = Field(default_factory=list)
     advisory: list[str] = Field(default_factory=list)
 
@@ -90,6 +92,12 @@ def load_policy(path: Path) -> Policy:
         place = f"{path}: experiments[{number}]"
         if not item.required and not item.advisory:
             raise ConfigError(f"{place}: {item.experiment!r} has no gate")
+        if item.until_decided and not item.required:
+            raise ConfigError(
+                f"{place}: until_decided: {item.experiment!r} has no required gate, so "
+                "that nothing decides when it stops; put one under `required`, or leave "
+                "until_decided out"
+            )
         file = _find_file(item.experiment, path.parent, place)
         found.append(item.model_copy(update={"experiment": file}))
     return policy.model_copy(update={"experiments": found})

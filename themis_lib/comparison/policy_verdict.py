@@ -31,18 +31,30 @@ class PolicyGate(FrozenModel):
 
 
 class PolicyRun(FrozenModel):
-    """The run of an experiment that a policy judges; `problem` is why there is none."""
+    """The run of an experiment that a policy judges; `problem` is why there is none.
+
+    `cases` counts those that it computed, `total` those that there are: more where it
+    stopped when it was decided.
+    """
 
     experiment: str
     run_id: str | None = None
     location: str | None = None
     status: str | None = None
     cases: int = 0
+    total: int = 0
     computed: int = 0
     cached: int = 0
     failed: int = 0
     cost_paid: float | None = None
     problem: str | None = None
+
+    @property
+    def case_count(self) -> str:
+        """How many cases it computed, and of how many: `240`, or `20 of 240`."""
+        if self.cases == self.total:
+            return f"{self.cases:,}"
+        return f"{self.cases:,} of {self.total:,}"
 
 
 class PolicyVerdict(FrozenModel):
@@ -129,12 +141,15 @@ def policy_run(
 ) -> PolicyRun:
     """Return the facts of a run that a policy's reports show."""
     manifest = result.manifest
+    cases = sum(manifest.datasets.values())
+    sequential = manifest.sequential
     return PolicyRun(
         experiment=experiment,
         run_id=result.run_id,
         location=result.location,
         status=result.status.value,
-        cases=sum(manifest.datasets.values()),
+        cases=cases,
+        total=sum(sequential.total.values()) if sequential else cases,
         computed=sum(record.computed for record in manifest.stages),
         cached=sum(record.cached for record in manifest.stages),
         failed=sum(record.failed for record in manifest.stages),

@@ -288,7 +288,7 @@ def _check_gate(
     if gate.by == "mean":
         raise ConfigError(
             f"gate {gate.text!r}: --until-decided decides by a confidence sequence; "
-            "leave out --by mean"
+            "leave out --by mean, or a policy's `by: mean`"
         )
     if gate.place is not None and gate.place not in dataset_ids:
         raise ConfigError(

@@ -17,6 +17,7 @@ import numpy as np
 from themis_lib.comparison.scored_cases import ScoredCases, scored_cases
 from themis_lib.comparison.sequential_decisions import OpenQuestion
 from themis_lib.comparison.sequential_questions import Question, StopRule
+from themis_lib.data.cut import data_digests
 from themis_lib.errors import BudgetError, ConfigError, ThemisError
 from themis_lib.runs.drive import cut_data, evaluate_shards
 from themis_lib.runs.pipeline import RunStage
@@ -39,8 +40,8 @@ _UNLIMITED = 2**31
 class Side:
     """A run that is driven look by look.
 
-    `total` counts the cases of each dataset, `cases` has those that can decide. `error`
-    is what stopped it, where other sides go on without it.
+    `total` counts the cases of each dataset, `data` has the digest of all, `cases` those
+    that can decide. `error` is what stopped it, where other sides go on without it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Side:
     window: int
     cases: dict[str, OrderedCases] = field(default_factory=dict)
     total: dict[str, int] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     shards: int = 0
     error: ThemisError | None = None
@@ -152,6 +154,7 @@ class Decider:
             cases=counts,
             used={name: _count_used(mine, name) for name in counts},
             total=mine.total,
+            data=mine.data,
             questions=questions,
         )
 
@@ -159,6 +162,7 @@ class Decider:
         """Read and order the cases of every side, and open the questions."""
         for side in self.sides.values():
             shards = cut_data(side.run)
+            side.data = data_digests(shards)
             side.cases = in_random_order(shards, side.run.store, self.rule.order_seed)
             for dataset_id, cases in side.cases.items():
                 side.total[dataset_id] = len(cases.contents)

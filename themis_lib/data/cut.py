@@ -160,6 +160,18 @@ def content_digest(table: pa.Table) -> str:
     return set_digest(key.hex() for key in row_keys("case", zip(*columns, strict=True)))
 
 
+def data_digests(shards: Iterable[Shard]) -> dict[str, str]:
+    """Return the digest of each dataset's cases, however they are cut and ordered.
+
+    A shard that an earlier version recorded, without its digest, counts for nothing.
+    """
+    digests: defaultdict[str, list[str]] = defaultdict(list)
+    for shard in shards:
+        if shard.content is not None:
+            digests[shard.dataset_id].append(shard.content)
+    return {name: set_digest(items) for name, items in digests.items()}
+
+
 def _recorded_shards(
     datasets: Sequence[AnyDataset],
     store: RunStore,

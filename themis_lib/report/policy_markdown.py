@@ -137,7 +137,7 @@ def _run_cells(run: PolicyRun) -> tuple[str, ...]:
         run.experiment,
         run.run_id or "—",
         run.status or "missing",
-        f"{run.cases:,}",
+        run.case_count,
         f"{run.computed:,}",
         f"{run.cached:,}",
         f"{run.failed:,}",

@@ -15,8 +15,9 @@ from themis_lib.core.metadata import metadata_text
 from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.prices import added, added_in_tiers
+from themis_lib.data.cut import data_digests
 from themis_lib.errors import AwaitingBatchError, DiskFullError, describe
-from themis_lib.identity.digests import load_json, set_digest
+from themis_lib.identity.digests import load_json
 from themis_lib.identity.part import Part
 from themis_lib.runs.agreement import Labels
 from themis_lib.runs.manifest import (
@@ -97,8 +98,7 @@ class Run:
         # Keys whose tokens are counted: equal rows of a run are charged once.
         self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
         self._datasets: defaultdict[str, int] = defaultdict(int)
-        self._contents: defaultdict[str, list[str]] = defaultdict(list)
-        self._case_paths: list[str] = []
+        self._expected: list[Shard] = []
         manifest = start_manifest(self.pipeline, self.run_id)
         record: dict[str, Any] = {"gates": list(gates)}
         if imported is not None:
@@ -160,9 +160,7 @@ class Run:
 
     def expect(self, shard: Shard) -> None:
         """Announce a shard, so that progress knows how much there is to do."""
-        self._case_paths.append(shard.cases.path)
-        if shard.content is not None:
-            self._contents[shard.dataset_id].append(shard.content)
+        self._expected.append(shard)
         for stage in self.pipeline.stages:
             self.progress.expect(stage.label, self.pipeline.rows_in(stage, shard))
 
@@ -458,17 +456,14 @@ class Run:
             ),
             "datasets": dict(self._datasets),
             # Of a run that stopped, maybe not all cases were read.
-            "data": {} if error else self._data_digests(),
-            "cases": self._case_paths,
+            "data": {} if error else data_digests(self._expected),
+            "cases": [shard.cases.path for shard in self._expected],
             "summary_computed": summary_computed,
             "agreement": [] if error else self._labels.records(),
         }
         fields = {**self._manifest.model_dump(), **closing}
         self._manifest = Manifest.model_validate(fields)
         write_manifest(self.store, self._manifest)
-
-    def _data_digests(self) -> dict[str, str]:
-        return {name: set_digest(items) for name, items in self._contents.items()}
 
 
 def _repeat_text(

@@ -75,7 +75,8 @@ class SequentialRecord(FrozenModel):
     `order_seed` is the seed of the order of the cases. `delta` is the difference below
     which two sides count as the same, `None` where none does. `cases` counts the cases
     of each dataset that can decide, `used` those that were computed, and `total` all: a
-    case that a baseline lacks decides nothing.
+    case that a baseline lacks decides nothing. `data` has the digest of all cases of
+    each, as the record of a run on all of them has it.
     """
 
     alpha: float
@@ -85,6 +86,7 @@ class SequentialRecord(FrozenModel):
     cases: dict[str, int] = Field(default_factory=dict)
     used: dict[str, int] = Field(default_factory=dict)
     total: dict[str, int] = Field(default_factory=dict)
+    data: dict[str, str] = Field(default_factory=dict)
     questions: list[SequentialQuestion] = Field(default_factory=list)
 
     @property
