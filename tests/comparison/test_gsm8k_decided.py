@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +62,43 @@ def stops(runs: list[RunResult], seeds: int) -> list[int]:
     return found
 
 
-@pytest.mark.slow
-def test_the_median_of_200_orders_is_about_24_cases(tmp_path: Path) -> None:
-    """Of 1,319, but for the noise of 200 orders; nine in ten are decided within 60."""
-    runs = [
-        experiment(path, tmp_path / "store").run()
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunResult, RunResult]:
+    """A run of each side on all cases, in stores of their own."""
+    folder = tmp_path_factory.mktemp("finished")
+    before, after = (
+        experiment(path, folder / path.stem).run()
         for path in (FINETUNING, VERIFICATION)
-    ]
+    )
+    return before, after
 
-    found = stops(runs, 200)
+
+@pytest.mark.slow
+def test_the_median_of_200_orders_is_about_24_cases(
+    finished: tuple[RunResult, RunResult],
+) -> None:
+    """Of 1,319, but for the noise of 200 orders; nine in ten are decided within 60."""
+    found = stops(list(finished), 200)
 
     assert 24 == pytest.approx(np.median(found), abs=4)
     assert np.quantile(found, 0.9) <= 60
+
+
+@pytest.mark.slow
+def test_runs_call_as_often_as_their_orders_say(
+    finished: tuple[RunResult, RunResult], tmp_path: Path
+) -> None:
+    """Runs themselves, each in a store that lacks its rows: in 40 orders they stop where
+    the evidence on the recorded scores decides, with one call for each case.
+    """
+    before, _ = finished
+    calls = []
+    for seed in range(40):
+        store = tmp_path / str(seed)
+        shutil.copytree(before.store.root, store)
+        result = run_until_decided(
+            experiment(VERIFICATION, store), before.run_id, order_seed=seed
+        )
+        calls.append(result.manifest.stages[0].computed)
+
+    assert stops(list(finished), 40) == calls

@@ -172,6 +172,20 @@ def test_a_first_run_with_a_gate_on_the_last_good_one_is_a_full_run(
     assert first.run_id == found.run_id
 
 
+def test_last_good_is_the_latest_run_of_all_cases(
+    baseline: RunResult, tmp_path: Path
+) -> None:
+    """A run that stopped is none, however good. Without one, a run is refused."""
+    store = tmp_path / "store"
+    first = run_until_decided(experiment(store, right=0.9), "last good")
+    second = run_until_decided(experiment(store, right=0.8), "last good")
+
+    assert sequential(first).is_partial
+    assert baseline.run_id == question(second).baseline
+    with pytest.raises(ConfigError, match="no earlier run of 'guesses' completed"):
+        run_until_decided(experiment(tmp_path / "empty", right=0.8), "last good")
+
+
 def test_close_sides_are_undecided_or_the_same_within_delta(
     baseline: RunResult, tmp_path: Path
 ) -> None:

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from flows.parameters import EvaluateParameters
-from flows.preparing import prepare_run
-from themis_lib import InputError
+from flows.preparing import prepare_matrix, prepare_run
+from tests.support.deciding import guesses
+from themis_lib import Experiment, InputError
+from themis_lib.experiment.spec import experiment_from_spec
 
 SPEC: dict[str, Any] = {
     "name": "mine",
@@ -73,3 +75,29 @@ def test_what_is_wrong_is_said(
         )
 
     assert ["mine"] == names
+
+
+def test_cells_are_decided_against_their_own_last_good_runs(tmp_path: Path) -> None:
+    """With `last good` they do not go in step: each has a question of its own, at the
+    whole level.
+    """
+    spec = guesses(tmp_path / "store", cases=8)
+    good = {}
+    for name in ("a", "b"):
+        whole = experiment_from_spec(
+            Experiment, spec | {"name": f"guesses-{name}"}, where="spec"
+        )
+        good[name] = whole.run().run_id
+    spec["matrix"] = {
+        "guesser": {name: {"generation.generator.name": name} for name in ("a", "b")}
+    }
+
+    prepared = prepare_matrix(
+        asked(tmp_path, spec, until_decided=True, against="last good")
+    )
+
+    questions = {name: cell.questions for name, cell in prepared.cells.items()}
+    assert () == tuple(prepared.groups)
+    for name, (question,) in questions.items():
+        assert question.baseline is not None
+        assert (good[name], 0.05) == (question.baseline.run_id, question.alpha)

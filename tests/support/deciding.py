@@ -4,6 +4,7 @@ stop when they are decided.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,21 @@ class Broken(Guesser):
 
     async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
         raise FatalError("no key")
+
+
+@dataclass(frozen=True)
+class Paid(Guesser):
+    """Takes a while for each answer, and notes the number once it is paid for."""
+
+    log: str = ""
+    delay_s: float = 0.0
+
+    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        await asyncio.sleep(self.delay_s)
+        result = await super().generate(case, ctx)
+        with Path(self.log).open("a") as log:
+            log.write(f"{case.input}\n")
+        return result
 
 
 @dataclass(frozen=True)
