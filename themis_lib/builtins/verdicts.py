@@ -205,6 +205,32 @@ class VerdictForm:
         return None
 
 
+#: What `VerdictForm.told` returns, with the choices.
+_TOLD = re.compile(
+    r'Answer with a JSON object: (?:"reason", .*? then )?"\w+", one of (?P<choices>.+)\.$',
+    re.MULTILINE,
+)
+
+
+def asked_of_people(prompt: str) -> tuple[str, tuple[str | int, ...] | None]:
+    """Return what a prompt asks a judge to decide, and its choices if it lists them.
+
+    The form of the reply and the notice for models are left out.
+
+    >>> form = VerdictForm(name="verdict", choices=("correct", "incorrect"), explain=True)
+    >>> asked_of_people(f"Is it right?\\n\\n{DATA_NOTICE}\\n\\n{form.told}")
+    ('Is it right?', ('correct', 'incorrect'))
+    """
+    text = prompt.replace(DATA_NOTICE, "")
+    choices = None
+    told = _TOLD.search(text)
+    if told is not None:
+        text = text[: told.start()] + text[told.end() :]
+        choices = tuple(json.loads(f"[{told['choices']}]"))
+    paragraphs = [part.strip("\n") for part in text.split("\n\n")]
+    return "\n\n".join(filter(None, paragraphs)), choices
+
+
 _AROUND_WORD = " \t\n.!*_`\"'[]()"
 # `4/5` is the grade 4 where the highest is 5.
 _GRADE = re.compile(

@@ -13,8 +13,9 @@ from themis_lib.identity.digests import load_json
 #: Reads a table of a run, named as in `RUN_TABLES`.
 ReadTable = Callable[[str], pa.Table]
 
-_CASE_KEY = ("dataset_id", "case_id")
-_SAMPLE_KEY = (*_CASE_KEY, "sample_index")
+#: The columns that tell cases apart, and samples of cases.
+CASE_KEY = ("dataset_id", "case_id")
+SAMPLE_KEY = (*CASE_KEY, "sample_index")
 _COLUMNS = ("input", "expected_output", "output", "value", "error")
 
 
@@ -32,9 +33,9 @@ def sample_table(
     outputs, cases, answers, scores = map(
         read, ("outputs", "cases", "answers", "scores")
     )
-    case_of = _positions(outputs, cases, _CASE_KEY)
-    answer_of = _positions(outputs, answers, _SAMPLE_KEY)
-    columns = {name: outputs[name].combine_chunks() for name in _SAMPLE_KEY}
+    case_of = row_positions(outputs, cases, CASE_KEY)
+    answer_of = row_positions(outputs, answers, SAMPLE_KEY)
+    columns = {name: outputs[name].combine_chunks() for name in SAMPLE_KEY}
     columns["input"] = _texts(_take(cases, "input", case_of))
     columns["expected_output"] = _texts(_take(cases, "expected_output", case_of))
     columns["output"] = _texts(outputs["output"].combine_chunks())
@@ -45,18 +46,18 @@ def sample_table(
     ]
     for metric_id in metric_ids:
         of_metric = scores.filter(pc.equal(scores["metric_id"], metric_id))
-        score_of = _positions(outputs, of_metric, _SAMPLE_KEY)
-        is_taken = metric_id in _SAMPLE_KEY or metric_id in _COLUMNS
+        score_of = row_positions(outputs, of_metric, SAMPLE_KEY)
+        is_taken = metric_id in SAMPLE_KEY or metric_id in _COLUMNS
         name = f"score[{metric_id}]" if is_taken else metric_id
         columns[name] = _take(of_metric, "score", score_of)
         reasons.append(_take(of_metric, "error", score_of))
     columns["error"] = _joined(reasons)
-    ordered = [*_SAMPLE_KEY, *_COLUMNS]
+    ordered = [*SAMPLE_KEY, *_COLUMNS]
     ordered += [name for name in columns if name not in ordered]
     return pa.table({name: columns[name] for name in ordered})
 
 
-def _positions(
+def row_positions(
     rows: pa.Table,
     table: pa.Table,
     key: Sequence[str],

@@ -43,6 +43,8 @@ from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 
 _ID_COLUMNS = ("case_id", "dataset_id")
+#: How a judge is told a schema that it cannot be held to, at the end of its prompt.
+TOLD_SCHEMA = "Write the JSON object alone, without any other text. Its JSON Schema: "
 
 
 @dataclass(frozen=True)
@@ -396,11 +398,7 @@ def _hold_to_schema(
             return judge.with_schema(call.schema), call.prompt_spec
         except InputError as error:
             raise type(error)(f"{where}: {error}") from None
-    schema = json.dumps(call.schema)
-    told = (
-        "Write the JSON object alone, without any other text. "
-        f"Its JSON Schema: {schema}"
-    )
+    told = TOLD_SCHEMA + json.dumps(call.schema)
     # Behind the suffix: what the metric asks stays as it wrote it.
     parts = [call.prompt_spec.suffix, told]
     suffix = "\n\n".join(filter(None, parts))

@@ -105,6 +105,31 @@ SUMMARY = pa.schema(
     ]
 )
 
+#: Labels that people gave, `<store>/labels/`. `item` is the key of what was shown, in
+#: hexadecimal digits. A null `value` is an item that was skipped, or a label withdrawn.
+#: The columns from `run_id` say where the item was met first.
+LABELS = pa.schema(
+    [
+        ("item", pa.string()),
+        ("metric_id", pa.string()),
+        ("value", pa.float64()),
+        ("choice", pa.string()),
+        ("note", pa.string()),
+        ("labeller", pa.string()),
+        ("labelled_at", pa.string()),
+        ("draw", pa.string()),
+        ("method", pa.string()),
+        ("seed", pa.int64()),
+        ("run_id", pa.string()),
+        ("dataset_id", pa.string()),
+        ("case_id", pa.string()),
+        ("sample_index", pa.int32()),
+    ]
+)
+#: The items of one draw in drawn order, `<store>/labels/draws/`. The weights decide how
+#: probable each item is to be among the first.
+DRAWS = pa.schema([("item", pa.string()), ("weight", pa.float64())])
+
 #: What a run's tables have of outputs: the answer, with the reasoning beside it.
 _RUN_OUTPUTS = [OUTPUTS.field("output"), ("reasoning", pa.string()), *list(OUTPUTS)[1:]]
 _CASE_IDS = [("dataset_id", pa.string()), ("case_id", pa.string())]

@@ -25,12 +25,20 @@ def tables_page() -> str:
     ]
     for name, schema in tables.RUN_TABLES.items():
         parts += [f"## `{name}`", meanings()["tables"].get(name, ""), _columns(schema)]
+    for name, schema in (("labels", tables.LABELS), ("draws", tables.DRAWS)):
+        described = _columns(schema, of=f"{name}.")
+        parts += [f"## `{name}`", meanings()["tables"][name], described]
     return page("Tables", *parts)
 
 
-def _columns(schema: pa.Schema) -> str:
+def _columns(
+    schema: pa.Schema,
+    *,
+    of: str = "",
+) -> str:
+    known = meanings()["columns"]
     rows = []
     for field in schema:
-        text = meanings()["columns"].get(field.name, "")
+        text = known.get(f"{of}{field.name}") or known.get(field.name, "")
         rows.append((code(field.name), code(str(field.type)), text))
     return table(("column", "type", "meaning"), rows)

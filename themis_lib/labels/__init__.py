@@ -1,0 +1,1 @@
+"""Labels that people give to what a metric scored: drawn, given, kept and found."""
