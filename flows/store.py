@@ -26,6 +26,7 @@ from rich.table import Table
 from flows.opening import Options, one_line_errors, opened
 from flows.terminal import as_text, open_console
 from themis_lib.core.store_names import DEFAULT_STORE
+from themis_lib.labels.stored_labels import is_label_path
 from themis_lib.runs.inventory import holdings
 from themis_lib.runs.manifest import RunStatus, manifests
 from themis_lib.upkeep.check import check as check_store
@@ -93,14 +94,17 @@ def measure(
                 held.runs[-1] if held.runs else "—",
             )
         console.print(table)
-        total = in_rows = 0
+        total = in_rows = in_labels = 0
         for file in files:
             total += file.bytes
             if file.path.startswith("rows/"):
                 in_rows += file.bytes
+            elif is_label_path(file.path):
+                in_labels += file.bytes
+        labels = f"labels {decimal(in_labels)}, " if in_labels else ""
         console.print(
             f"{len(files):,} files, {decimal(total)}: rows {decimal(in_rows)}, "
-            f"the rest {len(runs):,} run(s)"
+            f"{labels}the rest {len(runs):,} run(s)"
         )
 
 
@@ -109,7 +113,7 @@ def compact(
     url: Url = DEFAULT_STORE,
     option: Options = None,
 ) -> None:
-    """Merge small files of rows; run it while no run writes to the store."""
+    """Merge small files of rows and labels; run it while no run writes to the store."""
     console = open_console()
     with one_line_errors():
         before = after = 0

@@ -61,6 +61,17 @@ class Label:
         return bytes.fromhex(digest("label", asdict(self)))
 
 
+def is_label_path(path: str) -> bool:
+    """Return whether a path of a store is a file of labels or of a draw.
+
+    >>> is_label_path("labels/rows-0a.parquet"), is_label_path("labels/.rows-0a.tmp")
+    (True, False)
+    """
+    directory, _, name = path.rpartition("/")
+    is_complete = name.endswith(".parquet") and not name.startswith(".")
+    return is_complete and directory in (LABELS_DIRECTORY, DRAWS_DIRECTORY)
+
+
 def label_time() -> str:
     """Return the time in UTC, to the microsecond: a later label replaces an earlier one."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

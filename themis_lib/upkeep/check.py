@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from themis_lib.labels.stored_labels import is_label_path
 from themis_lib.runs.inventory import (
     directories_of,
     has_tables,
@@ -32,6 +33,7 @@ from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
 from themis_lib.storage.traces import is_trace_path, parse_trace
 
 _REMOVE = "remove the file; the next run that needs its rows computes them again"
+_RESTORE = "restore it from a copy, or remove it: labels cannot be computed again"
 _REMOVE_RUN = "remove the folder of this run"
 _RUN_AGAIN = "run its experiment again, which computes what is missing"
 
@@ -56,8 +58,11 @@ def check(store: RunStore) -> Iterator[Problem]:
     for directory, parts in parts_by_directory(files).items():
         keys: list[pa.ChunkedArray] = []
         for part in parts:
-            yield from _check_part(store, part, keys)
+            yield from _check_part(store, part, keys, advice=_REMOVE)
         held[directory] = joined_keys(keys)
+    for file in files:
+        if is_label_path(file.path):
+            yield from _check_part(store, file, [], advice=_RESTORE)
     yield from _check_traces(store, files)
     yield from _check_contents(store, files)
     run_ids = set()
@@ -73,6 +78,8 @@ def _check_part(
     store: RunStore,
     part: File,
     keys: list[pa.ChunkedArray],
+    *,
+    advice: str,
 ) -> Iterator[Problem]:
     """Yield the problem of a part, if any. Otherwise add its keys to `keys`."""
     uri = store.uri(part.path)
@@ -83,12 +90,12 @@ def _check_part(
     except FileNotFoundError:
         return  # removed since it was listed
     except (pa.ArrowException, OSError) as error:
-        yield Problem(uri, f"cannot be read ({_first_line(error)})", _REMOVE)
+        yield Problem(uri, f"cannot be read ({_first_line(error)})", advice)
         return
     # A part that was replaced by another has valid checksums, but other digests.
     recorded = part_of(part.path, table)
     if recorded.columns != column_digests(table):
-        yield Problem(uri, "does not hold what was written to it", _REMOVE)
+        yield Problem(uri, "does not hold what was written to it", advice)
     elif KEY.name in table.column_names:
         keys.append(table[KEY.name])
 

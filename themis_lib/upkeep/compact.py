@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from themis_lib.labels.stored_labels import LABELS_DIRECTORY
 from themis_lib.storage.rows import RowSet
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY
@@ -28,13 +29,16 @@ class Compaction:
 
 
 def compact(store: RunStore) -> Iterator[Compaction]:
-    """Compact every stage of a store, and yield the outcome by fingerprint."""
+    """Compact every stage of a store and its labels, and yield the outcome by directory."""
     for stage in store.list("rows"):
         # Parts of cases have no keys: each is named by its content, and read whole.
         if stage == "cases":
             continue
         for fingerprint in store.list(f"rows/{stage}"):
             yield _compact_directory(store, f"rows/{stage}/{fingerprint}")
+    # Each label is written as it is given, in a file.
+    if store.list(LABELS_DIRECTORY):
+        yield _compact_directory(store, LABELS_DIRECTORY)
 
 
 def _compact_directory(

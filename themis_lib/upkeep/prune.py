@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.errors import StoreError
+from themis_lib.labels.stored_labels import LABELS_DIRECTORY
 from themis_lib.runs.inventory import (
     CASES_DIRECTORY,
     PART_SUFFIX,
@@ -294,6 +295,9 @@ def _reason_left(
     """Return why nobody needs a file that is no row; `None` if somebody may."""
     path = PurePosixPath(file.path)
     room = path.parts[0]
+    # A damaged label may still be read by hand: nothing computes it again.
+    if room == LABELS_DIRECTORY:
+        return "never finished" if path.suffix == ".tmp" else None
     # While any run is in flight, an unfinished file may be the one it is writing.
     if path.suffix in _LEFT_BEHIND and not running:
         return "set aside as damaged, or never finished"
