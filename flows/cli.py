@@ -73,6 +73,11 @@ VERBS: dict[str, Verb] = {
         "Report a run: HTML, Markdown, CSV, LaTeX or Every Eval Ever.",
         "report last --format markdown",
     ),
+    "label": Verb(
+        "flows.label",
+        "Label the answers of a run, blind, to compare people with its judge.",
+        "label last --metric quality --count 100",
+    ),
     "runs": Verb(
         "flows.runs",
         "List the runs of a store, and a metric over them.",

@@ -37,6 +37,7 @@ PUBLIC = [
     "InMemoryRunStore",
     "InputError",
     "JudgeCall",
+    "LabelSession",
     "LmEvalDataset",
     "Matrix",
     "MatrixComparison",
@@ -69,6 +70,7 @@ PUBLIC = [
     "evaluate",
     "evaluate_async",
     "explain_difference",
+    "labelled_scores",
     "run_matrix_until_decided",
     "run_until_decided",
 ]

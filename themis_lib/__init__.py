@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from themis_lib.experiment.evaluate import evaluate, evaluate_async
     from themis_lib.experiment.experiment import Experiment
     from themis_lib.experiment.matrix import CellResult, Matrix, MatrixResult
+    from themis_lib.labels.labelled_scores import labelled_scores
+    from themis_lib.labels.session import LabelSession
     from themis_lib.runs.case_results import CaseResult
     from themis_lib.runs.manifest import RunStatus
     from themis_lib.runs.results import RunResult, SummaryRow
@@ -92,6 +94,7 @@ __all__ = [
     "InMemoryRunStore",
     "InputError",
     "JudgeCall",
+    "LabelSession",
     "LmEvalDataset",
     "Matrix",
     "MatrixComparison",
@@ -124,6 +127,7 @@ __all__ = [
     "evaluate",
     "evaluate_async",
     "explain_difference",
+    "labelled_scores",
     "run_matrix_until_decided",
     "run_until_decided",
 ]
@@ -189,6 +193,8 @@ _MODULES = {
     ),
     "experiment.experiment": ("Experiment",),
     "experiment.matrix": ("CellResult", "Matrix", "MatrixResult"),
+    "labels.labelled_scores": ("labelled_scores",),
+    "labels.session": ("LabelSession",),
     "runs.case_results": ("CaseResult",),
     "runs.manifest": ("RunStatus",),
     "runs.results": (

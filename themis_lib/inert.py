@@ -68,6 +68,17 @@ def terminal_text(text: str) -> str:
     return _printable(text, keep="")
 
 
+def terminal_lines(text: str) -> str:
+    r"""Return text in its lines, with characters escaped that a terminal would obey.
+
+    >>> print(terminal_lines("one\ntwo: \x1b[31m"))
+    one
+    two: \x1b[31m
+    """
+    lines = text.expandtabs(4).replace("\r\n", "\n")
+    return _printable(lines, keep="\n")
+
+
 def markdown_text(text: str) -> str:
     r"""Return text in one line that Markdown shows as it is, also in a table's cell.
 

@@ -13,15 +13,18 @@ from themis_lib import (
     EvaluationConfig,
     Experiment,
     GenerationConfig,
+    GenerationResult,
     RunResult,
     RunStore,
 )
 from themis_lib.components.functions import as_generator
+from themis_lib.core.contexts import GenerateContext
 from themis_lib.labels.draws import DrawMethod, draw_items
 from themis_lib.labels.items import items_of
 from themis_lib.labels.stored_labels import Label, LabelStore, label_time
 
 CORRECT = {"use": "builtin/judge_correctness", "id": "correct"}
+PAIRWISE = {"use": "builtin/judge_pairwise", "id": "better"}
 RUBRIC = {"use": "builtin/judge_rubric", "id": "tone", "rubric": "Polite, and short."}
 
 
@@ -74,6 +77,18 @@ def answers_right_or_wrong(text: str) -> str:
     return f"It is {2 * number + (number % 3 == 0)}."
 
 
+class Seeing:
+    """A model that takes parts, and finds 0 in all of them."""
+
+    component_id, version, reads = "tests/seeing", "1", ("input",)
+
+    def fingerprint(self) -> str:
+        return ""
+
+    async def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        return GenerationResult(final_output="It is 0.")
+
+
 def judged_run(
     store: RunStore,
     *,
@@ -81,7 +96,7 @@ def judged_run(
     dataset: list[Case] | None = None,
     metric: Mapping[str, Any] = CORRECT,
     judge: Callable[[str], str] | Sequence[Any] = contains_judge,
-    model: Callable[[str], str] = answers_right_or_wrong,
+    model: Callable[[str], str] | Seeing = answers_right_or_wrong,
     samples: int = 1,
     name: str = "judged",
     instructions: str | None = None,

@@ -38,6 +38,14 @@ class RunItems:
     rows: pa.Table
     contents: Mapping[str, Mapping[str, str | None]]
 
+    def place_of(self, item: str) -> tuple[str, str, int]:
+        """Return dataset, case and sample of the first row of an item."""
+        at = self.rows["item"].index(item).as_py()
+        dataset_id, case_id, sample_index = (
+            self.rows[name][at].as_py() for name in SAMPLE_KEY
+        )
+        return dataset_id, case_id, sample_index
+
 
 def items_of(
     run: RunResult,

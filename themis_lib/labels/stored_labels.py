@@ -25,6 +25,8 @@ from themis_lib.storage.tables import KEY, LABELS, table_of, with_columns_of
 
 LABELS_DIRECTORY = "labels"
 DRAWS_DIRECTORY = f"{LABELS_DIRECTORY}/draws"
+#: What tells two labels apart.
+_SAID = ("item", "value", "choice", "note", "labeller", "labelled_at")
 #: Requests in flight where each file of labels is one.
 _READERS = 16
 
@@ -57,8 +59,12 @@ class Label:
 
     @property
     def key(self) -> bytes:
-        """The key of the label itself: the same label twice is one row."""
-        return bytes.fromhex(digest("label", asdict(self)))
+        """The key of the label itself: the same label twice is one row.
+
+        Where it was met and how it was drawn are no part of what was said.
+        """
+        said = {name: getattr(self, name) for name in _SAID}
+        return bytes.fromhex(digest("label", said))
 
 
 def is_label_path(path: str) -> bool:
