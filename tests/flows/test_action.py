@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from flows.parameters import EvaluateParameters
+from tests.flows.test_policy_until_decided import experiment_file
 from tests.support.github_api import TOKEN, GitHub
 from tests.support.policies import run_in_process, write_experiment, write_policy
 
@@ -139,6 +140,24 @@ def test_comment_is_created_once_and_then_updated(job: Job) -> None:
         for request in job.github.requests
         if not request.startswith("GET")
     ]
+
+
+@pytest.mark.slow
+def test_a_job_may_stop_when_decided(job: Job) -> None:
+    """An input asks for it; the comment says how many cases it took."""
+    path = experiment_file(job.folder, right=0.9)
+    entry = {"experiment": path.name, "required": ["right >= 0.5"]}
+    write_policy(job.folder, entry)
+
+    codes = [
+        job.run(policy="policy.yaml", **{"until-decided": asked})
+        for asked in ("true", "false")
+    ]
+
+    assert [0, 0] == codes, job.log
+    first, second = sorted(job.folder.glob("runner*/summary.md"))
+    assert " of 200 | " in first.read_text()
+    assert "| 200 | " in second.read_text()
 
 
 @pytest.mark.slow
