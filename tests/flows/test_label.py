@@ -90,7 +90,7 @@ def test_several_metrics_need_a_name(tmp_path: Path) -> None:
 
     result = asked(tmp_path, "last", "--status")
 
-    assert "name one of 'm', 'n'" in result.stderr
+    assert "name one: 'm', 'n'" in result.stderr
 
 
 def test_textual_is_named_where_it_is_missing(run: RunResult, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.stored.experiments import FOLDER
+from tests.support.eval_logs import PROMPTFOO
 from tests.support.labelling import (
     CORRECT,
     PAIRWISE,
@@ -19,13 +22,22 @@ from tests.support.labelling import (
     pairing_judge,
 )
 from tests.support.media import png
-from themis_lib import InMemoryRunStore, LabelSession, RunResult
+from themis_lib import (
+    InMemoryRunStore,
+    LabelSession,
+    RunResult,
+    RunStore,
+    StorageConfig,
+)
 from themis_lib.errors import ConfigError, StoreError
+from themis_lib.experiment.imported import import_log
 from themis_lib.labels.items import items_of
 from themis_lib.labels.labelled_scores import labelled_scores
 from themis_lib.labels.questions import question_of
 from themis_lib.labels.shown_items import show
 from themis_lib.labels.stored_labels import LabelStore
+from themis_lib.runs.find_run import find_run
+from themis_lib.runs.manifest import manifests
 
 
 @pytest.fixture
@@ -265,5 +277,32 @@ def test_several_metrics_need_a_name() -> None:
         metrics={"m": StatedScore(), "n": StatedScore()},
     )
 
-    with pytest.raises(ConfigError, match="name one of 'm', 'n'"):
+    with pytest.raises(ConfigError, match="name one: 'm', 'n'"):
         LabelSession.of(run)
+
+
+def test_a_run_of_an_earlier_version_can_be_labelled(tmp_path: Path) -> None:
+    """What is shown and asked is read from the stored run, its components unneeded."""
+    shutil.copytree(FOLDER / "store", tmp_path / "store")
+    store = RunStore(str(tmp_path / "store"))
+    run = next(
+        RunResult(store, found.run_id)
+        for found in manifests(store)
+        if found.stage("score[judged]")
+    )
+    session = LabelSession.of(run, "judged", labeller="ana")
+    session.give("correct")
+
+    assert 1 == labelled_scores(run, "judged")["label"].drop_null().to_pylist()[0]
+
+
+def test_an_imported_log_can_be_labelled(tmp_path: Path) -> None:
+    """Of a run that another tool evaluated people see input, target and output."""
+    store = RunStore(str(tmp_path))
+    import_log(str(PROMPTFOO), StorageConfig(store=str(tmp_path)))
+    run = find_run(store, "last")
+    items = items_of(run, "correct")
+    shown = show(items, items.rows["item"][0].as_py())
+
+    assert "Answer" in [text.title for text in shown.texts]
+    assert all(text.text for text in shown.texts)

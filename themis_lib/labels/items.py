@@ -59,9 +59,10 @@ def items_of(
     scores = run.table(
         "scores",
         columns=[*SAMPLE_KEY, "score", "details"],
-        where=(pc.field("metric_id") == question.metric_id)
-        & pc.field("score").is_valid(),
+        where=pc.field("metric_id") == question.metric_id,
     )
+    # Not in `where`: an earlier version had another name for the column.
+    scores = scores.filter(pc.is_valid(scores["score"]))
     shown = _shown(run, question, scores)
     columns = list(shown.values())
     keys = [

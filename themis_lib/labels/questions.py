@@ -22,8 +22,9 @@ from themis_lib.runs.manifest import StageRecord
 from themis_lib.runs.results import RunResult
 from themis_lib.stages.judge import TOLD_SCHEMA
 
-#: Columns that hold what a model said, in the order in which the first is the answer.
+#: Columns that hold what a model did, and those of them that people read as its answer.
 _ANSWERS = ("value", *(name for name in OUTPUT_COLUMNS if name != "finish_reason"))
+_TEXTS = ("value", "output", "conversation", "trace")
 _CASE = ("input", "expected_output", "metadata")
 #: The choices of a judge who compares two answers.
 _PAIR = ("A", "B", "tie")
@@ -138,7 +139,7 @@ def _score_record(
     if len(candidates) > 1:
         names = ", ".join(map(repr, candidates))
         raise ConfigError(
-            f"run {run.run_id!r} has several metrics to label: name one of {names}"
+            f"run {run.run_id!r} has several metrics to label; name one: {names}"
         )
     return scores[candidates[0]]
 
@@ -204,13 +205,12 @@ def _shown_columns(
     """Return the columns that a person sees: those that the judge could see."""
     if rival is not None:
         return ("input", "value")
-    answers = [name for name in _ANSWERS if name in reads] or ["output"]
     if is_judged:
-        case = [name for name in _CASE if name in reads]
-        return (*case, *answers)
-    # A metric that asks nobody may read the answer alone: people need the input, too.
-    case = [name for name in _CASE[:2] if name == "input" or name in reads]
-    return (*case, answers[0])
+        answers = [name for name in _ANSWERS if name in reads] or ["output"]
+        return (*(name for name in _CASE if name in reads), *answers)
+    # Such a metric may read the answer alone; people need the case, and no artifacts.
+    texts = [name for name in _TEXTS if name in reads] or ["output"]
+    return ("input", "expected_output", texts[0])
 
 
 def _choices(

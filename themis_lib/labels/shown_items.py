@@ -20,6 +20,7 @@ from themis_lib.labels.questions import Choice, Question
 from themis_lib.storage.contents import content_path
 from themis_lib.storage.store import RunStore
 
+_OF_CASE = ("input", "expected_output", "metadata")
 _TITLES = {
     "input": "Input",
     "expected_output": "Expected output",
@@ -81,7 +82,12 @@ def show(
     question = items.question
     store = items.run.store
     if question.rival is None:
-        texts = [_text(name, text, store) for name, text in contents.items()]
+        texts = [
+            _text(name, text, store)
+            for name, text in contents.items()
+            # A case without an expected output has none to show.
+            if text is not None or name not in _OF_CASE
+        ]
         return ShownItem(item, tuple(texts), question.choices)
     return _pair(item, contents, question, store)
 

@@ -14,6 +14,9 @@ _INTRODUCTION = """\
 them as they are; the column names are an interface. [What is kept](../concepts/what-is-kept.md)
 shows how to read them with DuckDB, Polars and pandas."""
 
+#: The tables of a run, then those that belong to no run.
+TABLES = {**tables.RUN_TABLES, "labels": tables.LABELS, "draws": tables.DRAWS}
+
 
 def tables_page() -> str:
     """Return the page."""
@@ -23,18 +26,16 @@ def tables_page() -> str:
         escape(about),
         f"This is version {tables.SCHEMA_VERSION} of the schemas.",
     ]
-    for name, schema in tables.RUN_TABLES.items():
-        parts += [f"## `{name}`", meanings()["tables"].get(name, ""), _columns(schema)]
-    for name, schema in (("labels", tables.LABELS), ("draws", tables.DRAWS)):
-        described = _columns(schema, of=f"{name}.")
-        parts += [f"## `{name}`", meanings()["tables"][name], described]
+    for name, schema in TABLES.items():
+        columns = _columns(schema, of=f"{name}.")
+        parts += [f"## `{name}`", meanings()["tables"].get(name, ""), columns]
     return page("Tables", *parts)
 
 
 def _columns(
     schema: pa.Schema,
     *,
-    of: str = "",
+    of: str,
 ) -> str:
     known = meanings()["columns"]
     rows = []
