@@ -23,17 +23,25 @@ from tests.support.labelling import (
 )
 from tests.support.media import png
 from themis_lib import (
+    Case,
     InMemoryRunStore,
+    JudgeCall,
     LabelSession,
+    ParsedOutput,
+    PromptSpec,
     RunResult,
     RunStore,
+    Score,
     StorageConfig,
+    evaluate,
 )
+from themis_lib.components.functions import as_generator
+from themis_lib.core.contexts import ScoreContext
 from themis_lib.errors import ConfigError, StoreError
 from themis_lib.experiment.imported import import_log
 from themis_lib.labels.items import items_of
 from themis_lib.labels.labelled_scores import labelled_scores
-from themis_lib.labels.questions import question_of
+from themis_lib.labels.questions import Question, question_of
 from themis_lib.labels.shown_items import show
 from themis_lib.labels.stored_labels import LabelStore
 from themis_lib.runs.find_run import find_run
@@ -241,6 +249,7 @@ WRONG: dict[str, tuple[Callable[[RunResult], object], str]] = {
         "did you mean 'correct'",
     ),
     "no name": (lambda run: LabelSession.of(run, labeller=" "), "labeller ' '"),
+    "no items": (lambda run: LabelSession.of(run, count=0), "count 0"),
     "an unknown metric": (lambda run: LabelSession.of(run, "korrekt"), "no metric"),
     "an unknown item": (lambda run: show(items_of(run), "f" * 32), "no item"),
 }
@@ -306,3 +315,60 @@ def test_an_imported_log_can_be_labelled(tmp_path: Path) -> None:
 
     assert "Answer" in [text.title for text in shown.texts]
     assert all(text.text for text in shown.texts)
+
+
+class Polite:
+    """A judge's metric of the user's own, whose tone is in its requests."""
+
+    component_id, version, reads = "tests/polite", "1", ("value",)
+
+    def __init__(self, tone: str, instructions: str | None = None) -> None:
+        self.tone = tone
+        self.instructions = instructions
+        self.judge = as_generator(lambda prompt: "yes")
+
+    def fingerprint(self) -> str:
+        return self.tone
+
+    def judge_calls(self) -> list[JudgeCall]:
+        return [JudgeCall(self.request, PromptSpec(instructions=self.instructions))]
+
+    def request(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> str:
+        return f"Is this {self.tone}? {parsed.value}"
+
+    def score(self, parsed: ParsedOutput, case: Case, ctx: ScoreContext) -> Score:
+        return Score(value=float(ctx.verdicts[0].final_output == "yes"))
+
+
+def own_question(tone: str, instructions: str | None) -> Question:
+    metric = Polite(tone, instructions)
+    run = evaluate(model=str.lower, data=[{"input": "Sit!"}], metric=metric)
+    return question_of(run)
+
+
+def test_a_judge_of_the_users_own() -> None:
+    """People are asked its prompt about what it reads; its settings are in the keys, as
+    its requests may hold them.
+    """
+    asked = own_question("polite", "Is the text polite?")
+    stern = own_question("stern", "Is the text polite?")
+    silent = own_question("polite", None)
+
+    assert "Is the text polite?" == asked.text
+    assert ("value",) == asked.shows
+    assert ["pass", "fail"] == [choice.name for choice in asked.choices or ()]
+    assert "tests/polite" in silent.text
+    assert 3 == len({asked.fingerprint, stern.fingerprint, silent.fingerprint})
+
+
+def test_a_scale_below_zero() -> None:
+    """A metric whose scores end at 0 takes no label above it."""
+    from tests.support.compared_runs import StatedScore, run_of, scored
+
+    run = run_of(
+        InMemoryRunStore(), scored([1, 0.5]), metrics={"m": StatedScore(scale=-2.0)}
+    )
+    question = question_of(run)
+
+    assert -2.0 == question.lowest
+    assert -1.5 == question.value_of("-1.5")

@@ -92,7 +92,8 @@ def test_pruning_keeps_labels(open_store: OpenStore) -> None:
 
 
 def test_pruning_keeps_a_damaged_label(tmp_path: Path) -> None:
-    """A file of labels that was set aside stays: nothing computes a label again."""
+    """A file of labels that was set aside stays, and is named by a check:
+    nothing computes a label again."""
     labels = LabelStore(RunStore(str(tmp_path)))
     labels.add([LABEL])
     (file,) = (tmp_path / "labels").glob("*.parquet")
@@ -100,7 +101,8 @@ def test_pruning_keeps_a_damaged_label(tmp_path: Path) -> None:
 
     assert 0 == LabelStore(RunStore(str(tmp_path))).all().num_rows
     assert [] == unused(RunStore(str(tmp_path)), older_than_s=NOW)
-    assert file.with_name(f"{file.name}.damaged").exists()
+    (problem,) = check(RunStore(str(tmp_path)))
+    assert problem.uri.endswith(f"{file.name}.damaged")
 
 
 @pytest.mark.parametrize("directory", ["labels", "labels/draws"])

@@ -46,7 +46,8 @@ class Question:
     `shows` are the columns of the run's tables that the person sees. `listed` are the
     choices in the judge's own words; where it has none, `choices` follow from the
     scores: pass and fail, or `None` for a number from `lowest` to `highest`. `rival` is
-    the column, or the field of the metadata, of the answer to compare with.
+    the column, or the field of the metadata, of the answer to compare with. `settings` are
+    those of a judge's metric of the user's own, which may put them into its requests.
     """
 
     metric_id: str
@@ -57,13 +58,17 @@ class Question:
     lowest: float
     highest: float
     rival: str | None = None
+    settings: str | None = None
 
     @cached_property
     def fingerprint(self) -> str:
         """What the keys of all items cover: the question and its choices."""
         # What follows from scores is not covered: another answer may widen their range.
         listed = None if self.listed is None else list(self.listed)
-        return digest("question", {"text": self.text, "choices": listed})
+        asked: dict[str, Any] = {"text": self.text, "choices": listed}
+        if self.settings:
+            asked["settings"] = self.settings
+        return digest("question", asked)
 
     def value_of(self, given: str) -> float:
         """Return the score of a choice, or of a number where there are no choices.
@@ -104,16 +109,16 @@ def question_of(
     metric_id = score.member_id or ""
     metric = score.identity["metric"]
     prompts = _judge_prompts(run, metric_id)
-    if not prompts:
-        text = f"What should the metric {metric_id} give this answer?"
-        return _question(run, metric_id, text, None, metric, is_judged=False)
     texts: dict[str, None] = {}
     listed = None
     for prompt in prompts:
         asked, choices = asked_of_people(prompt)
         texts[asked] = None
         listed = listed or choices
-    return _question(run, metric_id, "\n\n".join(texts), listed, metric, is_judged=True)
+    text = "\n\n".join(filter(None, texts))
+    # Without a judge, or with one whose whole task is in its requests.
+    text = text or f"What should the metric {metric_id} give this answer?"
+    return _question(run, metric_id, text, listed, metric, is_judged=bool(prompts))
 
 
 def _score_record(
@@ -193,6 +198,8 @@ def _question(
         lowest=lowest,
         highest=highest,
         rival=rival,
+        # A built-in metric says all that it asks in its prompt.
+        settings=metric.get("fingerprint") if is_judged else None,
     )
 
 
@@ -244,13 +251,15 @@ def _range_of_scores(
     metric_id: str,
 ) -> tuple[float, float]:
     """Return the lowest and the highest score that the metric may give."""
-    bounds = [0.0, 1.0]
-    known = [row for row in run.summary if row.metric_id == metric_id]
-    for row in known:
-        bounds += [value for value in (row.lowest, row.highest) if value is not None]
+    bounds: list[float] = []
+    for row in run.summary:
+        if row.metric_id == metric_id:
+            bounds += [end for end in (row.lowest, row.highest) if end is not None]
     scores = run.table(
         "scores", columns=["score"], where=pc.field("metric_id") == metric_id
     )["score"]
-    found = pc.min_max(scores).as_py()
-    bounds += [value for value in found.values() if value is not None]
-    return min(bounds), max(bounds)
+    # A run that stopped before its summary, or of an earlier version, says no range.
+    found = bounds or [0.0, 1.0]
+    observed = pc.min_max(scores).as_py()
+    found += [end for end in observed.values() if end is not None]
+    return min(found), max(found)

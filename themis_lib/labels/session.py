@@ -64,9 +64,11 @@ class LabelSession:
         are labelled in all, earlier sessions included. Without `method` or `seed`, an
         earlier session of this labeller goes on; the first is `uniform` with seed 0.
 
-        Raise `ConfigError` for a metric that the run has not, an empty name, or a run
-        without any scored answer.
+        Raise `ConfigError` for a metric that the run has not, an empty name, a count
+        below 1, or a run without any scored answer.
         """
+        if count < 1:
+            raise ConfigError(f"count {count!r}: label one item or more")
         name = check_labeller(default_labeller() if labeller is None else labeller)
         items = items_of(run, metric_id)
         if not items.contents:

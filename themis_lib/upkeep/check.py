@@ -63,6 +63,8 @@ def check(store: RunStore) -> Iterator[Problem]:
     for file in files:
         if is_label_path(file.path):
             yield from _check_part(store, file, [], advice=_RESTORE)
+        elif is_label_path(file.path.removesuffix(".damaged")):
+            yield Problem(store.uri(file.path), "was set aside as damaged", _RESTORE)
     yield from _check_traces(store, files)
     yield from _check_contents(store, files)
     run_ids = set()
