@@ -20,7 +20,7 @@ from themis_lib.comparison.explanation import (
     FactorShare,
     MovedCase,
 )
-from themis_lib.comparison.factors import Factor, Sides, experiment_of, with_metrics
+from themis_lib.comparison.factors import Factor, Sides, with_metrics
 from themis_lib.comparison.missing_scores import MissingScores
 from themis_lib.comparison.mixed_cells import CellScores, cell_scores
 from themis_lib.comparison.paired_cases import CasePairs, paired_cases
@@ -29,6 +29,7 @@ from themis_lib.comparison.scored_cases import cluster_numbers, scored_cases
 from themis_lib.errors import ConfigError, nearest
 from themis_lib.experiment.event_loop import run_in_new_loop
 from themis_lib.experiment.experiment import Experiment
+from themis_lib.experiment.recorded import experiment_of
 from themis_lib.explain.differences import stage_differences
 from themis_lib.explain.plan import PlannedRows, StagePlan, plan_run
 from themis_lib.runs.pipeline import Pipeline

@@ -10,9 +10,7 @@ from themis_lib.comparison.paired_cases import SideCases
 from themis_lib.core.models import Dataset
 from themis_lib.errors import ConfigError
 from themis_lib.experiment.experiment import Experiment
-from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.explain.differences import differences
-from themis_lib.runs.results import RunResult
 
 DATA = "data"
 _METRICS = ("evaluation", "metrics")
@@ -170,27 +168,6 @@ class Sides:
         return lines
 
 
-def experiment_of(run: RunResult) -> Experiment:
-    """Return the experiment of a run as its record has it, without its data.
-
-    Raise `ConfigError` for a run that another process cannot make again.
-    """
-    manifest = run.manifest
-    if manifest.imported is not None:
-        raise ConfigError(
-            f"run {run.run_id!r} was imported from {manifest.imported.tool}: nothing of "
-            "it can be computed here"
-        )
-    if manifest.configuration is None:
-        raise ConfigError(
-            f"run {run.run_id!r} is of an earlier version and does not have its "
-            "experiment; run it again, which costs nothing"
-        )
-    written = {**manifest.configuration, "datasets": []}
-    _refuse_live_objects(written, run.run_id)
-    return experiment_from_spec(Experiment, written, where=f"run {run.run_id!r}")
-
-
 def with_metrics(
     experiment: Experiment,
     metric_ids: Sequence[str],
@@ -214,22 +191,6 @@ def with_metrics(
         update["judge_models"] = []
     evaluation = experiment.evaluation.model_copy(update=update)
     return experiment.model_copy(update={"evaluation": evaluation})
-
-
-def _refuse_live_objects(
-    written: Mapping[str, Any],
-    run_id: str,
-) -> None:
-    for section in ("generation", "evaluation"):
-        for name, value in (written.get(section) or {}).items():
-            for component in value if isinstance(value, list) else [value]:
-                # A live object is written as its class in angle brackets.
-                if isinstance(component, str) and component.startswith("<"):
-                    raise ConfigError(
-                        f"run {run_id!r}: {section}.{name} was the live object "
-                        f"{component}, which its record cannot make again; name it as "
-                        "`module:attribute`, or give both experiments in Python"
-                    )
 
 
 def _setting(

@@ -6,7 +6,7 @@ Rows are looked up in the store; no component is called.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +18,8 @@ from themis_lib.explain.estimates import (
     expected_request_length,
     request_length,
 )
-from themis_lib.runs.inventory import TABLE_OF
 from themis_lib.runs.manifest import Manifest, manifests
-from themis_lib.runs.pipeline import Pipeline
+from themis_lib.runs.pipeline import Pipeline, with_part
 from themis_lib.runs.sendable import check_inputs
 from themis_lib.stages.judge import JudgeStage
 from themis_lib.stages.progress import Progress
@@ -274,14 +273,7 @@ def _with_table(
 ) -> Shard:
     """Return a shard with this stage's table added, if the store has it."""
     part = stage.row_set(store).shard(stage.shard_name(shard, store))
-    if part is None:
-        return shard
-    if isinstance(stage, JudgeStage):
-        return replace(shard, verdicts={**shard.verdicts, stage.label: part})
-    if isinstance(stage, ScoreStage):
-        return replace(shard, scores={**shard.scores, stage.metric_id: part})
-    table: dict[str, Any] = {TABLE_OF[stage.name]: part}
-    return replace(shard, **table)
+    return shard if part is None else with_part(shard, stage, part)
 
 
 def _nearest_run(

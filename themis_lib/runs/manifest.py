@@ -8,13 +8,11 @@ settings' values at run time.
 from __future__ import annotations
 
 import json
-import platform
 import secrets
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from pydantic import Field
@@ -23,6 +21,7 @@ from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.models import FrozenModel, TokenUsage
 from themis_lib.core.prices import Price, TierUsage
 from themis_lib.errors import DiskFullError, StoreError
+from themis_lib.runs import provenance
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.sequential import SequentialRecord
@@ -234,7 +233,7 @@ class Manifest(FrozenModel):
     versions have neither, and no `data`. `imported` is set if another tool's log was
     imported, `sequential` if the run was to stop when decided. `steps` are the calls that
     rows of generate are made of, where these are rows too; the model's tokens are on the
-    record of generate.
+    record of generate. `versions` and `machine` say what it ran on, see `provenance`.
     """
 
     run_id: str
@@ -259,6 +258,7 @@ class Manifest(FrozenModel):
     agreement: list[AgreementRecord] = Field(default_factory=list)
     gates: list[GateRecord] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
+    machine: dict[str, str] = Field(default_factory=dict)
     notices: list[str] = Field(default_factory=list)
     imported: ImportRecord | None = None
     notes: list[str] = Field(default_factory=list)
@@ -386,10 +386,6 @@ def start_manifest(
             stage=step.label, fingerprint=step.fingerprint, identity=step.full_identity
         )
         steps.append(record)
-    try:
-        package_version = version("themis-flows")
-    except PackageNotFoundError:
-        package_version = "source"  # run from a checkout that is not installed
     return Manifest(
         run_id=run_id,
         name=pipeline.experiment.name,
@@ -410,10 +406,8 @@ def start_manifest(
         steps=steps,
         notices=_chance_notices(pipeline),
         notes=list(pipeline.notes),
-        versions={
-            "themis-flows": package_version,
-            "python": platform.python_version(),
-        },
+        versions=provenance.versions(),
+        machine=provenance.machine(),
     )
 
 

@@ -227,3 +227,18 @@ class Pipeline:
         await asyncio.gather(*(judge_in_turn(group) for group in groups.values()))
         # In the order of the stages, not of arrival: tables are written in it.
         return {stage.label: verdicts[stage.label] for stage in self.judges}
+
+
+def with_part(
+    shard: Shard,
+    stage: Stage,
+    part: Part,
+) -> Shard:
+    """Return a shard with the table of a stage added."""
+    if isinstance(stage, JudgeStage):
+        return replace(shard, verdicts={**shard.verdicts, stage.label: part})
+    if isinstance(stage, ScoreStage):
+        return replace(shard, scores={**shard.scores, stage.metric_id: part})
+    field = {"generate": "outputs", "parse": "answers", "reduce": "results"}[stage.name]
+    table: dict[str, Any] = {field: part}
+    return replace(shard, **table)

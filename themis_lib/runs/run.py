@@ -19,6 +19,7 @@ from themis_lib.data.cut import data_digests
 from themis_lib.errors import AwaitingBatchError, DiskFullError, describe
 from themis_lib.identity.digests import load_json
 from themis_lib.identity.part import Part
+from themis_lib.runs import provenance
 from themis_lib.runs.agreement import Labels
 from themis_lib.runs.manifest import (
     GateRecord,
@@ -45,7 +46,7 @@ from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
 from themis_lib.stages.outputs import batch_of
 from themis_lib.stages.progress import Progress
-from themis_lib.stages.reading import read, read_outputs, sample_rows
+from themis_lib.stages.reading import outputs_apart, read, sample_rows
 from themis_lib.stages.stage import Stage
 from themis_lib.stats.clusters import Floats
 from themis_lib.storage.batch_ledger import BatchLedger
@@ -168,7 +169,7 @@ class Run:
         """Write a finished shard to the run's tables. Shards come in order."""
         self._datasets[shard.dataset_id] += shard.cases.rows
         cases = read(self.store, shard.cases)
-        self._tables.write("cases", _case_table(cases))
+        self._tables.write("cases", cases_in_run(cases))
         ids = sample_rows(
             shard,
             self.store,
@@ -332,14 +333,7 @@ class Run:
     ) -> None:
         """Write a stage's rows to a table, behind their ids, and count them."""
         stage = self.pipeline.stage(label)
-        is_output = name in ("outputs", "verdicts")
-        table = (read_outputs if is_output else read)(self.store, part)
-        if name == "scores":
-            # In the cache the column keeps its first name, so that no row is lost.
-            position = table.column_names.index("value")
-            names = list(table.column_names)
-            names[position] = "score"
-            table = table.rename_columns(names)
+        table = as_in_run(name, read(self.store, part))
         self._errors[label] += table.num_rows - table["error"].null_count
         if stage.goes_by_batch:
             is_waiting = pc.starts_with(table["error"], AwaitingBatchError.__name__)
@@ -457,6 +451,8 @@ class Run:
             "datasets": dict(self._datasets),
             # Of a run that stopped, maybe not all cases were read.
             "data": {} if error else data_digests(self._expected),
+            # Its components have loaded by now what they compute with.
+            "versions": provenance.versions(),
             "cases": [shard.cases.path for shard in self._expected],
             "summary_computed": summary_computed,
             "agreement": [] if error else self._labels.records(),
@@ -464,6 +460,23 @@ class Run:
         fields = {**self._manifest.model_dump(), **closing}
         self._manifest = Manifest.model_validate(fields)
         write_manifest(self.store, self._manifest)
+
+
+def as_in_run(
+    name: str,
+    table: pa.Table,
+) -> pa.Table:
+    """Return a stage's rows under the columns that a run's table of this name has.
+
+    The ids of cases and samples are not among them.
+    """
+    if name in ("outputs", "verdicts"):
+        return outputs_apart(table)
+    if name != "scores":
+        return table
+    # In the cache the column keeps its first name, so that no row is lost.
+    names = ["score" if column == "value" else column for column in table.column_names]
+    return table.rename_columns(names)
 
 
 def _repeat_text(
@@ -507,7 +520,7 @@ def _add_usage(
         totals[label] = added(totals.get(label, TokenUsage()), usage)
 
 
-def _case_table(cases: pa.Table) -> pa.Table:
+def cases_in_run(cases: pa.Table) -> pa.Table:
     """Return cases as rows of the run's table, their metadata as a map of texts."""
     schema = RUN_TABLES["cases"]
     # Each different metadata is parsed once: many cases share it.

@@ -172,6 +172,13 @@ class GenerateStage(Stage):
     def components(self) -> tuple[BuiltComponent, ...]:
         return (self.generator,)
 
+    def with_seeds(self, seeds: Sequence[int]) -> Self:
+        """Return the same computation for other draws, and live: none goes by batch."""
+        drawing = copy.copy(self)
+        drawing.seeds = tuple(seeds)
+        drawing.batching = None
+        return drawing
+
     @property
     def identity(self) -> dict[str, Any]:
         identity: dict[str, Any] = {

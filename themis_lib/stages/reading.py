@@ -50,7 +50,16 @@ def read_outputs(
 
     With `whole`, `output` stays as it was written. Raise `StoreError` as `read` does.
     """
-    outputs = with_columns_of(read(store, part), pa.schema([KEY, *OUTPUTS]))
+    return outputs_apart(read(store, part), whole=whole)
+
+
+def outputs_apart(
+    written: pa.Table,
+    *,
+    whole: bool = False,
+) -> pa.Table:
+    """Return outputs as `read_outputs` does, from the table that was written."""
+    outputs = with_columns_of(written, pa.schema([KEY, *OUTPUTS]))
     return with_reasoning(outputs) if whole else reasoning_apart(outputs)
 
 

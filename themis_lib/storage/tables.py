@@ -35,8 +35,7 @@ CASES = pa.schema(
     ]
 )
 
-#: What generate and judge write; texts are as the models wrote them. Latency and
-#: transport differ at every call, so no later stage reads them.
+#: What generate and judge write; texts are as the models wrote them.
 OUTPUTS = pa.schema(
     [
         ("output", pa.string()),
@@ -54,6 +53,8 @@ OUTPUTS = pa.schema(
         ERROR,
     ]
 )
+#: What differs at every call, so that no later stage reads it.
+VOLATILE_COLUMNS = frozenset({"transport", "latency_s"})
 #: What parse writes.
 ANSWERS = pa.schema([("value", pa.string()), ("format", pa.string()), ERROR])
 #: What score writes for one metric.

@@ -1,0 +1,1 @@
+"""Whether what a store says of a run is still true."""
