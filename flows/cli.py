@@ -88,6 +88,11 @@ VERBS: dict[str, Verb] = {
         "Explain one case: its row in every stage, and why it was computed.",
         "why last case-1",
     ),
+    "verify": Verb(
+        "flows.verify",
+        "Compute rows of a run again: is what the store says of it still true?",
+        "verify last --sample 300",
+    ),
     "identity": Verb(
         "flows.identity",
         "Show what identifies each component of an experiment, code included.",

@@ -23,7 +23,8 @@ INTERRUPTED = 130
 #: What each number says, for the documentation.
 MEANINGS = {
     COMPLETED: "Completed.",
-    FAILED: "Failed. For `themis store check`: something is wrong with the store.",
+    FAILED: "Failed. For `themis store check`: something is wrong with the store. For "
+    "`themis verify`: rows differ, or a model has changed.",
     BAD_INPUT: "Bad input. Nothing was generated.",
     FAILED_ROWS: "Completed, but rows failed. Run again to retry them.",
     OUT_OF_BUDGET: "Stopped at its budget. What was paid for is kept.",

@@ -1,7 +1,8 @@
 """Look after a store.
 
     python -m flows.store check [URL]     is every file readable, and every row of every
-                                          run in the store?
+                                          run in the store? `python -m flows.verify`
+                                          also computes rows again, and compares
     python -m flows.store measure [URL]   rows, bytes and files by stage, and the runs
                                           that refer to them
     python -m flows.store compact [URL]   merge small files; nothing is lost or computed
@@ -55,7 +56,10 @@ def check(
     url: Url = DEFAULT_STORE,
     option: Options = None,
 ) -> None:
-    """Read every file, look for every run's rows, and say what is wrong."""
+    """Read every file, look for every run's rows, and say what is wrong.
+
+    Nothing is computed: `themis verify` says whether rows would come out the same.
+    """
     console = open_console()
     with one_line_errors():
         count = 0

@@ -1,10 +1,14 @@
-"""Tells the Prefect server how a run ended, as events that automations wait for.
+"""Tells the Prefect server how a run ended, and whether it is still true, as events that
+automations wait for.
 
     themis.run.completed            all rows have a result, or all but some
     themis.run.failed               no row succeeded, a gate failed, or an error stopped
                                     the run: bad input, a refused credential, a defect
                                     of a component
     themis.run.stopped-at-budget    the next call could have cost more than was left
+    themis.verify.unchanged         what was looked at of a run is as it was stored
+    themis.verify.changed           rows of a run differ, or the model behind a name has
+                                    changed
 
 The resource of an event is the experiment, `themis.experiment.<name>`. Its payload says
 which run it was and how it went.
@@ -21,11 +25,14 @@ from themis_lib import RunResult
 from themis_lib.errors import BudgetError, ThemisError, describe
 from themis_lib.runs.manifest import GateOutcome, RunStatus
 from themis_lib.runs.summary import ALL_CASES
+from themis_lib.verification.models import Verification
 
 # Automations of users name these events: renaming one silences them.
 COMPLETED = "themis.run.completed"
 FAILED = "themis.run.failed"
 STOPPED = "themis.run.stopped-at-budget"
+UNCHANGED = "themis.verify.unchanged"
+CHANGED = "themis.verify.changed"
 
 
 def announce_result(
@@ -84,6 +91,30 @@ def _emit_run_event(
     }
     if result is not None:
         payload.update(result_facts(result))
+    _emit(event, name, payload)
+
+
+def announce_verification(
+    found: Verification,
+    message: str,
+) -> None:
+    """Emit the event of a run whose rows were verified."""
+    payload: dict[str, Any] = {
+        "experiment": found.name,
+        "message": message,
+        "run_id": found.run_id,
+        "differing": {check.stage: check.differing for check in found.stages},
+        "changed_models": [check.stage for check in found.models if check.has_changed],
+        "seed": found.seed,
+    }
+    _emit(UNCHANGED if found.holds else CHANGED, found.name, payload)
+
+
+def _emit(
+    event: str,
+    name: str,
+    payload: dict[str, Any],
+) -> None:
     resource = {
         "prefect.resource.id": f"themis.experiment.{artifact_name(name)}",
         "prefect.resource.name": name,

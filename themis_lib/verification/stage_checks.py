@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,6 @@ from themis_lib.verification.stored_run import CaseBatch, Positions
 
 #: The differences of a stage that are kept; the rows are all counted.
 MOST_DIFFERENCES = 100
-_IDS = ("dataset_id", "case_id", "sample_index", "metric_id")
 
 
 @dataclass
@@ -152,11 +152,7 @@ class StageChecks:
         stage is named if its two copies do.
         """
         recorded = batch.rows(stage).recorded
-        ids = {
-            name: recorded[name][position].as_py()
-            for name in _IDS
-            if name in recorded.column_names
-        }
+        ids = _ids(stage, recorded, position)
         if (ids["dataset_id"], ids["case_id"]) in self._differing_cases:
             return 0, []
         case = position // batch.stored.rows_per_case(stage)
@@ -278,11 +274,6 @@ def _named(
     """Yield cells with the names of their rows, and the files that hold them."""
     rows = batch.rows(stage)
     for cell in cells:
-        ids = {
-            name: rows.recorded[name][cell.position].as_py()
-            for name in _IDS
-            if name in rows.recorded.column_names
-        }
         yield CellDifference(
             stage=stage.label,
             column=cell.column,
@@ -291,5 +282,21 @@ def _named(
             computed=cell.computed,
             differs_in=cell.differs_in,
             file=cell.file,
-            **ids,
+            **_ids(stage, rows.recorded, cell.position),
         )
+
+
+def _ids(
+    stage: Stage,
+    recorded: pa.Table,
+    position: int,
+) -> dict[str, Any]:
+    """Return what names a row of the run's table: its case, sample and metric."""
+    # The sample of a reduced row is a value: the one that the reducer chose.
+    names = {"dataset_id", "case_id", "metric_id"}
+    if stage.name != "reduce":
+        names.add("sample_index")
+    ids = {}
+    for name in names.intersection(recorded.column_names):
+        ids[name] = recorded[name][position].as_py()
+    return ids
