@@ -27,6 +27,7 @@ from benchmarks import (
     in_process,
     install,
     memory,
+    model_equality,
     providers,
     requests,
     runners,
@@ -54,6 +55,7 @@ BENCHMARKS = {
     "identity": identity.measure,
     "install": install.measure,
     "until_decided": until_decided.measure,
+    "model_equality": model_equality.measure,
 }
 _CHOICES = ", ".join(BENCHMARKS)
 

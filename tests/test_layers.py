@@ -64,6 +64,7 @@ PUBLIC = [
     "TokenUsage",
     "TraceStep",
     "TransientError",
+    "Verification",
     "assert_no_worse",
     "compare",
     "compare_matrix",
@@ -73,6 +74,7 @@ PUBLIC = [
     "labelled_scores",
     "run_matrix_until_decided",
     "run_until_decided",
+    "verify_run",
 ]
 #: Slow to import, or another layer's.
 HEAVY = [

@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from themis_lib.runs.manifest import RunStatus
     from themis_lib.runs.results import RunResult, SummaryRow
     from themis_lib.storage.store import InMemoryRunStore, RunStore
+    from themis_lib.verification.models import Verification
+    from themis_lib.verification.verify import verify_run
 
 __all__ = [
     "BatchConfig",
@@ -121,6 +123,7 @@ __all__ = [
     "TokenUsage",
     "TraceStep",
     "TransientError",
+    "Verification",
     "assert_no_worse",
     "compare",
     "compare_matrix",
@@ -130,6 +133,7 @@ __all__ = [
     "labelled_scores",
     "run_matrix_until_decided",
     "run_until_decided",
+    "verify_run",
 ]
 
 #: Where the public names are. Imported when one is used: a command that only shows its
@@ -205,6 +209,8 @@ _MODULES = {
         "InMemoryRunStore",
         "RunStore",
     ),
+    "verification.models": ("Verification",),
+    "verification.verify": ("verify_run",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

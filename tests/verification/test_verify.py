@@ -1,0 +1,377 @@
+"""A run verified: what is true is said to be, and one edited cell is found and named."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.edited_cells import edit_cell, parts_of
+from themis_lib import (
+    ConfigError,
+    Experiment,
+    InMemoryRunStore,
+    RunResult,
+    RunStore,
+    StoreError,
+    verify_run,
+)
+from themis_lib.runs.manifest import write_manifest
+from themis_lib.verification.models import CellDifference, StageCheck, Verification
+from themis_lib.verification.records import verifications
+
+CASES = 20
+
+
+def spec(cases: int = CASES, **settings: Any) -> dict[str, Any]:
+    """An experiment on the demo generator, which is deterministic."""
+    return {
+        "name": "sums",
+        "generation": {
+            "generator": "builtin/demo_generator",
+            "candidate_policy": {"num_samples": 2},
+            "reducer": "builtin/mean",
+        },
+        "evaluation": {
+            "parsers": ["builtin/number"],
+            "metrics": ["builtin/numeric_match", "builtin/exact_match"],
+        },
+        "datasets": [
+            {
+                "dataset_id": "sums",
+                "cases": [
+                    {
+                        "case_id": f"case-{at}",
+                        "input": f"What is {at} plus 1?",
+                        "expected_output": at + 1,
+                        "metadata": {"half": at // (cases // 2 or 1)},
+                    }
+                    for at in range(cases)
+                ],
+            }
+        ],
+        "runtime": {"shard_size": 8},
+        **settings,
+    }
+
+
+def evaluated(store: RunStore | None = None, **settings: Any) -> RunResult:
+    return Experiment.model_validate(spec(**settings)).run(store or InMemoryRunStore())
+
+
+def reread(run: RunResult) -> RunResult:
+    """The run as another process finds it."""
+    store = run.store
+    if store.in_memory:
+        return RunResult(RunStore(store.url), run.run_id)
+    return RunResult(RunStore(store.url, {}), run.run_id)
+
+
+def check_of(found: Verification, stage: str) -> StageCheck:
+    (check,) = [check for check in found.stages if check.stage == stage]
+    return check
+
+
+def the_difference(found: Verification) -> CellDifference:
+    """The only cell that differs, in the whole run."""
+    (cell,) = [cell for check in found.stages for cell in check.differences]
+    assert 1 == sum(check.differing for check in found.stages)
+    return cell
+
+
+@pytest.mark.parametrize("sample", [None, 10])
+def test_true_run_holds_and_its_store_is_left_alone(sample: int | None) -> None:
+    """All stages are looked at; nothing is written but the verification."""
+    run = evaluated()
+    before = {file.path for file in run.store.files()}
+
+    found = verify_run(reread(run), sample=sample)
+
+    assert found.holds
+    labels = [
+        "cases",
+        "generate",
+        "parse",
+        "score[numeric_match]",
+        "score[exact_match]",
+    ]
+    assert [*labels, "reduce"] == [check.stage for check in found.stages]
+    assert {20, 40} == {check.rows for check in found.stages}
+    assert all(check.sampled == (sample or check.rows) for check in found.stages)
+    assert not any(check.lost or check.failed_now for check in found.stages)
+    written = {file.path for file in run.store.files()} - before
+    (path,) = written
+    assert path.startswith(f"runs/{run.run_id}/verifications/")
+    assert [found] == verifications(run)
+
+
+@pytest.mark.parametrize(
+    ("stage", "column", "value", "row"),
+    [
+        ("generate", "output", '"edited"', 3),
+        ("generate", "output_tokens", 77, 3),
+        ("parse", "value", "77", 3),
+        ("parse", "error", "no answer", 3),
+        ("score[exact_match]", "value", 0.5, 3),
+        ("score[numeric_match]", "details", '{"a":1}', 3),
+        ("reduce", "score", 0.25, 5),
+        ("reduce", "n_errors", 1, 5),
+    ],
+)
+def test_edited_cell_of_the_store_is_named(
+    stage: str, column: str, value: Any, row: int
+) -> None:
+    """Stage, case, column, file and values are named, and that only the store differs."""
+    run = evaluated()
+    path = parts_of(run, stage)[-1]
+    edit_cell(run.store, path, column, row, value)
+
+    found = verify_run(reread(run), sample=None)
+
+    cell = the_difference(found)
+    assert stage == cell.stage
+    assert {"value": "score"}.get(column, column) == cell.column or stage == "parse"
+    assert ["store"] == cell.differs_in
+    assert str(value) in (cell.stored or "")
+    assert cell.recorded == cell.computed != cell.stored
+    assert str(cell.file).endswith(path)
+    (cause,) = check_of(found, stage).causes
+    assert "the store's rows were changed after the run" in cause
+    assert not found.holds
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "stage"),
+    [
+        ("outputs", "output", '"edited"', "generate"),
+        ("answers", "value", "77", "parse"),
+        ("scores", "score", 0.5, "score[numeric_match]"),
+        ("results", "score", -0.0, "reduce"),
+        ("cases", "expected_output", "77", "cases"),
+        ("cases", "metadata", [("half", "9")], "cases"),
+    ],
+)
+def test_edited_cell_of_the_runs_tables_is_named(
+    table: str, column: str, value: Any, stage: str
+) -> None:
+    """The other copy is verified too: reports are made of it."""
+    run = evaluated()
+    edit_cell(run.store, f"runs/{run.run_id}/{table}.parquet", column, 5, value)
+
+    found = verify_run(reread(run), sample=None)
+
+    cell = the_difference(found)
+    assert (stage, column) == (cell.stage, cell.column)
+    if stage != "cases":
+        assert ["run"] == cell.differs_in
+        assert cell.stored == cell.computed != cell.recorded
+        assert "the run's tables were changed" in check_of(found, stage).causes[0]
+
+
+def test_edited_case_is_named_once() -> None:
+    """Not again at each stage that reads it."""
+    run = evaluated()
+    edit_cell(run.store, parts_of(run, "cases")[0], "expected_output", 1, "77")
+
+    cell = the_difference(verify_run(reread(run), sample=None))
+
+    assert ("cases", "case-1", "expected_output") == (
+        cell.stage,
+        cell.case_id,
+        cell.column,
+    )
+    assert ("77", "2") == (cell.stored, cell.recorded)
+
+
+def test_cell_that_a_later_stage_reads_is_traced_to_its_stage() -> None:
+    """Where only scores are verified, the answer that they read is named."""
+    run = evaluated()
+    # The first of equal rows is the one that is found by its key.
+    edit_cell(run.store, parts_of(run, "parse")[0], "value", 2, "77")
+
+    found = verify_run(reread(run), sample=None, stages=["score[numeric_match]"])
+
+    (check,) = found.stages
+    (cell, *_) = check.differences
+    assert ("parse", "value", "77") == (cell.stage, cell.column, cell.stored)
+    assert "one of them was changed" in check.causes[0]
+
+
+def test_both_copies_edited_alike_are_found_by_what_was_computed() -> None:
+    """Neither copy is then the one that was changed."""
+    run = evaluated()
+    edit_cell(run.store, parts_of(run, "reduce")[0], "score", 0, 0.25)
+    edit_cell(run.store, f"runs/{run.run_id}/results.parquet", "score", 0, 0.25)
+
+    found = verify_run(reread(run), sample=None)
+
+    assert ["store", "run"] == the_difference(found).differs_in
+    (cause,) = check_of(found, "reduce").causes
+    assert cause.startswith("nothing on record differs")
+
+
+def test_what_is_not_as_in_the_run_is_a_likely_cause() -> None:
+    """Versions and the machine, where rows come out otherwise than both copies."""
+    run = evaluated()
+    edit_cell(run.store, parts_of(run, "reduce")[0], "score", 0, 0.25)
+    edit_cell(run.store, f"runs/{run.run_id}/results.parquet", "score", 0, 0.25)
+    changes = {
+        "versions": {**run.manifest.versions, "numpy": "1.0", "python": "3.0"},
+        "machine": {**run.manifest.machine, "processor": "Abacus"},
+    }
+    write_manifest(run.store, run.manifest.model_copy(update=changes))
+
+    found = verify_run(reread(run), sample=None)
+
+    assert {"numpy", "python", "processor"} == {
+        line.partition(":")[0] for line in found.environment
+    }
+    causes = check_of(found, "reduce").causes
+    assert any("numpy: 1.0 → " in cause for cause in causes)
+    assert any("processor: Abacus → " in cause for cause in causes)
+
+
+def chancy(value: Any, expected_output: Any) -> float:
+    return random.random()
+
+
+def test_component_that_is_not_steady_is_told() -> None:
+    """Computing its rows twice tells it from an edited cell."""
+    settings = spec()
+    settings["evaluation"]["metrics"] = [
+        {"use": "tests.verification.test_verify:chancy", "id": "chancy"}
+    ]
+    run = Experiment.model_validate(settings).run(InMemoryRunStore())
+
+    found = verify_run(reread(run), sample=5)
+
+    check = check_of(found, "score[chancy]")
+    assert (5, 5) == (check.sampled, check.differing)
+    assert "the component is not deterministic" in check.causes[0]
+    assert "random" in check.causes[0]
+
+
+def test_code_that_was_edited_is_a_likely_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What today's component makes of the rows is compared, and its change named."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code = "def edited_later(value, expected_output):\n    return 1.0\n"
+    module = tmp_path / "edited_later_metric.py"
+    module.write_text(code)
+    settings = spec()
+    settings["evaluation"]["metrics"] = ["edited_later_metric:edited_later"]
+    run = Experiment.model_validate(settings).run(InMemoryRunStore())
+    module.write_text(code.replace("1.0", "0.5 if value == 3 else 1.0"))
+    monkeypatch.delitem(__import__("sys").modules, "edited_later_metric")
+
+    found = verify_run(reread(run), sample=None, stages=["score"])
+
+    (check,) = found.stages
+    assert (40, 40, 2) == (check.rows, check.sampled, check.differing)
+    assert any("edited_later" in cause for cause in check.causes)
+
+
+def test_data_file_that_changed_is_told(tmp_path: Path) -> None:
+    """The stored rows are verified with the cases that the run read."""
+    data = tmp_path / "sums.jsonl"
+    rows = [{"input": f"{at} plus 1?", "expected_output": at + 1} for at in range(6)]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    run = evaluated(datasets=[{"dataset_id": "sums", "path": str(data)}])
+    assert [] == verify_run(reread(run)).data
+    data.write_text("\n".join(map(json.dumps, rows[1:])))
+
+    found = verify_run(reread(run))
+
+    assert found.holds
+    (line,) = found.data
+    assert line.startswith("sums: ")
+    assert "other cases" in line
+
+
+def test_sample_is_drawn_by_the_seed_and_bounded() -> None:
+    """Equal seeds look at equal rows; the bound is for so many of so many."""
+    run = evaluated()
+    edit_cell(run.store, parts_of(run, "parse")[0], "value", 3, "77")
+
+    found = [
+        verify_run(reread(run), sample=10, seed=seed, stages=["parse"]).stages[0]
+        for seed in (0, 0, 1, 2, 3, 4, 5)
+    ]
+
+    assert found[0] == found[1]
+    assert {0, 1} == {check.differing for check in found}
+    # With 10 of 40 rows good, 9 bad ones would be drawn at least once with 95 %.
+    assert {0: 9, 1: 14}[found[0].differing] == found[0].most_differing
+
+
+def test_rows_that_left_the_store_are_compared_with_the_runs_table() -> None:
+    """They are counted, and verified all the same."""
+    run = evaluated()
+    for path in parts_of(run, "reduce"):
+        run.store.remove(path)
+    edit_cell(run.store, f"runs/{run.run_id}/results.parquet", "score", 0, 0.25)
+
+    found = verify_run(reread(run), sample=None)
+
+    check = check_of(found, "reduce")
+    assert (40, 40, 1) == (check.rows, check.lost, check.differing)
+    (cell,) = check.differences
+    assert (None, "0.25") == (cell.stored, cell.recorded)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"sample": 0}, "at least 1"),
+        ({"alpha": 1.0}, "between 0 and 1"),
+        ({"stages": ["scoer"]}, "did you mean 'score'"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        verify_run(evaluated(), **settings)
+
+
+def test_run_without_tables_is_refused() -> None:
+    """One that is under way, or was stopped, and one whose table lost rows."""
+    run = evaluated()
+    stopped = run.manifest.model_copy(update={"error": "interrupted"})
+
+    with pytest.raises(ConfigError, match="no tables to verify"):
+        verify_run(RunResult(run.store, run.run_id, stopped))
+    run.store.remove(f"runs/{run.run_id}/answers.parquet")
+    with pytest.raises(StoreError, match="0 of 40 rows of parse"):
+        verify_run(reread(run))
+
+
+def test_run_until_a_stage_is_verified_so_far() -> None:
+    store = InMemoryRunStore()
+    run = Experiment.model_validate(spec()).run(store, until_stage="parse")
+
+    found = verify_run(reread(run))
+
+    assert ["cases", "generate", "parse"] == [check.stage for check in found.stages]
+    assert found.holds
+
+
+@pytest.mark.slow
+def test_one_cell_among_100_000_rows_is_found() -> None:
+    """In a part that is valid, wherever it is."""
+    settings = spec(cases=50_000, runtime={})
+    settings["evaluation"]["metrics"] = ["builtin/numeric_match"]
+    run = Experiment.model_validate(settings).run(InMemoryRunStore())
+    path = parts_of(run, "score[numeric_match]")[-1]
+    edit_cell(run.store, path, "value", 1234, 0.25)
+
+    found = verify_run(reread(run), sample=None, stages=["score"])
+
+    assert 100_000 == check_of(found, "score[numeric_match]").rows
+    assert ("score", "0.25") == (
+        the_difference(found).column,
+        the_difference(found).stored,
+    )
