@@ -185,8 +185,10 @@ def print_verification(
             continue
         table = FittingTable()
         for heading in headings:
-            justify = "left" if heading in names else "right"
-            table.add_column(heading, justify=justify, no_wrap=True)
+            is_text = heading in names
+            table.add_column(
+                heading, justify="left" if is_text else "right", no_wrap=True
+            )
         for row in rows:
             table.add_row(*map(as_text, row))
         console.print(table)

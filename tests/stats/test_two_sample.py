@@ -31,12 +31,26 @@ def test_statistic_is_unbiased_mmd() -> None:
 
 
 def test_p_value_is_that_of_all_labellings() -> None:
-    """Of one stored and two new items, each is the odd one out in a third of them."""
+    """Of one stored and two new items, each is the odd one out in a third of them; both
+    tails count.
+    """
     found = mmd_test([group(np.array([9.0, 0.0, 0.1]), 1)], resamples=9_999)
 
-    assert pytest.approx(1 / 3, abs=0.02) == found.p_value
-    nine = mmd_test([group(np.array([9.0, 0.0, 0.1]), 1)] * 4, resamples=9_999)
-    assert pytest.approx(1 / 81, abs=0.005) == nine.p_value
+    assert pytest.approx(2 / 3, abs=0.03) == found.p_value
+    four = mmd_test([group(np.array([9.0, 0.0, 0.1]), 1)] * 4, resamples=9_999)
+    assert pytest.approx(2 / 81, abs=0.006) == four.p_value
+    pairs = mmd_test([group(np.array([9.0, 9.1, 0.0, 0.1]), 2)], resamples=9_999)
+    assert pytest.approx(2 / 6, abs=0.02) == pairs.p_value
+
+
+def test_model_that_became_more_varied_is_seen_with_one_stored_item_each() -> None:
+    """The stored item then lies in the middle of the new ones too often."""
+    wide = [group(np.array([0.0, -2.0 - at, 3.0 + at]), 1) for at in range(30)]
+
+    found = mmd_test(wide)
+
+    assert found.effect < 0
+    assert found.p_value < 0.01
 
 
 def test_groups_that_are_all_alike_say_nothing() -> None:

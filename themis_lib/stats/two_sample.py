@@ -57,9 +57,10 @@ def mmd_test(
 
     A group's discrepancy is the unbiased MMD² (Gretton et al. 2012, equation 3). Where
     one sample has a single item, how alike those of the other are stands for both: so
-    each group needs a second item on one side. Of the drawn labellings the observed one
-    is one more (Phipson and Smyth 2010), so that the level is kept for any sizes.
-    Raise `ValueError` for a group that is too small.
+    each group needs a second item on one side. That falls short where the other sample
+    is the more varied one, so that with such groups both tails count. Of the drawn
+    labellings the observed one is one more (Phipson and Smyth 2010), so that the level
+    is kept for any sizes. Raise `ValueError` for a group that is too small.
     """
     random = np.random.default_rng(seed)
     observed = []
@@ -79,10 +80,17 @@ def mmd_test(
             permuted += _discrepancies(group, drawn)
     if not observed:
         return TwoSampleTest(0.0, 1.0, [])
-    as_far = int((permuted >= sum(observed) - _SAME * len(groups)).sum())
+    total, same = sum(observed), _SAME * len(groups)
+    above = 1 + int((permuted >= total - same).sum())
+    below = 1 + int((permuted <= total + same).sum())
+    as_far = above
+    if any(
+        group.first == 1 or group.first == len(group.kernel) - 1 for group in groups
+    ):
+        as_far = min(2 * min(above, below), 1 + resamples)
     return TwoSampleTest(
-        effect=sum(observed) / len(observed),
-        p_value=(1 + as_far) / (1 + resamples),
+        effect=total / len(observed),
+        p_value=as_far / (1 + resamples),
         of_groups=observed,
     )
 

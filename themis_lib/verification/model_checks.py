@@ -80,6 +80,12 @@ class _Prompt:
         return min(counts) >= 1 and max(counts) >= 2
 
     @property
+    def equal(self) -> int:
+        """How many of the drawn texts are equal to a stored one."""
+        texts = {output.text for output in self.stored}
+        return sum(output.text in texts for output in self.drawn)
+
+    @property
     def outputs(self) -> list[_Output]:
         """The stored outputs, then the drawn ones."""
         return [*self.stored, *self.drawn]
@@ -234,35 +240,34 @@ def _tested(
     tests = {}
     by_text = None
     if testable:
-        groups = [
-            KernelGroup(
-                hamming_kernel([output.text for output in prompt.outputs]),
-                len(prompt.stored),
-            )
-            for prompt in testable
-        ]
-        by_text = tests["texts"] = mmd_test(groups, seed=seed)
-    groups = []
-    for prompt in testable:
-        tokens = [output.first_token for output in prompt.outputs]
-        known = [token for token in tokens if token is not None]
-        if len(known) == len(tokens):
-            groups.append(KernelGroup(first_token_kernel(known), len(prompt.stored)))
-    if groups:
-        tests["first token"] = mmd_test(groups, seed=seed)
-    drawn = equal = 0
-    for prompt in prompts:
-        texts = {output.text for output in prompt.stored}
-        drawn += len(prompt.drawn)
-        equal += sum(output.text in texts for output in prompt.drawn)
+        by_text = mmd_test(list(map(_text_group, testable)), seed=seed)
+        tests["texts"] = by_text
+    by_token = list(filter(None, map(_token_group, testable)))
+    if by_token:
+        tests["first token"] = mmd_test(by_token, seed=seed)
     return Drawn(
         calls=planned.calls,
         failed=failed,
-        texts=drawn,
-        equal=equal,
+        texts=sum(len(prompt.drawn) for prompt in prompts),
+        equal=sum(prompt.equal for prompt in prompts),
         tests=tests,
         most_changed=_most_changed(batch, testable, by_text),
     )
+
+
+def _text_group(prompt: _Prompt) -> KernelGroup:
+    texts = [output.text for output in prompt.outputs]
+    return KernelGroup(hamming_kernel(texts), len(prompt.stored))
+
+
+def _token_group(prompt: _Prompt) -> KernelGroup | None:
+    """Return the first tokens of a prompt's outputs; `None` if one lacks its own."""
+    tokens = []
+    for output in prompt.outputs:
+        if output.first_token is None:
+            return None
+        tokens.append(output.first_token)
+    return KernelGroup(first_token_kernel(tokens), len(prompt.stored))
 
 
 def _most_changed(

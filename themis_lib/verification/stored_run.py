@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from themis_lib.errors import ConfigError, StoreError, nearest
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.explain.differences import stage_differences
+from themis_lib.identity.digests import KEY_BYTES
 from themis_lib.runs.inventory import (
     ID_OF,
     PART_SUFFIX,
@@ -136,6 +137,26 @@ class StoredRun:
         """`dataset_id` and `case_id` of the run's cases, in order."""
         return self.run.table("cases", columns=_IDS)
 
+    def spans(self, most: int) -> Iterator[tuple[int, int]]:
+        """Yield the first and last places of cases that are laid out together.
+
+        Whole shards of `most` cases, or of more where a shard alone is larger.
+        """
+        start = end = 0
+        for size in self._part_sizes:
+            if end > start and end - start + size > most:
+                yield start, end
+                start = end
+            end = min(end + size, self.case_ids.num_rows)
+        if end > start:
+            yield start, end
+
+    @cached_property
+    def _part_sizes(self) -> list[int]:
+        """The cases of each shard of the run."""
+        store = self.run.store
+        return [store.count_rows(path) for path in self.run.manifest.cases]
+
     @cached_property
     def _cases(self) -> pa.Table:
         """All cases of the run as its stages read them, in order."""
@@ -231,8 +252,9 @@ class StoredRun:
     ) -> Iterator[StoredCopies]:
         """Yield every copy in the store of the rows at some positions, file by file.
 
-        A row that is found by its key may be in several files, and equal rows of a
-        shard are there one by one: whoever reads the shard as a whole reads all.
+        A row that is found by its key may be in several files. Equal rows of a shard are
+        there one by one, since whoever reads a shard as a whole reads all of them; `keys`
+        are those of all rows of the batch, to tell which is which.
         """
         first: dict[bytes, int] = {}
         for position in positions.tolist():
@@ -240,6 +262,7 @@ class StoredRun:
             if key is not None:
                 first.setdefault(key, position)
         wanted = pa.array(list(first), KEY.type)
+        every_key = _joined(keys)
         store = self.run.store
         for file in store.files(directories_of(self.run.manifest)[stage.label]):
             # A name with a leading dot is of a file that is still being written.
@@ -251,13 +274,19 @@ class StoredRun:
             table = store.read_table(file.path)
             if table is None:
                 continue  # removed, or set aside as damaged, since its keys were read
-            table = table.filter(pc.is_in(table["key"], value_set=wanted))
-            rows = [first[key] for key in table["key"].to_pylist()]
+            start = _row_of(every_key, _joined(held))
+            if start is None:
+                table = table.filter(pc.is_in(table["key"], value_set=wanted))
+                rows = np.array([first[key] for key in table["key"].to_pylist()])
+            else:
+                rows = start + np.arange(table.num_rows)
+                is_chosen = np.isin(rows, positions) & held.is_valid().to_numpy(
+                    zero_copy_only=False
+                )
+                table, rows = table.filter(pa.array(is_chosen)), rows[is_chosen]
             schema = pa.schema([KEY, *stage.schema])
             yield StoredCopies(
-                store.uri(file.path),
-                with_columns_of(table, schema),
-                np.array(rows, dtype=np.int64),
+                store.uri(file.path), with_columns_of(table, schema), rows
             )
 
     def _recorded(
@@ -334,6 +363,22 @@ class CaseBatch:
         """
         case = np.searchsorted(self.places, rows // per_case)
         return case * per_case + rows % per_case
+
+
+def _joined(keys: pa.Array) -> bytes:
+    """Return keys one after the other, zeros for one that is null."""
+    return b"".join(key or bytes(KEY_BYTES) for key in keys.to_pylist())
+
+
+def _row_of(
+    keys: bytes,
+    part: bytes,
+) -> int | None:
+    """Return the row from which on the keys of a whole part are among others."""
+    start = keys.find(part)
+    while start >= 0 and start % KEY_BYTES:
+        start = keys.find(part, start + 1)
+    return start // KEY_BYTES if start >= 0 else None
 
 
 def _names(table: pa.Table) -> Sequence[tuple[str, str]]:

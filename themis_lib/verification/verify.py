@@ -232,8 +232,7 @@ class RunVerification:
                 if len(places):
                     yield CaseBatch(self.stored, places), {label: rows}
             return
-        for start in range(0, self.stored.case_ids.num_rows, _BATCH_CASES):
-            end = min(start + _BATCH_CASES, self.stored.case_ids.num_rows)
+        for start, end in self.stored.spans(_BATCH_CASES):
             chosen = {}
             for label, rows in self._rows.items():
                 first, last = np.searchsorted(
