@@ -26,8 +26,8 @@ _TASKS = Path(__file__).parents[1] / "examples" / "tasks.jsonl"
 _SAME = "the same"
 _QUANTIZATIONS = ("Q6_K", "Q4_0", "Q2_K")
 #: Texts of each model and prompt; of the first model twice as many, for both samples.
-_DRAWS = 24
-_CASES, _QUICK_CASES = 150, 12
+_DRAWS = 16
+_CASES, _QUICK_CASES = 100, 12
 _REPEATS, _QUICK_REPEATS = 200, 10
 #: Stored texts and new ones of each prompt.
 _SHAPES = ((1, 2), (3, 3), (10, 10))
@@ -41,7 +41,7 @@ def measure(*, quick: bool) -> Report:
     written = _written(cases)
     rows: list[Row] = []
     for shape in _SHAPES:
-        for calls in (30, 100, 300):
+        for calls in (30, 100, 200):
             count = max(calls // shape[1], 1)
             if count > cases:
                 continue

@@ -19,7 +19,6 @@ from themis_lib import ConfigError, ThemisError
 from themis_lib.components.module_folders import leave_safe_path
 from themis_lib.core.config import StorageConfig
 from themis_lib.core.store_names import DEFAULT_STORE
-from themis_lib.report.verification_markdown import verdict_line
 from themis_lib.runs.find_run import LAST, find_run
 from themis_lib.storage.store import open_store
 from themis_lib.verification.models import Verification
@@ -78,7 +77,7 @@ async def verify(parameters: VerifyParameters) -> State[Any]:
         found = await verification.verify(with_calls=parameters.with_calls)
     except ThemisError as error:
         return Failed(message=str(error))
-    message = verdict_line(found)
+    message = found.verdict
     announce_verification(found, message)
     data = _facts(found)
     if found.holds:

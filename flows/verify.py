@@ -44,7 +44,6 @@ from themis_lib.report.verification_markdown import (
     note_lines,
     stage_lines,
     stage_rows,
-    verdict_line,
     verification_markdown,
 )
 from themis_lib.runs.find_run import find_run
@@ -174,7 +173,7 @@ def print_verification(
         assemble(
             (found.name, "bold"),
             f"  run {found.run_id}  ",
-            (verdict_line(found), style),
+            (found.verdict, style),
         ),
         soft_wrap=True,
     )

@@ -28,6 +28,7 @@ from themis_lib.runs.results import (
 )
 from themis_lib.stages.endings import Ending
 from themis_lib.storage.tables import RUN_TABLES
+from themis_lib.verification.records import verifications
 
 # Distinct reasons shown for each stage.
 _REASONS = 5
@@ -49,6 +50,14 @@ def import_lines(manifest: Manifest) -> list[str]:
     return [source, *map(markdown_note, record.notices)]
 
 
+def verified_lines(result: RunResult) -> list[str]:
+    """Return what the last verification of a run found; nothing without one."""
+    return [
+        f"Verified {last.verified_at}: {markdown_text(last.verdict)}."
+        for last in verifications(result)[-1:]
+    ]
+
+
 def markdown_report(result: RunResult) -> str:
     """Return a run as Markdown.
 
@@ -61,6 +70,7 @@ def markdown_report(result: RunResult) -> str:
         f"Run `{result.run_id}`, started {manifest.started_at}, "
         f"ended {manifest.finished_at}. Tables: {markdown_code(result.location)}",
         *import_lines(manifest),
+        *verified_lines(result),
         "## Summary",
         markdown_table(*summary_table(result.summary)),
         *map(markdown_note, summary_notes(result)),

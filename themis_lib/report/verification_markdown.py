@@ -76,18 +76,6 @@ def model_rows(verification: Verification) -> list[tuple[str, ...]]:
     return rows
 
 
-def verdict_line(verification: Verification) -> str:
-    """Return in one sentence what a verification found."""
-    differing = sum(check.differing for check in verification.stages)
-    changed = [check.stage for check in verification.models if check.has_changed]
-    found = []
-    if differing:
-        found.append(f"{differing:,} row(s) differ")
-    if changed:
-        found.append(f"the model behind {', '.join(changed)} has changed")
-    return "; ".join(found) or "nothing that was looked at differs"
-
-
 def stage_lines(verification: Verification) -> list[str]:
     """Return what differs in the rows, and what is the likely cause."""
     lines = []
@@ -173,7 +161,7 @@ def note_lines(verification: Verification) -> list[str]:
 def verification_markdown(verification: Verification) -> str:
     """Return a verification as Markdown."""
     parts = [
-        f"# {markdown_text(verification.name)}: {verdict_line(verification)}",
+        f"# {markdown_text(verification.name)}: {markdown_text(verification.verdict)}",
         f"Run {verification.run_id}, verified {verification.verified_at}.",
         markdown_table(STAGE_HEADINGS, stage_rows(verification)),
     ]

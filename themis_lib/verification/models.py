@@ -147,3 +147,15 @@ class Verification(FrozenModel):
         if any(check.differing for check in self.stages):
             return False
         return not any(check.has_changed for check in self.models)
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in one sentence."""
+        differing = sum(check.differing for check in self.stages)
+        changed = [check.stage for check in self.models if check.has_changed]
+        found = []
+        if differing:
+            found.append(f"{differing:,} row(s) differ")
+        if changed:
+            found.append(f"the model behind {', '.join(changed)} has changed")
+        return "; ".join(found) or "nothing that was looked at differs"
