@@ -65,7 +65,10 @@ def model(p_holm: float, **fields: Any) -> ModelCheck:
 
 def test_changed_model_is_told_with_its_cases() -> None:
     """Below alpha it has changed; above, nothing is claimed."""
-    changed, same = verification(models=[model(0.01)]), verification(models=[model(0.2)])
+    changed, same = (
+        verification(models=[model(0.01)]),
+        verification(models=[model(0.2)]),
+    )
 
     assert "the model behind generate has changed" == changed.verdict
     assert "changed" == model_rows(changed)[0][-1]
@@ -82,7 +85,9 @@ def test_only_some_differences_are_listed_and_all_are_counted() -> None:
     )
 
     lines = stage_lines(
-        verification(stages=[stage(differing=50, differences=[cell] * 50, causes=["x"])])
+        verification(
+            stages=[stage(differing=50, differences=[cell] * 50, causes=["x"])]
+        )
     )
 
     assert 12 == len(lines)
@@ -99,7 +104,12 @@ def test_what_was_not_looked_at_is_noted() -> None:
 
     text = "\n".join(note_lines(found))
 
-    for said in ("numpy: 1 → 2", "d: other cases", "3 row(s) are no longer", "2 row(s)"):
+    for said in (
+        "numpy: 1 → 2",
+        "d: other cases",
+        "3 row(s) are no longer",
+        "2 row(s)",
+    ):
         assert said in text
 
 
