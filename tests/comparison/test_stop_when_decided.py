@@ -23,11 +23,13 @@ from themis_lib import (
     run_matrix_until_decided,
     run_until_decided,
 )
-from themis_lib.comparison.gate_baselines import last_good
+from themis_lib.comparison.gate_baselines import last_good, ready_gates
+from themis_lib.comparison.gate_outcomes import judge
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.report.html import report_html
 from themis_lib.report.markdown import markdown_report
+from themis_lib.runs.manifest import GateBasis
 from themis_lib.runs.sequential import SequentialQuestion, SequentialRecord
 
 #: A dollar for each token, so that costs are counts of calls.
@@ -170,6 +172,27 @@ def test_a_first_run_with_a_gate_on_the_last_good_one_is_a_full_run(
     found = last_good(second.store, "guesses", "right")
     assert found is not None
     assert first.run_id == found.run_id
+
+
+@pytest.mark.parametrize(
+    ("by", "outcome"), [("interval", "underpowered"), ("mean", "pass")]
+)
+def test_a_difference_that_did_not_decide_has_no_interval(
+    by: GateBasis, outcome: str, baseline: RunResult, tmp_path: Path
+) -> None:
+    """One for a number of cases that was fixed before does not hold where the scores
+    said when to stop. A gate by the mean goes by no interval.
+    """
+    better = experiment(tmp_path / "store", right=0.9)
+    result = run_until_decided(better, gates=["right >= 0.5"])
+    gate = f"right no worse than {baseline.run_id} by 0.1"
+    asked = ready_gates([gate], pipeline=better.compile(), store=result.store, by=by)
+
+    (record,) = judge(result, asked)
+
+    assert outcome == record.outcome.value
+    assert record.estimate is not None
+    assert (record.low is None) == (by == "interval")
 
 
 def test_last_good_is_the_latest_run_of_all_cases(

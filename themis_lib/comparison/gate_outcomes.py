@@ -130,7 +130,12 @@ def _without_fixed_intervals(
         "high": None,
         "reason": f"it was not what decided: {stopped}",
     }
-    return [record.model_copy(update=changes) for record in records]
+    kept = []
+    for record in records:
+        if record.estimate is not None and record.by == "interval":
+            record = record.model_copy(update=changes)
+        kept.append(record)
+    return kept
 
 
 def _decided_records(

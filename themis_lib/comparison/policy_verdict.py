@@ -33,8 +33,8 @@ class PolicyGate(FrozenModel):
 class PolicyRun(FrozenModel):
     """The run of an experiment that a policy judges; `problem` is why there is none.
 
-    `cases` counts those that it computed, `total` those that there are: more where it
-    stopped when it was decided.
+    `cases` counts those that it has, `total` those that there are: more where it stopped
+    when it was decided.
     """
 
     experiment: str
@@ -51,7 +51,7 @@ class PolicyRun(FrozenModel):
 
     @property
     def case_count(self) -> str:
-        """How many cases it computed, and of how many: `240`, or `20 of 240`."""
+        """How many cases it has, and of how many: `240`, or `20 of 240`."""
         if self.cases == self.total:
             return f"{self.cases:,}"
         return f"{self.cases:,} of {self.total:,}"
