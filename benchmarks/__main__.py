@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmarks import (
     bootstrap,
     concurrency,
+    corrected_means,
     engine,
     flow,
     html_report,
@@ -56,6 +57,7 @@ BENCHMARKS = {
     "install": install.measure,
     "until_decided": until_decided.measure,
     "model_equality": model_equality.measure,
+    "corrected_means": corrected_means.measure,
 }
 _CHOICES = ", ".join(BENCHMARKS)
 

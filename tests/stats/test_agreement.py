@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa as kappa_of
 
-from themis_lib.stats.agreement import Agreement, cohens_kappa
+from themis_lib.stats.agreement import Agreement, cohens_kappa, weighted_kappa
 
 
 def test_published_values() -> None:
@@ -109,3 +112,56 @@ def test_what_the_cases_cannot_say_is_null(
 ) -> None:
     """No kappa without two categories, and no interval without any variance."""
     assert expected == cohens_kappa(counts)
+
+
+@pytest.mark.parametrize("weights", ["linear", "quadratic"])
+@given(square_tables)
+def test_weighted_kappa_is_that_of_statsmodels(
+    weights: Literal["linear", "quadratic"], table: list[list[int]]
+) -> None:
+    """Grades 1, 2, 3, …, whose distances are those of their places."""
+    counts = np.minimum(np.array(table), 9)
+    first, second = np.indices(counts.shape) + 1.0
+    expected = kappa_of(counts, wt=weights)
+
+    agreement = weighted_kappa(
+        np.repeat(first, counts.ravel()),
+        np.repeat(second, counts.ravel()),
+        weights=weights,
+    )
+
+    assert expected.kappa == pytest.approx(agreement.kappa, abs=1e-12)
+    assert max(expected.kappa_low, -1) == pytest.approx(agreement.low, abs=1e-9)
+    assert min(expected.kappa_upp, 1) == pytest.approx(agreement.high, abs=1e-9)
+
+
+@pytest.mark.parametrize("weights", ["linear", "quadratic"])
+def test_weighted_kappa_is_that_of_scikit_learn(
+    weights: Literal["linear", "quadratic"],
+) -> None:
+    """It counts the places of labels, so every grade is named."""
+    random = np.random.default_rng(0)
+    first = random.integers(1, 6, 200)
+    second = np.clip(first + random.integers(-1, 2, 200), 1, 5)
+
+    agreement = weighted_kappa(
+        first.astype(float), second.astype(float), weights=weights
+    )
+
+    expected = cohen_kappa_score(first, second, labels=[1, 2, 3, 4, 5], weights=weights)
+    assert expected == pytest.approx(agreement.kappa)
+
+
+def test_weights_go_by_the_distance_of_the_grades() -> None:
+    """A grade that nobody gave still lies between its neighbours."""
+    first, second = np.array([1.0, 2, 5, 5]), np.array([1.0, 2, 2, 5])
+    near, far = np.array([1.0, 4, 5, 5]), np.array([1.0, 4, 4, 5])
+
+    assert weighted_kappa(first, second).kappa < weighted_kappa(near, far).kappa
+
+
+def test_one_grade_has_no_weighted_kappa() -> None:
+    assert weighted_kappa(np.ones(3), np.ones(3)) == Agreement(3, 1.0, None, None, None)
+    assert weighted_kappa(np.ones(0), np.ones(0)) == Agreement(
+        0, None, None, None, None
+    )

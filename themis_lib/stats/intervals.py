@@ -125,15 +125,27 @@ def wilson_interval(
     # Imported where it is needed: its import is slow.
     from scipy.special import ndtri
 
-    z = float(ndtri(0.5 + confidence / 2))
     rate = successes / trials
-    shrinkage = 1 + z**2 / trials
-    centre = (rate + z**2 / (2 * trials)) / shrinkage
-    variance = rate * (1 - rate) / trials + z**2 / (4 * trials**2)
-    reach = z / shrinkage * math.sqrt(variance)
+    return wilson_ends(rate, trials, float(ndtri(0.5 + confidence / 2)))
+
+
+def wilson_ends(
+    rate: float,
+    trials: float,
+    quantile: float,
+) -> tuple[float, float]:
+    """Return Wilson's interval for a rate seen in `trials`, which may be no whole number.
+
+    An effective sample size stands for weighted or corrected data (Korn and Graubard
+    1998). `quantile` is how many standard errors the interval reaches.
+    """
+    shrinkage = 1 + quantile**2 / trials
+    centre = (rate + quantile**2 / (2 * trials)) / shrinkage
+    variance = rate * (1 - rate) / trials + quantile**2 / (4 * trials**2)
+    reach = quantile / shrinkage * math.sqrt(variance)
     # Here the ends are 0 and 1 but for rounding.
-    low = 0.0 if successes == 0 else centre - reach
-    high = 1.0 if successes == trials else centre + reach
+    low = 0.0 if rate == 0 else centre - reach
+    high = 1.0 if rate == 1 else centre + reach
     return low, high
 
 
