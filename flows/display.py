@@ -18,6 +18,7 @@ from rich.text import Text
 
 from flows.result_tables import (
     agreement_table,
+    corrected_table,
     errors_table,
     plan_table,
     stages_table,
@@ -28,6 +29,8 @@ from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.explain.first_prompts import FirstPrompt
 from themis_lib.explain.plan import StagePlan
+from themis_lib.labels.corrected_scores import corrected_scores
+from themis_lib.report.corrected_table import corrected_notes, trust_lines
 from themis_lib.report.html import REPORT_NAME
 from themis_lib.report.markdown import (
     commonest_errors,
@@ -222,15 +225,7 @@ def print_result(
         f"  {cases:,} cases in {seconds:.1f} s",
     )
     console.print(heading)
-    tables: list[Table | Text] = [summary_table(result)]
-    tables += map(as_text, summary_notes(result))
-    if result.agreement:
-        tables.append(agreement_table(result))
-    tables.append(stages_table(result))
-    errors = commonest_errors(result)
-    if errors:
-        tables.append(errors_table(errors))
-    console.print(Group(*tables))
+    console.print(Group(*_tables(result)))
     for line in sequential_lines(manifest):
         console.print(as_text(line), soft_wrap=True)
     if manifest.gates:
@@ -254,6 +249,24 @@ def print_result(
         if text:
             # Not wrapped: addresses and commands are copied from here.
             console.print(as_text(f"{name:<8}{text}"), soft_wrap=True)
+
+
+def _tables(result: RunResult) -> list[Table | Text]:
+    """Return the tables of scores, labels, stages and errors, with the notes on them."""
+    tables: list[Table | Text] = [summary_table(result)]
+    tables += map(as_text, summary_notes(result))
+    if result.agreement:
+        tables.append(agreement_table(result))
+    corrected = corrected_scores(result)
+    if corrected:
+        tables.append(corrected_table(corrected))
+        tables += map(as_text, trust_lines(corrected))
+        tables += map(as_text, corrected_notes(corrected))
+    tables.append(stages_table(result))
+    errors = commonest_errors(result)
+    if errors:
+        tables.append(errors_table(errors))
+    return tables
 
 
 def gates_text(gates: Sequence[GateRecord]) -> Text:

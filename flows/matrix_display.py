@@ -16,7 +16,8 @@ from themis_lib.comparison.matrix import CellScore, MatrixComparison
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.explain.plan import StagePlan
 from themis_lib.report.comparison_markdown import p_text
-from themis_lib.report.markdown import dollars, fixed
+from themis_lib.report.figures import fixed
+from themis_lib.report.markdown import dollars
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.sequential import CONFIDENCE_SEQUENCE
 

@@ -13,12 +13,14 @@ from rich.table import Table
 from flows.terminal import FittingTable, as_text
 from themis_lib.comparison.policy_verdict import PolicyGate
 from themis_lib.explain.plan import StagePlan
+from themis_lib.labels.corrected_scores import CorrectedScore
+from themis_lib.report.corrected_table import CORRECTED_HEADINGS, corrected_cells
+from themis_lib.report.figures import fixed
 from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
     STAGE_HEADINGS,
     SUMMARY_HEADINGS,
     agreement_cells,
-    fixed,
     stage_counts,
     summary_cells,
 )
@@ -34,6 +36,16 @@ _POLICY_HEADINGS = (
     "estimate",
     "95 % interval",
 )
+# How far the judge agrees is put below, to leave room.
+_CORRECTED_COLUMNS = {
+    "metric",
+    "raw mean",
+    "corrected",
+    "95 % interval",
+    "labels",
+    "worth",
+    "kappa",
+}
 _PLAN_HEADINGS = ("stage", "rows", "cached", "to compute", "not known yet")
 # Text is read from its left end; numbers are compared from their right end.
 _LEFT_HEADINGS = {
@@ -123,6 +135,20 @@ def agreement_table(result: RunResult) -> Table:
     table = _make_table(AGREEMENT_HEADINGS[first:])
     for record in result.agreement:
         _add_cells(table, agreement_cells(record)[first:])
+    return table
+
+
+def corrected_table(items: Sequence[CorrectedScore]) -> Table:
+    """Return the corrected means of a run, each beside the raw one."""
+    headings = [name for name in CORRECTED_HEADINGS if name in _CORRECTED_COLUMNS]
+    # The dataset's column also has its slices, as in the summary.
+    table = _make_table(["dataset", *headings])
+    for item in items:
+        cells = dict(zip(CORRECTED_HEADINGS, corrected_cells(item), strict=True))
+        place = item.dataset_id if item.slice == ALL_CASES else f"  {item.slice}"
+        _add_cells(table, [place, *(cells[name] for name in headings)])
+    table.title = "corrected by labels of people"
+    table.title_justify = "left"
     return table
 
 

@@ -20,9 +20,9 @@ from themis_lib.comparison.models import (
     Unmatched,
 )
 from themis_lib.inert import markdown_text
+from themis_lib.report.figures import fixed
 from themis_lib.report.markdown import (
     dollars,
-    fixed,
     markdown_table,
 )
 from themis_lib.runs.summary import ALL_CASES

@@ -21,6 +21,7 @@ import yaml
 
 from themis_lib.core.prompts import render_input
 from themis_lib.errors import StoreError
+from themis_lib.labels.corrected_scores import corrected_scores
 from themis_lib.report.cost_table import COST_HEADINGS, cost_rows
 from themis_lib.report.failures import (
     FAILURE_HEADINGS,
@@ -40,6 +41,7 @@ from themis_lib.report.html_charts import (
     axis_over,
     bins_of,
 )
+from themis_lib.report.html_corrected import corrected_panels
 from themis_lib.report.html_media import case_images
 from themis_lib.report.html_page import render_page
 from themis_lib.report.html_sequential import decision_plots
@@ -99,8 +101,8 @@ class MetricPanel:
 def report_html(result: RunResult) -> str:
     """Return the page of a run.
 
-    The same run gives the same page: its dates are the run's own. Raises `StoreError`
-    where a table of a finished run is gone.
+    The same run with the same labels gives the same page: its dates are the run's own.
+    Raises `StoreError` where a table of a finished run is gone.
     """
     manifest = result.manifest
     check_tables(result)
@@ -152,6 +154,7 @@ def report_html(result: RunResult) -> str:
         gate_cells=gate_cells,
         agreement_headings=AGREEMENT_HEADINGS,
         agreement=list(map(agreement_cells, result.agreement)),
+        corrected=corrected_panels(corrected_scores(result)),
     )
 
 

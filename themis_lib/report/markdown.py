@@ -15,7 +15,14 @@ from itertools import compress
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.models import TokenUsage
 from themis_lib.inert import markdown_code, markdown_text
+from themis_lib.labels.corrected_scores import corrected_scores
+from themis_lib.report.corrected_table import (
+    CORRECTED_HEADINGS,
+    corrected_cells,
+    corrected_notes,
+)
 from themis_lib.report.cost_table import COST_HEADINGS, cost_rows, price_note
+from themis_lib.report.figures import fixed, interval_text
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.manifest import (
     GateRecord,
@@ -89,6 +96,13 @@ def markdown_report(result: RunResult) -> str:
         parts += [
             "## Agreement with labels (Cohen's kappa)",
             markdown_table(AGREEMENT_HEADINGS, rows),
+        ]
+    corrected = corrected_scores(result)
+    if corrected:
+        parts += [
+            "## Corrected by labels",
+            markdown_table(CORRECTED_HEADINGS, map(corrected_cells, corrected)),
+            *map(markdown_note, corrected_notes(corrected)),
         ]
     stage_rows = []
     for record in [*manifest.stages, *manifest.steps]:
@@ -284,7 +298,7 @@ def summary_cells(row: SummaryRow) -> tuple[str, ...]:
         f"{row.errors:,}",
         fixed(row.mean),
         fixed(row.standard_error),
-        _interval_text(row.low, row.high),
+        interval_text(row.low, row.high),
         row.interval_method or "—",
         clusters,
         fixed(row.between_variance),
@@ -393,7 +407,7 @@ def agreement_cells(record: AgreementRecord) -> tuple[str, ...]:
         f"{record.unlabelled:,}",
         fixed(record.observed, 3),
         fixed(record.kappa, 3),
-        _interval_text(record.low, record.high, 3),
+        interval_text(record.low, record.high, 3),
     )
 
 
@@ -460,21 +474,3 @@ def short(text: str) -> str:
     if len(text) <= _REASON_CHARS:
         return text
     return text[: _REASON_CHARS - 1] + "…"
-
-
-def _interval_text(
-    low: float | None,
-    high: float | None,
-    digits: int = 4,
-) -> str:
-    if low is None or high is None:
-        return "—"
-    return f"{low:.{digits}f} – {high:.{digits}f}"
-
-
-def fixed(
-    value: float | None,
-    digits: int = 4,
-) -> str:
-    """Return a number with so many decimals, or an em dash for `None`."""
-    return "—" if value is None else f"{value:.{digits}f}"
