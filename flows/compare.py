@@ -4,11 +4,13 @@
                             [--cluster-by COLUMN] [--slice COLUMN …] [--delta D]
                             [--html FILE] [--markdown FILE] [--csv FILE] [--latex FILE]
                             [--gate GATE …] [--by interval|mean] [--junit FILE]
+                            [--corrected]
 
 RUN is a run's id, the beginning of one, `last`, or an experiment's name for its latest
 run; 'NAME-*' is the latest run of each experiment with such a name, such as the cells
 of a matrix. A gate is 'METRIC >= 0.8' or 'METRIC no worse than BASELINE by 0.02'
-(`comparison/gate.py`), for each run but the first. Exit codes: 0 compared, and all
+(`comparison/gate.py`), for each run but the first. With `--corrected`, labels of people
+correct the means first. Exit codes: 0 compared, and all
 gates passed; 2 bad input; 5 a gate failed; 6 no gate failed, but for one of them the
 data cannot tell.
 """
@@ -91,6 +93,10 @@ GateBy = Annotated[
     GateBasis,
     typer.Option("--by", help="What gates go by: the interval, or the mean alone."),
 ]
+Corrected = Annotated[
+    bool,
+    typer.Option("--corrected", help="Compare means corrected by labels of people."),
+]
 JunitFile = Annotated[
     Path | None,
     typer.Option(help="Write the gates as JUnit XML."),
@@ -112,6 +118,7 @@ def main(
     gate: Gates = None,
     by: GateBy = "interval",
     junit: JunitFile = None,
+    corrected: Corrected = False,
 ) -> None:
     """Compare runs: differences, exact tests, flips, cost, and statistical power."""
     columns = tuple(slices or ())
@@ -136,6 +143,7 @@ def main(
             cluster_by=cluster_by,
             slices=columns,
             delta=delta,
+            corrected=corrected,
         )
         outcomes: dict[str, list[GateRecord]] = {}
         for run in candidates:

@@ -32,7 +32,8 @@ def assert_no_worse(
 ) -> None:
     """Assert that a metric did not fall by more than `margin` from a baseline.
 
-    The same as the gate `METRIC no worse than BASELINE by MARGIN`, paired by case:
+    The same as the gate `METRIC no worse than BASELINE by MARGIN`, paired by case; the
+    metric `corrected(METRIC)` is its mean corrected by labels of people.
     `baseline` is a run, or a name of one in the store of `run`; by default the last good
     run before it. `on` is one data set, or one slice `COLUMN=VALUE`. By the interval,
     data that cannot tell fail the assertion; so does a result that is missing.
@@ -50,16 +51,18 @@ def assert_no_worse(
     _check_names(gate, run)
     found = baseline
     if isinstance(found, str):
-        found = _find_baseline(run, found, metric)
+        found = _find_baseline(run, found, gate.metric_id)
     check_baseline(gate, found, run.manifest)
     places = []
     for row in run.summary:
-        if row.metric_id == metric and gate.is_for(row.dataset_id, row.slice):
+        if row.metric_id == gate.metric_id and gate.is_for(row.dataset_id, row.slice):
             places.append((row.dataset_id, row.slice))
     records = judge_regression(run, ReadyGate(gate, found), found, places)
     bad = [item for item in records if item.outcome is not GateOutcome.PASS]
     if bad:
-        raise AssertionError(_failure_text(run, found, bad))
+        raise AssertionError(
+            _failure_text(run, found, bad, corrected=gate.is_corrected)
+        )
 
 
 def _check_names(
@@ -103,6 +106,8 @@ def _failure_text(
     run: RunResult,
     baseline: RunResult,
     records: list[GateRecord],
+    *,
+    corrected: bool,
 ) -> str:
     """Return what did not pass and why, with p and how to see more."""
     lines = []
@@ -112,11 +117,10 @@ def _failure_text(
             where = f"{record.dataset_id} {record.slice}"
         lines.append(f"{record.outcome.value}: {record.title} ({where})")
         lines.append(f"  {record.reason}")
-        lines += _test_lines(run, baseline, record)
+        lines += _test_lines(run, baseline, record, corrected=corrected)
     store = run.store.public_url
-    lines.append(
-        f"see more: themis compare {baseline.run_id} {run.run_id} --store {store}"
-    )
+    command = f"themis compare {baseline.run_id} {run.run_id} --store {store}"
+    lines.append(f"see more: {command}{' --corrected' if corrected else ''}")
     return "\n".join(lines)
 
 
@@ -124,13 +128,15 @@ def _test_lines(
     run: RunResult,
     baseline: RunResult,
     record: GateRecord,
+    *,
+    corrected: bool,
 ) -> list[str]:
     """Return the means and the test of the difference that a record is about."""
     columns = []
     if record.slice != ALL_CASES:
         columns.append(record.slice.partition("=")[0])
     try:
-        comparison = compare(baseline, run, slices=columns)
+        comparison = compare(baseline, run, slices=columns, corrected=corrected)
     except InputError:
         # The record says that they cannot be compared, and why.
         return []

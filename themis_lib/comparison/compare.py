@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from themis_lib.comparison.changed_cases import changed_cases
 from themis_lib.comparison.conclusions import with_conclusions
+from themis_lib.comparison.corrected_pair import CorrectedPair
 from themis_lib.comparison.missing_scores import Guess
 from themis_lib.comparison.models import (
     ChangedCase,
@@ -28,6 +29,8 @@ from themis_lib.comparison.sides import (
 )
 from themis_lib.errors import ConfigError
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.summary import ALL_CASES
+from themis_lib.stats.prediction_powered import FEWEST_LABELS
 
 
 def compare(
@@ -37,6 +40,7 @@ def compare(
     slices: Sequence[str] = (),
     delta: float | None = None,
     seed: int = 0,
+    corrected: bool = False,
 ) -> Comparison:
     """Compare each candidate with the baseline, on the cases and metrics both have.
 
@@ -46,16 +50,18 @@ def compare(
     cases without a score count as. Each value of a slice gets its own difference.
     `delta` is the difference that matters: an interval within ± `delta` is called the
     same, and the power is stated for it instead of for the observed difference. `seed`
-    is for sign flips drawn at random.
+    is for sign flips drawn at random. With `corrected`, labels of people correct both
+    means first, of the metrics that have labels in both runs; see `corrected_scores`.
 
-    Raises `ConfigError` for runs without scores, cases or metrics in common, or a
-    column that no case has.
+    Raises `ConfigError` for runs without scores, cases or metrics in common, a column
+    that no case has, or `corrected` means without labels.
     """
     _check_arguments(baseline, candidates, delta)
     cluster_by = cluster_by or _common_cluster_column(candidates)
-    pairs = []
+    pairs: list[RunPair] = []
+    pair_of = CorrectedPair if corrected else RunPair
     for candidate in candidates:
-        pair = RunPair(
+        pair = pair_of(
             baseline,
             candidate,
             cluster_by=cluster_by,
@@ -89,7 +95,7 @@ def compare(
         cluster_by=cluster_by,
         slices=list(slices),
         matched_by_id=sum(pair.cases.by_id for pair in pairs),
-        notes=stopped_notes(pairs, differences),
+        notes=[*stopped_notes(pairs, differences), *_label_notes(differences)],
     )
 
 
@@ -130,6 +136,23 @@ def _differences(
             guess=guess,
         )
     return found
+
+
+def _label_notes(differences: Sequence[Difference]) -> list[str]:
+    """Return how many labels corrected means have, and where these are too few."""
+    notes = []
+    for item in differences:
+        if item.labels is None or item.slice != ALL_CASES:
+            continue
+        note = (
+            f"{item.dataset_id} {item.metric_id}: means corrected by "
+            f"{item.baseline_labels:,} and {item.candidate_labels:,} labels; flips and "
+            "counts are of raw scores"
+        )
+        if item.labels < FEWEST_LABELS:
+            note += f"; fewer than {FEWEST_LABELS} labels are too few to conclude"
+        notes.append(note)
+    return notes
 
 
 def _check_arguments(

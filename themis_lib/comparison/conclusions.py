@@ -87,7 +87,8 @@ def conclusion_of(
     if p_adjusted is not None and p_adjusted < _LEVEL and item.difference:
         rose = item.difference > 0
         return "better" if rose is item.higher_is_better else "worse"
-    if item.n and item.tied == item.n:
+    # Raw scores that tie may hide what labels tell.
+    if item.n and item.tied == item.n and item.labels is None:
         return "same"
     if delta is None or item.low is None or item.high is None:
         return "cannot tell"

@@ -4,6 +4,8 @@
     exact_match no worse than RUN by 0.02     RUN: an id, its beginning, an experiment's
                                               name, or `last good`
     exact_match >= 0.7 on topic=algebra       on one dataset, or one slice of each
+    corrected(quality) >= 0.8                 the mean corrected by labels of people;
+                                              also `corrected(quality) no worse than …`
 
 A gate passes if the whole interval is on the right side, fails if the whole is on the
 wrong side, and is underpowered otherwise: the data cannot tell. By the mean it passes
@@ -21,6 +23,7 @@ from collections.abc import (
     Collection,
 )
 from dataclasses import dataclass
+from typing import TypedDict
 
 from themis_lib.errors import (
     ConfigError,
@@ -42,6 +45,7 @@ _REGRESSION = re.compile(
     r"\s*(?P<metric>\S.*?)\s+no worse than\s+(?P<baseline>\S.*?)\s+by\s+"
     rf"(?P<margin>{_NUMBER}){_PLACE}"
 )
+_CORRECTED = re.compile(r"corrected\(\s*(?P<metric>.+?)\s*\)")
 _RELATIONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -50,12 +54,18 @@ _RELATIONS: dict[str, Callable[[float, float], bool]] = {
 }
 
 
+class _MetricOfGate(TypedDict):
+    metric_id: str
+    is_corrected: bool
+
+
 @dataclass(frozen=True)
 class Gate:
     """One gate: a relation and a limit for the mean of a metric.
 
     With a `baseline` they are for the difference from that run. `by` is what decides:
-    the interval, or the mean (or difference) alone.
+    the interval, or the mean (or difference) alone. If it `is_corrected`, labels of
+    people correct the mean first.
     """
 
     text: str
@@ -65,6 +75,7 @@ class Gate:
     place: str | None = None
     baseline: str | None = None
     by: GateBasis = "interval"
+    is_corrected: bool = False
 
     def is_for(
         self,
@@ -103,6 +114,9 @@ def parse_gate(
 
     >>> parse_gate("exact_match no worse than last good by 0.02").limit
     -0.02
+    >>> gate = parse_gate("corrected(quality) >= 0.8")
+    >>> gate.metric_id, gate.is_corrected
+    ('quality', True)
     """
     # Tried first: the place of a regression may hold a relation sign.
     found = _REGRESSION.fullmatch(text)
@@ -116,7 +130,7 @@ def parse_gate(
         # No worse by 0.02: the difference candidate − baseline is at least -0.02.
         return Gate(
             text=text,
-            metric_id=found["metric"],
+            **_metric_of(found["metric"]),
             relation=">=",
             limit=-margin,
             place=found["place"],
@@ -127,7 +141,7 @@ def parse_gate(
     if found:
         return Gate(
             text=text,
-            metric_id=found["metric"],
+            **_metric_of(found["metric"]),
             relation=found["relation"],
             limit=float(found["limit"]),
             place=found["place"],
@@ -136,8 +150,16 @@ def parse_gate(
     raise ConfigError(
         f"gate {text!r}: write 'METRIC >= 0.8' (or <=, >, <) or 'METRIC no worse than "
         "RUN by 0.02', and after either 'on DATASET' or 'on COLUMN=VALUE' if it is for "
-        "one place only"
+        "one place only; 'corrected(METRIC)' is the mean corrected by labels"
     )
+
+
+def _metric_of(text: str) -> _MetricOfGate:
+    """Return the metric that a gate names, and whether labels correct it."""
+    found = _CORRECTED.fullmatch(text)
+    if found is None:
+        return {"metric_id": text, "is_corrected": False}
+    return {"metric_id": found["metric"], "is_corrected": True}
 
 
 def check_names(

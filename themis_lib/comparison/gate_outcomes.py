@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from themis_lib.comparison.gate import Gate
 from themis_lib.comparison.gate_baselines import ReadyGate
+from themis_lib.comparison.gate_corrections import judge_corrected
 from themis_lib.comparison.gate_records import (
     GateNumbers,
     Numbers,
+    Place,
     gate_record,
     interval_text,
     judge_numbers,
@@ -94,22 +96,28 @@ def _judge_gate(
     if not places:
         # A gate on a place without a case must not pass unnoticed.
         return [placeless_record(gate, "no case is in this place")]
-    if gate.baseline is None:
-        return [judge_threshold(gate, row) for row in rows]
+    if gate.baseline is not None:
+        return _first_run_records(result, gate, places)
+    if gate.is_corrected:
+        return _without_fixed_intervals(judge_corrected(result, gate, rows), result)
+    return [judge_threshold(gate, row) for row in rows]
+
+
+def _first_run_records(
+    result: RunResult,
+    gate: Gate,
+    places: Sequence[Place],
+) -> list[GateRecord]:
+    """Return the records of a gate whose baseline, the last good run, is not there yet."""
     # A first run has to pass, or none could become the last good one.
     reason = (
-        f"no earlier run of {result.manifest.name!r} completed and passed its "
-        "gates: nothing to compare"
+        f"no earlier run of {result.manifest.name!r} completed and passed its gates: "
+        "nothing to compare"
     )
-    return [
-        gate_record(
-            gate,
-            place,
-            GateOutcome.PASS,
-            reason=reason,
-        )
-        for place in places
-    ]
+    records = []
+    for place in places:
+        records.append(gate_record(gate, place, GateOutcome.PASS, reason=reason))
+    return records
 
 
 def _without_fixed_intervals(

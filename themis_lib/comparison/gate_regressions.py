@@ -19,11 +19,13 @@ from themis_lib.comparison.gate_records import (
 )
 from themis_lib.comparison.models import Difference
 from themis_lib.errors import InputError
+from themis_lib.labels.corrected_scores import few_labels_text
 from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
 )
 from themis_lib.runs.results import RunResult
+from themis_lib.stats.prediction_powered import FEWEST_LABELS
 
 
 def judge_regression(
@@ -49,6 +51,7 @@ def judge_regression(
             result,
             cluster_by=ready.cluster_by,
             slices=columns,
+            corrected=gate.is_corrected,
         )
     except InputError as error:
         # The run has ended and keeps its results: what cannot be compared is a record.
@@ -122,8 +125,13 @@ def _judge_difference(
         and item.tied == item.n
         and item.baseline_errors == item.candidate_errors
         and item.baseline_no_answer == item.candidate_no_answer
+        # Of corrected means, equal scores are not enough: labels may differ.
+        and item.difference == 0
     )
-    if is_same_computation:
+    if item.labels is not None and item.labels < FEWEST_LABELS:
+        outcome = GateOutcome.UNDERPOWERED
+        reason = few_labels_text(result, gate.metric_id, item.labels)
+    elif is_same_computation:
         outcome = GateOutcome.PASS
         reason = f"the same computation as run {baseline.run_id!r}, and the same scores"
     else:

@@ -121,6 +121,16 @@ class Difference(FrozenModel):
     samples_needed: int | None = None
     # `None` where there is no interval, or one of no width.
     noise: NoiseParts | None = None
+    # Of corrected means: the labels that correct each; else `None`.
+    baseline_labels: int | None = None
+    candidate_labels: int | None = None
+
+    @property
+    def labels(self) -> int | None:
+        """The labels of the run that has fewer; `None` for a difference of raw means."""
+        if self.baseline_labels is None or self.candidate_labels is None:
+            return None
+        return min(self.baseline_labels, self.candidate_labels)
 
 
 class Flip(FrozenModel):

@@ -43,6 +43,7 @@ from themis_lib.runs.results import RunResult
 from themis_lib.runs.score_groups import UNANSWERED
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.paired import (
+    PairedDifference,
     paired_difference,
 )
 
@@ -178,9 +179,10 @@ class RunPair:
             clusters = None
             if self._clusters is not None:
                 clusters = self._clusters[rows]
-            paired = paired_difference(
-                counted_before[rows],
-                counted_after[rows],
+            paired = self.paired(
+                group.metric_id,
+                rows,
+                (counted_before[rows], counted_after[rows]),
                 clusters=clusters,
                 seed=seed,
             )
@@ -214,6 +216,18 @@ class RunPair:
                 samples_needed=samples_of_each_needed(paired, asked, sampling),
                 noise=noise_parts(paired, sampling),
             )
+
+    def paired(
+        self,
+        metric_id: str,
+        rows: npt.NDArray[np.int64],
+        scores: tuple[Floats, Floats],
+        *,
+        clusters: npt.NDArray[np.int64] | None,
+        seed: int,
+    ) -> PairedDifference:
+        """Return the difference of some matched cases, by position, from their scores."""
+        return paired_difference(*scores, clusters=clusters, seed=seed)
 
     def _sampling_variance(
         self,

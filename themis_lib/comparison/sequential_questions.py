@@ -285,6 +285,11 @@ def _check_gate(
     gate: Gate,
     dataset_ids: Sequence[str],
 ) -> None:
+    if gate.is_corrected:
+        raise ConfigError(
+            f"gate {gate.text!r}: labels come after the run, and --until-decided decides "
+            "while it goes on; judge the run with this gate once it is labelled"
+        )
     if gate.by == "mean":
         raise ConfigError(
             f"gate {gate.text!r}: --until-decided decides by a confidence sequence; "

@@ -166,6 +166,18 @@ def no_labels_text(
     )
 
 
+def few_labels_text(
+    run: RunResult,
+    metric_id: str,
+    labels: int,
+) -> str:
+    """Return that labels are too few to go by, and how to give more."""
+    return (
+        f"{labels:,} labels are too few to tell, {FEWEST_LABELS} are the least; go on "
+        f"labelling: themis label {run.run_id} --metric {metric_id}"
+    )
+
+
 class _CaseGroups:
     """The places of the cases of each dataset and slice, and their clusters."""
 

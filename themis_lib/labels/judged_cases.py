@@ -106,6 +106,13 @@ class JudgedCases:
                     raise ConfigError(_no_mean_text(run, metric_id, result))
         return JudgedCases(run.run_id, metric_id, dataset_ids, case_ids, scores, rows)
 
+    def count_labels(self, places: Integers) -> int:
+        """Return how many rows of some cases have a label that counts."""
+        count = 0
+        for place in places.tolist():
+            count += sum(not math.isnan(row.label) for row in self.rows[place])
+        return count
+
     def judged_rows(
         self,
         places: Integers,
