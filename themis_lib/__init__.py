@@ -63,6 +63,11 @@ if TYPE_CHECKING:
     from themis_lib.experiment.evaluate import evaluate, evaluate_async
     from themis_lib.experiment.experiment import Experiment
     from themis_lib.experiment.matrix import CellResult, Matrix, MatrixResult
+    from themis_lib.labels.corrected_scores import (
+        CorrectedScore,
+        corrected_score,
+        corrected_scores,
+    )
     from themis_lib.labels.labelled_scores import labelled_scores
     from themis_lib.labels.session import LabelSession
     from themis_lib.runs.case_results import CaseResult
@@ -83,6 +88,7 @@ __all__ = [
     "Comparison",
     "ComponentError",
     "ConfigError",
+    "CorrectedScore",
     "CostConfig",
     "Dataset",
     "DatasetError",
@@ -127,6 +133,8 @@ __all__ = [
     "assert_no_worse",
     "compare",
     "compare_matrix",
+    "corrected_score",
+    "corrected_scores",
     "evaluate",
     "evaluate_async",
     "explain_difference",
@@ -199,6 +207,11 @@ _MODULES = {
     "experiment.matrix": ("CellResult", "Matrix", "MatrixResult"),
     "labels.labelled_scores": ("labelled_scores",),
     "labels.session": ("LabelSession",),
+    "labels.corrected_scores": (
+        "CorrectedScore",
+        "corrected_score",
+        "corrected_scores",
+    ),
     "runs.case_results": ("CaseResult",),
     "runs.manifest": ("RunStatus",),
     "runs.results": (

@@ -39,6 +39,25 @@ def test_gate_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "metric_id", "is_corrected"),
+    [
+        ("corrected(quality) >= 0.8", "quality", True),
+        ("corrected( pass@1(math) )>=0.8 on d", "pass@1(math)", True),
+        ("corrected(m) no worse than last good by 0.02", "m", True),
+        ("corrected >= 0.8", "corrected", False),
+        ("corrected(m >= 0.8", "corrected(m", False),
+    ],
+)
+def test_gate_on_a_corrected_mean(
+    text: str, metric_id: str, is_corrected: bool
+) -> None:
+    """`corrected(METRIC)` is the metric's mean corrected by labels, and no metric."""
+    gate = parse_gate(text)
+
+    assert (metric_id, is_corrected) == (gate.metric_id, gate.is_corrected)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from themis_lib.comparison.models import (
     Conclusion,
     Difference,
 )
+from themis_lib.runs.score_range import extreme
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.multiple import holm
 
@@ -35,10 +36,10 @@ def with_conclusions(
         conclusions = {each.conclusion for each in every}
         changes: dict[str, Any] = {
             "conclusion": item.conclusion if len(conclusions) == 1 else "cannot tell",
-            "least": _extreme(min, [each.difference for each in every]),
-            "greatest": _extreme(max, [each.difference for each in every]),
-            "possible_low": _extreme(min, [each.low for each in every]),
-            "possible_high": _extreme(max, [each.high for each in every]),
+            "least": extreme(min, [each.difference for each in every]),
+            "greatest": extreme(max, [each.difference for each in every]),
+            "possible_low": extreme(min, [each.low for each in every]),
+            "possible_high": extreme(max, [each.high for each in every]),
         }
         concluded.append(item.model_copy(update=changes))
     return concluded
@@ -63,15 +64,6 @@ def _judge(
             }
             judged[at] = differences[at].model_copy(update=changes)
     return judged
-
-
-def _extreme(
-    choose: Callable[[list[float]], float],
-    values: Sequence[float | None],
-) -> float | None:
-    """Return the least or greatest of some values; `None` where one is not known."""
-    known = [value for value in values if value is not None]
-    return choose(known) if len(known) == len(values) else None
 
 
 def conclusion_of(

@@ -6,8 +6,10 @@ its store: a label that is given after the run counts, and no stored table chang
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -19,6 +21,7 @@ from themis_lib.labels.judged_cases import Integers, JudgedCases, LabelledRow
 from themis_lib.labels.stored_labels import LabelStore
 from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.runs.score_groups import ALL_CASES, UNANSWERED
+from themis_lib.runs.score_range import extreme
 from themis_lib.stats.agreement import Agreement, weighted_kappa
 from themis_lib.stats.clusters import Floats
 from themis_lib.stats.krippendorff import Alpha, krippendorffs_alpha
@@ -29,6 +32,8 @@ from themis_lib.stats.prediction_powered import (
 )
 from themis_lib.stats.sensitivity import Rate, judge_accuracy
 
+#: A dataset, a slice and a metric.
+Place = tuple[str, str, str]
 #: As tables write a missing value of the metadata.
 _NO_VALUE = "null"
 #: The mean of labels 0 and 1 of which half are each.
@@ -85,6 +90,11 @@ class CorrectedScore(FrozenModel):
     trust: JudgeTrust
 
     @property
+    def place(self) -> Place:
+        """The dataset, slice and metric."""
+        return self.dataset_id, self.slice, self.metric_id
+
+    @property
     def is_enough(self) -> bool:
         """Whether there are enough labels for a gate or a verdict to go by."""
         return self.labels >= FEWEST_LABELS and self.low is not None
@@ -107,28 +117,31 @@ def corrected_scores(
     cases are no means of samples, such as pass@k; without `metric_id` such a metric is
     left out.
     """
-    if metric_id is None and not has_labels(run):
-        return []
-    metric_ids = [metric_id]
-    if metric_id is None:
-        metric_ids = list(dict.fromkeys(row.metric_id for row in run.summary))
-    found: dict[tuple[str, str, str], CorrectedScore] = {}
-    for name in metric_ids:
-        try:
-            cases = JudgedCases.of(run, name or "")
-        except ConfigError:
-            if metric_id is not None:
-                raise
-            continue
-        groups = _CaseGroups(run, cases)
-        for row in run.summary:
-            if row.metric_id == name:
-                place = (row.dataset_id, row.slice, row.metric_id)
-                corrected = _corrected_row(cases, groups, row)
-                if corrected.labels or corrected.outside:
-                    found[place] = corrected
+    if metric_id is not None:
+        return _scores_of_metric(run, metric_id)
+    found: dict[Place, CorrectedScore] = {}
+    names = dict.fromkeys(row.metric_id for row in run.summary)
+    for name in names if has_labels(run) else ():
+        with contextlib.suppress(ConfigError):
+            for item in _scores_of_metric(run, name):
+                found[item.place] = item
     places = [(row.dataset_id, row.slice, row.metric_id) for row in run.summary]
     return [found[place] for place in places if place in found]
+
+
+def _scores_of_metric(
+    run: RunResult,
+    metric_id: str,
+) -> list[CorrectedScore]:
+    cases = JudgedCases.of(run, metric_id)
+    groups = _CaseGroups(run, cases)
+    found = []
+    for row in run.summary:
+        if row.metric_id == metric_id:
+            corrected = _corrected_row(cases, groups, row)
+            if corrected.labels or corrected.outside:
+                found.append(corrected)
+    return found
 
 
 def corrected_score(
@@ -162,7 +175,7 @@ def no_labels_text(
     """Return that a metric has no labels to correct it, and how to give some."""
     return (
         f"run {run.run_id!r} has no labels of {metric_id!r} that were drawn from it; "
-        f"label some: themis label {run.run_id} --metric {metric_id} --count 100"
+        f"label some: {_command(run, metric_id)} --count 100"
     )
 
 
@@ -174,8 +187,19 @@ def few_labels_text(
     """Return that labels are too few to go by, and how to give more."""
     return (
         f"{labels:,} labels are too few to tell, {FEWEST_LABELS} are the least; go on "
-        f"labelling: themis label {run.run_id} --metric {metric_id}"
+        f"labelling: {_command(run, metric_id)}"
     )
+
+
+def _command(
+    run: RunResult,
+    metric_id: str,
+) -> str:
+    command = ["themis", "label", run.run_id, "--metric", metric_id]
+    # In memory there is no address that another process could open.
+    if not run.store.in_memory:
+        command += ["--store", run.store.public_url]
+    return shlex.join(command)
 
 
 class _CaseGroups:
@@ -228,17 +252,15 @@ def _corrected_row(
 ) -> CorrectedScore:
     places = groups.places(row.dataset_id, row.slice)
     samples = list(chain.from_iterable(cases.rows[place] for place in places.tolist()))
-    mean = _mean_of(
-        cases, groups, _counted_scores(cases, row, places, math.nan), places
-    )
-    means = [mean]
+    # Undecided cases are left out, or have the lowest, or the highest score.
+    guesses: list[float | None] = [math.nan]
     if row.undecided:
-        for end in (row.lowest, row.highest):
-            guess = math.nan if end is None else end
-            counted = _counted_scores(cases, row, places, guess)
-            means.append(_mean_of(cases, groups, counted, places))
-    # Without a range, what is undecided could be anything.
-    is_bounded = not row.undecided or None not in (row.lowest, row.highest)
+        guesses += [row.lowest, row.highest]
+    means = []
+    for guess in guesses:
+        counted = _counted_scores(cases, row, places, guess)
+        means.append(_mean_of(cases, groups, counted, places))
+    mean = means[0]
     return CorrectedScore(
         dataset_id=row.dataset_id,
         slice=row.slice,
@@ -254,10 +276,10 @@ def _corrected_row(
         low=mean.low,
         high=mean.high,
         interval_method=mean.method,
-        least=_extreme(min, [item.mean for item in means], is_bounded),
-        greatest=_extreme(max, [item.mean for item in means], is_bounded),
-        possible_low=_extreme(min, [item.low for item in means], is_bounded),
-        possible_high=_extreme(max, [item.high for item in means], is_bounded),
+        least=extreme(min, [item.mean for item in means]),
+        greatest=extreme(max, [item.mean for item in means]),
+        possible_low=extreme(min, [item.low for item in means]),
+        possible_high=extreme(max, [item.high for item in means]),
         tuning=mean.tuning,
         labels_worth=mean.labels_worth,
         trust=_judge_trust([item for item in samples if not math.isnan(item.label)]),
@@ -268,21 +290,23 @@ def _counted_scores(
     cases: JudgedCases,
     row: SummaryRow,
     places: Integers,
-    undecided: float,
+    undecided: float | None,
 ) -> Floats:
     """Return what cases count as in the mean of a row, NaN where they are left out.
 
-    Those that could have any score count as `undecided`.
+    Those that could have any score count as `undecided`. Without a bound for it there
+    is no mean: all are left out.
     """
     scores = cases.scores[places]
+    if row.mean is None or undecided is None:
+        return np.full(len(scores), np.nan)
     unanswered = row.no_answer_score or 0.0
     if row.no_answer_policy in ("exclude", "unknown"):
         unanswered = undecided if row.no_answer_policy == "unknown" else math.nan
     failed = 0.0 if row.error_policy == "zero" else undecided
     counted = np.where(np.isnan(scores), failed, scores)
     found: Floats = np.where(scores == UNANSWERED, unanswered, counted)
-    # A policy of `fail` leaves no mean.
-    return np.full(len(found), np.nan) if row.mean is None else found
+    return found
 
 
 def _mean_of(
@@ -295,17 +319,6 @@ def _mean_of(
     places = places[is_counted]
     rows = cases.judged_rows(places, counted[is_counted])
     return corrected_mean(rows, clusters=groups.clusters(places))
-
-
-def _extreme(
-    choose: Callable[[list[float]], float],
-    values: Sequence[float | None],
-    is_bounded: bool,
-) -> float | None:
-    known = [value for value in values if value is not None]
-    if not is_bounded or len(known) < len(values):
-        return None
-    return choose(known)
 
 
 def _judge_trust(labelled: Sequence[LabelledRow]) -> JudgeTrust:

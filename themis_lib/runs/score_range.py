@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from themis_lib.stats.clusters import Floats
@@ -39,3 +40,12 @@ class ScoreRange:
         if declared is not None or (higher_is_better and is_as_assumed):
             worst = low if higher_is_better else high
         return ScoreRange(lowest, highest, worst)
+
+
+def extreme(
+    choose: Callable[[list[float]], float],
+    values: Sequence[float | None],
+) -> float | None:
+    """Return the least or greatest of some values; `None` where one is not known."""
+    known = [value for value in values if value is not None]
+    return choose(known) if len(known) == len(values) else None
