@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from flows.compare import app
 from tests.support.compared_runs import case, run_of, scored
+from tests.support.corrected_runs import people, strangers_answer
+from tests.support.labelling import give_labels, judged_run
 from themis_lib import RunStore
 
 
@@ -203,3 +205,41 @@ def test_store_without_runs_is_bad_input(tmp_path: Path) -> None:
     result = command(tmp_path / "nowhere", "low", "high")
 
     assert (2, True) == (result.exit_code, "has no rows and no runs" in result.stderr)
+
+
+@pytest.fixture(scope="module")
+def labelled_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two judged runs whose means people correct in opposite directions."""
+    folder = tmp_path_factory.mktemp("labelled") / "store"
+    opened = RunStore(str(folder))
+    before = judged_run(opened, count=120, name="before")
+    after = judged_run(opened, count=120, name="after", model=strangers_answer)
+    give_labels(before, 60, value=people(before, strict=20))
+    give_labels(after, 60, value=people(after, strict=2))
+    return folder
+
+
+def test_corrected_means_are_compared_and_gated(labelled_store: Path) -> None:
+    """Equal to the judge, worse to people; the gate goes by people too."""
+    gates = ("--gate", "corrected(correct) no worse than baseline by 0.05")
+
+    raw = command(labelled_store, "before", "after")
+    corrected = command(labelled_store, "before", "after", "--corrected", *gates)
+
+    assert "1 same" in raw.stdout
+    assert "1 worse" in corrected.stdout
+    assert "60 and 60 labels" in corrected.stdout
+    assert "gate fail" in corrected.stdout
+    assert 5 == corrected.exit_code
+
+
+def test_corrected_comparison_without_labels_is_refused(labelled_store: Path) -> None:
+    """One line, which says which run to label and how."""
+    store = RunStore(str(labelled_store))
+    other = judged_run(store, count=5, name="unlabelled", model=str.upper)
+
+    result = command(labelled_store, "before", "unlabelled", "--corrected")
+
+    assert 2 == result.exit_code
+    assert f"themis label {other.run_id} --metric correct --store" in result.output
+    assert 1 == len(result.output.strip().splitlines())

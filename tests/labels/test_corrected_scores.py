@@ -32,6 +32,7 @@ from themis_lib import (
     corrected_scores,
 )
 from themis_lib.components.functions import as_generator
+from themis_lib.labels.draws import UNIFORM_SHARE, inclusion_probabilities
 from themis_lib.labels.labelled_scores import labelled_scores
 from themis_lib.stats.prediction_powered import JudgedRows, corrected_mean
 
@@ -270,3 +271,28 @@ def test_labels_of_another_run_with_the_same_texts_count() -> None:
 
     assert 40 == corrected_score(again, "correct").labels
     assert [] == corrected_scores(stranger)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("labels", [40, 100])
+def test_draws_for_labelling_are_covered(labels: int) -> None:
+    """Order sampling of a fixed size, with weights that go by the judge's uncertainty: its
+    inclusion probabilities are close enough for intervals to hold.
+    """
+    random = np.random.default_rng(0)
+    count, found = 800, []
+    for _ in range(1000):
+        trust = random.beta(4, 1, count)
+        truth = random.random(count) < 0.6
+        scores = np.where(random.random(count) < trust, truth, ~truth).astype(float)
+        uncertain = np.sqrt(trust * (1 - trust))
+        weights = (1 - UNIFORM_SHARE) * uncertain / uncertain.mean() + UNIFORM_SHARE
+        drawn = np.argsort((1 - random.random(count)) / weights)[:labels]
+        marked = np.full(count, np.nan)
+        marked[drawn] = truth[drawn]
+        rows = JudgedRows(scores, marked, inclusion_probabilities(weights, labels))
+        mean = corrected_mean(rows)
+        found.append(mean.low <= 0.6 <= mean.high)
+
+    assert 0.93 <= np.mean(found) <= 0.98

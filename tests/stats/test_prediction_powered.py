@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from benchmarks.corrected_means import RATE, SimulatedJudge, judged_rows
 from themis_lib.stats.clusters import Floats
@@ -353,6 +354,26 @@ def test_active_labels_without_their_probabilities_do_not_cover() -> None:
         found.append((mean.low, mean.high))
 
     assert share_that_holds(RATE, found) < 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_few_labels_that_agree_do_not_cover_without_doubt() -> None:
+    """Negative control: the spread of the pseudo-values alone is no error of 20 labels
+    that contradict the judge once, or never.
+    """
+    random = np.random.default_rng(0)
+    judge = SimulatedJudge(0.95, 0.95, labels=20, rate=0.9)
+    found, bare = [], []
+    for _ in range(_RUNS // 4):
+        mean = corrected_mean(judged_rows(judge, random))
+        found.append((mean.low, mean.high))
+        values = mean.pseudo_values
+        reach = stdtrit(mean.freedom, 0.975) * values.std(ddof=1) / np.sqrt(mean.n)
+        bare.append((mean.mean - reach, mean.mean + reach))
+
+    assert share_that_holds(0.9, found) >= 0.93
+    assert share_that_holds(0.9, bare) < 0.8
 
 
 @pytest.mark.slow
