@@ -29,6 +29,7 @@ from themis_lib import RunResult
 from themis_lib.comparison.matrix import MatrixComparison
 from themis_lib.errors import StoreError, ThemisError, describe
 from themis_lib.inert import markdown_code, markdown_text, terminal_text
+from themis_lib.labels.corrected_scores import CorrectedScore, corrected_scores
 from themis_lib.report.failures import (
     FAILURE_HEADINGS,
     failed_rows,
@@ -183,10 +184,12 @@ async def publish_report(
     failures = await asyncio.to_thread(failed_rows, result, limit=_FAILURES_SHOWN)
     for line in failure_lines(failures)[:_LINES_LOGGED]:
         get_run_logger().warning("%s", terminal_text(line))
-    report = await asyncio.to_thread(markdown_report, result)
+    # Once for both: each time takes listings of the store.
+    corrected = await asyncio.to_thread(corrected_scores, result)
+    report = await asyncio.to_thread(markdown_report, result, corrected=corrected)
     page = None
     if not result.store.in_memory:
-        page = await asyncio.to_thread(written_page, result)
+        page = await asyncio.to_thread(written_page, result, corrected=corrected)
     shown = ""
     if len(failures.rows) < failures.count:
         shown = f", the first {len(failures.rows)} of them here"
@@ -255,13 +258,18 @@ def report_command(result: RunResult) -> str:
     return shlex.join(["themis", "report", result.run_id, "--store", store])
 
 
-def written_page(result: RunResult) -> str | None:
+def written_page(
+    result: RunResult,
+    *,
+    corrected: Sequence[CorrectedScore] | None = None,
+) -> str | None:
     """Write the HTML report beside a run's tables and return its address.
 
-    Return `None` where the store refuses it: the run itself is complete and saved.
+    `corrected` is as for `report_html`. Return `None` where the store refuses it: the
+    run itself is complete and saved.
     """
     try:
-        return write_report(result)
+        return write_report(result, corrected=corrected)
     except StoreError as error:
         get_run_logger().warning("the run has no page: %s", error)
         return None

@@ -124,10 +124,10 @@ def _without_fixed_intervals(
     records: Sequence[GateRecord],
     result: RunResult,
 ) -> list[GateRecord]:
-    """Return records of differences, undecided where the run stopped when decided.
+    """Return records, undecided where the run stopped when decided.
 
-    Its summary has confidence sequences, but a comparison has intervals for a number of
-    cases that was fixed before.
+    Its summary has confidence sequences; differences and corrected means have intervals
+    for a number of cases that was fixed before.
     """
     stopped = stopped_note(result.manifest)
     if stopped is None:

@@ -21,7 +21,7 @@ import yaml
 
 from themis_lib.core.prompts import render_input
 from themis_lib.errors import StoreError
-from themis_lib.labels.corrected_scores import corrected_scores
+from themis_lib.labels.corrected_scores import CorrectedScore, corrected_scores
 from themis_lib.report.cost_table import COST_HEADINGS, cost_rows
 from themis_lib.report.failures import (
     FAILURE_HEADINGS,
@@ -98,14 +98,21 @@ class MetricPanel:
     datasets: list[DatasetScores]
 
 
-def report_html(result: RunResult) -> str:
+def report_html(
+    result: RunResult,
+    *,
+    corrected: Sequence[CorrectedScore] | None = None,
+) -> str:
     """Return the page of a run.
 
-    The same run with the same labels gives the same page: its dates are the run's own.
-    Raises `StoreError` where a table of a finished run is gone.
+    `corrected` are its `corrected_scores`, read if they are not given. The same run with
+    the same labels gives the same page: its dates are the run's own. Raises `StoreError`
+    where a table of a finished run is gone.
     """
     manifest = result.manifest
     check_tables(result)
+    if corrected is None:
+        corrected = corrected_scores(result)
     count = sum(manifest.datasets.values())
     tables = read_tables(result, spread(count, MOST_CASES))
     panels = metric_panels(result)
@@ -154,17 +161,22 @@ def report_html(result: RunResult) -> str:
         gate_cells=gate_cells,
         agreement_headings=AGREEMENT_HEADINGS,
         agreement=list(map(agreement_cells, result.agreement)),
-        corrected=corrected_panels(corrected_scores(result)),
+        corrected=corrected_panels(corrected),
     )
 
 
-def write_report(result: RunResult) -> str:
+def write_report(
+    result: RunResult,
+    *,
+    corrected: Sequence[CorrectedScore] | None = None,
+) -> str:
     """Write the page of a run beside its tables and return its address.
 
-    An earlier page is replaced. Raises `StoreError` where the store refuses it.
+    `corrected` is as for `report_html`. An earlier page is replaced. Raises `StoreError`
+    where the store refuses it.
     """
     path = f"runs/{result.run_id}/{REPORT_NAME}"
-    page = report_html(result).encode()
+    page = report_html(result, corrected=corrected).encode()
     # A full disk or a denied permission becomes a `StoreError`.
     with result.store.refusals():
         result.store.replace(path, page)

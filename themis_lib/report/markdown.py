@@ -15,7 +15,7 @@ from itertools import compress
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.models import TokenUsage
 from themis_lib.inert import markdown_code, markdown_text
-from themis_lib.labels.corrected_scores import corrected_scores
+from themis_lib.labels.corrected_scores import CorrectedScore, corrected_scores
 from themis_lib.report.corrected_table import (
     CORRECTED_HEADINGS,
     corrected_cells,
@@ -65,11 +65,16 @@ def verified_lines(result: RunResult) -> list[str]:
     ]
 
 
-def markdown_report(result: RunResult) -> str:
+def markdown_report(
+    result: RunResult,
+    *,
+    corrected: Sequence[CorrectedScore] | None = None,
+) -> str:
     """Return a run as Markdown.
 
-    Its parts: status, summary, rows computed and rows reused, cost, the commonest
-    errors, and where the files are.
+    Its parts: status, summary, means corrected by labels, rows computed and rows
+    reused, cost, the commonest errors, and where the files are. `corrected` are its
+    `corrected_scores`, read if they are not given.
     """
     manifest = result.manifest
     parts = [
@@ -97,7 +102,8 @@ def markdown_report(result: RunResult) -> str:
             "## Agreement with labels (Cohen's kappa)",
             markdown_table(AGREEMENT_HEADINGS, rows),
         ]
-    corrected = corrected_scores(result)
+    if corrected is None:
+        corrected = corrected_scores(result)
     if corrected:
         parts += [
             "## Corrected by labels",
