@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from themis_lib import Experiment, InMemoryRunStore, RunStatus, TransientError
+from themis_lib import (
+    Experiment,
+    InMemoryRunStore,
+    RunStatus,
+    RunStore,
+    TransientError,
+)
 from themis_lib.runs.manifest import read_manifest
 from themis_lib.runs.run import Run
 
@@ -75,3 +83,25 @@ def test_counts_are_on_record() -> None:
     assert {(0, 1)} == {
         (record.computed, record.cached) for record in second.manifest.stages
     }
+
+
+def test_cases_and_outputs_leave_the_memory_once_they_are_written(
+    tmp_path: Path,
+) -> None:
+    """A run takes the memory of a few shards, however many it has."""
+    store = RunStore(str(tmp_path))
+    cases = [{"case_id": str(at), "input": f"{at} {'x' * 10_000}"} for at in range(400)]
+    spec = {
+        "generation": {"generator": "tests.support.counting:Echo"},
+        "evaluation": {"parsers": ["builtin/text"], "metrics": []},
+        "datasets": [{"dataset_id": "d", "cases": cases}],
+        "runtime": {"shard_size": 40},
+    }
+    before = pa.total_allocated_bytes()
+
+    result = Experiment.model_validate(spec).run(store, until_stage="generate")
+
+    assert RunStatus.COMPLETED == result.status
+    size = 400 * 10_000
+    assert size <= result.table("outputs")["output"].nbytes
+    assert pa.total_allocated_bytes() - before < size / 2

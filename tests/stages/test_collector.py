@@ -47,7 +47,7 @@ def test_rows_are_kept_in_the_order_they_finish(
     for position in reversed(range(ROWS)):
         collector.emit([(position, record(f'"{position}"'))])
 
-    table = collector.table()
+    table = collector.take_table()
 
     assert [f'"{position}"' for position in reversed(range(ROWS))] == table[
         "value"
@@ -65,7 +65,7 @@ def test_failures_come_last_and_are_summed_up(collector: Collector) -> None:
     collector.emit([*enumerate(outcomes), (3, ValueError("odd"))])
     shard = Shard(index=0, start=0, dataset_id="d", cases=Part(path="", rows=4))
 
-    errors = collector.table()["error"].to_pylist()
+    errors = collector.take_table()["error"].to_pylist()
 
     assert [
         None,
@@ -104,4 +104,4 @@ def test_lone_surrogates_are_escaped(collector: Collector) -> None:
     """No file can hold them."""
     collector.emit([(0, record("\ud800"))])
 
-    assert ["\\ud800"] == collector.table()["value"].to_pylist()
+    assert ["\\ud800"] == collector.take_table()["value"].to_pylist()

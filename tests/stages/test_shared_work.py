@@ -6,9 +6,20 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import pyarrow as pa
 
 from tests.support.stores import OpenStore
-from themis_lib import Case, GenerationResult, RunStore, RuntimeConfig, ShardError
+from themis_lib import (
+    Case,
+    GenerationResult,
+    InMemoryRunStore,
+    RunStore,
+    RuntimeConfig,
+    ShardError,
+)
 from themis_lib.components.build import build
 from themis_lib.core.contexts import GenerateContext
 from themis_lib.core.prompts import PromptSpec
@@ -16,10 +27,12 @@ from themis_lib.errors import FatalError, TransientError
 from themis_lib.identity.digests import canonical_json
 from themis_lib.identity.part import Part
 from themis_lib.stages.generate import GenerateStage
+from themis_lib.stages.parse import ParseStage
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.run_stage import run_stage
+from themis_lib.stages.stage import Emit
 from themis_lib.storage.shard import Shard
-from themis_lib.storage.tables import CASES, table_of
+from themis_lib.storage.tables import CASES, KEY, OUTPUTS, table_of
 
 RUN = "20260101-000000-aaaaaa"
 
@@ -265,3 +278,45 @@ def test_run_that_computes_again_waits_no_more(open_store: OpenStore) -> None:
 
     assert (False, "waiting for another run: 2 rows") in seen
     assert {None} == {line for is_computing, line in seen if is_computing}
+
+
+class Counting(ParseStage):
+    """Notes how many rows it is handed at a time."""
+
+    at_once: ClassVar[list[int]] = []
+
+    async def compute(self, rows: pa.Table, run_id: str, emit: Emit) -> None:
+        self.at_once.append(rows.num_rows)
+        await super().compute(rows, run_id, emit)
+
+
+def test_rows_of_a_large_shard_are_never_objects_all_at_once() -> None:
+    """What a stage makes of them takes many times the memory of their table. Each row
+    has its own outcome all the same.
+    """
+    store, count = InMemoryRunStore(), 9_000
+    texts = list(map(str, range(count)))
+    shard = shard_of(store, texts)
+    written = [
+        {"key": at.to_bytes(16, "big"), "output": f'"{at}"'} for at in range(count)
+    ]
+    part = store.replace_part(
+        "outputs.parquet", table_of(written, pa.schema([KEY, *OUTPUTS]))
+    )
+    parser = build("parser", "builtin/text", where="test")
+    stage = Counting([parser], samples=1, runtime=RuntimeConfig())
+
+    answers = asyncio.run(
+        run_stage(
+            stage,
+            replace(shard, outputs=part),
+            store,
+            run_id=RUN,
+            progress=Progress(),
+        )
+    )
+
+    assert count == sum(stage.at_once)
+    assert max(stage.at_once) <= 4096
+    found = store.read_table(answers.path)["value"].to_pylist()
+    assert texts == [json.loads(value) for value in found]

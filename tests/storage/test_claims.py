@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -236,3 +237,20 @@ def test_claims_end_although_parts_cannot_be_removed(
         first.discard()
 
     assert [key(0)] == take(others, second, [0]).claimed
+
+
+def test_journal_of_others_is_read_line_by_line(tmp_path: Path) -> None:
+    """It may be as large as its shard: to look at it takes no memory of its size."""
+    mine, theirs = (writer(RunStore(str(tmp_path))) for _ in range(2))
+    text = "x" * 100_000
+    theirs[1].append([{"key": key(at), "value": text} for at in range(100, 150)])
+
+    tracemalloc.start()
+    try:
+        taken = take(*mine, range(3))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 3 == len(taken.claimed)
+    assert peak_bytes < 10 * len(text)

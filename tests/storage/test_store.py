@@ -502,3 +502,27 @@ def test_rows_are_one_object(store: RunStore) -> None:
     assert open_rows(store, "parse", "f" * 32, schema) is not open_rows(
         store, "parse", "e" * 32, schema
     )
+
+
+def test_freed_table_is_read_again(tmp_path: Path) -> None:
+    """On disks, where that is cheap: a file that is gone is missing."""
+    store = RunStore(str(tmp_path))
+    store.replace_part("a.parquet", pa.table({"value": [1]}))
+
+    store.free("a.parquet")
+
+    assert [1] == store.read_table("a.parquet")["value"].to_pylist()
+    store.free("a.parquet")
+    (tmp_path / "a.parquet").unlink()
+    assert None is store.read_table("a.parquet")
+
+
+def test_table_that_takes_a_request_is_not_freed() -> None:
+    """It is read from memory, as any table of such a store."""
+    store = InMemoryRunStore()
+    store.replace_part("a.parquet", pa.table({"value": [1]}))
+    store.fs.rm_file(store.locate("a.parquet"))
+
+    store.free("a.parquet")
+
+    assert [1] == store.read_table("a.parquet")["value"].to_pylist()

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, TypeAlias
@@ -46,8 +47,14 @@ class Sdk:
 
     def load_http(self) -> Any:
         """Return the HTTP library that the SDK is made with: `httpx`, or `httpx2`."""
-        client = self.load().DefaultAsyncHttpxClient.__base__
-        return import_module(client.__module__)
+        return _http_of(self)
+
+
+# Cached: it is asked for in each request.
+@cache
+def _http_of(sdk: Sdk) -> Any:
+    client = sdk.load().DefaultAsyncHttpxClient.__base__
+    return import_module(client.__module__)
 
 
 OPENAI = Sdk("openai", "AsyncOpenAI")
@@ -167,13 +174,13 @@ async def create_throttled(
 
 
 def check_sdk(sdk: Sdk = OPENAI) -> None:
-    """Raise `ComponentError` if an SDK is not installed."""
+    """Raise `ComponentError` if an SDK, or what carries its requests, is missing."""
     # Found, not imported: the import is slow, and a plan sends no request.
-    name = sdk.package
-    if find_spec(name) is None:
-        raise ComponentError(
-            f"{name} is not installed: pip install 'themis-flows[{name}]'"
-        )
+    for name in (sdk.package, "aiohttp"):
+        if find_spec(name) is None:
+            raise ComponentError(
+                f"{name} is not installed: pip install 'themis-flows[{sdk.package}]'"
+            )
 
 
 def _sdk_of(api: Api) -> Sdk:

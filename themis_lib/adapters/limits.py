@@ -244,7 +244,11 @@ def throttle(
 ) -> Throttle:
     """Return the running loop's throttle for a provider under these limits."""
     throttles = _THROTTLES.setdefault(asyncio.get_running_loop(), {})
-    return throttles.setdefault((provider, limits), Throttle(limits))
+    # Not by `setdefault`, which would make one for each request.
+    found = throttles.get((provider, limits))
+    if found is None:
+        found = throttles[provider, limits] = Throttle(limits)
+    return found
 
 
 def _wait_and_pace_s(

@@ -52,6 +52,8 @@ class Mask:
             key=len,
             reverse=True,
         )
+        #: As JSON writes each of them, so that they are found in a value as one text.
+        self._in_json = [json.dumps(secret)[1:-1] for secret in self.secrets]
         self._words = set(words)
         alternatives = "|".join(map(re.escape, self.secrets))
         self._pattern = re.compile(alternatives or _NEVER)
@@ -74,6 +76,19 @@ class Mask:
     def finds(self, text: str) -> bool:
         """Return whether a text, or JSON as text, contains a secret."""
         return any(secret in text for secret in self.secrets)
+
+    def may_find(self, value: Any) -> bool:
+        """Return whether a text of a value may contain a secret: if not, none does.
+
+        >>> Mask(["sk-12345"]).may_find({"said": ["my key is sk-12345"]})
+        True
+        """
+        try:
+            text = json.dumps(value)
+        # No JSON: the texts in it may still hold one.
+        except (TypeError, ValueError, RecursionError):
+            return True
+        return any(secret in text for secret in self._in_json)
 
 
 def masked_fault(
@@ -102,10 +117,12 @@ def masked_result(
     mask: Mask,
 ) -> GenerationResult:
     """Return a result without secrets in any text, unchanged if it contains none."""
-    # Dumping and comparing costs time in every row: most runs have no secrets.
     if not mask.secrets:
         return result
     given = result.model_dump()
+    # A look at all of it as one text: few results contain a secret.
+    if not mask.may_find(given):
+        return result
     masked = mask(given)
     if masked == given:
         return result
@@ -195,7 +212,7 @@ class _LogFilter(logging.Filter):
         return True
 
 
-#: Loggers of both generations of the HTTP client's transport.
+#: Loggers of both generations of the HTTP client's own transport, which proxies need.
 _TRANSPORT_LOGGERS = tuple(
     f"{package}.{part}"
     for package in ("httpcore", "httpcore2")
@@ -215,6 +232,8 @@ _LOGGERS = (
     "langchain_core.callbacks.manager",
     "httpx",
     "httpx2",
+    "aiohttp.client",
+    "aiohttp.internal",
     *_SDK_LOGGERS,
     *_TRANSPORT_LOGGERS,
 )

@@ -37,8 +37,10 @@ def read_field(
     *names: str,
 ) -> Any:
     """Return the first attribute or key of these names that is not `None`."""
+    # `dict` first: what is asked for each field of each reply is mostly one.
+    is_mapping = isinstance(value, (dict, Mapping))
     for name in names:
-        if isinstance(value, Mapping):
+        if is_mapping:
             found = value.get(name)
         else:
             found = getattr(value, name, None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, ClassVar
 from urllib.request import getproxies
 
+from themis_lib.adapters.connections import Connections
 from themis_lib.adapters.faults import is_final, unreachable
 from themis_lib.adapters.first_request import open_for_others
 from themis_lib.adapters.json_objects import JsonObject
@@ -44,16 +44,15 @@ class _Throttled:
         place: str = "",
     ) -> None:
         options: JsonObject = {}
-        # The throttle alone bounds the connections.
-        limits = self._http.Limits(
-            max_connections=None,
-            max_keepalive_connections=None,
-        )
         if getproxies():
-            # Only the client's own transport reads the proxies of the environment.
-            options["limits"] = limits
+            # Only the client's own transport reads the proxies of the environment. The
+            # throttle alone bounds its connections.
+            options["limits"] = self._http.Limits(
+                max_connections=None,
+                max_keepalive_connections=None,
+            )
         else:
-            options["transport"] = _Connections(self._http, limits)
+            options["transport"] = Connections(self._http)
         super().__init__(  # type: ignore[call-arg]
             timeout=timeout_s,
             follow_redirects=True,
@@ -139,85 +138,3 @@ def _bound_connecting(request: Any) -> None:
     if connect_s is None or connect_s > _FIRST_CONNECTION_S:
         timeouts["connect"] = _FIRST_CONNECTION_S
     request.extensions["timeout"] = timeouts
-
-
-class _Connections:
-    """Kept connections, each in a pool of its own and with one request at a time.
-
-    A pool searches all of its connections at the beginning and the end of each request,
-    and asks the system about those that are idle. There are never more connections than
-    requests in flight.
-    """
-
-    def __init__(
-        self,
-        http: Any,
-        limits: Any,
-    ) -> None:
-        self._http = http
-        # One context for all: loading the certificates is the slow part of a pool.
-        self._context = http.create_ssl_context()
-        self._limits = limits
-        self._pools: list[Any] = []
-        self._idle: list[Any] = []
-
-    async def handle_async_request(self, request: Any) -> Any:
-        # The one that was used last: its connection is the least likely to be closed.
-        pool = self._idle.pop() if self._idle else self._add_pool()
-        try:
-            response = await pool.handle_async_request(request)
-        except BaseException:
-            self._idle.append(pool)
-            raise
-        response.stream = _borrowed_stream(self._http)(
-            response.stream,
-            partial(self._idle.append, pool),
-        )
-        return response
-
-    def _add_pool(self) -> Any:
-        pool = self._http.AsyncHTTPTransport(
-            verify=self._context,
-            limits=self._limits,
-        )
-        self._pools.append(pool)
-        return pool
-
-    async def __aenter__(self) -> _Connections:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
-
-
-@cache
-def _borrowed_stream(http: Any) -> Any:
-    """Return the class of streams that an HTTP library takes."""
-    return type("BorrowedStream", (_BorrowedStream, http.AsyncByteStream), {})
-
-
-class _BorrowedStream:
-    """The body of a reply, which gives its connection back when it is closed."""
-
-    def __init__(
-        self,
-        stream: Any,
-        give_back: Callable[[], None],
-    ) -> None:
-        self._stream = stream
-        self._give_back: Callable[[], None] | None = give_back
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._stream.__aiter__()  # type: ignore[no-any-return]
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            if self._give_back is not None:
-                self._give_back()
-                self._give_back = None

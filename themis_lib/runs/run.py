@@ -205,6 +205,15 @@ class Run:
             )
         if shard.results:
             self._add_results(shard, shard.results, cases)
+        self._free_tables(shard)
+
+    def _free_tables(self, shard: Shard) -> None:
+        """Leave the largest tables of a finished shard, which no other shard reads."""
+        for part in (shard.cases, shard.outputs, *shard.verdicts.values()):
+            if part is not None:
+                self.store.free(part.path)
+        # Else Arrow keeps what it held for the largest shard.
+        pa.default_memory_pool().release_unused()
 
     def scores(
         self,
@@ -341,7 +350,8 @@ class Run:
         if "finish_reason" in table.column_names:
             self._endings[label].update(count_endings(table))
         if "input_tokens" in table.column_names:
-            new = _new_rows(table, self._counted_keys[label])
+            counted = [*TokenUsage.model_fields, "key", "transport"]
+            new = _new_rows(table.select(counted), self._counted_keys[label])
             _add_usage(self._usage, label, new)
             _add_usage(self._usage_by_batch, label, _by_batch(new))
             self._add_tiers(stage, new)
@@ -498,11 +508,16 @@ def _new_rows(
         if key is not None and key not in counted:
             counted.add(key)
             positions.append(position)
+    # As in most shards: taking all rows would copy them.
+    if len(positions) == table.num_rows:
+        return table
     return table.take(pa.array(positions, pa.int64()))
 
 
 def _by_batch(rows: pa.Table) -> pa.Table:
     """Return the rows that came by batch."""
+    # In Arrow: in most runs no row is one, and the column may hold whole replies.
+    rows = rows.filter(pc.match_substring(rows["transport"], '"batch_id":'))
     transports = rows["transport"].to_pylist()
     is_by_batch = [batch_of(text) is not None for text in transports]
     return rows.filter(pa.array(is_by_batch, pa.bool_()))

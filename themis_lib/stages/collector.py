@@ -105,13 +105,18 @@ class Collector:
             usage_in_tiers(self._stage.price_of, records),
         )
 
-    def table(self) -> pa.Table:
-        """Return the computed rows in the order they finished, then the failed ones."""
+    def take_table(self) -> pa.Table:
+        """Return the computed rows in the order they finished, then the failed ones.
+
+        They are kept here no longer.
+        """
         self._pack_newest()
         failures = []
         for key, error in self.failures.items():
             failures.append({"key": key, "error": describe(error)})
-        return pa.concat_tables([*self._tables, table_of(failures, self._schema)])
+        tables = [*self._tables, table_of(failures, self._schema)]
+        self._tables = []
+        return pa.concat_tables(tables)
 
     def counted(
         self,

@@ -52,6 +52,8 @@ def sending_order(
     Without shared prefixes it is the order of the prompts.
     """
     names = [prefix_names(text) for text in texts]
+    if not any(names):
+        return list(range(len(texts)))
     first: dict[bytes, int] = {}
     for position, of_text in enumerate(names):
         for name in of_text:

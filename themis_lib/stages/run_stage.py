@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from themis_lib.errors import DiskFullError, ShardError
 from themis_lib.identity.part import Part
+from themis_lib.stages.calls import chunks
 from themis_lib.stages.collector import Collector
 from themis_lib.stages.dependencies import Dependencies
 from themis_lib.stages.progress import Progress
-from themis_lib.stages.shared_work import SharedWork
+from themis_lib.stages.shared_work import ROWS_AT_ONCE, SharedWork
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.journal import Journal
 from themis_lib.storage.shard import Shard
@@ -48,7 +49,7 @@ async def run_stage(
     if complete is not None:
         return replace(complete, cached=complete.rows)
     rows = stage.rows(shard, store)
-    keys = stage.keys(rows)
+    keys = _keys_of(stage, rows)
     # Other shards, interrupted runs and other people may have computed some of them.
     known, known_rows = row_set.find(keys)
     missing = _missing_positions(keys, known)
@@ -103,6 +104,17 @@ async def run_stage(
     return collector.counted(part, cached=known_rows.num_rows)
 
 
+def _keys_of(
+    stage: Stage,
+    rows: pa.Table,
+) -> pa.Array:
+    """Return the key of each row, made of a few rows at a time; see `ROWS_AT_ONCE`."""
+    keys = [pa.array([], KEY.type)]
+    for positions in chunks(rows.num_rows, ROWS_AT_ONCE):
+        keys.append(stage.keys(rows.slice(positions.start, len(positions))))
+    return pa.concat_arrays(keys)
+
+
 @contextlib.asynccontextmanager
 async def _flush_regularly(journal: Journal) -> AsyncIterator[None]:
     """Make finished rows safe in time, also while no other row finishes."""
@@ -151,7 +163,7 @@ def _assemble_table(
 
     A row without a key is empty but for the error of the earlier stage.
     """
-    found = pa.concat_tables([known, collector.table()])
+    found = pa.concat_tables([known, collector.take_table()])
     position_of: dict[bytes, int] = {}
     for position, key in enumerate(found["key"].to_pylist()):
         position_of[key] = position

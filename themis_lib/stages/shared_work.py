@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from themis_lib.stages.calls import chunks
 from themis_lib.stages.collector import Collector
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.stage import RowOutcome, Stage
@@ -24,6 +25,9 @@ from themis_lib.storage.rows import RowSet
 #: would leave too little to other runs.
 _BATCH_S = 0.5
 _GROWTH = 4
+#: The most rows that are Python objects at the same time: while a stage computes them
+#: they take many times the memory of their table.
+ROWS_AT_ONCE = 4096
 #: How long to wait before another look at rows that others compute, at first and at
 #: most: a look takes a millisecond.
 _FIRST_LOOK_S = 0.05
@@ -36,7 +40,7 @@ class SharedWork:
     """Computes the rows of a shard that nobody else computes, and waits for the rest.
 
     The next batch is claimed when no more rows of those before are left than the stage
-    has in flight at once. Rows of a stage that claims none are computed as one batch.
+    has in flight at once. A stage that claims none computes a few thousand rows at a time.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class SharedWork:
     ) -> list[pa.Table]:
         """Compute rows, and return the tables of those that others have computed."""
         if not self._in_flight:
-            await self._stage.compute(rows, run_id, self._collector.emit)
+            await self._compute_in_slices(rows, run_id)
             return []
         keys = self._collector.keys
         order = list(range(len(keys)))
@@ -99,6 +103,24 @@ class SharedWork:
                 batch.cancel()
             await asyncio.gather(*self._batches, return_exceptions=True)
         return found
+
+    async def _compute_in_slices(
+        self,
+        rows: pa.Table,
+        run_id: str,
+    ) -> None:
+        for positions in chunks(rows.num_rows, ROWS_AT_ONCE):
+
+            def emit(
+                outcomes: Sequence[tuple[int, RowOutcome]],
+                start: int = positions.start,
+            ) -> None:
+                self._collector.emit(
+                    [(start + at, outcome) for at, outcome in outcomes]
+                )
+
+            one = rows.slice(positions.start, len(positions))
+            await self._stage.compute(one, run_id, emit)
 
     async def _take(self) -> Taken:
         """Claim the next batch, and take note of rows that others have finished."""
@@ -148,7 +170,8 @@ class SharedWork:
             batch = rows.take(pa.array(positions, pa.int64()))
             await self._stage.compute(batch, run_id, emit)
             if time.monotonic() - began < _BATCH_S:
-                self._size = max(self._size, len(positions) * _GROWTH)
+                grown = min(len(positions) * _GROWTH, ROWS_AT_ONCE)
+                self._size = max(self._size, grown)
 
         task = asyncio.ensure_future(compute())
         self._batches.add(task)

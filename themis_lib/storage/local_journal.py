@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,10 @@ class LocalJournal(Journal):
         self._others: dict[Path, _LiveJournal] = {}
 
     def claim(self, keys: Sequence[bytes]) -> None:
-        self._write_lines([orjson.dumps({_CLAIMS: [key.hex() for key in keys]})])
+        self._write(_line_of({_CLAIMS: [key.hex() for key in keys]}))
 
     def release(self, keys: Sequence[bytes]) -> None:
-        self._write_lines([orjson.dumps({_RELEASED: [key.hex() for key in keys]})])
+        self._write(_line_of({_RELEASED: [key.hex() for key in keys]}))
 
     def others(self, wanted: AbstractSet[bytes]) -> OthersRows:
         claimed: set[bytes] = set()
@@ -73,16 +73,15 @@ class LocalJournal(Journal):
         self.flush()
 
     def _write_records(self, records: Sequence[Record]) -> None:
-        lines = []
+        content = bytearray()
         for record in records:
-            key = record["key"].hex()
-            lines.append(orjson.dumps({**record, "key": key}))
-        self._write_lines(lines)
+            # Not a list of lines: each of them takes 4 KiB, however short it is.
+            content += _line_of({**record, "key": record["key"].hex()})
+        self._write(content)
         self._has_rows = True
 
-    def _write_lines(self, lines: Sequence[bytes]) -> None:
-        content = b"\n".join(lines) + b"\n"
-        left = content
+    def _write(self, content: bytes | bytearray) -> None:
+        left = memoryview(content)
         size = 0
         try:
             if self._file is None:
@@ -125,6 +124,8 @@ class _LiveJournal:
         self.rows: dict[bytes, Record] = {}
         self._path = path
         self._offset = 0
+        #: Whether it has claimed a wanted row.
+        self._is_shared = False
 
     def read_on(self, wanted: AbstractSet[bytes]) -> bool:
         """Read what was written since the last call, and return whether its writer lives.
@@ -132,29 +133,41 @@ class _LiveJournal:
         Of a journal that has ended, the rows are in a part, or will be with the next
         look for files.
         """
+        self._is_shared = not self.claimed.isdisjoint(wanted)
         try:
             with self._path.open("rb") as file:
                 if _is_orphan(file.fileno()):
                     return False
                 file.seek(self._offset)
-                content = file.read()
+                # Line by line: a journal may be as large as its shard.
+                for line in file:
+                    # The last line may be half written.
+                    if not line.endswith(b"\n"):
+                        break
+                    self._offset += len(line)
+                    self._take_line(line, wanted)
         except FileNotFoundError:
             return False
-        # The last line may be half written.
-        whole = content[: content.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        is_shared = not self.claimed.isdisjoint(wanted)
-        for line in whole.splitlines():
-            if line.startswith(_CLAIMS_START):
-                self.claimed.update(_keys(line, _CLAIMS))
-                is_shared = not self.claimed.isdisjoint(wanted)
-            elif line.startswith(_RELEASED_START):
-                self.claimed.difference_update(_keys(line, _RELEASED))
-            elif is_shared:
-                record = _parse_record(line)
-                if record is not None and record["key"] in wanted:
-                    self.rows[record["key"]] = record
         return True
+
+    def _take_line(
+        self,
+        line: bytes,
+        wanted: AbstractSet[bytes],
+    ) -> None:
+        if line.startswith(_CLAIMS_START):
+            self.claimed.update(_keys(line, _CLAIMS))
+            self._is_shared = not self.claimed.isdisjoint(wanted)
+        elif line.startswith(_RELEASED_START):
+            self.claimed.difference_update(_keys(line, _RELEASED))
+        elif self._is_shared:
+            record = _parse_record(line)
+            if record is not None and record["key"] in wanted:
+                self.rows[record["key"]] = record
+
+
+def _line_of(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _keys(

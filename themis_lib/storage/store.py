@@ -331,6 +331,15 @@ class RunStore:
             self._tables.put(path, table)
         return table
 
+    def free(self, path: str) -> None:
+        """Keep the table at a path in memory no longer, where reading it is cheap.
+
+        It is read again where it is asked for all the same.
+        """
+        # Elsewhere reading it again would take a request.
+        if self.local:
+            self._tables.forget(path)
+
     def read_keys(self, path: str) -> pa.Array | None:
         """Return the `key` column of a part; `None` if it is missing or damaged."""
         # One request brings the whole file; on disk, reading one column is cheaper.
