@@ -371,6 +371,26 @@ def test_missing_packages_are_named() -> None:
     ] == said.splitlines()
 
 
+def test_missing_connections_are_named() -> None:
+    """An SDK that was installed by itself lacks what carries its requests."""
+    program = (
+        "import sys\n"
+        "sys.modules['aiohttp'] = None\n"
+        "from themis_lib import ComponentError\n"
+        "from themis_lib.adapters import openai\n"
+        "try:\n"
+        "    openai('name', api_key='sk-test-1').check()\n"
+        "except ComponentError as error:\n"
+        "    print(error)\n"
+    )
+
+    said = printed_in_new_process(program)
+
+    assert (
+        "aiohttp is not installed: pip install 'themis-flows[openai]'" == said.strip()
+    )
+
+
 def test_client_of_a_loop_that_never_ends_is_closed_at_exit() -> None:
     """Such a loop is that of an orchestrator, which nobody shuts down."""
     program = (

@@ -103,6 +103,27 @@ def test_no_text_keeps_a_secret(secret: str, before: str, after: str) -> None:
     assert "***" in masked
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    secret=st.text(min_size=6),
+    before=st.text(),
+    after=st.text(),
+    at=st.sampled_from(["output", "key", "other object"]),
+)
+def test_secret_is_not_overlooked(
+    secret: str, before: str, after: str, at: str
+) -> None:
+    """In a look at a whole value as JSON: whatever the secret is written with."""
+    text = f"{before}{secret}{after}"
+    values: dict[str, Any] = {
+        "output": [{"said": [1, text]}],
+        "key": {text: None},
+        "other object": {"said": {text}},
+    }
+
+    assert Mask([secret]).may_find(values[at])
+
+
 class NoSuchCaseError(RowError):
     """An error of a user's own that needs more than a message."""
 

@@ -50,6 +50,7 @@ from themis_lib.stages.reading import outputs_apart, read, sample_rows
 from themis_lib.stages.stage import Stage
 from themis_lib.stats.clusters import Floats
 from themis_lib.storage.batch_ledger import BatchLedger
+from themis_lib.storage.index import KeyIndex
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.table_writers import TableWriters
@@ -97,7 +98,7 @@ class Run:
         self._usage_by_batch: dict[str, TokenUsage] = {}
         self._step_tokens = StepTokens(self.pipeline.generate.steps)
         # Keys whose tokens are counted: equal rows of a run are charged once.
-        self._counted_keys: defaultdict[str, set[bytes]] = defaultdict(set)
+        self._counted_keys: defaultdict[str, KeyIndex] = defaultdict(KeyIndex)
         self._datasets: defaultdict[str, int] = defaultdict(int)
         self._expected: list[Shard] = []
         manifest = start_manifest(self.pipeline, self.run_id)
@@ -208,8 +209,12 @@ class Run:
         self._free_tables(shard)
 
     def _free_tables(self, shard: Shard) -> None:
-        """Leave the largest tables of a finished shard, which no other shard reads."""
-        for part in (shard.cases, shard.outputs, *shard.verdicts.values()):
+        """Leave the tables of a finished shard.
+
+        Another shard reads one again where it has a row of it too.
+        """
+        parts = [shard.cases, shard.outputs, shard.answers, shard.results]
+        for part in (*parts, *shard.verdicts.values(), *shard.scores.values()):
             if part is not None:
                 self.store.free(part.path)
         # Else Arrow keeps what it held for the largest shard.
@@ -498,16 +503,21 @@ def _repeat_text(
 
 def _new_rows(
     table: pa.Table,
-    counted: set[bytes],
+    counted: KeyIndex,
 ) -> pa.Table:
     """Return the rows of a shard's outputs whose keys are not counted yet: each counts
     once in a run. Adds the keys to `counted`.
     """
+    keys = table["key"].combine_chunks()
+    # By half of a key: tokens are no reason to keep all of every key in memory.
+    earlier = counted.find(keys) >= 0
     positions = []
-    for position, key in enumerate(table["key"].to_pylist()):
-        if key is not None and key not in counted:
-            counted.add(key)
+    mine: set[bytes] = set()
+    for position, key in enumerate(keys.to_pylist()):
+        if key is not None and not earlier[position] and key not in mine:
+            mine.add(key)
             positions.append(position)
+    counted.add(keys, np.arange(len(keys), dtype=np.int64))
     # As in most shards: taking all rows would copy them.
     if len(positions) == table.num_rows:
         return table

@@ -180,4 +180,12 @@ def _assemble_table(
         else:
             order.append(position_of[key])
     every_row = pa.concat_tables([found, empty])
-    return every_row.take(pa.array(order, pa.int64())).combine_chunks()
+    schema = every_row.schema
+    columns = every_row.columns
+    del found, every_row
+    positions = pa.array(order, pa.int64())
+    # Column by column: taken as a whole, the rows would be in memory twice.
+    taken = []
+    while columns:
+        taken.append(columns.pop(0).take(positions))
+    return pa.table(taken, schema=schema).combine_chunks()
