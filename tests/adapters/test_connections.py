@@ -143,6 +143,24 @@ def test_provider_that_is_not_there_is_the_error_of_the_client(
     assert http.ConnectError is outcome(http, url, ours=True)
 
 
+@HTTP
+def test_header_that_cannot_be_sent_is_the_error_of_the_client(http: Any) -> None:
+    """Nothing of it is sent: the second line would be a header by itself."""
+
+    async def send(client: Any, url: str) -> Any:
+        return await client.post(url, json=JSON, headers={"X-Team": "a\r\nX-Other: b"})
+
+    with Wire(reply_of(b"{}")) as wire:
+        url = f"http://127.0.0.1:{wire.port}/v1"
+
+        expected, actual = (
+            outcome(http, url, ours=ours, send=send) for ours in (False, True)
+        )
+
+    assert http.LocalProtocolError is expected is actual
+    assert [] == wire.received
+
+
 @pytest.fixture
 def full_port() -> Iterator[int]:
     """A port whose queue of connections is full, so that another waits for ever."""

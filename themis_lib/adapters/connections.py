@@ -115,8 +115,9 @@ def _parsed(address: str) -> yarl.URL:
 
 @lru_cache(maxsize=64)
 def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
-    # What a whole reply may take, the throttled client bounds.
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
+    # Of the name's address, the connection and TLS together. What a whole reply may
+    # take, the throttled client bounds.
+    return aiohttp.ClientTimeout(total=None, connect=connect_s)
 
 
 def _headers_of(request: Any) -> list[tuple[str, str]]:
@@ -150,6 +151,9 @@ def _as_errors_of(http: Any, request: Any) -> Iterator[None]:
         raise http.ReadError(str(error), request=request) from error
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise http.UnsupportedProtocol(str(error), request=request) from error
+    # A header that could not be sent, such as one of two lines.
+    except ValueError as error:
+        raise http.LocalProtocolError(str(error), request=request) from error
     # A reply that ends too early or is no HTTP.
     except aiohttp.ClientError as error:
         raise http.RemoteProtocolError(str(error), request=request) from error
