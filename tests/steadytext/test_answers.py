@@ -317,6 +317,8 @@ def test_other_constraints_need_a_model(arguments: dict[str, Any], kind: str) ->
 
 
 WITHOUT_MODELS = """
+import os
+
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "llama_cpp":
@@ -353,7 +355,9 @@ with warnings.catch_warnings(record=True) as caught:
         "short": [steadytext.generate("test prompt", length) for length in (1, 5, 9)],
         "short_metadata": steadytext.generate("test prompt", 5).metadata,
         "stopped": steadytext.generate("test prompt", eos_string=texts[0][8:12]),
-        "named": steadytext.generate("test prompt", size="large"),
+        "named": [
+            error_of(**chosen) for chosen in ({"size": "tiny"}, {"model": "tiny"})
+        ],
         "choices": [
             steadytext.generate("test prompt", seed=seed, choices=choices)
             for seed in range(20)
@@ -363,6 +367,8 @@ with warnings.catch_warnings(record=True) as caught:
         "length": error_of(max_new_tokens=0),
         "remote": error_of(model="openai:gpt-4o-mini"),
     }
+    os.environ["THEMIS_MODEL"] = "tiny"
+    found["named"].append(error_of())
 found["warnings"] = [[one.category.__name__, str(one.message)] for one in caught]
 print(json.dumps(found))
 """
@@ -372,7 +378,7 @@ print(json.dumps(found))
 def without_models(facts: Path) -> dict[str, Any]:
     """What a process gives that cannot import llama.cpp's binding."""
     found: dict[str, Any] = in_new_process(
-        WITHOUT_MODELS, THEMIS_CACHE_DIR=str(facts.parent), THEMIS_MODEL="tiny"
+        WITHOUT_MODELS, THEMIS_CACHE_DIR=str(facts.parent), THEMIS_MODEL=None
     )
     return found
 
@@ -387,6 +393,7 @@ def test_fallback_is_deterministic(without_models: dict[str, Any]) -> None:
         "print(json.dumps([steadytext.generate('test prompt', seed=seed) for seed in "
         "(42, 42, 0, 100, 123)]))",
         PYTHONHASHSEED="3",
+        THEMIS_MODEL=None,
     )
 
     assert without_models["texts"][0] == without_models["texts"][1]
@@ -480,11 +487,14 @@ def test_fallback_ends_at_the_eos_string(without_models: dict[str, Any]) -> None
     assert text[: text.index(text[8:12])] == without_models["stopped"]
 
 
-def test_fallback_stands_in_for_a_named_model(without_models: dict[str, Any]) -> None:
-    """“When models can't be loaded, deterministic fallbacks are used”, for those that
-    were chosen by name too.
-    """
-    assert without_models["texts"][0] == without_models["named"]
+def test_named_model_without_llama_cpp_is_an_error(
+    without_models: dict[str, Any],
+) -> None:
+    """By an argument or by `THEMIS_MODEL`: a name is never answered by the fallback."""
+    assert 3 == len(without_models["named"])
+    for error in without_models["named"]:
+        assert "llama" in error
+        assert "pip install" in error
 
 
 def test_fallback_satisfies_choices_and_refuses_other_constraints(

@@ -189,6 +189,9 @@ def test_fallback_without_models() -> None:
         "import sys, warnings\n"
         "sys.modules['llama_cpp'] = None\n"
         "warnings.simplefilter('ignore', RuntimeWarning)\n"
+        # A model that is named would be an error instead.
+        "import os\n"
+        "os.environ.pop('THEMIS_MODEL', None)\n"
         f"{IMPORT}\n{EXAMPLES['fallback']}\n"
         "assert all(text.metadata['fallback'] for text in [text1, text2, text3, *fallback_texts])\n"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Literal
@@ -156,6 +157,8 @@ def test_logprobs_of_an_answer_are_lists_over_its_tokens(
             ],
             [],
         ],
+        # The geometric mean: the square root of the product.
+        "confidence": math.exp(-0.375),
     } == logprobs_of_answer(answer(source))
 
 
@@ -174,8 +177,12 @@ def test_logprobs_of_a_token_name_its_number() -> None:
             {"token_id": 7, "token": "Hel", "logprob": -0.5},
             {"token_id": 9, "token": "Hal", "logprob": -1.5},
         ],
+        "confidence": math.exp(-0.5),
     } == logprobs_of_token(TOKENS[0])
     # A certain token has the log-probability 0, which is not a missing one.
-    assert {"token_id": 1, "logprob": 0.0, "top_logprobs": []} == logprobs_of_token(
-        Token(1, "a", 0.0)
-    )
+    assert {
+        "token_id": 1,
+        "logprob": 0.0,
+        "top_logprobs": [],
+        "confidence": 1.0,
+    } == logprobs_of_token(Token(1, "a", 0.0))

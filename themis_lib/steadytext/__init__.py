@@ -15,6 +15,13 @@ from themis_lib.steadytext.api import (
     generate_iter,
     preload_models,
 )
+from themis_lib.steadytext.structured import (
+    generate_choice,
+    generate_format,
+    generate_json,
+    generate_pydantic,
+    generate_regex,
+)
 from themis_lib.steadytext.texts import Text
 
 __all__ = [
@@ -23,6 +30,11 @@ __all__ = [
     "Text",
     "generate",
     "generate_batch",
+    "generate_choice",
+    "generate_format",
     "generate_iter",
+    "generate_json",
+    "generate_pydantic",
+    "generate_regex",
     "preload_models",
 ]

@@ -31,19 +31,16 @@ _SLICE_S = 0.5
 def choose_model(**chosen: str | None) -> LocalModel | None:
     """Return the model that the arguments of `find_model` choose.
 
-    `None`, with one warning per process and reason, where llama.cpp cannot be loaded or
-    the default model cannot be used. Raises `ModelError` if a model that was asked for
-    by name cannot be used although llama.cpp works.
+    A model that is named, by an argument or by `THEMIS_MODEL`, is used or is an error:
+    `ModelError` where llama.cpp, the file or the memory are missing. Without a name,
+    `None` stands for a default model that cannot be used, with one warning per process
+    and reason.
     """
     is_named = any(value is not None for value in chosen.values()) or bool(
         os.environ.get("THEMIS_MODEL")
     )
     try:
         load_llama_cpp()
-    except ModelError as error:
-        warn_fallback(str(error))
-        return None
-    try:
         file = find_model(**chosen)
         return LocalModel(file, engine_identity(file))
     except ModelError as error:

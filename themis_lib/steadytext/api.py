@@ -68,15 +68,18 @@ def generate(
 
     The result is a `Text`, which is a `str`. With `return_logprobs` it is a pair of the
     text and a dict with `tokens`, `token_logprobs` and `top_logprobs` (natural
-    logarithms of the model's probabilities before sampling), or `None` from the
-    fallback.
+    logarithms of the model's probabilities before sampling) and `confidence` (their
+    geometric mean, from 0 to 1), or `None` from the fallback.
 
     `model="provider:name"` asks a remote model. It takes `unsafe_mode=True`, and there
     is no guarantee: its texts may change, it gives no log-probabilities here, and
     `generate_iter` yields its text in one piece.
 
+    Without a usable default model, the text is a fixed one, with a warning; a model
+    that is named by an argument or by `THEMIS_MODEL` is never replaced.
+
     Raises `InputError` for arguments that are out of range or contradict each other,
-    and for a model that cannot be used.
+    and `ModelError` for a model that is named and cannot be used.
     """
     # A batch takes a list of seeds too; here a list is refused.
     check_seed(seed)
@@ -187,8 +190,9 @@ def generate_iter(
     """Return the text of `generate` as an iterator over its pieces, as they are written.
 
     Joined, the pieces are that text. With `include_logprobs`, each item is a pair for
-    one token: its text, which may be empty, and a dict with `token_id`, `logprob` and
-    `top_logprobs` (`None` from the fallback). Arguments are checked at the call, not at
+    one token: its text, which may be empty, and a dict with `token_id`, `logprob`,
+    `top_logprobs` and `confidence` (the token's probability, from 0 to 1), or `None`
+    from the fallback. Arguments are checked at the call, not at
     the first piece. A stream that is closed early generates no further tokens.
     """
     remote = remote_model(model, unsafe_mode=unsafe_mode)

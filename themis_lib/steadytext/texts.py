@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,25 +88,36 @@ def text_of_remote(
 
 
 def logprobs_of_answer(answer: Answer) -> Logprobs | None:
-    """Return an answer's log-probabilities by token, or `None` for the fallback's."""
+    """Return an answer's log-probabilities by token, or `None` for the fallback's.
+
+    `confidence` is the geometric mean of the tokens' probabilities, from 0 to 1: the
+    inverse of the text's perplexity.
+    """
     if answer.source == "fallback":
         return None
     tokens = answer.generation.tokens
+    logprobs = [token.logprob for token in tokens]
+    known = [logprob for logprob in logprobs if logprob is not None]
     return {
         "tokens": [token.text for token in tokens],
-        "token_logprobs": [token.logprob for token in tokens],
+        "token_logprobs": logprobs,
         "top_logprobs": list(map(_describe_likely_tokens, tokens)),
+        "confidence": math.exp(math.fsum(known) / len(known)),
     }
 
 
 def logprobs_of_token(token: Token) -> Logprobs | None:
-    """Return one token's log-probabilities, or `None` where it came from no model."""
+    """Return one token's log-probabilities, or `None` where it came from no model.
+
+    `confidence` is the token's probability, from 0 to 1.
+    """
     if token.logprob is None:
         return None
     return {
         "token_id": token.token,
         "logprob": token.logprob,
         "top_logprobs": _describe_likely_tokens(token),
+        "confidence": math.exp(token.logprob),
     }
 
 

@@ -12,6 +12,11 @@ Ranges = tuple[tuple[int, int], ...]
 
 _LAST_CODE_POINT = 0x10FFFF
 _FIRST_SURROGATE, _LAST_SURROGATE = 0xD800, 0xDFFF
+#: Every character: half a surrogate pair is none.
+EVERY_CHARACTER: Ranges = (
+    (0, _FIRST_SURROGATE - 1),
+    (_LAST_SURROGATE + 1, _LAST_CODE_POINT),
+)
 # The letter of each category's escape, by its name in Python's parser.
 _CATEGORY_LETTERS = {
     "DIGIT": "d",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from themis_lib.engine.constraints.closing import FEW_STATES, MOST_STATES, Closing
 from themis_lib.engine.constraints.constraint import Constraint
+from themis_lib.engine.constraints.exact_closing import ExactClosing
 from themis_lib.engine.constraints.places import Place
 from themis_lib.engine.constraints.refusals import shorten
 from themis_lib.errors import ConfigError, InputError, RowError
@@ -41,17 +43,18 @@ class Guide:
         max_tokens: int,
     ) -> None:
         beginning = _prepare_beginning(constraint, tokenizer)
-        self._closing = beginning.closing
+        self._beginning = beginning
         self._matcher = beginning.matcher.deep_copy()
+        empty = _plan_empty_text(
+            constraint,
+            tokenizer,
+            max_tokens,
+        )
+        self._closing = empty.closing
         self._place: Place = self._closing.start()
         # Where tokens are left in plenty no completion is known, and this is `None`.
-        self._plan: list[int] | None = list(
-            _plan_empty_text(
-                constraint,
-                tokenizer,
-                max_tokens,
-            )
-        )
+        self._plan: list[int] | None = list(empty.tokens)
+        self._written: list[int] = []
         self._left = max_tokens
         self._vocabulary_size = tokenizer.vocab_size
         self._ends = beginning.ends
@@ -133,6 +136,7 @@ class Guide:
         plan: list[int] | None,
     ) -> None:
         self._matcher.consume_token(token)
+        self._written.append(token)
         self._place = place
         self._plan = plan
         self._left -= 1
@@ -175,6 +179,8 @@ class Guide:
                 self._left,
             )
         if plan is None or len(plan) > self._left:
+            plan = self._plan_exactly()
+        if plan is None or len(plan) > self._left:
             raise RowError(
                 f"no completion of {self._left} tokens was found; "
                 "simplify the constraint"
@@ -187,17 +193,39 @@ class Guide:
         self._add_token(plan[0], place, plan[1:])
         return plan[0]
 
+    def _plan_exactly(self) -> list[int] | None:
+        """Return the completion that a search did not find, and search no further."""
+        exact = self._beginning.exact
+        if exact is None or exact is self._closing:
+            return None
+        self._closing = exact
+        self._place = exact.start()
+        for token in self._written:
+            self._place = exact.after(self._place, token)
+        return exact.shortest(
+            self._matcher,
+            self._place,
+            self._left,
+        )
 
-class _Beginning(NamedTuple):
-    """What all texts of one constraint share."""
+
+@dataclass(slots=True)
+class _Beginning:
+    """What all texts of one constraint share.
+
+    `exact` is `None` where only a search can tell how a text may end. The search found
+    nothing for a text of `failed_at` tokens, nor does it for a shorter one.
+    """
 
     matcher: LLMatcher
     closing: Closing
+    exact: ExactClosing | None
     ends: frozenset[int]
+    failed_at: int = 0
 
 
 # Cached for the process: a grammar takes far longer to compile than to copy, and all
-# rows of a run share one. Entries are only read or copied.
+# rows of a run share one. Matchers are only copied.
 @functools.lru_cache(maxsize=64)
 def _prepare_beginning(
     constraint: Constraint,
@@ -212,11 +240,22 @@ def _prepare_beginning(
         log_level=0,
     )
     _raise_matcher_error(matcher)
+    exact = None
+    if ExactClosing.covers(constraint):
+        exact = ExactClosing(constraint, tokenizer)
     return _Beginning(
         matcher=matcher,
         closing=Closing(constraint, tokenizer),
+        exact=exact,
         ends=frozenset(tokenizer.eos_tokens),
     )
+
+
+class _EmptyText(NamedTuple):
+    """A completion of the empty text, and what found it and will find all others."""
+
+    tokens: tuple[int, ...]
+    closing: Closing
 
 
 # Cached for the process: every row of a run begins with the same search. The result is
@@ -226,23 +265,38 @@ def _plan_empty_text(
     constraint: Constraint,
     tokenizer: LLTokenizer,
     max_tokens: int,
-) -> tuple[int, ...]:
+) -> _EmptyText:
     """Return a completion of the empty text, or raise `ConfigError` if none fits."""
     beginning = _prepare_beginning(constraint, tokenizer)
-    closing = beginning.closing
     # The shared matcher is only ever copied: two threads may not ask one matcher at
     # once.
     matcher = beginning.matcher.deep_copy()
-    plan = closing.shortest(
-        matcher,
-        closing.start(),
-        max_tokens,
-    )
+    plan: list[int] | None = None
+    # The search comes first although it may fail: which text it finds is part of the
+    # bits of rows stored before there was another way.
+    if beginning.exact is None or max_tokens > beginning.failed_at:
+        plan = beginning.closing.shortest(
+            matcher,
+            beginning.closing.start(),
+            max_tokens,
+        )
+        if plan is not None and len(plan) <= max_tokens:
+            return _EmptyText(tuple(plan), beginning.closing)
+        beginning.failed_at = max_tokens
+    if beginning.exact is not None:
+        plan = beginning.exact.shortest(
+            matcher,
+            beginning.exact.start(),
+            max_tokens,
+        )
+        if plan is not None and len(plan) <= max_tokens:
+            return _EmptyText(tuple(plan), beginning.exact)
+        plan = beginning.exact.fewest(matcher)
     if plan is None:
         # Only a straight attempt: this text serves the message alone.
-        plan = closing.shortest(
+        plan = beginning.closing.shortest(
             matcher,
-            closing.start(),
+            beginning.closing.start(),
             _MOST_TOKENS,
             most_states=0,
         )
@@ -252,12 +306,10 @@ def _plan_empty_text(
             f"{constraint.kind} {asked}: no text that satisfies it was found; "
             "simplify it"
         )
-    if len(plan) > max_tokens:
-        raise ConfigError(
-            f"{constraint.kind} {asked}: the shortest text found that satisfies it "
-            f"takes {len(plan)} tokens; max_new_tokens is {max_tokens}, raise it"
-        )
-    return tuple(plan)
+    raise ConfigError(
+        f"{constraint.kind} {asked}: the shortest text found that satisfies it "
+        f"takes {len(plan)} tokens; max_new_tokens is {max_tokens}, raise it"
+    )
 
 
 def _raise_matcher_error(matcher: LLMatcher) -> None:

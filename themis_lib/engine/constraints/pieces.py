@@ -5,7 +5,18 @@ from __future__ import annotations
 import importlib
 from typing import Any, NamedTuple
 
-from themis_lib.engine.constraints.characters import Ranges, escape_character
+from themis_lib.engine.constraints.characters import (
+    EVERY_CHARACTER,
+    Ranges,
+    escape_character,
+)
+from themis_lib.engine.constraints.expressions import (
+    Expression,
+    alternatives,
+    characters,
+    joined,
+    repeated,
+)
 
 
 class Translated(NamedTuple):
@@ -19,6 +30,7 @@ class Translated(NamedTuple):
     shortest: int
     farthest: int
     examples: tuple[str, ...]
+    expression: Expression
 
 
 class UntranslatableError(ValueError):
@@ -31,12 +43,14 @@ ANYTHING = Translated(
     0,
     3,
     ("",),
+    repeated(characters(EVERY_CHARACTER, "a"), 0, None),
 )
 EMPTY = Translated(
     "",
     0,
     0,
     ("",),
+    joined(()),
 )
 # Examples guide the search for a completion; their number grows with every `|`.
 _MOST_EXAMPLES = 8
@@ -49,24 +63,27 @@ _USUAL_CHARACTERS = "a0A .-_"
 
 def join_pieces(pieces: list[Translated | None]) -> Translated | None:
     """Join pieces that follow one another, to `None` if one of them matches nothing."""
-    joined = EMPTY
+    whole = EMPTY
+    expressions: list[Expression] = []
     # From the right: an unfinished piece needs its own rest and all that follows.
     for piece in reversed(pieces):
         if piece is None:
             return None
+        expressions.append(piece.expression)
         first, *others = piece.examples
-        rest, *other_rests = joined.examples
+        rest, *other_rests = whole.examples
         # One part varies at a time: every combination would be far too many.
         examples = [first + rest]
         examples.extend(first + other for other in other_rests)
         examples.extend(other + rest for other in others)
-        joined = Translated(
-            text=piece.text + joined.text,
-            shortest=piece.shortest + joined.shortest,
-            farthest=max(joined.farthest, piece.farthest + joined.shortest),
+        whole = Translated(
+            text=piece.text + whole.text,
+            shortest=piece.shortest + whole.shortest,
+            farthest=max(whole.farthest, piece.farthest + whole.shortest),
             examples=tuple(examples[:_MOST_EXAMPLES]),
+            expression=whole.expression,
         )
-    return joined
+    return whole._replace(expression=joined(expressions[::-1]))
 
 
 def join_alternatives(options: list[Translated]) -> Translated | None:
@@ -85,6 +102,7 @@ def join_alternatives(options: list[Translated]) -> Translated | None:
         shortest=min(option.shortest for option in options),
         farthest=max(option.farthest for option in options),
         examples=tuple(examples[:_MOST_EXAMPLES]),
+        expression=alternatives([option.expression for option in options]),
     )
 
 
@@ -127,6 +145,11 @@ def repeat(
         shortest=shortest,
         farthest=piece.farthest + further * piece.shortest,
         examples=tuple(examples),
+        expression=repeated(
+            piece.expression,
+            least,
+            int(most) if is_bounded else None,
+        ),
     )
 
 
@@ -158,4 +181,5 @@ def write_class(ranges: Ranges) -> Translated | None:
         # After the first byte of the longest character, all but one are missing.
         farthest=max(shortest, longest - 1),
         examples=(example,),
+        expression=characters(ranges, example),
     )

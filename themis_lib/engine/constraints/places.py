@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from themis_lib.engine.constraints.derivatives import Residuals
+
 #: Where a JSON text is: outside of strings, in one, or after a backslash in one.
 OUTSIDE, STRING, ESCAPE = range(3)
 
@@ -16,12 +18,14 @@ class Place(NamedTuple):
 
     `depth` counts the open brackets of a JSON text, and `inside` is one of `OUTSIDE`,
     `STRING` and `ESCAPE`, or `None` for other texts. `text` is all that is written of
-    a choice, and empty for other texts.
+    a choice, and empty for other texts. `residuals` are what may follow, where that is
+    known.
     """
 
     depth: int = 0
     inside: int | None = None
     text: bytes = b""
+    residuals: Residuals = ()
 
 
 def advance_json(
@@ -31,7 +35,7 @@ def advance_json(
     """Return the place in a JSON text after more bytes.
 
     >>> advance_json(Place(inside=OUTSIDE), b'{"a')
-    Place(depth=1, inside=1, text=b'')
+    Place(depth=1, inside=1, text=b'', residuals=())
     """
     # Most tokens are inside of a string and do not end it.
     if place.inside == STRING and b'"' not in piece and b"\\" not in piece:

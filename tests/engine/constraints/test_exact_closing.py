@@ -1,0 +1,130 @@
+"""Every regular expression that some text matches is accepted, and comes to its end."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.support.random_patterns import random_patterns
+from tests.support.reference_automaton import Automaton
+from tests.support.vocabularies import TOKENIZER, Vocabulary
+from themis_lib.engine.constraints.constraint import constraint
+from themis_lib.engine.constraints.exact_closing import ExactClosing
+from themis_lib.engine.constraints.guide import Guide
+from themis_lib.engine.constraints.patterns import translate
+from themis_lib.errors import ConfigError
+
+llguidance = pytest.importorskip("llguidance")
+
+#: A wildcard before a literal of several tokens: reason, then answer in this form.
+REASONED = [
+    r".*Answer: \d+",
+    r"(?s:.*)Answer: \d+",
+    "<answer>.*</answer>",
+    "<b>.*?</b>",
+    r"(?s:.*)\n#### -?[0-9,]+",
+    r"[\s\S]*\\boxed\{[^{}]+\}",
+    r"(?:[^\n]+\n){2,}Answer: [A-D]",
+    r"<think>(?s:.*)</think>\s*(?:yes|no)",
+]
+
+
+def written(pattern: str, max_tokens: int, seed: int = 0) -> tuple[str, int]:
+    """Return what a model of random taste writes, and in how many tokens."""
+    guide = Guide(constraint(regex=pattern), TOKENIZER, max_tokens=max_tokens)
+    random = np.random.default_rng(seed)
+    tokens: list[int] = []
+    while not guide.finished:
+        allowed = np.flatnonzero(guide.mask())
+        tokens.append(guide.admit(int(random.choice(allowed))))
+    if tokens and tokens[-1] in TOKENIZER.eos_tokens:
+        tokens.pop()
+    return TOKENIZER.decode_bytes(tokens).decode(), len(tokens)
+
+
+def check_pattern(pattern: str) -> None:
+    """Write texts in the fewest tokens there are, in a few more, and in many more."""
+    automaton = Automaton(translate(pattern).expression)
+    fewest = automaton.fewest(list(Vocabulary.tokens[2:]), 100)
+    assert fewest is not None
+    # The largest first: what a search did not find there, it need not look for again.
+    for max_tokens in (fewest + 30, fewest + 3, fewest + 1, fewest):
+        if not max_tokens:
+            continue
+        for seed in range(2):
+            text, size = written(pattern, max_tokens, seed)
+            # Python's own matcher may take for ever over nested repetitions.
+            assert automaton.accepts(text.encode()), (pattern, text)
+            assert size <= max_tokens
+    if fewest > 1:
+        with pytest.raises(ConfigError, match=f"max_new_tokens is {fewest - 1}"):
+            written(pattern, fewest - 1)
+
+
+@pytest.mark.parametrize("pattern", REASONED)
+def test_reasoning_may_come_before_an_answer(pattern: str) -> None:
+    """The text may hold anything, and still ends with the whole answer."""
+    for seed, max_tokens in enumerate((60, 40)):
+        text, size = written(pattern, max_tokens, seed)
+
+        assert re.fullmatch(pattern, text), text
+        assert size <= max_tokens
+
+
+def test_an_answer_fits_into_its_own_tokens() -> None:
+    """A wildcard takes nothing where nothing is left."""
+    assert ("Answer: 0", 9) == written(r".*Answer: \d+", 9)
+    with pytest.raises(ConfigError, match="takes 9 tokens; max_new_tokens is 8"):
+        written(r".*Answer: \d+", 8)
+
+
+def test_a_text_may_leave_what_was_easy_for_a_wildcard() -> None:
+    """The search found `yes`, and the text became another one, whose end it misses."""
+    pattern = "(?:yes|x.*Answer: [0-9])"
+    guide = Guide(constraint(regex=pattern), TOKENIZER, max_tokens=30)
+    letter = TOKENIZER.tokenize_str("x")[0]
+
+    tokens: list[int] = []
+    while not guide.finished:
+        tokens.append(guide.admit(letter))
+
+    assert re.fullmatch(pattern, TOKENIZER.decode_str(tokens).removesuffix("</s>"))
+
+
+def test_choices_in_fewer_tokens_than_the_tokenizer_takes_are_found() -> None:
+    """A tokenizer reads greedily: `aab` as `a`, `ab`, and `aaaab` as `aaaa`, `b`."""
+    rule = constraint(choices=["xaaaaab", "hello w"])
+
+    assert Guide(rule, TOKENIZER, max_tokens=2)
+    with pytest.raises(ConfigError, match="max_new_tokens is 1"):
+        Guide(rule, TOKENIZER, max_tokens=1)
+
+
+def test_only_expressions_are_covered() -> None:
+    """A schema has no expression, so its texts are searched for."""
+    assert ExactClosing.covers(constraint(regex="a"))
+    assert ExactClosing.covers(constraint(choices=["a"]))
+    assert not ExactClosing.covers(constraint(schema={"type": "string"}))
+
+
+@pytest.mark.parametrize("pattern", random_patterns(12, seed=2))
+def test_random_patterns_come_to_their_end(pattern: str) -> None:
+    """In as many tokens as their shortest text has bytes, and in more."""
+    expression = translate(pattern).expression
+    automaton, size = Automaton(expression), max(1, len(expression.shortest))
+
+    for max_tokens in (size + 20, size):
+        text, written_tokens = written(pattern, max_tokens)
+        assert automaton.accepts(text.encode()), text
+        assert written_tokens <= max_tokens
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(10, 18))
+def test_many_random_patterns_come_to_their_end(seed: int) -> None:
+    """Two hundred of them, at lengths from the shortest on."""
+    for pattern in random_patterns(25, seed=seed, depth=2):
+        check_pattern(pattern)
