@@ -28,6 +28,7 @@ _WIDE = 110
 class LabelApp(App[None]):
     """A session in the terminal. Each label is kept when its key is pressed."""
 
+    TITLE = "themis label"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it so
         (0, "-narrow"),
@@ -36,7 +37,7 @@ class LabelApp(App[None]):
     CSS = """
     #progress { height: 1; padding: 0 1; background: $panel; color: $text; }
     #body { height: 1fr; }
-    #question { border: round $secondary; border-title-color: $secondary; padding: 0 1; }
+    #question { border: round $foreground 40%; border-title-color: $text; padding: 0 1; }
     #item { padding: 0 1 0 0; scrollbar-gutter: stable; }
     .text { border: round $foreground 40%; border-title-color: $text; padding: 0 1;
             height: auto; }
