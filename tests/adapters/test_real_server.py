@@ -31,15 +31,15 @@ SUMS = [f"What is {number} + 5?" for number in range(8)]
 ONE_AT_A_TIME: dict[str, Any] = {"max_concurrency": 1}
 
 
-def start(port: int) -> subprocess.Popen[bytes]:
-    """A server with the bundled model, ready to answer."""
+def start(port: int, model: Path = TINY) -> subprocess.Popen[bytes]:
+    """A server with a model under the name `tiny`, ready to answer."""
     process = subprocess.Popen(
         [
             sys.executable,
             "-m",
             "llama_cpp.server",
             "--model",
-            str(TINY),
+            str(model),
             "--model_alias",
             "tiny",
             "--n_ctx",
