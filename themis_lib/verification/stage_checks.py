@@ -110,7 +110,6 @@ class StageChecks:
         )
         if found.is_computed:
             computed = await compute_again(batch, stage, chosen)
-            found.failed_now += int(computed.has_failed[chosen].sum())
             keys = computed.table["key"].combine_chunks()
         else:
             keys = pa.array(keys_now(batch, stage), KEY.type)
@@ -123,15 +122,17 @@ class StageChecks:
         if computed is None:
             cells = _copy_cells(batch, stage, same)
         else:
-            cells = _computed_cells(
-                batch, stage, same[~computed.has_failed[same]], computed.table
-            )
+            has_failed = computed.has_failed[same]
+            found.failed_now += int(has_failed.sum())
+            cells = _computed_cells(batch, stage, same[~has_failed], computed.table)
         named = list(_named(batch, stage, cells))
         self._note(named)
         found.add(len({cell.position for cell in cells}), named)
         for position in others.tolist():
             found.add(*self._read_otherwise(batch, stage, position, keys))
-        if named and computed is not None and not found.is_unsteady:
+        # Once more costs nothing, unless its calls do.
+        is_asked = found.is_unsteady or stage.is_paid
+        if computed is not None and named and not is_asked:
             again = await compute_again(batch, stage, chosen)
             found.is_unsteady = any(differing(computed.table, again.table))
 
