@@ -55,6 +55,8 @@ def compute(
         return compute_shard(work).to_json()
     except ShardError as error:
         if error.waiting:
+            # Prefect's pages show a state's name, and its message nowhere but here.
+            get_run_logger().warning("%s", error)
             return _awaiting_batch(error)
         attempt = runtime.task_run.run_count
         get_run_logger().warning("attempt %s: %s", attempt, error)

@@ -16,6 +16,8 @@ import pytest
 
 from flows.evaluate import evaluate
 from flows.server import password_of
+from tests.support.batch_runs import batch_spec
+from tests.support.batch_server import BatchServer
 from tests.support.chromium import CHROMIUM
 from tests.support.drivers import flow_outcome
 from tests.support.prefect_api import Api
@@ -98,6 +100,28 @@ def test_pages_show_what_matters(api: Api, tmp_path: Path) -> None:
         assert text in report
     for text in ("2 failed row(s)", "case-0", "invalid literal"):
         assert text in failed
+
+
+def test_pages_show_that_a_run_waits(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run and task, each by the name of its state; nothing has failed."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
+    with BatchServer(batch_s=3600) as server:
+        storage = {"store": str(tmp_path / "store")}
+        spec = batch_spec(server, storage=storage, wait=False)
+        outcome = flow_outcome({"name": "waits", **spec}, tmp_path, api.url)
+    task = api.task_ids(outcome.flow_run_id)["generate questions 0-9"]
+
+    pages = shown(
+        api,
+        {
+            f"/runs/flow-run/{outcome.flow_run_id}": "AwaitingBatches",
+            f"/runs/task-run/{task}": "AwaitingBatch",
+        },
+    )
+
+    assert [False, False] == ["Failed" in page for page in pages]
 
 
 def test_form_says_what_each_field_is(api: Api) -> None:

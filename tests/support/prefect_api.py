@@ -69,11 +69,17 @@ class Api:
         )
 
     def task_states(self, flow_run_id: Any) -> dict[str, str]:
+        return {task.name: task.state.name for task in self._task_runs(flow_run_id)}
+
+    def task_ids(self, flow_run_id: Any) -> dict[str, Any]:
+        return {task.name: task.id for task in self._task_runs(flow_run_id)}
+
+    def _task_runs(self, flow_run_id: Any) -> list[Any]:
         of_run = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-        tasks = self.ask(
+        found: list[Any] = self.ask(
             lambda client: client.read_task_runs(flow_run_filter=of_run, limit=200)
         )
-        return {task.name: task.state.name for task in tasks}
+        return found
 
     def artifacts(self, flow_run_id: Any) -> dict[str, Any]:
         of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
