@@ -26,8 +26,12 @@ def write_model(
     seed: int = 0,
     quantization: str = "F16",
     sentencepiece: bool = False,
+    sliding_window: int = 0,
 ) -> Path:
     """Write a Llama with random weights and a vocabulary of bytes.
+
+    With a `sliding_window`, it is a Cohere 2, of whose layers all but every fourth see
+    so many tokens.
 
     It is in F16, or as llama.cpp quantizes it. With `sentencepiece` its vocabulary puts
     a space before the first word of a text.
@@ -46,6 +50,7 @@ def write_model(
         tokens=259 + extra_tokens,
         vocabulary=vocabulary,
         seed=seed,
+        sliding_window=sliding_window,
     )
     if quantization != "F16":
         parameters = llama_cpp.llama_model_quantize_default_params()
@@ -84,10 +89,15 @@ def _write_f16(
     tokens: int,
     vocabulary: Callable[[gguf.GGUFWriter], None],
     seed: int,
+    sliding_window: int,
 ) -> None:
     random = np.random.default_rng(seed)
     hidden = (width * 8 // 3 + 255) // 256 * 256
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, "cohere2" if sliding_window else "llama")
+    if sliding_window:
+        writer.add_sliding_window(sliding_window)
+        writer.add_layer_norm_eps(1e-5)
+        writer.add_logit_scale(4.0 / np.sqrt(width))
     writer.add_context_length(_CONTEXT)
     writer.add_embedding_length(width)
     writer.add_block_count(layers)
@@ -106,14 +116,18 @@ def _write_f16(
 
     add("token_embd.weight", tokens, width, scale=1.0)
     # Wide enough for the greedy token to win by more than rounding.
-    add("output.weight", tokens, width, scale=4.0 / np.sqrt(width))
+    if not sliding_window:
+        add("output.weight", tokens, width, scale=4.0 / np.sqrt(width))
     writer.add_tensor("output_norm.weight", np.ones(width, dtype=np.float32))
     for layer in range(layers):
         prefix = f"blk.{layer}"
         writer.add_tensor(
             f"{prefix}.attn_norm.weight", np.ones(width, dtype=np.float32)
         )
-        writer.add_tensor(f"{prefix}.ffn_norm.weight", np.ones(width, dtype=np.float32))
+        if not sliding_window:
+            writer.add_tensor(
+                f"{prefix}.ffn_norm.weight", np.ones(width, dtype=np.float32)
+            )
         scale = 2.0 / np.sqrt(width)
         add(f"{prefix}.attn_q.weight", width, width, scale=scale)
         add(f"{prefix}.attn_k.weight", width // 2, width, scale=scale)

@@ -13,6 +13,7 @@ from typing import Any
 
 from themis_lib.cpus import available_cpus, cpus_to_use
 from themis_lib.engine.build import build_name, build_version, load_llama_cpp
+from themis_lib.engine.elapsed import show_elapsed
 from themis_lib.engine.engine import Engine
 from themis_lib.engine.gguf_file import free_memory
 from themis_lib.engine.invariance import MEASURE_VERSION, Invariance, measure_isolated
@@ -263,7 +264,8 @@ def _recall_or_measure(file: ModelFile) -> _ModelFacts:
             "this may take a minute",
             file.name,
         )
-    trained_context, invariance = measure_isolated(file.path, threads=threads)
+    with show_elapsed(f"examining {file.name}"):
+        trained_context, invariance = measure_isolated(file.path, threads=threads)
     found = {
         "trained_context": trained_context,
         "invariance": asdict(invariance),

@@ -21,11 +21,12 @@ import numpy as np
 
 from themis_lib.engine.context import Context, Logits
 from themis_lib.engine.isolated import IsolatedError, run_isolated
+from themis_lib.engine.sliding_window import agrees_beyond_window
 from themis_lib.engine.weights import Weights
 from themis_lib.errors import ModelError
 
 #: Raise it when what is measured, or how, changes: facts of another version are unused.
-MEASURE_VERSION = 1
+MEASURE_VERSION = 2
 
 #: The most sequences decoded together.
 WIDEST = 8
@@ -88,7 +89,10 @@ def measure(
     *,
     threads: int,
 ) -> Invariance:
-    """Compare ways of computing eight short sequences, in a new context."""
+    """Compare ways of computing eight short sequences, in a new context.
+
+    Where the model has a sliding window, what was found is tried beyond it, too.
+    """
     context = Context(
         weights,
         slots=WIDEST,
@@ -99,7 +103,8 @@ def measure(
         probe = _Probe(context, weights.n_vocab)
         # First, since every comparison is made with the threads that texts get.
         threads_matter = probe.threads_matter(threads)
-        context.use_threads(1 if threads_matter else threads)
+        used_threads = 1 if threads_matter else threads
+        context.use_threads(used_threads)
         probe.compute_references()
         decode, width = probe.find_width()
         cut_at, shortest = 0, 0
@@ -107,16 +112,28 @@ def measure(
             if probe.cuts_are_safe(*candidate):
                 cut_at, shortest = candidate
                 break
-        return Invariance(
-            decode=decode,
-            width=width,
-            cut_at=cut_at,
-            shortest=shortest,
-            threads_matter=threads_matter,
-            numerics=probe.numerics(decode),
-        )
+        numerics = probe.numerics(decode)
     finally:
         context.close()
+    beyond = agrees_beyond_window(
+        weights,
+        fixed_width=width if decode == "fixed" else None,
+        cut_at=cut_at,
+        shortest=shortest,
+        threads=used_threads,
+    )
+    if not beyond.decoding:
+        decode, width = "alone", 1
+    if not beyond.cutting:
+        cut_at, shortest = 0, 0
+    return Invariance(
+        decode=decode,
+        width=width,
+        cut_at=cut_at,
+        shortest=shortest,
+        threads_matter=threads_matter,
+        numerics=numerics,
+    )
 
 
 def measure_isolated(

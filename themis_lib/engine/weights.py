@@ -58,6 +58,8 @@ class Weights:
         self.vocab = llama.llama_model_get_vocab(self.model)
         self.n_vocab = int(llama.llama_vocab_n_tokens(self.vocab))
         self.trained_context = int(llama.llama_model_n_ctx_train(self.model))
+        # In tokens; 0 where every layer attends to all of them.
+        self.sliding_window = int(llama.llama_model_n_swa(self.model))
         # Each token comes many times, and a call through ctypes is slow.
         self._pieces: dict[int, bytes] = {}
 

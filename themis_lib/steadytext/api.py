@@ -5,6 +5,7 @@ The same arguments give the same text.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -240,11 +241,14 @@ def preload_models(
     model_repo: str | None = None,
     model_filename: str | None = None,
     size: str | None = None,
+    *,
+    verbose: bool = False,
 ) -> None:
     """Load the model that the arguments choose, so that the first text need not wait.
 
-    The arguments are those of `generate`. Without a usable default model this is a
-    no-op with a warning.
+    The arguments are those of `generate`. With `verbose`, standard error says which
+    model is loaded, and when it is. Without a usable default model this is a no-op with
+    a warning. Raises `ModelError` for a model that is named and cannot be used.
     """
     chosen = choose_model(
         model=model,
@@ -252,8 +256,13 @@ def preload_models(
         model_filename=model_filename,
         size=size,
     )
-    if chosen is not None:
-        engine_for(chosen.file)
+    if chosen is None:
+        return
+    if verbose:
+        print(f"loading {chosen.file.name} …", file=sys.stderr)
+    engine_for(chosen.file)
+    if verbose:
+        print(f"{chosen.file.name} is loaded", file=sys.stderr)
 
 
 @dataclass(
