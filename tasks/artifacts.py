@@ -186,7 +186,13 @@ async def publish_report(
         get_run_logger().warning("%s", terminal_text(line))
     # Once for both: each time takes listings of the store.
     corrected = await asyncio.to_thread(corrected_scores, result)
-    report = await asyncio.to_thread(markdown_report, result, corrected=corrected)
+    report = await asyncio.to_thread(
+        markdown_report,
+        result,
+        corrected=corrected,
+        # Nobody can have verified a run that ends now.
+        verified=(),
+    )
     page = None
     if not result.store.in_memory:
         page = await asyncio.to_thread(written_page, result, corrected=corrected)

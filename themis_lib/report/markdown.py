@@ -35,6 +35,7 @@ from themis_lib.runs.results import (
 )
 from themis_lib.stages.endings import Ending
 from themis_lib.storage.tables import RUN_TABLES
+from themis_lib.verification.models import Verification
 from themis_lib.verification.records import verifications
 
 # Distinct reasons shown for each stage.
@@ -57,11 +58,11 @@ def import_lines(manifest: Manifest) -> list[str]:
     return [source, *map(markdown_note, record.notices)]
 
 
-def verified_lines(result: RunResult) -> list[str]:
+def verified_lines(verified: Sequence[Verification]) -> list[str]:
     """Return what the last verification of a run found; nothing without one."""
     return [
         f"Verified {last.verified_at}: {markdown_text(last.verdict)}."
-        for last in verifications(result)[-1:]
+        for last in verified[-1:]
     ]
 
 
@@ -69,20 +70,23 @@ def markdown_report(
     result: RunResult,
     *,
     corrected: Sequence[CorrectedScore] | None = None,
+    verified: Sequence[Verification] | None = None,
 ) -> str:
     """Return a run as Markdown.
 
     Its parts: status, summary, means corrected by labels, rows computed and rows
     reused, cost, the commonest errors, and where the files are. `corrected` are its
-    `corrected_scores`, read if they are not given.
+    `corrected_scores` and `verified` its `verifications`, read if they are not given.
     """
     manifest = result.manifest
+    if verified is None:
+        verified = verifications(result)
     parts = [
         f"# {markdown_text(manifest.name)}: {result.status.value}",
         f"Run `{result.run_id}`, started {manifest.started_at}, "
         f"ended {manifest.finished_at}. Tables: {markdown_code(result.location)}",
         *import_lines(manifest),
-        *verified_lines(result),
+        *verified_lines(verified),
         "## Summary",
         markdown_table(*summary_table(result.summary)),
         *map(markdown_note, summary_notes(result)),
