@@ -139,7 +139,7 @@ def state_message(result: RunResult) -> str:
 
 
 def _score_texts(result: RunResult) -> list[str]:
-    """Return the mean of each metric on each whole data set, and over how many cases."""
+    """Return the number of each metric on each whole data set, and over how many cases."""
     texts = []
     for row in result.summary:
         if row.slice != ALL_CASES or row.mean is None:
@@ -150,7 +150,7 @@ def _score_texts(result: RunResult) -> list[str]:
             count = f"{row.n:,} of {row.cases:,}"
         missing = f", {row.no_answer:,} without an answer" if row.no_answer else ""
         texts.append(
-            f"{row.metric_id} {row.mean:.4f} on {row.dataset_id} "
+            f"{row.metric_title} {row.mean:.4f} on {row.dataset_id} "
             f"({count} cases{missing})"
         )
     return texts

@@ -140,6 +140,7 @@ RUN_COLUMNS = {
         no_answer_score: double
         lowest: double
         highest: double
+        aggregate: string
     """,
 }
 STAGE_COLUMNS = {

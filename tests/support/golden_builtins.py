@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import itertools
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -32,6 +33,7 @@ from themis_lib.core.models import (
     GenerationResult,
     Message,
     ParsedOutput,
+    Score,
     TraceStep,
 )
 from themis_lib.core.prompts import PromptSpec
@@ -299,6 +301,9 @@ BATTERIES: Mapping[str, list[Any]] = {
     "builtin/chrf": TEXTS,
     "builtin/rouge": TEXTS,
     "builtin/edit_similarity": TEXTS,
+    "builtin/corpus_bleu": TEXTS,
+    "builtin/corpus_chrf": TEXTS,
+    "builtin/corpus_ter": TEXTS,
     "builtin/semantic_similarity": TEXTS,
     "builtin/math_equivalence": MATH,
     "builtin/json_schema": DOCUMENTS,
@@ -352,6 +357,14 @@ ECHO = {"use": "tests.support.golden_builtins:echo"}
 SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "builtin/replay": [{}, {"column": "other", "sample_column": "sample"}],
     "builtin/logged_score": [{"score_name": "match"}],
+    "builtin/corpus_f1": [
+        {},
+        {"average": "micro"},
+        {"average": "weighted"},
+        {"positive": "4"},
+        {"labels": ["4", "x"]},
+    ],
+    "builtin/corpus_chrf": [{}, {"word_order": 2}],
     "builtin/regex": [
         {"pattern": r"(\d)(\w)?"},
         {"pattern": r"(\d)(\w)?", "group": 2, "which": "first"},
@@ -629,16 +642,25 @@ def _scored(component: Any) -> list[Any]:
         scores = component.score_batch(answers, cases, [SCORE] * len(pairs))
         scores = asyncio.run(scores) if inspect.isawaitable(scores) else scores
         return [_dumped(component, score) for score in scores]
-    return [
-        _dumped(
-            component,
-            component.score(ParsedOutput(value=value), case_expecting(expected), SCORE),
-        )
+    scores = [
+        component.score(ParsedOutput(value=value), case_expecting(expected), SCORE)
         for value in values
         for expected in values
         if component.component_id != "builtin/regex_match"
         or expected not in ("(B)", "B. Paris")
     ]
+    dumped = [_dumped(component, score) for score in scores]
+    if hasattr(component, "corpus_score"):
+        rows = [score.details for score in scores if isinstance(score, Score)]
+        dumped += [component.unanswered(expected) for expected in values]
+        dumped.append(round(component.corpus_score(_added(component, rows)), 10))
+    return dumped
+
+
+def _added(component: Any, rows: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """Return the sums of rows' statistics as the one row that a metric is handed."""
+    names = sorted({name for row in rows for name in row})
+    return [{name: math.fsum(row.get(name, 0) for row in rows) for name in names}]
 
 
 def _dumped(component: Any, score: Any) -> Any:
@@ -647,8 +669,10 @@ def _dumped(component: Any, score: Any) -> Any:
     That of BLEU is rounded: machines differ in the last digits of a logarithm.
     """
     found = score.model_dump()
-    if component.component_id == "builtin/bleu" and "value" in found:
-        found["value"] = round(found["value"], 12)
+    rounded = ("builtin/bleu", "builtin/corpus_bleu")
+    if component.component_id in rounded and "value" in found:
+        digits = 12 if component.component_id == "builtin/bleu" else 10
+        found["value"] = round(found["value"], digits)
     return found
 
 

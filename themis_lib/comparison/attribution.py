@@ -7,13 +7,14 @@ the store, and the difference is shared out among the settings by Shapley values
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from themis_lib.comparison.corpus_metrics import corpus_metric_ids
 from themis_lib.comparison.explanation import (
     ExplainedScore,
     Explanation,
@@ -88,6 +89,20 @@ def explain_difference(
     return run_in_new_loop(mixed.explain)
 
 
+def _check_not_corpus(
+    corpus: Set[str],
+    shared: Sequence[str],
+    asked: Sequence[str],
+) -> None:
+    """Raise `ConfigError` for a metric of a data set that is asked for, or if all are."""
+    refused = [metric_id for metric_id in asked or shared if metric_id in corpus]
+    if refused and (asked or len(refused) == len(shared)):
+        raise ConfigError(
+            f"{refused[0]!r} is one score of all cases, and shares are those of the mean "
+            "of cases; explain a metric of single cases, or `themis compare` the runs"
+        )
+
+
 @dataclass(frozen=True)
 class MixedExperiments:
     """The experiments between two runs, to be planned and then evaluated."""
@@ -120,6 +135,9 @@ class MixedExperiments:
             )
         before, after = scored_cases(baseline), scored_cases(candidate)
         shared = shared_metrics(before, after)
+        corpus = corpus_metric_ids(baseline) | corpus_metric_ids(candidate)
+        _check_not_corpus(corpus, shared, metric_ids)
+        shared = [metric_id for metric_id in shared if metric_id not in corpus]
         for metric_id in metric_ids:
             if metric_id not in shared:
                 raise ConfigError(

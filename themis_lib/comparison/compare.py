@@ -95,7 +95,11 @@ def compare(
         cluster_by=cluster_by,
         slices=list(slices),
         matched_by_id=sum(pair.cases.by_id for pair in pairs),
-        notes=[*stopped_notes(pairs, differences), *_label_notes(differences)],
+        notes=[
+            *stopped_notes(pairs, differences),
+            *_label_notes(differences),
+            *(note for pair in pairs for note in pair.notes),
+        ],
     )
 
 

@@ -79,11 +79,17 @@ def conclusion_of(
     if p_adjusted is not None and p_adjusted < _LEVEL and item.difference:
         rose = item.difference > 0
         return "better" if rose is item.higher_is_better else "worse"
-    # Raw scores that tie may hide what labels tell.
-    if item.n and item.tied == item.n and item.labels is None:
+    if _are_equal(item):
         return "same"
     if delta is None or item.low is None or item.high is None:
         return "cannot tell"
     if -delta < item.low <= item.high < delta:
         return "same"
     return "cannot tell"
+
+
+def _are_equal(item: Difference) -> bool:
+    """Return whether all scores are equal, and nothing else tells the runs apart."""
+    # Scores that tie may hide what labels tell, or the score of a whole data set.
+    is_tied = item.n > 0 and item.tied == item.n
+    return is_tied and not item.difference and item.labels is None

@@ -50,6 +50,7 @@ def judged(
         result.store,
         result.run_id,
         manifest,
+        corpus_metrics=result.corpus_metrics,
     )
 
 
@@ -189,7 +190,8 @@ def judge_threshold(
         possible_interval=(row.possible_low, row.possible_high),
     )
     outcome, meaning = judge_numbers(gate, numbers, undecided)
-    reason = f"mean {interval_text(numbers.shown)} on {row.n:,} case(s): {meaning}"
+    what = "score" if row.is_corpus else "mean"
+    reason = f"{what} {interval_text(numbers.shown)} on {row.n:,} case(s): {meaning}"
     if row.no_answer:
         reason += f"; {row.no_answer:,} case(s) had no answer"
     if row.errors:

@@ -123,6 +123,7 @@ def _judge_difference(
         and result.manifest.experiment == baseline.manifest.experiment
         and item.n > 0
         and item.tied == item.n
+        and not item.difference
         and item.baseline_errors == item.candidate_errors
         and item.baseline_no_answer == item.candidate_no_answer
         # Of corrected means, equal scores are not enough: labels may differ.

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from themis_lib.core.config import MissingPolicy, NoAnswerPolicy
 from themis_lib.core.models import FrozenModel
+from themis_lib.runs.corpus_summary import CORPUS, MEAN
+from themis_lib.runs.results import corpus_title
 from themis_lib.stages.endings import Ending
 
 #: A higher score is better, unless the metric says that a lower one is. `same`: no pair
@@ -76,6 +78,8 @@ class Difference(FrozenModel):
     `detectable` is the smallest difference that data like these show in 80 of 100
     repetitions. `cases_needed`, or `samples_needed` of each case in both runs, would
     show a difference of `delta` as often. `None` is what the data cannot tell.
+    Where `aggregate` is `corpus`, the means are the scores of all cases together, and
+    what `improved` and the like count are the cases' own.
     """
 
     run_id: str
@@ -124,6 +128,7 @@ class Difference(FrozenModel):
     # Of corrected means: the labels that correct each; else `None`.
     baseline_labels: int | None = None
     candidate_labels: int | None = None
+    aggregate: Literal["mean", "corpus"] = MEAN
 
     @property
     def labels(self) -> int | None:
@@ -131,6 +136,12 @@ class Difference(FrozenModel):
         if self.baseline_labels is None or self.candidate_labels is None:
             return None
         return min(self.baseline_labels, self.candidate_labels)
+
+    @property
+    def metric_title(self) -> str:
+        """The metric, marked where its numbers are scores of the whole data set."""
+        is_corpus = self.aggregate == CORPUS
+        return corpus_title(self.metric_id) if is_corpus else self.metric_id
 
 
 class Flip(FrozenModel):

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from themis_lib.comparison.corpus_metrics import corpus_metric_ids
+from themis_lib.comparison.corpus_pair import CorpusPair, CorpusSide
 from themis_lib.comparison.missing_scores import Guess, MissingScores
 from themis_lib.comparison.models import (
     Difference,
@@ -35,14 +37,17 @@ from themis_lib.comparison.scored_cases import (
     scored_cases,
     slice_names,
 )
+from themis_lib.core.config import NoAnswerPolicy
 from themis_lib.errors import (
     ConfigError,
     nearest,
 )
+from themis_lib.runs.corpus_summary import CORPUS, MEAN
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.score_groups import UNANSWERED
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.paired import (
+    NO_PAIRS,
     PairedDifference,
     paired_difference,
 )
@@ -97,6 +102,9 @@ class RunPair:
                 metric_id,
                 np.concatenate([before, after]),
             )
+        #: Why metrics have no difference.
+        self.notes: list[str] = []
+        self._corpus = self._corpus_pairs()
         self._clusters: npt.NDArray[np.int64] | None = None
         if cluster_by:
             self._clusters = cluster_numbers(self.after.column(cluster_by, rows))
@@ -105,6 +113,25 @@ class RunPair:
         for name in dict.fromkeys(slices):
             names = slice_names(name, self.after.column(name, rows))
             self._slices.append(np.array(names))
+
+    def _corpus_pairs(self) -> dict[str, CorpusPair | None]:
+        """Return the cases under each metric of a data set; `None` without the metric."""
+        ids = corpus_metric_ids(self.baseline) & corpus_metric_ids(self.candidate)
+        pairs: dict[str, CorpusPair | None] = {}
+        for metric_id in self.metric_ids:
+            if metric_id not in ids:
+                continue
+            pairs[metric_id] = None
+            try:
+                pairs[metric_id] = CorpusPair(
+                    CorpusSide.of(self.baseline, metric_id, self.candidate),
+                    CorpusSide.of(self.candidate, metric_id, self.baseline),
+                    self.cases,
+                    self.candidate.manifest.statistics,
+                )
+            except ConfigError as error:
+                self.notes.append(f"no difference of {metric_id!r}: {error}")
+        return pairs
 
     def scores(
         self,
@@ -121,11 +148,10 @@ class RunPair:
     @property
     def is_undecided(self) -> bool:
         """Whether a case is left out that could have any score."""
-        for metric_id in self.metric_ids:
-            for scores in self._paired_scores[metric_id]:
-                if self._missing[metric_id].are_undecided(scores):
-                    return True
-        return False
+        members = np.arange(len(self.cases.baseline))
+        return any(
+            self._are_undecided(metric_id, members) for metric_id in self.metric_ids
+        )
 
     def groups(self) -> Iterator[CaseGroup]:
         """Yield every dataset and metric, as a whole and then slice by slice."""
@@ -170,26 +196,12 @@ class RunPair:
             before, after = self._paired_scores[group.metric_id]
             before, after = before[group.members], after[group.members]
             missing = self._missing[group.metric_id]
-            counted_before, counted_after = self.scores(group.metric_id, guess)
-            rows = group.members
-            rows = rows[~np.isnan(counted_before[rows] + counted_after[rows])]
-            # The remaining cases do not speak for all, so there is no number at all.
-            if missing.forbids(after):
-                rows = rows[:0]
-            clusters = None
-            if self._clusters is not None:
-                clusters = self._clusters[rows]
-            paired = self.paired(
-                group.metric_id,
-                rows,
-                (counted_before[rows], counted_after[rows]),
-                clusters=clusters,
-                seed=seed,
-            )
+            is_corpus = group.metric_id in self._corpus
+            measure = self._corpus_difference if is_corpus else self._mean_difference
+            paired, sampling = measure(group, guess, seed)
             asked = delta
             if asked is None and paired.difference:
                 asked = abs(paired.difference)
-            sampling = self._sampling_variance(group.metric_id, rows)
             # Units are cases unless clusters are given, where they are clusters.
             numbers = asdict(paired)
             units = numbers.pop("units")
@@ -199,14 +211,14 @@ class RunPair:
                 dataset_id=group.dataset_id,
                 slice=group.slice,
                 metric_id=group.metric_id,
-                clusters=None if clusters is None else units,
+                clusters=None if self._clusters is None else units,
                 baseline_errors=_count_failed(before),
                 candidate_errors=_count_failed(after),
                 error_policy=missing.errors,
                 baseline_no_answer=_count_unanswered(before),
                 candidate_no_answer=_count_unanswered(after),
-                no_answer_policy=missing.no_answer,
-                is_undecided=missing.are_undecided(np.concatenate([before, after])),
+                no_answer_policy=self._no_answer_policy(group.metric_id),
+                is_undecided=self._are_undecided(group.metric_id, group.members),
                 p_adjusted=None,
                 conclusion="cannot tell",
                 detectable=smallest_detectable(paired),
@@ -215,6 +227,7 @@ class RunPair:
                 cases_needed=cases_needed(paired, asked),
                 samples_needed=samples_of_each_needed(paired, asked, sampling),
                 noise=noise_parts(paired, sampling),
+                aggregate=CORPUS if is_corpus else MEAN,
             )
 
     def paired(
@@ -228,6 +241,76 @@ class RunPair:
     ) -> PairedDifference:
         """Return the difference of some matched cases, by position, from their scores."""
         return paired_difference(*scores, clusters=clusters, seed=seed)
+
+    def _mean_difference(
+        self,
+        group: CaseGroup,
+        guess: Guess,
+        seed: int,
+    ) -> tuple[PairedDifference, SamplingVariance | None]:
+        """Return the difference of the means of a group, and what samples add to it."""
+        before, after = self.scores(group.metric_id, guess)
+        rows = group.members
+        rows = rows[~np.isnan(before[rows] + after[rows])]
+        # The remaining cases do not speak for all, so there is no number at all.
+        if self._forbids(group):
+            rows = rows[:0]
+        paired = self.paired(
+            group.metric_id,
+            rows,
+            (before[rows], after[rows]),
+            clusters=None if self._clusters is None else self._clusters[rows],
+            seed=seed,
+        )
+        return paired, self._sampling_variance(group.metric_id, rows)
+
+    def _corpus_difference(
+        self,
+        group: CaseGroup,
+        guess: Guess,
+        seed: int,
+    ) -> tuple[PairedDifference, SamplingVariance | None]:
+        """Return the difference of the scores of a group under a metric of a data set."""
+        corpus = self._corpus[group.metric_id]
+        if corpus is None or self._forbids(group):
+            return NO_PAIRS, None
+        # What a case could do to a score of all cases, no number stands for.
+        if guess != "left out" and corpus.are_undecided(group.members):
+            return NO_PAIRS, None
+        before, after = self._paired_scores[group.metric_id]
+        paired = corpus.difference(
+            group.members,
+            (before[group.members], after[group.members]),
+            None if self._clusters is None else self._clusters[group.members],
+            seed,
+        )
+        return paired, None
+
+    def _forbids(self, group: CaseGroup) -> bool:
+        """Return whether a policy of `fail` forbids numbers for a group."""
+        after = self._paired_scores[group.metric_id][1]
+        return self._missing[group.metric_id].forbids(after[group.members])
+
+    def _no_answer_policy(self, metric_id: str) -> NoAnswerPolicy:
+        corpus = self._corpus.get(metric_id)
+        if corpus is not None:
+            return corpus.no_answer_policy
+        return self._missing[metric_id].no_answer
+
+    def _are_undecided(
+        self,
+        metric_id: str,
+        members: npt.NDArray[np.int64],
+    ) -> bool:
+        """Return whether a case is left out that could have any score."""
+        corpus = self._corpus.get(metric_id)
+        if corpus is not None:
+            return corpus.are_undecided(members)
+        missing = self._missing[metric_id]
+        return any(
+            missing.are_undecided(scores[members])
+            for scores in self._paired_scores[metric_id]
+        )
 
     def _sampling_variance(
         self,

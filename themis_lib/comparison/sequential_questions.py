@@ -264,6 +264,11 @@ def _question(
     metric = next(
         stage.metric for stage in pipeline.scores if stage.metric_id == metric_id
     )
+    if metric.corpus_score is not None:
+        raise ConfigError(
+            f"--until-decided: {metric_id!r} is one score of a whole data set, and the "
+            "test is of a mean of cases; decide by a metric of single cases, or run all"
+        )
     if metric.score_range is None:
         raise ConfigError(
             f"--until-decided: the metric {metric_id!r} does not say which scores it can "

@@ -6,6 +6,7 @@ do.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, overload
@@ -300,6 +301,10 @@ def _check_protocol(
         raise ComponentError(f"{label} needs a method `{methods[0]}`")
     if hasattr(component, "judge_calls") and not hasattr(component, "score"):
         raise ComponentError(f"{label} asks judges, and needs a method `score`")
+    if inspect.iscoroutinefunction(getattr(component, "corpus_score", None)):
+        raise ComponentError(
+            f"{label}: corpus_score is called without await; use `def`"
+        )
     _check_reads(kind, component, label=label)
     _run_own_checks(component, where=where, label=label)
 

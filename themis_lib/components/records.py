@@ -66,6 +66,8 @@ ReduceCall = Callable[
     [Sequence[Candidate], ReduceContext],
     ReducedCandidate | Awaitable[ReducedCandidate],
 ]
+CorpusScoreCall = Callable[[Sequence[Mapping[str, Any]]], float]
+UnansweredCall = Callable[[Any], Mapping[str, Any] | None]
 Record = TypeVar("Record", bound="BuiltComponent")
 InputVersionCall = Callable[[Any, PromptSpec], str | None]
 PromptVersionCall = Callable[[PromptSpec], str | None]
@@ -371,7 +373,9 @@ class BuiltMetric(BuiltComponent):
     are the lowest and the highest score it can give, if it says. With
     `needs_expected_output`, it scores no case without one. With
     `reads_unfit_verdicts` it scores replies that a judge's schema refused, and with
-    `whole_output` it reads texts with the reasoning in them.
+    `whole_output` it reads texts with the reasoning in them. With `corpus_score` it is
+    a metric of a data set, whose rows' statistics may be `additive`; `unanswered` has
+    those of a case without an answer.
     """
 
     score: ScoreCall | None
@@ -383,6 +387,9 @@ class BuiltMetric(BuiltComponent):
     higher_is_better: bool = True
     needs_expected_output: bool = False
     whole_output: bool = False
+    corpus_score: CorpusScoreCall | None = None
+    additive: bool = False
+    unanswered: UnansweredCall | None = None
 
     @property
     def is_async(self) -> bool:
@@ -498,6 +505,9 @@ def metric_record(
         higher_is_better=bool(getattr(component, "higher_is_better", True)),
         needs_expected_output=bool(getattr(component, "needs_expected_output", False)),
         whole_output=bool(getattr(component, "whole_output", False)),
+        corpus_score=_method_or_none(component, "corpus_score"),
+        additive=getattr(component, "additive", False) is True,
+        unanswered=_method_or_none(component, "unanswered"),
     )
 
 

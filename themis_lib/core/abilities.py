@@ -269,6 +269,29 @@ class OrdersScores(Protocol):
 
 
 @runtime_checkable
+class AddsStatistics(Protocol):
+    """A corpus metric whose rows have numbers that add up, such as counts.
+
+    Where `additive` is true, the statistics of a row are numbers by name, a missing one
+    is 0, and `corpus_score` is handed a single row, which has the sums: a resample then
+    costs no more than a row. The default is false.
+    """
+
+    additive: bool
+
+
+@runtime_checkable
+class CountsUnanswered(Protocol):
+    """A corpus metric that says what a case without an answer counts as.
+
+    Without it such a case is left out.
+    """
+
+    def unanswered(self, expected_output: Any) -> Mapping[str, Any] | None:
+        """Return the statistics of no answer; `None` where there are none."""
+
+
+@runtime_checkable
 class NeedsExpectedOutput(Protocol):
     """A metric that scores no case without an expected output.
 

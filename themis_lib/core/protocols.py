@@ -173,6 +173,25 @@ class Reducer(Component, Protocol):
         """Return the chosen sample or the aggregate of candidates, ordered by sample."""
 
 
+@runtime_checkable
+class CorpusMetric(Metric, Protocol):
+    """A metric of a data set: one number of all its rows, and not the mean of theirs.
+
+    The `details` of a row's score are the row's statistics: all that `corpus_score`
+    needs of it, so that no row is scored twice. The value of that score is the row's
+    own, to find the rows that matter. See `AddsStatistics` and `CountsUnanswered` in
+    `core.abilities`.
+    """
+
+    def corpus_score(self, rows: Sequence[Mapping[str, Any]], /) -> float:
+        """Return the number of some rows, by their statistics; NaN if it is not defined.
+
+        It is called for the whole data set, for each slice, and for many resamples of
+        them, in which a row may be several times. A resample that raises
+        `ArithmeticError` has no number.
+        """
+
+
 @dataclass(frozen=True)
 class JudgeCall:
     """One question that a metric asks each of its judges about each answer.

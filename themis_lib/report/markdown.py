@@ -295,13 +295,19 @@ _ERROR_POLICIES = {
 }
 
 
+CORPUS_NOTE = (
+    "A metric marked (corpus) gives one score of all cases together, in the column of "
+    "the means; its interval is by resampling them."
+)
+
+
 def summary_cells(row: SummaryRow) -> tuple[str, ...]:
     """Return a row of the summary as text, with an em dash where there is no number."""
     clusters = "—" if row.clusters is None else f"{row.clusters:,}"
     return (
         row.dataset_id,
         row.slice,
-        row.metric_id,
+        row.metric_title,
         f"{row.n:,}",
         # Version 0.1.0 counted them among the errors.
         "—" if row.no_answer_policy is None else f"{row.no_answer:,}",
@@ -347,6 +353,9 @@ def summary_notes(result: RunResult) -> list[str]:
     # Dicts as sets that keep the order of the summary.
     notes: dict[str, None] = {}
     for row in result.summary:
+        if row.is_corpus:
+            notes[CORPUS_NOTE] = None
+    for row in result.summary:
         if row.no_answer and row.no_answer_policy != "fail":
             notes[no_answer_note(row)] = None
     for row in result.summary:
@@ -356,8 +365,19 @@ def summary_notes(result: RunResult) -> list[str]:
     return [*notes, *task_notes, *ending_notes(result.manifest)]
 
 
+def _corpus_no_answer_note(row: SummaryRow) -> str:
+    if row.no_answer_policy == "zero":
+        return (
+            f"In {row.metric_id}, cases without an answer count as an answer that says "
+            "nothing (`no_answer: zero`)."
+        )
+    return f"Cases without an answer are left out of {row.metric_id}."
+
+
 def no_answer_note(row: SummaryRow) -> str:
     """Return what cases without an answer are to the mean of a row."""
+    if row.is_corpus:
+        return _corpus_no_answer_note(row)
     if row.no_answer_policy == "exclude":
         return (
             "Cases without an answer are left out of the mean (`no_answer: exclude`)."

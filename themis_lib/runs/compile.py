@@ -9,7 +9,12 @@ from typing import Any, cast
 
 from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator, BuiltMetric, BuiltReducer
-from themis_lib.core.config import DatasetFile, GenerationConfig, Libraries
+from themis_lib.core.config import (
+    DatasetFile,
+    GenerationConfig,
+    Libraries,
+    StatisticsConfig,
+)
 from themis_lib.core.experiment_spec import ExperimentSpec
 from themis_lib.core.prompts import template_of
 from themis_lib.core.secrets import refuse_literal_secrets
@@ -36,6 +41,8 @@ from themis_lib.stages.score import ScoreStage
 from themis_lib.stages.stepped import SteppedStage
 from themis_lib.telemetry.tracing import check_telemetry
 
+#: Reducers to the chance that samples of a case pass, which no data set has.
+_CHANCE_REDUCERS = ("builtin/pass_at_k", "builtin/all_pass")
 #: Seeds are stored as 64-bit integers.
 _SEED_LIMIT = 2**63
 
@@ -85,6 +92,7 @@ def compile_experiment(
     _check_agreement(evaluation.agreement, metrics)
     reducer = _build_reducer(experiment.generation.reducer, samples=len(seeds))
     reducer = reducer.covering(libraries)
+    _check_corpus_metrics(metrics, reducer, evaluation.statistics)
     # Without a limit, calls of unknown cost are allowed.
     if experiment.cost.max_cost is not None:
         check_bounded([*_paid_stages(generate), *every_judge])
@@ -283,6 +291,28 @@ def _build_reducer(
             "generation.candidate_policy.num_samples"
         )
     return reducer
+
+
+def _check_corpus_metrics(
+    metrics: Mapping[str, BuiltMetric],
+    reducer: BuiltReducer,
+    statistics: StatisticsConfig,
+) -> None:
+    """Refuse settings that mean nothing to a metric of a data set."""
+    for metric_id, metric in metrics.items():
+        if metric.corpus_score is None:
+            continue
+        what = f"the metric {metric_id!r} is one score of all cases"
+        if statistics.errors == "zero":
+            raise ConfigError(
+                f"evaluation.statistics.errors: {what}, in which a failed case has no "
+                "score to count as 0; write `exclude` or `fail`"
+            )
+        if reducer.component_id in _CHANCE_REDUCERS:
+            raise ConfigError(
+                f"generation.reducer: {what}, of which {reducer.component_id!r} is no "
+                "estimate; use builtin/mean for the mean of its samples' scores"
+            )
 
 
 def _score_stages(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from themis_lib.components.records import BuiltMetric
 from themis_lib.core.config import MissingPolicy, NoAnswerPolicy
 from themis_lib.core.models import FrozenModel
 from themis_lib.errors import StoreError, ThemisError
 from themis_lib.runs.agreement import AgreementRecord
 from themis_lib.runs.case_results import CaseSequence
+from themis_lib.runs.corpus_summary import CORPUS
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord, read_manifest
 from themis_lib.runs.result_display import notebook_html, shell_text
 from themis_lib.runs.run_tables import open_run_table
@@ -43,6 +46,11 @@ SUMMARY_HEADINGS = (
 )
 
 
+def corpus_title(metric_id: str) -> str:
+    """Return how tables name a metric of a data set."""
+    return f"{metric_id} (corpus)"
+
+
 class SummaryRow(FrozenModel):
     """One dataset, slice and metric: a mean over `n` cases, and what is missing.
 
@@ -54,6 +62,8 @@ class SummaryRow(FrozenModel):
     whatever the `undecided` cases would have scored between `lowest` and `highest`.
     `clusters` is `None` for cases taken as independent. In a run of version 0.1.0,
     `no_answer_policy` is `None`, and `errors` counts both kinds. See `StatisticsConfig`.
+    Where `aggregate` is `corpus`, `mean` is the metric's score of all cases together,
+    and the variances are `None`.
     """
 
     dataset_id: str
@@ -77,6 +87,17 @@ class SummaryRow(FrozenModel):
     no_answer_score: float | None = None
     lowest: float | None = None
     highest: float | None = None
+    aggregate: Literal["mean", "corpus"] = "mean"
+
+    @property
+    def metric_title(self) -> str:
+        """The metric, marked where the number is a score of the whole data set."""
+        return corpus_title(self.metric_id) if self.is_corpus else self.metric_id
+
+    @property
+    def is_corpus(self) -> bool:
+        """Whether `mean` is one score of all cases, and not the mean of theirs."""
+        return self.aggregate == CORPUS
 
     @property
     def left_out(self) -> int:
@@ -100,7 +121,7 @@ class SummaryRow(FrozenModel):
         """The means with the lowest and the highest score for each undecided case."""
         if not self.undecided:
             return self.mean, self.mean
-        if self.lowest is None or self.highest is None:
+        if self.is_corpus or self.lowest is None or self.highest is None:
             return None, None
         total = (self.mean or 0.0) * self.n
         cases = self.n + self.undecided
@@ -116,7 +137,7 @@ class SummaryRow(FrozenModel):
             interval = f"{self.low:.4f} – {self.high:.4f}"
         mean = "—" if self.mean is None else f"{self.mean:.4f}"
         counts = (f"{self.n:,}", f"{self.no_answer:,}", f"{self.errors:,}")
-        return (self.dataset_id, self.metric_id, mean, interval, *counts)
+        return (self.dataset_id, self.metric_title, mean, interval, *counts)
 
 
 class RunResult:
@@ -127,9 +148,13 @@ class RunResult:
         store: RunStore,
         run_id: str,
         manifest: Manifest | None = None,
+        *,
+        corpus_metrics: Mapping[str, BuiltMetric] = MappingProxyType({}),
     ) -> None:
         self.store = store
         self.run_id = run_id
+        #: The metrics of a data set, of a run that this process made.
+        self.corpus_metrics = corpus_metrics
         self.manifest: Manifest = manifest or read_manifest(store, run_id)
 
     def __repr__(self) -> str:

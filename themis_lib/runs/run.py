@@ -21,6 +21,8 @@ from themis_lib.identity.digests import load_json
 from themis_lib.identity.part import Part
 from themis_lib.runs import provenance
 from themis_lib.runs.agreement import Labels
+from themis_lib.runs.corpus_cases import ScoredRows, case_lines
+from themis_lib.runs.corpus_summary import in_order_of, summarise_corpus
 from themis_lib.runs.manifest import (
     GateRecord,
     ImportRecord,
@@ -89,6 +91,11 @@ class Run:
         evaluation = pipeline.experiment.evaluation
         self._tables = TableWriters(store, f"runs/{self.run_id}")
         self._scores = GroupedScores(evaluation)
+        self._corpus_metrics = {
+            stage.metric_id: stage.metric
+            for stage in self.pipeline.scores
+            if stage.metric.corpus_score is not None
+        }
         self._labels = Labels(evaluation.agreement)
         self._errors: defaultdict[str, int] = defaultdict(int)
         self._awaiting_batch: defaultdict[str, int] = defaultdict(int)
@@ -246,12 +253,7 @@ class Run:
                 declared=stage.metric.score_range,
                 higher_is_better=stage.metric.higher_is_better,
             )
-        table, computed = summarise(
-            self._scores.groups(),
-            statistics,
-            self.store,
-            ranges,
-        )
+        table, computed = self._summarise(ranges)
         if sequential is not None:
             table = with_confidence_sequences(
                 table,
@@ -268,8 +270,36 @@ class Run:
         if status is not RunStatus.WAITING and lacks_scores(table):
             status = RunStatus.FAILED
         self._write_closing(status, summary_computed=computed)
-        self.result = RunResult(self.store, self.run_id, self._manifest)
+        self.result = RunResult(
+            self.store,
+            self.run_id,
+            self._manifest,
+            corpus_metrics=self._corpus_metrics,
+        )
         return self.result
+
+    def _summarise(
+        self,
+        ranges: Mapping[str, ScoreRange],
+    ) -> tuple[pa.Table, int]:
+        """Return the summary, and how many of its rows were computed."""
+        statistics = self.pipeline.experiment.evaluation.statistics
+        groups = self._scores.groups()
+        means = {}
+        for group, scores in groups.items():
+            if group[2] not in self._corpus_metrics:
+                means[group] = scores
+        table, computed = summarise(means, statistics, self.store, ranges)
+        if not self._corpus_metrics:
+            return table, computed
+        stages = {stage.metric_id: stage for stage in self.pipeline.scores}
+        metrics = {}
+        for metric_id, metric in self._corpus_metrics.items():
+            metrics[metric_id] = (stages[metric_id].fingerprint, metric)
+        corpus, more = summarise_corpus(
+            self._scores.corpus_groups(), metrics, statistics, self.store
+        )
+        return in_order_of(list(groups), table, corpus), computed + more
 
     def _declared_ranges(
         self,
@@ -278,6 +308,9 @@ class Run:
         """Return the ranges that metrics declare, and that their scores keep to."""
         declared = {}
         for stage in self.pipeline.scores:
+            # A sequence is about a mean of cases.
+            if stage.metric.corpus_score is not None:
+                continue
             found = ranges[stage.metric_id]
             if stage.metric.score_range == (found.lowest, found.highest):
                 declared[stage.metric_id] = found
@@ -335,8 +368,29 @@ class Run:
         )
         if samples:
             results = results.append_column("missing", missing)
-            self._scores.add(cases, results, samples)
+            lines = self._corpus_lines(shard, cases, results, samples)
+            self._scores.add(cases, results, samples, lines)
             self._labels.add(cases, results, list(samples))
+
+    def _corpus_lines(
+        self,
+        shard: Shard,
+        cases: pa.Table,
+        results: pa.Table,
+        samples: Mapping[str, pa.Table],
+    ) -> dict[str, list[str]]:
+        """Return the lines of a shard's cases under each metric of a data set."""
+        lines = {}
+        for metric_id, metric in self._corpus_metrics.items():
+            outputs = read(self.store, shard.outputs)
+            # Each case has a result for each metric, next to each other.
+            place = list(samples).index(metric_id)
+            mine = results.take(
+                pa.array(range(place, results.num_rows, len(samples)), pa.int64())
+            )
+            rows = ScoredRows.of(samples[metric_id], mine, outputs, cases)
+            lines[metric_id] = case_lines(rows, metric)
+        return lines
 
     def _add_rows(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from themis_lib.core.config import EvaluationConfig
 from themis_lib.core.metadata import metadata_text
 from themis_lib.identity.digests import bytes_digest, digest, load_json
+from themis_lib.runs.corpus_cases import CorpusCases
 from themis_lib.stages.missing import Missing
 from themis_lib.stats.clusters import Floats
 from themis_lib.stats.variance import sample_moments
@@ -103,12 +105,14 @@ class GroupedScores:
         cases: pa.Table,
         results: pa.Table,
         samples: Mapping[str, pa.Table],
+        lines: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         """Take a shard.
 
         `results` has a row for each case and metric, cases in the order of `cases`, and
         `missing` where a score is. `samples` has the scores of the samples by metric, in
-        the order of the results.
+        the order of the results. `lines` has those of its cases by metric of a data
+        set, see `corpus_cases`.
         """
         dataset = self._datasets[cases["dataset_id"][0].as_py()]
         is_unanswered = pc.equal(results["missing"], Missing.NO_ANSWER)
@@ -117,6 +121,8 @@ class GroupedScores:
             UNANSWERED,
             results["score"].to_numpy(),
         ).reshape(cases.num_rows, len(samples))
+        for metric_id, texts in lines.items():
+            dataset.lines[metric_id] += texts
         for column, (metric_id, table) in enumerate(samples.items()):
             dataset.scores[metric_id].append(scores[:, column])
             if table.num_rows > cases.num_rows:
@@ -174,6 +180,21 @@ class GroupedScores:
                 groups[dataset_id, name, metric_id] = scores
         return groups
 
+    def corpus_groups(self) -> dict[Group, CorpusCases]:
+        """Return the cases of each group under each metric of a data set."""
+        groups = {}
+        for dataset_id, dataset in self._datasets.items():
+            clusters = None
+            if self._cluster_by is not None:
+                clusters = _number_labels(dataset.labels)
+            for metric_id, lines in dataset.lines.items():
+                for name, rows in dataset.rows_by_slice().items():
+                    groups[dataset_id, name, metric_id] = CorpusCases.sorted(
+                        [lines[row] for row in rows],
+                        None if clusters is None else clusters[rows],
+                    )
+        return groups
+
 
 def _new_lists() -> defaultdict[str, list[Any]]:
     return defaultdict(list)
@@ -190,7 +211,13 @@ class _DatasetScores:
     scores: defaultdict[str, list[Floats]] = field(default_factory=_new_lists)
     moments: defaultdict[str, list[Floats]] = field(default_factory=_new_lists)
     members: defaultdict[str, list[int]] = field(default_factory=_new_lists)
+    lines: defaultdict[str, list[str]] = field(default_factory=_new_lists)
     labels: list[str | None] = field(default_factory=list)
+
+    def rows_by_slice(self) -> dict[str, Sequence[int]]:
+        """Return the rows of all cases, then of each slice by name."""
+        every: dict[str, Sequence[int]] = {ALL_CASES: list(range(self.cases))}
+        return every | dict(sorted(self.members.items()))
 
     def groups(self, *, is_clustered: bool) -> Iterable[tuple[str, str, CaseScores]]:
         """Yield slice, metric and scores, metric by metric."""

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from themis_lib.core.config import EvaluationConfig, NoAnswerPolicy, StatisticsConfig
 from themis_lib.errors import ConfigError, nearest
 from themis_lib.identity.digests import KEY_BYTES, digest, load_json
+from themis_lib.runs.corpus_summary import MEAN
 from themis_lib.runs.score_groups import (
     ALL_CASES as ALL_CASES,
 )
@@ -164,6 +165,7 @@ def _summary_row(
         row["n"] += row["errors"]
     if unanswered and item.policy == "fail":
         row |= dict.fromkeys(_NUMBERS)
+    row["aggregate"] = MEAN
     row["no_answer"] = unanswered
     row["no_answer_policy"] = item.policy
     row["no_answer_score"] = item.range.worst if item.policy == "zero" else None

@@ -189,7 +189,7 @@ class ScoreStage(Stage):
         await call_rows(
             score_row_async if is_async else score_row,
             len(cases),
-            OutcomeSink(emit, _score_record, unknown_is_fact=True),
+            OutcomeSink(emit, self._record, unknown_is_fact=True),
             is_async=is_async,
             name=f"score/{self.fingerprint}",
             runtime=self._runtime,
@@ -215,7 +215,7 @@ class ScoreStage(Stage):
         )
 
         async def outcomes(positions: range) -> list[RowOutcome]:
-            return [_batch_outcome(score) for score in await call(positions)]
+            return [self._batch_outcome(score) for score in await call(positions)]
 
         await call_batches(
             outcomes,
@@ -224,6 +224,27 @@ class ScoreStage(Stage):
             limit=limiter(f"score/{self.fingerprint}/batches", batches_at_once),
             size=size,
         )
+
+    def _record(self, score: Any) -> dict[str, Any]:
+        """Return what the metric returned as a row of the scores table."""
+        record = _score_record(score)
+        is_bare = record["error"] is None and record["details"] is None
+        if is_bare and self.metric.corpus_score is not None:
+            raise RowError(
+                "the metric returned no details, which are what its corpus_score "
+                "computes with"
+            )
+        return record
+
+    def _batch_outcome(self, score: Any) -> RowOutcome:
+        """Return one result of a batch as its row's outcome."""
+        if isinstance(score, Exception):
+            return failure_outcome(score, unknown_is_fact=True)
+        try:
+            return self._record(score)
+        # In a row of a batch anything may be found, as in a call's result.
+        except Exception as error:  # noqa: BLE001 - a score may hold anything
+            return failure_outcome(error, unknown_is_fact=True)
 
     def _can_be_read(self, verdict: GenerationResult) -> bool:
         if verdict.error is None:
@@ -261,17 +282,6 @@ def verdict_text(
     # Outputs are JSON already, so that only the error is encoded.
     error_text = "null" if error is None else canonical_json(error)
     return f"[{output or 'null'},{error_text}]"
-
-
-def _batch_outcome(score: Any) -> RowOutcome:
-    """Return one result of a batch as its row's outcome."""
-    if isinstance(score, Exception):
-        return failure_outcome(score, unknown_is_fact=True)
-    try:
-        return _score_record(score)
-    # In a row of a batch anything may be found, as in a call's result.
-    except Exception as error:  # noqa: BLE001 - a score may hold anything
-        return failure_outcome(error, unknown_is_fact=True)
 
 
 def _score_record(score: Any) -> dict[str, Any]:

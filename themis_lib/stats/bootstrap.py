@@ -57,12 +57,12 @@ def bootstrap_interval(
     influence = deviations / (sizes.sum() - sizes)
     centred = influence - influence.mean()
     rounding = ROUNDING * float(np.abs(totals / sizes).max())
-    shares = _bca_shares(means, mean, rounding, centred, confidence)
+    shares = bca_shares(means, mean, rounding, centred, confidence)
     low, high = np.quantile(means, shares)
     return float(low), float(high)
 
 
-def _bca_shares(
+def bca_shares(
     means: Floats,
     mean: float,
     rounding: float,
@@ -83,7 +83,10 @@ def _bca_shares(
     half_a_resample = 0.5 / len(means)
     bias = ndtri(np.clip(below, half_a_resample, 1 - half_a_resample))
     squares = (influence**2).sum()
-    acceleration = (influence**3).sum() / (6 * squares**1.5)
+    # Where no unit changes anything, there is no skewness to correct for.
+    acceleration = 0.0
+    if squares > 0:
+        acceleration = (influence**3).sum() / (6 * squares**1.5)
     tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
     ends = bias + ndtri(tails)
     corrected = bias + ends / (1 - acceleration * ends)

@@ -54,7 +54,7 @@ class PairedDifference:
     tied: int
 
 
-_NO_PAIRS = PairedDifference(
+NO_PAIRS = PairedDifference(
     n=0,
     units=0,
     baseline_mean=None,
@@ -90,7 +90,7 @@ def paired_difference(
     differences = candidate - baseline
     n = len(differences)
     if not n:
-        return _NO_PAIRS
+        return NO_PAIRS
     improved = int((differences > 0).sum())
     worsened = int((differences < 0).sum())
     groups = np.arange(n) if clusters is None else clusters

@@ -80,6 +80,8 @@ RESULTS = pa.schema(
 #: cases that are left out would have scored. `clusters` is null if cases are taken as
 #: independent. The variances of the samples' scores, between cases and within a case,
 #: are null where they cannot be estimated: the one within takes two samples of a case.
+#: `aggregate` is `mean`, or `corpus` for a metric of a data set: then `mean` is not the
+#: mean of the cases' scores, but the one score of all of them.
 SUMMARY = pa.schema(
     [
         ("dataset_id", pa.string()),
@@ -103,6 +105,7 @@ SUMMARY = pa.schema(
         ("no_answer_score", pa.float64()),
         ("lowest", pa.float64()),
         ("highest", pa.float64()),
+        ("aggregate", pa.string()),
     ]
 )
 
