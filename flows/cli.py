@@ -58,6 +58,11 @@ VERBS: dict[str, Verb] = {
         "Compare runs case by case: differences, intervals, tests and power.",
         "compare baseline candidate --html comparison.html",
     ),
+    "rank": Verb(
+        "flows.rank",
+        "Rank many runs by one metric: strengths, possible places, who beats whom.",
+        "rank 'models-*' --metric exact_match",
+    ),
     "explain": Verb(
         "flows.explain",
         "Explain why two runs score differently: each changed setting's share.",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from themis_lib.comparison.compare import compare
     from themis_lib.comparison.matrix import MatrixComparison, compare_matrix
     from themis_lib.comparison.models import Comparison
+    from themis_lib.comparison.rank_runs import rank_runs
+    from themis_lib.comparison.ranking import Ranking
     from themis_lib.comparison.stop_when_decided import (
         run_matrix_until_decided,
         run_until_decided,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     )
     from themis_lib.core.prices import Price
     from themis_lib.core.prompts import PromptSpec
-    from themis_lib.core.protocols import JudgeCall
+    from themis_lib.core.protocols import CorpusMetric, JudgeCall
     from themis_lib.errors import (
         BudgetError,
         ComponentError,
@@ -88,6 +90,7 @@ __all__ = [
     "Comparison",
     "ComponentError",
     "ConfigError",
+    "CorpusMetric",
     "CorrectedScore",
     "CostConfig",
     "Dataset",
@@ -112,6 +115,7 @@ __all__ = [
     "ParsedOutput",
     "Price",
     "PromptSpec",
+    "Ranking",
     "ReducedCandidate",
     "RowError",
     "RunResult",
@@ -139,6 +143,7 @@ __all__ = [
     "evaluate_async",
     "explain_difference",
     "labelled_scores",
+    "rank_runs",
     "run_matrix_until_decided",
     "run_until_decided",
     "verify_run",
@@ -156,6 +161,8 @@ _MODULES = {
     ),
     "comparison.matrix": ("MatrixComparison", "compare_matrix"),
     "comparison.models": ("Comparison",),
+    "comparison.rank_runs": ("rank_runs",),
+    "comparison.ranking": ("Ranking",),
     "core.config": (
         "BatchConfig",
         "CandidatePolicy",
@@ -184,7 +191,7 @@ _MODULES = {
     ),
     "core.prices": ("Price",),
     "core.prompts": ("PromptSpec",),
-    "core.protocols": ("JudgeCall",),
+    "core.protocols": ("CorpusMetric", "JudgeCall"),
     "errors": (
         "BudgetError",
         "ComponentError",
