@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -109,3 +111,35 @@ def test_metric_that_has_scored_can_be_sent_to_another_process(metric: Any) -> N
     copy = pickle.loads(pickle.dumps(metric))
 
     assert before == statistics(copy, TRANSLATIONS, REFERENCES)
+
+
+_AT_ONCE = """
+import threading
+from tests.support.scored_corpora import statistics
+from themis_lib.builtins.corpus_texts import CorpusBleu, CorpusChrf, CorpusTer
+from themis_lib.builtins.text_metrics import Bleu, Chrf
+
+metrics = [kind() for kind in (CorpusTer, Chrf, CorpusBleu, CorpusChrf, Bleu) * 2]
+begin = threading.Barrier(len(metrics))
+scored = []
+
+def score(metric):
+    begin.wait()
+    scored.append(statistics(metric, ["a cat"], ["the cat"], key="value"))
+
+threads = [threading.Thread(target=score, args=(metric,)) for metric in metrics]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(scored))
+"""
+
+
+def test_library_is_imported_by_one_thread_at_a_time() -> None:
+    """Its modules import each other: a second thread would find half of one."""
+    found = subprocess.run(
+        [sys.executable, "-c", _AT_ONCE], capture_output=True, text=True, check=True
+    )
+
+    assert ("10\n", "") == (found.stdout, found.stderr)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
-from themis_lib.builtins.libraries import LibraryBuiltin
+from themis_lib.builtins.libraries import LibraryBuiltin, imported
 from themis_lib.builtins.parsers import as_text
 from themis_lib.builtins.text_forms import composed
 from themis_lib.builtins.word_tokens import is_chinese, is_unspaced
@@ -143,9 +143,7 @@ class CorpusBleu(_SacrebleuMetric):
         return self._scorer(effective_order=True)
 
     def _scorer(self, *, effective_order: bool) -> Any:
-        from sacrebleu.metrics.bleu import BLEU
-
-        return BLEU(
+        return imported("sacrebleu.metrics").BLEU(
             lowercase=self.lowercase,
             # Else it warns of texts that look tokenized, row by row.
             force=True,
@@ -194,9 +192,7 @@ class CorpusChrf(_SacrebleuMetric):
 
     @cached_property
     def _corpus_scorer(self) -> Any:
-        from sacrebleu.metrics.chrf import CHRF
-
-        return CHRF(
+        return imported("sacrebleu.metrics").CHRF(
             char_order=self.char_order,
             word_order=self.word_order,
             beta=self.beta,
@@ -238,9 +234,7 @@ class CorpusTer(_SacrebleuMetric):
 
     @cached_property
     def _corpus_scorer(self) -> Any:
-        from sacrebleu.metrics.ter import TER
-
-        return TER(
+        return imported("sacrebleu.metrics").TER(
             normalized=self.normalized,
             no_punct=self.no_punct,
             asian_support=self.asian_support,

@@ -7,7 +7,9 @@ the component's identity.
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
 from typing import Any, ClassVar
 
 from themis_lib.components.builtin import Builtin
@@ -40,6 +42,17 @@ class LibraryBuiltin(Builtin):
         settings = super().settings()
         settings["libraries"] = versions
         return settings
+
+
+# Metrics are asked by several threads. Of modules that import each other, as those of
+# sacrebleu do, a second thread could be handed one that is half imported.
+_IMPORTING = Lock()
+
+
+def imported(name: str) -> Any:
+    """Return a module of a library, imported by one thread at a time."""
+    with _IMPORTING:
+        return import_module(name)
 
 
 def installed_version(

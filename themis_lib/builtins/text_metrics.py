@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
-from themis_lib.builtins.libraries import LibraryBuiltin, installed_version
+from themis_lib.builtins.libraries import LibraryBuiltin, imported, installed_version
 from themis_lib.builtins.parsers import as_text
 from themis_lib.builtins.text_forms import composed, folded, plain
 from themis_lib.builtins.word_tokens import (
@@ -105,9 +105,7 @@ class Bleu(LibraryBuiltin, _TextMetric):
                 reason=f"tokenize={tokenize!r} finds no words in {shown(unspaced[0])}; "
                 f"set tokenize to {needed!r} or 'auto'"
             )
-        from sacrebleu import sentence_bleu
-
-        score = sentence_bleu(
+        score = imported("sacrebleu").sentence_bleu(
             text,
             references,
             smooth_method=self.smooth_method,
@@ -143,9 +141,7 @@ class Chrf(LibraryBuiltin, _TextMetric):
     # The library is an optional extra, so it is imported where it is used.
     @cached_property
     def _library_scorer(self) -> Any:
-        from sacrebleu.metrics.chrf import CHRF
-
-        return CHRF(
+        return imported("sacrebleu.metrics").CHRF(
             char_order=self.char_order,
             word_order=self.word_order,
             beta=self.beta,
