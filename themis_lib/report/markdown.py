@@ -108,12 +108,7 @@ def markdown_report(
         ]
     if corrected is None:
         corrected = corrected_scores(result)
-    if corrected:
-        parts += [
-            "## Corrected by labels",
-            markdown_table(CORRECTED_HEADINGS, map(corrected_cells, corrected)),
-            *map(markdown_note, corrected_notes(corrected)),
-        ]
+    parts += _corrected_parts(corrected)
     stage_rows = []
     for record in [*manifest.stages, *manifest.steps]:
         cells = [record.stage]
@@ -136,6 +131,16 @@ def markdown_report(
         ]
     # Markdown needs an empty line between a heading and a table.
     return "\n\n".join(parts) + "\n"
+
+
+def _corrected_parts(corrected: Sequence[CorrectedScore]) -> list[str]:
+    if not corrected:
+        return []
+    return [
+        "## Corrected by labels",
+        markdown_table(CORRECTED_HEADINGS, map(corrected_cells, corrected)),
+        *map(markdown_note, corrected_notes(corrected)),
+    ]
 
 
 def markdown_note(note: str) -> str:
