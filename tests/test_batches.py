@@ -23,7 +23,7 @@ from tests.support.batch_runs import (
     kill_at_random,
     outputs,
 )
-from tests.support.batch_server import BatchServer
+from tests.support.batch_server import BatchServer, Fate
 from themis_lib import (
     BudgetError,
     ConfigError,
@@ -103,12 +103,18 @@ def test_every_row_is_answered_or_recorded_under_faults(server: BatchServer) -> 
     server.refuses = lambda path, number: (
         draw.choice([429, 429, 500, 500, 503, 503, 0]) if draw.random() < 0.3 else None
     )
-    fates = ["refused", "failed", "expired"]
-    server.fate = lambda custom_id, attempt: (
-        fates[int(custom_id, 16) % 3]  # type: ignore[return-value]
-        if attempt == 1 and int(custom_id, 16) % 10 < 3
-        else "answered"
-    )
+    refused_ids = set()
+
+    def fate(custom_id: str, attempt: int) -> Fate:
+        drawn = fates[int(custom_id, 16) % 3]
+        if attempt > 1 or int(custom_id, 16) % 10 >= 3:
+            return "answered"
+        if drawn == "refused":
+            refused_ids.add(custom_id)
+        return drawn
+
+    fates: list[Fate] = ["refused", "failed", "expired"]
+    server.fate = fate
     experiment = batch_experiment(
         server, cases=100, generator={"max_retries": 8}, settle_s=1.0
     )
@@ -121,7 +127,7 @@ def test_every_row_is_answered_or_recorded_under_faults(server: BatchServer) -> 
     last = results[-1].table("outputs").to_pylist()
     refused = [row for row in last if row["error"]]
     assert {"HTTP 400: refused with 400"} == {row["error"] for row in refused}
-    assert 5 < len(refused) < 20
+    assert len(refused_ids) == len(refused)
     assert {1: 100 - len(refused)} == charges(server)
     paid = sum(map(dollars, results))
     assert paid == pytest.approx((100 - len(refused)) * LIVE_DOLLARS / 2)

@@ -78,11 +78,13 @@ def test_nothing_holds_requests_back(server: ProviderServer) -> None:
     """Without a setting of the run every row is in flight at once; a setting of the run
     bounds them.
     """
-    server.delay_s = 0.3
+    # Longer than a busy machine takes to send them all.
+    server.delay_s = 1.0
 
     many = questions(vllm("qwen", base_url=server.url), 61).run()
     assert 60 == server.most_in_flight, "the first goes ahead"
     server.forget()
+    server.delay_s = 0.3
     questions(
         vllm("qwen", base_url=server.url), 60, runtime={"max_concurrency": 20}
     ).run()
