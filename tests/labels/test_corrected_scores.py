@@ -273,6 +273,22 @@ def test_labels_of_another_run_with_the_same_texts_count() -> None:
     assert [] == corrected_scores(stranger)
 
 
+def test_a_label_of_equal_samples_counts_once() -> None:
+    """Five samples with the same text are one item: six labels of them are six, and too
+    few.
+    """
+    one = judged_run(InMemoryRunStore(), count=60)
+    many = judged_run(InMemoryRunStore(), count=60, samples=5)
+    for run in (one, many):
+        give_labels(run, 6, value=people(run))
+
+    found, expected = corrected_score(many, "correct"), corrected_score(one, "correct")
+
+    assert (6, False) == (found.labels, found.is_enough)
+    assert expected.trust == found.trust
+    assert (expected.low, expected.high) == pytest.approx((found.low, found.high))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("labels", [40, 100])

@@ -64,7 +64,7 @@ def test_labellers_are_compared() -> None:
     """Two who always agree: alpha is 1."""
     (note,) = corrected_notes(corrected_scores(labelled_run()))
 
-    assert "Krippendorff's alpha 1.000 (—) on 30 samples" in note
+    assert "Krippendorff's alpha 1.000 (—) on 30 items" in note
 
 
 def terminal(run: RunResult) -> str:

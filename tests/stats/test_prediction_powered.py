@@ -4,6 +4,7 @@ promise.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,51 @@ def test_clusters_count_as_dependent() -> None:
     assert ignored.standard_error < 0.6 * found.standard_error
 
 
+def test_one_label_of_several_samples_is_one() -> None:
+    """A case whose samples show the same is labelled once: nothing is known but that."""
+    judged = judged_rows(SimulatedJudge(0.9, 0.8), np.random.default_rng(1))
+    one = corrected_mean(judged)
+    cases = np.repeat(np.arange(len(judged.scores)), 3)
+
+    found = corrected_mean(
+        JudgedRows(
+            np.repeat(judged.scores, 3),
+            np.repeat(judged.labels, 3),
+            np.repeat(judged.probabilities, 3),
+            cases=cases,
+            items=cases,
+        )
+    )
+
+    assert (one.labels, one.freedom) == (found.labels, found.freedom)
+    assert (one.low, one.high) == pytest.approx((found.low, found.high), abs=1e-9)
+
+
+def shared_texts(
+    random: np.random.Generator, *, labels: int
+) -> tuple[JudgedRows, float]:
+    """600 cases that give one of 200 texts, some of which are labelled; and the truth."""
+    truth = (random.random(200) < 0.6).astype(np.float64)
+    scores = np.where(random.random(200) < 0.85, truth, 1 - truth)
+    texts = random.choice(200, 600, p=random.dirichlet(np.ones(200)))
+    drawn = np.isin(texts, random.choice(200, labels, replace=False))
+    marked = np.where(drawn, truth[texts], np.nan)
+    rows = JudgedRows(scores[texts], marked, np.full(600, labels / 200), items=texts)
+    return rows, float(truth[texts].mean())
+
+
+def test_cases_of_one_label_are_wrong_together() -> None:
+    """Labels of ten texts are ten, in however many cases these are."""
+    rows, _ = shared_texts(np.random.default_rng(0), labels=10)
+
+    found = corrected_mean(rows)
+    ignored = corrected_mean(replace(rows, items=None))
+
+    assert 10 >= found.labels > found.freedom
+    assert ignored.labels > 20
+    assert found.high - found.low > 1.5 * (ignored.high - ignored.low)
+
+
 @pytest.mark.parametrize("probability", [0.0, -0.5, np.nan])
 def test_labelled_row_that_could_not_be_drawn_is_refused(probability: float) -> None:
     with pytest.raises(ValueError, match="inclusion probability"):
@@ -425,3 +471,20 @@ def test_differences_are_covered(gain: float, same_rows: bool) -> None:
 
     assert 0.93 <= share_that_holds(gain, found) <= 0.985
     assert abs(np.mean(raw) - gain) > 0.015
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("labels", [25, 60])
+def test_labels_that_cases_share_are_covered(labels: int) -> None:
+    """Negative control: taken as a label for each case, they do not cover."""
+    random = np.random.default_rng(0)
+    found, ignored = [], []
+    for _ in range(_RUNS // 4):
+        rows, truth = shared_texts(random, labels=labels)
+        mean, bare = corrected_mean(rows), corrected_mean(replace(rows, items=None))
+        found.append(mean.low <= truth <= mean.high)
+        ignored.append(bare.low <= truth <= bare.high)
+
+    assert np.mean(found) >= 0.95
+    assert np.mean(ignored) < 0.85

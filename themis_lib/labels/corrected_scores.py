@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -41,12 +43,14 @@ _SPLIT = 0.5
 
 
 class JudgeTrust(FrozenModel):
-    """How far a judge says what people say, over the labelled samples of a place.
+    """How far a judge says what people say, over the labelled items of a place.
 
-    `sensitivity` and `specificity` weigh samples by their inclusion probabilities, go by
-    the majority of the labellers, and are `None` for other scores or labels than 0 and
-    1. `agreement` has the weighted kappa (quadratic) of scores and labels, `labellers`
-    Krippendorff's alpha (interval) of the people, `None` for fewer than two.
+    An item counts once, also where several samples show the same, or once for each score
+    that the judge gave it. `sensitivity` and `specificity` weigh samples by their
+    inclusion probabilities, go by the majority of the labellers, and are `None` for other
+    scores or labels than 0 and 1. `agreement` has the weighted kappa (quadratic) of scores
+    and labels, `labellers` Krippendorff's alpha (interval) of the people, `None` for fewer
+    than two.
     """
 
     sensitivity: Rate | None
@@ -59,8 +63,8 @@ class CorrectedScore(FrozenModel):
     """A mean of a run corrected by labels, beside the raw one, and how the judge did.
 
     Means and intervals (95 %) are over the same `n` cases as the summary's. `labels`
-    counts the labelled samples that were drawn from this run's population, `outside`
-    those with a label that was not: they are known, and left out of all numbers, because
+    counts the labelled items that were drawn from this run's population, `outside` the
+    samples with a label that was not: they are known, and left out of all numbers, because
     nothing says which others they stand for. `labels_worth` is how many labels alone
     would have an interval as narrow. `least` to `greatest` is what the mean, `possible_low`
     to `possible_high` what the interval could be, whatever the cases that are left out
@@ -321,7 +325,8 @@ def _mean_of(
     return corrected_mean(rows, clusters=groups.clusters(places))
 
 
-def _judge_trust(labelled: Sequence[LabelledRow]) -> JudgeTrust:
+def _judge_trust(rows: Sequence[LabelledRow]) -> JudgeTrust:
+    labelled = _once_each(rows)
     scores = np.array([item.score for item in labelled])
     labels = np.array([item.label for item in labelled])
     probabilities = np.array([item.probability for item in labelled])
@@ -340,8 +345,20 @@ def _judge_trust(labelled: Sequence[LabelledRow]) -> JudgeTrust:
     )
 
 
-def _labellers_alpha(labelled: Sequence[LabelledRow]) -> Alpha | None:
+def _once_each(rows: Sequence[LabelledRow]) -> list[LabelledRow]:
+    """Return a row for each item and score: a label of several samples was said once."""
+    times = Counter((row.item, row.score) for row in rows)
+    found = []
+    for row in {(row.item, row.score): row for row in rows}.values():
+        # It stands for all of them.
+        count = times[row.item, row.score]
+        found.append(replace(row, probability=row.probability / count))
+    return found
+
+
+def _labellers_alpha(rows: Sequence[LabelledRow]) -> Alpha | None:
     """Return the agreement of labellers; `None` for one, who agrees with nobody."""
+    labelled = list({row.item: row for row in rows}.values())
     names = sorted({name for item in labelled for name, _ in item.labels})
     if len(names) < 2:
         return None

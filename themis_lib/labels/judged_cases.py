@@ -34,8 +34,9 @@ class LabelledRow:
     """One sample that counts in the score of its case.
 
     `label` is NaN without a label that is part of the probability sample. `outside` says
-    that there is one which is not, `labels` has each labeller's, of those that are. A
-    `known` row has its score for certain, as a sample without an answer.
+    that there is one which is not, `labels` has each labeller's, of those that are.
+    `item` is what was labelled: rows of one item share their labels. A `known` row has
+    its score for certain, as a sample without an answer.
     """
 
     score: float
@@ -44,6 +45,7 @@ class LabelledRow:
     outside: bool = False
     known: bool = False
     labels: tuple[tuple[str, float], ...] = ()
+    item: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,11 @@ class JudgedCases:
         return JudgedCases(run.run_id, metric_id, dataset_ids, case_ids, scores, rows)
 
     def count_labels(self, places: Integers) -> int:
-        """Return how many rows of some cases have a label that counts."""
-        count = 0
+        """Return how many items of some cases have a label that counts."""
+        items = set()
         for place in places.tolist():
-            count += sum(not math.isnan(row.label) for row in self.rows[place])
-        return count
+            items |= {row.item for row in self.rows[place] if not math.isnan(row.label)}
+        return len(items)
 
     def judged_rows(
         self,
@@ -136,7 +138,19 @@ class JudgedCases:
             probabilities=np.array([row.probability for row in every], np.float64),
             cases=np.array(cases, np.int64),
             known=np.array([row.known for row in every], bool),
+            items=_item_numbers(every),
         )
+
+
+def _item_numbers(rows: Sequence[LabelledRow]) -> Integers:
+    """Return a number for each row, shared by the rows of an item."""
+    numbers: dict[str | int, int] = {}
+    found = []
+    for at, row in enumerate(rows):
+        # A row without a label shares none.
+        name = at if row.item is None else row.item
+        found.append(numbers.setdefault(name, len(numbers)))
+    return np.array(found, np.int64)
 
 
 @dataclass(frozen=True)
@@ -190,6 +204,7 @@ def _labelled_row(row: Mapping[str, Any]) -> LabelledRow:
         label=row["label"],
         probability=row["inclusion_probability"],
         labels=tuple(row["labels"]),
+        item=row["item"],
     )
 
 

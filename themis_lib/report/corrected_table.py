@@ -102,6 +102,6 @@ def corrected_notes(items: Sequence[CorrectedScore]) -> list[str]:
             notes.append(
                 f"{item.metric_id}: labellers agree with Krippendorff's alpha "
                 f"{alpha.alpha:.3f} ({interval_text(alpha.low, alpha.high, 3)}) on "
-                f"{alpha.units:,} samples that two or more labelled."
+                f"{alpha.units:,} items that two or more labelled."
             )
     return notes

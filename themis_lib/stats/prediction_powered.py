@@ -41,9 +41,10 @@ class JudgedRows:
     count for labelled rows only, up to a common factor. `cases` numbers the case of each
     row, from 0 and without gaps: rows of one case are its samples. Without it, each row
     is a case. `known` marks rows whose score needs no label, as that of an output that
-    holds no answer: a label of theirs
-    is ignored. Raises `ValueError` for a score that is NaN, and for
-    a labelled row whose probability is not above 0.
+    holds no answer: a label of theirs is ignored. `items` numbers what a person labelled:
+    rows of one item share one label, also where their cases differ. Without it, each row
+    has a label of its own. Raises `ValueError` for a score that is NaN, and for a labelled
+    row whose probability is not above 0.
     """
 
     scores: Floats
@@ -51,6 +52,7 @@ class JudgedRows:
     probabilities: Floats
     cases: npt.NDArray[np.int64] | None = None
     known: npt.NDArray[np.bool_] | None = None
+    items: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if np.isnan(self.scores).any():
@@ -79,15 +81,20 @@ class JudgedRows:
         """The number of the case of each row."""
         return np.arange(len(self.scores)) if self.cases is None else self.cases
 
+    @property
+    def item_of_row(self) -> npt.NDArray[np.int64]:
+        """The number of what was labelled in each row."""
+        return np.arange(len(self.scores)) if self.items is None else self.items
+
 
 @dataclass(frozen=True)
 class CorrectedMean:
     """The corrected mean over `n` cases, with its standard error and 95 % interval.
 
-    `raw_mean` is the judge's. `labels` counts the labelled rows. `tuning` is λ, from 0,
+    `raw_mean` is the judge's. `labels` counts the labelled items. `tuning` is λ, from 0,
     where the judge tells nothing, to 1. `labels_worth` is how many labels, without the
     judge, have an error as small. All are `None` without labels. The interval is `None`
-    for fewer than three labelled cases or clusters, and where scores other than 0 and 1
+    for fewer than three labelled items, cases or clusters, and where scores other than 0 and 1
     equal all labels; `method` is `wilson`, `t` or `cluster t`.
 
     `pseudo_values`, one for each case, have the corrected mean as their mean, and its
@@ -114,8 +121,8 @@ class CorrectedMean:
 class CorrectedDifference:
     """A difference candidate − baseline of corrected means, and its 95 % interval.
 
-    `p_value` is the two-sided one of no difference. `units` are the labelled cases, or
-    clusters, of the run that has fewer.
+    `p_value` is the two-sided one of no difference. `units` are the labelled items,
+    cases or clusters of the run that has fewer.
     """
 
     difference: float | None
@@ -143,7 +150,9 @@ def corrected_mean(
     Its error also counts half a label on either side that contradicts the judge, times
     λ: a few labels that agree do not prove a judge perfect. For other scores, and with
     clusters, it is Student's t. Both have two degrees of freedom less than there are
-    labelled cases or clusters.
+    labelled items, cases or clusters, whichever are fewest. Where one label is that of
+    several cases, these are right or wrong together, and the error is that of two
+    clusterings (Cameron, Gelbach and Miller 2011).
 
     >>> scores = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
     >>> labels = np.array([1.0, 0.0, 1.0, 0.0, 1.0, np.nan, np.nan, np.nan])
@@ -154,7 +163,7 @@ def corrected_mean(
     case_of_row = rows.case_of_row
     samples = np.bincount(case_of_row)
     size = len(samples)
-    labels = int(rows.is_labelled.sum())
+    labels = len(np.unique(rows.item_of_row[rows.is_labelled]))
     # Each case counts once, however many samples it has.
     shares = 1 / samples[case_of_row]
     if not labels:
@@ -168,7 +177,9 @@ def corrected_mean(
     values += estimate.mean - values.mean()
     labelled = estimate.labelled
     is_binary = are_01(rows.scores) and labelled.are_within_01
-    doubt = (estimate.doubted / labelled.effective) ** 2 if is_binary else 0.0
+    doubt = labelled.shared_variance(estimate.tuning, group_of_row) * estimate.open**2
+    if is_binary:
+        doubt += (estimate.tuning * estimate.open / labelled.effective) ** 2
     error = _error(values, clusters, doubt)
     labelled_groups = len(np.unique(group_of_row[labelled.at]))
     found = CorrectedMean(
@@ -181,7 +192,7 @@ def corrected_mean(
         tuning=estimate.tuning,
         labels_worth=_labels_worth(estimate, error, is_binary=is_binary),
         doubt=doubt,
-        freedom=max(labelled_groups - 2, 0),
+        freedom=max(min(labelled_groups, labels) - 2, 0),
     )
     if is_binary and clusters is None:
         return _with_wilson(found)
@@ -235,12 +246,16 @@ def corrected_difference(
 
 @dataclass(frozen=True)
 class _Labelled:
-    """The labelled rows: their places, and their weights, which sum to 1."""
+    """The labelled rows: their places, and their weights, which sum to 1.
+
+    `items` numbers what was labelled, from 0 and without gaps.
+    """
 
     at: npt.NDArray[np.int64]
     scores: Floats
     labels: Floats
     weights: Floats
+    items: npt.NDArray[np.int64]
 
     @staticmethod
     def of(
@@ -249,7 +264,13 @@ class _Labelled:
     ) -> _Labelled:
         at = np.flatnonzero(rows.is_labelled)
         weights = shares[at] / rows.probabilities[at]
-        return _Labelled(at, rows.scores[at], rows.labels[at], weights / weights.sum())
+        return _Labelled(
+            at=at,
+            scores=rows.scores[at],
+            labels=rows.labels[at],
+            weights=weights / weights.sum(),
+            items=np.unique(rows.item_of_row[at], return_inverse=True)[1],
+        )
 
     @property
     def mean_score(self) -> float:
@@ -262,7 +283,8 @@ class _Labelled:
     @property
     def effective(self) -> float:
         """How many labels of equal weight have as large an error (Kish 1965)."""
-        return float(1 / (self.weights @ self.weights))
+        weights = np.bincount(self.items, self.weights)
+        return float(1 / (weights @ weights))
 
     @property
     def label_variance(self) -> float:
@@ -282,22 +304,44 @@ class _Labelled:
         variance = float(self.weights @ scores**2)
         if variance:
             leverage += self.weights * scores**2 / variance
+        # The rows of an item are left out together.
+        leverage = np.bincount(self.items, leverage)[self.items]
         residuals = self.labels - self.mean_label - tuning * scores
         found: Floats = residuals / (1 - np.minimum(leverage, _MOST_LEVERAGE))
         return found
+
+    def shared_variance(
+        self,
+        tuning: float,
+        group_of_row: npt.NDArray[np.int64],
+    ) -> float:
+        """Return what items in several groups add to the variance of the mean.
+
+        Those of the items less those of each item in each group, which the groups have.
+        """
+        residuals = self.weights * self.residuals(tuning)
+        pairs = np.stack([self.items, group_of_row[self.at]])
+        of_pair = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+        count = self.items.max() + 1
+        if of_pair.max() + 1 == count:
+            return 0.0
+        of_items = np.bincount(self.items, residuals)
+        of_pairs = np.bincount(of_pair, residuals)
+        added = float(of_items @ of_items - of_pairs @ of_pairs)
+        return max(added, 0.0) * count / max(count - 1, 1)
 
 
 @dataclass(frozen=True)
 class _Estimate:
     """The corrected mean, and by how much each row moves it, times the cases.
 
-    `doubted` is the share of the cases whose mean the judge's scores decide.
+    `open` is the share of the cases whose scores labels may correct.
     """
 
     mean: float
     tuning: float
     influence: Floats
-    doubted: float
+    open: float
     labelled: _Labelled
 
     @staticmethod
@@ -321,7 +365,7 @@ class _Estimate:
         influence = shares * (np.where(rows.is_known, rows.scores, of_row) - mean)
         residuals = labelled.residuals(tuning)
         influence[labelled.at] += open_size * labelled.weights * residuals
-        return _Estimate(mean, tuning, influence, tuning * open_size / size, labelled)
+        return _Estimate(mean, tuning, influence, open_size / size, labelled)
 
 
 def _best_tuning(
