@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from tests.support.labelling import (
     grading_judge,
     judged_run,
 )
-from themis_lib import InMemoryRunStore
+from themis_lib import ConfigError, InMemoryRunStore
 from themis_lib.labels.draws import (
+    MOST_SEED,
     draw_items,
     inclusion_probabilities,
     uncertainties,
@@ -49,6 +51,20 @@ def test_a_draw_is_the_same_each_time() -> None:
     assert draw_items(items).name == draw_items(reordered).name
     assert draw_items(items).items != draw_items(items, seed=1).items
     assert sorted(draw_items(items).items) == sorted(draw_items(items, seed=1).items)
+
+
+@pytest.mark.parametrize(
+    ("drawing", "message"),
+    [
+        ({"method": "activ"}, "sample 'activ': did you mean 'active'"),
+        ({"seed": -1}, "seed -1"),
+        # As a float of a browser it would be another one.
+        ({"seed": MOST_SEED + 2}, f"to {MOST_SEED}"),
+    ],
+)
+def test_a_wrong_drawing_is_refused(drawing: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        draw_items(graded(3), **drawing)
 
 
 def test_uncertain_scores_come_first() -> None:

@@ -339,6 +339,27 @@ def test_difference_from_itself_is_nothing() -> None:
     assert 1.0 == pytest.approx(found.p_value)
 
 
+def test_labels_that_are_all_alike_tell_no_difference() -> None:
+    """Rounding is no difference, and no error: 45 and 30 labels of 1 are both 1."""
+    random = np.random.default_rng(0)
+    means = []
+    for labels in (45, 30):
+        scores = (random.random(60) < 0.7).astype(np.float64)
+        marked = np.where(np.arange(60) < labels, 1.0, np.nan)
+        rows = JudgedRows(scores, marked, np.full(60, labels / 60))
+        means.append(corrected_mean(rows))
+
+    found = corrected_difference(*means)
+
+    assert [1.0, 1.0] == [mean.mean for mean in means]
+    assert (0.0, 0.0, None, None) == (
+        found.difference,
+        found.standard_error,
+        found.low,
+        found.p_value,
+    )
+
+
 def test_difference_without_labels_has_no_numbers() -> None:
     (run, _) = two_runs(np.random.default_rng(0), 0.1, same_rows=True)
     bare = corrected_mean(

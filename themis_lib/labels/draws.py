@@ -16,12 +16,13 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from themis_lib.errors import ConfigError, nearest
 from themis_lib.identity.digests import digest, load_json_or_null
 from themis_lib.labels.items import RunItems
 from themis_lib.labels.questions import Question
@@ -34,6 +35,8 @@ DrawMethod = Literal["uniform", "active"]
 UNIFORM_SHARE = 0.5
 #: Random numbers have this many bits, what a float holds exactly.
 _BITS = 53
+#: The largest seed: a browser, whose numbers are floats, returns it as it is.
+MOST_SEED = (1 << _BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,10 @@ def draw_items(
     """Return the items of a run in drawn order.
 
     The random number of an item follows from method, seed and item, so that a grown
-    dataset keeps the relative order of its old items.
+    dataset keeps the relative order of its old items. Raise `ConfigError` for an unknown
+    method, or a seed below 0 or above `MOST_SEED`.
     """
+    _check_drawing(method, seed)
     # In the order of the keys: that of the cases changes nothing.
     names = sorted(set(items.rows["item"].to_pylist()))
     weights = np.ones(len(names))
@@ -77,6 +82,16 @@ def draw_items(
     table = _draw_table(drawn, weights[order])
     identity = {"method": method, "seed": seed, "columns": column_digests(table)}
     return Draw(digest("draw", identity), method, seed, drawn, weights[order])
+
+
+def _check_drawing(
+    method: str,
+    seed: int,
+) -> None:
+    if method not in get_args(DrawMethod):
+        raise ConfigError(f"sample {method!r}: {nearest(method, get_args(DrawMethod))}")
+    if not 0 <= seed <= MOST_SEED:
+        raise ConfigError(f"seed {seed!r}: write a whole number from 0 to {MOST_SEED}")
 
 
 def inclusion_probabilities(

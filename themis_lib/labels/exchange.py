@@ -90,7 +90,10 @@ def import_labels(
         raise ConfigError(
             f"{path}: labels of metric {file.metric_id!r}, not of {metric_id!r}"
         )
-    items = items_of(run, file.metric_id)
+    try:
+        items = items_of(run, file.metric_id)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if items.question.fingerprint != file.question:
         raise ConfigError(
             f"{path}: labels of another question than metric {file.metric_id!r} asks in "

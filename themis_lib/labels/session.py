@@ -65,7 +65,8 @@ class LabelSession:
         earlier session of this labeller goes on; the first is `uniform` with seed 0.
 
         Raise `ConfigError` for a metric that the run has not, an empty name, a count
-        below 1, or a run without any scored answer.
+        below 1, an unknown method, a seed below 0 or above `MOST_SEED`, or a run without
+        any scored answer.
         """
         if count < 1:
             raise ConfigError(f"count {count!r}: label one item or more")

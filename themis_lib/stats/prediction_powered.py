@@ -180,7 +180,7 @@ def corrected_mean(
     doubt = labelled.shared_variance(estimate.tuning, group_of_row) * estimate.open**2
     if is_binary:
         doubt += (estimate.tuning * estimate.open / labelled.effective) ** 2
-    error = _error(values, clusters, doubt)
+    error = _error(values, clusters, doubt, float(np.abs(values).max()))
     labelled_groups = len(np.unique(group_of_row[labelled.at]))
     found = CorrectedMean(
         n=size,
@@ -227,7 +227,9 @@ def corrected_difference(
         return CorrectedDifference(None, None, None, None, None, None, units)
     difference = candidate.mean - baseline.mean
     differences = candidate.pseudo_values - baseline.pseudo_values
-    error = _error(differences, clusters, baseline.doubt + candidate.doubt)
+    doubt = baseline.doubt + candidate.doubt
+    both = np.abs([baseline.pseudo_values, candidate.pseudo_values])
+    error = _error(differences, clusters, doubt, float(both.max()))
     if not error or not freedom:
         return CorrectedDifference(difference, error, None, None, None, None, units)
     from scipy.special import stdtr
@@ -274,11 +276,11 @@ class _Labelled:
 
     @property
     def mean_score(self) -> float:
-        return float(self.weights @ self.scores)
+        return _weighted_mean(self.scores, self.weights)
 
     @property
     def mean_label(self) -> float:
-        return float(self.weights @ self.labels)
+        return _weighted_mean(self.labels, self.weights)
 
     @property
     def effective(self) -> float:
@@ -305,9 +307,9 @@ class _Labelled:
         if variance:
             leverage += self.weights * scores**2 / variance
         # The rows of an item are left out together.
-        leverage = np.bincount(self.items, leverage)[self.items]
+        together = np.bincount(self.items, leverage)[self.items]
         residuals = self.labels - self.mean_label - tuning * scores
-        found: Floats = residuals / (1 - np.minimum(leverage, _MOST_LEVERAGE))
+        found: Floats = residuals / (1 - np.minimum(together, _MOST_LEVERAGE))
         return found
 
     def shared_variance(
@@ -322,7 +324,7 @@ class _Labelled:
         residuals = self.weights * self.residuals(tuning)
         pairs = np.stack([self.items, group_of_row[self.at]])
         of_pair = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
-        count = self.items.max() + 1
+        count = int(self.items.max()) + 1
         if of_pair.max() + 1 == count:
             return 0.0
         of_items = np.bincount(self.items, residuals)
@@ -368,6 +370,14 @@ class _Estimate:
         return _Estimate(mean, tuning, influence, open_size / size, labelled)
 
 
+def _weighted_mean(
+    values: Floats,
+    weights: Floats,
+) -> float:
+    """Return the mean by weights that sum to 1; of equal values exactly these."""
+    return float(values[0] + weights @ (values - values[0]))
+
+
 def _best_tuning(
     scores: Floats,
     shares: Floats,
@@ -396,11 +406,18 @@ def _error(
     values: Floats,
     clusters: npt.NDArray[Any] | None,
     doubt: float,
+    largest: float,
 ) -> float | None:
-    """Return the standard error of the mean of pseudo-values; `None` for one alone."""
+    """Return the standard error of the mean of pseudo-values; `None` for one alone.
+
+    `largest` is the largest number that went into them: what is tiny beside it is 0.
+    """
     groups = np.arange(len(values)) if clusters is None else clusters
     error = clustered_error(values, groups)
-    return None if error is None else math.hypot(error, math.sqrt(doubt))
+    if error is None:
+        return None
+    error = math.hypot(error, math.sqrt(doubt))
+    return error if error > ROUNDING * largest else 0.0
 
 
 def _labels_worth(
