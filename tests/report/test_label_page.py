@@ -114,6 +114,35 @@ def test_a_reload_loses_nothing(visit: Visit, run: RunResult, tmp_path: Path) ->
     assert 3 == len({label["item"] for label in given})
 
 
+def test_undo_stays_on_its_page(visit: Visit, run: RunResult, tmp_path: Path) -> None:
+    """A second page of the same draw, in the same browser, undoes none of the first."""
+    first = page_of(run)
+
+    def act(page: Any) -> Path:
+        page.keyboard.press("c")
+        return saved(page, tmp_path / "labels.json")
+
+    import_labels(run, visit(first, act))
+
+    def go_on(page: Any) -> tuple[list[bool], str]:
+        page.set_content(first)
+        page.wait_for_selector("#choices button")
+        page.keyboard.press("c")
+        page.set_content(page_of(run))
+        page.wait_for_selector("#choices button")
+        disabled = [page.is_disabled("#undo")]
+        page.keyboard.press("c")
+        disabled.append(page.is_disabled("#undo"))
+        page.keyboard.press("u")
+        page.keyboard.press("u")
+        disabled.append(page.is_disabled("#undo"))
+        page.set_content(first)
+        page.wait_for_selector("#choices button")
+        return disabled, progress(page)
+
+    assert ([True, False, True], "1 of 6 labelled") == visit(page_of(run), go_on)
+
+
 def test_a_name_is_needed_to_save(visit: Visit, run: RunResult) -> None:
     """A page for anybody has no name on it, and saves nothing before there is one."""
 

@@ -288,6 +288,17 @@ def test_cases_of_one_label_are_wrong_together() -> None:
     assert found.high - found.low > 1.5 * (ignored.high - ignored.low)
 
 
+def test_texts_that_are_all_labelled_add_no_error() -> None:
+    """Which of them were drawn is no chance any more: the cases alone are."""
+    rows, truth = shared_texts(np.random.default_rng(0), labels=200)
+
+    found = corrected_mean(rows)
+
+    alone = mean_interval(rows.labels)
+    assert truth == pytest.approx(found.mean)
+    assert alone.high - alone.low == pytest.approx(found.high - found.low, rel=0.05)
+
+
 @pytest.mark.parametrize("probability", [0.0, -0.5, np.nan])
 def test_labelled_row_that_could_not_be_drawn_is_refused(probability: float) -> None:
     with pytest.raises(ValueError, match="inclusion probability"):

@@ -42,8 +42,9 @@ class JudgedRows:
     row, from 0 and without gaps: rows of one case are its samples. Without it, each row
     is a case. `known` marks rows whose score needs no label, as that of an output that
     holds no answer: a label of theirs is ignored. `items` numbers what a person labelled:
-    rows of one item share one label, also where their cases differ. Without it, each row
-    has a label of its own. Raises `ValueError` for a score that is NaN, and for a labelled
+    rows of one item share one label, also where their cases differ; these cases add to the
+    error by how far their probability is from 1. Without it, each row has a label of its
+    own. Raises `ValueError` for a score that is NaN, and for a labelled
     row whose probability is not above 0.
     """
 
@@ -257,6 +258,7 @@ class _Labelled:
     scores: Floats
     labels: Floats
     weights: Floats
+    probabilities: Floats
     items: npt.NDArray[np.int64]
 
     @staticmethod
@@ -271,6 +273,7 @@ class _Labelled:
             scores=rows.scores[at],
             labels=rows.labels[at],
             weights=weights / weights.sum(),
+            probabilities=rows.probabilities[at],
             items=np.unique(rows.item_of_row[at], return_inverse=True)[1],
         )
 
@@ -320,8 +323,10 @@ class _Labelled:
         """Return what items in several groups add to the variance of the mean.
 
         Those of the items less those of each item in each group, which the groups have.
+        An item that was certain to be drawn adds nothing: its cases are as they are.
         """
-        residuals = self.weights * self.residuals(tuning)
+        by_chance = np.sqrt(np.maximum(1 - self.probabilities, 0.0))
+        residuals = self.weights * self.residuals(tuning) * by_chance
         pairs = np.stack([self.items, group_of_row[self.at]])
         of_pair = np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
         count = int(self.items.max()) + 1

@@ -26,6 +26,10 @@ function labelling(data) {
   const state = { labeller: data.labeller, labels: {}, order: [], ...kept(name) };
   let canKeep = keep(name, state);
 
+  // An earlier page of the draw may have labelled items that are not here.
+  const here = new Set(data.items.map(({ item }) => item));
+  const last = () => state.order.findLast((item) => here.has(item));
+
   const waiting = () => data.items.filter(({ item }) => !(item in state.labels));
   const labels = () => data.items.filter(({ item }) => item in state.labels).map(({ item }) => ({ item, ...state.labels[item] }));
 
@@ -44,8 +48,9 @@ function labelling(data) {
   }
 
   function undo() {
-    const item = state.order.pop();
+    const item = last();
     if (item === undefined) return;
+    state.order.splice(state.order.lastIndexOf(item), 1);
     delete state.labels[item];
     store();
     show();
@@ -81,7 +86,7 @@ function labelling(data) {
     find("progress").textContent = `${count(labelled)} of ${count(data.items.length)} labelled${skipped ? `, ${count(skipped)} skipped` : ""}`;
     find("done").value = done.length;
     find("kept").textContent = canKeep ? "Kept in this browser." : "This browser keeps nothing: save the file before you close the page.";
-    find("undo").disabled = state.order.length === 0;
+    find("undo").disabled = last() === undefined;
     find("skip").disabled = !current;
     find("save").disabled = done.length === 0 || !state.labeller.trim();
     find("save").title = state.labeller.trim() ? "" : "Write your name first";
@@ -121,7 +126,7 @@ function labelling(data) {
   // Enter ends the note, so that the keys give labels again.
   find("note").addEventListener("keydown", (event) => { if (event.key === "Enter") event.target.blur(); });
   find("labeller").value = state.labeller;
-  find("labeller").addEventListener("input", (event) => { 
+  find("labeller").addEventListener("input", (event) => {
     state.labeller = event.target.value;
     store();
     showProgress();
