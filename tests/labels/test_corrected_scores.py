@@ -28,6 +28,7 @@ from themis_lib import (
     RowError,
     RunResult,
     StatisticsConfig,
+    compare,
     corrected_score,
     corrected_scores,
 )
@@ -216,6 +217,23 @@ def test_without_labels_it_says_how_to_label() -> None:
 def test_unknown_metric_is_refused(metric_id: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         corrected_score(labelled_run(), metric_id)
+
+
+def test_one_score_of_all_cases_is_refused() -> None:
+    """Labels of rows correct the mean of rows, which such a metric does not have."""
+    judged = labelled_run(count=40, labels=30)
+    metric = {"use": "builtin/corpus_f1", "id": "f1"}
+    run, other = (
+        judged_run(judged.store, count=40, metric=metric, name=name) for name in "ab"
+    )
+
+    with pytest.raises(ConfigError, match="'f1' is one score of all cases"):
+        give_labels(run, 30)
+    with pytest.raises(ConfigError, match="'f1' is one score of all cases"):
+        corrected_score(run, "f1")
+    with pytest.raises(ConfigError, match="'f1' is one score of all cases"):
+        compare(run, other, corrected=True)
+    assert [] == corrected_scores(run)
 
 
 def says_otherwise_where_wrong(text: str) -> str:

@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from themis_lib.comparison.corpus_metrics import corpus_metric_ids
 from themis_lib.comparison.explanation import (
     ExplainedScore,
     Explanation,
@@ -34,7 +33,7 @@ from themis_lib.experiment.recorded import experiment_of
 from themis_lib.explain.differences import stage_differences
 from themis_lib.explain.plan import PlannedRows, StagePlan, plan_run
 from themis_lib.runs.pipeline import Pipeline
-from themis_lib.runs.results import RunResult
+from themis_lib.runs.results import RunResult, corpus_metric_ids
 from themis_lib.stages.reduce import ReduceStage
 from themis_lib.stats.clusters import Floats
 from themis_lib.stats.paired import paired_difference

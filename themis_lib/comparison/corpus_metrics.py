@@ -17,11 +17,6 @@ from themis_lib.runs.manifest import Manifest
 from themis_lib.runs.results import RunResult
 
 
-def corpus_metric_ids(run: RunResult) -> set[str]:
-    """Return the metrics of a run that give one score of a data set."""
-    return {row.metric_id for row in run.summary if row.is_corpus}
-
-
 def corpus_metric(
     run: RunResult,
     metric_id: str,

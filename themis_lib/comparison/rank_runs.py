@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Sequence, Set
 
 from themis_lib.comparison.case_games import CaseGames
-from themis_lib.comparison.corpus_metrics import corpus_metric_ids
 from themis_lib.comparison.ranking import Ranking
 from themis_lib.comparison.scored_cases import ScoredCases, scored_cases
 from themis_lib.errors import ConfigError, nearest
-from themis_lib.runs.results import RunResult
+from themis_lib.runs.results import RunResult, corpus_metric_ids
 
 RESAMPLES = 1_000
 

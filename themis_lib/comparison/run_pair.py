@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from themis_lib.comparison.corpus_metrics import corpus_metric_ids
 from themis_lib.comparison.corpus_pair import CorpusPair, CorpusSide
 from themis_lib.comparison.missing_scores import Guess, MissingScores
 from themis_lib.comparison.models import (
@@ -43,7 +42,7 @@ from themis_lib.errors import (
     nearest,
 )
 from themis_lib.runs.corpus_summary import CORPUS, MEAN
-from themis_lib.runs.results import RunResult
+from themis_lib.runs.results import RunResult, corpus_metric_ids
 from themis_lib.runs.score_groups import UNANSWERED
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stats.paired import (

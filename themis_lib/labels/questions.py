@@ -19,7 +19,7 @@ from themis_lib.core.protocols import OUTPUT_COLUMNS
 from themis_lib.errors import ConfigError, nearest
 from themis_lib.identity.digests import digest
 from themis_lib.runs.manifest import StageRecord
-from themis_lib.runs.results import RunResult
+from themis_lib.runs.results import RunResult, corpus_metric_ids
 from themis_lib.stages.judge import TOLD_SCHEMA
 
 #: Columns that hold what a model did, and those of them that people read as its answer.
@@ -103,7 +103,8 @@ def question_of(
 ) -> Question:
     """Return the question of a metric; `None` names the only one, or the only judged one.
 
-    Raise `ConfigError` for a metric that the run has not, or where several could be meant.
+    Raise `ConfigError` for a metric that the run has not or that is one score of a data
+    set, or where several could be meant.
     """
     score = _score_record(run, metric_id)
     metric_id = score.member_id or ""
@@ -131,22 +132,37 @@ def _score_record(
             scores[record.member_id] = record
     if not scores:
         raise ConfigError(f"run {run.run_id!r} has no scores to label")
-    if metric_id is not None:
-        if metric_id not in scores:
-            raise ConfigError(
-                f"run {run.run_id!r} has no metric {metric_id!r}; "
-                f"{nearest(metric_id, scores)}"
-            )
-        return scores[metric_id]
+    corpus = corpus_metric_ids(run)
+    if metric_id is None:
+        of_cases = [name for name in scores if name not in corpus]
+        metric_id = _only_metric(run, of_cases or list(scores))
+    if metric_id not in scores:
+        raise ConfigError(
+            f"run {run.run_id!r} has no metric {metric_id!r}; "
+            f"{nearest(metric_id, scores)}"
+        )
+    if metric_id in corpus:
+        raise ConfigError(
+            f"run {run.run_id!r}: {metric_id!r} is one score of all cases, which labels "
+            "of single answers cannot correct; label a metric of single cases"
+        )
+    return scores[metric_id]
+
+
+def _only_metric(
+    run: RunResult,
+    metric_ids: Sequence[str],
+) -> str:
+    """Return the only metric, or the only judged one."""
     verdicts = run.table("verdicts", columns=["metric_id"])["metric_id"]
-    judged = [name for name in scores if name in set(pc.unique(verdicts).to_pylist())]
-    candidates = judged or list(scores)
+    known = set(pc.unique(verdicts).to_pylist())
+    candidates = [name for name in metric_ids if name in known] or metric_ids
     if len(candidates) > 1:
         names = ", ".join(map(repr, candidates))
         raise ConfigError(
             f"run {run.run_id!r} has several metrics to label; name one: {names}"
         )
-    return scores[candidates[0]]
+    return candidates[0]
 
 
 def _judge_prompts(

@@ -283,3 +283,8 @@ class RunResult:
             if name != "summary":
                 files[name] = open_run_table(self.store, self.run_id, name)
         return CaseSequence(files)
+
+
+def corpus_metric_ids(run: RunResult) -> set[str]:
+    """Return the metrics of a run that give one score of a data set."""
+    return {row.metric_id for row in run.summary if row.is_corpus}
