@@ -72,6 +72,12 @@ def test_positive_is_the_score_of_one_class() -> None:
     assert expected == pytest.approx(score(CorpusF1(positive="B"), NAMED, WANTED))
 
 
+@pytest.mark.parametrize("settings", [{"positive": "e\u0301"}, {"labels": ["e\u0301"]}])
+def test_classes_of_settings_are_composed_too(settings: Any) -> None:
+    """As those of answers are, so that a file's Unicode form makes no difference."""
+    assert 1.0 == score(CorpusF1(**settings), ["é", "a"], ["é", "a"])
+
+
 @pytest.mark.parametrize("average", ["macro", "micro"])
 def test_lists_are_sets_of_classes(average: Any) -> None:
     """Multi-label F1 is that of scikit-learn's indicator matrices."""

@@ -131,9 +131,9 @@ class _AveragedMetric(_ClassificationMetric):
 
     def _of_classes(self, classes: Mapping[str, _ClassCounts]) -> float:
         if self.positive is not None:
-            return self._of_counts(classes.get(self.positive, _ClassCounts()))
+            return self._of_counts(_counts_of(self.positive, classes))
         if self.labels is not None:
-            scored = [classes.get(name, _ClassCounts()) for name in self.labels]
+            scored = [_counts_of(name, classes) for name in self.labels]
         else:
             # A class that no case expects is no class of the data set.
             scored = [counts for counts in classes.values() if counts.expected]
@@ -153,6 +153,14 @@ class _AveragedMetric(_ClassificationMetric):
 
     def _of_counts(self, counts: _ClassCounts) -> float:
         raise NotImplementedError
+
+
+def _counts_of(
+    name: str,
+    classes: Mapping[str, _ClassCounts],
+) -> _ClassCounts:
+    """Return the counts of a class, which any Unicode form of its name may name."""
+    return classes.get(composed(name), _ClassCounts())
 
 
 def _summed(classes: Sequence[_ClassCounts]) -> _ClassCounts:
