@@ -147,6 +147,20 @@ def test_cases_of_a_cluster_are_drawn_together() -> None:
     assert one.high - one.low == pytest.approx(four.high - four.low, rel=0.1)
 
 
+def test_clusters_are_those_of_the_first_run() -> None:
+    """Another run may know its cases by less."""
+    groups = {"group": list(range(60)) * 2}
+    fewer = {"group": [0, *[None] * 119]}
+    (good,) = runs_of({"good": RIGHT["good"]}, metadata=groups)
+    (poor,) = runs_of({"poor": RIGHT["poor"]}, metadata=groups)
+    (bare,) = runs_of({"poor": RIGHT["poor"]}, metadata=fewer)
+
+    expected = rank_runs(good, poor, cluster_by="group").runs[0]
+    actual = rank_runs(good, bare, cluster_by="group").runs[0]
+
+    assert (expected.low, expected.high) == (actual.low, actual.high)
+
+
 def test_lower_scores_win_where_lower_is_better() -> None:
     """As the metric says of itself."""
 

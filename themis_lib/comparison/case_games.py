@@ -26,8 +26,9 @@ from themis_lib.stats.bradley_terry import (
 from themis_lib.stats.clusters import Floats
 
 _PAIRWISE_JUDGE = "builtin/judge_pairwise"
-#: Fits at a time, which keeps memory at some tens of megabytes.
+#: Fits at a time, and counts in memory: some tens of megabytes.
 _AT_ONCE = 200
+_COUNTS_AT_ONCE = 2_000_000
 #: 95 % of the resamples are between these shares of them.
 _ENDS = (0.025, 0.975)
 Integers = npt.NDArray[np.int64]
@@ -182,8 +183,9 @@ class CaseGames:
         """Return the strengths in each resample that connects the players."""
         random = np.random.default_rng(seed)
         found = []
-        for start in range(0, resamples, _AT_ONCE):
-            size = min(_AT_ONCE, resamples - start)
+        at_once = min(_AT_ONCE, max(_COUNTS_AT_ONCE // units, 1))
+        for start in range(0, resamples, at_once):
+            size = min(at_once, resamples - start)
             counts = random.multinomial(units, np.full(units, 1 / units), size=size)
             tables = self._table(counts.astype(np.float64), won, met)
             games = tables + np.swapaxes(tables, -1, -2)
@@ -266,7 +268,8 @@ def _score_table(
         if cluster_by is not None:
             rows = np.arange(len(places))
             values = side.column(cluster_by, rows)
-            labels |= dict(zip(places, values, strict=True))
+            # The first run that has a case says its cluster, as it says the policy.
+            labels = dict(zip(places, values, strict=True)) | labels
     notes = []
     if runs[0].manifest.statistics.no_answer != "zero":
         left_out = int((table == UNANSWERED).sum())
