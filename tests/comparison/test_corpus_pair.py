@@ -150,6 +150,13 @@ def test_equal_answers_are_the_same() -> None:
     assert (0.0, 1.0, "same") == (item.difference, item.p_value, item.conclusion)
 
 
+def test_difference_that_is_not_defined_concludes_nothing() -> None:
+    """Equal rows are not the same where the score of all of them is no number."""
+    item = only(compare(*runs([1] * 5, [1] * 5, [2] * 5, Correlation())))
+
+    assert (5, None, "cannot tell") == (item.tied, item.difference, item.conclusion)
+
+
 def test_other_wrong_classes_are_not_the_same() -> None:
     """No case rises or falls, yet precision does: ties of cases are no verdict."""
     wrong = {"A": "B", "B": "C", "C": "A"}

@@ -92,4 +92,4 @@ def _are_equal(item: Difference) -> bool:
     """Return whether all scores are equal, and nothing else tells the runs apart."""
     # Scores that tie may hide what labels tell, or the score of a whole data set.
     is_tied = item.n > 0 and item.tied == item.n
-    return is_tied and not item.difference and item.labels is None
+    return is_tied and item.difference == 0 and item.labels is None

@@ -123,10 +123,9 @@ def _judge_difference(
         and result.manifest.experiment == baseline.manifest.experiment
         and item.n > 0
         and item.tied == item.n
-        and not item.difference
         and item.baseline_errors == item.candidate_errors
         and item.baseline_no_answer == item.candidate_no_answer
-        # Of corrected means, equal scores are not enough: labels may differ.
+        # Of corrected means and scores of a data set, equal rows are not enough.
         and item.difference == 0
     )
     if item.labels is not None and item.labels < FEWEST_LABELS:

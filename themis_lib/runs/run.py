@@ -380,9 +380,11 @@ class Run:
         samples: Mapping[str, pa.Table],
     ) -> dict[str, list[str]]:
         """Return the lines of a shard's cases under each metric of a data set."""
-        lines = {}
+        lines: dict[str, list[str]] = {}
+        if not self._corpus_metrics:
+            return lines
+        outputs = read(self.store, shard.outputs)
         for metric_id, metric in self._corpus_metrics.items():
-            outputs = read(self.store, shard.outputs)
             # Each case has a result for each metric, next to each other.
             place = list(samples).index(metric_id)
             mine = results.take(
