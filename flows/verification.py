@@ -45,7 +45,7 @@ class VerifyParameters(BaseModel):
     )
     seed: Annotated[int, Field(ge=0)] = Field(
         default=0,
-        description="The seed of the sample and of new draws",
+        description="The seed of the sample",
     )
     stages: list[str] = Field(
         default_factory=list,

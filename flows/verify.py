@@ -35,6 +35,7 @@ from flows.terminal import FittingTable, as_text, assemble, open_console
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import ConfigError
 from themis_lib.experiment.event_loop import run_in_new_loop
+from themis_lib.report.exports import check_file
 from themis_lib.report.markdown import dollars
 from themis_lib.report.verification_markdown import (
     MODEL_HEADINGS,
@@ -69,7 +70,7 @@ Everything = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(min=0, help="The seed of the sample and of new draws."),
+    typer.Option(min=0, help="The seed of the sample."),
 ]
 Stages = Annotated[
     list[str] | None,
@@ -119,6 +120,9 @@ def main(
             raise ConfigError(
                 f"--all takes every row, --sample {sample} some: give one"
             )
+        for name, file in (("--markdown", markdown), ("--json", json)):
+            if file is not None:
+                check_file(name, file)
         verification = RunVerification.of(
             find_run(opened(store, option), run),
             sample=None if everything else sample or SAMPLE,

@@ -275,7 +275,7 @@ def written_page(
     run itself is complete and saved.
     """
     try:
-        return write_report(result, corrected=corrected)
+        return write_report(result, corrected=corrected, verified=())
     except StoreError as error:
         get_run_logger().warning("the run has no page: %s", error)
         return None

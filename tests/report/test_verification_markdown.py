@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.verification.test_verify import evaluated
 from themis_lib import verify_run
+from themis_lib.report.html import report_html
 from themis_lib.report.markdown import markdown_report
 from themis_lib.report.verification_markdown import (
     model_lines,
@@ -119,8 +120,10 @@ def test_names_are_inert_in_markdown() -> None:
 
 def test_report_of_a_run_says_what_its_last_verification_found() -> None:
     run = evaluated()
-    assert "Verified" not in markdown_report(run)
+    for report in (markdown_report, report_html):
+        assert "Verified" not in report(run)
 
     verify_run(run, sample=5)
 
-    assert ": nothing that was looked at differs." in markdown_report(run)
+    for report in (markdown_report, report_html):
+        assert ": nothing that was looked at differs." in report(run)

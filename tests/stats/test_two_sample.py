@@ -65,6 +65,28 @@ def test_groups_that_are_all_alike_say_nothing() -> None:
     )
 
 
+def test_labels_are_permuted_within_blocks() -> None:
+    """Two pairs have four labellings; the effect is 0 on average over them."""
+    items = [0.0, 4.0, 1.0, 7.0]
+    effects = []
+    for order in ((0, 1, 2, 3), (2, 1, 0, 3), (0, 3, 2, 1), (2, 3, 0, 1)):
+        numbers = group(np.array([items[at] for at in order]), 2)
+        found = mmd_test([KernelGroup(numbers.kernel, 2, blocks=[0, 1, 0, 1])])
+        effects.append(found.effect)
+    best = KernelGroup(group(np.array(items), 2).kernel, 2, blocks=[0, 1, 0, 1])
+
+    assert pytest.approx(0) == sum(effects)
+    # The two samples are as far apart whichever is called the first.
+    rank = sum(effect >= effects[0] - 1e-9 for effect in effects)
+    assert pytest.approx(rank / 4, abs=0.03) == mmd_test([best]).p_value
+
+
+def test_items_without_a_partner_keep_their_label() -> None:
+    alone = KernelGroup(group(np.arange(4.0), 2).kernel, 2, blocks=[0, 1, 2, 3])
+
+    assert (0.0, 1.0) == (mmd_test([alone]).effect, mmd_test([alone]).p_value)
+
+
 @pytest.mark.parametrize(("size", "first"), [(2, 1), (3, 0), (3, 3)])
 def test_groups_that_are_too_small_are_refused(size: int, first: int) -> None:
     with pytest.raises(ValueError, match="each sample needs one"):
@@ -87,6 +109,33 @@ def test_p_values_are_uniform_if_nothing_changed(shape: tuple[int, int]) -> None
     # A p-value is one of 200: uniform on them, up to the chance of 1,000 draws.
     assert kstest(p_values, "uniform").pvalue > 0.001
     assert 0.03 < np.mean(np.array(p_values) <= 0.05) < 0.07
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [1, 3])
+def test_level_is_kept_where_groups_share_their_seeds(samples: int) -> None:
+    """What a seed draws is the same in all groups: within blocks, 5 % alarms; without
+    them, and with other seeds for the second sample, many more.
+    """
+    random = np.random.default_rng(9)
+    alarms = np.zeros(2)
+    for seed in range(300):
+        stored, drawn = random.normal(size=samples), random.normal(size=2 * samples)
+        blocked, free = [], []
+        for _ in range(20):
+            noise = random.normal(scale=0.3, size=3 * samples)
+            same = np.concatenate([stored, np.repeat(stored, 2)])
+            other = np.concatenate([stored, drawn])
+            blocks = [*range(samples), *np.repeat(range(samples), 2)]
+            blocked.append(
+                KernelGroup(group(same + noise, samples).kernel, samples, blocks)
+            )
+            free.append(group(other + noise, samples))
+        for at, groups in enumerate((blocked, free)):
+            alarms[at] += mmd_test(groups, resamples=199, seed=seed).p_value <= 0.05
+
+    assert alarms[0] / 300 < 0.09
+    assert alarms[1] / 300 > 0.2
 
 
 @pytest.mark.slow

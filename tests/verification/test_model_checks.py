@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +19,16 @@ from themis_lib.verification.verify import RunVerification
 CASES = 16
 
 
-def writer(words: str, likely: float = 0.6) -> Any:
-    """A model that writes the first word likely, else another; equal seeds are equal."""
+def writer(words: str, likely: float = 0.6, *, seeded: bool = False) -> Any:
+    """A model that writes the first word likely, else another.
+
+    If `seeded`, the seed alone draws, as with many servers: the same for all prompts.
+    """
     choices = words.split()
+    calls = itertools.count()
 
     def script(attempt: int, body: dict[str, Any]) -> Fault:
-        draw = random.Random(f"{body.get('seed')} {prompt_of(body)}")
+        draw = random.Random(body["seed"] if seeded else next(calls))
         word = choices[0] if draw.random() < likely else draw.choice(choices[1:])
         top = [{"token": choices[0], "logprob": -0.5 * likely, "bytes": None}]
         first = {**top[0], "top_logprobs": top}
@@ -97,21 +102,49 @@ def rows_of(store: RunStore) -> dict[str, bytes]:
 def test_same_model_has_not_changed(
     server: ProviderServer, tmp_path: Path, samples: int
 ) -> None:
-    """Its new draws are others, and are kept nowhere: rows are as they were."""
+    """Each request is made twice, and kept nowhere: rows are as they were."""
     run = evaluated(server, tmp_path, samples=samples)
     before = rows_of(run.store)
     asked = len(server.requests)
-    seeds = {body["seed"] for body in server.bodies}
 
     found = verify_run(run, sample=None)
 
     (check,) = found.models
-    draws = max(samples, 2)
     assert found.holds
-    assert CASES * draws == check.calls == len(server.requests) - asked
-    assert not seeds & {body["seed"] for body in server.bodies[asked:]}
+    assert CASES * 2 * samples == check.calls == len(server.requests) - asked
+    assert check.equal < check.drawn == check.calls
     assert ["texts"] == [test.compares for test in check.tests]
     assert before == rows_of(run.store)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_server_that_draws_by_the_seed_alone_has_not_changed(
+    server: ProviderServer, tmp_path: Path, samples: int
+) -> None:
+    """Its draws are not independent of each other: all prompts have the same seeds."""
+    server.script = writer("one two three", likely=0.4, seeded=True)
+    run = evaluated(server, tmp_path, samples=samples)
+
+    (check,) = verify_run(run, sample=None).models
+
+    (test,) = check.tests
+    assert check.drawn == check.equal
+    assert (1.0, 0.0) == (test.p_value, pytest.approx(test.effect))
+    server.script = writer("one two three", likely=0.9, seeded=True)
+    (check,) = verify_run(run, sample=None).models
+    assert check.has_changed
+
+
+def test_samples_of_a_case_are_drawn_again_up_to_five(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """The others are compared, too."""
+    run = evaluated(server, tmp_path, samples=7)
+
+    (check,) = verify_run(run, sample=None).models
+
+    assert CASES * 2 * 5 == check.calls
+    assert not check.has_changed
 
 
 def test_another_model_behind_the_name_is_found(

@@ -67,6 +67,8 @@ from themis_lib.runs.results import (
     SummaryRow,
 )
 from themis_lib.runs.summary import ALL_CASES
+from themis_lib.verification.models import Verification
+from themis_lib.verification.records import verifications
 
 REPORT_NAME = "report.html"
 #: Cases in the browser; of more, so many are chosen evenly over all of them.
@@ -102,17 +104,21 @@ def report_html(
     result: RunResult,
     *,
     corrected: Sequence[CorrectedScore] | None = None,
+    verified: Sequence[Verification] | None = None,
 ) -> str:
     """Return the page of a run.
 
-    `corrected` are its `corrected_scores`, read if they are not given. The same run with
-    the same labels gives the same page: its dates are the run's own. Raises `StoreError`
-    where a table of a finished run is gone.
+    `corrected` are its `corrected_scores` and `verified` its `verifications`, read if
+    they are not given. The same run with the same labels and verifications gives the
+    same page: its dates are their own. Raises `StoreError` where a table of a finished
+    run is gone.
     """
     manifest = result.manifest
     check_tables(result)
     if corrected is None:
         corrected = corrected_scores(result)
+    if verified is None:
+        verified = verifications(result)
     count = sum(manifest.datasets.values())
     tables = read_tables(result, spread(count, MOST_CASES))
     panels = metric_panels(result)
@@ -162,6 +168,7 @@ def report_html(
         agreement_headings=AGREEMENT_HEADINGS,
         agreement=list(map(agreement_cells, result.agreement)),
         corrected=corrected_panels(corrected),
+        verified=verified[-1] if verified else None,
     )
 
 
@@ -169,14 +176,15 @@ def write_report(
     result: RunResult,
     *,
     corrected: Sequence[CorrectedScore] | None = None,
+    verified: Sequence[Verification] | None = None,
 ) -> str:
     """Write the page of a run beside its tables and return its address.
 
-    `corrected` is as for `report_html`. An earlier page is replaced. Raises `StoreError`
-    where the store refuses it.
+    `corrected` and `verified` are as for `report_html`. An earlier page is replaced.
+    Raises `StoreError` where the store refuses it.
     """
     path = f"runs/{result.run_id}/{REPORT_NAME}"
-    page = report_html(result, corrected=corrected).encode()
+    page = report_html(result, corrected=corrected, verified=verified).encode()
     # A full disk or a denied permission becomes a `StoreError`.
     with result.store.refusals():
         result.store.replace(path, page)

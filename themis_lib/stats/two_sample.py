@@ -5,7 +5,9 @@ alike two of different samples are, by a kernel (Gretton et al. 2012, "A kernel
 two-sample test"). Where the items are texts that a model wrote to prompts, each prompt is
 a group of its own, and labels are permuted within it: so no difference between prompts
 counts (Gao, Liang and Guestrin 2025, "Model equality testing: which model is this API
-serving?").
+serving?"). Items that were drawn with one seed are a block of their group, and labels
+are permuted within blocks: seeds may be shared by all groups, whose items are then not
+independent of each other, but for given seeds.
 """
 
 from __future__ import annotations
@@ -27,19 +29,34 @@ class KernelGroup:
     """The items of one group: how alike each two are, the first `first` of one sample.
 
     `kernel` is square and symmetric, with a row for each item, the first sample's before
-    the second's.
+    the second's. `blocks` has a number for each item: only items of one block could as
+    well be of the other sample. Without it, all are one block.
     """
 
     kernel: Floats
     first: int
+    blocks: Sequence[int] | None = None
+
+    @property
+    def own_labels(self) -> npt.NDArray[np.bool_]:
+        """Which items are of the first sample."""
+        return np.arange(len(self.kernel)) < self.first
+
+    @property
+    def is_of_block(self) -> npt.NDArray[np.bool_]:
+        """Which items are in each block, a row for each block."""
+        blocks = np.zeros(len(self.kernel)) if self.blocks is None else self.blocks
+        names, block = np.unique(blocks, return_inverse=True)
+        return np.asarray(block[None, :] == np.arange(len(names))[:, None])
 
 
 @dataclass(frozen=True)
 class TwoSampleTest:
     """The mean discrepancy of all groups, each group's own, and how rare it is by chance.
 
-    A discrepancy is 0 on average, if both samples are from one distribution. Without a
-    group that says anything, the p-value is 1.
+    A discrepancy is given less its mean over all labellings, so that it is 0 on average
+    if both samples are from one distribution. Without a group that says anything, the
+    p-value is 1.
     """
 
     effect: float
@@ -72,12 +89,15 @@ def mmd_test(
                 f"a group has {group.first} of {size} items in its first sample; each "
                 "sample needs one, and one of them two"
             )
-        own = np.arange(size)[None, :] < group.first
-        observed.append(float(_discrepancies(group, own)[0]))
+        own = group.own_labels[None, :]
+        expected = _expected_discrepancy(group)
+        observed.append(float(_discrepancies(group, own)[0]) - expected)
         # Items that are all alike say nothing, whatever their labels.
         if np.ptp(group.kernel[~np.eye(size, dtype=bool)]) > _SAME:
-            drawn = random.permuted(np.repeat(own, resamples, axis=0), axis=1)
-            permuted += _discrepancies(group, drawn)
+            drawn = np.repeat(own, resamples, axis=0)
+            for of_block in group.is_of_block:
+                drawn[:, of_block] = random.permuted(drawn[:, of_block], axis=1)
+            permuted += _discrepancies(group, drawn) - expected
     if not observed:
         return TwoSampleTest(0.0, 1.0, [])
     total, same = sum(observed), _SAME * len(groups)
@@ -103,11 +123,42 @@ def _discrepancies(
     kernel = group.kernel - np.diag(np.diag(group.kernel))
     first = is_first.astype(np.float64)
     second = 1 - first
-    sizes = group.first, len(kernel) - group.first
+    return _discrepancy(
+        group,
+        ((first @ kernel) * first).sum(axis=1),
+        ((second @ kernel) * second).sum(axis=1),
+        ((first @ kernel) * second).sum(axis=1),
+    )
+
+
+def _expected_discrepancy(group: KernelGroup) -> float:
+    """Return the mean discrepancy of a group over all labellings within its blocks."""
+    kernel = group.kernel - np.diag(np.diag(group.kernel))
+    of_block = group.is_of_block.astype(np.float64)
+    sizes = of_block.sum(axis=1) @ of_block
+    firsts = (of_block @ group.own_labels) @ of_block
+    is_same = (of_block.T @ of_block).astype(bool)
+    chance = firsts / sizes
+    pairs = sizes * np.maximum(sizes - 1, 1)
+    # The chances that of two items both are first, and that only the one is.
+    both = np.where(is_same, firsts * (firsts - 1) / pairs, np.outer(chance, chance))
+    one = chance[:, None] - both
+    neither = 1 - chance[:, None] - chance[None, :] + both
+    sums = [(kernel * chances).sum() for chances in (both, neither, one)]
+    return float(_discrepancy(group, *sums))
+
+
+def _discrepancy(
+    group: KernelGroup,
+    first: Floats,
+    second: Floats,
+    across: Floats,
+) -> Floats:
+    """Return the discrepancy from sums of the kernel: within both samples, and across."""
+    sizes = group.first, len(group.kernel) - group.first
     within = []
-    for labels, size in zip((first, second), sizes, strict=True):
+    for total, size in zip((first, second), sizes, strict=True):
         if size > 1:
-            total = ((labels @ kernel) * labels).sum(axis=1)
             within.append(total / (size * (size - 1)))
-    across = ((first @ kernel) * second).sum(axis=1) / (sizes[0] * sizes[1])
-    return 2 * (np.mean(within, axis=0) - across)  # type: ignore[no-any-return]
+    mean_across = across / (sizes[0] * sizes[1])
+    return 2 * (np.mean(within, axis=0) - mean_across)  # type: ignore[no-any-return]

@@ -1,9 +1,13 @@
 """Whether the model behind a name still writes what it wrote: new draws, and two tests.
 
-What a model draws is no fact that could be compared. So new samples of the same prompts
-are drawn, with seeds of their own, and tested against the stored ones, prompt by prompt
-(Gao, Liang and Guestrin 2025, "Model equality testing"). They are thrown away: the first
-row written for a key is still the one that every run finds.
+What a model draws is no fact that could be compared. So the same requests are made again,
+twice for each stored row, and what comes back is tested against the stored rows, prompt by
+prompt (Gao, Liang and Guestrin 2025, "Model equality testing"). The new draws are thrown
+away: the first row written for a key is still the one that every run finds.
+
+The requests have the seeds of the stored rows. All prompts have the same seeds, and many
+servers draw the same random numbers for the same seed, whatever the prompt: with other
+seeds, an unchanged model would differ from itself in all prompts alike.
 """
 
 from __future__ import annotations
@@ -35,9 +39,10 @@ from themis_lib.verification.text_kernels import (
     hamming_kernel,
 )
 
-#: New draws for each stored row's prompt: as many as it has samples, but at least two,
-#: since two texts alone look the same from either side, and at most so many.
-MOST_DRAWS = 10
+#: New draws for each stored row: two texts alone look the same from either side.
+DRAWS = 2
+#: The samples of a case that are drawn again, at most.
+MOST_SAMPLES = 5
 _MOST_CASES = 10
 _SHOWN_CHARACTERS = 300
 
@@ -46,23 +51,26 @@ _SHOWN_CHARACTERS = 300
 class PlannedDraws:
     """The new draws of one stage: how many calls, and what they should cost.
 
-    `places` are the cases, `draws` how often each prompt is sent. `cost` (US dollars) is
-    that of as many stored rows of these cases; `None` where nobody says.
+    `places` are the cases. `cost` (US dollars) is that of as many stored rows of these
+    cases; `None` where nobody says.
     """
 
     stage: GenerateStage
     places: Positions
-    draws: int
     calls: int
     cost: float | None
 
 
 @dataclass(frozen=True)
 class _Output:
-    """What a model wrote: its text, and the probabilities of its first token if kept."""
+    """What a model wrote: its text, and the probabilities of its first token if kept.
+
+    `row` is the stored row whose request it answers, among those of its prompt.
+    """
 
     text: str
     first_token: dict[str, float] | None
+    row: int
 
 
 @dataclass
@@ -89,6 +97,11 @@ class _Prompt:
     def outputs(self) -> list[_Output]:
         """The stored outputs, then the drawn ones."""
         return [*self.stored, *self.drawn]
+
+    @property
+    def rows(self) -> list[int]:
+        """The stored row whose request each output answers: with one seed."""
+        return [output.row for output in self.outputs]
 
 
 @dataclass
@@ -118,20 +131,20 @@ def plan_draws(
     Cases are drawn by `seed`; a case is taken whole, with all its samples.
     """
     samples = stored.pipeline.samples
-    draws = min(max(samples, 2), MOST_DRAWS)
-    per_case = draws
-    if isinstance(stage, JudgeStage):
-        # Each sample has a verdict of its own.
-        draws, per_case = 2, 2 * samples
+    if not isinstance(stage, JudgeStage):
+        samples = min(samples, MOST_SAMPLES)
+    per_case = DRAWS * samples
     facts = stored.verifiable(stage)
     cases = np.unique(facts // stored.rows_per_case(stage))
     if sample is not None:
         count = min(len(cases), max(sample // per_case, 1))
-        random = np.random.default_rng(_seed(seed, stage.label, -1))
+        random = np.random.default_rng(
+            [seed, int(digest("verified cases", stage.label), 16)]
+        )
         cases = np.sort(random.choice(cases, size=count, replace=False))
     calls = len(cases) * per_case
     rows = _rows_of_cases(cases, stored.rows_per_case(stage))
-    return PlannedDraws(stage, cases, draws, calls, cost_of(stored, stage, rows, calls))
+    return PlannedDraws(stage, cases, calls, cost_of(stored, stage, rows, calls))
 
 
 def _rows_of_cases(
@@ -178,41 +191,50 @@ async def draw_again(
     stage = planned.stage
     batch = CaseBatch(stored, planned.places)
     rows = batch.rows(stage)
+    samples = stored.pipeline.samples
     prompts: dict[Any, _Prompt] = {}
     # Equal requests to a judge are one prompt, and have one verdict.
     requests = rows.table["key"].to_pylist()
     is_judge = isinstance(stage, JudgeStage)
-    samples = stored.pipeline.samples
     names = requests if is_judge else [at // samples for at in range(len(requests))]
-    for at, output in _outputs(rows.table, rows.is_stored, only_once=is_judge):
+    per_prompt = 1 if is_judge else samples
+    for at, output in _outputs(rows.table, rows.is_stored, per_prompt):
         prompts.setdefault(names[at], _Prompt(at // samples)).stored.append(output)
-    seeds = [_seed(seed, stage.label, number) for number in range(planned.draws)]
-    failed = 0
-    # A judge asks with one seed, so that each draw is a round of its own.
-    for round_seeds in [[each] for each in seeds] if is_judge else [seeds]:
-        drawing = stage.with_seeds(round_seeds)
+    drawing = stage.with_seeds(stage.seeds[:MOST_SAMPLES])
+    drawn = len(drawing.seeds)
+    calls = failed = 0
+    # Each draw is a round of its own: in one, equal requests to a judge would be one.
+    for _ in range(DRAWS):
         with empty_copy(batch, stage) as (store, shard):
             part, has_failed = await run_in(store, drawing, shard, stored.run.run_id)
             table = read(store, part)
+        calls += pc.count_distinct(table["key"]).as_py()
         failed += int(has_failed.sum())
         if not is_judge:
-            names = [at // len(seeds) for at in range(table.num_rows)]
-        for at, output in _outputs(table, ~has_failed, only_once=is_judge):
+            names = [at // drawn for at in range(table.num_rows)]
+        for at, output in _outputs(table, ~has_failed, drawn):
             if names[at] in prompts:
                 prompts[names[at]].drawn.append(output)
-    return _tested(batch, planned, list(prompts.values()), failed, seed)
+    tests, most_changed = _tested(batch, list(prompts.values()), seed)
+    return Drawn(
+        calls=calls,
+        failed=failed,
+        texts=sum(len(prompt.drawn) for prompt in prompts.values()),
+        equal=sum(prompt.equal for prompt in prompts.values()),
+        tests=tests,
+        most_changed=most_changed,
+    )
 
 
 def _outputs(
     table: pa.Table,
     is_kept: npt.NDArray[np.bool_],
-    *,
-    only_once: bool,
+    per_prompt: int,
 ) -> Iterator[tuple[int, _Output]]:
     """Yield what a model wrote, with the position of its row.
 
-    With `only_once`, of rows with one key the first. An output that is missing for a
-    reason that would come again is that reason.
+    Each prompt has `per_prompt` rows. Of rows with one key, the first. An output that is
+    missing for a reason that would come again is that reason.
     """
     shown = as_in_run("outputs", table)
     columns = [
@@ -220,22 +242,21 @@ def _outputs(
     ]
     seen = set()
     for at, (key, output, error, artifacts) in enumerate(zip(*columns, strict=True)):
-        if key is None or not is_kept[at] or (only_once and key in seen):
+        if key is None or not is_kept[at] or key in seen:
             continue
         seen.add(key)
         text = f"({error})" if output is None else load_json(output)
         if not isinstance(text, str):
             text = output
-        yield at, _Output(text, first_token(artifacts))
+        yield at, _Output(text, first_token(artifacts), row=at % per_prompt)
 
 
 def _tested(
     batch: CaseBatch,
-    planned: PlannedDraws,
     prompts: Sequence[_Prompt],
-    failed: int,
     seed: int,
-) -> Drawn:
+) -> tuple[dict[str, TwoSampleTest], list[ChangedCase]]:
+    """Return the tests by what they compare, and the cases that differ most."""
     testable = [prompt for prompt in prompts if prompt.is_testable]
     tests = {}
     by_text = None
@@ -245,19 +266,12 @@ def _tested(
     by_token = list(filter(None, map(_token_group, testable)))
     if by_token:
         tests["first token"] = mmd_test(by_token, seed=seed)
-    return Drawn(
-        calls=planned.calls,
-        failed=failed,
-        texts=sum(len(prompt.drawn) for prompt in prompts),
-        equal=sum(prompt.equal for prompt in prompts),
-        tests=tests,
-        most_changed=_most_changed(batch, testable, by_text),
-    )
+    return tests, _most_changed(batch, testable, by_text)
 
 
 def _text_group(prompt: _Prompt) -> KernelGroup:
     texts = [output.text for output in prompt.outputs]
-    return KernelGroup(hamming_kernel(texts), len(prompt.stored))
+    return KernelGroup(hamming_kernel(texts), len(prompt.stored), prompt.rows)
 
 
 def _token_group(prompt: _Prompt) -> KernelGroup | None:
@@ -267,7 +281,7 @@ def _token_group(prompt: _Prompt) -> KernelGroup | None:
         if output.first_token is None:
             return None
         tokens.append(output.first_token)
-    return KernelGroup(first_token_kernel(tokens), len(prompt.stored))
+    return KernelGroup(first_token_kernel(tokens), len(prompt.stored), prompt.rows)
 
 
 def _most_changed(
@@ -297,15 +311,6 @@ def _most_changed(
 
 def _shown(outputs: Sequence[_Output]) -> list[str]:
     return [output.text[:_SHOWN_CHARACTERS] for output in outputs]
-
-
-def _seed(
-    seed: int,
-    label: str,
-    number: int,
-) -> int:
-    """Return a 31-bit seed of a new draw, which is none of the run's own."""
-    return int(digest("verification seed", [seed, label, number])[:8], 16) >> 1
 
 
 def is_greedy(record: StageRecord) -> bool:
