@@ -226,10 +226,10 @@ def test_an_error_says_what_went_wrong_now(tmp_path) -> None:
 def test_a_constraint_that_cannot_be_met_is_an_error_before_anything_is_decoded(
     engine,
 ) -> None:
-    """At the call, with the length that it takes."""
+    """At the call, with the length that it takes: some tokens are two letters."""
     asked = Request((5, 6, 7), 10, constraint=constraint(regex="[a-c]{50}"))
     told: list[Token] = []
-    with pytest.raises(ConfigError, match="takes 50 tokens"):
+    with pytest.raises(ConfigError, match="takes 25 tokens"):
         engine.submit(asked, told.append)
     assert [] == told
 

@@ -198,9 +198,11 @@ def test_return_logprobs_returns_log_probabilities_with_the_text() -> None:
 
     assert text == steadytext.generate(PROMPT)
     assert text == "".join(logprobs["tokens"])
+    confidence = logprobs.pop("confidence")
     assert {text.metadata["output_tokens"]} == {
         len(values) for values in logprobs.values()
     }
+    assert 0 < confidence <= 1
 
 
 def test_include_logprobs_is_off() -> None:
