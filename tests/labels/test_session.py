@@ -16,6 +16,7 @@ from tests.support.labelling import (
     PAIRWISE,
     RUBRIC,
     Seeing,
+    answers_right_or_wrong,
     cases,
     grading_judge,
     judged_run,
@@ -88,6 +89,36 @@ def test_count_is_how_many_are_labelled_in_all(run: RunResult) -> None:
     assert 3 == len(LabelSession.of(run, labeller="ana", count=5).waiting)
     with pytest.raises(ConfigError, match="raise `count`"):
         first.give("correct")
+
+
+def other_texts(prompt: str) -> str:
+    """The same answers but one, as after a small edit of a prompt."""
+    text = answers_right_or_wrong(prompt)
+    return "It was 10." if text == "It is 10." else text
+
+
+@pytest.mark.parametrize("count", [10, 40])
+def test_what_was_said_in_another_run_is_not_asked_again(count: int) -> None:
+    """A session over a run with other texts asks for these alone, if any is among the
+    first. Then all of its items are a sample of that run, and a later session adds none.
+    """
+    store = InMemoryRunStore()
+    first = LabelSession.of(judged_run(store, count=40), labeller="ana", count=40)
+    while first.current is not None:
+        first.give("correct")
+    run = judged_run(store, count=40, model=other_texts, name="edited")
+
+    session = LabelSession.of(run, labeller="ana", count=count)
+    assert len(session.waiting) <= 1
+    while session.current is not None:
+        session.give("incorrect")
+    kept = LabelStore(store).all().num_rows
+    LabelSession.of(run, labeller="ana", count=count)
+
+    table = labelled_scores(run)
+    probabilities = table["inclusion_probability"].drop_null().to_pylist()
+    assert count * [pytest.approx(count / 40)] == probabilities
+    assert kept == LabelStore(store).all().num_rows
 
 
 def test_skipped_items_come_again_after_all_others(run: RunResult) -> None:

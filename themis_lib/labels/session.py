@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 from themis_lib.errors import ConfigError
 from themis_lib.labels.draws import Draw, DrawMethod, draw_items
@@ -16,6 +17,7 @@ from themis_lib.labels.stored_labels import (
     label_time,
 )
 from themis_lib.runs.results import RunResult
+from themis_lib.storage.tables import KEY
 
 #: How many items are labelled unless somebody says otherwise.
 DEFAULT_COUNT = 100
@@ -28,6 +30,12 @@ def default_labeller() -> str:
     # No entry for the user, as in some containers.
     except (OSError, KeyError):
         return "anonymous"
+
+
+class _Drawn(TypedDict):
+    draw: str
+    method: DrawMethod
+    seed: int
 
 
 @dataclass
@@ -45,6 +53,7 @@ class LabelSession:
     given: list[Label] = field(default_factory=list)
     _queue: list[str] = field(default_factory=list)
     _done: dict[str, float | None] = field(default_factory=dict)
+    _last: Label | None = None
 
     @classmethod
     def of(
@@ -62,11 +71,12 @@ class LabelSession:
         `metric_id` may be `None` where only one could be meant, `labeller` defaults to
         the user of this machine. `count` is how many items, from the first of the draw,
         are labelled in all, earlier sessions included. Without `method` or `seed`, an
-        earlier session of this labeller goes on; the first is `uniform` with seed 0.
+        earlier session of this labeller goes on; the first is `uniform` with seed 0. What
+        this labeller said of the same content in another run is not asked again.
 
         Raise `ConfigError` for a metric that the run has not, an empty name, a count
         below 1, an unknown method, a seed below 0 or above `MOST_SEED`, or a run without
-        any scored answer.
+        any scored answer. Raise `StoreError` as `give` does.
         """
         if count < 1:
             raise ConfigError(f"count {count!r}: label one item or more")
@@ -78,7 +88,7 @@ class LabelSession:
                 "there is nothing to label"
             )
         labels = LabelStore(run.store)
-        done, drawn = _earlier(labels, items, name)
+        earlier, drawn = _earlier(labels, items, name)
         method = method or (drawn[0] if drawn else "uniform")
         if seed is None:
             seed = drawn[1] if drawn and drawn[0] == method else 0
@@ -89,15 +99,33 @@ class LabelSession:
             labeller=name,
             count=min(count, len(items.contents)),
         )
-        session._begin(done)
+        session._begin(earlier)
         return session
 
-    def _begin(self, done: dict[str, float | None]) -> None:
+    def _begin(self, earlier: dict[str, Label]) -> None:
         """Queue what this labeller has not labelled: new items first, then skipped."""
         wanted = self.draw.items[: self.count]
-        self._done = {item: done[item] for item in wanted if item in done}
-        self._queue = [item for item in wanted if item not in done]
-        self._queue += [item for item in wanted if done.get(item, 0.0) is None]
+        self._done = {item: earlier[item].value for item in wanted if item in earlier}
+        self._queue = [item for item in wanted if item not in earlier]
+        self._queue += [item for item in wanted if self._done.get(item, 0.0) is None]
+        self._last = earlier.get(wanted[-1])
+        self._mark_end()
+
+    def _mark_end(self) -> None:
+        """Keep the label of the last item again if it was given in another draw.
+
+        How far an order was gone through shows in the labels of its draw, and those of
+        another run, with other items, are none.
+        """
+        last = self._last
+        if self._queue or last is None or last.draw == self.draw.name:
+            return
+        if last.value is not None:
+            self.draw.keep(self.labels)
+            self.labels.write(
+                [replace(last, labelled_at=label_time(), **self._drawn())]
+            )
+        self._last = None
 
     @property
     def current(self) -> ShownItem | None:
@@ -185,13 +213,11 @@ class LabelSession:
             note=note,
             labeller=self.labeller,
             labelled_at=label_time(),
-            draw=self.draw.name,
-            method=self.draw.method,
-            seed=self.draw.seed,
             run_id=self.items.run.run_id,
             dataset_id=dataset_id,
             case_id=case_id,
             sample_index=sample_index,
+            **self._drawn(),
         )
         # Before its first label: a label without its draw would be part of no sample.
         if not self.given:
@@ -200,21 +226,26 @@ class LabelSession:
         self._queue.pop(0)
         self._done[item] = value
         self.given.append(label)
+        self._mark_end()
         return label
+
+    def _drawn(self) -> _Drawn:
+        draw = self.draw
+        return {"draw": draw.name, "method": draw.method, "seed": draw.seed}
 
 
 def _earlier(
     labels: LabelStore,
     items: RunItems,
     labeller: str,
-) -> tuple[dict[str, float | None], tuple[DrawMethod, int] | None]:
+) -> tuple[dict[str, Label], tuple[DrawMethod, int] | None]:
     """Return what a labeller said about items, and how they were drawn at last."""
-    done: dict[str, float | None] = {}
+    earlier: dict[str, Label] = {}
     drawn: tuple[DrawMethod, int] | None = None
-    for row in labels.current().to_pylist():
+    for row in labels.current().drop_columns([KEY.name]).to_pylist():
         if row["labeller"] != labeller or row["item"] not in items.contents:
             continue
-        done[row["item"]] = row["value"]
+        earlier[row["item"]] = Label(**row)
         if row["method"] is not None and row["seed"] is not None:
             drawn = row["method"], row["seed"]
-    return done, drawn
+    return earlier, drawn
