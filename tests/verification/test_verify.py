@@ -17,6 +17,7 @@ from themis_lib import (
     RunResult,
     RunStore,
     StoreError,
+    run_until_decided,
     verify_run,
 )
 from themis_lib.runs.manifest import write_manifest
@@ -290,6 +291,26 @@ def test_data_file_that_changed_is_told(tmp_path: Path) -> None:
     assert found.holds
     (line,) = found.data
     assert line.startswith("sums: ")
+    assert "other cases" in line
+
+
+def test_run_that_stopped_when_decided_is_verified_so_far(tmp_path: Path) -> None:
+    """Its data are the same, although it read some of the cases alone."""
+    data = tmp_path / "sums.jsonl"
+    rows = [{"input": f"{at} plus 1?", "expected_output": at + 1} for at in range(60)]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    files = [{"dataset_id": "sums", "path": str(data)}]
+    settings = {"datasets": files, "storage": {"store": str(tmp_path / "store")}}
+    experiment = Experiment.model_validate(spec(**settings))
+    run = run_until_decided(experiment, gates=["numeric_match >= 0.5"])
+    assert run.table("cases").num_rows < len(rows)
+
+    found = verify_run(reread(run), sample=None)
+
+    assert found.holds
+    assert [] == found.data
+    data.write_text("\n".join(map(json.dumps, rows[1:])))
+    (line,) = verify_run(reread(run), sample=5).data
     assert "other cases" in line
 
 

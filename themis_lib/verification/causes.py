@@ -56,10 +56,13 @@ def data_changes(
     Stored rows are verified with the cases in the store: it changes none of them.
     """
     lines = []
+    # A run that stopped when it was decided has digests of all cases apart.
+    stopped = manifest.sequential
+    known = manifest.data if stopped is None else stopped.data
     template = pipeline.generate.template
     names = () if template is None else template.names
     for dataset in with_template_columns(datasets, names):
-        before = manifest.data.get(dataset.dataset_id)
+        before = known.get(dataset.dataset_id)
         if before is None or not isinstance(dataset, DatasetFile):
             continue
         try:
