@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import threading
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Wire:
     def __init__(self, reply: bytes = b"", **options: Any) -> None:
         self.reply = reply
         self.received: list[bytes] = []
+        self.protocols: list[str | None] = []
+        self.closed = threading.Event()
         self._options = options
         self._loop = asyncio.new_event_loop()
 
@@ -61,9 +64,15 @@ class Wire:
             if line.startswith(b"content-length:"):
                 length = int(line.split(b":")[1])
         self.received.append(head + await reader.readexactly(length))
+        encrypted = writer.get_extra_info("ssl_object")
+        if encrypted is not None:
+            self.protocols.append(encrypted.selected_alpn_protocol())
         writer.write(self.reply)
         await writer.drain()
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        self.closed.set()
 
 
 def reply_of(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
@@ -243,12 +252,65 @@ def test_cookies_are_kept_once(http: Any) -> None:
     assert [0, 1] == [head.lower().count(b"node=7") for head in wire.received]
 
 
+@HTTP
+def test_connection_that_the_server_closed_is_not_used_again(http: Any) -> None:
+    """Not even where it was closed while the loop had no time to look."""
+
+    async def send(client: Any, url: str) -> Any:
+        await client.post(url, json=JSON)
+        assert wire.closed.wait(10)
+        return await client.post(url, json=JSON)
+
+    with Wire(reply_of(b"{}")) as wire:
+        reply = outcome(http, f"http://127.0.0.1:{wire.port}/v1", ours=True, send=send)
+
+    assert 200 == reply.status_code
+    assert 2 == len(wire.received)
+
+
+@HTTP
+def test_redirected_request_keeps_its_body(http: Any) -> None:
+    """On a connection of its own, where the server has closed the first one."""
+
+    async def send(client: Any, url: str) -> Any:
+        wire.reply = reply_of(b"", f"Location: {url}/2", status="307 Moved")
+        reply = await client.post(url, json=JSON, follow_redirects=False)
+        wire.reply = reply_of(b"{}")
+        assert wire.closed.wait(10)
+        return await client.send(reply.next_request)
+
+    with Wire() as wire:
+        reply = outcome(http, f"http://127.0.0.1:{wire.port}/v1", ours=True, send=send)
+
+    assert 200 == reply.status_code
+    bodies = [received.split(b"\r\n\r\n")[1] for received in wire.received]
+    assert bodies[0] == bodies[1] != b""
+
+
+@HTTP
+def test_large_body_is_sent_without_a_warning(http: Any) -> None:
+    """As images are: aiohttp warns of bytes that block the loop."""
+    body = b"x" * 2**21
+
+    async def send(client: Any, url: str) -> Any:
+        return await client.post(url, content=body)
+
+    with Wire(reply_of(b"{}", "Connection: close")) as wire, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reply = outcome(http, f"http://127.0.0.1:{wire.port}/v1", ours=True, send=send)
+
+    assert 200 == reply.status_code
+    assert wire.received[0].endswith(body)
+    assert b"content-length: 2097152" in wire.received[0][:500].lower()
+
+
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[Wire, Path]]:
     """A server with a certificate that nobody trusts, and the file of it."""
     certificate, key = write_certificate(tmp_path, "127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    context.set_alpn_protocols(["http/1.1"])
     with Wire(reply_of(b"{}"), ssl=context) as wire:
         yield wire, certificate
 
@@ -266,6 +328,8 @@ def test_certificates_are_those_of_the_environment(
 
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert 200 == outcome(http, url, ours=True).status_code
+    # Some servers take no connection that names no protocol.
+    assert ["http/1.1"] == wire.protocols
 
 
 def calls_of_requests(server: ProviderServer, *, ours: bool) -> float:

@@ -7,6 +7,8 @@ requests.
 
 from __future__ import annotations
 
+import asyncio
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,11 @@ import yarl
 _KEPT_S = 5.0
 #: The most bytes of one header of a reply: proxies set longer ones than aiohttp allows.
 _HEADER_BYTES = 64 * 1024
+#: From this size on, a body is given to aiohttp as a file, which it sends piece by piece.
+_LARGE_BODY_BYTES = 2**20
+#: In as many turns of its loop asyncio sees a connection that a server has closed: it
+#: asks the system in one and reads in the next.
+_TURNS_TO_SEE_CLOSED = 2
 #: What aiohttp adds to requests, which the HTTP client has added where it is wanted.
 _ADDED_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -36,6 +43,8 @@ class Connections:
         self._http = http
         # That of the client, so that it trusts the same certificates.
         self._context = http.create_ssl_context()
+        # As its transport does: some servers take no connection that names no protocol.
+        self._context.set_alpn_protocols(["http/1.1"])
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: Any) -> Any:
@@ -45,6 +54,9 @@ class Connections:
         """
         if self._session is None:
             self._session = self._open_session()
+        # While the loop was busy, a server may have closed an idle connection.
+        for _ in range(_TURNS_TO_SEE_CLOSED):
+            await asyncio.sleep(0)
         began = time.perf_counter()
         with _as_errors_of(self._http, request):
             sent = self._session.request(
@@ -130,10 +142,13 @@ def _headers_of(request: Any) -> list[tuple[str, str]]:
 
 def _body_of(http: Any, request: Any) -> Any:
     try:
-        return request.content or None
+        content = request.content
     except http.RequestNotRead:
         # Files, which are sent as they are read.
         return request.stream
+    if len(content) >= _LARGE_BODY_BYTES:
+        return io.BytesIO(content)
+    return content or None
 
 
 @contextmanager
