@@ -30,7 +30,8 @@ MEANINGS = {
     OUT_OF_BUDGET: "Stopped at its budget. What was paid for is kept.",
     GATE_FAILED: "A gate failed.",
     GATE_UNDERPOWERED: "No gate failed, but for one of them, or for a difference that "
-    "`--until-decided` asks about, the data cannot tell.",
+    "`--until-decided` asks about, the data cannot tell. For `themis verify`: nothing "
+    "differs, but no call to a model came to anything.",
     WAITING: "Rows are in batches at a provider. Run again to take them up.",
     INTERRUPTED: "Stopped by Ctrl-C. Every finished row is kept.",
 }

@@ -78,8 +78,10 @@ async def verify(parameters: VerifyParameters) -> State[Any]:
     except ThemisError as error:
         return Failed(message=str(error))
     message = found.verdict
-    announce_verification(found, message)
     data = _facts(found)
+    if found.cannot_tell:
+        return Failed(message=message, data=data)
+    announce_verification(found, message)
     if found.holds:
         return Completed(message=message, data=data)
     return Failed(name="Changed", message=message, data=data)

@@ -9,7 +9,8 @@ store and in the run's tables, cell by cell. (`themis store check` computes noth
 says whether files are damaged and rows are missing.) What a model draws is drawn anew,
 and tested against the stored rows; the calls are priced first, and asked for. No row is
 changed or added. Exit codes: 0 nothing differs; 1 rows differ, or a model has changed;
-2 bad input, or paid calls that nobody allowed.
+2 bad input, or paid calls that nobody allowed; 6 nothing differs, but no call to a
+model came to anything.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flows.exit_codes import FAILED
+from flows.exit_codes import FAILED, GATE_UNDERPOWERED
 from flows.opening import (
     Options,
     RunName,
@@ -139,6 +140,8 @@ def main(
             write_text(json, found.model_dump_json(indent=2) + "\n")
     if not found.holds:
         raise typer.Exit(FAILED)
+    if found.cannot_tell:
+        raise typer.Exit(GATE_UNDERPOWERED)
 
 
 def _may_call(
@@ -172,7 +175,9 @@ def print_verification(
     console: Console,
 ) -> None:
     """Print what a verification found."""
-    style = "bold green" if found.holds else "bold red"
+    style = "bold red"
+    if found.holds:
+        style = "bold yellow" if found.cannot_tell else "bold green"
     console.print(
         assemble(
             (found.name, "bold"),

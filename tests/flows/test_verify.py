@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.verify import app
-from tests.support.counting import CALLS
+from tests.support.counting import CALLS, Generator
 from tests.support.edited_cells import edit_cell, parts_of
 from tests.verification.test_verify import spec
-from themis_lib import Experiment, RunResult
+from themis_lib import Experiment, RunResult, TransientError
 
 
 def verify(*arguments: str) -> Any:
@@ -80,6 +80,27 @@ def test_calls_are_asked_for_before_they_are_made(tmp_path: Path) -> None:
     assert before == CALLS["generate"]
     assert "no change found" in verify("last", "--store", str(tmp_path), "--yes").output
     assert before + 40 == CALLS["generate"]
+
+
+def test_model_that_never_answers_is_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 6: nothing differs, and nothing is known of the model."""
+    settings = spec(storage={"store": str(tmp_path)})
+    settings["generation"] = {"generator": {"use": "tests.support.counting:Generator"}}
+    for case in settings["datasets"][0]["cases"]:
+        case["input"] = str(case["expected_output"])
+    Experiment.model_validate(settings).run()
+
+    async def fail(*_: object) -> None:
+        raise TransientError("the server is gone")
+
+    monkeypatch.setattr(Generator, "generate", fail)
+
+    result = verify("last", "--store", str(tmp_path), "--stage", "generate", "--yes")
+
+    assert 6 == result.exit_code, result.output
+    assert "no call of generate came to anything" in result.output
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,22 @@ def test_calls_that_fail_are_counted_and_left_out(
     assert CASES - 1 == check.tests[0].cases
 
 
+def test_calls_that_all_fail_are_no_finding(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """Nothing differs, and nothing is known."""
+    run = evaluated(server, tmp_path)
+    server.script = lambda attempt, body: refused(status=500)
+
+    found = verify_run(run, sample=None)
+
+    (check,) = found.models
+    assert (check.calls, 0) == (check.failed, check.drawn)
+    assert f"all of its {check.calls} calls failed" == check.reason
+    assert (True, True) == (found.holds, found.cannot_tell)
+    assert "no call of generate came to anything" == found.verdict
+
+
 def test_edited_text_of_a_model_is_found_without_a_call(
     server: ProviderServer, tmp_path: Path
 ) -> None:

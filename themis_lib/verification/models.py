@@ -122,6 +122,11 @@ class ModelCheck(FrozenModel):
         """Whether a test says that the model behind this name has changed."""
         return any(test.p_holm < self.alpha for test in self.tests)
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether calls were made and none came to anything, so that nothing is known."""
+        return self.calls > 0 and self.drawn == 0
+
 
 class Verification(FrozenModel):
     """What a verification of a run found.
@@ -149,6 +154,11 @@ class Verification(FrozenModel):
         return not any(check.has_changed for check in self.models)
 
     @property
+    def cannot_tell(self) -> bool:
+        """Whether nothing differs, but a model was asked and never answered."""
+        return self.holds and any(check.is_unanswered for check in self.models)
+
+    @property
     def verdict(self) -> str:
         """What was found, in one sentence."""
         differing = sum(check.differing for check in self.stages)
@@ -158,4 +168,7 @@ class Verification(FrozenModel):
             found.append(f"{differing:,} row(s) differ")
         if changed:
             found.append(f"the model behind {', '.join(changed)} has changed")
+        unanswered = [check.stage for check in self.models if check.is_unanswered]
+        if unanswered:
+            found.append(f"no call of {', '.join(unanswered)} came to anything")
         return "; ".join(found) or "nothing that was looked at differs"

@@ -294,6 +294,8 @@ class RunVerification:
             return ModelCheck(**fields, reason=reason)
         if not drawn.tests:
             fields["reason"] = "no prompt has a stored output and two new ones"
+            if drawn.calls and not drawn.texts:
+                fields["reason"] = f"all of its {drawn.calls:,} calls failed"
         return ModelCheck(
             **fields,
             calls=drawn.calls,
