@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
+
 from themis_lib.engine.constraints.expressions import (
     Alternatives,
     Characters,
@@ -17,6 +20,7 @@ class Automaton:
     def __init__(self, expression: Expression) -> None:
         self._free: list[list[int]] = []
         self._steps: list[list[tuple[int, int, int]]] = []
+        self._following: dict[int, dict[int, frozenset[int]]] = {}
         self._known: dict[tuple[frozenset[int], int], frozenset[int]] = {}
         first = self._state()
         self._last = self._build(expression, first)
@@ -31,13 +35,8 @@ class Automaton:
         for byte in text:
             key = states, byte
             if key not in self._known:
-                ends = [
-                    end
-                    for state in states
-                    for low, high, end in self._steps[state]
-                    if low <= byte <= high
-                ]
-                self._known[key] = self._closure(ends)
+                ends = [self._after_byte(state).get(byte, ()) for state in states]
+                self._known[key] = frozenset(itertools.chain(*ends))
             states = self._known[key]
             if not states:
                 break
@@ -45,30 +44,48 @@ class Automaton:
 
     def fewest(self, pieces: list[bytes], most: int) -> int | None:
         """Return how few pieces write a matching text, or `None` if `most` do not."""
+        rests = defaultdict(set)
+        for piece in pieces:
+            rests[piece[0]].add(piece[1:])
         known, newest = set(self.start), set(self.start)
         for count in range(most + 1):
             if self._last in known:
                 return count
-            found = {
-                state
-                for one in newest
-                for piece in pieces
-                for state in self.after(frozenset([one]), piece)
-            }
+            found: set[int] = set()
+            for state in newest:
+                for byte, states in self._after_byte(state).items():
+                    found.update(*(self.after(states, rest) for rest in rests[byte]))
             newest = found - known
             known |= newest
         return None
+
+    def _after_byte(self, state: int) -> dict[int, frozenset[int]]:
+        """Return the states after each byte that may follow one state."""
+        if state not in self._following:
+            ends = defaultdict(list)
+            for low, high, end in self._steps[state]:
+                for byte in range(low, high + 1):
+                    ends[byte].append(end)
+            self._following[state] = {
+                byte: self._closure(found) for byte, found in ends.items()
+            }
+        return self._following[state]
 
     def _build(self, expression: Expression, start: int) -> int:
         """Add an expression after a state, and return the state behind it."""
         if isinstance(expression, Characters):
             end = self._state()
+            # Most characters of a class end in the same ranges of bytes.
+            before: dict[tuple[tuple[int, int], ...], int] = {(): end}
             for ranges in expression.allowed:
-                at = start
-                for place, (low, high) in enumerate(ranges):
-                    following = end if place == len(ranges) - 1 else self._state()
-                    self._steps[at].append((low, high, following))
-                    at = following
+                for place in range(len(ranges) - 1, -1, -1):
+                    low, high = ranges[place]
+                    following = before[ranges[place + 1 :]]
+                    if not place:
+                        self._steps[start].append((low, high, following))
+                    elif ranges[place:] not in before:
+                        state = before[ranges[place:]] = self._state()
+                        self._steps[state].append((low, high, following))
             return end
         if isinstance(expression, Joined):
             for part in expression.parts:

@@ -40,9 +40,9 @@ def agrees_beyond_window(
 ) -> Agreement:
     """Compare two ways of computing one prompt that is longer than the window.
 
-    With a `fixed_width`, so many sequences are decoded in either slot order; otherwise
-    two are compared with one. Prompts are cut at multiples of `cut_at` (0: nowhere)
-    that leave `shortest` tokens. Both agree for a model without a window.
+    With a `fixed_width`, so many slots are decoded together, of which each must give the
+    same; otherwise two are compared with one. Prompts are cut at multiples of `cut_at`
+    (0: nowhere) that leave `shortest` tokens. Both agree for a model without a window.
     """
     window = weights.sliding_window
     if not 0 < window <= min(_LONGEST_WINDOW, weights.trained_context - 2 * _BEYOND):

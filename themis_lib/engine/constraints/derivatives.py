@@ -73,6 +73,7 @@ class Derivatives:
         self._residuals: dict[tuple[Expression, Residual | None], Residual] = {}
         self._turns: dict[tuple[Expression, int, int | None], Repeated] = {}
         self._tails: dict[Characters, dict[int, Characters | None]] = {}
+        self._tail_of: dict[tuple[ByteRanges, ...], Characters] = {}
         self.start: Residuals = self.first_steps(self._link(expression, None))
 
     def after(
@@ -120,7 +121,7 @@ class Derivatives:
         assert isinstance(head, Characters)
         tails = self._tails.setdefault(head, {})
         if byte not in tails:
-            tails[byte] = _tail_after(head, byte)
+            tails[byte] = self._tail_after(head, byte)
         tail = tails[byte]
         if tail is None:
             return ()
@@ -171,6 +172,25 @@ class Derivatives:
             turn = self._turns.setdefault(key, Repeated(*key))
         return turn
 
+    def _tail_after(
+        self,
+        head: Characters,
+        byte: int,
+    ) -> Characters | None:
+        """Return what is left of a character after a byte, or `None` if it has another."""
+        rests: list[ByteRanges] = []
+        for ranges in head.allowed:
+            low, high = ranges[0]
+            if low <= byte <= high:
+                rests.append(ranges[1:])
+        if not rests:
+            return None
+        # The first byte decides how many follow: all rests have one length.
+        shortest = bytes(low for low, _ in rests[0])
+        allowed = tuple(rest for rest in rests if rest)
+        # One object for equal tails: most characters of two bytes or more end alike.
+        return self._tail_of.setdefault(allowed, Characters(allowed, shortest))
+
     def _link(
         self,
         head: Expression,
@@ -181,23 +201,6 @@ class Derivatives:
         if residual is None:
             residual = self._residuals.setdefault(key, Residual(head, after))
         return residual
-
-
-def _tail_after(
-    head: Characters,
-    byte: int,
-) -> Characters | None:
-    """Return what is left of a character after a byte, or `None` if it has another."""
-    rests: list[ByteRanges] = []
-    for ranges in head.allowed:
-        low, high = ranges[0]
-        if low <= byte <= high:
-            rests.append(ranges[1:])
-    if not rests:
-        return None
-    # The first byte decides how many follow: all rests have one length.
-    shortest = bytes(low for low, _ in rests[0])
-    return Characters(tuple(rest for rest in rests if rest), shortest)
 
 
 def nearest_end(residuals: Iterable[Residual | None]) -> Residual | None:

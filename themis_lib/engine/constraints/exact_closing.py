@@ -87,10 +87,17 @@ class ExactClosing(Closing):
         fitting = self._tokens_within(limit, matcher, place)
         return plan if fitting is None else fitting
 
-    def fewest(self, matcher: LLMatcher) -> list[int] | None:
-        """Return the fewest tokens found that complete the empty text, or `None`."""
+    def fewest(
+        self,
+        matcher: LLMatcher,
+        more_than: int,
+    ) -> list[int] | None:
+        """Return the fewest tokens found that complete the empty text, or `None`.
+
+        `shortest` has found that `more_than` of them do not suffice.
+        """
         plan = self.shortest(matcher, self.start(), 0)
-        while plan:
+        while plan and len(plan) > more_than + 1:
             fitting = self._tokens_within(len(plan) - 1, matcher, self.start())
             if fitting is None:
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,13 +44,14 @@ class Guide:
         max_tokens: int,
     ) -> None:
         beginning = _prepare_beginning(constraint, tokenizer)
-        self._beginning = beginning
-        self._matcher = beginning.matcher.deep_copy()
         empty = _plan_empty_text(
             constraint,
             tokenizer,
             max_tokens,
         )
+        self._beginning = beginning
+        self._root = beginning.matcher
+        self._matcher = self._root.deep_copy()
         self._closing = empty.closing
         self._place: Place = self._closing.start()
         # Where tokens are left in plenty no completion is known, and this is `None`.
@@ -73,6 +75,7 @@ class Guide:
 
         `admit` may still prefer another token.
         """
+        self._use_root()
         if token in self._ends:
             return self._ended or bool(self._matcher.is_accepting())
         return not self.finished and bool(self._matcher.validate_tokens([token]))
@@ -82,6 +85,7 @@ class Guide:
 
         Ends of sequence are allowed where the text may end.
         """
+        self._use_root()
         if self.finished:
             # A stopped matcher has no mask.
             allowed = np.zeros(self._vocabulary_size, dtype=np.bool_)
@@ -103,6 +107,7 @@ class Guide:
         Returns the token that was added. With nothing left of the budget it is an end.
         Raises `InputError` for a token that may not come next.
         """
+        self._use_root()
         if token in self._ends and self.allows(token):
             self._ended = True
             return token
@@ -129,12 +134,38 @@ class Guide:
         self._add_token(token, place, plan)
         return token
 
+    def _use_root(self) -> None:
+        """Move to the matcher that all texts begin with, if it was renewed."""
+        if self._root is not self._beginning.matcher:
+            self._root = self._beginning.matcher
+            self._matcher = self._root.deep_copy()
+            self._matcher.consume_tokens(self._written)
+
+    def _shortest(
+        self,
+        matcher: LLMatcher,
+        place: Place,
+        limit: int,
+        most_states: int = MOST_STATES,
+    ) -> list[int] | None:
+        """Return what the closing finds, and leave a lexer that works to all texts."""
+        plan = self._closing.shortest(
+            matcher,
+            place,
+            limit,
+            most_states=most_states,
+        )
+        self._beginning.renew_if_used_up()
+        return plan
+
     def _add_token(
         self,
         token: int,
         place: Place,
         plan: list[int] | None,
     ) -> None:
+        # A search for a plan may have used up the lexer.
+        self._use_root()
         self._matcher.consume_token(token)
         self._written.append(token)
         self._place = place
@@ -159,12 +190,15 @@ class Guide:
             if len(rest) <= left and self._closing.completes(following, rest):
                 return rest
         # With a completion known, this token is only preferred: a short search will do.
-        most_states = MOST_STATES if self._plan is None else FEW_STATES
-        plan = self._closing.shortest(
+        # Within the reserve, the derivatives are sure to find one.
+        is_exact = isinstance(self._closing, ExactClosing)
+        is_known = self._plan is not None or is_exact
+        most_states = FEW_STATES if is_known else MOST_STATES
+        plan = self._shortest(
             following,
             place,
             left,
-            most_states=most_states,
+            most_states,
         )
         if plan is None or len(plan) > left:
             return None
@@ -173,7 +207,7 @@ class Guide:
     def _follow_plan(self) -> int:
         plan = self._plan
         if plan is None:
-            plan = self._closing.shortest(
+            plan = self._shortest(
                 self._matcher,
                 self._place,
                 self._left,
@@ -196,8 +230,9 @@ class Guide:
     def _plan_exactly(self) -> list[int] | None:
         """Return the completion that a search did not find, and search no further."""
         exact = self._beginning.exact
-        if exact is None or exact is self._closing:
+        if exact is None or isinstance(self._closing, ExactClosing):
             return None
+        self._use_root()
         self._closing = exact
         self._place = exact.start()
         for token in self._written:
@@ -217,11 +252,22 @@ class _Beginning:
     nothing for a text of `failed_at` tokens, nor does it for a shorter one.
     """
 
+    compile: Callable[[], LLMatcher]
     matcher: LLMatcher
     closing: Closing
     exact: ExactClosing | None
     ends: frozenset[int]
     failed_at: int = 0
+
+    def renew_if_used_up(self) -> None:
+        """Compile the matcher anew if a search has used up its lexer.
+
+        All copies share one lexer, which takes no more than a number of states.
+        """
+        copy = self.matcher.deep_copy()
+        copy.compute_bitmask()
+        if copy.is_error():
+            self.matcher = self.compile()
 
 
 # Cached for the process: a grammar takes far longer to compile than to copy, and all
@@ -234,16 +280,19 @@ def _prepare_beginning(
     # llguidance is an extra: without it, importing this module still works.
     import llguidance
 
-    matcher = llguidance.LLMatcher(
+    compile_matcher = functools.partial(
+        llguidance.LLMatcher,
         tokenizer,
         constraint.grammar,
         log_level=0,
     )
+    matcher = compile_matcher()
     _raise_matcher_error(matcher)
     exact = None
     if ExactClosing.covers(constraint):
         exact = ExactClosing(constraint, tokenizer)
     return _Beginning(
+        compile=compile_matcher,
         matcher=matcher,
         closing=Closing(constraint, tokenizer),
         exact=exact,
@@ -283,6 +332,8 @@ def _plan_empty_text(
         if plan is not None and len(plan) <= max_tokens:
             return _EmptyText(tuple(plan), beginning.closing)
         beginning.failed_at = max_tokens
+        beginning.renew_if_used_up()
+        matcher = beginning.matcher.deep_copy()
     if beginning.exact is not None:
         plan = beginning.exact.shortest(
             matcher,
@@ -291,7 +342,7 @@ def _plan_empty_text(
         )
         if plan is not None and len(plan) <= max_tokens:
             return _EmptyText(tuple(plan), beginning.exact)
-        plan = beginning.exact.fewest(matcher)
+        plan = beginning.exact.fewest(matcher, more_than=max_tokens)
     if plan is None:
         # Only a straight attempt: this text serves the message alone.
         plan = beginning.closing.shortest(

@@ -126,6 +126,9 @@ def search_completion(
             )
             continue
         mask = state.compute_bitmask()
+        # All copies of a matcher share its lexer: no other state would get further.
+        if state.is_error():
+            return None
         hints = list(steps.valid_hints(state))
         # States of one length that allow the same are taken for one, as a matcher
         # cannot be compared. Otherwise the search would grow with every letter.
