@@ -141,7 +141,7 @@ def test_a_constraint_overrules_the_likeliest_and_ends_the_text(
 def test_a_constraint_that_does_not_fit_is_refused(weights: Weights) -> None:
     request = Request(PROMPT, 2, constraint=constraint(regex="[a-c]{50}"))
 
-    with pytest.raises(ConfigError, match="takes 50 tokens"):
+    with pytest.raises(ConfigError, match="takes 25 tokens"):
         LiveSequence(request, weights, room=100, on_token=None)
 
 
