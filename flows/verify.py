@@ -23,7 +23,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flows.exit_codes import FAILED, GATE_UNDERPOWERED
+from flows.exit_codes import COMPLETED, FAILED, GATE_UNDERPOWERED
 from flows.opening import (
     Options,
     RunName,
@@ -138,10 +138,14 @@ def main(
             write_text(markdown, verification_markdown(found))
         if json is not None:
             write_text(json, found.model_dump_json(indent=2) + "\n")
+    raise typer.Exit(_code(found))
+
+
+def _code(found: Verification) -> int:
+    """Return the exit code of what was found."""
     if not found.holds:
-        raise typer.Exit(FAILED)
-    if found.cannot_tell:
-        raise typer.Exit(GATE_UNDERPOWERED)
+        return FAILED
+    return GATE_UNDERPOWERED if found.cannot_tell else COMPLETED
 
 
 def _may_call(
