@@ -28,7 +28,15 @@ import typer
 
 from flows.compare_display import informative_columns, place_text, print_comparison
 from flows.exit_codes import gates_code
-from flows.opening import Options, StoreUrl, one_line_errors, opened, write_text
+from flows.opening import (
+    HtmlFile,
+    MarkdownFile,
+    Options,
+    StoreUrl,
+    one_line_errors,
+    opened,
+    write_text,
+)
 from flows.terminal import open_console
 from themis_lib import RunResult, RunStore, compare
 from themis_lib.comparison.gate import Gate, check_names, parse_gate
@@ -69,14 +77,6 @@ Slices = Annotated[
 Delta = Annotated[
     float | None,
     typer.Option(help="The difference that matters."),
-]
-HtmlFile = Annotated[
-    Path | None,
-    typer.Option(help="Write a page to read offline."),
-]
-MarkdownFile = Annotated[
-    Path | None,
-    typer.Option(help="Write Markdown, for a pull request."),
 ]
 CsvFile = Annotated[
     Path | None,

@@ -13,13 +13,15 @@ input, or paid calls that nobody allowed.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from flows.opening import (
+    HtmlFile,
+    JsonFile,
+    MarkdownFile,
     Options,
     RunName,
     StoreUrl,
@@ -27,7 +29,7 @@ from flows.opening import (
     opened,
     write_text,
 )
-from flows.terminal import FittingTable, as_text, assemble, open_console
+from flows.terminal import as_text, assemble, filled_table, open_console
 from themis_lib.comparison.attribution import (
     SAMPLED_ORDERS,
     MixedExperiments,
@@ -71,18 +73,6 @@ Orders = Annotated[
 Seed = Annotated[
     int,
     typer.Option(min=0, help="The seed of the random orders."),
-]
-HtmlFile = Annotated[
-    Path | None,
-    typer.Option(help="Write a page to read offline."),
-]
-MarkdownFile = Annotated[
-    Path | None,
-    typer.Option(help="Write Markdown, for a pull request."),
-]
-JsonFile = Annotated[
-    Path | None,
-    typer.Option("--json", help="Write every number, with every digit."),
 ]
 
 
@@ -161,15 +151,8 @@ def _print_explanation(
     for score in explanation.scores:
         console.print()
         console.print(as_text(score_line(score)), soft_wrap=True)
-        table = FittingTable()
-        for heading in SHARE_HEADINGS:
-            is_text = heading in ("factor", "moved most")
-            table.add_column(
-                heading, justify="left" if is_text else "right", no_wrap=True
-            )
-        for row in share_rows(score):
-            table.add_row(*map(as_text, row))
-        console.print(table)
+        texts = ("factor", "moved most")
+        console.print(filled_table(SHARE_HEADINGS, share_rows(score), left=texts))
     for line in factor_lines(explanation):
         console.print(assemble(("differs   ", "dim"), line), soft_wrap=True)
     for line in how_lines(explanation):

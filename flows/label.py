@@ -30,7 +30,7 @@ from flows.opening import (
     opened,
     write_text,
 )
-from flows.terminal import FittingTable, as_text, open_console
+from flows.terminal import as_text, filled_table, open_console
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import ConfigError
 from themis_lib.labels.exchange import import_labels
@@ -163,21 +163,13 @@ def _print_status(
         console.print(as_text(line), soft_wrap=True)
     if not status.labellers:
         return
-    table = FittingTable()
-    table.add_column("labeller", no_wrap=True)
-    for heading in ("labelled", "skipped", "stale", "last"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for person in status.labellers:
-        table.add_row(*map(as_text, person.cells()))
-    console.print(table)
+    headings = ("labeller", "labelled", "skipped", "stale", "last")
+    people = [person.cells() for person in status.labellers]
+    console.print(filled_table(headings, people, left=headings[:1]))
     if status.agreements:
-        table = FittingTable()
-        table.add_column("labellers", no_wrap=True)
-        for heading in ("both", "agree", "kappa", "95 % interval"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for pair in status.agreements:
-            table.add_row(*map(as_text, pair.cells()))
-        console.print(table)
+        headings = ("labellers", "both", "agree", "kappa", "95 % interval")
+        pairs = [pair.cells() for pair in status.agreements]
+        console.print(filled_table(headings, pairs, left=headings[:1]))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rich.table import Table
 from flows import exit_codes
 from flows.cells import CellEnd
 from flows.display import gates_text
-from flows.terminal import FittingTable, as_text, assemble
+from flows.terminal import FittingTable, as_text, assemble, filled_table
 from themis_lib.comparison.matrix import CellScore, MatrixComparison
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.explain.plan import StagePlan
@@ -109,13 +109,8 @@ def is_in_step(score: CellScore) -> bool:
 
 def scores_table(scores: Sequence[CellScore]) -> Table:
     """Return the scores of cells in one place, each against its baseline."""
-    table = FittingTable()
-    for heading in _HEADINGS:
-        is_text = heading in ("cell", "conclusion")
-        table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
-    for score in scores:
-        table.add_row(*map(as_text, _score_cells(score)))
-    return table
+    rows = map(_score_cells, scores)
+    return filled_table(_HEADINGS, rows, left=("cell", "conclusion"))
 
 
 def _score_cells(score: CellScore) -> list[str]:

@@ -41,6 +41,18 @@ RunName = Annotated[
         help="A run's id, the beginning of one, `last`, or an experiment's name."
     ),
 ]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option(help="Write a page to read offline."),
+]
+MarkdownFile = Annotated[
+    Path | None,
+    typer.Option(help="Write Markdown, for a pull request."),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write every number, with every digit."),
+]
 
 
 def opened(

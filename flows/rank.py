@@ -11,15 +11,22 @@ the judge compared it with. Exit codes: 0 ranked; 2 bad input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from flows.opening import Options, StoreUrl, one_line_errors, opened, write_text
-from flows.terminal import FittingTable, as_text, assemble, open_console
+from flows.opening import (
+    HtmlFile,
+    JsonFile,
+    MarkdownFile,
+    Options,
+    StoreUrl,
+    one_line_errors,
+    opened,
+    write_text,
+)
+from flows.terminal import assemble, filled_table, open_console
 from themis_lib.comparison.rank_runs import RESAMPLES, rank_runs
 from themis_lib.comparison.ranking import Ranking
 from themis_lib.core.store_names import DEFAULT_STORE
@@ -57,18 +64,6 @@ Resamples = Annotated[
 Seed = Annotated[
     int,
     typer.Option(min=0, help="The seed of the resamples."),
-]
-HtmlFile = Annotated[
-    Path | None,
-    typer.Option(help="Write a page to read offline."),
-]
-MarkdownFile = Annotated[
-    Path | None,
-    typer.Option(help="Write Markdown, for a pull request."),
-]
-JsonFile = Annotated[
-    Path | None,
-    typer.Option("--json", help="Write every number, with every digit."),
 ]
 
 
@@ -111,29 +106,14 @@ def print_ranking(
     console: Console,
 ) -> None:
     """Print the strengths, who beats whom, and what the numbers are."""
-    console.print(_table(RANK_HEADINGS, rank_rows(ranking), left=("run",)))
+    console.print(filled_table(RANK_HEADINGS, rank_rows(ranking), left=("run",)))
     console.print()
     console.print(
-        _table(chance_headings(ranking), chance_rows(ranking), left=("beats",))
+        filled_table(chance_headings(ranking), chance_rows(ranking), left=("beats",))
     )
     console.print()
     for line in ranking_lines(ranking):
         console.print(assemble(("ranking   ", "dim"), line), soft_wrap=True)
-
-
-def _table(
-    headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    left: Sequence[str],
-) -> FittingTable:
-    table = FittingTable()
-    for heading in headings:
-        table.add_column(
-            heading, justify="left" if heading in left else "right", no_wrap=True
-        )
-    for row in rows:
-        table.add_row(*map(as_text, row))
-    return table
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from flows.terminal import FittingTable, as_text
+from flows.terminal import as_text, filled_table
 from themis_lib.comparison.policy_verdict import PolicyGate
 from themis_lib.explain.plan import StagePlan
 from themis_lib.labels.corrected_scores import CorrectedScore
@@ -207,14 +207,7 @@ def plan_table(plans: Sequence[StagePlan]) -> Table:
 
 def _make_table(headings: Sequence[str]) -> Table:
     """Return an empty table that fits a terminal."""
-    table = FittingTable()
-    for heading in headings:
-        table.add_column(
-            heading,
-            justify="left" if heading in _LEFT_HEADINGS else "right",
-            no_wrap=True,
-        )
-    return table
+    return filled_table(headings, (), left=_LEFT_HEADINGS)
 
 
 def _add_cells(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from flows.terminal import FittingTable, as_text
+from flows.terminal import as_text, filled_table
 from themis_lib.comparison.expected_stops import StopPlan, stop_plans
 from themis_lib.comparison.sequential_questions import Question
 from themis_lib.explain.plan import StagePlan
@@ -51,10 +51,8 @@ def _print_plan(
         as_text(f"{what}: cases until it is decided, of {plan.cases:,}", style="bold"),
         soft_wrap=True,
     )
-    table = FittingTable()
     headings = _HEADINGS if per_case is not None else _HEADINGS[:-1]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+    rows = []
     for item in plan.assumed:
         cells = [
             f"{item.difference:+.4g}",
@@ -64,8 +62,8 @@ def _print_plan(
         ]
         if per_case is not None:
             cells.append(dollars(per_case * item.stop.mean))
-        table.add_row(*map(as_text, cells))
-    console.print(table)
+        rows.append(cells)
+    console.print(filled_table(headings, rows))
     limit = "from the baseline" if question.is_difference else "from the gate's limit"
     console.print(
         as_text(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -100,6 +100,25 @@ class FittingTable(Table):
                 break
             count += 1
         return self.columns[:count], self.columns[count:]
+
+
+def filled_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: Collection[str] = (),
+) -> FittingTable:
+    """Return a table of cells; the columns under the headings in `left` are texts."""
+    table = FittingTable()
+    for heading in headings:
+        table.add_column(
+            heading,
+            justify="left" if heading in left else "right",
+            no_wrap=True,
+        )
+    for row in rows:
+        table.add_row(*map(as_text, row))
+    return table
 
 
 def _row_lines(

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from flows.exit_codes import COMPLETED, FAILED, GATE_UNDERPOWERED
 from flows.opening import (
+    MarkdownFile,
     Options,
     RunName,
     StoreUrl,
@@ -32,7 +33,7 @@ from flows.opening import (
     opened,
     write_text,
 )
-from flows.terminal import FittingTable, as_text, assemble, open_console
+from flows.terminal import as_text, assemble, filled_table, open_console
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.errors import ConfigError
 from themis_lib.experiment.event_loop import run_in_new_loop
@@ -84,10 +85,6 @@ Alpha = Annotated[
 IsAllowed = Annotated[
     bool,
     typer.Option("--yes", help="Pay for calls without asking."),
-]
-MarkdownFile = Annotated[
-    Path | None,
-    typer.Option(help="Write Markdown, for a pull request."),
 ]
 JsonFile = Annotated[
     Path | None,
@@ -193,17 +190,8 @@ def print_verification(
     names = ("stage", "model", "compares", "how", "verdict")
     tables = [(STAGE_HEADINGS, stage_rows(found)), (MODEL_HEADINGS, model_rows(found))]
     for headings, rows in tables:
-        if not rows:
-            continue
-        table = FittingTable()
-        for heading in headings:
-            is_text = heading in names
-            table.add_column(
-                heading, justify="left" if is_text else "right", no_wrap=True
-            )
-        for row in rows:
-            table.add_row(*map(as_text, row))
-        console.print(table)
+        if rows:
+            console.print(filled_table(headings, rows, left=names))
     for label, lines in (
         ("differs   ", stage_lines(found)),
         ("model     ", model_lines(found)),
