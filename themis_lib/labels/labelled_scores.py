@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from themis_lib.labels.draws import inclusion_probabilities
 from themis_lib.labels.items import RunItems, items_of
-from themis_lib.labels.stored_labels import LabelStore
+from themis_lib.labels.stored_labels import LabelStore, last_labels
 from themis_lib.runs.results import RunResult
 
 #: What `labelled_scores` returns.
@@ -56,8 +56,10 @@ def labelled_scores(
     """
     items = items_of(run, metric_id)
     store = LabelStore(run.store)
-    given = _given_labels(store, labellers)
-    probabilities = _probabilities(items, store, given)
+    # Once: each time takes a listing of the store.
+    every_label = store.all()
+    given = _given_labels(every_label, labellers)
+    probabilities = _probabilities(items, store, every_label, given)
     columns: dict[str, list[Any]] = {"label": [], "labels": [], "probability": []}
     for item in items.rows["item"].to_pylist():
         by_labeller = given.get(item, {})
@@ -72,12 +74,13 @@ def labelled_scores(
 
 
 def _given_labels(
-    store: LabelStore,
+    every_label: pa.Table,
     labellers: Collection[str] | None,
 ) -> dict[str, dict[str, float | None]]:
     """Return the value that each labeller gave to each item; `None` is skipped."""
     given: defaultdict[str, dict[str, float | None]] = defaultdict(dict)
-    for row in store.current().select(["item", "labeller", "value"]).to_pylist():
+    current = last_labels(every_label).select(["item", "labeller", "value"])
+    for row in current.to_pylist():
         if labellers is None or row["labeller"] in labellers:
             given[row["item"]][row["labeller"]] = row["value"]
     return given
@@ -86,12 +89,13 @@ def _given_labels(
 def _probabilities(
     items: RunItems,
     store: LabelStore,
+    every_label: pa.Table,
     given: Mapping[str, Mapping[str, float | None]],
 ) -> dict[str, float]:
     """Return the inclusion probability of each item of the largest probability sample."""
     population = set(items.rows["item"].to_pylist())
     best: dict[str, float] = {}
-    reached = _reached(store, given)
+    reached = _reached(every_label, given)
     for name in sorted(reached):
         table = store.draw(name)
         if table is None:
@@ -108,13 +112,13 @@ def _probabilities(
 
 
 def _reached(
-    store: LabelStore,
+    every_label: pa.Table,
     given: Mapping[str, Mapping[str, float | None]],
 ) -> dict[str, set[str]]:
     """Return the items that each draw put before people, by draw."""
     reached: defaultdict[str, set[str]] = defaultdict(set)
-    labels = store.all()
-    for row in labels.filter(pc.is_valid(labels["draw"])).to_pylist():
+    drawn = every_label.filter(pc.is_valid(every_label["draw"]))
+    for row in drawn.to_pylist():
         if row["labeller"] in given.get(row["item"], {}):
             reached[row["draw"]].add(row["item"])
     return reached

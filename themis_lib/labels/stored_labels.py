@@ -141,7 +141,7 @@ class LabelStore:
 
         Skipped items are among them, with a null `value`.
         """
-        return _last_of_each(self.all(), ["item", "labeller"])
+        return last_labels(self.all())
 
     def keep_draw(
         self,
@@ -155,6 +155,11 @@ class LabelStore:
     def draw(self, name: str) -> pa.Table | None:
         """Return the items of a draw in order; `None` if its file is gone or damaged."""
         return self.store.read_table(f"{DRAWS_DIRECTORY}/{name}.parquet")
+
+
+def last_labels(labels: pa.Table) -> pa.Table:
+    """Return the last label of each labeller for each item; see `LabelStore.current`."""
+    return _last_of_each(labels, ["item", "labeller"])
 
 
 def _last_of_each(
