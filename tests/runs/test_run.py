@@ -6,14 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
+from tests.support.new_process import in_new_process
 from themis_lib import (
     Experiment,
     InMemoryRunStore,
     RunStatus,
-    RunStore,
     TransientError,
 )
 from themis_lib.runs.manifest import read_manifest
@@ -89,19 +88,27 @@ def test_cases_and_outputs_leave_the_memory_once_they_are_written(
     tmp_path: Path,
 ) -> None:
     """A run takes the memory of a few shards, however many it has."""
-    store = RunStore(str(tmp_path))
-    cases = [{"case_id": str(at), "input": f"{at} {'x' * 10_000}"} for at in range(400)]
-    spec = {
-        "generation": {"generator": "tests.support.counting:Echo"},
-        "evaluation": {"parsers": ["builtin/text"], "metrics": []},
-        "datasets": [{"dataset_id": "d", "cases": cases}],
-        "runtime": {"shard_size": 40},
-    }
-    before = pa.total_allocated_bytes()
+    program = f"""
+import gc
+import pyarrow as pa
+from themis_lib import Experiment, RunStore
+cases = [{{"case_id": str(at), "input": f"{{at}} {{'x' * 10_000}}"}} for at in range(400)]
+experiment = Experiment.model_validate({{
+    "generation": {{"generator": "tests.support.counting:Echo"}},
+    "evaluation": {{"parsers": ["builtin/text"], "metrics": []}},
+    "datasets": [{{"dataset_id": "d", "cases": cases}}],
+    "runtime": {{"shard_size": 40}},
+}})
+before = pa.total_allocated_bytes()
+result = experiment.run(RunStore({str(tmp_path)!r}), until_stage="generate")
+outputs_size = result.table("outputs")["output"].nbytes
+gc.collect()
+print(json.dumps([str(result.status), outputs_size, pa.total_allocated_bytes() - before]))
+"""
 
-    result = Experiment.model_validate(spec).run(store, until_stage="generate")
+    status, outputs_size, held = in_new_process(program)
 
-    assert RunStatus.COMPLETED == result.status
     size = 400 * 10_000
-    assert size <= result.table("outputs")["output"].nbytes
-    assert pa.total_allocated_bytes() - before < size / 2
+    assert RunStatus.COMPLETED == status
+    assert size <= outputs_size
+    assert held < size / 2
