@@ -78,6 +78,11 @@ VERBS: dict[str, Verb] = {
         "Report a run: HTML, Markdown, CSV, LaTeX or Every Eval Ever.",
         "report last --format markdown",
     ),
+    "export": Verb(
+        "flows.export",
+        "Write the tables of a run as Parquet, for DuckDB, Polars and pandas.",
+        "export last --output tables",
+    ),
     "label": Verb(
         "flows.label",
         "Label the answers of a run, blind, to compare people with its judge.",

@@ -25,6 +25,7 @@ from flows.result_tables import (
     summary_table,
 )
 from flows.terminal import as_text, assemble
+from flows.typed import command as typed_command
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.explain.first_prompts import FirstPrompt
@@ -235,7 +236,7 @@ def print_result(
         console.print(as_text(note, style="yellow"), soft_wrap=True)
     places: dict[str, str | None] = {
         "cost": cost_line(result),
-        "tables": f"{result.location}/*.parquet",
+        "tables": typed_command("export", result.run_id, *_store_option(result)),
     }
     report = f"runs/{result.run_id}/{REPORT_NAME}"
     if result.store.in_memory:
@@ -283,6 +284,12 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
         text.append_text(as_text(f"  {record.title}{shown}")).append("\n")
         text.append_text(as_text(f"          {record.reason}")).append("\n")
     return text
+
+
+def _store_option(result: RunResult) -> list[str]:
+    """Return the option that names the store of a run to a command."""
+    url = result.store.public_url
+    return [] if url == DEFAULT_STORE else ["--store", url]
 
 
 def next_step(

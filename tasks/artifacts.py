@@ -210,7 +210,7 @@ async def publish_report(
             failures.rows,
             key=_artifact_key("failed-rows", name),
             description=f"{failures.count:,} failed row(s) of run `{run_id}`{shown}. "
-            f"All of them: {markdown_code(f'{result.location}/*.parquet')}",
+            f"All of them: {markdown_code(f'themis export {result.run_id}')}",
         )
         if page is not None:
             await _publish_page(result, page, address_of(page))

@@ -233,13 +233,9 @@ def test_canaries_that_are_stored_are_found(
     write_report(result)
 
     found = leaks_in(tmp_path)
-    run = f"runs/{result.run_id}"
-    assert {
-        f"{run}/outputs.parquet",
-        f"{run}/answers.parquet",
-        f"{run}/report.html",
-    } <= found.keys()
-    assert any(path.startswith("rows/generate/") for path in found)
+    assert f"runs/{result.run_id}/report.html" in found
+    for stage in ("generate", "parse"):
+        assert any(path.startswith(f"rows/{stage}/") for path in found)
     assert [sorted(CANARIES)] * len(found) == [*found.values()]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.compared_runs import case, run_of, scored
+from tests.support.table_files import with_table_files
 from themis_lib import ConfigError, InMemoryRunStore, RunStore, compare
 from themis_lib.comparison.models import Unmatched
 from themis_lib.comparison.scored_cases import (
@@ -105,7 +106,8 @@ def test_duplicates_are_matched_in_order_and_left_over_where_there_are_more() ->
 def test_runs_whose_tables_are_damaged_or_gone_are_named(tmp_path: Path) -> None:
     """A table that cannot be read, or is not there, is bad input that says where."""
     store = RunStore(str(tmp_path))
-    baseline, candidate = run_of(store, scored([1, 0])), run_of(store, scored([1, 1]))
+    baseline = with_table_files(run_of(store, scored([1, 0])))
+    candidate = run_of(store, scored([1, 1]))
     table = tmp_path / "runs" / baseline.run_id / "results.parquet"
 
     table.write_bytes(b"not Parquet")

@@ -354,7 +354,7 @@ def test_store_url_keeps_runs(tmp_path: Path) -> None:
         second.progress["generate"].computed,
     )
     assert first.run_id != second.run_id
-    assert (tmp_path / "runs/runs" / second.run_id / "outputs.parquet").exists()
+    assert (tmp_path / "runs/runs" / second.run_id / "parts.json").exists()
 
 
 def test_given_store_is_used() -> None:
@@ -403,12 +403,15 @@ def test_evaluate_refuses_data_that_is_no_case() -> None:
 
 
 def test_tables_are_plain_parquet(tmp_path: Path) -> None:
-    """The tables of a run are read as they are by any Parquet reader, by path alone."""
+    """The exported tables of a run are read by any Parquet reader, by path alone."""
     import pyarrow.parquet as pq
+
+    from themis_lib.runs.export import export_tables
 
     spec = base(tmp_path / "store")
     result = run_in_process(spec, tmp_path, "")
 
+    export_tables(result, Path(result.location))
     scores = pq.read_table(f"{result.location}/scores.parquet")
 
     assert N * K == scores.num_rows

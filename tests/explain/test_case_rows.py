@@ -10,6 +10,7 @@ import pytest
 
 from tests.stages.test_judge import JUDGE, SECOND, judged
 from tests.support.counted_runs import ran
+from tests.support.table_files import with_table_files
 from tests.test_edit_costs import base
 from themis_lib import InMemoryRunStore, RunResult
 from themis_lib.explain.case_rows import CaseRows, case_rows
@@ -222,7 +223,7 @@ def test_judge_reads_what_its_metric_reads() -> None:
 def test_damaged_table_is_an_error() -> None:
     """A table that is no Parquet cannot be taken for one without the case."""
     store = InMemoryRunStore()
-    run, _ = ran(store), ran(store)  # the tables of the latest run are still in memory
+    run = with_table_files(ran(store))
     store.replace(f"runs/{run.run_id}/answers.parquet", b"PAR1 and no more")
 
     with pytest.raises((pa.ArrowException, OSError)):

@@ -10,12 +10,14 @@ import pytest
 from tests.stages.test_judge import JUDGE, judged
 from tests.support.counted_runs import ran, with_cases
 from tests.support.stores import OpenStore
+from tests.support.table_files import with_table_files
 from tests.test_edit_costs import case
 from tests.upkeep.test_prune import give_up
 from themis_lib import InMemoryRunStore, RunResult, RunStatus, RunStore
 from themis_lib.explain.case_rows import case_rows
 from themis_lib.explain.origins import Origin, Origins
 from themis_lib.runs.manifest import Manifest, write_manifest
+from themis_lib.runs.run_parts import PARTS_NAME, parts_path
 from themis_lib.upkeep.compact import compact
 
 STAGES = ["generate", "parse", "score[first]", "reduce"]
@@ -144,9 +146,8 @@ def test_rows_pruned_and_computed_again_are_told_by_their_file() -> None:
     other_run(
         first, "20250101-000000-before", started_at="2025-01-01T00:00:00.000+00:00"
     )
-    for name in ("cases", "outputs", "answers", "scores", "results"):
-        content = store.read_bytes(f"runs/{run.run_id}/{name}.parquet")
-        store.replace(f"runs/20250101-000000-before/{name}.parquet", content)
+    parts = store.read_bytes(parts_path(run.run_id))
+    store.replace(parts_path("20250101-000000-before"), parts)
 
     origin = origins_of(RunResult(store, run.run_id, longer), "case-3")[0]
 
@@ -253,11 +254,15 @@ def test_run_in_flight_is_a_rival() -> None:
     ) == (origin.name, origin.reason)
 
 
-def test_run_with_a_damaged_table_is_a_rival() -> None:
-    """A table that cannot be read may have any row."""
+@pytest.mark.parametrize("name", ["outputs.parquet", PARTS_NAME])
+def test_run_with_a_damaged_table_is_a_rival(name: str) -> None:
+    """A table that cannot be read may have any row, of whatever version it is."""
     store = InMemoryRunStore()
     first = ran(store)
-    store.replace(f"runs/{first.run_id}/outputs.parquet", b"PAR1 and no more")
+    if name != PARTS_NAME:
+        first = with_table_files(first)
+    store.hold({})
+    store.replace(f"runs/{first.run_id}/{name}", b"PAR1 and no more")
     run = ran(store, with_cases(7))
 
     origin = origins_of(run, "case-7")[0]
@@ -315,9 +320,11 @@ def test_failed_row_is_not_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_rows_whose_file_is_gone_keep_their_origin(stage: str) -> None:
-    """Without the file, tables still tell the origin, and the reason says it is gone."""
+    """Without the file, tables of an earlier version still tell the origin, and the
+    reason says it is gone.
+    """
     store = InMemoryRunStore()
-    first, second = ran(store), ran(store)
+    first, second = (with_table_files(ran(store)) for _ in range(2))
     for file in store.files("rows"):
         store.remove(file.path)
 

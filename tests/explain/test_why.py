@@ -12,6 +12,7 @@ from tests.stages.test_judge import JUDGE, judged
 from tests.support.counted_runs import ran
 from tests.support.counting import CALLS
 from tests.support.stores import OpenStore
+from tests.support.table_files import with_table_files
 from tests.test_edit_costs import base, case
 from themis_lib import (
     DatasetError,
@@ -323,7 +324,7 @@ def test_damaged_table_is_named() -> None:
     obstacle in an earlier one.
     """
     store = InMemoryRunStore()
-    first, second, third = ran(store), ran(store), ran(store)
+    first, second, third = (with_table_files(ran(store)) for _ in range(3))
     store.replace(f"runs/{first.run_id}/answers.parquet", b"PAR1 and no more")
     store.remove(f"runs/{third.run_id}/scores.parquet")
 

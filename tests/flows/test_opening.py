@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from flows import compare, report, runs, store, why
 from tests.support.drivers import run_in_process
+from tests.support.table_files import with_table_files
 from tests.test_edit_costs import base
 
 COMMANDS = [
@@ -60,7 +61,9 @@ def test_an_option_that_is_not_yaml_is_told_without_its_value(tmp_path: Path) ->
 @pytest.mark.parametrize("form", ["html", "markdown", "csv", "latex"])
 def test_a_damaged_table_is_told(form: str, tmp_path: Path) -> None:
     """One line that names the command which looks at every file, and exit code 2."""
-    result = run_in_process({**base(tmp_path / "store"), "name": "told"}, tmp_path, "")
+    result = with_table_files(
+        run_in_process({**base(tmp_path / "store"), "name": "told"}, tmp_path, "")
+    )
     for path in Path(result.location).glob("*.parquet"):
         path.write_bytes(path.read_bytes()[:40])
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.report.conftest import CONTROLS, Visit, names
 from tests.support.reported_runs import HOSTILE, echo_run, run
+from tests.support.table_files import with_table_files
 from themis_lib import Case, Dataset, Experiment, Price, PromptSpec, RunResult
 from themis_lib.core.prompts import render_conversation
 from themis_lib.errors import StoreError
@@ -478,7 +479,7 @@ def test_a_megabyte_is_cut_and_says_so(visit: Visit) -> None:
 
     assert 100_000 == length
     assert f"The first 100,000 of {1_000_000 + len(HOSTILE):,} characters" in note
-    assert f"{result.location}/outputs.parquet" in note
+    assert f"{result.location}, table outputs, case" in note
 
 
 def test_policy_refuses_what_was_not_written_here(visit: Visit) -> None:
@@ -640,7 +641,7 @@ def test_a_lost_table_is_named() -> None:
     """A run that came to its end has all of its tables; there is no page without
     one.
     """
-    result = echo_run()
+    result = with_table_files(echo_run())
     result.store.remove(f"runs/{result.run_id}/results.parquet")
 
     with pytest.raises(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.table_files import with_table_files
 from themis_lib import Experiment, InMemoryRunStore, RunResult
 from themis_lib.runs.inventory import (
     directories_of,
@@ -45,22 +46,31 @@ def test_rows_are_counted_by_stage(run: RunResult) -> None:
 
 
 def test_ended_run_refers_to_its_keys(run: RunResult) -> None:
-    """The keys in its tables, stage by stage."""
-    keys, whole = references(run.store, manifests(run.store))
-
+    """The keys in its tables, stage by stage, and the parts that hold them; a run of an
+    earlier version to the same keys.
+    """
     generate = directories_of(run.manifest)["generate"]
-    assert set() == whole
-    assert sorted(run.table("outputs")["key"].to_pylist()) == sorted(
-        joined_keys([keys[generate]]).to_pylist()
-    )
+    expected = sorted(run.table("outputs")["key"].to_pylist())
+    assert run.parts is not None
+    held = {part.path for part in run.parts.of_stage("outputs", None)}
+
+    found = references(run.store, manifests(run.store))
+    with_table_files(run)
+    earlier = references(run.store, manifests(run.store))
+
+    for kind in (found, earlier):
+        assert set() == kind.whole
+        assert expected == sorted(joined_keys([kind.keys[generate]]).to_pylist())
+    assert held < found.paths
+    assert set() == earlier.paths
 
 
 def test_run_in_flight_may_need_any_row(run: RunResult) -> None:
     """Every row under its fingerprints counts as referred to."""
     running = run.manifest.model_copy(update={"status": RunStatus.RUNNING})
 
-    keys, whole = references(run.store, [running])
+    found = references(run.store, [running])
 
     assert not has_tables(running)
-    assert {} == keys
-    assert set(directories_of(running).values()) == whole
+    assert {} == found.keys
+    assert set(directories_of(running).values()) == found.whole

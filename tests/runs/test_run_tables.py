@@ -13,7 +13,7 @@ import pytest
 from tests.stored.experiments import FOLDER
 from themis_lib import InMemoryRunStore, RunResult, RunStore
 from themis_lib.runs.manifest import manifests
-from themis_lib.runs.run_tables import RunTableFile, open_run_table
+from themis_lib.runs.run_tables import RunTableFile, open_table_file
 from themis_lib.storage.tables import RUN_TABLES
 
 STORED = RunStore(str(FOLDER / "store"))
@@ -23,7 +23,7 @@ STORED = RunStore(str(FOLDER / "store"))
 def scores() -> RunTableFile:
     """The scores of a run that version 0.1.0 wrote, when their column was `value`."""
     run = next(run for run in manifests(STORED) if run.name == "own components")
-    file = open_run_table(STORED, run.run_id, "scores")
+    file = open_table_file(STORED, run.run_id, "scores")
     assert file is not None
     return file
 
@@ -75,4 +75,4 @@ def test_column_that_a_table_lacks_is_null() -> None:
 
 def test_table_that_was_never_written_is_none() -> None:
     """A run that stopped before has no file."""
-    assert open_run_table(InMemoryRunStore(), "run", "scores") is None
+    assert open_table_file(InMemoryRunStore(), "run", "scores") is None

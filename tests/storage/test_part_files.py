@@ -66,7 +66,7 @@ def test_reference_to_a_table_of_another_tool_has_no_digests() -> None:
 
 def test_distinct_columns_have_no_dictionary() -> None:
     """Keys and latencies, all different, are written without a dictionary."""
-    assert ["value"] == dictionary_columns(TABLE)
+    assert ["value"] == dictionary_columns(TABLE.column_names)
 
 
 def test_flipped_bit_is_noticed() -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from flows.store import app
 from tests.support.stores import OpenStore
+from tests.support.table_files import with_table_files
 from tests.test_edit_costs import base
 from themis_lib import Experiment, RunResult, RunStore
 from themis_lib.experiment.spec import experiment_from_spec
@@ -98,8 +99,34 @@ def test_lost_rows_are_counted(run: RunResult, open_store: OpenStore) -> None:
     assert f"lacks 4 of the 12 rows of score[first] in run {run.run_id}" in found
 
 
-def test_lost_table_is_named(run: RunResult, open_store: OpenStore) -> None:
+def test_lost_cases_are_counted(run: RunResult, open_store: OpenStore) -> None:
+    """Cases are named by content, and a run cannot do without any."""
+    open_store().remove(run.manifest.cases[0])
+
+    (found,) = problems(open_store())
+
+    assert f"lacks 2 of the 6 rows of cases in run {run.run_id}" in found
+
+
+def test_part_that_another_took_the_place_of_is_named(
+    run: RunResult, open_store: OpenStore
+) -> None:
+    """A whole part with other rows than the run had is as good as none."""
+    assert run.parts is not None
+    first, second = (shard.tables["outputs"][0] for shard in run.parts.shards[:2])
+    run.store.replace(first.path, run.store.read_bytes(second.path))
+
+    found = problems(open_store())
+
+    assert f"lacks 4 of the 12 rows of generate in run {run.run_id}" in found[0]
+
+
+def test_lost_table_of_an_earlier_version_is_named(
+    run: RunResult, open_store: OpenStore
+) -> None:
     """A run without one of its tables is named with the stage and its rows."""
+    with_table_files(run)
+    assert [] == problems(open_store())
     open_store().remove(f"runs/{run.run_id}/answers.parquet")
 
     (found,) = problems(open_store())
@@ -107,11 +134,15 @@ def test_lost_table_is_named(run: RunResult, open_store: OpenStore) -> None:
     assert f"{run.location}: parse has 0 of 12 rows" in found
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "scores.parquet"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "parts.json", "summary.parquet", "scores.parquet"]
+)
 def test_damaged_file_of_a_run_is_named(
     run: RunResult, open_store: OpenStore, name: str
 ) -> None:
     """A record or a table that cannot be read is named by its address."""
+    if name == "scores.parquet":
+        with_table_files(run)
     open_store().replace(f"runs/{run.run_id}/{name}", b"nothing like it")
 
     (found,) = problems(open_store())
@@ -135,6 +166,12 @@ def test_rows_that_failed_for_now_are_no_problem(tmp_path: Path) -> None:
 
     assert 12 == run.progress["generate"].failed
     assert [] == problems(run.store)
+    for file in run.store.files(f"runs/{run.run_id}/incomplete"):
+        run.store.remove(file.path)
+    assert (
+        f"lacks 12 of the 12 rows of generate in run {run.run_id}"
+        in problems(run.store)[0]
+    )
 
 
 def test_run_under_way_is_no_problem(run: RunResult, open_store: OpenStore) -> None:

@@ -13,7 +13,8 @@ from tests.support.counting import CALLS
 from tests.support.drivers import run_in_process
 from tests.support.tables import tables_of
 from tests.test_edit_costs import base, case
-from themis_lib import InMemoryRunStore, RunStore
+from themis_lib import InMemoryRunStore, RunResult, RunStore
+from themis_lib.runs.manifest import manifests
 from themis_lib.storage.rows import RowSet
 from themis_lib.storage.tables import KEY
 from themis_lib.upkeep.compact import compact
@@ -47,6 +48,29 @@ def test_compaction_keeps_every_row(tmp_path: Path) -> None:
     )
     assert {} == CALLS
     assert expected == tables_of(after)
+
+
+def test_tables_of_every_run_survive(tmp_path: Path) -> None:
+    """Parts that any run refers to stay, and those of runs that were given up are
+    merged.
+    """
+    grow_one_by_one(tmp_path)
+    store = RunStore(str(tmp_path / "store"))
+    runs = [RunResult(store, manifest.run_id) for manifest in manifests(store)]
+    expected = {run.run_id: tables_of(run) for run in runs}
+
+    list(compact(store))
+
+    again = RunStore(store.url)
+    for run_id, tables in expected.items():
+        assert tables == tables_of(RunResult(again, run_id))
+    for run in runs[:-1]:
+        for file in again.files(f"runs/{run.run_id}"):
+            again.remove(file.path)
+    done = list(compact(again))
+    assert any(item.files_after < item.files_before for item in done)
+    last = runs[-1].run_id
+    assert expected[last] == tables_of(RunResult(RunStore(store.url), last))
 
 
 def test_compaction_merges_rows_of_an_earlier_version() -> None:

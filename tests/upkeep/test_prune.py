@@ -13,6 +13,7 @@ from flows.store import app
 from tests.support.counting import CALLS
 from tests.support.media import png, write_jsonl
 from tests.support.stores import OpenStore
+from tests.support.table_files import with_table_files
 from tests.support.tables import tables_of
 from tests.test_edit_costs import base, case, setting
 from themis_lib import Experiment, RunResult, RunStore, StoreError, TransientError
@@ -139,13 +140,80 @@ def test_run_that_begins_meanwhile_keeps_its_rows(open_store: OpenStore) -> None
 
 
 def test_run_whose_table_is_gone_keeps_its_rows(open_store: OpenStore) -> None:
-    """Where the table is missing that says which rows a run has, every row may be one
-    of them.
+    """Where the table or part is missing that says which rows a run has, every row may
+    be one of them.
     """
     run = evaluated(open_store())
+    assert run.parts is not None
+    (part,) = run.parts.shards[0].tables["scores"]
+    content = run.store.read_bytes(part.path)
+    run.store.remove(part.path)
+
+    assert [] == pruned(open_store())
+
+    run.store.replace(part.path, content)
+    with_table_files(run)
     run.store.remove(f"runs/{run.run_id}/scores.parquet")
 
     assert [] == pruned(open_store())
+
+
+def test_parts_are_kept_while_one_run_refers_to_them(open_store: OpenStore) -> None:
+    """The first of two runs on the same rows goes, and the tables of the other stay,
+    those of an earlier version too.
+    """
+    first, second, third = (evaluated(open_store()) for _ in range(3))
+    expected = tables_of(second)
+    with_table_files(third)
+    give_up(first)
+
+    assert [] == pruned(open_store())
+    give_up(third)
+    assert [] == pruned(open_store())
+
+    assert expected == tables_of(RunResult(open_store(), second.run_id))
+    give_up(second)
+    assert {"rows/cases"} < {item.directory for item in pruned(open_store())}
+
+
+def test_rows_that_failed_are_kept_with_their_run(tmp_path: Path) -> None:
+    """Rows without a key are in no other part, and those that failed in no cache: both
+    are the run's.
+    """
+    store = RunStore(str(tmp_path))
+    run = evaluated(
+        store,
+        generation__generator={
+            "use": "tests.support.counting:Judge",
+            "down": True,
+        },
+    )
+    assert 12 == run.progress["generate"].failed
+    expected = tables_of(run)
+
+    assert [] == pruned(store)
+
+    assert expected == tables_of(RunResult(RunStore(str(tmp_path)), run.run_id))
+
+
+def test_record_of_parts_without_a_run_is_removed_with_its_folder(
+    open_store: OpenStore,
+) -> None:
+    """A run that was killed between its parts and its record keeps its rows, and can be
+    given up like any other.
+    """
+    run = evaluated(open_store())
+    write_manifest(
+        run.store,
+        run.manifest.model_copy(
+            update={"status": RunStatus.RUNNING, "tables": "files", "cases": []}
+        ),
+    )
+
+    assert [] == pruned(open_store())
+    give_up(run)
+    assert pruned(open_store())
+    assert [] == list(check(open_store()))
 
 
 def test_unreadable_record_stops_it(open_store: OpenStore) -> None:
@@ -153,13 +221,14 @@ def test_unreadable_record_stops_it(open_store: OpenStore) -> None:
     told from others.
     """
     run = evaluated(open_store())
-    run.store.replace(f"runs/{run.run_id}/manifest.json", b"{")
+    for name in ("parts.json", "manifest.json"):
+        run.store.replace(f"runs/{run.run_id}/{name}", b"{")
 
-    with pytest.raises(
-        StoreError,
-        match=r"manifest\.json cannot be read; remove the folder of this run",
-    ):
-        unused(open_store(), older_than_s=NOW)
+        with pytest.raises(
+            StoreError,
+            match=rf"{name} cannot be read.*; remove the folder of this run",
+        ):
+            unused(open_store(), older_than_s=NOW)
 
 
 def test_leftovers_are_removed(open_store: OpenStore) -> None:

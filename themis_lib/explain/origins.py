@@ -16,6 +16,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from themis_lib.errors import StoreError
 from themis_lib.runs.inventory import PART_SUFFIX, directories_of, has_tables, rows_of
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord, manifests
 from themis_lib.runs.results import RunResult
@@ -203,7 +204,7 @@ class Origins:
                     return first
                 try:
                     table = rows_of(other, same, where=pc.field("key").isin(keys))
-                except (pa.ArrowException, OSError):
+                except (pa.ArrowException, OSError, StoreError):
                     self._unreadable.add(manifest.run_id)
                     continue
                 for row in table.to_pylist():

@@ -218,7 +218,7 @@ class _CaseHistory:
             other = RunResult(self._run.store, manifest.run_id, manifest)
             try:
                 rows = case_rows(other, dataset_id, case_id)
-            except (pa.ArrowException, OSError):
+            except (pa.ArrowException, OSError, StoreError):
                 continue  # a damaged run is no obstacle to explaining another
             if rows.tables["cases"]:
                 return rows

@@ -352,10 +352,12 @@ def check_tables(result: RunResult) -> None:
         if stage in stages:
             names.append(name)
     for name in names:
-        if not result.store.exists(f"runs/{result.run_id}/{name}.parquet"):
+        table = result.open_table(name)
+        if table is None:
             raise StoreError(
                 f"run {result.run_id!r} has lost its table {name!r}; check the store"
             )
+        table.close()
 
 
 def scores_by_metric(result: RunResult) -> dict[str, dict[str, ScoreArray]]:

@@ -26,10 +26,7 @@ from themis_lib.errors import RowError
 from themis_lib.identity.digests import canonical_json, load_json
 from themis_lib.runs.manifest import Manifest
 from themis_lib.runs.results import RunResult
-from themis_lib.runs.run_tables import (
-    RunTableFile,
-    open_run_table,
-)
+from themis_lib.runs.run_tables import RunTable
 from themis_lib.storage.tables import RUN_TABLES
 
 #: The lengths at which texts are cut, in characters. The first at which the cases fit
@@ -132,13 +129,13 @@ def read_tables(
         # An empty table gives the columns their types where nothing was read.
         parts[name] = [RUN_TABLES[name].empty_table()]
     with contextlib.ExitStack() as opened:
-        files: dict[str, RunTableFile] = {}
+        run_tables: dict[str, RunTable] = {}
         for name in _COLUMNS:
-            file = open_run_table(result.store, result.run_id, name)
-            if file is not None:
-                files[name] = opened.enter_context(contextlib.closing(file))
-        # Every shard of cases is one row group, by which the others are found.
-        sizes = files["cases"].group_sizes if "cases" in files else []
+            run_table = result.open_table(name)
+            if run_table is not None:
+                run_tables[name] = opened.enter_context(contextlib.closing(run_table))
+        # Every shard of cases is one group, by which the others are found.
+        sizes = run_tables["cases"].group_sizes if "cases" in run_tables else []
         start = 0
         for shard, size in enumerate(sizes):
             is_here = (positions >= start) & (positions < start + size)
@@ -146,10 +143,10 @@ def read_tables(
             start += size
             if not len(chosen):
                 continue
-            for name, file in files.items():
-                groups = len(file.group_sizes) // len(sizes)
+            for name, run_table in run_tables.items():
+                groups = len(run_table.group_sizes) // len(sizes)
                 for group in range(shard * groups, (shard + 1) * groups):
-                    table = file.read_groups([group], _COLUMNS[name])
+                    table = run_table.read_groups([group], _COLUMNS[name])
                     parts[name].append(take_cases(table, chosen, size))
     tables = {}
     for name, columns in _COLUMNS.items():

@@ -22,7 +22,7 @@ from themis_lib.core.models import (
     TokenUsage,
 )
 from themis_lib.identity.digests import load_json, load_json_or_null
-from themis_lib.runs.run_tables import RunTableFile
+from themis_lib.runs.run_tables import RunTable
 from themis_lib.stages.outputs import result_of
 
 Row = Mapping[str, Any]
@@ -65,10 +65,12 @@ class CaseResult(FrozenModel):
 class CaseSequence(Sequence[CaseResult]):
     """The cases of a run; one shard of each table is in memory at a time."""
 
-    def __init__(self, files: Mapping[str, RunTableFile | None]) -> None:
-        self._files = {name: file for name, file in files.items() if file is not None}
-        cases = self._files.get("cases")
-        # A shard is a row group of the cases; its end is the number of cases up to it.
+    def __init__(self, tables: Mapping[str, RunTable | None]) -> None:
+        self._tables = {
+            name: table for name, table in tables.items() if table is not None
+        }
+        cases = self._tables.get("cases")
+        # A shard is a group of the cases; its end is the number of cases up to it.
         self._ends = list(accumulate(cases.group_sizes if cases else ()))
         self._loaded: tuple[int, list[CaseResult]] | None = None
 
@@ -96,13 +98,13 @@ class CaseSequence(Sequence[CaseResult]):
     def _load_shard(self, shard: int) -> list[CaseResult]:
         if self._loaded is None or self._loaded[0] != shard:
             rows = {}
-            for name, file in self._files.items():
-                # Scores have a row group for each metric of a shard, verdicts for each
+            for name, table in self._tables.items():
+                # Scores have a group for each metric of a shard, verdicts for each
                 # judge, other tables one.
-                groups = len(file.group_sizes) // len(self._ends)
+                groups = len(table.group_sizes) // len(self._ends)
                 first = shard * groups
-                table = file.read_groups(range(first, first + groups))
-                rows[name] = table.to_pylist()
+                part = table.read_groups(range(first, first + groups))
+                rows[name] = part.to_pylist()
             self._loaded = (shard, _case_results(rows))
         return self._loaded[1]
 

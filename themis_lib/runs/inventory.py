@@ -1,14 +1,15 @@
 """What a store holds: its files, and the rows that its runs refer to.
 
 A run refers to rows by the fingerprints of its stages and, once it has ended, by the
-keys in its tables. While it is under way, or where it left no tables, it is taken to
-refer to every row under its fingerprints.
+parts that hold them, or by the keys in the tables of an earlier version. While it is
+under way, or where it left no tables, it is taken to refer to every row under its
+fingerprints.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.run_parts import HeldPart, RunParts
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY
 
@@ -146,17 +148,30 @@ def joined_keys(keys: Iterable[pa.Array | pa.ChunkedArray]) -> pa.Array:
     return pa.chunked_array(chunks, KEY.type).combine_chunks().drop_null()
 
 
+@dataclass(frozen=True)
+class References:
+    """What runs refer to: `paths` of parts, and by directory the `keys` of their rows.
+
+    Any row of the directories in `whole` may belong to a run in flight, or to one that
+    left no tables.
+    """
+
+    paths: frozenset[str]
+    keys: Mapping[str, pa.Array]
+    whole: frozenset[str]
+
+
 def references(
     store: RunStore,
     runs: Iterable[Manifest],
-) -> tuple[dict[str, pa.Array], set[str]]:
-    """Return the keys that ended runs refer to, by directory, and directories to keep
-    whole.
+) -> References:
+    """Return what runs refer to.
 
-    Any row of the latter may belong to a run in flight, or to one that left no tables.
-    Raise `StoreError` if a table of a run cannot be read.
+    Raise `StoreError` if the record of a run's parts cannot be read, and what pyarrow
+    raises, or `OSError`, for a table of an earlier version.
     """
-    keys: defaultdict[str, list[pa.ChunkedArray]] = defaultdict(list)
+    paths: set[str] = set()
+    keys: defaultdict[str, list[pa.Array]] = defaultdict(list)
     whole: set[str] = set()
     for manifest in runs:
         directories = directories_of(manifest)
@@ -167,11 +182,41 @@ def references(
         whole.update(directories[record.stage] for record in manifest.steps)
         run = RunResult(store, manifest.run_id, manifest)
         for record in manifest.stages:
-            rows = rows_of(run, record)
-            if rows.num_rows == record.rows:
-                keys[directories[record.stage]].append(rows["key"])
+            directory = directories[record.stage]
+            if run.parts is None:
+                rows = rows_of(run, record)
+                found = [rows["key"]] if rows.num_rows == record.rows else None
             else:
-                # Its table is gone: nobody can say which of the rows are its.
-                whole.add(directories[record.stage])
+                # Runs share most of their parts: each is read once.
+                new = {part.path for part in parts_of(run.parts, record)} - paths
+                found = _keys_of(store, new)
+                paths |= new
+            if found is None:
+                # Its rows are gone: nobody can say which of the others are its.
+                whole.add(directory)
+            else:
+                keys[directory] += found
     joined = {directory: joined_keys(arrays) for directory, arrays in keys.items()}
-    return joined, whole
+    return References(frozenset(paths), joined, frozenset(whole))
+
+
+def parts_of(
+    parts: RunParts,
+    record: StageRecord,
+) -> list[HeldPart]:
+    """Return the parts with a run's rows of one stage, in the order of its shards."""
+    return list(parts.of_stage(TABLE_OF[record.name], record.member_id))
+
+
+def _keys_of(
+    store: RunStore,
+    paths: Iterable[str],
+) -> list[pa.Array] | None:
+    """Return the keys in parts; `None` if one of them is gone."""
+    found = []
+    for path in sorted(paths):
+        keys = store.read_keys(path)
+        if keys is None:
+            return None
+        found.append(keys)
+    return found

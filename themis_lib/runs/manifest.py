@@ -224,6 +224,8 @@ class ImportRecord(FrozenModel):
 class Manifest(FrozenModel):
     """The record of one run.
 
+    `tables` says whether the run refers to `parts` for its tables, as it does once it has
+    ended, or has `files` of its own, as earlier versions wrote.
     `datasets` counts the cases of each, `data` has the digest of each: of inputs,
     expected outputs and metadata, whatever the order and ids of the cases. A run that
     stopped has none. `lower_is_better` names the metrics that say so. `cases` has the
@@ -242,6 +244,7 @@ class Manifest(FrozenModel):
     started_at: str
     finished_at: str | None = None
     error: str | None = None
+    tables: Literal["parts", "files"] = "files"
     experiment: str
     model: str | None = None
     configuration: dict[str, Any] | None = None

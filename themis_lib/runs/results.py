@@ -17,11 +17,13 @@ from themis_lib.core.config import MissingPolicy, NoAnswerPolicy
 from themis_lib.core.models import FrozenModel
 from themis_lib.errors import StoreError, ThemisError
 from themis_lib.runs.agreement import AgreementRecord
+from themis_lib.runs.assembled_table import AssembledTable
 from themis_lib.runs.case_results import CaseSequence
 from themis_lib.runs.corpus_summary import CORPUS
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord, read_manifest
 from themis_lib.runs.result_display import notebook_html, shell_text
-from themis_lib.runs.run_tables import open_run_table
+from themis_lib.runs.run_parts import RunParts, read_parts
+from themis_lib.runs.run_tables import RunTable, open_table_file
 from themis_lib.runs.sample_table import sample_table
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.storage.store import RunStore
@@ -192,7 +194,7 @@ class RunResult:
 
     @property
     def location(self) -> str:
-        """The address of the run's tables."""
+        """The address of the run's folder."""
         return self.store.uri(f"runs/{self.run_id}")
 
     @cached_property
@@ -243,13 +245,32 @@ class RunResult:
         `columns` and `where` choose some of it, without the rest in memory. The table
         is empty if the run stopped before it.
         """
-        file = open_run_table(self.store, self.run_id, name)
+        table = self.open_table(name)
         # A run until `parse` has no scores: an empty table is easier to use than none.
-        if file is None:
+        if table is None:
             names = list(columns or RUN_TABLES[name].names)
             return RUN_TABLES[name].empty_table().select(names)
-        with contextlib.closing(file):
-            return file.read(columns, where=where)
+        with contextlib.closing(table):
+            return table.read(columns, where=where)
+
+    def open_table(self, name: str) -> RunTable | None:
+        """Open a table of the run to read some of its groups of rows, one for each shard
+        and part; `None` if the run stopped before it.
+        """
+        if self.parts is None or name == "summary":
+            return open_table_file(self.store, self.run_id, name)
+        table = AssembledTable(self.store, name, self.parts)
+        return table if table.group_sizes else None
+
+    @cached_property
+    def parts(self) -> RunParts | None:
+        """The parts that hold the run's rows; `None` if it has tables of its own.
+
+        Raise `StoreError` if their record cannot be read.
+        """
+        if self.manifest.tables == "files":
+            return None
+        return read_parts(self.store, self.run_id)
 
     def to_arrow(self) -> pa.Table:
         """Return one row for each case and sample, with a column for each metric.
@@ -277,12 +298,12 @@ class RunResult:
     @cached_property
     def cases(self) -> CaseSequence:
         """The cases in the order of the datasets, read as they are looked at."""
-        files = {}
+        tables = {}
         for name in RUN_TABLES:
             # The summary has no rows of cases.
             if name != "summary":
-                files[name] = open_run_table(self.store, self.run_id, name)
-        return CaseSequence(files)
+                tables[name] = self.open_table(name)
+        return CaseSequence(tables)
 
 
 def corpus_metric_ids(run: RunResult) -> set[str]:

@@ -1,4 +1,4 @@
-"""One run in the making: the tables it writes as shards finish, and its record."""
+"""One run in the making: the parts it takes as shards finish, and its record."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from themis_lib.core.metadata import metadata_text
 from themis_lib.core.model_prices import usage_in_tiers
 from themis_lib.core.models import TokenUsage
 from themis_lib.core.prices import added, added_in_tiers
 from themis_lib.data.cut import data_digests
 from themis_lib.errors import AwaitingBatchError, DiskFullError, describe
-from themis_lib.identity.digests import load_json
 from themis_lib.identity.part import Part
 from themis_lib.runs import provenance
 from themis_lib.runs.agreement import Labels
@@ -36,6 +34,7 @@ from themis_lib.runs.manifest import (
 from themis_lib.runs.missing_results import missing_column
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.run_parts import RunParts, ShardParts, parts_path
 from themis_lib.runs.run_spans import RunSpans
 from themis_lib.runs.score_groups import GroupedScores
 from themis_lib.runs.score_range import ScoreRange
@@ -48,22 +47,21 @@ from themis_lib.stages.dependencies import dependencies_of
 from themis_lib.stages.endings import Ending, count_endings
 from themis_lib.stages.outputs import batch_of
 from themis_lib.stages.progress import Progress
-from themis_lib.stages.reading import outputs_apart, read, sample_rows
+from themis_lib.stages.reading import read, read_outputs
 from themis_lib.stages.stage import Stage
 from themis_lib.stats.clusters import Floats
 from themis_lib.storage.batch_ledger import BatchLedger
 from themis_lib.storage.index import KeyIndex
+from themis_lib.storage.part_files import parquet_bytes
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
-from themis_lib.storage.table_writers import TableWriters
-from themis_lib.storage.tables import RUN_TABLES
 
 
 class Run:
-    """Takes finished shards in order, writes the run's tables, and ends with a status.
+    """Takes finished shards in order, notes what they hold, and ends with a status.
 
     Use it as a context manager: an exception leaves a record that says `failed`, and no
-    half-written table. `gates` are on its record until they are judged, so that a run
+    tables. `gates` are on its record until they are judged, so that a run
     whose judgement is missing is not taken for one without gates. `imported` says where
     a run is from that another tool evaluated.
     """
@@ -89,7 +87,7 @@ class Run:
         self.begun = False
         self.result: RunResult | None = None
         evaluation = pipeline.experiment.evaluation
-        self._tables = TableWriters(store, f"runs/{self.run_id}")
+        self._shards: list[ShardParts] = []
         self._scores = GroupedScores(evaluation)
         self._corpus_metrics = {
             stage.metric_id: stage.metric
@@ -138,7 +136,7 @@ class Run:
             self.spans.end(self._manifest.status.value, error)
 
     def _close(self, error: BaseException | None) -> None:
-        """Leave a record of an error, and no half-written table."""
+        """Leave a record of an error."""
         # A value of a user's may fail to show itself: its rows are computed again.
         with contextlib.suppress(Exception):
             self._note_state()
@@ -146,8 +144,7 @@ class Run:
             self.abandon(error)
 
     def abandon(self, error: BaseException) -> None:
-        """Leave a record that says `failed`, and why, and no half-written table."""
-        self._tables.abandon()
+        """Leave a record that says `failed`, and why."""
         # Ctrl-C, a cancelled task or a signal is no `Exception`.
         reason = "interrupted"
         if isinstance(error, DiskFullError):
@@ -174,45 +171,20 @@ class Run:
             self.progress.expect(stage.label, self.pipeline.rows_in(stage, shard))
 
     def add(self, shard: Shard) -> None:
-        """Write a finished shard to the run's tables. Shards come in order."""
+        """Take a finished shard, and note what it holds. Shards come in order."""
+        self._shards.append(ShardParts.of(shard))
         self._datasets[shard.dataset_id] += shard.cases.rows
-        cases = read(self.store, shard.cases)
-        self._tables.write("cases", cases_in_run(cases))
-        ids = sample_rows(
-            shard,
-            self.store,
-            self.pipeline.samples,
-            (),
-        )
         if shard.outputs:
-            seeds = list(self.pipeline.seeds) * cases.num_rows
-            columns = {**ids, "seed": pa.array(seeds, pa.int64())}
             label = self.pipeline.generate.label
-            self._add_rows(
-                "outputs",
-                label,
-                shard.outputs,
-                columns,
-            )
+            self._count_outputs(label, shard.outputs)
         if shard.answers:
-            self._add_rows(
-                "answers",
-                self.pipeline.parse.label,
-                shard.answers,
-                ids,
-            )
-        if shard.verdicts:
-            self._add_verdicts(shard, ids)
+            self._count_errors(self.pipeline.parse.label, shard.answers)
+        for label, part in shard.verdicts.items():
+            self._count_outputs(label, part)
         for metric_id, part in shard.scores.items():
-            columns = {**ids, "metric_id": _repeat_text(metric_id, part.rows)}
-            self._add_rows(
-                "scores",
-                f"score[{metric_id}]",
-                part,
-                columns,
-            )
+            self._count_errors(f"score[{metric_id}]", part)
         if shard.results:
-            self._add_results(shard, shard.results, cases)
+            self._add_results(shard, shard.results)
         self._free_tables(shard)
 
     def _free_tables(self, shard: Shard) -> None:
@@ -263,9 +235,8 @@ class Run:
             )
             update = {"sequential": sequential}
             self._manifest = self._manifest.model_copy(update=update)
-        self._tables.write("summary", table)
-        # Tables before the record: a record that says `completed` has all its tables.
-        self._tables.close()
+        # Before the record: one that says `completed` has all its tables.
+        self._write_tables(table)
         status = self._final_status()
         if status is not RunStatus.WAITING and lacks_scores(table):
             status = RunStatus.FAILED
@@ -316,61 +287,43 @@ class Run:
                 declared[stage.metric_id] = found
         return declared
 
-    def _add_verdicts(
-        self,
-        shard: Shard,
-        ids: Mapping[str, pa.Array],
-    ) -> None:
-        for stage in self.pipeline.judges:
-            part = shard.verdicts[stage.label]
-            columns = {
-                **ids,
-                "metric_id": _repeat_text(stage.metric_id, part.rows),
-                "judge_id": _repeat_text(stage.judge_id, part.rows),
-            }
-            self._add_rows(
-                "verdicts",
-                stage.label,
-                part,
-                columns,
-            )
+    def _write_tables(self, summary: pa.Table) -> None:
+        """Write the summary, and which parts hold the rows of the other tables."""
+        parts = RunParts.of(self.pipeline, self._shards)
+        contents: dict[str, bytes | None] = {
+            parts_path(self.run_id): parts.to_bytes(),
+            f"runs/{self.run_id}/summary.parquet": parquet_bytes(summary),
+        }
+        for path, content in contents.items():
+            self.store.replace(path, content or b"")
+        # Where reading takes requests, a report of the run need not read them back.
+        if not self.store.local:
+            self.store.hold(contents)
 
     def _add_results(
         self,
         shard: Shard,
         part: Part,
-        cases: pa.Table,
     ) -> None:
+        """Count the errors of results, and take their scores."""
         reduce = self.pipeline.reduce
-        metric_ids = list(reduce.metric_ids)
-        repeat = pa.array(np.repeat(np.arange(cases.num_rows), len(metric_ids)))
+        self._count_errors(reduce.label, part)
         samples = {}
-        for metric_id in metric_ids:
+        for metric_id in reduce.metric_ids:
             if metric_id is not None:  # without metrics there is nothing to summarise
                 samples[metric_id] = read(self.store, shard.scores[metric_id])
+        if not samples:
+            return
         results = read(self.store, part)
         missing = pa.nulls(results.num_rows, pa.string())
-        if samples and results["score"].null_count:
+        if results["score"].null_count:
             outputs = read(self.store, shard.outputs)
             missing = missing_column(results, samples, outputs)
-        columns = {
-            "dataset_id": cases["dataset_id"].combine_chunks().take(repeat),
-            "case_id": cases["case_id"].combine_chunks().take(repeat),
-            "metric_id": pa.array(metric_ids * cases.num_rows, pa.string()),
-            "reducer": _repeat_text(reduce.reducer.component_id, len(repeat)),
-            "missing": missing,
-        }
-        self._add_rows(
-            "results",
-            reduce.label,
-            part,
-            columns,
-        )
-        if samples:
-            results = results.append_column("missing", missing)
-            lines = self._corpus_lines(shard, cases, results, samples)
-            self._scores.add(cases, results, samples, lines)
-            self._labels.add(cases, results, list(samples))
+        results = results.append_column("missing", missing)
+        cases = read(self.store, shard.cases)
+        lines = self._corpus_lines(shard, cases, results, samples)
+        self._scores.add(cases, results, samples, lines)
+        self._labels.add(cases, results, list(samples))
 
     def _corpus_lines(
         self,
@@ -394,36 +347,40 @@ class Run:
             lines[metric_id] = case_lines(rows, metric)
         return lines
 
-    def _add_rows(
+    def _count_errors(
         self,
-        name: str,
         label: str,
         part: Part,
-        columns: Mapping[str, pa.Array],
     ) -> None:
-        """Write a stage's rows to a table, behind their ids, and count them."""
+        """Count the rows of a stage without a value."""
+        errors = read(self.store, part)["error"]
+        self._errors[label] += part.rows - errors.null_count
+
+    def _count_outputs(
+        self,
+        label: str,
+        part: Part,
+    ) -> None:
+        """Count errors, endings and tokens of what models wrote."""
         stage = self.pipeline.stage(label)
-        table = as_in_run(name, read(self.store, part))
+        table = read_outputs(self.store, part)
         self._errors[label] += table.num_rows - table["error"].null_count
         if stage.goes_by_batch:
             is_waiting = pc.starts_with(table["error"], AwaitingBatchError.__name__)
             self._awaiting_batch[label] += pc.sum(is_waiting).as_py() or 0
-        if "finish_reason" in table.column_names:
-            self._endings[label].update(count_endings(table))
-        if "input_tokens" in table.column_names:
-            counted = [*TokenUsage.model_fields, "key", "transport"]
-            new = _new_rows(table.select(counted), self._counted_keys[label])
-            _add_usage(self._usage, label, new)
-            _add_usage(self._usage_by_batch, label, _by_batch(new))
-            self._add_tiers(stage, new)
-            if stage.steps:
-                self._step_tokens.add(new)
-        schema = RUN_TABLES[name]
-        arrays = [
-            table[column] if column in table.column_names else columns[column]
-            for column in schema.names
-        ]
-        self._tables.write(name, pa.table(arrays, schema=schema))
+        self._endings[label].update(count_endings(table))
+        counts = table.select(list(TokenUsage.model_fields))
+        is_counted = any(column.null_count < part.rows for column in counts.columns)
+        # Most rows that no provider's model wrote count no tokens.
+        if not is_counted and not stage.steps:
+            return
+        counted = [*TokenUsage.model_fields, "key", "transport"]
+        new = _new_rows(table.select(counted), self._counted_keys[label])
+        _add_usage(self._usage, label, new)
+        _add_usage(self._usage_by_batch, label, _by_batch(new))
+        self._add_tiers(stage, new)
+        if stage.steps:
+            self._step_tokens.add(new)
 
     def _add_tiers(
         self,
@@ -512,6 +469,7 @@ class Run:
             "status": status,
             "finished_at": now(),
             "error": error,
+            "tables": "files" if error else "parts",
             "stages": stages,
             "steps": step_records(
                 self.pipeline.generate.steps,
@@ -531,30 +489,6 @@ class Run:
         fields = {**self._manifest.model_dump(), **closing}
         self._manifest = Manifest.model_validate(fields)
         write_manifest(self.store, self._manifest)
-
-
-def as_in_run(
-    name: str,
-    table: pa.Table,
-) -> pa.Table:
-    """Return a stage's rows under the columns that a run's table of this name has.
-
-    The ids of cases and samples are not among them.
-    """
-    if name in ("outputs", "verdicts"):
-        return outputs_apart(table)
-    if name != "scores":
-        return table
-    # In the cache the column keeps its first name, so that no row is lost.
-    names = ["score" if column == "value" else column for column in table.column_names]
-    return table.rename_columns(names)
-
-
-def _repeat_text(
-    text: str,
-    count: int,
-) -> pa.Array:
-    return pa.array([text] * count, pa.string())
 
 
 def _new_rows(
@@ -599,18 +533,3 @@ def _add_usage(
     if any(count is not None for count in counts.values()):
         usage = TokenUsage(**counts)
         totals[label] = added(totals.get(label, TokenUsage()), usage)
-
-
-def cases_in_run(cases: pa.Table) -> pa.Table:
-    """Return cases as rows of the run's table, their metadata as a map of texts."""
-    schema = RUN_TABLES["cases"]
-    # Each different metadata is parsed once: many cases share it.
-    texts = cases["metadata"].combine_chunks().dictionary_encode()
-    maps = []
-    for text in texts.dictionary.to_pylist():
-        items = load_json(text).items()
-        maps.append([(name, metadata_text(value)) for name, value in items])
-    metadata = pa.array(maps, schema.field("metadata").type)
-    columns = [cases[name] for name in schema.names[:-1]]
-    columns.append(metadata.take(texts.indices))
-    return pa.table(columns, schema=schema)

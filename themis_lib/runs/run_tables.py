@@ -1,14 +1,15 @@
-"""The table files of a run, under the column names of today."""
+"""The tables of a run: put together from parts, or files that an earlier version wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from themis_lib.runs.assembled_table import AssembledTable
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import RUN_TABLES
 
@@ -17,7 +18,10 @@ _FORMER_NAMES: Mapping[str, Mapping[str, str]] = {"scores": {"score": "value"}}
 
 
 class RunTableFile:
-    """One table of a run, open for reading; a row group for each shard and part."""
+    """One table of a run as a file, under the column names of today.
+
+    A row group for each shard and part.
+    """
 
     def __init__(
         self,
@@ -102,13 +106,17 @@ class RunTableFile:
         self._source.close()
 
 
-def open_run_table(
+def open_table_file(
     store: RunStore,
     run_id: str,
     name: str,
 ) -> RunTableFile | None:
-    """Open a table of a run by its name in `RUN_TABLES`; `None` where there is none."""
+    """Open a file of a run by its name in `RUN_TABLES`; `None` where there is none."""
     try:
         return RunTableFile(name, store.open(f"runs/{run_id}/{name}.parquet"))
     except FileNotFoundError:
         return None
+
+
+#: A table of a run, open for reading.
+RunTable: TypeAlias = AssembledTable | RunTableFile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,9 +44,9 @@ def part_of(
     )
 
 
-def dictionary_columns(table: pa.Table) -> list[str]:
+def dictionary_columns(names: Iterable[str]) -> list[str]:
     """Return the columns to write with a dictionary: those whose values may repeat."""
-    return [name for name in table.column_names if name not in _DISTINCT_COLUMNS]
+    return [name for name in names if name not in _DISTINCT_COLUMNS]
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -55,7 +56,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
         table,
         sink,
         compression="zstd",
-        use_dictionary=dictionary_columns(table),
+        use_dictionary=dictionary_columns(table.column_names),
         # Without checksums, a flipped bit in a number would be read as another number.
         write_page_checksum=True,
     )

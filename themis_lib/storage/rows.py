@@ -1,6 +1,7 @@
 """The cache: the rows of one stage under one fingerprint, by key.
 
     <directory>/<name>.parquet      a complete shard, named by the digest of its input
+    <directory>/<name>.pieces       one most of whose rows others hold (`pieces.py`)
     <directory>/rows-….parquet      rows of interrupted shards, named by their keys
     <directory>/….journal           rows of a shard in progress (`local_journal.py`)
 
@@ -28,6 +29,7 @@ from themis_lib.storage.journal import Journal
 from themis_lib.storage.local_files import locked
 from themis_lib.storage.local_journal import JOURNAL_SUFFIX, LocalJournal, recover
 from themis_lib.storage.part_journal import PartJournal, claims_in_process
+from themis_lib.storage.pieces import PIECES_SUFFIX, is_piecemeal, pieces_of
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY, with_columns_of
 
@@ -60,6 +62,8 @@ class RowSet:
         self._index = KeyIndex()
         # The known files, oldest first, and whether the index has their keys.
         self._names: dict[str, bool] = {}
+        # The known shards that are pieces of other files.
+        self._pieces: set[str] = set()
         # The indexed files, by their number in the locators.
         self._paths: list[str] = []
         self._listed_at: float | None = None
@@ -83,7 +87,10 @@ class RowSet:
                 listed_at = self._listed_at
                 if listed_at is None or time.monotonic() - listed_at >= fresh_s:
                     self.refresh()
-        return self._store.read_part(path) if file in self._names else None
+        if file in self._names:
+            return self._store.read_part(path)
+        path = self._path_of(name + PIECES_SUFFIX)
+        return self._store.read_part(path) if path in self._pieces else None
 
     @staticmethod
     def is_loose(name: str) -> bool:
@@ -151,11 +158,54 @@ class RowSet:
                 choice = np.arange(table.num_rows)
                 choice[positions] = table.num_rows + np.arange(rows.num_rows)
                 table = both.take(pa.array(choice))
+            part = self._publish_pieces(name, table, positions)
+            if part is not None:
+                return part
             part = self._store.create_part(self.path(name), table)
             # At once: the next listing may be a while away.
             if not self._store.local:
                 self.learn([part.path])
             return part
+
+    def _publish_pieces(
+        self,
+        name: str,
+        table: pa.Table,
+        stored: Positions,
+    ) -> Part | None:
+        """Publish a shard as pieces of the file that holds most of its `stored` rows.
+
+        The others get a file of their own. `None` for a shard that is to be written
+        whole: too much of it is elsewhere, or to read it would take requests.
+        """
+        # Without locks, files of unfinished rows are removed once a shard is published.
+        if not self._store.has_locks or name + _SUFFIX in self._names:
+            return None
+        if table["key"].null_count or not len(stored):
+            return None
+        located = self._index.find(table["key"].combine_chunks())
+        numbers, rows = located >> _FILE_SHIFT, located & _ROW_MASK
+        most = int(np.bincount(numbers[stored]).argmax())
+        is_elsewhere = np.ones(table.num_rows, dtype=bool)
+        is_elsewhere[stored] = numbers[stored] != most
+        count = int(is_elsewhere.sum())
+        files = is_elsewhere.astype(np.int64)
+        rows[is_elsewhere] = np.arange(count)
+        pieces = pieces_of(files, rows)
+        base = self._store.read_part(self._paths[most])
+        if pieces is None or base is None or not is_piecemeal(count, table.num_rows):
+            return None
+        held = [base]
+        if count:
+            path = self.write_loose(table.filter(pa.array(is_elsewhere)))
+            other = self._store.read_part(path)
+            if other is None:
+                return None
+            held.append(other)
+        path = self._path_of(name + PIECES_SUFFIX)
+        part = self._store.create_pieces(path, table, held, pieces)
+        self._pieces.add(path)
+        return part
 
     def save(self, table: pa.Table) -> str:
         """Write rows that do not make a complete shard, and return their path."""
@@ -207,8 +257,12 @@ class RowSet:
             # On disks this process's own files, too, are added only here, in the order
             # in which all writers wrote: the first row of a key must win everywhere.
             for name in listing:
-                if name.endswith(_SUFFIX) and not name.startswith("."):
+                if name.startswith("."):
+                    continue
+                if name.endswith(_SUFFIX):
                     self._names.setdefault(name, False)
+                elif name.endswith(PIECES_SUFFIX):
+                    self._pieces.add(self._path_of(name))
 
     @property
     def address(self) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
 import fsspec
@@ -32,7 +33,8 @@ from themis_lib.storage.local_files import (
     overwrite_file,
     replace_file,
 )
-from themis_lib.storage.part_files import described, parquet_bytes, part_of
+from themis_lib.storage.part_files import COLUMNS, described, parquet_bytes, part_of
+from themis_lib.storage.pieces import PIECES_SUFFIX, Piece, Pieces, content_name
 from themis_lib.storage.table_cache import TableCache
 
 T = TypeVar("T")
@@ -299,6 +301,27 @@ class RunStore:
             self.create(path, parquet_bytes(table))
         return self._remember(path, table)
 
+    def create_pieces(
+        self,
+        path: str,
+        table: pa.Table,
+        files: Sequence[Part],
+        pieces: Sequence[Piece],
+    ) -> Part:
+        """Write an immutable table as pieces of files beside it, as `create_part` does."""
+        table = described(table)
+        names = {}
+        for file in files:
+            names[PurePosixPath(file.path).name] = content_name(file.columns)
+        columns = part_of(path, table).columns
+        content = Pieces(columns, names, tuple(pieces)).to_bytes()
+        while not self.create(path, content):
+            written = self.read_part(path)
+            if written is not None:
+                return written
+            # What it refers to is gone; it is set aside, so try again.
+        return self._remember(path, table)
+
     def replace_part(
         self,
         path: str,
@@ -326,7 +349,10 @@ class RunStore:
             content = self.read_bytes(path)
         except FileNotFoundError:
             return None
-        table = self._parse_table(path, pa.BufferReader(content))
+        if path.endswith(PIECES_SUFFIX):
+            table = self._join_pieces(path, content, None)
+        else:
+            table = self._parse_table(path, pa.BufferReader(content))
         if table is not None:
             self._tables.put(path, table)
         return table
@@ -340,17 +366,31 @@ class RunStore:
         if self.local:
             self._tables.forget(path)
 
-    def read_keys(self, path: str) -> pa.Array | None:
-        """Return the `key` column of a part; `None` if it is missing or damaged."""
-        # One request brings the whole file; on disk, reading one column is cheaper.
+    def read_columns(
+        self,
+        path: str,
+        columns: Sequence[str],
+    ) -> pa.Table | None:
+        """Return those of some columns that a table has; `None` as `read_table` does."""
+        # One request brings the whole file; on disk, reading some columns is cheaper.
         if not self.local or path in self._tables:
             table = self.read_table(path)
-        else:
-            try:
-                with pa.OSFile(self.locate(path), "rb") as file:
-                    table = self._parse_table(path, file, columns=["key"])
-            except FileNotFoundError:
+            if table is None:
                 return None
+            return table.select(
+                [name for name in columns if name in table.column_names]
+            )
+        try:
+            if path.endswith(PIECES_SUFFIX):
+                return self._join_pieces(path, self.read_bytes(path), columns)
+            with pa.OSFile(self.locate(path), "rb") as file:
+                return self._parse_table(path, file, columns=list(columns))
+        except FileNotFoundError:
+            return None
+
+    def read_keys(self, path: str) -> pa.Array | None:
+        """Return the `key` column of a part; `None` if it is missing or damaged."""
+        table = self.read_columns(path, ["key"])
         return None if table is None else table["key"].combine_chunks()
 
     def count_rows(self, path: str) -> int:
@@ -375,6 +415,54 @@ class RunStore:
             self.fs.mv(location, f"{location}.damaged")
         self._tables.forget(path)
 
+    def _join_pieces(
+        self,
+        path: str,
+        content: bytes,
+        columns: Sequence[str] | None,
+    ) -> pa.Table | None:
+        """Return a table of pieces; `None` if a file is gone or holds something else."""
+        try:
+            joined = Pieces.from_bytes(content)
+            folder = path.rpartition("/")[0]
+            tables = []
+            for name, held in joined.files.items():
+                tables.append(self._read_file_of(f"{folder}/{name}", held, columns))
+        except (ValueError, FileNotFoundError) as error:
+            self.set_aside(path, error)
+            return None
+        slices = [
+            tables[piece.file].slice(piece.start, piece.rows) for piece in joined.pieces
+        ]
+        # A file of an earlier version may lack a column.
+        table = pa.concat_tables(slices, promote_options="default").combine_chunks()
+        names = [
+            name for name in ("key", *joined.columns) if name in table.column_names
+        ]
+        digests = json.dumps(joined.columns).encode()
+        return table.select(names).replace_schema_metadata({COLUMNS: digests})
+
+    def _read_file_of(
+        self,
+        path: str,
+        held: str,
+        columns: Sequence[str] | None,
+    ) -> pa.Table:
+        """Return a file that a table of pieces refers to.
+
+        Raise `FileNotFoundError` if it is gone, `ValueError` if it holds something else.
+        """
+        table = (
+            self.read_table(path)
+            if columns is None
+            else self.read_columns(path, columns)
+        )
+        if table is None:
+            raise FileNotFoundError(f"{path} is gone")
+        if content_name(part_of(path, table).columns) != held:
+            raise ValueError(f"{path} holds other rows")
+        return table.replace_schema_metadata(None)
+
     def _parse_table(
         self,
         path: str,
@@ -384,9 +472,8 @@ class RunStore:
     ) -> pa.Table | None:
         """Return the table in an open file; `None` if its content is damaged."""
         try:
-            return pq.read_table(
-                source, columns=columns, page_checksum_verification=True
-            )
+            # A column that a file lacks is left out.
+            return pq.ParquetFile(source, page_checksum_verification=True).read(columns)
         # The source is open: an `OSError` here is about what it contains.
         except (pa.ArrowException, OSError) as error:
             self.set_aside(path, error)

@@ -1,9 +1,10 @@
 """The schemas of stored tables, an interface for DuckDB, Polars, pandas and others.
 
 Rows of stages (`<store>/rows/…`) have a key and the columns that the stage wrote. The
-tables of a run (`<store>/runs/…`) have the same columns after the ids of the case, the
-sample, the metric and the judge. JSON columns are canonical JSON text. A null output,
-value or score comes with the reason in `error`.
+tables of a run have the same columns after the ids of the case, the sample, the metric
+and the judge. A run refers to the parts that hold its rows; only its summary is a file.
+JSON columns are canonical JSON text. A null output, value or score comes with the
+reason in `error`.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ DRAWS = pa.schema([("item", pa.string()), ("weight", pa.float64())])
 _RUN_OUTPUTS = [OUTPUTS.field("output"), ("reasoning", pa.string()), *list(OUTPUTS)[1:]]
 _CASE_IDS = [("dataset_id", pa.string()), ("case_id", pa.string())]
 _SAMPLE_IDS = [*_CASE_IDS, ("sample_index", pa.int32())]
-#: The tables of a run, `<store>/runs/<run_id>/<name>.parquet`.
+#: The tables of a run.
 RUN_TABLES: dict[str, pa.Schema] = {
     "cases": pa.schema(
         [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,7 @@ from themis_lib.runs.inventory import (
     has_tables,
     joined_keys,
     parts_by_directory,
+    parts_of,
     rows_of,
 )
 from themis_lib.runs.manifest import (
@@ -26,8 +29,10 @@ from themis_lib.runs.manifest import (
     parse_manifest,
 )
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.run_parts import HeldPart, RunParts, content_of, parts_path
 from themis_lib.storage.contents import CONTENTS_DIRECTORY
 from themis_lib.storage.part_files import part_of
+from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces, content_name
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
 from themis_lib.storage.traces import is_trace_path, parse_trace
@@ -50,21 +55,27 @@ class Problem:
         return f"{self.uri}: {self.what}; {self.advice}"
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What a store holds that can be read: `keys` by directory, and by path the digests
+    of each `columns`.
+    """
+
+    keys: dict[str, pa.Array]
+    columns: dict[str, Mapping[str, str]]
+
+
 def check(store: RunStore) -> Iterator[Problem]:
     """Yield every problem of a store as it is found. Read all of it, change nothing."""
     files = store.files()
-    # Parts come first: runs are checked against the keys that can be read.
-    held: dict[str, pa.Array] = {}
+    # Parts come first: runs are checked against those that can be read.
+    held = _Held({}, {})
     for directory, parts in parts_by_directory(files).items():
         keys: list[pa.ChunkedArray] = []
         for part in parts:
-            yield from _check_part(store, part, keys, advice=_REMOVE)
-        held[directory] = joined_keys(keys)
-    for file in files:
-        if is_label_path(file.path):
-            yield from _check_part(store, file, [], advice=_RESTORE)
-        elif is_label_path(file.path.removesuffix(".damaged")):
-            yield Problem(store.uri(file.path), "was set aside as damaged", _RESTORE)
+            yield from _check_part(store, part, keys, held, advice=_REMOVE)
+        held.keys[directory] = joined_keys(keys)
+    yield from _check_others(store, files, held)
     yield from _check_traces(store, files)
     yield from _check_contents(store, files)
     run_ids = set()
@@ -76,14 +87,33 @@ def check(store: RunStore) -> Iterator[Problem]:
         yield from _check_run(store, run_id, held)
 
 
+def _check_others(
+    store: RunStore,
+    files: Iterable[File],
+    held: _Held,
+) -> Iterator[Problem]:
+    """Yield the problems of labels, of rows that failed in a run, and of pieces."""
+    for file in files:
+        path = PurePosixPath(file.path)
+        if is_label_path(file.path):
+            yield from _check_part(store, file, [], held, advice=_RESTORE)
+        elif is_label_path(file.path.removesuffix(".damaged")):
+            yield Problem(store.uri(file.path), "was set aside as damaged", _RESTORE)
+        if path.parent.name == "incomplete":
+            yield from _check_part(store, file, [], held, advice=_REMOVE)
+        if path.suffix == PIECES_SUFFIX and not path.name.startswith("."):
+            yield from _check_pieces(store, file, held)
+
+
 def _check_part(
     store: RunStore,
     part: File,
     keys: list[pa.ChunkedArray],
+    held: _Held,
     *,
     advice: str,
 ) -> Iterator[Problem]:
-    """Yield the problem of a part, if any. Otherwise add its keys to `keys`."""
+    """Yield the problem of a part, if any. Otherwise note its keys and its content."""
     uri = store.uri(part.path)
     # Read past the store, which would set a damaged part aside and hide it.
     try:
@@ -98,8 +128,32 @@ def _check_part(
     recorded = part_of(part.path, table)
     if recorded.columns != column_digests(table):
         yield Problem(uri, "does not hold what was written to it", advice)
-    elif KEY.name in table.column_names:
+        return
+    held.columns[part.path] = recorded.columns
+    if KEY.name in table.column_names:
         keys.append(table[KEY.name])
+
+
+def _check_pieces(
+    store: RunStore,
+    shard: File,
+    held: _Held,
+) -> Iterator[Problem]:
+    """Yield the problem of a shard that is pieces of other files, if any."""
+    uri = store.uri(shard.path)
+    try:
+        joined = Pieces.from_bytes(store.read_bytes(shard.path))
+    except FileNotFoundError:
+        return  # removed since it was listed
+    except ValueError as error:
+        yield Problem(uri, f"cannot be read ({_first_line(error)})", _REMOVE)
+        return
+    for name, content in joined.files.items():
+        columns = held.columns.get(str(PurePosixPath(shard.path).with_name(name)))
+        if columns is None or content_name(columns) != content:
+            yield Problem(uri, f"refers to rows of {name}, which are gone", _REMOVE)
+            return
+    held.columns[shard.path] = joined.columns
 
 
 def _check_traces(
@@ -137,7 +191,7 @@ def _check_contents(
 def _check_run(
     store: RunStore,
     run_id: str,
-    held: dict[str, pa.Array],
+    held: _Held,
 ) -> Iterator[Problem]:
     """Yield the problems of a run: of its record, its tables, and its rows."""
     path = f"runs/{run_id}/{MANIFEST_NAME}"
@@ -158,11 +212,25 @@ def _check_run(
 def _check_tables(
     store: RunStore,
     manifest: Manifest,
-    held: dict[str, pa.Array],
+    held: _Held,
 ) -> Iterator[Problem]:
     run = RunResult(store, manifest.run_id, manifest)
+    parts = None
+    if manifest.tables == "parts":
+        path = parts_path(run.run_id)
+        advice = f"{_REMOVE_RUN}, and {_RUN_AGAIN}"
+        try:
+            parts = RunParts.from_bytes(store.read_bytes(path))
+        except FileNotFoundError:
+            yield Problem(store.uri(path), "is missing", advice)
+            return
+        except ValueError as error:
+            what = f"cannot be read ({_first_line(error)})"
+            yield Problem(store.uri(path), what, advice)
+            return
     is_damaged = False
-    for name in RUN_TABLES:
+    names = list(RUN_TABLES) if parts is None else ["summary"]
+    for name in names:
         try:
             run.table(name)
         except (pa.ArrowException, OSError) as error:
@@ -173,10 +241,34 @@ def _check_tables(
     # Rows that a damaged table had would all be reported once more.
     if is_damaged:
         return
-    directories = directories_of(manifest)
+    if parts is None:
+        directories = directories_of(manifest)
+        for record in manifest.stages:
+            directory = directories[record.stage]
+            yield from _check_rows(run, record, directory, held.keys.get(directory))
+        return
+    cases = list(parts.of_stage("cases", None))
+    yield from _check_parts(run, "cases", cases, held)
     for record in manifest.stages:
-        directory = directories[record.stage]
-        yield from _check_rows(run, record, directory, held.get(directory))
+        yield from _check_parts(run, record.stage, parts_of(parts, record), held)
+
+
+def _check_parts(
+    run: RunResult,
+    stage: str,
+    parts: Sequence[HeldPart],
+    held: _Held,
+) -> Iterator[Problem]:
+    """Yield a problem for rows of a run whose part is gone, or holds others now."""
+    missing: defaultdict[str, int] = defaultdict(int)
+    for part in parts:
+        columns = held.columns.get(part.path)
+        if columns is None or content_of(columns) != part.content:
+            missing[str(PurePosixPath(part.path).parent)] += part.rows
+    total = sum(part.rows for part in parts)
+    for directory, count in missing.items():
+        what = f"lacks {count:,} of the {total:,} rows of {stage} in run {run.run_id}"
+        yield Problem(run.store.uri(directory), what, _RUN_AGAIN)
 
 
 def _check_rows(

@@ -21,6 +21,7 @@ from themis_lib.labels.stored_labels import LABELS_DIRECTORY
 from themis_lib.runs.inventory import (
     CASES_DIRECTORY,
     PART_SUFFIX,
+    References,
     directories_of,
     parts_by_directory,
     references,
@@ -31,6 +32,7 @@ from themis_lib.storage.contents import (
     content_path,
     digests_in,
 )
+from themis_lib.storage.pieces import PIECES_SUFFIX
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.traces import is_trace_path, traced_directory
 
@@ -70,7 +72,12 @@ def unused(
     # Listed before the runs are read: a run that begins later has no listed file.
     files = store.files()
     runs = _read_runs(store, files)
-    found = [*_unused_rows(store, files, runs), *_unused_cases(files, runs)]
+    referred = _references(store, runs)
+    found = [
+        *_unused_rows(store, files, referred),
+        *_unused_pieces(files, referred),
+        *_unused_cases(files, runs),
+    ]
     unused_rows = _only_older(found, limit)
     # Results of tasks go with the rows they point to.
     remaining = {file.path for file in files}
@@ -79,7 +86,7 @@ def unused(
     left_behind = [
         *_unused_contents(store, files, runs, remaining),
         *_unused_traces(remaining, files, runs),
-        *_left_behind(store, files, runs, remaining),
+        *_left_behind(store, files, runs, remaining, referred),
     ]
     return unused_rows + _only_older(left_behind, limit)
 
@@ -150,38 +157,63 @@ def _read_runs(
     return runs
 
 
-def _unused_rows(
+def _references(
     store: RunStore,
-    files: Iterable[File],
     runs: list[Manifest],
-) -> Iterator[Unused]:
-    """Yield rows that no run refers to, by directory."""
+) -> References:
+    """Return what runs refer to. Raise `StoreError` if one of them cannot tell."""
     try:
-        keys, whole = references(store, runs)
+        return references(store, runs)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"store {store.public_url!r}: a table of a run cannot be read ({error}); "
             "check the store"
         ) from None
+
+
+def _unused_rows(
+    store: RunStore,
+    files: Iterable[File],
+    referred: References,
+) -> Iterator[Unused]:
+    """Yield rows that no run refers to, by directory."""
     for directory, parts in parts_by_directory(files).items():
         if directory == CASES_DIRECTORY or directory.startswith(_SUMMARIES):
             continue
-        if directory in whole:
+        if directory in referred.whole:
             continue
-        if directory not in keys:
+        if directory not in referred.keys:
             yield Unused(directory, "no run has this fingerprint", tuple(parts))
             continue
         # A part goes whole or stays whole: parts are never written again.
         dead = []
         for part in parts:
+            if part.path in referred.paths:
+                continue
             held = store.read_keys(part.path)
             # A part that cannot be read is kept, so that `check` can report it.
             if held is None:
                 continue
-            is_referred = pc.is_in(held.drop_null(), value_set=keys[directory])
+            known = referred.keys[directory]
+            is_referred = pc.is_in(held.drop_null(), value_set=known)
             if not pc.any(is_referred).as_py():
                 dead.append(part)
         yield Unused(directory, "no run has any of these rows", tuple(dead))
+
+
+def _unused_pieces(
+    files: Iterable[File],
+    referred: References,
+) -> Iterator[Unused]:
+    """Yield shards that are pieces of other files and that no run refers to."""
+    pieces: defaultdict[str, list[File]] = defaultdict(list)
+    for file in files:
+        path = PurePosixPath(file.path)
+        is_kept = str(path.parent) in referred.whole or file.path in referred.paths
+        if path.suffix == PIECES_SUFFIX and not is_kept:
+            pieces[str(path.parent)].append(file)
+    for directory, dead in pieces.items():
+        yield Unused(directory, "no run has these shards", tuple(dead))
 
 
 def _unused_traces(
@@ -267,6 +299,7 @@ def _left_behind(
     files: Iterable[File],
     runs: Iterable[Manifest],
     remaining: Container[str],
+    referred: References,
 ) -> Iterator[Unused]:
     """Yield what runs left behind, by directory and reason.
 
@@ -278,6 +311,9 @@ def _left_behind(
             running.add(manifest.run_id)
     found: defaultdict[tuple[str, str], list[File]] = defaultdict(list)
     for file in files:
+        # Rows that failed are a run's own, and its tables need them.
+        if file.path in referred.paths:
+            continue
         reason = _reason_left(store, file, running, remaining)
         if reason is not None:
             directory = str(PurePosixPath(file.path).parent)

@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 
 from themis_lib.core.models import TokenUsage
 from themis_lib.identity.digests import digest, load_json
+from themis_lib.runs.assembled_table import as_in_run
 from themis_lib.runs.manifest import StageRecord
-from themis_lib.runs.run import as_in_run
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.judge import JudgeStage
 from themis_lib.stages.reading import read

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from themis_lib.runs.assembled_table import as_in_run, cases_in_run
 from themis_lib.runs.inventory import TABLE_OF
-from themis_lib.runs.run import as_in_run, cases_in_run
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.tables import KEY

@@ -10,8 +10,8 @@ from themis_lib.storage import tables
 from tools.reference.markdown import code, escape, meanings, page, table
 
 _INTRODUCTION = """\
-`<store>/runs/<run_id>/<name>.parquet` are the tables of a run. Any Parquet reader reads
-them as they are; the column names are an interface. [What is kept](../concepts/what-is-kept.md)
+`RunResult.table(name)` returns the tables of a run, and `themis export RUN` writes them as
+`<name>.parquet`. The column names are an interface. [What is kept](../concepts/what-is-kept.md)
 shows how to read them with DuckDB, Polars and pandas."""
 
 #: The tables of a run, then those that belong to no run.

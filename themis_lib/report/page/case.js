@@ -7,7 +7,7 @@ function caseView(side, row, about) {
   const results = Object.entries(side.results);
   const samples = Array.from({ length: about.samples }, (_, sample) => sample);
   const chosen = at(side.results[about.metric]?.sample_index, row) ?? 0;
-  const place = (table) => `${about.location}/${table}.parquet, case ${at(side.cases.case_id, row)}`;
+  const place = (table) => `${about.location}, table ${table}, case ${at(side.cases.case_id, row)}`;
   return [
     results.some(([, columns]) => columns.score || columns.error) ? resultsView(results, row, place) : null,
     about.promptClosed

@@ -51,7 +51,7 @@ unpack().then((data) => {
     show: (item) => {
       const flip = flips[item];
       const other = data.sides[flip.run].cases.case_id[flip.other];
-      const place = `${baseline.location}/cases.parquet, case ${base.cases.case_id[flip.row]}`;
+      const place = `${baseline.location}, table cases, case ${base.cases.case_id[flip.row]}`;
       return [
         el("h3", {}, base.cases.case_id[flip.row], el("span", { class: "dim" }, ` ${base.cases.dataset_id[flip.row]} · ${flip.metric}`)),
         other === base.cases.case_id[flip.row] ? null : el("p", { class: "dim" }, `named ${other} in the candidate`),

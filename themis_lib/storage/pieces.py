@@ -1,0 +1,104 @@
+"""A shard most of whose rows another file holds: pieces of files, in its order.
+
+    <directory>/<name>.pieces    the files, by name and content, and runs of their rows
+
+So an edit of a few rows writes these rows and a list, and no copy of the others. The
+list is a piece table (Crowley, "Data Structures for Text Sequences", 1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from themis_lib.identity.digests import digest
+
+PIECES_SUFFIX = ".pieces"
+#: A shard of more pieces is written whole.
+_MOST_PIECES = 256
+#: So is one with a larger share of rows that are not in one file.
+_MOST_ELSEWHERE = 0.125
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of a file that follow each other, from `start` on; `file` is its number."""
+
+    file: int
+    start: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A table as pieces of files in the same directory.
+
+    `files` maps their names to the digests of what they hold, see `content_name`;
+    `columns` are the digests of the table's columns.
+    """
+
+    columns: Mapping[str, str]
+    files: Mapping[str, str]
+    pieces: tuple[Piece, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the pieces as JSON; equal ones are equal bytes."""
+        pieces = [[piece.file, piece.start, piece.rows] for piece in self.pieces]
+        record = {
+            "columns": dict(self.columns),
+            "files": dict(self.files),
+            "pieces": pieces,
+        }
+        return orjson.dumps(record)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Pieces:
+        """Return what `to_bytes` wrote. Raise `ValueError` for anything else."""
+        try:
+            record = orjson.loads(content)
+            pieces = tuple(Piece(*numbers) for numbers in record["pieces"])
+            return cls(dict(record["columns"]), dict(record["files"]), pieces)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no list of pieces ({error})") from None
+
+
+def content_name(columns: Mapping[str, str]) -> str:
+    """Return the digest of what a file holds, from the digests of its columns."""
+    return digest("content", dict(columns))
+
+
+def is_piecemeal(
+    elsewhere: int,
+    rows: int,
+) -> bool:
+    """Return whether a shard is to be pieces: few of its rows are not in one file."""
+    return elsewhere <= _MOST_ELSEWHERE * rows
+
+
+def pieces_of(
+    files: Numbers,
+    positions: Numbers,
+) -> tuple[Piece, ...] | None:
+    """Return rows, given by the number of their file and their place in it, as pieces.
+
+    `None` if these are too many.
+
+    >>> pieces_of(np.array([0, 0, 1, 0]), np.array([4, 5, 0, 7]))
+    (Piece(file=0, start=4, rows=2), Piece(file=1, start=0, rows=1), Piece(file=0, start=7, rows=1))
+    """
+    follows = (files[1:] == files[:-1]) & (positions[1:] == positions[:-1] + 1)
+    starts = np.concatenate([[0], np.flatnonzero(~follows) + 1])
+    if len(starts) > _MOST_PIECES:
+        return None
+    ends: Sequence[int] = [*starts[1:].tolist(), len(files)]
+    pieces = []
+    for start, end in zip(starts.tolist(), ends, strict=True):
+        piece = Piece(int(files[start]), int(positions[start]), end - start)
+        pieces.append(piece)
+    return tuple(pieces)
