@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.edited_cells import edit_cell, parts_of
+from tests.support.table_files import with_table_files
 from themis_lib import (
     ConfigError,
     Experiment,
@@ -21,6 +25,8 @@ from themis_lib import (
     verify_run,
 )
 from themis_lib.runs.manifest import write_manifest
+from themis_lib.runs.run_parts import parts_path
+from themis_lib.storage.part_files import described, parquet_bytes
 from themis_lib.verification.models import CellDifference, StageCheck, Verification
 from themis_lib.verification.records import verifications
 
@@ -83,10 +89,33 @@ def the_difference(found: Verification) -> CellDifference:
     return cell
 
 
+def evaluated_before() -> RunResult:
+    """A run of an earlier version, whose tables are a second copy of its rows."""
+    return with_table_files(evaluated())
+
+
+EDITED = pytest.mark.parametrize(
+    ("stage", "column", "value", "row"),
+    [
+        ("generate", "output", '"edited"', 3),
+        ("generate", "output_tokens", 77, 3),
+        ("parse", "value", "77", 3),
+        ("parse", "error", "no answer", 3),
+        ("score[exact_match]", "value", 0.5, 3),
+        ("score[numeric_match]", "details", '{"a":1}', 3),
+        ("reduce", "score", 0.25, 5),
+        ("reduce", "n_errors", 1, 5),
+    ],
+)
+
+
+@pytest.mark.parametrize("evaluate", [evaluated, evaluated_before])
 @pytest.mark.parametrize("sample", [None, 10])
-def test_true_run_holds_and_its_store_is_left_alone(sample: int | None) -> None:
+def test_true_run_holds_and_its_store_is_left_alone(
+    sample: int | None, evaluate: Callable[[], RunResult]
+) -> None:
     """All stages are looked at; nothing is written but the verification."""
-    run = evaluated()
+    run = evaluate()
     before = {file.path for file in run.store.files()}
 
     found = verify_run(reread(run), sample=sample)
@@ -109,24 +138,38 @@ def test_true_run_holds_and_its_store_is_left_alone(sample: int | None) -> None:
     assert [found] == verifications(run)
 
 
-@pytest.mark.parametrize(
-    ("stage", "column", "value", "row"),
-    [
-        ("generate", "output", '"edited"', 3),
-        ("generate", "output_tokens", 77, 3),
-        ("parse", "value", "77", 3),
-        ("parse", "error", "no answer", 3),
-        ("score[exact_match]", "value", 0.5, 3),
-        ("score[numeric_match]", "details", '{"a":1}', 3),
-        ("reduce", "score", 0.25, 5),
-        ("reduce", "n_errors", 1, 5),
-    ],
-)
+@EDITED
 def test_edited_cell_of_the_store_is_named(
     stage: str, column: str, value: Any, row: int
 ) -> None:
-    """Stage, case, column, file and values are named, and that only the store differs."""
+    """Stage, case, column, file and values are named, and which file was changed."""
     run = evaluated()
+    path = parts_of(run, stage)[-1]
+    edit_cell(run.store, path, column, row, value)
+
+    found = verify_run(reread(run), sample=None)
+
+    cell = the_difference(found)
+    assert stage == cell.stage
+    assert {"value": "score"}.get(column, column) == cell.column or stage == "parse"
+    assert ["store"] == cell.differs_in
+    assert str(value) in (cell.stored or "")
+    assert None is cell.recorded
+    assert None is not cell.computed != cell.stored
+    assert str(cell.file).endswith(path)
+    check = check_of(found, stage)
+    assert [cell.file] == check.changed_files
+    (cause,) = check.causes
+    assert f"{cell.file} was edited or replaced after the run" in cause
+    assert "1 row(s) differ; 1 file(s) changed since the run" == found.verdict
+
+
+@EDITED
+def test_edited_cell_of_the_store_differs_from_the_runs_tables(
+    stage: str, column: str, value: Any, row: int
+) -> None:
+    """Where a run has tables of its own, they tell what the cell was."""
+    run = evaluated_before()
     path = parts_of(run, stage)[-1]
     edit_cell(run.store, path, column, row, value)
 
@@ -142,6 +185,7 @@ def test_edited_cell_of_the_store_is_named(
     (cause,) = check_of(found, stage).causes
     assert "the store's rows were changed after the run" in cause
     assert not found.holds
+    assert not check_of(found, stage).changed_files
 
 
 @pytest.mark.parametrize(
@@ -159,7 +203,7 @@ def test_edited_cell_of_the_runs_tables_is_named(
     table: str, column: str, value: Any, stage: str
 ) -> None:
     """The other copy is verified too: reports are made of it."""
-    run = evaluated()
+    run = evaluated_before()
     edit_cell(run.store, f"runs/{run.run_id}/{table}.parquet", column, 5, value)
 
     found = verify_run(reread(run), sample=None)
@@ -174,7 +218,7 @@ def test_edited_cell_of_the_runs_tables_is_named(
 
 def test_edited_case_is_named_once() -> None:
     """Not again at each stage that reads it."""
-    run = evaluated()
+    run = evaluated_before()
     edit_cell(run.store, parts_of(run, "cases")[0], "expected_output", 1, "77")
 
     cell = the_difference(verify_run(reread(run), sample=None))
@@ -187,9 +231,132 @@ def test_edited_case_is_named_once() -> None:
     assert ("77", "2") == (cell.stored, cell.recorded)
 
 
+def test_edited_case_is_named_by_the_key_of_what_reads_it() -> None:
+    """Nothing computes a case: its file is named, and the row that reads the cell."""
+    run = evaluated()
+    path = parts_of(run, "cases")[0]
+    edit_cell(run.store, path, "expected_output", 1, "77")
+
+    found = verify_run(reread(run), sample=None)
+
+    cell = the_difference(found)
+    # The demo generator writes what it reads there.
+    assert ("generate", "case-1", "key") == (
+        cell.stage,
+        cell.case_id,
+        cell.column,
+    )
+    assert str(cell.file).endswith(path)
+    assert [cell.file] == check_of(found, "cases").changed_files
+    assert str(cell.file) in check_of(found, cell.stage).causes[0]
+
+
+def test_edit_that_no_stage_reads_is_found_by_the_digest_of_its_file() -> None:
+    """Also where only a sample of rows is computed again."""
+    run = evaluated()
+    path = parts_of(run, "cases")[0]
+    edit_cell(run.store, path, "metadata", 1, '{"half":9}')
+
+    found = verify_run(reread(run), sample=1)
+
+    assert not found.holds
+    assert "1 file(s) changed since the run" == found.verdict
+    assert not any(check.differing for check in found.stages)
+    check = check_of(found, "cases")
+    assert [run.store.uri(path)] == check.changed_files
+    assert check.causes
+
+
+def test_part_that_was_replaced_by_another_is_named() -> None:
+    """A part that is valid in itself, and as long, under the name of another."""
+    run = evaluated(runtime={"shard_size": 10})
+    first, second = parts_of(run, "parse")
+    run.store.replace(first, run.store.read_bytes(second))
+
+    found = verify_run(reread(run), sample=None, stages=["parse"])
+
+    check = check_of(found, "parse")
+    assert [run.store.uri(first)] == check.changed_files
+    assert check.differing
+
+
+def test_part_with_another_number_of_rows_is_refused() -> None:
+    """Nobody knows which row of it is which."""
+    run = evaluated()
+    path = parts_of(run, "reduce")[0]
+    table = pq.read_table(pa.BufferReader(run.store.read_bytes(path)))
+    run.store.replace(path, parquet_bytes(described(table.slice(1))))
+
+    with pytest.raises(StoreError, match="holds other rows than the run had"):
+        verify_run(reread(run), sample=None)
+
+
+def test_part_that_is_gone_is_named() -> None:
+    """There is no other copy of its rows: a run computes them again."""
+    run = evaluated()
+    (path, *_) = parts_of(run, "reduce")
+    run.store.remove(path)
+
+    with pytest.raises(StoreError, match="is gone, and results of the run with them"):
+        verify_run(reread(run), sample=None)
+
+
+def test_digests_that_an_edit_left_alone_do_not_hide_it() -> None:
+    """They are computed from the values, not read from the file."""
+    run = evaluated()
+    path = parts_of(run, "parse")[-1]
+    table = pq.read_table(pa.BufferReader(run.store.read_bytes(path)))
+    values = table["format"].to_pylist()
+    values[0] = "edited"
+    at = table.column_names.index("format")
+    edited = table.set_column(at, table.schema.field("format"), pa.array(values))
+    run.store.replace(path, parquet_bytes(edited))
+    run.store._tables.forget(path)
+
+    found = verify_run(reread(run), sample=None)
+
+    assert ("parse", "format") == (
+        the_difference(found).stage,
+        the_difference(found).column,
+    )
+    assert [run.store.uri(path)] == check_of(found, "parse").changed_files
+
+
+def test_edited_cell_of_a_shard_in_pieces_is_named(tmp_path: Path) -> None:
+    """With the file that holds the row, and not the list that refers to it."""
+    cases: list[dict[str, Any]] = [
+        {"case_id": f"c{at}", "input": f"{at} plus 1?", "expected_output": at + 1}
+        for at in range(40)
+    ]
+    datasets = [{"dataset_id": "sums", "cases": cases}]
+    store = RunStore(str(tmp_path))
+    evaluated(store, datasets=datasets, runtime={"shard_size": 40})
+    cases[7] |= {"input": "700 plus 1?", "expected_output": 701}
+    run = evaluated(store, datasets=datasets, runtime={"shard_size": 40})
+    assert run.parts is not None
+    (part,) = run.parts.of_stage("answers", None)
+    assert part.path.endswith(".pieces")
+    assert verify_run(reread(run), sample=None).holds
+    for path in parts_of(run, "parse"):
+        edit_cell(store, path, "value", 0, "77")
+
+    found = verify_run(reread(run), sample=None)
+
+    check = check_of(found, "parse")
+    assert {store.uri(path) for path in parts_of(run, "parse")} == set(
+        check.changed_files
+    )
+    # Equal rows of a shard are one row of the file.
+    assert [("c0", "77"), ("c0", "77"), ("c7", "77")] == [
+        (cell.case_id, cell.stored) for cell in check.differences
+    ]
+    assert 3 == check.differing
+    assert store.exists(part.path)
+
+
 def test_cell_that_a_later_stage_reads_is_traced_to_its_stage() -> None:
     """Where only scores are verified, the answer that they read is named."""
-    run = evaluated()
+    run = evaluated_before()
     # The first of equal rows is the one that is found by its key.
     edit_cell(run.store, parts_of(run, "parse")[0], "value", 2, "77")
 
@@ -201,9 +368,24 @@ def test_cell_that_a_later_stage_reads_is_traced_to_its_stage() -> None:
     assert "one of them was changed" in check.causes[0]
 
 
+def test_file_with_a_cell_that_a_later_stage_reads_is_named() -> None:
+    """Where only scores are verified, the file of the answer that they read is named."""
+    run = evaluated()
+    path = parts_of(run, "parse")[0]
+    edit_cell(run.store, path, "value", 2, "77")
+
+    found = verify_run(reread(run), sample=None, stages=["score[numeric_match]"])
+
+    (check,) = found.stages
+    assert check.differing
+    (cell, *_) = check.differences
+    assert ("key", run.store.uri(path)) == (cell.column, cell.file)
+    assert cell.file in check.causes[0]
+
+
 def test_both_copies_edited_alike_are_found_by_what_was_computed() -> None:
     """Neither copy is then the one that was changed."""
-    run = evaluated()
+    run = evaluated_before()
     edit_cell(run.store, parts_of(run, "reduce")[0], "score", 0, 0.25)
     edit_cell(run.store, f"runs/{run.run_id}/results.parquet", "score", 0, 0.25)
 
@@ -216,7 +398,7 @@ def test_both_copies_edited_alike_are_found_by_what_was_computed() -> None:
 
 def test_what_is_not_as_in_the_run_is_a_likely_cause() -> None:
     """Versions and the machine, where rows come out otherwise than both copies."""
-    run = evaluated()
+    run = evaluated_before()
     edit_cell(run.store, parts_of(run, "reduce")[0], "score", 0, 0.25)
     edit_cell(run.store, f"runs/{run.run_id}/results.parquet", "score", 0, 0.25)
     changes = {
@@ -332,7 +514,7 @@ def test_sample_is_drawn_by_the_seed_and_bounded() -> None:
 
 def test_rows_that_left_the_store_are_compared_with_the_runs_table() -> None:
     """They are counted, and verified all the same."""
-    run = evaluated()
+    run = evaluated_before()
     for path in parts_of(run, "reduce"):
         run.store.remove(path)
     edit_cell(run.store, f"runs/{run.run_id}/results.parquet", "score", 0, 0.25)
@@ -358,9 +540,17 @@ def test_bad_settings_are_refused(settings: dict[str, Any], said: str) -> None:
         verify_run(evaluated(), **settings)
 
 
+def test_run_without_its_parts_is_refused() -> None:
+    run = evaluated()
+    run.store.remove(parts_path(run.run_id))
+
+    with pytest.raises(StoreError, match=r"parts\.json is missing"):
+        verify_run(RunResult(RunStore(run.store.url), run.run_id))
+
+
 def test_run_without_tables_is_refused() -> None:
     """One that is under way, or was stopped, and one whose table lost rows."""
-    run = evaluated()
+    run = evaluated_before()
     stopped = run.manifest.model_copy(update={"error": "interrupted"})
 
     with pytest.raises(ConfigError, match="no tables to verify"):

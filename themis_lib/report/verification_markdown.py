@@ -52,8 +52,8 @@ def _how(check: StageCheck) -> str:
     if check.is_computed:
         return "computed again"
     if check.stage == CASES_LABEL:
-        return "two copies compared"
-    return "keys and two copies compared"
+        return "compared with the run's record"
+    return "keys and copies compared"
 
 
 def model_rows(verification: Verification) -> list[tuple[str, ...]]:
@@ -84,7 +84,8 @@ def stage_lines(verification: Verification) -> list[str]:
         lines += [difference_line(cell) for cell in shown]
         if check.differing > len(shown):
             lines.append(f"{check.stage}: {check.differing:,} rows differ in all")
-        lines += [f"{check.stage}: likely cause: {cause}" for cause in check.causes]
+        why = "likely cause: " if check.differing else ""
+        lines += [f"{check.stage}: {why}{cause}" for cause in check.causes]
     return lines
 
 
@@ -92,11 +93,11 @@ def difference_line(cell: CellDifference) -> str:
     """Return where a cell is, and its values."""
     place = f"{cell.stage}, {cell.row}"
     if cell.column == KEY_COLUMN:
-        return f"{place}: what it reads is not what it read when it was stored"
-    copies = [
-        f"stored {_short(cell.stored)}",
-        f"in the run's table {_short(cell.recorded)}",
-    ]
+        file = f" ({cell.file} was changed)" if cell.file else ""
+        return f"{place}: what it reads is not what it read when it was stored{file}"
+    copies = [f"stored {_short(cell.stored)}"]
+    if cell.recorded is not None:
+        copies.append(f"in the run {_short(cell.recorded)}")
     if cell.computed is not None:
         copies.append(f"computed now {_short(cell.computed)}")
     file = f" ({cell.file})" if cell.file and "run" not in cell.differs_in else ""

@@ -20,18 +20,18 @@ from themis_lib.identity.part import Part
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
+from themis_lib.storage.tables import VOLATILE_COLUMNS
 
 PARTS_NAME = "parts.json"
 _VERSION = 1
-#: Columns that differ at every call: rows that are computed again agree in the others.
-_VOLATILE = ("latency_s", "transport")
 
 
 @dataclass(frozen=True)
 class HeldPart:
     """A part with rows of a run; `content` is the digest of what it held then.
 
-    `content` covers all columns but keys and what differs at every call.
+    `content` covers all columns but keys and what differs at every call: rows that are
+    computed again agree in these.
     """
 
     path: str
@@ -47,7 +47,7 @@ class HeldPart:
 def content_of(columns: Mapping[str, str]) -> str:
     """Return the digest of a part's content from those of its columns."""
     lasting = {
-        name: column for name, column in columns.items() if name not in _VOLATILE
+        name: column for name, column in columns.items() if name not in VOLATILE_COLUMNS
     }
     return digest("content", lasting)
 

@@ -388,6 +388,26 @@ class RunStore:
         except FileNotFoundError:
             return None
 
+    def read_as_stored(
+        self,
+        path: str,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table | None:
+        """Return a table, or some of its columns, whatever its file holds by now.
+
+        A table of pieces has what their files hold, though it may be other rows than
+        when it was written. `None` as `read_table` does.
+        """
+        if not path.endswith(PIECES_SUFFIX):
+            if columns is None:
+                return self.read_table(path)
+            return self.read_columns(path, columns)
+        try:
+            content = self.read_bytes(path)
+        except FileNotFoundError:
+            return None
+        return self._join_pieces(path, content, columns, as_stored=True)
+
     def read_keys(self, path: str) -> pa.Array | None:
         """Return the `key` column of a part; `None` if it is missing or damaged."""
         table = self.read_columns(path, ["key"])
@@ -420,14 +440,21 @@ class RunStore:
         path: str,
         content: bytes,
         columns: Sequence[str] | None,
+        *,
+        as_stored: bool = False,
     ) -> pa.Table | None:
-        """Return a table of pieces; `None` if a file is gone or holds something else."""
+        """Return a table of pieces; `None` if a file is gone or holds something else.
+
+        If `as_stored`, of whatever the files hold.
+        """
         try:
             joined = Pieces.from_bytes(content)
             folder = path.rpartition("/")[0]
             tables = []
             for name, held in joined.files.items():
-                tables.append(self._read_file_of(f"{folder}/{name}", held, columns))
+                expected = None if as_stored else held
+                file = self._read_file_of(f"{folder}/{name}", expected, columns)
+                tables.append(file)
         except (ValueError, FileNotFoundError) as error:
             self.set_aside(path, error)
             return None
@@ -445,12 +472,13 @@ class RunStore:
     def _read_file_of(
         self,
         path: str,
-        held: str,
+        held: str | None,
         columns: Sequence[str] | None,
     ) -> pa.Table:
         """Return a file that a table of pieces refers to.
 
-        Raise `FileNotFoundError` if it is gone, `ValueError` if it holds something else.
+        Raise `FileNotFoundError` if it is gone, `ValueError` if it holds something else
+        than `held` says.
         """
         table = (
             self.read_table(path)
@@ -459,7 +487,7 @@ class RunStore:
         )
         if table is None:
             raise FileNotFoundError(f"{path} is gone")
-        if content_name(part_of(path, table).columns) != held:
+        if held is not None and content_name(part_of(path, table).columns) != held:
             raise ValueError(f"{path} holds other rows")
         return table.replace_schema_metadata(None)
 

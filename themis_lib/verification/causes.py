@@ -82,17 +82,20 @@ def likely_causes(
     label: str,
     found: Findings,
     *,
+    changed_files: Sequence[str],
     manifest: Manifest,
     changes: Sequence[str],
     environment: Sequence[str],
 ) -> list[str]:
     """Return why rows of a stage differ, the surest reasons first.
 
-    `changes` is what identifies the stage otherwise today, `environment` what else is
-    not as it was. Empty if nothing differs.
+    `changed_files` are those that hold something else than in the run, `changes` is
+    what identifies the stage otherwise today, and `environment` what else is not as it
+    was. Empty if nothing differs.
     """
+    edited = _edits(changed_files)
     if not found.differing:
-        return []
+        return edited
     causes = [f"the stage is another today: {line}" for line in changes]
     if found.is_unsteady:
         notices = [text for text in manifest.notices if text.startswith(f"{label}: ")]
@@ -100,7 +103,7 @@ def likely_causes(
             "computed twice just now, rows came out differently: the component is not "
             f"deterministic{_in_brackets(notices)}"
         )
-    causes += _by_place(found)
+    causes += [*edited, *_by_place(found)]
     computed = [cell for cell in found.cells if len(cell.differs_in) == 2]
     if computed and not found.is_unsteady:
         causes += [f"since the run, {line}" for line in environment]
@@ -112,28 +115,42 @@ def likely_causes(
     return causes
 
 
+def _edits(files: Sequence[str]) -> list[str]:
+    """Return a line for each file that has changed."""
+    return [
+        f"{file} was edited or replaced after the run: it does not hold what the run's "
+        "record says"
+        for file in files
+    ]
+
+
 def _by_place(found: Findings) -> list[str]:
     """Return what the places of the cells that differ tell."""
     causes = []
-    places = [cell.differs_in for cell in found.cells]
+    # Without what the run had, its record tells which file was changed.
+    known = [cell for cell in found.cells if cell.recorded is not None]
+    places = [cell.differs_in for cell in known]
     if ["store"] in places:
         causes.append(
-            "cells of the store's rows were changed after the run: its own tables have "
-            "what comes out now"
+            "cells of the store's rows were changed after the run, which has what comes "
+            "out now"
         )
     if ["run"] in places:
         causes.append(
             "cells of the run's tables were changed after the run: the store's rows have "
             "what comes out now"
         )
-    if any(cell.column == KEY_COLUMN for cell in found.cells):
+    keys = [cell for cell in found.cells if cell.column == KEY_COLUMN]
+    if keys:
+        files = sorted({cell.file or "" for cell in keys} - {""})
         causes.append(
             "what the rows read was changed, in the case or in rows of an earlier stage"
+            f"{_in_brackets(files)}"
         )
     if any(not cell.differs_in and cell.column != KEY_COLUMN for cell in found.cells):
         causes.append(
-            "the copy in the store's rows and the copy in the run's tables differ, and "
-            "one of them was changed after the run"
+            "two copies of the rows differ, in the store and in the run, and one of "
+            "them was changed after the run"
         )
     return causes
 

@@ -15,7 +15,10 @@ from themis_lib.verification.models import Place
 
 @dataclass
 class Cell:
-    """One cell that differs, by the position of its row, and its texts where known."""
+    """One cell that differs, by the position of its row, and its texts where known.
+
+    It `is_changed` if its file holds something else than in the run.
+    """
 
     position: int
     column: str
@@ -24,6 +27,7 @@ class Cell:
     computed: str | None = None
     file: str | None = None
     differs_in: list[Place] = field(default_factory=list)
+    is_changed: bool = False
 
 
 class Cells:

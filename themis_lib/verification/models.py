@@ -10,21 +10,23 @@ from themis_lib.core.models import FrozenModel
 
 #: The column of a difference where not a value differs, but what the row was made from.
 KEY_COLUMN = "key"
-#: What is verified beside the stages: the cases, of which there are two copies.
+#: What is verified beside the stages: the cases, which nothing computes.
 CASES_LABEL = "cases"
-#: Where a row is kept: in the store, for every run, and in the run's own table.
+#: Where a row is kept: in the store, for every run, and in the run's own table. A run
+#: without such tables has the digests of its files on record instead.
 Place = Literal["store", "run"]
 
 
 class CellDifference(FrozenModel):
     """A cell that is not the same everywhere, as texts from three places.
 
-    `stored` is in the store's rows, in `file`, `recorded` in the run's own table, and
-    `computed` is what the stage made of the same row now. `None` where a place has no
-    such row, or where nothing was computed. `differs_in` names the places that differ
+    `stored` is in the store's rows, in `file`, `recorded` in the run's own table, or
+    proven to be what the run had by the digest of its file, and `computed` is what the
+    stage made of the same row now. `None` where a place has no such row, where nobody
+    knows, or where nothing was computed. `differs_in` names the places that differ
     from what was computed; without any, the two copies differ, and nothing else tells
     which is right. For the column `key`, what the row reads is not what it read when it
-    was stored.
+    was stored; `file` is then one that was changed, where the run's record tells.
     """
 
     stage: str
@@ -53,9 +55,11 @@ class StageCheck(FrozenModel):
 
     `rows` are those that could be, `sampled` those that were, and `differing` those of
     them that differ; with `confidence`, at most `most_differing` of `rows` do. If not
-    `is_computed`, only their keys and their two copies were compared. `failed_now`
-    could not be computed, which may pass. `lost` rows are no longer in the store, so
-    that only the run's table has them. `differences` are the first of them.
+    `is_computed`, only their keys and their copies were compared. `failed_now`
+    could not be computed, which may pass. `changed_files` do not hold what they held in
+    the run, by the digests in its record: all files are looked at. `lost` rows are no
+    longer in the store, so that only the run's table has them. `differences` are the
+    first of them.
     """
 
     stage: str
@@ -65,6 +69,7 @@ class StageCheck(FrozenModel):
     most_differing: int
     confidence: float
     is_computed: bool = True
+    changed_files: list[str] = Field(default_factory=list)
     failed_now: int = 0
     lost: int = 0
     differences: list[CellDifference] = Field(default_factory=list)
@@ -149,7 +154,7 @@ class Verification(FrozenModel):
     @property
     def holds(self) -> bool:
         """Whether nothing was found that differs."""
-        if any(check.differing for check in self.stages):
+        if any(check.differing or check.changed_files for check in self.stages):
             return False
         return not any(check.has_changed for check in self.models)
 
@@ -163,9 +168,12 @@ class Verification(FrozenModel):
         """What was found, in one sentence."""
         differing = sum(check.differing for check in self.stages)
         changed = [check.stage for check in self.models if check.has_changed]
+        files = sum(len(check.changed_files) for check in self.stages)
         found = []
         if differing:
             found.append(f"{differing:,} row(s) differ")
+        if files:
+            found.append(f"{files:,} file(s) changed since the run")
         if changed:
             found.append(f"the model behind {', '.join(changed)} has changed")
         unanswered = [check.stage for check in self.models if check.is_unanswered]

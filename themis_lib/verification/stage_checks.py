@@ -15,6 +15,7 @@ from themis_lib.stages.generate import GenerateStage
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.tables import KEY
 from themis_lib.verification.cells import Cell, Cells, cell_text, differing
+from themis_lib.verification.changed_files import StoredPart
 from themis_lib.verification.models import CASES_LABEL, KEY_COLUMN, CellDifference
 from themis_lib.verification.recompute import (
     compute_again,
@@ -169,6 +170,7 @@ class StageChecks:
                 column=KEY_COLUMN,
                 recorded=_hex(recorded["key"][position]),
                 computed=_hex(keys[position]),
+                file=_changed_file(batch, stage, case),
                 **ids,
             )
             cells = [key]
@@ -211,15 +213,56 @@ def _computed_cells(
     in_run = as_in_run(TABLE_OF[stage.name], computed.take(chosen))
     for at, column, new, old in differing(in_run, rows.recorded.take(chosen)):
         cell = cells.at(int(positions[at]), column)
-        cell.recorded, cell.computed = old, new
-        cell.differs_in = [*cell.differs_in, "run"]
+        cell.computed = new
+        if batch.stored.has_tables_of_its_own:
+            cell.recorded = old
+            cell.differs_in = [*cell.differs_in, "run"]
+        else:
+            _note_part(cell, batch.part_of(stage, cell.position), old)
     shown = as_in_run(TABLE_OF[stage.name], rows.table)
     for cell in cells:
+        # What a part held that has changed since, its digest does not tell.
+        if cell.is_changed:
+            continue
         if cell.stored is None and rows.is_stored[cell.position]:
             cell.stored = cell_text(shown[cell.column][cell.position].as_py())
         if cell.recorded is None:
             cell.recorded = cell_text(rows.recorded[cell.column][cell.position].as_py())
     return cells
+
+
+def _note_part(
+    cell: Cell,
+    part: StoredPart,
+    value: str,
+) -> None:
+    """Note that a run's row is not what was computed, by the part that holds it.
+
+    The digest of a part that has not changed proves that the run had this value.
+    """
+    cell.stored, cell.file = value, part.file
+    cell.differs_in = ["store"]
+    if part.changed:
+        cell.is_changed = True
+        (cell.file, *_) = part.changed
+    else:
+        cell.recorded = value
+        cell.differs_in = ["store", "run"]
+
+
+def _changed_file(
+    batch: CaseBatch,
+    stage: Stage,
+    case: int,
+) -> str | None:
+    """Return a file that has changed, of those with what a stage reads of a case."""
+    stored = batch.stored
+    if stored.has_tables_of_its_own:
+        return None
+    parts = [stored.part_of(CASES_LABEL, int(batch.places[case]))]
+    for earlier in stages_read(stored.pipeline, stage):
+        parts.append(batch.part_of(earlier, case * stored.rows_per_case(earlier)))
+    return next((file for part in parts for file in part.changed), None)
 
 
 def _copy_cells(

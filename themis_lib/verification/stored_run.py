@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
@@ -17,20 +17,26 @@ from themis_lib.errors import ConfigError, StoreError, nearest
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.explain.differences import stage_differences
 from themis_lib.identity.digests import KEY_BYTES
+from themis_lib.runs.assembled_table import AssembledTable
 from themis_lib.runs.inventory import (
     ID_OF,
     PART_SUFFIX,
     TABLE_OF,
     directories_of,
     has_tables,
+    parts_of,
     rows_of,
 )
 from themis_lib.runs.manifest import StageRecord
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.results import RunResult
+from themis_lib.runs.run_parts import HeldPart
+from themis_lib.runs.run_tables import RunTable
 from themis_lib.stages.stage import Stage
 from themis_lib.storage.rows import RowSet
 from themis_lib.storage.tables import CASES, KEY, with_columns_of
+from themis_lib.verification.changed_files import StoredPart, stored_parts
+from themis_lib.verification.models import CASES_LABEL
 
 AnyStage = TypeVar("AnyStage", bound=Stage)
 Positions = npt.NDArray[np.int64]
@@ -59,6 +65,16 @@ class StoredCopies:
     positions: Positions
 
 
+class _AsStored(RunResult):
+    """A run whose rows are those that its parts hold by now, changed since or not."""
+
+    def open_table(self, name: str) -> RunTable | None:
+        if self.parts is None or name == "summary":
+            return super().open_table(name)
+        table = AssembledTable(self.store, name, self.parts, as_stored=True)
+        return table if table.group_sizes else None
+
+
 class StoredRun:
     """A finished run, its cases and rows in the store, and its stages compiled again.
 
@@ -77,13 +93,14 @@ class StoredRun:
                 f"run {run.run_id!r} did not end by itself, and has no tables to verify; "
                 "run its experiment again, which goes on from the store"
             )
-        self.run = run
+        self.run = _AsStored(run.store, run.run_id, run.manifest)
         # New draws are few: a batch would take a day for them.
         runtime = experiment.runtime.model_copy(update={"batch": None})
         experiment = experiment.model_copy(update={"runtime": runtime})
         compiled = experiment.compile(until_stage=run.manifest.until_stage)
         self.changes: dict[str, list[str]] = {}
         self._row_sets: dict[str, RowSet] = {}
+        self._parts: dict[str, Sequence[StoredPart]] = {}
         self.pipeline = self._as_recorded(compiled.resolved(run.store))
 
     @property
@@ -131,6 +148,45 @@ class StoredRun:
             scores=tuple(map(of_run, pipeline.scores)),
             reduce=of_run(pipeline.reduce),
         )
+
+    @property
+    def has_tables_of_its_own(self) -> bool:
+        """Whether the run has a second copy of its rows: those of later versions have
+        the digests of their parts instead.
+        """
+        return self.run.parts is None
+
+    def parts(self, label: str) -> Sequence[StoredPart]:
+        """Return the parts with the rows of a stage, or of the cases, in their order.
+
+        None for a run with tables of its own.
+        """
+        if self.run.parts is None:
+            return ()
+        if label not in self._parts:
+            parts: Iterable[HeldPart] = self.run.parts.of_stage("cases", None)
+            if label != CASES_LABEL:
+                record = self.record(self.pipeline.stage(label))
+                parts = parts_of(self.run.parts, record)
+            self._parts[label] = tuple(stored_parts(self.run.store, parts))
+        return self._parts[label]
+
+    def part_of(
+        self,
+        label: str,
+        row: int,
+    ) -> StoredPart:
+        """Return the part with a row of a stage, or with a case, by its position."""
+        parts = self.parts(label)
+        ends = np.cumsum([part.rows for part in parts])
+        return parts[int(np.searchsorted(ends, row, side="right"))]
+
+    def changed_files(self, label: str) -> list[str]:
+        """Return the files of a stage, or of the cases, that hold what they did not hold
+        in the run, each once.
+        """
+        files = [file for part in self.parts(label) for file in part.changed]
+        return list(dict.fromkeys(files))
 
     @cached_property
     def case_ids(self) -> pa.Table:
@@ -252,6 +308,7 @@ class StoredRun:
     ) -> Iterator[StoredCopies]:
         """Yield every copy in the store of the rows at some positions, file by file.
 
+        But for the files whose rows the run itself refers to.
         A row that is found by its key may be in several files. Equal rows of a shard are
         there one by one, since whoever reads a shard as a whole reads all of them; `keys`
         are those of all rows of the batch, to tell which is which.
@@ -264,14 +321,11 @@ class StoredRun:
         wanted = pa.array(list(first), KEY.type)
         every_key = _joined(keys)
         store = self.run.store
-        for file in store.files(directories_of(self.run.manifest)[stage.label]):
-            # A name with a leading dot is of a file that is still being written.
-            if not file.path.endswith(PART_SUFFIX) or "/." in file.path:
-                continue
-            held = store.read_keys(file.path)
+        for path in self._other_files(stage):
+            held = store.read_keys(path)
             if held is None or not pc.any(pc.is_in(held, value_set=wanted)).as_py():
                 continue
-            table = store.read_table(file.path)
+            table = store.read_table(path)
             if table is None:
                 continue  # removed, or set aside as damaged, since its keys were read
             start = _row_of(every_key, _joined(held))
@@ -285,9 +339,17 @@ class StoredRun:
                 )
                 table, rows = table.filter(pa.array(is_chosen)), rows[is_chosen]
             schema = pa.schema([KEY, *stage.schema])
-            yield StoredCopies(
-                store.uri(file.path), with_columns_of(table, schema), rows
-            )
+            yield StoredCopies(store.uri(path), with_columns_of(table, schema), rows)
+
+    def _other_files(self, stage: Stage) -> Iterator[str]:
+        """Yield the files with rows of a stage, but for those that the run refers to."""
+        of_run = {path for part in self.parts(stage.label) for path in part.paths}
+        directory = directories_of(self.run.manifest)[stage.label]
+        for file in self.run.store.files(directory):
+            # A name with a leading dot is of a file that is still being written.
+            is_part = file.path.endswith(PART_SUFFIX) and "/." not in file.path
+            if is_part and file.path not in of_run:
+                yield file.path
 
     def _recorded(
         self,
@@ -351,6 +413,16 @@ class CaseBatch:
         if stage.label not in self._rows:
             self._rows[stage.label] = self.stored.rows(stage, self.places)
         return self._rows[stage.label]
+
+    def part_of(
+        self,
+        stage: Stage,
+        position: int,
+    ) -> StoredPart:
+        """Return the part with a row of a stage, by its position in this batch."""
+        per_case = self.stored.rows_per_case(stage)
+        row = int(self.places[position // per_case]) * per_case + position % per_case
+        return self.stored.part_of(stage.label, row)
 
     def positions(
         self,

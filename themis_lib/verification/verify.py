@@ -160,7 +160,7 @@ class RunVerification:
         """Look at the rows again, keep what was found, and return it.
 
         Without `with_calls`, no call is made that may cost money: of such stages, only
-        the keys and the two copies of the rows are compared.
+        the keys and the copies of the rows are compared.
         """
         run = self.stored.run
         paid = [] if with_calls else [planned.stage for planned in self.calls]
@@ -262,12 +262,14 @@ class RunVerification:
             ),
             confidence=CONFIDENCE,
             is_computed=found.is_computed,
+            changed_files=self.stored.changed_files(label),
             failed_now=found.failed_now,
             lost=found.lost,
             differences=found.cells,
             causes=likely_causes(
                 label,
                 found,
+                changed_files=self.stored.changed_files(label),
                 manifest=self.stored.run.manifest,
                 changes=self.stored.changes.get(label, ()),
                 environment=environment,
