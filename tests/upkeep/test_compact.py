@@ -13,7 +13,7 @@ from tests.support.counting import CALLS
 from tests.support.drivers import run_in_process
 from tests.support.tables import tables_of
 from tests.test_edit_costs import base, case
-from themis_lib import InMemoryRunStore, RunResult, RunStore
+from themis_lib import InMemoryRunStore, RunResult, RunStore, StoreError
 from themis_lib.runs.manifest import manifests
 from themis_lib.storage.rows import RowSet
 from themis_lib.storage.tables import KEY
@@ -111,6 +111,20 @@ def test_compaction_twice_changes_nothing(tmp_path: Path) -> None:
     assert before == {
         path: path.read_bytes() for path in (tmp_path / "store/rows").rglob("*.parquet")
     }
+
+
+def test_unreadable_record_of_a_run_stops_it(tmp_path: Path) -> None:
+    """Nobody knows which parts that run refers to: none is removed."""
+    grow_one_by_one(tmp_path)
+    store = RunStore(str(tmp_path / "store"))
+    (first, *_) = manifests(store)
+    store.replace(f"runs/{first.run_id}/manifest.json", b"{")
+    before = [file.path for file in store.files("rows")]
+
+    with pytest.raises(StoreError, match=first.run_id):
+        list(compact(store))
+
+    assert before == [file.path for file in store.files("rows")]
 
 
 @pytest.mark.parametrize(("name", "code"), [("store", 0), ("nowhere", 2)])

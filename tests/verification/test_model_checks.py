@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.edited_cells import edit_cell, parts_of
 from tests.support.provider_server import Fault, ProviderServer, prompt_of, refused
+from tests.support.table_files import with_table_files
 from themis_lib import Experiment, RunResult, RunStore, verify_run
 from themis_lib.experiment.event_loop import run_in_new_loop
 from themis_lib.verification.verify import RunVerification
@@ -240,6 +241,27 @@ def test_edited_text_of_a_model_is_found_without_a_call(
 ) -> None:
     """The rows that were made of it have keys that it does not give."""
     run = evaluated(server, tmp_path)
+    path = parts_of(run, "generate")[0]
+    edit_cell(run.store, path, "output", 3, '"edited"')
+    fresh = RunResult(RunStore(run.store.url), run.run_id)
+    asked = len(server.requests)
+
+    verification = RunVerification.of(fresh, sample=None, stages=["generate", "parse"])
+    found = run_in_new_loop(lambda: verification.verify(with_calls=False))
+
+    generated, parsed = found.stages
+    (cell,) = parsed.differences
+    assert ("parse", "3", "key") == (cell.stage, cell.case_id, cell.column)
+    assert run.store.uri(path) == cell.file
+    assert [cell.file] == generated.changed_files
+    assert asked == len(server.requests)
+
+
+def test_edited_text_of_a_model_is_compared_with_the_runs_tables(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """Where a run has such tables, they tell what the text was."""
+    run = with_table_files(evaluated(server, tmp_path))
     edit_cell(run.store, parts_of(run, "generate")[0], "output", 3, '"edited"')
     fresh = RunResult(RunStore(run.store.url), run.run_id)
     asked = len(server.requests)

@@ -16,7 +16,14 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord
+from themis_lib.errors import StoreError
+from themis_lib.runs.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    RunStatus,
+    StageRecord,
+    parse_manifest,
+)
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.run_parts import HeldPart, RunParts
 from themis_lib.storage.store import File, RunStore
@@ -100,6 +107,27 @@ def holdings(
         )
         found.append(holding)
     return found
+
+
+def runs_in(
+    store: RunStore,
+    files: Iterable[File],
+) -> list[Manifest]:
+    """Return the records of all runs. Raise `StoreError` for one that is damaged."""
+    runs = []
+    for file in files:
+        path = PurePosixPath(file.path)
+        if path.parts[0] != "runs" or path.name != MANIFEST_NAME:
+            continue
+        try:
+            manifest = parse_manifest(store.read_bytes(file.path))
+        except ValueError:
+            raise StoreError(
+                f"{store.uri(file.path)} cannot be read; remove the folder of this "
+                f"run to give up its rows"
+            ) from None
+        runs.append(manifest)
+    return runs
 
 
 def directories_of(manifest: Manifest) -> dict[str, str]:

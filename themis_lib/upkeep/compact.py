@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from themis_lib.labels.stored_labels import LABELS_DIRECTORY
-from themis_lib.runs.manifest import manifests
+from themis_lib.runs.inventory import runs_in
 from themis_lib.runs.results import RunResult
 from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces
 from themis_lib.storage.rows import RowSet
@@ -37,8 +37,8 @@ class Compaction:
 def compact(store: RunStore) -> Iterator[Compaction]:
     """Compact every stage of a store and its labels, and yield the outcome by directory.
 
-    Raise `StoreError` if the record of a run's parts cannot be read: they could not be
-    told from others.
+    Raise `StoreError` if the record of a run, or of its parts, cannot be read: they could
+    not be told from others.
     """
     referred = _referred_parts(store)
     for stage in store.list("rows"):
@@ -55,7 +55,7 @@ def compact(store: RunStore) -> Iterator[Compaction]:
 def _referred_parts(store: RunStore) -> set[str]:
     """Return the paths of the parts that runs refer to, and of those these refer to."""
     paths: set[str] = set()
-    for manifest in manifests(store):
+    for manifest in runs_in(store, store.files("runs")):
         parts = RunResult(store, manifest.run_id, manifest).parts
         if parts is not None:
             paths |= parts.paths

@@ -25,6 +25,7 @@ from themis_lib.runs.inventory import (
     directories_of,
     parts_by_directory,
     references,
+    runs_in,
 )
 from themis_lib.runs.manifest import MANIFEST_NAME, Manifest, RunStatus, parse_manifest
 from themis_lib.storage.contents import (
@@ -71,7 +72,7 @@ def unused(
     limit = time.time() - older_than_s
     # Listed before the runs are read: a run that begins later has no listed file.
     files = store.files()
-    runs = _read_runs(store, files)
+    runs = runs_in(store, files)
     referred = _references(store, runs)
     found = [
         *_unused_rows(store, files, referred),
@@ -134,27 +135,6 @@ def remove(
         for file in item.files:
             store.remove(file.path)
         yield item
-
-
-def _read_runs(
-    store: RunStore,
-    files: Iterable[File],
-) -> list[Manifest]:
-    """Return the records of all runs. Raise `StoreError` for one that is damaged."""
-    runs = []
-    for file in files:
-        path = PurePosixPath(file.path)
-        if path.parts[0] != "runs" or path.name != MANIFEST_NAME:
-            continue
-        try:
-            manifest = parse_manifest(store.read_bytes(file.path))
-        except ValueError:
-            raise StoreError(
-                f"{store.uri(file.path)} cannot be read; remove the folder of this "
-                f"run to give up its rows"
-            ) from None
-        runs.append(manifest)
-    return runs
 
 
 def _references(

@@ -103,7 +103,7 @@ def likely_causes(
             "computed twice just now, rows came out differently: the component is not "
             f"deterministic{_in_brackets(notices)}"
         )
-    causes += [*edited, *_by_place(found)]
+    causes += [*edited, *_by_place(found), *_by_key(found)]
     computed = [cell for cell in found.cells if len(cell.differs_in) == 2]
     if computed and not found.is_unsteady:
         causes += [f"since the run, {line}" for line in environment]
@@ -140,19 +140,24 @@ def _by_place(found: Findings) -> list[str]:
             "cells of the run's tables were changed after the run: the store's rows have "
             "what comes out now"
         )
-    keys = [cell for cell in found.cells if cell.column == KEY_COLUMN]
-    if keys:
-        files = sorted({cell.file or "" for cell in keys} - {""})
-        causes.append(
-            "what the rows read was changed, in the case or in rows of an earlier stage"
-            f"{_in_brackets(files)}"
-        )
     if any(not cell.differs_in and cell.column != KEY_COLUMN for cell in found.cells):
         causes.append(
             "two copies of the rows differ, in the store and in the run, and one of "
             "them was changed after the run"
         )
     return causes
+
+
+def _by_key(found: Findings) -> list[str]:
+    """Return what it tells that rows read other values than when they were stored."""
+    keys = [cell for cell in found.cells if cell.column == KEY_COLUMN]
+    if not keys:
+        return []
+    files = sorted({cell.file for cell in keys if cell.file is not None})
+    return [
+        "what the rows read was changed, in the case or in rows of an earlier stage"
+        f"{_in_brackets(files)}"
+    ]
 
 
 def _in_brackets(notices: Sequence[str]) -> str:
