@@ -6,11 +6,11 @@
 
 Rows of each stage are computed again, without the cache, and compared with those in the
 store, cell by cell, and every file with its digest in the run's record. (`themis store
-check` computes nothing: it says whether files are damaged and rows are missing.) What a model draws is drawn anew,
-and tested against the stored rows; the calls are priced first, and asked for. No row is
-changed or added. Exit codes: 0 nothing differs; 1 rows differ, or a model has changed;
-2 bad input, or paid calls that nobody allowed; 6 nothing differs, but no call to a
-model came to anything.
+check` computes nothing: it says whether files are damaged and rows are missing.) What a
+model draws is drawn anew, and tested against the stored rows; the calls are priced
+first, and asked for. No row is changed or added. Exit codes: 0 nothing differs; 1 rows
+differ, or a model has changed; 2 bad input, or paid calls that nobody allowed; 6 nothing
+differs, but no call to a model came to anything.
 """
 
 from __future__ import annotations
