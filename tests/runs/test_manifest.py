@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from themis_lib import InMemoryRunStore, Price, RunStatus, StoreError, TokenUsage
+from themis_lib.runs.inventory import runs_in
 from themis_lib.runs.manifest import (
     GateOutcome,
     GateRecord,
@@ -18,6 +20,7 @@ from themis_lib.runs.manifest import (
     worst_outcome,
     write_manifest,
 )
+from themis_lib.upkeep.check import check
 
 PRICE = Price(input=1.0, output=2.0)
 
@@ -144,6 +147,23 @@ def test_damaged_record_is_left_out_of_the_list() -> None:
         read_manifest(store, "broken")
     with pytest.raises(StoreError, match="has no run 'missing'"):
         read_manifest(store, "missing")
+
+
+@pytest.mark.parametrize("later", [{"orbit": 1}, {"tables": "columns"}])
+def test_record_of_a_later_version_is_not_called_damaged(later: dict[str, Any]) -> None:
+    """Who believes that it is damaged may remove the run."""
+    store = InMemoryRunStore()
+    record = manifest().model_dump(mode="json") | later
+    store.replace("runs/later/manifest.json", json.dumps(record).encode())
+
+    [field] = later
+    expected = f"runs/later/manifest.json is of a later version .* has {field}; update"
+    with pytest.raises(StoreError, match=expected):
+        read_manifest(store, "later")
+    with pytest.raises(StoreError, match=expected):
+        runs_in(store, store.files())
+    [problem] = check(store)
+    assert "keep the run" in problem.advice
 
 
 def test_run_ids_differ() -> None:

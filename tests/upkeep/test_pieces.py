@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.support.counting import CALLS
@@ -14,6 +15,7 @@ from themis_lib import Experiment, RunResult, RunStore
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.runs.manifest import manifests
 from themis_lib.storage.pieces import PIECES_SUFFIX
+from themis_lib.storage.rows import RowSet
 from themis_lib.upkeep.check import check
 from themis_lib.upkeep.compact import compact
 from themis_lib.upkeep.prune import remove, unused
@@ -120,3 +122,36 @@ def test_lost_file_is_named_and_comes_back(runs: list[RunResult]) -> None:
     assert any(f"in run {runs[1].run_id}" in text for text in found)
     anew = evaluated(RunStore(runs[0].store.url), 3)
     assert expected == tables_of(again(anew))
+
+
+def test_lost_file_comes_back_in_either_form(runs: list[RunResult]) -> None:
+    """Where another file has most rows of a shard, it comes back as pieces, and the run
+    that referred to the whole file has its tables again.
+    """
+    expected = [tables_of(run) for run in runs]
+    store = RunStore(runs[0].store.url)
+    paths = []
+    for table in ("outputs", "answers", "scores", "results"):
+        for run in runs:
+            assert run.parts is not None
+            paths += [part.path for part in run.parts.shards[0].tables[table]]
+    for path in dict.fromkeys(paths):
+        table = store.read_table(path)
+        assert table is not None
+        directory = path.rpartition("/")[0]
+        schema = pa.schema(field for field in table.schema if field.name != "key")
+        RowSet(store, directory, schema).save(table.replace_schema_metadata(None))
+    for path in paths:
+        store.remove(path)
+    assert list(check(RunStore(store.url)))
+    CALLS.clear()
+
+    for changed in ((), (3,), (3, 30)):
+        evaluated(RunStore(store.url), *changed)
+
+    assert {} == CALLS
+    assert expected == [tables_of(again(run)) for run in runs]
+    assert [] == list(check(RunStore(store.url)))
+    assert set() == pruned(runs[0])
+    list(compact(RunStore(store.url)))
+    assert expected == [tables_of(again(run)) for run in runs]

@@ -139,6 +139,27 @@ def test_run_that_begins_meanwhile_keeps_its_rows(open_store: OpenStore) -> None
     assert [] == gone
 
 
+def test_record_that_cannot_be_read_meanwhile_stops_it(open_store: OpenStore) -> None:
+    """Nobody knows which rows that run needs. A folder that has no record yet does not
+    stop it, and is looked at again.
+    """
+    run = evaluated(open_store())
+    give_up(run)
+    found = unused(open_store(), older_than_s=NOW)
+    assert len(found) > 1
+    store = open_store()
+    store.replace("runs/begun/parts.json", b"{")
+    removing = remove(open_store(), found, known=[])
+    next(removing)
+    before = store.files("rows")
+    store.replace("runs/begun/manifest.json", b"{")
+
+    with pytest.raises(StoreError, match="begun"):
+        next(removing)
+
+    assert before == store.files("rows")
+
+
 def test_run_whose_table_is_gone_keeps_its_rows(open_store: OpenStore) -> None:
     """Where the table or part is missing that says which rows a run has, every row may
     be one of them.

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.errors import StoreError
-from themis_lib.runs.inventory import PART_SUFFIX, directories_of, has_tables, rows_of
+from themis_lib.runs.inventory import directories_of, has_tables, rows_of
 from themis_lib.runs.manifest import Manifest, RunStatus, StageRecord, manifests
 from themis_lib.runs.results import RunResult
+from themis_lib.storage.part_files import PART_SUFFIX
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY
 

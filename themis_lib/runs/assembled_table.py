@@ -18,6 +18,7 @@ from themis_lib.runs.run_parts import HeldPart, RunParts, ShardParts, content_of
 from themis_lib.stages.reading import outputs_apart
 from themis_lib.stages.reasoning import REASONING
 from themis_lib.storage.part_files import part_of
+from themis_lib.storage.pieces import forms_of
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import (
     ANSWERS,
@@ -221,17 +222,19 @@ class AssembledTable:
         columns: Sequence[str],
     ) -> pa.Table:
         """Return columns of a part; null where an earlier version did not write one."""
-        if self._as_stored:
-            table = self._store.read_as_stored(part.path, columns)
-        else:
-            table = self._store.read_columns(part.path, columns)
-        if table is None:
-            what = "is gone"
-        elif not self._is_expected(part, table):
+        what = "is gone"
+        # A shard that was lost may have come back in its other form.
+        for path in forms_of(part.path):
+            if self._as_stored:
+                table = self._store.read_as_stored(path, columns)
+            else:
+                table = self._store.read_columns(path, columns)
+            if table is None:
+                continue
+            if self._is_expected(part, table):
+                fields = [_STORED[name].field(column) for column in columns]
+                return with_columns_of(table, pa.schema(fields))
             what = "holds other rows than the run had"
-        else:
-            fields = [_STORED[name].field(column) for column in columns]
-            return with_columns_of(table, pa.schema(fields))
         raise StoreError(
             f"{self._store.uri(part.path)} {what}, and {name} of the run with them; "
             "run its experiment again, which computes what is missing"

@@ -26,12 +26,13 @@ from themis_lib.runs.manifest import (
 )
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.run_parts import HeldPart, RunParts
+from themis_lib.storage.part_files import PART_SUFFIX
+from themis_lib.storage.pieces import forms_of
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY
 
 # Cases are named by content alone, so that they have no fingerprint.
 CASES_DIRECTORY = "rows/cases"
-PART_SUFFIX = ".parquet"
 #: The table of a run that holds the rows of a stage.
 TABLE_OF = {
     "generate": "outputs",
@@ -113,21 +114,29 @@ def runs_in(
     store: RunStore,
     files: Iterable[File],
 ) -> list[Manifest]:
-    """Return the records of all runs. Raise `StoreError` for one that is damaged."""
+    """Return the records of all runs. Raise `StoreError` for one that cannot be read."""
     runs = []
     for file in files:
         path = PurePosixPath(file.path)
-        if path.parts[0] != "runs" or path.name != MANIFEST_NAME:
-            continue
-        try:
-            manifest = parse_manifest(store.read_bytes(file.path))
-        except ValueError:
-            raise StoreError(
-                f"{store.uri(file.path)} cannot be read; remove the folder of this "
-                f"run to give up its rows"
-            ) from None
-        runs.append(manifest)
+        if path.parts[0] == "runs" and path.name == MANIFEST_NAME:
+            runs.append(record_at(store, file.path))
     return runs
+
+
+def record_at(
+    store: RunStore,
+    path: str,
+) -> Manifest:
+    """Return the record of a run in a file. Raise `StoreError` if it cannot be read."""
+    uri = store.uri(path)
+    try:
+        return parse_manifest(store.read_bytes(path), uri)
+    except StoreError:
+        raise
+    except ValueError:
+        raise StoreError(
+            f"{uri} cannot be read; remove the folder of this run to give up its rows"
+        ) from None
 
 
 def directories_of(manifest: Manifest) -> dict[str, str]:
@@ -218,7 +227,8 @@ def references(
                 # Runs share most of their parts: each is read once.
                 new = {part.path for part in parts_of(run.parts, record)} - paths
                 found = _keys_of(store, new)
-                paths |= new
+                for path in new:
+                    paths.update(forms_of(path))
             if found is None:
                 # Its rows are gone: nobody can say which of the others are its.
                 whole.add(directory)
@@ -243,7 +253,8 @@ def _keys_of(
     """Return the keys in parts; `None` if one of them is gone."""
     found = []
     for path in sorted(paths):
-        keys = store.read_keys(path)
+        read = (store.read_keys(form) for form in forms_of(path))
+        keys = next((keys for keys in read if keys is not None), None)
         if keys is None:
             return None
         found.append(keys)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.models import FrozenModel, TokenUsage
@@ -454,18 +454,39 @@ def read_manifest(
     """Return the record of a run. Raise `StoreError` if it is missing or damaged."""
     path = f"runs/{run_id}/{MANIFEST_NAME}"
     try:
-        return parse_manifest(store.read_bytes(path))
+        return parse_manifest(store.read_bytes(path), store.uri(path))
     except FileNotFoundError:
         raise StoreError(f"store {store.public_url!r} has no run {run_id!r}") from None
+    except StoreError:
+        raise
     except ValueError:
         raise StoreError(
             f"{store.uri(path)} cannot be read: the record of run {run_id!r} is damaged"
         ) from None
 
 
-def parse_manifest(content: bytes) -> Manifest:
-    """Return the record in a file. Raise `ValueError` if there is none in it."""
-    return Manifest.model_validate(json.loads(content))
+def parse_manifest(
+    content: bytes,
+    uri: str,
+) -> Manifest:
+    """Return the record in a file at an address.
+
+    Raise `ValueError` if there is none in it, its subclass `StoreError` for one of a
+    later version.
+    """
+    try:
+        return Manifest.model_validate(json.loads(content))
+    except ValidationError as error:
+        faults = [(fault["type"], fault["loc"]) for fault in error.errors()]
+        later = [loc for kind, loc in faults if kind == "extra_forbidden"]
+        later += [loc for _, loc in faults if loc == ("tables",)]
+        if not later:
+            raise
+        names = ", ".join(sorted({str(loc[-1]) for loc in later}))
+        raise StoreError(
+            f"{uri} is of a later version of themis-flows, which has {names}; "
+            "update this one"
+        ) from None
 
 
 def manifests(store: RunStore) -> list[Manifest]:

@@ -51,6 +51,7 @@ from themis_lib.stages.reading import read, read_outputs
 from themis_lib.stages.stage import Stage
 from themis_lib.stats.clusters import Floats
 from themis_lib.storage.batch_ledger import BatchLedger
+from themis_lib.storage.compact_guard import guard_parts
 from themis_lib.storage.index import KeyIndex
 from themis_lib.storage.part_files import parquet_bytes
 from themis_lib.storage.shard import Shard
@@ -289,6 +290,7 @@ class Run:
 
     def _write_tables(self, summary: pa.Table) -> None:
         """Write the summary, and which parts hold the rows of the other tables."""
+        guard_parts(self.store)
         parts = RunParts.of(self.pipeline, self._shards)
         contents: dict[str, bytes | None] = {
             parts_path(self.run_id): parts.to_bytes(),

@@ -18,12 +18,12 @@ from themis_lib.errors import StoreError
 from themis_lib.identity.digests import digest
 from themis_lib.identity.part import Part
 from themis_lib.runs.pipeline import Pipeline
+from themis_lib.storage.pieces import forms_of
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import VOLATILE_COLUMNS
 
 PARTS_NAME = "parts.json"
-_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,12 @@ class RunParts:
 
     @property
     def paths(self) -> set[str]:
-        """The paths of all parts."""
+        """Where its parts may be: the path of each, in either form of a shard."""
         found: set[str] = set()
         for shard in self.shards:
             for parts in shard.tables.values():
-                found.update(part.path for part in parts)
+                for part in parts:
+                    found.update(forms_of(part.path))
         return found
 
     def of_stage(
@@ -154,7 +155,6 @@ class RunParts:
                 tables[name] = [[part.path, part.rows, part.content] for part in parts]
             shards.append(tables)
         record: dict[str, Any] = {
-            "version": _VERSION,
             "seeds": self.seeds,
             "judges": self.judges,
             "metrics": self.metrics,

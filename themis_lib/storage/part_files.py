@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from themis_lib.identity.part import Part
 from themis_lib.storage.tables import column_digests
 
+PART_SUFFIX = ".parquet"
 #: The key in the metadata of a part's schema that holds the digest of each column.
 COLUMNS = b"themis.columns"
 #: Columns whose values are all different: a dictionary would only add to them.

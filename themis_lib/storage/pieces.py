@@ -16,6 +16,7 @@ import numpy.typing as npt
 import orjson
 
 from themis_lib.identity.digests import digest
+from themis_lib.storage.part_files import PART_SUFFIX
 
 PIECES_SUFFIX = ".pieces"
 #: A shard of more pieces is written whole.
@@ -66,6 +67,17 @@ class Pieces:
             return cls(dict(record["columns"]), dict(record["files"]), pieces)
         except (KeyError, TypeError) as error:
             raise ValueError(f"no list of pieces ({error})") from None
+
+
+def forms_of(path: str) -> tuple[str, str]:
+    """Return where a shard may be: at its path, or beside it in its other form.
+
+    >>> forms_of("rows/score/f/0a.pieces")
+    ('rows/score/f/0a.pieces', 'rows/score/f/0a.parquet')
+    """
+    stem, _, suffix = path.rpartition(".")
+    other = PART_SUFFIX if f".{suffix}" == PIECES_SUFFIX else PIECES_SUFFIX
+    return path, stem + other
 
 
 def content_name(columns: Mapping[str, str]) -> str:

@@ -28,13 +28,13 @@ from themis_lib.storage.index import KeyIndex
 from themis_lib.storage.journal import Journal
 from themis_lib.storage.local_files import locked
 from themis_lib.storage.local_journal import JOURNAL_SUFFIX, LocalJournal, recover
+from themis_lib.storage.part_files import PART_SUFFIX
 from themis_lib.storage.part_journal import PartJournal, claims_in_process
 from themis_lib.storage.pieces import PIECES_SUFFIX, is_piecemeal, pieces_of
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY, with_columns_of
 
 Positions = npt.NDArray[np.int64]
-_SUFFIX = ".parquet"
 _LOOSE = "rows-"
 #: How old a listing may be when a shard is looked for where listing is slow. At worst,
 #: a shard that another process just finished is computed twice, and the first one wins.
@@ -72,7 +72,7 @@ class RowSet:
     def shard(self, name: str) -> Part | None:
         """Return the reference to a complete shard; `None` if there is none yet."""
         path = self.path(name)
-        file = name + _SUFFIX
+        file = name + PART_SUFFIX
         # A shard of an earlier run takes one request; listing first would take two.
         if not self._store.local and self._listed_at is None:
             part = self._store.read_part(path)
@@ -99,7 +99,7 @@ class RowSet:
 
     def path(self, name: str) -> str:
         """Return the path of a complete shard."""
-        return self._path_of(name + _SUFFIX)
+        return self._path_of(name + PART_SUFFIX)
 
     def find(self, keys: pa.Array) -> tuple[Positions, pa.Table]:
         """Return the positions of the keys that have a row, ascending, and their rows."""
@@ -179,7 +179,7 @@ class RowSet:
         whole: too much of it is elsewhere, or to read it would take requests.
         """
         # Without locks, files of unfinished rows are removed once a shard is published.
-        if not self._store.has_locks or name + _SUFFIX in self._names:
+        if not self._store.has_locks or name + PART_SUFFIX in self._names:
             return None
         if table["key"].null_count or not len(stored):
             return None
@@ -218,7 +218,7 @@ class RowSet:
         keys = [key.hex() for key in table["key"].to_pylist()]
         # Named by the keys: rows that are recovered twice make one file.
         name = digest("rows", keys)
-        path = self._path_of(f"{_LOOSE}{name}{_SUFFIX}")
+        path = self._path_of(f"{_LOOSE}{name}{PART_SUFFIX}")
         self._store.create_part(path, table.select(self.schema.names))
         return path
 
@@ -259,7 +259,7 @@ class RowSet:
             for name in listing:
                 if name.startswith("."):
                     continue
-                if name.endswith(_SUFFIX):
+                if name.endswith(PART_SUFFIX):
                     self._names.setdefault(name, False)
                 elif name.endswith(PIECES_SUFFIX):
                     self._pieces.add(self._path_of(name))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from themis_lib.errors import StoreError
 from themis_lib.labels.stored_labels import is_label_path
 from themis_lib.runs.inventory import (
     directories_of,
@@ -32,7 +33,7 @@ from themis_lib.runs.results import RunResult
 from themis_lib.runs.run_parts import HeldPart, RunParts, content_of, parts_path
 from themis_lib.storage.contents import CONTENTS_DIRECTORY
 from themis_lib.storage.part_files import part_of
-from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces, content_name
+from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces, content_name, forms_of
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
 from themis_lib.storage.traces import is_trace_path, parse_trace
@@ -197,9 +198,13 @@ def _check_run(
     path = f"runs/{run_id}/{MANIFEST_NAME}"
     uri = store.uri(path)
     try:
-        manifest = parse_manifest(store.read_bytes(path))
+        manifest = parse_manifest(store.read_bytes(path), uri)
     except FileNotFoundError:
         yield Problem(uri, "is missing", _REMOVE_RUN)
+        return
+    except StoreError:
+        what = "is of a later version of themis-flows"
+        yield Problem(uri, what, "update this one, and keep the run")
         return
     except ValueError as error:
         yield Problem(uri, f"cannot be read ({_first_line(error)})", _REMOVE_RUN)
@@ -262,8 +267,9 @@ def _check_parts(
     """Yield a problem for rows of a run whose part is gone, or holds others now."""
     missing: defaultdict[str, int] = defaultdict(int)
     for part in parts:
-        columns = held.columns.get(part.path)
-        if columns is None or content_of(columns) != part.content:
+        columns = [held.columns.get(path) for path in forms_of(part.path)]
+        contents = [content_of(found) for found in columns if found is not None]
+        if part.content not in contents:
             missing[str(PurePosixPath(part.path).parent)] += part.rows
     total = sum(part.rows for part in parts)
     for directory, count in missing.items():

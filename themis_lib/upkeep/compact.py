@@ -16,8 +16,9 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from themis_lib.labels.stored_labels import LABELS_DIRECTORY
-from themis_lib.runs.inventory import runs_in
+from themis_lib.runs.inventory import CASES_DIRECTORY, runs_in
 from themis_lib.runs.results import RunResult
+from themis_lib.storage.compact_guard import GUARD
 from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces
 from themis_lib.storage.rows import RowSet
 from themis_lib.storage.store import RunStore
@@ -43,7 +44,7 @@ def compact(store: RunStore) -> Iterator[Compaction]:
     referred = _referred_parts(store)
     for stage in store.list("rows"):
         # Parts of cases have no keys: each is named by its content, and read whole.
-        if stage == "cases":
+        if f"rows/{stage}" in (CASES_DIRECTORY, GUARD):
             continue
         for fingerprint in store.list(f"rows/{stage}"):
             yield _compact_directory(store, f"rows/{stage}/{fingerprint}", referred)

@@ -20,19 +20,20 @@ from themis_lib.errors import StoreError
 from themis_lib.labels.stored_labels import LABELS_DIRECTORY
 from themis_lib.runs.inventory import (
     CASES_DIRECTORY,
-    PART_SUFFIX,
     References,
     directories_of,
     parts_by_directory,
+    record_at,
     references,
     runs_in,
 )
-from themis_lib.runs.manifest import MANIFEST_NAME, Manifest, RunStatus, parse_manifest
+from themis_lib.runs.manifest import MANIFEST_NAME, Manifest, RunStatus
 from themis_lib.storage.contents import (
     CONTENTS_DIRECTORY,
     content_path,
     digests_in,
 )
+from themis_lib.storage.part_files import PART_SUFFIX
 from themis_lib.storage.pieces import PIECES_SUFFIX
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.traces import is_trace_path, traced_directory
@@ -114,7 +115,8 @@ def remove(
     """Remove files, and yield what was removed.
 
     Directories that a newer run may need are left out. `known` has the ids of the runs
-    that there were when `items` were found.
+    that there were when `items` were found. Raise `StoreError` if the record of a newer
+    one cannot be read.
     """
     seen = set(known)
     needed: set[str] = set()
@@ -123,13 +125,12 @@ def remove(
         begun = set(store.list("runs")) - seen
         for run_id in begun:
             try:
-                content = store.read_bytes(f"runs/{run_id}/{MANIFEST_NAME}")
-                manifest = parse_manifest(content)
-            except (FileNotFoundError, ValueError):
-                continue
+                manifest = record_at(store, f"runs/{run_id}/{MANIFEST_NAME}")
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # its record may be about to be written
             needed.update([CASES_DIRECTORY, CONTENTS_DIRECTORY, f"runs/{run_id}"])
             needed.update(_directories_needed(manifest))
-        seen |= begun
+            seen.add(run_id)
         if traced_directory(item.directory) in needed:
             continue
         for file in item.files:

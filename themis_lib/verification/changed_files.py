@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import pyarrow as pa
+
 from themis_lib.runs.run_parts import HeldPart, content_of
-from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces, content_name
+from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces, content_name, forms_of
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import column_digests
 
@@ -35,17 +37,30 @@ def stored_parts(
     A part that is gone has changed.
     """
     for part in parts:
-        table = store.read_as_stored(part.path)
-        contents = _contents(store, part.path)
-        changed: tuple[str, ...] = ()
-        # What another tool wrote has no digests to compare.
-        is_known = part.content != content_of({})
-        if table is None:
-            changed = (store.uri(part.path),)
-        elif is_known and content_of(column_digests(table)) != part.content:
-            changed = tuple(_changed_files(store, part.path, contents))
-        file = store.uri(part.path)
-        yield StoredPart(file, part.rows, tuple(contents) or (part.path,), changed)
+        for path in forms_of(part.path):
+            table = store.read_as_stored(path)
+            if table is not None:
+                yield _stored_part(store, part, path, table)
+                break
+        else:
+            file = store.uri(part.path)
+            yield StoredPart(file, part.rows, paths=(part.path,), changed=(file,))
+
+
+def _stored_part(
+    store: RunStore,
+    part: HeldPart,
+    path: str,
+    table: pa.Table,
+) -> StoredPart:
+    """Return a part as it is by now: this table, at this path."""
+    contents = _contents(store, path)
+    changed: tuple[str, ...] = ()
+    # What another tool wrote has no digests to compare.
+    is_known = part.content != content_of({})
+    if is_known and content_of(column_digests(table)) != part.content:
+        changed = tuple(_changed_files(store, path, contents))
+    return StoredPart(store.uri(path), part.rows, tuple(contents) or (path,), changed)
 
 
 def _contents(

@@ -20,7 +20,6 @@ from themis_lib.identity.digests import KEY_BYTES
 from themis_lib.runs.assembled_table import AssembledTable
 from themis_lib.runs.inventory import (
     ID_OF,
-    PART_SUFFIX,
     TABLE_OF,
     directories_of,
     has_tables,
@@ -33,6 +32,7 @@ from themis_lib.runs.results import RunResult
 from themis_lib.runs.run_parts import HeldPart
 from themis_lib.runs.run_tables import RunTable
 from themis_lib.stages.stage import Stage
+from themis_lib.storage.part_files import PART_SUFFIX
 from themis_lib.storage.rows import RowSet
 from themis_lib.storage.tables import CASES, KEY, with_columns_of
 from themis_lib.verification.changed_files import StoredPart, stored_parts
