@@ -134,7 +134,7 @@ def state_message(result: RunResult) -> str:
             f"{dollars(paid)} paid{left_out(result.manifest)}{price_note(result.manifest)}"
         )
     if not result.store.in_memory:
-        parts.append(f"tables in {result.location}")
+        parts.append(f"recorded in {result.location}")
     return "; ".join(parts)
 
 

@@ -49,6 +49,6 @@ def test_state_says_whose_price_is_not_known(prefect_api: str, tmp_path: Path) -
         prefect_api, lambda client: client.read_flow_run(outcome.flow_run_id)
     ).state
     assert (
-        "; $120.00 paid (without judge[quality], whose price is not known); tables in "
+        "; $120.00 paid (without judge[quality], whose price is not known); recorded in "
         in state.message
     )

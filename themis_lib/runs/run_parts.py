@@ -18,7 +18,6 @@ from themis_lib.errors import StoreError
 from themis_lib.identity.digests import digest
 from themis_lib.identity.part import Part
 from themis_lib.runs.pipeline import Pipeline
-from themis_lib.storage.pieces import forms_of
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import VOLATILE_COLUMNS
@@ -119,12 +118,11 @@ class RunParts:
 
     @property
     def paths(self) -> set[str]:
-        """Where its parts may be: the path of each, in either form of a shard."""
+        """The paths of all parts."""
         found: set[str] = set()
         for shard in self.shards:
             for parts in shard.tables.values():
-                for part in parts:
-                    found.update(forms_of(part.path))
+                found.update(part.path for part in parts)
         return found
 
     def of_stage(

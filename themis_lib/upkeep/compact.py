@@ -19,7 +19,7 @@ from themis_lib.labels.stored_labels import LABELS_DIRECTORY
 from themis_lib.runs.inventory import CASES_DIRECTORY, runs_in
 from themis_lib.runs.results import RunResult
 from themis_lib.storage.compact_guard import GUARD
-from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces
+from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces, forms_of
 from themis_lib.storage.rows import RowSet
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY
@@ -59,7 +59,8 @@ def _referred_parts(store: RunStore) -> set[str]:
     for manifest in runs_in(store, store.files("runs")):
         parts = RunResult(store, manifest.run_id, manifest).parts
         if parts is not None:
-            paths |= parts.paths
+            for path in parts.paths:
+                paths.update(forms_of(path))
     for path in [path for path in paths if path.endswith(PIECES_SUFFIX)]:
         # What cannot be read is for the next run to compute again.
         with contextlib.suppress(FileNotFoundError, ValueError):
