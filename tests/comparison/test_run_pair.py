@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.compared_runs import StatedScore, case, run_of, scored
+from tests.support.table_files import with_table_files
 from themis_lib import ConfigError, InMemoryRunStore, RunResult, RunStore, compare
 from themis_lib.comparison.run_pair import (
     RunPair,
@@ -245,7 +246,7 @@ def test_run_of_an_earlier_version_tells_by_its_reasons(tmp_path: Path) -> None:
     baseline = run_of(store, scored([1, "none", None, 0]))
     candidate = run_of(store, scored([1, 1, 1, 0]))
     for run in (baseline, candidate):
-        folder = tmp_path / "runs" / run.run_id
+        folder = tmp_path / "runs" / with_table_files(run).run_id
         for name, newer in (
             ("results", ["missing"]),
             ("summary", ["no_answer_policy", "no_answer", "lowest", "highest"]),

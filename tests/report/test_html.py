@@ -602,7 +602,11 @@ def test_a_run_that_stopped_has_a_page(visit: Visit) -> None:
     """A run without tables says why it stopped, and that there is nothing to see."""
     result = echo_run()
     manifest = result.manifest.model_copy(
-        update={"error": "interrupted", "stages": result.manifest.stages[:1]}
+        update={
+            "error": "interrupted",
+            "stages": result.manifest.stages[:1],
+            "tables": "files",
+        }
     )
     stopped = RunResult(
         result.store,
@@ -626,6 +630,7 @@ def test_a_run_under_way_has_a_page(visit: Visit) -> None:
         "finished_at": None,
         "run_id": "under-way",
         "stages": [],
+        "tables": "files",
     }
     running = RunResult(
         result.store, "under-way", result.manifest.model_copy(update=update)

@@ -75,7 +75,7 @@ def markdown_report(
     """Return a run as Markdown.
 
     Its parts: status, summary, means corrected by labels, rows computed and rows
-    reused, cost, the commonest errors, and how to have its tables. `corrected` are its
+    reused, cost, the commonest errors, and where its record is. `corrected` are its
     `corrected_scores` and `verified` its `verifications`, read if they are not given.
     """
     manifest = result.manifest
@@ -84,8 +84,7 @@ def markdown_report(
     parts = [
         f"# {markdown_text(manifest.name)}: {result.status.value}",
         f"Run `{result.run_id}`, started {manifest.started_at}, "
-        f"ended {manifest.finished_at}. Tables: "
-        f"{markdown_code(f'themis export {result.run_id}')}",
+        f"ended {manifest.finished_at}. Record: {markdown_code(result.location)}",
         *import_lines(manifest),
         *verified_lines(verified),
         "## Summary",
