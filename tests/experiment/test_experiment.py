@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -39,6 +39,7 @@ from themis_lib import (
     evaluate,
 )
 from themis_lib.experiment.spec import experiment_from_spec
+from themis_lib.storage.compact_guard import GUARD
 
 
 class CustomGenerator:
@@ -274,6 +275,7 @@ def test_flow_rows_are_found_in_process(prefect_api: str, tmp_path: Path) -> Non
         "score",
         "reduce",
         "summary",
+        PurePosixPath(GUARD).name,
     }
 
 

@@ -177,7 +177,7 @@ def test_run_shows_summary_files_and_next_step(
         "0.8333",
         "computed",
         "cached",
-        "*.parquet",
+        "themis export",
         "--plan",
     ):
         assert text in result.stdout

@@ -37,7 +37,9 @@ def test_true_run_is_told_with_what_that_proves(run: RunResult) -> None:
 
 
 def test_difference_is_shown_and_written(run: RunResult, tmp_path: Path) -> None:
-    """Terminal, Markdown and JSON name the same cell; ids are inert."""
+    """Terminal, Markdown and JSON name the same cells; ids are inert. The row that was
+    edited is also that of an equal case in another shard.
+    """
     edit_cell(run.store, parts_of(run, "reduce")[0], "score", 4, 0.25)
     markdown, record = tmp_path / "v.md", tmp_path / "v.json"
 
@@ -48,14 +50,15 @@ def test_difference_is_shown_and_written(run: RunResult, tmp_path: Path) -> None
 
     assert 1 == result.exit_code, result.output
     found = json.loads(record.read_text())
-    (cell,) = [cell for stage in found["stages"] for cell in stage["differences"]]
+    cell, shared = [cell for stage in found["stages"] for cell in stage["differences"]]
+    assert cell["file"] == shared["file"]
     assert ("<b>2", "score", "0.25") == (
         cell["case_id"],
         cell["column"],
         cell["stored"],
     )
     for text in (result.output, markdown.read_text()):
-        assert "1 row(s) differ" in text
+        assert "2 row(s) differ" in text
         assert "likely cause" in text
         assert cell["file"].rpartition("/")[2] in text
     assert "<b>2" not in markdown.read_text()
