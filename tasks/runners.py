@@ -188,6 +188,8 @@ def _ray_runner(
             "num_cpus": workers,
             "include_dashboard": False,
             "log_to_driver": False,
+            # Else it tells of each cluster that it starts.
+            "logging_level": logging.ERROR,
         }
     runner: Runner = RayTaskRunner(init_kwargs=local)
     return runner

@@ -88,12 +88,14 @@ def runner_or_skip(name: str) -> str:
 
 @pytest.mark.parametrize("runner", ["processes", "dask", "ray"])
 def test_every_runner_makes_the_same_run(
-    prefect_api: str, tmp_path: Path, runner: str
+    prefect_api: str, tmp_path: Path, runner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tables and record are those of threads, with errors, retries and tokens; again,
     only failed rows are tried.
     """
     runner_or_skip(runner)
+    # Ray has its workers wait for every other process of the machine.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
 
     expected = flow_outcome(spec_of(here), here, prefect_api).run.result
