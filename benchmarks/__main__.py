@@ -19,6 +19,7 @@ from rich.console import Console
 
 from benchmarks import (
     bootstrap,
+    certification,
     concurrency,
     corrected_means,
     edits,
@@ -59,6 +60,7 @@ BENCHMARKS = {
     "install": install.measure,
     "until_decided": until_decided.measure,
     "model_equality": model_equality.measure,
+    "certification": certification.measure,
     "corrected_means": corrected_means.measure,
 }
 _CHOICES = ", ".join(BENCHMARKS)

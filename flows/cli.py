@@ -103,6 +103,11 @@ VERBS: dict[str, Verb] = {
         "Compute rows of a run again: is what the store says of it still true?",
         "verify last --sample 300",
     ),
+    "certify": Verb(
+        "flows.certify",
+        "Ask a model the same in several ways: are the answers the same?",
+        "certify http://localhost:8000/v1 --plan",
+    ),
     "identity": Verb(
         "flows.identity",
         "Show what identifies each component of an experiment, code included.",

@@ -24,14 +24,16 @@ INTERRUPTED = 130
 MEANINGS = {
     COMPLETED: "Completed.",
     FAILED: "Failed. For `themis store check`: something is wrong with the store. For "
-    "`themis verify`: rows differ, or a model has changed.",
+    "`themis verify`: rows differ, or a model has changed. For `themis certify`: answers "
+    "differ.",
     BAD_INPUT: "Bad input. Nothing was generated.",
     FAILED_ROWS: "Completed, but rows failed. Run again to retry them.",
     OUT_OF_BUDGET: "Stopped at its budget. What was paid for is kept.",
     GATE_FAILED: "A gate failed.",
     GATE_UNDERPOWERED: "No gate failed, but for one of them, or for a difference that "
     "`--until-decided` asks about, the data cannot tell. For `themis verify`: nothing "
-    "differs, but no call to a model came to anything.",
+    "differs, but no call to a model came to anything. For `themis certify`: nothing "
+    "differs, but some way of asking had no answer.",
     WAITING: "Rows are in batches at a provider. Run again to take them up.",
     INTERRUPTED: "Stopped by Ctrl-C. Every finished row is kept.",
 }

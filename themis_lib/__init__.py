@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from themis_lib.certification.certify import certify
+    from themis_lib.certification.models import Certification
     from themis_lib.comparison.assertions import assert_no_worse
     from themis_lib.comparison.attribution import explain_difference
     from themis_lib.comparison.compare import compare
@@ -87,6 +89,7 @@ __all__ = [
     "Case",
     "CaseResult",
     "CellResult",
+    "Certification",
     "Comparison",
     "ComponentError",
     "ConfigError",
@@ -135,6 +138,7 @@ __all__ = [
     "TransientError",
     "Verification",
     "assert_no_worse",
+    "certify",
     "compare",
     "compare_matrix",
     "corrected_score",
@@ -152,6 +156,8 @@ __all__ = [
 #: Where the public names are. Imported when one is used: a command that only shows its
 #: help, or a run of pytest without an evaluation, needs none of them.
 _MODULES = {
+    "certification.certify": ("certify",),
+    "certification.models": ("Certification",),
     "comparison.assertions": ("assert_no_worse",),
     "comparison.attribution": ("explain_difference",),
     "comparison.compare": ("compare",),

@@ -84,6 +84,8 @@ class ServedModel(Builtin):
         }
         definition: Any = self
         copy: Self = replace(definition, **changes)
+        # What the first request of one copy has found out holds for all of them.
+        copy.__dict__["_first_request"] = self._first_request
         return copy
 
     @property

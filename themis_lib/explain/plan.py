@@ -113,7 +113,7 @@ def plan_run(
                 count.unknown += rows
                 count.add_requests(rows, length)
                 continue
-            cached, keys, length = _look_up(stage, shard, store)
+            cached, keys, length = look_up(stage, shard, store)
             new = planned.take(keys)
             missing = len(new)
             count.in_batches += len(new & _held_by_batches(stage, store))
@@ -220,13 +220,13 @@ def _chain(
     return (shard.label, *cases, *map(str, pipeline.seeds), *fingerprints)
 
 
-def _look_up(
+def look_up(
     stage: Stage,
     shard: Shard,
     store: RunStore,
 ) -> tuple[int, set[bytes], float]:
     """Return how many rows of a shard are cached, the keys of the others, and their
-    requests' mean length.
+    requests' mean length in characters.
     """
     row_set = stage.row_set(store)
     part = row_set.shard(stage.shard_name(shard, store))

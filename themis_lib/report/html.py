@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow.compute as pc
 import yaml
 
+from themis_lib.certification.records import certification_of_run
 from themis_lib.core.prompts import render_input
 from themis_lib.errors import StoreError
 from themis_lib.labels.corrected_scores import CorrectedScore, corrected_scores
@@ -49,6 +50,7 @@ from themis_lib.report.markdown import (
     AGREEMENT_HEADINGS,
     GATE_HEADINGS,
     agreement_cells,
+    certified_lines,
     commonest_errors,
     dollars,
     gate_cells,
@@ -169,6 +171,7 @@ def report_html(
         agreement=list(map(agreement_cells, result.agreement)),
         corrected=corrected_panels(corrected),
         verified=verified[-1] if verified else None,
+        certified=certified_lines(certification_of_run(result)),
     )
 
 

@@ -150,6 +150,15 @@ def tojson_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def capitalize_first(text: str) -> str:
+    """Return a line as a sentence begins: the rest of it stays as it is.
+
+    >>> capitalize_first("the URL of vLLM")
+    'The URL of vLLM'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def _format_spec(value: float) -> str:
     # Three decimals would show so small a number as zero.
     if 0 < abs(value) < 0.0005:
@@ -184,6 +193,7 @@ def _page_environment() -> jinja2.Environment:
         number,
         thousands,
         tojson_text,
+        capitalize_first,
     )
     for function in filters:
         environment.filters[function.__name__] = function

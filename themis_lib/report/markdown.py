@@ -12,6 +12,8 @@ from collections.abc import (
 )
 from itertools import compress
 
+from themis_lib.certification.models import Certification
+from themis_lib.certification.records import certification_of_run
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.models import TokenUsage
 from themis_lib.inert import markdown_code, markdown_text
@@ -66,6 +68,14 @@ def verified_lines(verified: Sequence[Verification]) -> list[str]:
     ]
 
 
+def certified_lines(certification: Certification | None) -> list[str]:
+    """Return what is certified of the model that a run asked; nothing without that."""
+    if certification is None:
+        return []
+    day = certification.certified_at.partition("T")[0]
+    return [f"The model was certified on {day}: {certification.counts}."]
+
+
 def markdown_report(
     result: RunResult,
     *,
@@ -87,6 +97,7 @@ def markdown_report(
         f"ended {manifest.finished_at}. Record: {markdown_code(result.location)}",
         *import_lines(manifest),
         *verified_lines(verified),
+        *certified_lines(certification_of_run(result)),
         "## Summary",
         markdown_table(*summary_table(result.summary)),
         *map(markdown_note, summary_notes(result)),

@@ -142,20 +142,38 @@ async def run_in(
     Raise `ConfigError` if no row could be computed.
     """
     try:
-        part = await run_stage(stage, shard, store, run_id=run_id, progress=Progress())
-    except ShardError as error:
-        part = error.part
-        table = store.read_table(part.path)
-        assert table is not None  # it was just written
-        found, _ = stage.row_set(store).find(table["key"].combine_chunks())
-        has_failed = table["key"].is_valid().to_numpy().copy()
-        has_failed[found] = False
-        return part, has_failed
+        return await run_with_failures(store, stage, shard, run_id, Progress())
     except FatalError as error:
         raise ConfigError(
             f"{stage.label} cannot be computed here: {error}; name other stages with "
             "--stage"
         ) from error
+
+
+async def run_with_failures(
+    store: RunStore,
+    stage: Stage,
+    shard: Shard,
+    run_id: str,
+    progress: Progress,
+) -> tuple[Part, npt.NDArray[np.bool_]]:
+    """Run a stage over a shard; return its table, and which of its rows failed for now.
+
+    Raise `FatalError` if no row could be computed.
+    """
+    try:
+        part = await run_stage(stage, shard, store, run_id=run_id, progress=progress)
+    except ShardError as error:
+        part = error.part
+        table = store.read_table(part.path)
+        assert table is not None  # it was just written
+        row_set = stage.row_set(store)
+        # The rows that succeeded are in a file that was written a moment ago.
+        row_set.refresh()
+        found, _ = row_set.find(table["key"].combine_chunks())
+        has_failed = table["key"].is_valid().to_numpy().copy()
+        has_failed[found] = False
+        return part, has_failed
     return part, np.zeros(part.rows, dtype=bool)
 
 

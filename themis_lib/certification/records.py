@@ -1,0 +1,67 @@
+"""The certification of a generator, kept where a run of the same generator finds it.
+
+`<store>/certifications/<generator>/certification.json` is the last one, by the digest
+of what identifies the generator. Beside it are the rows that it rests on: they are
+found again, and by no run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from themis_lib.certification.models import Certification
+from themis_lib.identity.digests import digest
+from themis_lib.runs.results import RunResult
+from themis_lib.storage.store import RunStore
+
+_FOLDER = "certifications"
+_NAME = "certification.json"
+
+
+def certified_identity(generator: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity of a generator as certifications have it.
+
+    That is without `logprobs`: a certification asks for them where a run does not.
+    """
+    settings = dict(generator.get("settings") or {})
+    settings.pop("logprobs", None)
+    return {**generator, "settings": settings}
+
+
+def certification_folder(generator: Mapping[str, Any]) -> str:
+    """Return the folder of a generator's certification, inside a store."""
+    return f"{_FOLDER}/{digest('certified generator', certified_identity(generator))}"
+
+
+def keep_certification(
+    store: RunStore,
+    certification: Certification,
+) -> None:
+    """Write a certification in the place of the one before."""
+    path = f"{certification_folder(certification.generator)}/{_NAME}"
+    content = certification.model_dump_json(indent=2) + "\n"
+    with store.refusals():
+        store.make_folder(path)
+        store.replace(path, content.encode())
+
+
+def certification_of(
+    store: RunStore,
+    generator: Mapping[str, Any],
+) -> Certification | None:
+    """Return the last certification of a generator; `None` without one that is whole."""
+    path = f"{certification_folder(generator)}/{_NAME}"
+    try:
+        return Certification.model_validate_json(store.read_bytes(path))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def certification_of_run(run: RunResult) -> Certification | None:
+    """Return the certification of the generator that a run asked, in the run's store."""
+    record = run.manifest.stage("generate")
+    generator = None if record is None else record.identity.get("generator")
+    if not generator:
+        return None
+    return certification_of(run.store, generator)
