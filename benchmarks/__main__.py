@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmarks import (
     bootstrap,
     certification,
+    clusters,
     concurrency,
     corrected_means,
     edits,
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "in_process": in_process.measure,
     "flow": flow.measure,
     "runners": runners.measure,
+    "clusters": clusters.measure,
     "memory": memory.measure,
     "edits": edits.measure,
     "startup": startup.measure,

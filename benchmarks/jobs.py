@@ -116,6 +116,35 @@ def busy_metric(
     return {"seconds": seconds, "scored": result.progress["score[busy]"].computed}
 
 
+def on_runner(
+    *,
+    data: str,
+    store: str,
+    cases: int,
+    runner: str,
+    workers: int,
+    api_url: str,
+) -> dict[str, Any]:
+    """Evaluate the first cases of a file on a runner of the flow; the outcome has the
+    digests of the tables, and how many shards there were.
+    """
+    from themis_lib.storage.tables import VOLATILE_COLUMNS, column_digests
+
+    overrides = [*_data_and_store(data, store), f"runtime.workers={workers}"]
+    result, seconds = _run_flow(
+        api_url, overrides=overrides, limit=cases, runner=runner
+    )
+    outcome = _outcome(result, seconds)
+    digests = {}
+    for name in ("outputs", "answers", "scores", "results"):
+        lasting = result.table(name)
+        for column in VOLATILE_COLUMNS & set(lasting.column_names):
+            lasting = lasting.drop_columns(column)
+        digests[name] = column_digests(lasting)
+    parts = list(Path(store, "rows/cases").glob("*.parquet"))
+    return {**outcome, "digests": digests, "shards": len(parts)}
+
+
 def wait_often(
     *,
     store: str,
