@@ -99,6 +99,22 @@ def test_wrong_forms_are_refused(call: Any) -> None:
         call()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: steadytext.generate_json(PROMPT, int, max_tokens=-1),
+        lambda: steadytext.generate_pydantic(PROMPT, Point, max_tokens=-1),
+        lambda: steadytext.generate_regex(PROMPT, "a+", max_tokens=-1),
+        lambda: steadytext.generate_choice(PROMPT, ["a", "b"], max_tokens=-1),
+        lambda: steadytext.generate_format(PROMPT, int, max_tokens=-1),
+    ],
+)
+def test_a_wrong_length_is_refused_by_its_name(call: Any) -> None:
+    """`generate` calls it otherwise."""
+    with pytest.raises(ConfigError, match=r"^max_tokens=-1: write a whole number"):
+        call()
+
+
 def test_what_a_validator_refuses_is_an_error_of_pydantic() -> None:
     """A schema does not hold what is checked in Python."""
 

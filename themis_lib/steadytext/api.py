@@ -134,7 +134,7 @@ def generate_batch(
     remote = remote_model(model, unsafe_mode=unsafe_mode)
     settings = _Settings(
         temperature=temperature,
-        max_tokens=_check_length(max_new_tokens),
+        max_tokens=check_length("max_new_tokens", max_new_tokens),
         stop=_check_text("eos_string", eos_string),
         constraints={
             "schema": schema,
@@ -199,7 +199,7 @@ def generate_iter(
     remote = remote_model(model, unsafe_mode=unsafe_mode)
     settings = _Settings(
         temperature=temperature,
-        max_tokens=_check_length(max_new_tokens),
+        max_tokens=check_length("max_new_tokens", max_new_tokens),
         stop=_check_text("eos_string", eos_string),
         constraints={},
     )
@@ -278,18 +278,22 @@ class _Settings:
     constraints: Mapping[str, Any]
 
 
-def _check_length(max_new_tokens: Any) -> int:
-    if max_new_tokens is None:
+def check_length(
+    name: str,
+    value: Any,
+) -> int:
+    """Return the most tokens of a text: an argument, or its default for `None`.
+
+    Raises `ConfigError`, with the name of the argument, for what is no number of
+    tokens.
+    """
+    if value is None:
         return DEFAULT_MAX_NEW_TOKENS
     # `True` is an `int` to Python, but no number of tokens.
-    is_whole = isinstance(max_new_tokens, (int, np.integer)) and not isinstance(
-        max_new_tokens, bool
-    )
-    if not is_whole or max_new_tokens < 1:
-        raise ConfigError(
-            f"max_new_tokens={max_new_tokens!r}: write a whole number from 1 on"
-        )
-    return int(max_new_tokens)
+    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_whole or value < 1:
+        raise ConfigError(f"{name}={value!r}: write a whole number from 1 on")
+    return int(value)
 
 
 def _check_text(

@@ -15,6 +15,7 @@ from themis_lib.errors import ConfigError
 from themis_lib.steadytext.api import (
     DEFAULT_MAX_NEW_TOKENS,
     DEFAULT_SEED,
+    check_length,
     generate,
 )
 from themis_lib.steadytext.texts import Text
@@ -51,7 +52,8 @@ def generate_json(
         return instance
     text = generate(
         prompt,
-        max_tokens,
+        # Checked here under the name that the caller wrote.
+        check_length("max_tokens", max_tokens),
         model=model,
         unsafe_mode=unsafe_mode,
         seed=seed,
@@ -113,7 +115,8 @@ def generate_regex(
     """
     text = generate(
         prompt,
-        max_tokens,
+        # Checked here under the name that the caller wrote.
+        check_length("max_tokens", max_tokens),
         model=model,
         unsafe_mode=unsafe_mode,
         seed=seed,
@@ -138,7 +141,8 @@ def generate_choice(
     """
     text = generate(
         prompt,
-        max_tokens,
+        # Checked here under the name that the caller wrote.
+        check_length("max_tokens", max_tokens),
         model=model,
         unsafe_mode=unsafe_mode,
         seed=seed,
