@@ -1,5 +1,5 @@
-"""Command line of the benchmarks: `python -m benchmarks [NAME …] [--quick] [--json
-PATH]`.
+"""Command line of the benchmarks: `python -m benchmarks [NAME …] [--quick] [--model
+NAME] [--json PATH]`.
 
 Every measurement runs in fresh processes, on data and stores in temporary folders. Run
 it on an idle machine.
@@ -81,6 +81,9 @@ def main(
         bool,
         typer.Option("--quick", help="Small sizes, one repeat: to see that it works."),
     ] = False,
+    model: Annotated[
+        str, typer.Option("--model", help="A local model for `engine`.")
+    ] = "tiny",
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Also write the numbers to this file.")
     ] = None,
@@ -98,7 +101,8 @@ def main(
     console.print("  ".join(described), highlight=False)
     measured: dict[str, Any] = {"machine": facts, "quick": quick, "benchmarks": {}}
     for name in names or BENCHMARKS:
-        report = BENCHMARKS[name](quick=quick)
+        settings = {"model": model} if name == "engine" else {}
+        report = BENCHMARKS[name](quick=quick, **settings)
         print_report(name, report, console)
         measured["benchmarks"][name] = asdict(report)
         # After each benchmark: a failure loses only what is not yet measured.

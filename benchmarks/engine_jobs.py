@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+#: Tokens of each.
+Prompts: TypeAlias = list[tuple[int, ...]]
 
 
 def engine_beside_loop(
     *,
+    model: str,
     shared: int,
     own: int,
     out: int,
@@ -18,23 +22,28 @@ def engine_beside_loop(
     repeats: int,
 ) -> dict[str, Any]:
     """Return the least seconds for greedy texts of exactly `out` tokens by the engine
-    and by a loop over `Llama`, by turns, and the machine's bound.
+    and by a loop over `Llama`, by turns; the machine's bound; and how the model is
+    computed.
     """
     from benchmarks.plain_loop import PlainLoop, machine_bound
     from themis_lib.engine.engines import engine_for
     from themis_lib.engine.generation import Request
     from themis_lib.engine.models import find_model
 
-    file = find_model(model="tiny")
+    file = find_model(model=model)
     engine = engine_for(file)
     loop = PlainLoop(file.path)
-    texts = _random_prompts(engine, shared=shared, own=own, prompts=prompts)
+    # New ones in each turn: the engine still has those of the turn before.
+    turns = [
+        _random_prompts(engine, shared=shared, own=own, prompts=prompts, seed=turn)
+        for turn in range(repeats + 1)
+    ]
 
-    def by_engine() -> int:
+    def by_engine(texts: Prompts) -> int:
         requests = [Request(text, out, ignore_eos=True) for text in texts]
         return _count_tokens(engine, requests)
 
-    def by_loop(*, reset: bool) -> int:
+    def by_loop(texts: Prompts, *, reset: bool) -> int:
         tokens = 0
         for text in texts:
             tokens += loop.complete(text, out, reset=reset)
@@ -42,10 +51,10 @@ def engine_beside_loop(
 
     ways = {
         "engine": by_engine,
-        "loop": lambda: by_loop(reset=False),
-        "reset": lambda: by_loop(reset=True),
+        "loop": lambda texts: by_loop(texts, reset=False),
+        "reset": lambda texts: by_loop(texts, reset=True),
     }
-    seconds = _least_seconds(ways, tokens=prompts * out, repeats=repeats)
+    seconds = _least_times(ways, turns, tokens=prompts * out)
     bound = machine_bound(
         engine.weights,
         # The shared prefix is computed once.
@@ -54,7 +63,12 @@ def engine_beside_loop(
         width=8,
         texts=prompts,
     )
-    return {**seconds, "bound": bound}
+    invariance = engine.invariance
+    mode = (
+        f"{file.name} (decoded {invariance.decode!r}, "
+        f"{invariance.narrowest} to {invariance.width} at a time)"
+    )
+    return {**seconds, "bound": bound, "model": mode}
 
 
 def constrained_beside_free(*, repeats: int) -> dict[str, Any]:
@@ -113,11 +127,12 @@ def _random_prompts(
     shared: int,
     own: int,
     prompts: int,
-) -> list[tuple[int, ...]]:
+    seed: int = 0,
+) -> Prompts:
     """Return prompts of random tokens that share their first `shared` ones."""
     import numpy as np
 
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     weights = engine.weights
     # Control tokens have no text.
     tokens = range(weights.n_vocab)
@@ -131,23 +146,29 @@ def _random_prompts(
     return texts
 
 
-def _least_seconds(
-    ways: Mapping[str, Callable[..., int]],
+def _least_times(
+    ways: Mapping[str, Callable[[Prompts], int]],
+    turns: Sequence[Prompts],
     *,
     tokens: int,
-    repeats: int,
-) -> dict[str, float]:
-    """Return the least seconds of each way of writing the texts, taken by turns."""
-    least = {}
-    for repeat in range(repeats + 1):
+) -> dict[str, dict[str, float]]:
+    """Return the least seconds of each way of writing the texts, taken by turns: by the
+    clock, and of all processors.
+    """
+    seconds: dict[str, float] = {}
+    processor_seconds: dict[str, float] = {}
+    for turn, texts in enumerate(turns):
         for name, write in ways.items():
             began = time.perf_counter()
-            written = write()
-            seconds = time.perf_counter() - began
+            processor_began = time.process_time()
+            written = write(texts)
+            taken = time.perf_counter() - began
+            processor_taken = time.process_time() - processor_began
             assert written == tokens, f"{name} wrote texts of another length"
             # The first turn warms up.
-            if repeat == 1:
-                least[name] = seconds
-            elif repeat > 1:
-                least[name] = min(least[name], seconds)
-    return least
+            if turn == 0:
+                continue
+            seconds[name] = min(seconds.get(name, taken), taken)
+            least = processor_seconds.get(name, processor_taken)
+            processor_seconds[name] = min(least, processor_taken)
+    return {"seconds": seconds, "processor_seconds": processor_seconds}

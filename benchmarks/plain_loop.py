@@ -15,13 +15,23 @@ import numpy as np
 
 class PlainLoop:
     """`Llama` with its own settings, kept from ending a text early so that all texts
-    have the same length.
+    have the same length. Where `OMP_NUM_THREADS` bounds the engine, it bounds the loop.
     """
 
     def __init__(self, path: Path) -> None:
         import llama_cpp
 
-        self._llama = llama_cpp.Llama(model_path=str(path), n_ctx=0, verbose=False)
+        from themis_lib.cpus import available_cpus, cpus_to_use
+
+        # Its own numbers of threads, if they are fewer.
+        most = cpus_to_use()
+        self._llama = llama_cpp.Llama(
+            model_path=str(path),
+            n_ctx=0,
+            n_threads=min(max(available_cpus() // 2, 1), most),
+            n_threads_batch=min(available_cpus(), most),
+            verbose=False,
+        )
         vocab = self._llama._model.vocab
         self._never_end: dict[int, float] = {}
         for token in range(self._llama.n_vocab()):
