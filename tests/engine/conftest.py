@@ -36,7 +36,7 @@ def own_cache(
 
 @pytest.fixture(scope="module")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights, decoded eight at a time, idle slots included.
+    """Random weights, decoded at least two at a time, idle slots included.
 
     What is left in a slot matters most there.
     """

@@ -37,9 +37,11 @@ QUANTIZATIONS = ("Q8_0", "F16", "Q4_K_M", "Q6_K")
 CARELESS = {
     "decode": "equal",
     "width": 8,
+    "narrowest": 1,
     "cut_at": 1,
     "shortest": 2,
     "threads_matter": False,
+    "repacked": True,
     "numerics": "",
 }
 WAIT_S = 240
@@ -49,7 +51,7 @@ WAIT_S = 240
 def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The bundled model, or random weights of some quantisation and depth."""
     folder = tmp_path_factory.mktemp("models")
-    layers = {"Q8_0": 4, "F16": 2, "Q4_K_M": 2, "Q6_K": 3}
+    layers = {"Q8_0": 4, "F16": 2, "Q4_K_M": 2, "Q6_K": 3, "IQ4_NL": 2}
 
     def found(name: str) -> Path:
         path = folder / f"{name}.gguf"
@@ -209,6 +211,27 @@ def test_the_comparison_finds_texts_decoded_beside_others_that_must_not_be(
         engine.close()
 
 
+@pytest.mark.parametrize("name", ["F16", "IQ4_NL"])
+def test_a_text_alone_has_the_bits_of_a_full_width(model, name) -> None:
+    """Alone, with as few dummies as were found to suffice, and beside seven others."""
+    invariance = engine_of(model(name)).invariance
+    requests = workload(259 + EXTRA_TOKENS, count=16, seed=4)
+    engine = claiming(model(name), asdict(invariance))
+    full = claiming(model(name), {**asdict(invariance), "narrowest": invariance.width})
+    try:
+        assert ("fixed", 2, 8) == (
+            invariance.decode,
+            invariance.narrowest,
+            invariance.width,
+        )
+        expected = one_at_a_time(full, requests)
+        assert expected == one_at_a_time(engine, requests)
+        assert expected == at_once(engine, requests)
+    finally:
+        engine.close()
+        full.close()
+
+
 @pytest.mark.parametrize(("cut", "is_true"), [((32, 32), True), ((1, 2), False)])
 def test_the_comparison_finds_prompts_cut_where_they_must_not_be(
     model, cut, is_true
@@ -226,7 +249,7 @@ def test_the_comparison_finds_prompts_cut_where_they_must_not_be(
         for number in range(12)
     ]
     requests = [Request(prompt, 3, top_logprobs=3) for prompt in prompts]
-    fixed = {**CARELESS, "decode": "fixed"}
+    fixed = {**CARELESS, "decode": "fixed", "narrowest": 8}
     whole = claiming(model("Q4_K_M"), {**fixed, "cut_at": 0, "shortest": 0})
     shared = claiming(model("Q4_K_M"), {**fixed, "cut_at": cut[0], "shortest": cut[1]})
     try:

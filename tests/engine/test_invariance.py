@@ -16,14 +16,14 @@ from themis_lib.engine.invariance import measure
 from themis_lib.engine.models import TINY
 from themis_lib.engine.weights import Weights
 
-#: How texts are decoded, how many at once, and where prompts are cut: portable builds
-#: on x86-64-v3 (FACTS, llama.cpp).
+#: How texts are decoded, how many at once (least and most), where prompts are cut, and
+#: whether weights may be rearranged: portable builds on x86-64-v3.
 KNOWN = {
-    "tiny": ("equal", 8, 1, 2),
-    "Q8_0": ("equal", 8, 1, 2),
-    "F16": ("fixed", 8, 1, 2),
-    "Q6_K": ("equal", 7, 32, 32),
-    "Q4_K_M": ("fixed", 8, 32, 32),
+    "tiny": ("equal", 1, 8, 1, 2, True),
+    "Q8_0": ("equal", 1, 8, 1, 2, True),
+    "F16": ("fixed", 2, 8, 1, 2, True),
+    "Q6_K": ("equal", 1, 7, 32, 32, True),
+    "Q4_K_M": ("equal", 1, 7, 32, 32, False),
 }
 
 
@@ -46,9 +46,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_leaves_the_bits_alone_is_found_for_each_quantisation(model, name) -> None:
-    """Eight at once, or a fixed eight; K-quants are cut at multiples of 32."""
-    found = measure(Weights(model(name)), threads=1)
-    assert KNOWN[name] == (found.decode, found.width, found.cut_at, found.shortest)
+    """Any number at once, or two at least; K-quants are cut at multiples of 32."""
+    trained_context, found = measure(model(name), threads=1)
+    assert Weights(model(name)).trained_context == trained_context
+    assert KNOWN[name] == (
+        found.decode,
+        found.narrowest,
+        found.width,
+        found.cut_at,
+        found.shortest,
+        found.repacked,
+    )
     assert not found.threads_matter
 
 
@@ -57,19 +65,17 @@ def test_what_leaves_the_bits_alone_is_found_for_each_quantisation(model, name) 
 )
 def test_another_process_finds_the_same(model, name) -> None:
     """The digest of the logits included, with one thread or two."""
-    assert asdict(measure(Weights(model(name)), threads=1)) == answer_of(
+    assert asdict(measure(model(name), threads=1)[1]) == answer_of(
         "measured", model=str(model(name))
     )
 
 
 def test_models_with_other_weights_have_other_numerics(model, tmp_path) -> None:
     """The digest is one of what was computed."""
-    one = measure(Weights(model("Q8_0")), threads=1)
-    other = measure(
-        Weights(
-            write_model(
-                tmp_path / "o.gguf", extra_tokens=2000, seed=1, quantization="Q8_0"
-            )
+    _, one = measure(model("Q8_0"), threads=1)
+    _, other = measure(
+        write_model(
+            tmp_path / "o.gguf", extra_tokens=2000, seed=1, quantization="Q8_0"
         ),
         threads=1,
     )
@@ -160,7 +166,7 @@ def test_every_quantisation_can_be_decoded_together_and_share_beginnings(
     """Nothing is lost: "alone" and no cut at all were not seen with any."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = measure(Weights(model(name)), threads=2)
-    assert found.decode in {"equal", "fixed"}
+        _, found = measure(model(name), threads=2)
+    assert (found.decode, found.narrowest) in {("equal", 1), ("fixed", 2)}
     assert found.width in {7, 8}
     assert (found.cut_at, found.shortest) in {(1, 2), (32, 32)}

@@ -17,11 +17,11 @@ WINDOW = 64
 WAIT_S = 300
 
 
-@pytest.fixture(scope="module", params=["F16", "Q8_0", "Q6_K"])
+@pytest.fixture(scope="module", params=["F16", "Q8_0", "Q6_K", "Q4_K_M"])
 def sliding(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A model with random weights, decoded eight at a time, or up to so many."""
+    """A model with random weights: decoded two at least, or any number at once."""
     path = tmp_path_factory.mktemp("models") / f"{request.param}.gguf"
     return write_model(
         path,
@@ -37,7 +37,7 @@ def test_what_holds_for_short_prompts_holds_beyond_the_window(sliding: Path) -> 
     weights = Weights(sliding)
 
     assert WINDOW == weights.sliding_window
-    assert [] == measure(weights, threads=1).losses()
+    assert [] == measure(sliding, threads=1)[1].losses()
 
 
 def test_a_wrong_claim_is_noticed_beyond_the_window(tmp_path: Path) -> None:
@@ -46,13 +46,14 @@ def test_a_wrong_claim_is_noticed_beyond_the_window(tmp_path: Path) -> None:
         write_model(tmp_path / "F16.gguf", extra_tokens=200, sliding_window=WINDOW)
     )
 
-    two, one = (
+    eight, two, one = (
         agrees_beyond_window(
-            weights, fixed_width=None, cut_at=1, shortest=shortest, threads=1
+            weights, widths=widths, cut_at=1, shortest=shortest, threads=1
         )
-        for shortest in (2, 1)
+        for widths, shortest in (((2, 8), 2), ((1, 2), 2), ((1, 2), 1))
     )
 
+    assert Agreement(decoding=True, cutting=True) == eight
     assert Agreement(decoding=False, cutting=True) == two
     assert Agreement(decoding=False, cutting=False) == one
 
@@ -62,7 +63,7 @@ def test_a_model_without_a_window_has_nothing_beyond_it() -> None:
     weights = Weights(TINY)
 
     found = agrees_beyond_window(
-        weights, fixed_width=None, cut_at=1, shortest=2, threads=1
+        weights, widths=(1, 2), cut_at=1, shortest=2, threads=1
     )
 
     assert 0 == weights.sliding_window

@@ -19,9 +19,11 @@ SLOTS = 4
 FREE = Invariance(
     decode="equal",
     width=8,
+    narrowest=1,
     cut_at=1,
     shortest=2,
     threads_matter=False,
+    repacked=True,
     numerics="",
 )
 PROMPT = np.random.default_rng(1).integers(0, 1000, 80).tolist()

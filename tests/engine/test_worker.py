@@ -22,9 +22,11 @@ from themis_lib.errors import ModelError
 FREE = Invariance(
     decode="equal",
     width=8,
+    narrowest=1,
     cut_at=1,
     shortest=2,
     threads_matter=False,
+    repacked=True,
     numerics="",
 )
 WINDOW = 256

@@ -214,9 +214,9 @@ def engine_of(path: str | os.PathLike[str], window: int | None = None) -> Engine
 
 def claiming(path: str | os.PathLike[str], claimed: dict[str, Any]) -> Engine:
     """Return a new engine that is told how it may compute, be it true or not."""
-    return Engine(
-        Weights(Path(path)), Invariance(**claimed), window=1024, slots=8, threads=1
-    )
+    invariance = Invariance(**claimed)
+    weights = Weights(Path(path), repacked=invariance.repacked)
+    return Engine(weights, invariance, window=1024, slots=8, threads=1)
 
 
 def long_request(*, length: int = 900) -> Request:
@@ -312,7 +312,8 @@ def rated_alone(
 def measured(*, model: str) -> dict[str, Any]:
     """Return what measuring a model finds, nothing remembered."""
     load_llama_cpp()
-    return asdict(measure(Weights(Path(model)), threads=2))
+    _, invariance = measure(Path(model), threads=2)
+    return asdict(invariance)
 
 
 def identity(*, model: str) -> dict[str, Any]:

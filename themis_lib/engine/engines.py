@@ -178,27 +178,24 @@ def _load_engine(
     invariance = _find_facts(file).invariance
     weights = _LOADED.weights.get(file.digest)
     if weights is None:
-        weights = Weights(file.path)
+        weights = Weights(file.path, repacked=invariance.repacked)
         _LOADED.weights[file.digest] = weights
     for loss in invariance.losses():
         warnings.warn(f"{file.name}: {loss}", stacklevel=2)
     small = _is_small(file)
     workers = min(cpus_to_use(), MOST_WORKERS) if small else 1
-    slots = invariance.width
     slot_bytes = weights.bytes_per_token * length * workers
     # Asked beforehand: a system that overcommits kills the process instead of refusing.
     fitting = int(free_memory() * _MEMORY_SHARE) // max(slot_bytes, 1)
-    # Only "equal" may use fewer slots: a fixed width is part of the bits.
-    least = 1 if invariance.decode == "equal" else slots
+    # A least width is part of the bits.
+    least = invariance.narrowest
     if fitting < least:
         raise ModelError(
-            f"{file.name}: {slots} contexts of {length} tokens need "
-            f"{slots * slot_bytes:,} bytes of memory; "
+            f"{file.name}: {least} contexts of {length} tokens need "
+            f"{least * slot_bytes:,} bytes of memory; "
             "ask for a smaller `window`, or choose a smaller model"
         )
-    if invariance.decode == "equal":
-        most = SLOTS_OF_SMALL if small else slots
-        slots = min(slots, fitting, most)
+    slots = _count_slots(invariance, fitting, small=small)
     threads = 1 if small or invariance.threads_matter else cpus_to_use()
     return Engine(
         weights,
@@ -208,6 +205,21 @@ def _load_engine(
         workers=workers,
         threads=threads,
     )
+
+
+def _count_slots(
+    invariance: Invariance,
+    fitting: int,
+    *,
+    small: bool,
+) -> int:
+    """Return how many texts a worker decodes at a time; `fitting` have memory."""
+    most = SLOTS_OF_SMALL if small else invariance.width
+    slots = min(most, fitting, invariance.width)
+    # Many kernels multiply rows by pairs, and an odd row costs as much as a pair.
+    if slots > 1:
+        slots -= slots % 2
+    return max(slots, invariance.narrowest)
 
 
 def _is_small(file: ModelFile) -> bool:

@@ -4,6 +4,8 @@ llama.cpp picks its kernels by the number of rows it multiplies, so that the log
 prompt may depend on how it was cut and on how many sequences were decoded beside it,
 differently for each quantisation. `measure` compares, bit for bit, with each sequence
 computed whole and alone. That is done when a model is first loaded, and remembered.
+Some kernels for rearranged weights switch at a few rows where those for the weights of
+the file do not: then the weights stay as they are in the file.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -26,12 +28,11 @@ from themis_lib.engine.weights import Weights
 from themis_lib.errors import ModelError
 
 #: Raise it when what is measured, or how, changes: facts of another version are unused.
-MEASURE_VERSION = 2
+MEASURE_VERSION = 3
 
 #: The most sequences decoded together.
 WIDEST = 8
-#: If fewer sequences may be decoded together, a batch is quicker with a fixed width of
-#: eight, idle slots included.
+#: If fewer sequences may be decoded together, a batch is quicker with a fixed width.
 _WIDE_ENOUGH = 4
 #: Where a prompt may be cut: anywhere that leaves two tokens (one alone takes another
 #: attention kernel), or at multiples of 32 that leave 32.
@@ -42,9 +43,13 @@ _LENGTHS = (5, 33, 70, 12, 64, 9, 41, 38)
 _CUT_PROMPTS = (2, 4, 6)
 #: Tokens of a slot: the longest prompt, the tokens after it, and room for a copy.
 _CONTEXT = 128
+#: Tokens of another text behind a beginning that is shared.
+_FOLLOWING = 8
 _PATIENCE_S = 1800.0
 #: Tokens decoded after each prompt.
 _STEPS = 3
+
+Decode: TypeAlias = Literal["equal", "fixed", "alone"]
 
 
 @dataclass(
@@ -54,18 +59,22 @@ _STEPS = 3
 class Invariance:
     """The ways of computing a sequence that do not change its bits.
 
-    `decode` is "equal" (any number of sequences to `width`), "fixed" (always `width`,
-    idle slots included) or "alone" (one at a time). A prompt may be cut at multiples of
-    `cut_at` if at least `shortest` tokens follow; both are 0 if it must be computed
-    whole. If `threads_matter`, one thread computes. `numerics` is the digest of the
-    logits seen: a build or a processor that computes otherwise has another.
+    `decode` is "equal" (any number of sequences to `width`), "fixed" (at least
+    `narrowest`, idle slots included, and at most `width`) or "alone" (one at a time).
+    A prompt may be cut at multiples of `cut_at` if at least `shortest` tokens follow;
+    both are 0 if it must be computed whole. If `threads_matter`, one thread computes.
+    `repacked` says whether llama.cpp may rearrange the weights. `numerics` is the
+    digest of the logits seen: a build or a processor that computes otherwise has
+    another.
     """
 
-    decode: Literal["equal", "fixed", "alone"]
+    decode: Decode
     width: int
+    narrowest: int
     cut_at: int
     shortest: int
     threads_matter: bool
+    repacked: bool
     numerics: str
 
     def losses(self) -> list[str]:
@@ -85,55 +94,27 @@ class Invariance:
 
 
 def measure(
-    weights: Weights,
+    path: Path,
     *,
     threads: int,
-) -> Invariance:
-    """Compare ways of computing eight short sequences, in a new context.
+) -> tuple[int, Invariance]:
+    """Return the trained context of a model, and how it may be computed.
 
-    Where the model has a sliding window, what was found is tried beyond it, too.
+    Eight short sequences are computed in several ways. Where the model has a sliding
+    window, what was found is tried beyond it, too.
     """
-    context = Context(
-        weights,
-        slots=WIDEST,
-        length=_CONTEXT,
-        threads=threads,
-    )
+    weights = Weights(path)
+    probe = _Probe(weights, threads, repacked=True)
+    if not probe.is_wide:
+        unpacked_weights = Weights(path, repacked=False)
+        unpacked = _Probe(unpacked_weights, threads, repacked=False)
+        if unpacked.is_wide:
+            probe, unpacked = unpacked, probe
+        unpacked.close()
     try:
-        probe = _Probe(context, weights.n_vocab)
-        # First, since every comparison is made with the threads that texts get.
-        threads_matter = probe.threads_matter(threads)
-        used_threads = 1 if threads_matter else threads
-        context.use_threads(used_threads)
-        probe.compute_references()
-        decode, width = probe.find_width()
-        cut_at, shortest = 0, 0
-        for candidate in _CUTS:
-            if probe.cuts_are_safe(*candidate):
-                cut_at, shortest = candidate
-                break
-        numerics = probe.numerics(decode)
+        return weights.trained_context, probe.measure()
     finally:
-        context.close()
-    beyond = agrees_beyond_window(
-        weights,
-        fixed_width=width if decode == "fixed" else None,
-        cut_at=cut_at,
-        shortest=shortest,
-        threads=used_threads,
-    )
-    if not beyond.decoding:
-        decode, width = "alone", 1
-    if not beyond.cutting:
-        cut_at, shortest = 0, 0
-    return Invariance(
-        decode=decode,
-        width=width,
-        cut_at=cut_at,
-        shortest=shortest,
-        threads_matter=threads_matter,
-        numerics=numerics,
-    )
+        probe.close()
 
 
 def measure_isolated(
@@ -148,8 +129,7 @@ def measure_isolated(
     """
     # Python embedded in another program: there is no interpreter to start.
     if not sys.executable:
-        weights = Weights(path)
-        return weights.trained_context, measure(weights, threads=threads)
+        return measure(path, threads=threads)
     program = (
         "from themis_lib.engine import invariance\n"
         f"invariance.print_measured({str(path)!r}, {threads})"
@@ -176,14 +156,13 @@ def print_measured(
 ) -> None:
     """Print what `measure_isolated` reads, as one line of JSON."""
     try:
-        weights = Weights(Path(path))
-        invariance = measure(weights, threads=threads)
+        trained_context, invariance = measure(Path(path), threads=threads)
     # An error of the model is an answer: a traceback would lose its message.
     except ModelError as error:
         print(json.dumps({"error": str(error)}))
         return
     found = {
-        "trained_context": weights.trained_context,
+        "trained_context": trained_context,
         "invariance": asdict(invariance),
     }
     print(json.dumps(found))
@@ -198,21 +177,80 @@ class _Probe:
 
     def __init__(
         self,
-        context: Context,
-        n_vocab: int,
+        weights: Weights,
+        threads: int,
+        *,
+        repacked: bool,
     ) -> None:
-        self._context = context
+        self._weights = weights
+        self._repacked = repacked
+        self._context = Context(
+            weights,
+            slots=WIDEST,
+            length=_CONTEXT,
+            threads=threads,
+        )
         # Random tokens of a fixed seed: `numerics` must be the same in every process.
         random = np.random.Generator(np.random.Philox(key=0))
         self._prompts: list[list[int]] = []
+        n_vocab = weights.n_vocab
         for length in _LENGTHS:
             self._prompts.append(random.integers(0, n_vocab, length).tolist())
         self._following: list[int] = random.integers(0, n_vocab, _STEPS).tolist()
         self._whole: list[Logits] = []
         self._alone: list[Logits] = []
         self._together: list[Logits] = []
+        try:
+            # First, since every comparison is made with the threads that texts get.
+            self._threads_matter = threads > 1 and self._find_threads_matter(threads)
+            self._threads = 1 if self._threads_matter else threads
+            self._context.use_threads(self._threads)
+            self._compute_references()
+            self._equal_width = self._find_equal_width()
+        except BaseException:
+            self.close()
+            raise
 
-    def threads_matter(self, threads: int) -> bool:
+    @property
+    def is_wide(self) -> bool:
+        """Whether enough sequences have the same bits together as alone."""
+        return self._equal_width >= _WIDE_ENOUGH
+
+    def measure(self) -> Invariance:
+        """Return how sequences may be decoded together, and prompts be cut."""
+        decode, narrowest, width = self._find_decoding()
+        cut_at, shortest = 0, 0
+        for candidate in _CUTS:
+            if self._cuts_are_safe(*candidate):
+                cut_at, shortest = candidate
+                break
+        beyond = agrees_beyond_window(
+            self._weights,
+            widths=(narrowest, width if decode == "fixed" else 2),
+            cut_at=cut_at,
+            shortest=shortest,
+            threads=self._threads,
+        )
+        if not beyond.decoding:
+            decode, narrowest, width = "alone", 1, 1
+        if not beyond.cutting:
+            cut_at, shortest = 0, 0
+        return Invariance(
+            decode=decode,
+            width=width,
+            narrowest=narrowest,
+            cut_at=cut_at,
+            shortest=shortest,
+            threads_matter=self._threads_matter,
+            repacked=self._repacked,
+            numerics=self._digest_numerics(decode),
+        )
+
+    def close(self) -> None:
+        """Free the memory of the sequences."""
+        self._context.close()
+
+    def _find_threads_matter(self, threads: int) -> bool:
         """Return whether so many threads give other bits than one."""
         slot = _CUT_PROMPTS[0]
         seen: list[list[bytes]] = []
@@ -227,7 +265,7 @@ class _Probe:
             seen.append([prompt.tobytes(), step.tobytes()])
         return seen[0] != seen[1]
 
-    def compute_references(self) -> None:
+    def _compute_references(self) -> None:
         """Compute each prompt whole, and its steps alone and beside all others."""
         for slot, prompt in enumerate(self._prompts):
             self._whole.append(self._prefill_cut(slot, prompt, ()))
@@ -235,14 +273,22 @@ class _Probe:
             self._alone.append(self._decode_together([slot])[0])
         self._together = self._decode_together(range(WIDEST))
 
-    def find_width(self) -> tuple[Literal["equal", "fixed", "alone"], int]:
-        """Return how sequences may be decoded together, and how many of them."""
+    def _find_equal_width(self) -> int:
+        """Return how many sequences may be decoded together as each alone."""
         width = 1
         # Upwards: how many texts are in flight varies, so every smaller width counts.
-        while width < WIDEST and self._is_equal_at(width + 1):
+        while width < WIDEST and self._has_bits(width + 1, self._alone):
             width += 1
-        if width >= _WIDE_ENOUGH:
-            return "equal", width
+        return width
+
+    def _find_decoding(self) -> tuple[Decode, int, int]:
+        """Return how sequences are decoded, the least number and the most."""
+        if self.is_wide:
+            return "equal", 1, self._equal_width
+        narrowest = WIDEST
+        # Downwards: every width up to the widest must have its bits.
+        while narrowest > 2 and self._has_bits(narrowest - 1, self._together):
+            narrowest -= 1
         # A fixed width must give the same in whichever slot a text is, and with other
         # neighbours: move every prompt three slots on.
         shift = 3
@@ -255,10 +301,10 @@ class _Probe:
         moved = self._decode_together(range(WIDEST), shift=shift)
         for slot, row in enumerate(self._together):
             if not _same_bits(row, moved[(slot + shift) % WIDEST]):
-                return "alone", 1
-        return "fixed", WIDEST
+                return "alone", 1, 1
+        return "fixed", narrowest, WIDEST
 
-    def cuts_are_safe(
+    def _cuts_are_safe(
         self,
         cut_at: int,
         shortest: int,
@@ -289,7 +335,7 @@ class _Probe:
                     return False
         return True
 
-    def numerics(self, decode: str) -> str:
+    def _digest_numerics(self, decode: str) -> str:
         """Return the digest of the logits that texts will be computed from."""
         steps = self._together if decode == "fixed" else self._alone
         numerics = hashlib.sha256()
@@ -297,12 +343,17 @@ class _Probe:
             numerics.update(row.tobytes())
         return numerics.hexdigest()
 
-    def _is_equal_at(self, width: int) -> bool:
+    def _has_bits(
+        self,
+        width: int,
+        expected: Sequence[Logits],
+    ) -> bool:
+        """Return whether so many sequences have the expected bits of each slot."""
         # Neighbouring slots at either end, so that it is not the slot that decides.
         for slots in (range(width), range(WIDEST - width, WIDEST)):
             rows = self._decode_together(slots)
             for slot, row in zip(slots, rows, strict=True):
-                if not _same_bits(row, self._alone[slot]):
+                if not _same_bits(row, expected[slot]):
                     return False
         return True
 
@@ -344,6 +395,8 @@ class _Probe:
                 slot,
                 prompt[start:stop],
                 start,
+                # A row costs a product with the whole vocabulary.
+                wanted=stop == len(prompt),
             )
         return logits.copy()
 
@@ -355,10 +408,10 @@ class _Probe:
         """Return the logits after a prompt that another slot holds up to a place."""
         source, target = 5, 2
         # The other slot holds more, as slots do: what follows must leave no trace.
-        held = [*prompt[:place], *reversed(prompt)]
+        held = [*prompt[:place], *prompt[: -_FOLLOWING - 1 : -1]]
         self._prefill_cut(
             source,
-            held[: _CONTEXT - 1],
+            held,
             (),
         )
         self._context.copy(source, target)

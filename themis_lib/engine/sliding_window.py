@@ -33,15 +33,15 @@ class Agreement(NamedTuple):
 def agrees_beyond_window(
     weights: Weights,
     *,
-    fixed_width: int | None,
+    widths: tuple[int, int],
     cut_at: int,
     shortest: int,
     threads: int,
 ) -> Agreement:
     """Compare two ways of computing one prompt that is longer than the window.
 
-    With a `fixed_width`, so many slots are decoded together, of which each must give the
-    same; otherwise two are compared with one. Prompts are cut at multiples of `cut_at`
+    As many slots are decoded together as the two `widths` say; each must give the same.
+    Prompts are cut at multiples of `cut_at`
     (0: nowhere) that leave `shortest` tokens. Both agree for a model without a window.
     """
     window = weights.sliding_window
@@ -54,13 +54,13 @@ def agrees_beyond_window(
     prompt: list[int] = random.integers(0, weights.n_vocab, size).tolist()
     context = Context(
         weights,
-        slots=fixed_width or 2,
+        slots=max(2, *widths),
         length=size + 1,
         threads=threads,
     )
     try:
         whole = _prefill(context, 0, prompt, 0)
-        decoding = _decodes_alike(context, size, fixed_width)
+        decoding = _decodes_alike(context, size, widths)
         cutting = True
         # A beginning inside of the window, and one that leaves as little as it may.
         for shared in (window // 2, size - shortest):
@@ -78,15 +78,15 @@ def agrees_beyond_window(
 def _decodes_alike(
     context: Context,
     size: int,
-    fixed_width: int | None,
+    widths: tuple[int, int],
 ) -> bool:
-    """Return whether slots that hold one prompt continue it alike, together and alone."""
+    """Return whether slots that hold one prompt continue it alike, so many at a time."""
     slots = range(context.slots)
     for slot in slots[1:]:
         context.copy(0, slot)
-    # A fixed width is never decoded alone: there all rows must be the same.
     rows: list[bytes] = []
-    for group in (slots,) if fixed_width else (slots[:1], slots):
+    for width in widths:
+        group = slots[:width]
         logits = context.decode(
             group,
             [0] * len(group),

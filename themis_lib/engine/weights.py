@@ -20,17 +20,24 @@ _BYTES_OF_A_PAIR = 4
 class Weights:
     """The weights and the vocabulary of a GGUF file, through llama.cpp.
 
-    Raises `ModelError` if it cannot be read. Reading a vocabulary and tokenizing is
-    safe from any thread.
+    If `repacked`, llama.cpp may rearrange weights for the kernels of this processor,
+    which compute other bits. Raises `ModelError` if the file cannot be read. Reading a
+    vocabulary and tokenizing is safe from any thread.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        repacked: bool = True,
+    ) -> None:
         llama = load_llama_cpp()
         llama.llama_backend_init()
         clear_log()
         parameters = llama.llama_model_default_params()
         # A graphics card computes other bits.
         parameters.n_gpu_layers = 0
+        parameters.use_extra_bufts = repacked
         self.llama: Any = llama
         self.model = llama.llama_model_load_from_file(os.fsencode(path), parameters)
         # ggml has set it in the environment below Python, and every process started

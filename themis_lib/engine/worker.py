@@ -43,7 +43,7 @@ class Worker:
         )
         self._slots = Slots(self._context, invariance)
         self._width = min(invariance.width, slots)
-        self._fixed = invariance.decode == "fixed"
+        self._narrowest = invariance.narrowest
         self._inbox = inbox
         self._active: dict[int, LiveSequence | Continuation] = {}
         # The continuations to decode next, each with a slot that holds its prompt.
@@ -138,6 +138,16 @@ class Worker:
     def _free_slots(self) -> list[int]:
         return [slot for slot in range(self._width) if slot not in self._active]
 
+    def _dummy_slots(self) -> list[int]:
+        """Return the idle slots that must be decoded for the bits of the others."""
+        if self._narrowest == 1:
+            return []
+        # Without a gap: llama.cpp computes slots that are not neighbours one by one.
+        last = max(*self._active, min(self._active) + self._narrowest - 1)
+        last = min(last, self._width - 1)
+        first = min(*self._active, last - self._narrowest + 1)
+        return [slot for slot in range(first, last + 1) if slot not in self._active]
+
     def _decode_step(self) -> None:
         """Decode one more token of every text that is still wanted."""
         # A list, because releasing a slot changes what is active.
@@ -146,8 +156,8 @@ class Worker:
                 self._release_slot(slot)
         if not self._active:
             return
-        # A fixed width is part of the bits: idle slots are decoded with a dummy token.
-        idle = self._free_slots() if self._fixed else []
+        # A least width is part of the bits: idle slots are decoded with a dummy token.
+        idle = self._dummy_slots()
         slots = sorted([*self._active, *idle])
         places: list[int] = []
         tokens: list[int] = []
