@@ -26,6 +26,8 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from themis_lib import RunResult
+from themis_lib.certification.models import Certification
+from themis_lib.certification.records import certifications
 from themis_lib.comparison.matrix import MatrixComparison
 from themis_lib.errors import StoreError, ThemisError, describe
 from themis_lib.inert import markdown_code, markdown_text, terminal_text
@@ -186,16 +188,23 @@ async def publish_report(
         get_run_logger().warning("%s", terminal_text(line))
     # Once for both: each time takes listings of the store.
     corrected = await asyncio.to_thread(corrected_scores, result)
+    certified = await asyncio.to_thread(certifications, result)
     report = await asyncio.to_thread(
         markdown_report,
         result,
         corrected=corrected,
         # Nobody can have verified a run that ends now.
         verified=(),
+        certified=certified,
     )
     page = None
     if not result.store.in_memory:
-        page = await asyncio.to_thread(written_page, result, corrected=corrected)
+        page = await asyncio.to_thread(
+            written_page,
+            result,
+            corrected=corrected,
+            certified=certified,
+        )
     shown = ""
     if len(failures.rows) < failures.count:
         shown = f", the first {len(failures.rows)} of them here"
@@ -268,14 +277,20 @@ def written_page(
     result: RunResult,
     *,
     corrected: Sequence[CorrectedScore] | None = None,
+    certified: Sequence[Certification] | None = None,
 ) -> str | None:
     """Write the HTML report beside a run's tables and return its address.
 
-    `corrected` is as for `report_html`. Return `None` where the store refuses it: the
-    run itself is complete and saved.
+    `corrected` and `certified` are as for `report_html`. Return `None` where the store
+    refuses it: the run itself is complete and saved.
     """
     try:
-        return write_report(result, corrected=corrected, verified=())
+        return write_report(
+            result,
+            corrected=corrected,
+            verified=(),
+            certified=certified,
+        )
     except StoreError as error:
         get_run_logger().warning("the run has no page: %s", error)
         return None

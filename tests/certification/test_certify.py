@@ -373,6 +373,43 @@ datasets:
     assert found == certification_of(RunStore(str(store)), generator)
 
 
+def test_metrics_of_the_experiment_say_what_it_does_to_scores(tmp_path: Path) -> None:
+    """Two cases whose answer changes beside others: their scores move, and no more."""
+    cases = [
+        {"case_id": f"{n}", "input": f"q{n}", "expected_output": f"re: q{n}"}
+        for n in range(4)
+    ]
+    with ProviderServer(delay_s=0.02) as server:
+
+        def script(_: int, body: dict[str, Any]) -> Fault | None:
+            moves = prompt_of(body) in ("q0", "q1") and server._in_flight == 4
+            return Fault(changes={"text": "no"}) if moves else None
+
+        server.script = script
+        experiment = Experiment.model_validate(
+            {
+                "generation": {
+                    "generator": {"use": "vllm", "base_url": server.url, "model": "m"},
+                    "candidate_policy": {"num_samples": 3},
+                    "reducer": "builtin/majority_vote",
+                },
+                "evaluation": {
+                    "parsers": ["builtin/text"],
+                    "metrics": ["builtin/exact_match"],
+                },
+                "datasets": [{"dataset_id": "d", "cases": cases}],
+            }
+        )
+        found = certify(experiment, store=str(tmp_path))
+
+    (effect,) = found.scores
+    assert ("exact_match", 4, 1.0) == (effect.metric_id, effect.cases, effect.mean)
+    assert 1 <= effect.moved <= 2
+    assert effect.within is not None
+    assert effect.within > 0
+    assert not found.holds
+
+
 @pytest.mark.parametrize(
     ("target", "settings", "said"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 from themis_lib.certification.models import (
     ArrangementCheck,
     Certification,
+    ScoreEffect,
     ScoreNoise,
     TextDifference,
 )
@@ -15,6 +16,7 @@ from themis_lib.report.certification_markdown import (
     certification_markdown,
     check_rows,
     failure_lines,
+    found_lines,
     score_line,
 )
 from themis_lib.report.html_certification import certification_html
@@ -104,9 +106,28 @@ def test_score_line_says_how_much_of_an_interval_it_is() -> None:
     line = score_line(certification(noise=ScoreNoise(variance=0.1)))
 
     assert "interval of ±3.1%" in line
-    assert "±2.0% from run to run" in line
-    assert "at most 40% of its variance" in line
+    assert "at most ±2.0%, 40% of its variance" in line
+    assert "two runs can differ by ±2.8%" in line
     assert "no prompt has two answers" in score_line(certification())
+
+
+def test_metric_says_what_the_ways_of_asking_do_to_it() -> None:
+    """With the interval of the answers asked alone beside it."""
+    effect = ScoreEffect(
+        metric_id="exact_match",
+        cases=100,
+        moved=3,
+        mean=0.5,
+        low=0.4,
+        high=0.6,
+        within=0.01,
+        between=0.24,
+    )
+
+    (line,) = found_lines(certification(scores=[effect]))[1:]
+
+    assert "the mean of exact_match is 0.5000 (0.4000 to 0.6000) over 100 cases" in line
+    assert "3 have more than one score: this alone makes ±0.0196, 4% of the" in line
 
 
 def test_failures_have_their_reasons() -> None:

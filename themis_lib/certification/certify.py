@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,11 @@ from themis_lib.certification.sampling import (
     in_given_order,
     reasons_of,
 )
+from themis_lib.certification.scoring import (
+    Scoring,
+    score_effects,
+    with_one_sample,
+)
 from themis_lib.certification.target import experiment_for, public_name
 from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator
@@ -44,6 +49,7 @@ from themis_lib.runs.manifest import now
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read
+from themis_lib.stats.clusters import Floats
 from themis_lib.storage.store import RunStore, open_store
 from themis_lib.verification.recompute import run_with_failures
 
@@ -133,6 +139,7 @@ class ModelCertification:
         self._earlier = certification_of(self.store, self._identity)
         self._again = again
         self._asks_logprobs = True
+        self._scores: list[dict[str, Floats]] = []
 
     @classmethod
     def of(
@@ -146,7 +153,8 @@ class ModelCertification:
 
         Raise `InputError` for what is wrong with either.
         """
-        pipeline = experiment.compile(until_stage="generate")
+        experiment = with_one_sample(experiment)
+        pipeline = experiment.compile(until_stage="score")
         generator = pipeline.generate.generator
         if generator.asks:
             raise ConfigError(
@@ -220,7 +228,7 @@ class ModelCertification:
                     ) from error
                 sampled.append(await self._sample(arrangement))
             self.sampled += 1
-        found = self._found(sampled)
+        found = self._found(sampled, self._scores)
         keep_certification(self.store, found)
         return found
 
@@ -245,6 +253,11 @@ class ModelCertification:
         )
         table = read(self._rows, part)
         failed = table.filter(pa.array(has_failed))
+        if not arrangement.has_prefix:
+            # Behind the prefix, the prompts are others.
+            scoring = Scoring(self._pipeline, self._rows)
+            scored = replace(shard, outputs=part)
+            self._scores.append(await scoring.scores(scored, arrangement, _RUN_ID))
         flags = pa.table({"failed": pa.array(has_failed)})
         given = in_given_order(flags, arrangement)["failed"].to_numpy()
         return Answers(
@@ -265,7 +278,11 @@ class ModelCertification:
                 return check.sampled_at
         return now()
 
-    def _found(self, answers: Sequence[Answers]) -> Certification:
+    def _found(
+        self,
+        answers: Sequence[Answers],
+        scores: Sequence[Mapping[str, Floats]],
+    ) -> Certification:
         names = [
             PromptName(row["dataset_id"], row["case_id"])
             for row in self.cases.select(["dataset_id", "case_id"]).to_pylist()
@@ -291,6 +308,7 @@ class ModelCertification:
             differ_low=low,
             differ_high=high,
             noise=findings.noise,
+            scores=score_effects(scores),
             differences=findings.differences,
             notes=notes_of(
                 read_all,

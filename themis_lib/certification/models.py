@@ -88,6 +88,39 @@ class ScoreNoise(FrozenModel):
         return min(self.variance / _MOST_VARIANCE, 1.0)
 
 
+class ScoreEffect(FrozenModel):
+    """A metric's scores of the answers, and what the ways of asking do to them.
+
+    `mean`, `low` and `high` are of the answers that were asked alone. `moved` of
+    `cases` have more than one score. `within` is the variance of a case's scores
+    between the ways of asking, `between` that of the cases; `None` if nothing tells.
+    """
+
+    metric_id: str
+    cases: int
+    moved: int
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+    within: float | None = None
+    between: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """How far an interval with 95 % reaches for the ways of asking alone."""
+        if self.within is None or not self.cases:
+            return None
+        return _QUANTILE * math.sqrt(self.within / self.cases)
+
+    @property
+    def share(self) -> float | None:
+        """The part of the variance of one answer's score that the ways of asking are."""
+        if self.within is None or self.between is None:
+            return None
+        whole = self.within + self.between
+        return self.within / whole if whole else 0.0
+
+
 def score_half_width(cases: int) -> float:
     """Return how far the interval with 95 % of a score of one half reaches."""
     return _QUANTILE * math.sqrt(_MOST_VARIANCE / cases)
@@ -118,6 +151,7 @@ class Certification(FrozenModel):
     differ_low: float | None = None
     differ_high: float | None = None
     noise: ScoreNoise | None = None
+    scores: list[ScoreEffect] = Field(default_factory=list)
     differences: list[TextDifference] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
 

@@ -58,10 +58,15 @@ def certification_of(
         return None
 
 
-def certification_of_run(run: RunResult) -> Certification | None:
-    """Return the certification of the generator that a run asked, in the run's store."""
+def certifications(run: RunResult) -> list[Certification]:
+    """Return the certification of the generator that a run asked; empty without one.
+
+    The built-in generators, which ask no model, are not looked for.
+    """
     record = run.manifest.stage("generate")
-    generator = None if record is None else record.identity.get("generator")
-    if not generator:
-        return None
-    return certification_of(run.store, generator)
+    generator = {} if record is None else record.identity.get("generator") or {}
+    # Where the store is remote, looking for what cannot be there is a request.
+    if not generator or str(generator.get("component_id")).startswith("builtin/"):
+        return []
+    found = certification_of(run.store, generator)
+    return [] if found is None else [found]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from themis_lib.certification.models import (
     ArrangementCheck,
     Certification,
+    ScoreEffect,
     TextDifference,
     score_half_width,
 )
@@ -78,7 +80,7 @@ def found_lines(certification: Certification) -> list[str]:
             f"{low:.1%} to {high:.1%} do, with 95 % (Wilson)"
         )
     lines.append(score_line(certification))
-    return lines
+    return [*lines, *map(effect_line, certification.scores)]
 
 
 def score_line(certification: Certification) -> str:
@@ -91,8 +93,27 @@ def score_line(certification: Certification) -> str:
     alone, whole = noise.half_width(SCORED_CASES), score_half_width(SCORED_CASES)
     return (
         f"a score of 50 % over {SCORED_CASES:,} cases has an interval of ±{whole:.1%}; "
-        f"for this reason alone it can move by ±{alone:.1%} from run to run, at most "
-        f"{noise.share:.0%} of its variance"
+        f"this alone makes at most ±{alone:.1%}, {noise.share:.0%} of its variance, and "
+        f"two runs can differ by ±{math.sqrt(2) * alone:.1%}"
+    )
+
+
+def effect_line(effect: ScoreEffect) -> str:
+    """Return what the ways of asking do to a metric."""
+    if effect.mean is None:
+        return f"no answer has a score by {effect.metric_id}"
+    interval = ""
+    if effect.low is not None and effect.high is not None:
+        interval = f" ({effect.low:.4f} to {effect.high:.4f})"
+    line = (
+        f"the mean of {effect.metric_id} is {effect.mean:.4f}{interval} over "
+        f"{effect.cases:,} cases, of which {effect.moved:,} have more than one score"
+    )
+    if effect.half_width is None or effect.share is None:
+        return line
+    return (
+        f"{line}: this alone makes ±{effect.half_width:.4f}, {effect.share:.0%} of the "
+        "variance"
     )
 
 

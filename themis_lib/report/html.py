@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow.compute as pc
 import yaml
 
-from themis_lib.certification.records import certification_of_run
+from themis_lib.certification.models import Certification
+from themis_lib.certification.records import certifications
 from themis_lib.core.prompts import render_input
 from themis_lib.errors import StoreError
 from themis_lib.labels.corrected_scores import CorrectedScore, corrected_scores
@@ -107,13 +108,14 @@ def report_html(
     *,
     corrected: Sequence[CorrectedScore] | None = None,
     verified: Sequence[Verification] | None = None,
+    certified: Sequence[Certification] | None = None,
 ) -> str:
     """Return the page of a run.
 
-    `corrected` are its `corrected_scores` and `verified` its `verifications`, read if
-    they are not given. The same run with the same labels and verifications gives the
-    same page: its dates are their own. Raises `StoreError` where a table of a finished
-    run is gone.
+    `corrected` are its `corrected_scores`, `verified` its `verifications` and
+    `certified` its `certifications`, read if they are not given. The same run with the
+    same of these gives the same page: its dates are their own. Raises `StoreError` where
+    a table of a finished run is gone.
     """
     manifest = result.manifest
     check_tables(result)
@@ -121,6 +123,8 @@ def report_html(
         corrected = corrected_scores(result)
     if verified is None:
         verified = verifications(result)
+    if certified is None:
+        certified = certifications(result)
     count = sum(manifest.datasets.values())
     tables = read_tables(result, spread(count, MOST_CASES))
     panels = metric_panels(result)
@@ -171,7 +175,7 @@ def report_html(
         agreement=list(map(agreement_cells, result.agreement)),
         corrected=corrected_panels(corrected),
         verified=verified[-1] if verified else None,
-        certified=certified_lines(certification_of_run(result)),
+        certified=certified_lines(certified),
     )
 
 
@@ -180,14 +184,20 @@ def write_report(
     *,
     corrected: Sequence[CorrectedScore] | None = None,
     verified: Sequence[Verification] | None = None,
+    certified: Sequence[Certification] | None = None,
 ) -> str:
     """Write the page of a run beside its tables and return its address.
 
-    `corrected` and `verified` are as for `report_html`. An earlier page is replaced.
+    `corrected`, `verified` and `certified` are as for `report_html`. An earlier page is replaced.
     Raises `StoreError` where the store refuses it.
     """
     path = f"runs/{result.run_id}/{REPORT_NAME}"
-    page = report_html(result, corrected=corrected, verified=verified).encode()
+    page = report_html(
+        result,
+        corrected=corrected,
+        verified=verified,
+        certified=certified,
+    ).encode()
     # A full disk or a denied permission becomes a `StoreError`.
     with result.store.refusals():
         result.store.replace(path, page)

@@ -13,7 +13,7 @@ from collections.abc import (
 from itertools import compress
 
 from themis_lib.certification.models import Certification
-from themis_lib.certification.records import certification_of_run
+from themis_lib.certification.records import certifications
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.models import TokenUsage
 from themis_lib.inert import markdown_code, markdown_text
@@ -68,12 +68,13 @@ def verified_lines(verified: Sequence[Verification]) -> list[str]:
     ]
 
 
-def certified_lines(certification: Certification | None) -> list[str]:
+def certified_lines(certified: Sequence[Certification]) -> list[str]:
     """Return what is certified of the model that a run asked; nothing without that."""
-    if certification is None:
-        return []
-    day = certification.certified_at.partition("T")[0]
-    return [f"The model was certified on {day}: {certification.counts}."]
+    lines = []
+    for one in certified:
+        day = one.certified_at.partition("T")[0]
+        lines.append(f"The model was certified on {day}: {one.counts}.")
+    return lines
 
 
 def markdown_report(
@@ -81,12 +82,14 @@ def markdown_report(
     *,
     corrected: Sequence[CorrectedScore] | None = None,
     verified: Sequence[Verification] | None = None,
+    certified: Sequence[Certification] | None = None,
 ) -> str:
     """Return a run as Markdown.
 
     Its parts: status, summary, means corrected by labels, rows computed and rows
     reused, cost, the commonest errors, and where its record is. `corrected` are its
-    `corrected_scores` and `verified` its `verifications`, read if they are not given.
+    `corrected_scores`, `verified` its `verifications` and `certified` its
+    `certifications`, read if they are not given.
     """
     manifest = result.manifest
     if verified is None:
@@ -97,7 +100,7 @@ def markdown_report(
         f"ended {manifest.finished_at}. Record: {markdown_code(result.location)}",
         *import_lines(manifest),
         *verified_lines(verified),
-        *certified_lines(certification_of_run(result)),
+        *certified_lines(certifications(result) if certified is None else certified),
         "## Summary",
         markdown_table(*summary_table(result.summary)),
         *map(markdown_note, summary_notes(result)),
