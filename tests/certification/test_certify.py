@@ -23,6 +23,7 @@ from themis_lib import (
 from themis_lib.certification.records import certification_of
 from themis_lib.report.html import report_html
 from themis_lib.report.markdown import markdown_report
+from themis_lib.upkeep.prune import unused
 
 PROMPTS = 4
 #: alone, 2 and 4 at once, shuffled, two behind a prefix, again later.
@@ -312,7 +313,10 @@ def test_key_is_nowhere_in_the_store(
 def test_run_of_the_same_generator_shows_the_certification(
     server: ProviderServer, tmp_path: Path
 ) -> None:
-    """Log-probabilities aside, the generators are one; another model's run shows nothing."""
+    """Log-probabilities aside, the generators are one; another model's run shows nothing.
+
+    Pruning leaves the certification, and its answers, where they are.
+    """
     found = certified(server, tmp_path)
 
     def run(model: str) -> Any:
@@ -341,6 +345,12 @@ def test_run_of_the_same_generator_shows_the_certification(
     assert line in report_html(same)
     assert "certified on" not in markdown_report(other)
     assert "certified on" not in report_html(other)
+    assert not [
+        file.path
+        for item in unused(same.store, older_than_s=-60)
+        for file in item.files
+        if file.path.startswith("certifications/")
+    ]
 
 
 def test_experiment_is_certified_on_its_own_prompts(

@@ -50,7 +50,7 @@ def _visit(
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(path.as_uri())
-        page.wait_for_selector("[role=option], .empty, #scores, #labelling")
+        page.wait_for_selector("[role=option], .empty, #scores, #labelling, #asked")
         result = act(page)
         assert complaints == len(said), said
         assert {path.as_uri()} == {url for url in asked if not url.startswith("data:")}

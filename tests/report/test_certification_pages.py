@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
+from tests.report.conftest import Visit
 from themis_lib.certification.models import (
     ArrangementCheck,
     Certification,
@@ -137,3 +140,24 @@ def test_failures_have_their_reasons() -> None:
     assert "8 at once: 8 failed: 429" == failure_lines(found)[0]
     assert "run the same again" in failure_lines(found)[1]
     assert '<span class="mark mid">cannot tell</span>' in certification_html(found)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_page_in_a_browser(visit: Visit, width: int, scheme: str, share: float) -> None:
+    """A bar is as long as its share of the axis, and the page does not scroll sideways."""
+    page = certification_html(
+        certification(check("16 at once", texts_differ=round(8 * share)))
+    )
+
+    def act(shown: Any) -> list[float]:
+        bar = shown.locator(".step rect").bounding_box()
+        axis = shown.locator(".step").bounding_box()
+        drawn = 0.0 if bar is None else bar["width"] / axis["width"]
+        return [shown.evaluate("document.documentElement.scrollWidth"), drawn]
+
+    viewport = {"width": width, "height": 800}
+    scrolled, drawn = visit(page, act, viewport=viewport, color_scheme=scheme)
+
+    assert width == scrolled
+    assert share == pytest.approx(drawn, abs=0.01)
