@@ -81,7 +81,7 @@ class BatchModel(Model):
         )
 
 
-def shard_of(store: RunStore, inputs: Sequence[str]) -> Shard:
+def shard_of(store: RunStore, inputs: Sequence[str], *, index: int = 0) -> Shard:
     rows = [
         {
             "dataset_id": "d",
@@ -95,7 +95,7 @@ def shard_of(store: RunStore, inputs: Sequence[str]) -> Shard:
     ]
     table = table_of(rows, CASES)
     part = store.replace_part("rows/cases/" + "-".join(inputs)[:80] + ".parquet", table)
-    return Shard(index=0, start=0, dataset_id="d", cases=part)
+    return Shard(index=index, start=0, dataset_id="d", cases=part)
 
 
 async def generate(
@@ -104,6 +104,8 @@ async def generate(
     inputs: Sequence[str],
     *,
     progress: Progress | None = None,
+    run_id: str = RUN,
+    index: int = 0,
 ) -> Part:
     """One run's generate stage over a shard of its own."""
     stage = GenerateStage(
@@ -114,9 +116,9 @@ async def generate(
     )
     return await run_stage(
         stage,
-        shard_of(store, inputs),
+        shard_of(store, inputs, index=index),
         store,
-        run_id=RUN,
+        run_id=run_id,
         progress=progress or Progress(),
     )
 
@@ -278,6 +280,69 @@ def test_run_that_computes_again_waits_no_more(open_store: OpenStore) -> None:
 
     assert (False, "waiting for another run: 2 rows") in seen
     assert {None} == {line for is_computing, line in seen if is_computing}
+
+
+def test_shards_of_a_run_claim_rows_in_turn(open_store: OpenStore) -> None:
+    """The next one begins when the one before it has none left to claim, and before its
+    last rows are finished: no place in flight stays empty between them.
+    """
+    store, model = open_store(), Model(slow_s=0.03)
+    first, second = NUMBERS, [f"{number}b" for number in NUMBERS]
+
+    async def run_both() -> tuple[list[str], Part]:
+        shards = [
+            asyncio.ensure_future(generate(store, model, inputs, index=index))
+            for index, inputs in enumerate((first, second))
+        ]
+        await shards[0]
+        return list(model.calls), await shards[1]
+
+    calls, part = asyncio.run(asyncio.wait_for(run_both(), 60))
+
+    # With three calls in flight, six rows are claimed first, and all others then.
+    assert set(calls[:6]) <= set(first)
+    assert set(first) < set(calls)
+    assert second == outputs(store, part)
+
+
+def test_shard_that_waits_for_another_run_holds_back_none(
+    open_store: OpenStore,
+) -> None:
+    """Two runs whose first shards wait for each other's second ones would never end."""
+    slow, quick = Model(slow_s=0.5), Model()
+
+    async def run_both() -> list[str]:
+        store = open_store()
+        other = asyncio.ensure_future(generate(store, slow, ["a", "b"]))
+        await asyncio.sleep(0.1)
+        mine = [
+            generate(store, quick, texts, run_id="20260101-000000-bbbbbb", index=index)
+            for index, texts in enumerate((["a", "b"], ["c"]))
+        ]
+        shards = [asyncio.ensure_future(shard) for shard in mine]
+        await shards[1]
+        assert not other.done()
+        await asyncio.gather(other, *shards)
+        return quick.calls
+
+    assert ["c"] == asyncio.run(asyncio.wait_for(run_both(), 60))
+
+
+def test_shard_that_fails_holds_back_none(open_store: OpenStore) -> None:
+    """Its turn ends with it, whatever ends it."""
+    model = Model(refused="0")
+
+    async def run_both() -> tuple[BaseException, Part]:
+        store = open_store()
+        failed, part = await asyncio.gather(
+            generate(store, model, NUMBERS, index=0),
+            generate(store, model, ["c"], index=1),
+            return_exceptions=True,
+        )
+        assert ["c"] == outputs(store, part)
+        return failed
+
+    assert isinstance(asyncio.run(asyncio.wait_for(run_both(), 60)), FatalError)
 
 
 class Counting(ParseStage):

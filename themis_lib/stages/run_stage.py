@@ -52,10 +52,7 @@ async def run_stage(
     keys = _keys_of(stage, rows)
     # Other shards, interrupted runs and other people may have computed some of them.
     known, known_rows = row_set.find(keys)
-    missing = _missing_positions(keys, known)
-    missing = missing.take(
-        pa.array(stage.sending_order(rows.take(missing)), pa.int64())
-    )
+    missing = _positions_to_compute(stage, rows, keys, known)
     dependencies = Dependencies(stage, store, is_computing=len(missing) > 0)
     collector = Collector(
         stage,
@@ -71,7 +68,9 @@ async def run_stage(
                 with dependencies.watched():
                     async with stage.opened(store, progress) as opened:
                         work = SharedWork(opened, row_set, collector, progress)
-                        of_others = await work.compute(rows.take(missing), run_id)
+                        of_others = await work.compute(
+                            rows.take(missing), run_id, shard_index=shard.index
+                        )
             known_rows = pa.concat_tables([known_rows, *of_others])
         table = _assemble_table(
             stage,
@@ -133,6 +132,18 @@ async def _flush_regularly(journal: Journal) -> AsyncIterator[None]:
         await asyncio.gather(flushing, return_exceptions=True)
 
 
+def _positions_to_compute(
+    stage: Stage,
+    rows: pa.Table,
+    keys: pa.Array,
+    known: np.ndarray[Any, Any],
+) -> pa.Array:
+    """Return the positions of the missing rows in the order to compute them."""
+    missing = _missing_positions(keys, known)
+    order = stage.sending_order(rows.take(missing))
+    return missing.take(pa.array(order, pa.int64()))
+
+
 def _missing_positions(
     keys: pa.Array,
     known: np.ndarray[Any, Any],
@@ -188,4 +199,7 @@ def _assemble_table(
     taken = []
     while columns:
         taken.append(columns.pop(0).take(positions))
-    return pa.table(taken, schema=schema).combine_chunks()
+    table = pa.table(taken, schema=schema).combine_chunks()
+    # Else Arrow keeps the space of the rows as they were before.
+    pa.default_memory_pool().release_unused()
+    return table

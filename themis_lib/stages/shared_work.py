@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from themis_lib.stages.calls import chunks
+from themis_lib.stages.claim_turns import ClaimTurn
 from themis_lib.stages.collector import Collector
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.stage import RowOutcome, Stage
@@ -67,8 +68,13 @@ class SharedWork:
         self,
         rows: pa.Table,
         run_id: str,
+        *,
+        shard_index: int,
     ) -> list[pa.Table]:
-        """Compute rows, and return the tables of those that others have computed."""
+        """Compute rows, and return the tables of those that others have computed.
+
+        Shards of a run claim rows in the order of their indices.
+        """
         if not self._in_flight:
             await self._compute_in_slices(rows, run_id)
             return []
@@ -81,9 +87,10 @@ class SharedWork:
         self._left = {keys[position]: position for position in order}
         found: list[pa.Table] = []
         pause_s = _FIRST_LOOK_S
+        turn = ClaimTurn((run_id, self._row_set.address), shard_index)
         try:
             while self._left or self._batches:
-                taken = await self._take()
+                taken = await self._take_in_turn(turn)
                 found.append(taken.finished)
                 if taken.claimed:
                     # What was waited for may be among it; what is not waited for again.
@@ -98,6 +105,7 @@ class SharedWork:
                 idle = not taken.claimed and not taken.finished.num_rows
                 pause_s = min(pause_s * 1.5, _LAST_LOOK_S) if idle else _FIRST_LOOK_S
         finally:
+            turn.end()
             self._wait_for(0)
             for batch in self._batches:
                 batch.cancel()
@@ -121,6 +129,15 @@ class SharedWork:
 
             one = rows.slice(positions.start, len(positions))
             await self._stage.compute(one, run_id, emit)
+
+    async def _take_in_turn(self, turn: ClaimTurn) -> Taken:
+        """Do as `_take` in the shard's turn, and end that if no row is left to claim."""
+        if self._left:
+            await turn.wait()
+        taken = await self._take()
+        if not taken.claimed or len(taken.claimed) == len(self._left):
+            turn.end()
+        return taken
 
     async def _take(self) -> Taken:
         """Claim the next batch, and take note of rows that others have finished."""
