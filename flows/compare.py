@@ -43,6 +43,7 @@ from themis_lib.comparison.gate import Gate, check_names, parse_gate
 from themis_lib.comparison.gate_baselines import BASELINE, ReadyGate, check_baseline
 from themis_lib.comparison.gate_outcomes import judge
 from themis_lib.comparison.models import Comparison, Difference, NoiseParts
+from themis_lib.core.option_names import GateBasis
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.report.comparison_markdown import (
     DIFFERENCE_HEADINGS,
@@ -54,7 +55,7 @@ from themis_lib.report.comparison_markdown import (
 from themis_lib.report.exports import csv_table, latex_table
 from themis_lib.report.junit import check_junit, junit_xml
 from themis_lib.runs.find_run import find_run, find_runs
-from themis_lib.runs.manifest import GateBasis, GateRecord, worst_outcome
+from themis_lib.runs.manifest import GateRecord, worst_outcome
 from themis_lib.runs.summary import ALL_CASES
 
 app = typer.Typer(

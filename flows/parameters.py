@@ -9,10 +9,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from themis_lib import ConfigError, Experiment, Matrix
 from themis_lib.comparison.sequential_questions import StopRule
-from themis_lib.core.config import RunnerName
+from themis_lib.core.option_names import GateBasis, RunnerName
 from themis_lib.core.store_names import DEFAULT_STORE
 from themis_lib.experiment.matrix import has_matrix
-from themis_lib.runs.manifest import GateBasis
 
 
 def _drop_null_defaults(schema: dict[str, Any]) -> None:

@@ -23,26 +23,14 @@ import atexit
 import gc
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
-from flows import exit_codes
-from flows.jobs import Ending, Job, job_of
-from flows.parameters import EvaluateParameters
-from flows.running import collect_garbage_again, print_error, run_beside_server
-from flows.terminal import open_console
-from flows.typed import command, typed_arguments
-from themis_lib import ThemisError
-from themis_lib.core.config import RunnerName
-from themis_lib.core.store_names import DEFAULT_STORE
-from themis_lib.report.junit import check_junit
-from themis_lib.runs.manifest import GateBasis
-from themis_lib.runs.pipeline import StageName
+from flows.terminal import tell_reading
+from themis_lib.core.option_names import GateBasis, RunnerName
 
 app = typer.Typer(
     add_completion=False,
@@ -162,82 +150,32 @@ def run(
     show: Show = None,
 ) -> None:
     """Run an experiment, computing only the rows that its store lacks."""
-    console = open_console()
-    # Not validated here: the experiment says what is wrong with a number, by its name.
-    parameters = EvaluateParameters.model_construct(
-        experiment=experiment,
-        data=data,
-        store=store,
-        cell=cell,
-        limit=limit,
-        until_stage=cast(StageName, until),
-        runner=runner,
-        workers=workers,
-        max_cost=max_cost,
-        gates=gate or [],
-        gate_by=by,
-        until_decided=until_decided,
-        against=against,
-        delta=delta,
-        alpha=alpha,
-        order_seed=order_seed,
-        overrides=overrides or [],
-    )
-    job: Job | None = None
-    try:
-        job = job_of(parameters)
-        if show is not None:
-            collect_garbage_again()
-            job.print_prompts(show, console)
-            return
-        job.store.check_writable()
-        check_junit(junit, gate)
-        if plan:
-            collect_garbage_again()
-            job.print_plan(console)
-            return
-        code = _run_flow(job, parameters.model_dump(), console, junit)
-    except ThemisError as error:
-        print_error(str(error))
-        code = exit_codes.error_code(error)
-    except KeyboardInterrupt:
-        print_error(_stopped_message(job))
-        code = exit_codes.INTERRUPTED
+    tell_reading(experiment)
+    # Late: most of the library, which takes longer to import than a person likes to wait
+    # for a first line.
+    from flows.run_asked import run_as_asked
+
+    asked = {
+        "experiment": experiment,
+        "data": data,
+        "store": store,
+        "cell": cell,
+        "limit": limit,
+        "until_stage": until,
+        "runner": runner,
+        "workers": workers,
+        "max_cost": max_cost,
+        "gates": gate or [],
+        "gate_by": by,
+        "until_decided": until_decided,
+        "against": against,
+        "delta": delta,
+        "alpha": alpha,
+        "order_seed": order_seed,
+        "overrides": overrides or [],
+    }
+    code = run_as_asked(asked, junit=junit, plan=plan, show=show)
     raise typer.Exit(code)
-
-
-def _run_flow(
-    job: Job,
-    parameters: dict[str, Any],
-    console: Console,
-    junit: Path | None,
-) -> int:
-    began = time.monotonic()
-    finished, page = run_beside_server(
-        lambda api_url, follower: job.run(api_url, parameters, follower),
-        console,
-    )
-    ending = Ending(
-        seconds=time.monotonic() - began,
-        page=page,
-        command=_typed_command(),
-        junit=junit,
-    )
-    return job.print_end(finished, console, ending)
-
-
-def _stopped_message(job: Job | None) -> str:
-    again = _typed_command()
-    if job is not None and job.store.in_memory:
-        return (
-            "stopped; the finished rows were in memory and are gone. Keep them with: "
-            f"{again} --store {DEFAULT_STORE}"
-        )
-    return f"stopped; every finished row is saved. Go on with: {again}"
-
-
-def _typed_command() -> str:
-    return command("run", *typed_arguments(without=["--plan"]))
 
 
 def run_quickly(program: Callable[..., Any]) -> NoReturn:

@@ -22,6 +22,13 @@ def open_console() -> Console:
     return console if console.is_terminal else Console(width=_LOG_WIDTH)
 
 
+def tell_reading(name: str) -> None:
+    """Say what a command is reading, on a terminal: importing the rest takes a second."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(as_text(f"reading {name}", "dim"), soft_wrap=True)
+
+
 def as_text(
     text: str,
     style: str = "",

@@ -19,7 +19,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from tasks.worker import begin_process, end_dask_tasks
 from themis_lib.components.module_folders import SAFE_PATH
-from themis_lib.core.config import RunnerName
+from themis_lib.core.option_names import RunnerName
 from themis_lib.cpus import available_cpus
 from themis_lib.errors import ConfigError, nearest
 

@@ -12,7 +12,7 @@ from themis_lib import (
 from themis_lib.comparison.gate import parse_gate
 from themis_lib.comparison.gate_baselines import ReadyGate
 from themis_lib.comparison.gate_outcomes import judge, judged
-from themis_lib.runs.manifest import GateBasis
+from themis_lib.core.option_names import GateBasis
 from themis_lib.runs.results import RunResult as StoredRun
 
 

@@ -26,10 +26,10 @@ from themis_lib import (
 from themis_lib.comparison.gate_baselines import last_good, ready_gates
 from themis_lib.comparison.gate_outcomes import judge
 from themis_lib.comparison.sequential_text import sequential_lines
+from themis_lib.core.option_names import GateBasis
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.report.html import report_html
 from themis_lib.report.markdown import markdown_report
-from themis_lib.runs.manifest import GateBasis
 from themis_lib.runs.sequential import SequentialQuestion, SequentialRecord
 
 #: A dollar for each token, so that costs are counts of calls.

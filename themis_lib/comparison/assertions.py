@@ -14,9 +14,10 @@ from themis_lib.comparison.gate_baselines import (
     last_good,
 )
 from themis_lib.comparison.gate_regressions import judge_regression
+from themis_lib.core.option_names import GateBasis
 from themis_lib.errors import ConfigError, InputError, nearest
 from themis_lib.runs.find_run import find_run
-from themis_lib.runs.manifest import GateBasis, GateOutcome, GateRecord
+from themis_lib.runs.manifest import GateOutcome, GateRecord
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
 

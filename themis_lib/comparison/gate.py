@@ -25,11 +25,12 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import TypedDict
 
+from themis_lib.core.option_names import GateBasis
 from themis_lib.errors import (
     ConfigError,
     nearest,
 )
-from themis_lib.runs.manifest import GateBasis, GateOutcome
+from themis_lib.runs.manifest import GateOutcome
 from themis_lib.runs.summary import ALL_CASES
 
 # A decimal number with or without an exponent; no "nan", no "inf", no percent sign.

@@ -15,6 +15,7 @@ from themis_lib.comparison.gate import (
     check_names,
     parse_gate,
 )
+from themis_lib.core.option_names import GateBasis
 from themis_lib.errors import (
     ConfigError,
     StoreError,
@@ -22,7 +23,6 @@ from themis_lib.errors import (
 )
 from themis_lib.runs.find_run import find_run
 from themis_lib.runs.manifest import (
-    GateBasis,
     GateOutcome,
     Manifest,
     RunStatus,

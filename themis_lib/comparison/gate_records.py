@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from themis_lib.comparison.gate import Gate
+from themis_lib.core.option_names import GateBasis
 from themis_lib.runs.manifest import (
-    GateBasis,
     GateOutcome,
     GateRecord,
 )

@@ -20,9 +20,9 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from themis_lib.comparison.gate import parse_gate
 from themis_lib.core.models import FrozenModel
+from themis_lib.core.option_names import GateBasis
 from themis_lib.errors import ConfigError, nearest
 from themis_lib.experiment.spec import experiment_from_spec, parse_yaml
-from themis_lib.runs.manifest import GateBasis
 
 
 class PolicyExperiment(FrozenModel):

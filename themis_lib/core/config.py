@@ -214,10 +214,6 @@ class RuntimeConfig(FrozenModel):
     batch: BatchConfig | None = None
 
 
-#: Where an orchestrator computes shards.
-RunnerName = Literal["threads", "processes", "dask", "ray"]
-
-
 #: Whose rows another version of a library makes others: those of parse, score and reduce,
 #: those of generate too, or none.
 Libraries = Literal["scoring", "all", "none"]

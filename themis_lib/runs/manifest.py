@@ -13,12 +13,13 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 
 from themis_lib.core.config import StatisticsConfig
 from themis_lib.core.models import FrozenModel, TokenUsage
+from themis_lib.core.option_names import GateBasis
 from themis_lib.core.prices import Price, TierUsage
 from themis_lib.errors import DiskFullError, StoreError
 from themis_lib.runs import provenance
@@ -168,10 +169,6 @@ class GateOutcome(StrEnum):
     PASS = "pass"
     FAIL = "fail"
     UNDERPOWERED = "underpowered"
-
-
-#: What a gate goes by: the interval, or the estimate alone.
-GateBasis = Literal["interval", "mean"]
 
 
 class GateRecord(FrozenModel):
