@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 
@@ -105,3 +106,69 @@ def plain_sdk_loop(
             return time.perf_counter() - began
 
     return asyncio.run(run())
+
+
+def profile_requests(*, data: str, url: str, requests: int) -> dict[str, float]:
+    """Return the processor seconds by owner of the code, of requests through the adapter
+    `openai` with all stages, after a few that are not counted.
+
+    Built-in functions count for the code that calls them. The profiler makes short
+    functions slow: the shares are better than the seconds.
+    """
+    import cProfile
+    import pstats
+    from tempfile import TemporaryDirectory
+
+    from benchmarks.jobs import EXPERIMENT
+    from themis_lib import Experiment
+
+    def run(cases: int) -> None:
+        client = "use: openai, model: waiting, api_mode: chat_completions"
+        with TemporaryDirectory(prefix="themis-bench-") as store:
+            overrides = [
+                f"datasets.0.path={data}",
+                f"storage.store={store}",
+                f"generation.generator={{{client}, base_url: '{url}'}}",
+                "runtime.max_concurrency=100",
+            ]
+            Experiment.from_config(EXPERIMENT, overrides=overrides, limit=cases).run()
+
+    run(5)
+    profile = cProfile.Profile(time.process_time)
+    profile.enable()
+    run(requests)
+    profile.disable()
+    seconds: Counter[str] = Counter()
+    stats: Any = pstats.Stats(profile)
+    for (path, _, _), (_, _, own_s, _, callers) in stats.stats.items():
+        # Of a built-in function, the profile has no path.
+        if path != "~" or not callers:
+            seconds[_owner_of(path)] += own_s
+            continue
+        for (caller, _, _), (_, _, called_s, _) in callers.items():
+            seconds[_owner_of(caller)] += called_s
+    return dict(seconds)
+
+
+#: Whose code a file is, by a part of its path; the first that fits.
+_OWNERS = {
+    "/themis_lib/": "themis_lib",
+    "/benchmarks/": "themis_lib",
+    "/openai/": "openai",
+    "/httpx": "HTTP client of the SDK",
+    "/aiohttp/": "aiohttp",
+    "/yarl/": "aiohttp",
+    "/multidict/": "aiohttp",
+    "/asyncio/": "event loop",
+    "/anyio/": "event loop",
+    "/selectors.py": "event loop",
+    "/pydantic/": "pydantic and copies",
+    "/copy.py": "pydantic and copies",
+}
+
+
+def _owner_of(path: str) -> str:
+    for part, owner in _OWNERS.items():
+        if part in path:
+            return owner
+    return "other"

@@ -4,12 +4,23 @@ run and of the demo of recorded outputs.
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 import time
 from pathlib import Path
 from statistics import median
 
 from benchmarks.jobs import import_library
-from benchmarks.processes import Environment, folder, fresh, prefect_environment, python
+from benchmarks.processes import (
+    ROOT,
+    Environment,
+    folder,
+    fresh,
+    prefect_environment,
+    python,
+)
 from benchmarks.report import Aim, Report, Row
 from flows.exit_codes import FAILED_ROWS
 
@@ -24,6 +35,7 @@ _IN_PROCESS = (
     _EXPERIMENT,
 )
 _DEMO = "flows.demo, empty store"
+_FIRST_LINE = "flows.run, first line on a terminal"
 #: Seconds to the first row, `None` without one, and to the exit.
 _Times = tuple[float | None, float]
 
@@ -39,14 +51,17 @@ def measure(*, quick: bool) -> Report:
     for what in rounds[0]:
         times = [measured[what] for measured in rounds]
         rows.append(_build_row(what, times))
+    line_s = median(measured[_FIRST_LINE][1] for measured in rounds)
     demo_s = median(measured[_DEMO][1] for measured in rounds)
     return Report(
         how=f"median of {_IMPORTS} imports, timed inside, and of {repeats} of each "
         "run, from the start of the process to the first generated row and to its "
-        f"exit; {_EXPERIMENT}: 240 cases, 5 samples each; flows.demo: 300 cases twice",
+        f"exit, or to the first line; {_EXPERIMENT}: 240 cases, 5 samples each; "
+        "flows.demo: 300 cases twice",
         rows=rows,
         aims=[
             Aim("seconds to import themis_lib, without Prefect", import_s, 0.5),
+            Aim("seconds to the first line of themis run", line_s, 0.3),
             Aim("seconds of the demo of recorded outputs, first", demo_s, 10),
             Aim("seconds of themis --help", help_s, 0.5),
         ],
@@ -71,6 +86,7 @@ def _measure_round() -> dict[str, _Times]:
             "flows.run, no server yet": _time_run(_FLOW, without_server, environment),
             "flows.run, server running": _time_run(_FLOW, with_server, environment),
             "flows.run, everything cached": _time_run(_FLOW, with_server, environment),
+            _FIRST_LINE: _time_first_line(with_server, environment),
             _DEMO: _time_demo(demo),
             "flows.demo, everything cached": _time_demo(demo),
         }
@@ -96,6 +112,23 @@ def _time_run(
         if stamp.exists():
             first_row_s = float(stamp.read_text()) - began
     return first_row_s, exit_s
+
+
+def _time_first_line(store: Path, environment: Environment) -> _Times:
+    """Return no row, and the seconds until a plan of the experiment shows anything."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, *_FLOW, "--plan", f"storage.store={store}"]
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        os.read(ours, 1)
+        seconds = time.monotonic() - began
+        # Else it would wait for somebody to read.
+        process.terminate()
+    os.close(ours)
+    return None, seconds
 
 
 def _time_demo(store: Path) -> _Times:
