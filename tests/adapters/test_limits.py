@@ -147,6 +147,41 @@ def test_nothing_remaining_holds_the_next_request() -> None:
     assert waited[-1] < 5, "it need not wait for the whole limit"
 
 
+class AnyCase(dict[str, str]):
+    """Headers that keep the case of their names, and are found by any, as in `requests`."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return {key.lower(): value for key, value in self.items()}.get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in map(str.lower, self)
+
+
+def test_limits_are_read_whatever_the_case_of_their_names() -> None:
+    """An injected client's headers may keep it."""
+
+    async def work() -> int:
+        limiter = Throttle(Limits(100))
+        told = {**STARVED, "x-ratelimit-reset-requests": "1000s"}
+        limiter.observe(200, AnyCase({name.title(): told[name] for name in told}))
+        return await let_go(limiter, 3)
+
+    assert 0 == in_loop(work)
+
+
+def test_pace_ends_with_a_reply_that_says_nothing_of_limits() -> None:
+    """A proxy may answer from its own cache."""
+
+    async def work() -> int:
+        limiter = Throttle(Limits(100))
+        limiter.observe(200, {**STARVED, "x-ratelimit-reset-requests": "50ms"})
+        limiter.observe(200, {"content-type": "application/json"})
+        await asyncio.sleep(0.1)
+        return await let_go(limiter, 3)
+
+    assert 3 == in_loop(work)
+
+
 def test_something_remaining_lets_go() -> None:
     """As soon as a reply says that there is more, nobody waits for what was said
     before.

@@ -133,9 +133,10 @@ def _timeout(connect_s: float | None) -> aiohttp.ClientTimeout:
 
 
 def _headers_of(request: Any) -> list[tuple[str, str]]:
-    encoding = request.headers.encoding
     headers = []
     for name, value in request.headers.raw:
+        # Seldom another: to find it out, the HTTP client decodes all headers.
+        encoding = "ascii" if value.isascii() else request.headers.encoding
         headers.append((name.decode("ascii"), value.decode(encoding)))
     return headers
 

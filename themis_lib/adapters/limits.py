@@ -41,6 +41,8 @@ _LONGEST_RESET_S = 86_400.0
 _REFUSALS = (429, 529)
 #: What providers limit in a minute; the last two are Anthropic's.
 _COUNTED = ("requests", "tokens", "input-tokens", "output-tokens")
+#: What the names of all headers about limits contain.
+_LIMIT = "ratelimit"
 #: Pauses from here on are logged as warnings.
 _LONG_PAUSE_S = 5.0
 _LOG = logging.getLogger("themis_lib.limits")
@@ -149,6 +151,10 @@ class Throttle:
         self._set_width(self._width + 1)
         self._check_resets()
         if self._misleads:
+            return
+        if not any(_LIMIT in str(name).lower() for name in headers):
+            # A server of one's own says nothing of limits.
+            self._pace_s = 0.0
             return
         waits = []
         for what in _COUNTED:

@@ -39,8 +39,12 @@ def raw_response(reply: Any) -> Any:
 
 
 def _shortened(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _TEXT_CHARS:
-        return f"({len(value)} characters)"
+    # Texts and numbers first: most values are, and others take far longer to tell apart.
+    if isinstance(value, str):
+        is_long = len(value) > _TEXT_CHARS
+        return f"({len(value)} characters)" if is_long else value
+    if value is None or isinstance(value, (int, float)):
+        return value
     if isinstance(value, (list, tuple)):
         items = [_shortened(item) for item in value[:_ITEMS]]
         if len(value) > _ITEMS:

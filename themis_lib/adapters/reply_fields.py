@@ -37,7 +37,9 @@ def read_field(
     *names: str,
 ) -> Any:
     """Return the first attribute or key of these names that is not `None`."""
-    # `dict` first: what is asked for each field of each reply is mostly one.
+    # Both first, as most of what is asked in each reply: other types take far longer.
+    if value is None:
+        return None
     is_mapping = isinstance(value, (dict, Mapping))
     for name in names:
         if is_mapping:

@@ -25,6 +25,12 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+_STRICT = json.JSONEncoder(
+    sort_keys=True,
+    ensure_ascii=False,
+    allow_nan=False,
+    separators=(",", ":"),
+)
 # Only integers of at least as many digits may be beyond 64 bits.
 _LONG_INTEGER = re.compile(r"\d{19}")
 
@@ -52,13 +58,7 @@ def canonical_json(value: Any) -> str:
 def _strict_json(value: Any) -> str:
     """Return a value as JSON. Raise `ValueError` for what is no JSON value."""
     try:
-        text = json.dumps(
-            value,
-            sort_keys=True,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-        )
+        text = _STRICT.encode(value)
         text.encode()  # half of a surrogate pair is not Unicode text
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"not a JSON value: {error}") from None

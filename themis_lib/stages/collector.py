@@ -30,6 +30,8 @@ from themis_lib.storage.tables import KEY, table_of
 #: How many finished rows are kept as Python objects; then they become a table, which
 #: takes far less memory.
 _ROWS_AS_OBJECTS = 512
+#: Once: Pydantic takes its time to tell the fields of a model.
+_TOKEN_COUNTS = tuple(TokenUsage.model_fields)
 
 
 class Collector:
@@ -159,8 +161,8 @@ class Collector:
 def _sum_usage(rows: Sequence[Mapping[str, Any]]) -> TokenUsage | None:
     """Return the tokens of rows of the outputs table; `None` if no row counts any."""
     totals: dict[str, int] = {}
-    for name in TokenUsage.model_fields:
-        for row in rows:
+    for row in rows:
+        for name in _TOKEN_COUNTS:
             count = row.get(name)
             if count is not None:
                 totals[name] = totals.get(name, 0) + count
