@@ -221,6 +221,41 @@ def test_nothing_to_compare_is_no_finding(
     assert "again later" in found.verdict
 
 
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (refused(status=400), "refused with 400"),
+        (Fault(changes={"text": "", "finish_reason": "length"}), "raise max_tokens"),
+        (Fault(changes={"text": ""}), "the answer is empty"),
+    ],
+)
+def test_answers_without_a_text_certify_nothing(
+    server: ProviderServer, tmp_path: Path, answer: Fault, why: str
+) -> None:
+    """Equal refusals and empty answers are not equal texts; the reason is told."""
+    server.script = lambda attempt, body: answer
+
+    found = certified(server, tmp_path)
+
+    assert found.cannot_tell
+    assert 0 == found.rows
+    assert any(why in note for note in found.notes)
+
+
+def test_text_in_place_of_a_refusal_differs(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """Where one side alone has a text, the answers are not the same."""
+    server.script = lambda attempt, body: (
+        None if len(server.requests) >= PROMPTS else refused(status=400)
+    )
+
+    found = certified(server, tmp_path)
+
+    assert not found.holds
+    assert PROMPTS == found.prompts_differ
+
+
 def test_again_asks_once_more_alone(server: ProviderServer, tmp_path: Path) -> None:
     """A further round is compared, too, and stays in the record."""
     certified(server, tmp_path)
@@ -288,8 +323,10 @@ def test_tokens_that_are_not_the_likeliest_are_told(
     server.script = lambda attempt, body: rated(at("a", -2.0, ("b", -0.1)))
 
     found = certified(server, tmp_path)
+    open_to_draws = certified(server, tmp_path, settings=["temperature=null"])
 
-    assert any("not the likeliest" in note for note in found.notes)
+    assert any("although temperature 0 was asked for" in note for note in found.notes)
+    assert any("no temperature was asked" in note for note in open_to_draws.notes)
 
 
 def test_key_is_nowhere_in_the_store(

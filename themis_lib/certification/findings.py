@@ -64,7 +64,7 @@ class Findings:
             expected = item.arrangement.compared_with
             if expected is not None:
                 self._pairs[item.arrangement.name] = [
-                    None if one is None or other is None else compared(one, other)
+                    _pair(one, other)
                     for one, other in zip(
                         by_name[expected].readings, item.readings, strict=True
                     )
@@ -112,10 +112,11 @@ class Findings:
         answers = [item for item in self._answers if not item.arrangement.has_prefix]
         scores = np.full((len(self._names), len(answers)), np.nan)
         for at in range(len(self._names)):
-            texts = [item.readings[at] for item in answers]
-            scores[at] = _most_moved_scores(
-                [None if reading is None else reading.text for reading in texts]
-            )
+            given = [item.readings[at] for item in answers]
+            if any(reading and not reading.no_text for reading in given):
+                scores[at] = _most_moved_scores(
+                    [None if reading is None else reading.text for reading in given]
+                )
         within = variance_split(sample_moments(scores)).within
         return None if within is None else ScoreNoise(variance=within)
 
@@ -137,6 +138,16 @@ class Findings:
                 of_prompt[at] += 1
         found.sort(key=lambda item: item[0])
         return [difference for _, difference in found[:_MOST_SHOWN]]
+
+
+def _pair(
+    expected: Reading | None,
+    got: Reading | None,
+) -> Pair | None:
+    """Return two answers compared; `None` if one failed, or neither has a text."""
+    if expected is None or got is None or (expected.no_text and got.no_text):
+        return None
+    return compared(expected, got)
 
 
 def _counted(pairs: Sequence[Pair]) -> dict[str, Any]:

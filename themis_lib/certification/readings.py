@@ -37,12 +37,14 @@ class Reading:
     """An answer: its text and its tokens, `is_rated` if these have log-probabilities.
 
     Where a model tells no tokens, they are words. `served_by` is what a server calls
-    its build.
+    its build. `no_text` is why there is no text, such as a refusal: two answers without
+    one say nothing of each other.
     """
 
     text: str
     tokens: Sequence[Token]
     is_rated: bool
+    no_text: str | None = None
     served_by: str | None = None
     has_seed: bool = True
 
@@ -77,10 +79,14 @@ def _reading(
     kept: Any = (load_json_or_null(artifacts) or {}) if artifacts else {}
     tokens = _tokens(kept.get("logprobs"))
     served_by = kept.get("system_fingerprint")
+    no_text = None
+    if output is None or not text.strip():
+        no_text = error or "the answer is empty"
     return Reading(
         text=text,
         tokens=tokens or [Token(word) for word in _WORD.findall(text)],
         is_rated=bool(tokens),
+        no_text=no_text,
         served_by=served_by if isinstance(served_by, str) else None,
         has_seed="seed" not in (kept.get("sent_as") or {}),
     )
