@@ -10,7 +10,8 @@ again later; what comes out differently is counted. A setting is one of the gene
 (`model=NAME`, `temperature=0`, `api_key='${MY_KEY}'`), or an override of the
 experiment. The calls are priced first, and asked for; answers are kept in the store,
 and no row is asked for twice but with --again. Exit codes: 0 nothing differs; 1
-something differs; 2 bad input, or paid calls that nobody allowed; 6 nothing differs, but
+something differs; 2 bad input, or paid calls that nobody allowed; 4 stopped at the
+experiment's `max_cost`; 6 nothing differs, but
 some way of asking had no answer to compare; 130 stopped by Ctrl-C.
 """
 
@@ -27,7 +28,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from flows.exit_codes import COMPLETED, FAILED, GATE_UNDERPOWERED, INTERRUPTED
+from flows.exit_codes import (
+    COMPLETED,
+    FAILED,
+    GATE_UNDERPOWERED,
+    INTERRUPTED,
+    OUT_OF_BUDGET,
+)
 from flows.opening import (
     HtmlFile,
     JsonFile,
@@ -42,7 +49,7 @@ from flows.typed import command, typed_arguments
 from themis_lib.certification.certify import ModelCertification, PlannedArrangement
 from themis_lib.certification.models import Certification
 from themis_lib.certification.target import experiment_for, public_name
-from themis_lib.errors import ConfigError
+from themis_lib.errors import BudgetError, ConfigError
 from themis_lib.experiment.event_loop import run_in_new_loop
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.report.certification_markdown import (
@@ -155,6 +162,9 @@ def main(
             message = f"stopped; every answer is kept. Go on with: {again_command}"
             Console(stderr=True).print(as_text(message), soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
+        except BudgetError as error:
+            Console(stderr=True).print(as_text(str(error)), soft_wrap=True)
+            raise typer.Exit(OUT_OF_BUDGET) from None
         print_certification(found, console)
         _write(found, html, markdown, json)
         code = certification_code(found)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.provider_server import Fault, ProviderServer, prompt_of, refused
 from themis_lib import (
+    BudgetError,
     Certification,
     ConfigError,
     Experiment,
@@ -20,7 +21,9 @@ from themis_lib import (
     RunStore,
     certify,
 )
+from themis_lib.certification.certify import ModelCertification
 from themis_lib.certification.records import certification_of
+from themis_lib.certification.target import experiment_for
 from themis_lib.report.html import report_html
 from themis_lib.report.markdown import markdown_report
 from themis_lib.upkeep.prune import unused
@@ -269,28 +272,111 @@ def test_again_asks_once_more_alone(server: ProviderServer, tmp_path: Path) -> N
     assert found == certified(server, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {
+            "status": 400,
+            "code": "unsupported_parameter",
+            "param": "logprobs",
+            "type": "invalid_request_error",
+        },
+        # OpenAI's, for its models that reason.
+        {
+            "status": 403,
+            "message": "You are not allowed to request logprobs from this model",
+        },
+        {"status": 400, "message": "logprobs are disabled for this deployment"},
+    ],
+)
 def test_server_without_log_probabilities_is_compared_by_text(
-    server: ProviderServer, tmp_path: Path
+    server: ProviderServer, tmp_path: Path, refusal: dict[str, Any]
 ) -> None:
-    """The refusal is a note, and tokens are words."""
+    """The refusal is a note, tokens are words, and nothing is planned or asked again."""
 
     def script(attempt: int, body: dict[str, Any]) -> Fault | None:
-        if "logprobs" not in body:
-            return None
-        return refused(
-            status=400,
-            code="unsupported_parameter",
-            param="logprobs",
-            type="invalid_request_error",
-        )
+        return refused(**refusal) if "logprobs" in body else None
 
     server.script = script
     found = certified(server, tmp_path)
+    asked = len(server.requests)
+    settings = ["model=m", "max_retries=0"]
+    experiment = experiment_for(server.url, settings=settings, limit=PROMPTS)
+    planned = ModelCertification.of(
+        experiment.with_store(str(tmp_path)), target="it"
+    ).plan()
 
     assert found.holds
+    assert not found.cannot_tell
     assert "word" == found.unit
     assert any("refuses to give log-probabilities" in note for note in found.notes)
     assert 0 == found.rated
+    assert 0 == sum(item.calls for item in planned)
+    assert found == certified(server, tmp_path)
+    assert asked == len(server.requests)
+
+
+@pytest.mark.parametrize(
+    ("refused_names", "settings", "said"),
+    [
+        (("logprobs", "temperature"), (), "temperature"),
+        (("logprobs",), ("logprobs=3",), "logprobs"),
+    ],
+)
+def test_refused_settings_are_one_error(
+    server: ProviderServer,
+    tmp_path: Path,
+    refused_names: tuple[str, ...],
+    settings: tuple[str, ...],
+    said: str,
+) -> None:
+    """Beside log-probabilities that are done without, and where a user asks for them."""
+
+    def script(attempt: int, body: dict[str, Any]) -> Fault | None:
+        for name in refused_names:
+            if name in body:
+                return refused(status=400, code="unsupported_parameter", param=name)
+        return None
+
+    server.script = script
+
+    with pytest.raises(ConfigError, match=f"cannot be asked: .*'{said}'"):
+        certified(server, tmp_path, settings=settings)
+
+
+def test_budget_of_an_experiment_is_kept(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """Calls stop at `cost.max_cost`, and what was answered is kept."""
+    experiment = Experiment.model_validate(
+        {
+            "name": "paid",
+            "generation": {
+                "generator": {
+                    "use": "vllm",
+                    "base_url": server.url,
+                    "model": "m",
+                    "max_tokens": 1000,
+                }
+            },
+            "datasets": [
+                {
+                    "dataset_id": "d",
+                    "cases": [{"case_id": str(n), "input": f"q{n}"} for n in range(3)],
+                }
+            ],
+            "cost": {"max_cost": 0.011, "prices": {"m": {"input": 0, "output": 10}}},
+            "storage": {"store": str(tmp_path)},
+        }
+    )
+
+    with pytest.raises(BudgetError, match="stopped at the budget"):
+        certify(experiment)
+    asked = len(server.requests)
+
+    assert 0 < asked < 18
+    with pytest.raises(ConfigError, match="has its own"):
+        certify(experiment, settings=["temperature=1"])
 
 
 def test_server_that_forces_its_temperature_is_one_error(
@@ -464,6 +550,9 @@ def test_metrics_of_the_experiment_say_what_it_does_to_scores(tmp_path: Path) ->
         ("http://127.0.0.1:9/v1", ("model=m", "max_retries=0"), "cannot be asked"),
         ("tinny", (), "did you mean 'tiny'"),
         ("missing.gguf", (), "missing.gguf"),
+        ("localhost:9/v1", (), "http://localhost:9/v1"),
+        ("http://user:secret-word-1@[bad", (), "cannot be read"),
+        ("HTTP://127.0.0.1:9/v1", ('headers={X-A: "1"}',), "no server answers"),
         ("missing.yaml", (), "missing.yaml"),
         ("tiny", ("temprature=0",), "temprature"),
         ("http://user:secret-word-1@127.0.0.1:9/v1", ("model=m",), "credential"),

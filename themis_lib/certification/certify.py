@@ -40,13 +40,14 @@ from themis_lib.certification.target import experiment_for, public_name
 from themis_lib.components.build import build
 from themis_lib.components.records import BuiltGenerator
 from themis_lib.data.cut import content_digest
-from themis_lib.errors import ConfigError, FatalError
+from themis_lib.errors import BudgetError, ConfigError, FatalError
 from themis_lib.experiment.event_loop import run_in_new_loop
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.explain.estimates import estimate_usage
 from themis_lib.explain.plan import look_up
 from themis_lib.runs.manifest import now
 from themis_lib.runs.pipeline import Pipeline
+from themis_lib.stages.budget import Budget
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read
 from themis_lib.stats.clusters import Floats
@@ -55,8 +56,8 @@ from themis_lib.verification.recompute import run_with_failures
 
 #: The likeliest tokens that are asked for: what an endpoint gives at most may be five.
 _LOGPROBS = 5
-#: What a server says that takes no request for log-probabilities.
-_REFUSES_LOGPROBS = "the server refuses the setting 'logprobs'"
+#: What is in each message of a server that gives no log-probabilities.
+_LOGPROBS_FIELD = "logprobs"
 _RUN_ID = "certify"
 
 
@@ -91,8 +92,13 @@ def certify(
     model; `ModelCertification.plan` says how often. Rows that are in the store are not
     asked for again, and the certification is kept there for runs to refer to.
 
-    Raise `InputError` for a model that cannot be asked.
+    Raise `InputError` for a model that cannot be asked, and `BudgetError` at the
+    experiment's `cost.max_cost`.
     """
+    if not isinstance(target, str) and (settings or data is not None):
+        raise ConfigError(
+            "settings and data: an experiment has its own; change it there"
+        )
     if isinstance(target, str):
         experiment = experiment_for(target, settings=settings, data=data, limit=limit)
         name = public_name(target)
@@ -138,7 +144,9 @@ class ModelCertification:
         self._pipeline = pipeline.resolved(self._rows)
         self._earlier = certification_of(self.store, self._identity)
         self._again = again
-        self._asks_logprobs = True
+        # What it refused once it is not asked again: nothing that is kept was asked so.
+        self._asks_logprobs = not (self._earlier and self._earlier.refuses_logprobs)
+        self._budget = Budget(experiment.cost.max_cost)
         self._scores: list[dict[str, Floats]] = []
 
     @classmethod
@@ -215,34 +223,51 @@ class ModelCertification:
     async def certify(self) -> Certification:
         """Ask what was not asked yet, compare, keep the certification and return it.
 
-        Raise `ConfigError` if the model cannot be asked at all.
+        Raise `ConfigError` if the model cannot be asked at all, and `BudgetError` at the
+        experiment's `cost.max_cost`.
         """
         sampled = []
         for arrangement in self.arrangements:
-            try:
-                sampled.append(await self._sample(arrangement))
-            except FatalError as error:
-                if not self._drops_logprobs(arrangement, error):
-                    raise ConfigError(
-                        f"{self.target} cannot be asked: {error}"
-                    ) from error
-                sampled.append(await self._sample(arrangement))
+            sampled.append(await self._ask(arrangement))
             self.sampled += 1
         found = self._found(sampled, self._scores)
         keep_certification(self.store, found)
         return found
 
+    async def _ask(self, arrangement: Arrangement) -> Answers:
+        """Return an arrangement's answers, without log-probabilities if none are given."""
+        try:
+            answers = await self._sample(arrangement)
+        except BudgetError:
+            raise
+        except FatalError as error:
+            if not self._drops_logprobs(arrangement, str(error)):
+                raise ConfigError(f"{self.target} cannot be asked: {error}") from error
+        else:
+            if not self._drops_logprobs(arrangement, answers.refusal):
+                return answers
+        return await self._ask(arrangement)
+
     def _drops_logprobs(
         self,
         arrangement: Arrangement,
-        error: FatalError,
+        refusal: str,
     ) -> bool:
         """Ask for no log-probabilities from now on, where a server refuses to give any."""
-        if arrangement.name != ALONE or _REFUSES_LOGPROBS not in str(error):
+        # The first way of asking has told; what a user asks for is not dropped.
+        is_first = arrangement.name == ALONE and self._adds_logprobs
+        if not is_first or _LOGPROBS_FIELD not in refusal:
             return False
         self._asks_logprobs = False
+        self._scores.clear()
         del self._generator
         return True
+
+    @property
+    def _adds_logprobs(self) -> bool:
+        """Whether log-probabilities are asked for that the generator does not ask for."""
+        own = self._pipeline.generate.generator.identity.get("settings") or {}
+        return self._asks_logprobs and own.get(_LOGPROBS_FIELD) is None
 
     async def _sample(self, arrangement: Arrangement) -> Answers:
         stage = self._stage(arrangement)
@@ -310,6 +335,7 @@ class ModelCertification:
             noise=findings.noise,
             scores=score_effects(scores),
             differences=findings.differences,
+            refuses_logprobs=not self._asks_logprobs,
             notes=notes_of(
                 read_all,
                 temperature=(self._identity.get("settings") or {}).get("temperature"),
@@ -327,6 +353,7 @@ class ModelCertification:
             self._generator,
             arrangement,
             self._experiment.runtime,
+            self._budget,
         )
 
     # Cached: the first request of all goes ahead of the others, and later ones do not.

@@ -39,6 +39,12 @@ class Answers:
     errors: Mapping[str, int]
     sampled_at: str
 
+    @property
+    def refusal(self) -> str:
+        """What the server says in place of every text; empty if there is a text."""
+        reasons = [reading.no_text for reading in self.readings if reading]
+        return "; ".join(sorted(set(filter(None, reasons)))) if all(reasons) else ""
+
 
 @dataclass(frozen=True)
 class PromptName:

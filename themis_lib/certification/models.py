@@ -133,7 +133,8 @@ class Certification(FrozenModel):
     `prompts_compared` have another text in some arrangement; with 95 %, `differ_low` to
     `differ_high` is the share of such prompts that do. `certified_at` is when the last
     row was sampled. `rounds` is how often the model was asked again, later. `unit` is
-    what is counted as tokens: words where the model tells no tokens.
+    what is counted as tokens: words where the model tells no tokens, as one that
+    `refuses_logprobs`.
     """
 
     target: str
@@ -151,6 +152,7 @@ class Certification(FrozenModel):
     differ_low: float | None = None
     differ_high: float | None = None
     noise: ScoreNoise | None = None
+    refuses_logprobs: bool = False
     scores: list[ScoreEffect] = Field(default_factory=list)
     differences: list[TextDifference] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

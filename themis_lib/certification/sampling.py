@@ -13,6 +13,7 @@ from themis_lib.components.records import BuiltGenerator
 from themis_lib.core.config import RuntimeConfig
 from themis_lib.core.prompts import PromptSpec
 from themis_lib.data.cut import keep_cases
+from themis_lib.stages.budget import Budget
 from themis_lib.stages.generate import GenerateStage
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
@@ -35,6 +36,7 @@ class ArrangedStage(GenerateStage):
         generator: BuiltGenerator,
         arrangement: Arrangement,
         runtime: RuntimeConfig,
+        budget: Budget,
     ) -> None:
         super().__init__(
             generator,
@@ -49,6 +51,7 @@ class ArrangedStage(GenerateStage):
             ),
             examples=stage.examples,
             price_of=stage.price_of,
+            budget=budget,
         )
         self.arrangement = arrangement
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ MAX_TOKENS = 64
 _PROMPTS = Path(__file__).parent / "prompts.txt"
 #: What asks the servers at some addresses; all others are servers of one's own.
 _HOSTS = {urlsplit(OPENAI_URL).hostname: "openai", "openrouter.ai": "openrouter"}
+#: An address that lacks its scheme.
+_ADDRESS = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d+(/.*)?")
 #: The names of a server's models that an error lists.
 _LISTED = 5
 
@@ -51,6 +54,10 @@ def _experiment_of_model(
     settings: Sequence[str],
     data: str | None,
 ) -> Experiment:
+    if _ADDRESS.fullmatch(target):
+        raise ConfigError(
+            f"{target!r}: write an address with its scheme: http://{target}"
+        )
     spec: dict[str, Any] = {
         "name": "certify",
         "model": _served(target, settings) if _is_url(target) else target,
@@ -78,7 +85,7 @@ def public_name(target: str) -> str:
 
 
 def _is_url(target: str) -> bool:
-    return target.startswith(("http://", "https://"))
+    return target.lower().startswith(("http://", "https://"))
 
 
 def _served(
@@ -89,13 +96,19 @@ def _served(
     given = dict(_named(setting) for setting in settings)
     try:
         host = urlsplit(target).hostname
-    except ValueError as error:
-        raise ConfigError(f"{target!r} is no address: {error}") from None
+    except ValueError:
+        # Neither the address nor the error is shown: both may hold a password.
+        raise ConfigError(
+            "the address cannot be read; write one such as 'http://localhost:8000/v1'"
+        ) from None
     use = given.get("use") or _HOSTS.get(host, "vllm")
-    component = {"use": use, "base_url": target}
-    for name in ("api_key", "headers"):
-        if name in given:
-            component[name] = given[name]
+    component: dict[str, Any] = {"use": use, "base_url": target}
+    credentials = [
+        f"{name}={value}"
+        for name, value in given.items()
+        if name.partition(".")[0] in ("api_key", "headers")
+    ]
+    apply_overrides(component, credentials, where=public_name(target))
     model = given.get("model")
     if not model:
         model = _only_model(component, public_name(target))
