@@ -26,6 +26,7 @@ from themis_lib.certification.records import certification_of
 from themis_lib.certification.target import experiment_for
 from themis_lib.report.html import report_html
 from themis_lib.report.markdown import markdown_report
+from themis_lib.runs.manifest import now
 from themis_lib.upkeep.prune import unused
 
 PROMPTS = 4
@@ -270,6 +271,41 @@ def test_again_asks_once_more_alone(server: ProviderServer, tmp_path: Path) -> N
         check.arrangement for check in found.checks[-2:]
     ]
     assert found == certified(server, tmp_path)
+
+
+def test_other_prompts_between_change_neither_rounds_nor_times(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """The record is of the last prompts; what is known of the others stays."""
+    certified(server, tmp_path)
+    first = certified(server, tmp_path, again=True)
+    certified(server, tmp_path, limit=2)
+    asked = len(server.requests)
+
+    assert first == certified(server, tmp_path)
+    assert asked == len(server.requests)
+    certified(server, tmp_path, limit=2)
+    third = certified(server, tmp_path, again=True)
+    assert asked + PROMPTS == len(server.requests)
+    assert (2, 3) == (first.rounds, third.rounds)
+
+
+def test_stopped_certification_keeps_when_it_asked(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """Answers from before an error have the time at which they came."""
+    refuses_all = Fault(401, {}, {"error": {"message": "no"}})
+    server.script = lambda attempt, body: (
+        refuses_all if len(server.requests) >= PROMPTS else None
+    )
+    with pytest.raises(ConfigError):
+        certified(server, tmp_path)
+    stopped_at = now()
+    server.script = lambda attempt, body: None
+
+    found = certified(server, tmp_path)
+
+    assert found.checks[0].sampled_at <= stopped_at < found.checks[1].sampled_at
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ WIDTHS = (2, 4, 8, 16, 32, 64)
 #: How many are in flight where the order or the beginning of the prompts is tried.
 _COMMON_WIDTH = 16
 ALONE = "alone"
+#: The beginning of the names of what is asked again.
+LATER = "again later"
 AFTER_PREFIX = "after a prefix, alone"
 #: About a hundred tokens in front of each prompt: several blocks of a prefix cache.
 SHARED_PREFIX = (
@@ -96,6 +98,6 @@ def arrangements(
         ),
     ]
     for number in range(1, rounds + 1):
-        name = "again later" if number == 1 else f"again later, {number}"
+        name = LATER if number == 1 else f"{LATER}, {number}"
         found.append(Arrangement(name, round=number, compared_with=ALONE))
     return found

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from themis_lib.certification.arrangements import (
     ALONE,
+    LATER,
     Arrangement,
     arrangements,
 )
@@ -24,6 +25,8 @@ from themis_lib.certification.records import (
     certification_of,
     certified_identity,
     keep_certification,
+    keep_sampled_times,
+    sampled_times,
 )
 from themis_lib.certification.sampling import (
     ArrangedStage,
@@ -142,10 +145,10 @@ class ModelCertification:
             else open_store(f"{url.rstrip('/')}/{folder}", options)
         )
         self._pipeline = pipeline.resolved(self._rows)
-        self._earlier = certification_of(self.store, self._identity)
+        earlier = certification_of(self.store, self._identity)
         self._again = again
         # What it refused once it is not asked again: nothing that is kept was asked so.
-        self._asks_logprobs = not (self._earlier and self._earlier.refuses_logprobs)
+        self._asks_logprobs = not (earlier and earlier.refuses_logprobs)
         self._budget = Budget(experiment.cost.max_cost)
         self._scores: list[dict[str, Floats]] = []
 
@@ -193,10 +196,13 @@ class ModelCertification:
     @cached_property
     def rounds(self) -> int:
         """How often the prompts are asked again, later."""
-        earlier = 0
-        if self._earlier is not None and self._earlier.prompts_digest == self._digest:
-            earlier = self._earlier.rounds
+        earlier = sum(name.startswith(LATER) for name in self._times)
         return max(earlier + self._again, 1)
+
+    @cached_property
+    def _times(self) -> dict[str, str]:
+        """When the prompts were last asked, by arrangement."""
+        return sampled_times(self.store, self._identity, self._digest)
 
     @cached_property
     def arrangements(self) -> list[Arrangement]:
@@ -297,11 +303,11 @@ class ModelCertification:
         arrangement: Arrangement,
         computed: int,
     ) -> str:
-        """Return when the rows were sampled: what the last record says, or now."""
-        for check in self._earlier.checks if self._earlier else ():
-            if check.arrangement == arrangement.name and not computed:
-                return check.sampled_at
-        return now()
+        """Return when the rows were sampled: when they last were, or now."""
+        if computed or arrangement.name not in self._times:
+            self._times[arrangement.name] = now()
+            keep_sampled_times(self.store, self._identity, self._digest, self._times)
+        return self._times[arrangement.name]
 
     def _found(
         self,

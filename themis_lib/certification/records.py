@@ -1,14 +1,17 @@
 """The certification of a generator, kept where a run of the same generator finds it.
 
 `<store>/certifications/<generator>/certification.json` is the last one, by the digest
-of what identifies the generator. Beside it are the rows that it rests on: they are
-found again, and by no run.
+of what identifies the generator. Beside it are the rows that it rests on, which are
+found again, and by no run, and `sampled/<prompts>.json`: when they were sampled.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from themis_lib.certification.models import Certification
 from themis_lib.identity.digests import digest
@@ -56,6 +59,39 @@ def certification_of(
         return Certification.model_validate_json(store.read_bytes(path))
     except (FileNotFoundError, ValueError):
         return None
+
+
+def sampled_times(
+    store: RunStore,
+    generator: Mapping[str, Any],
+    prompts_digest: str,
+) -> dict[str, str]:
+    """Return when the prompts were last asked, by arrangement; empty if never."""
+    try:
+        content = store.read_bytes(_times_path(generator, prompts_digest))
+        return TypeAdapter(dict[str, str]).validate_json(content)
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def keep_sampled_times(
+    store: RunStore,
+    generator: Mapping[str, Any],
+    prompts_digest: str,
+    times: Mapping[str, str],
+) -> None:
+    """Write when the prompts were last asked, in the place of what was there."""
+    path = _times_path(generator, prompts_digest)
+    with store.refusals():
+        store.make_folder(path)
+        store.replace(path, json.dumps(dict(times)).encode())
+
+
+def _times_path(
+    generator: Mapping[str, Any],
+    prompts_digest: str,
+) -> str:
+    return f"{certification_folder(generator)}/sampled/{prompts_digest}.json"
 
 
 def certifications(run: RunResult) -> list[Certification]:
