@@ -71,24 +71,28 @@ class RowSet:
 
     def shard(self, name: str) -> Part | None:
         """Return the reference to a complete shard; `None` if there is none yet."""
-        path = self.path(name)
-        file = name + PART_SUFFIX
         # A shard of an earlier run takes one request; listing first would take two.
         if not self._store.local and self._listed_at is None:
-            part = self._store.read_part(path)
+            part = self._store.read_part(self.path(name))
             if part is not None:
-                self.learn([path])
+                self.learn([part.path])
                 return part
-        if file not in self._names:
-            fresh_s = 0 if self._store.local else _FRESH_S
-            # The age is read inside the lock: a thread that waited for another's
-            # listing need not list again.
-            with self._lock:
-                listed_at = self._listed_at
-                if listed_at is None or time.monotonic() - listed_at >= fresh_s:
-                    self.refresh()
-        if file in self._names:
-            return self._store.read_part(path)
+        part = self._listed_shard(name)
+        if part is not None:
+            return part
+        fresh_s = 0 if self._store.local else _FRESH_S
+        # The age is read inside the lock: a thread that waited for another's listing
+        # need not list again.
+        with self._lock:
+            listed_at = self._listed_at
+            if listed_at is None or time.monotonic() - listed_at >= fresh_s:
+                self.refresh()
+        return self._listed_shard(name)
+
+    def _listed_shard(self, name: str) -> Part | None:
+        """Return the reference to a complete shard among the known files."""
+        if name + PART_SUFFIX in self._names:
+            return self._store.read_part(self.path(name))
         path = self._path_of(name + PIECES_SUFFIX)
         return self._store.read_part(path) if path in self._pieces else None
 
