@@ -121,6 +121,33 @@ def test_first_row_of_a_key_wins_in_pieces_too(tmp_path: Path) -> None:
     assert column_digests(table(0))["error"] != part.columns["value"]
 
 
+def test_late_rows_of_the_same_keys_are_no_pieces(tmp_path: Path) -> None:
+    """A file of a process that died may have other rows of exactly the new keys."""
+    store = RunStore(str(tmp_path))
+    rows = rows_of(store)
+    rows.publish("first", table(*range(64)))
+    rows.publish("few", table(1003))
+    late = table(1003).set_column(1, "value", pa.array(["late"]))
+    rows.write_loose(late)
+
+    part = rows.publish("second", table(*edited(64, 3)))
+
+    assert [str(n) for n in edited(64, 3)] == values(RunStore(store.url), part)
+
+
+def test_pieces_are_of_files_that_are_there(tmp_path: Path) -> None:
+    """What another process removed is written anew while it is in memory here."""
+    store = RunStore(str(tmp_path))
+    rows = rows_of(store)
+    base = rows.publish("first", table(*range(64)))
+    rows.publish("second", table(*edited(64, 3)))
+    RunStore(store.url).remove(base.path)
+
+    part = rows.publish("third", table(*edited(64, 5)))
+
+    assert [str(n) for n in edited(64, 5)] == values(RunStore(store.url), part)
+
+
 def test_rows_without_a_key_are_not_pieces(tmp_path: Path) -> None:
     """Nor are those of stores where a file takes requests."""
     store = RunStore(str(tmp_path))

@@ -32,7 +32,7 @@ from themis_lib.storage.part_files import PART_SUFFIX
 from themis_lib.storage.part_journal import PartJournal, claims_in_process
 from themis_lib.storage.pieces import PIECES_SUFFIX, is_piecemeal, pieces_of
 from themis_lib.storage.store import RunStore
-from themis_lib.storage.tables import KEY, with_columns_of
+from themis_lib.storage.tables import KEY, column_digests, with_columns_of
 
 Positions = npt.NDArray[np.int64]
 _LOOSE = "rows-"
@@ -196,14 +196,19 @@ class RowSet:
         files = is_elsewhere.astype(np.int64)
         rows[is_elsewhere] = np.arange(count)
         pieces = pieces_of(files, rows)
-        base = self._store.read_part(self._paths[most])
-        if pieces is None or base is None or not is_piecemeal(count, table.num_rows):
+        if pieces is None or not is_piecemeal(count, table.num_rows):
+            return None
+        path = self._paths[most]
+        base = self._store.read_part(path)
+        # Another process may have removed what is still in memory here.
+        if base is None or not self._store.exists(path):
             return None
         held = [base]
         if count:
-            path = self.write_loose(table.filter(pa.array(is_elsewhere)))
-            other = self._store.read_part(path)
-            if other is None:
+            others = table.filter(pa.array(is_elsewhere)).select(self.schema.names)
+            other = self._store.read_part(self.write_loose(others))
+            # These keys may have a file of rows that were not the first to be written.
+            if other is None or other.columns != column_digests(others):
                 return None
             held.append(other)
         path = self._path_of(name + PIECES_SUFFIX)
