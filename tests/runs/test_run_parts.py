@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.counted_runs import counted_experiment, ran, with_cases
-from themis_lib import InMemoryRunStore, RunResult, StoreError
+from tests.test_edit_costs import case
+from themis_lib import (
+    Case,
+    GenerationResult,
+    InMemoryRunStore,
+    RunResult,
+    StoreError,
+    TransientError,
+)
+from themis_lib.core.contexts import GenerateContext
 from themis_lib.runs.run_parts import (
     RunParts,
     content_of,
     parts_path,
     read_parts,
 )
+
+_REQUESTS: Iterator[int] = iter(range(100))
+
+
+class Down:
+    """A model that is down: it answers each request with another error."""
+
+    component_id = "tests/down"
+    version = "1"
+    reads = ("input",)
+    deterministic = True
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def generate(self, case: Case, ctx: GenerateContext) -> GenerationResult:
+        raise TransientError(f"request {next(_REQUESTS)} failed")
+
 
 COLUMNS = {"output": "1", "error": "2", "latency_s": "3", "transport": "4"}
 
@@ -49,6 +78,21 @@ def test_run_that_stops_early_has_no_later_parts() -> None:
         for shard in run.parts.shards
     }
     assert ("cases", "outputs", "answers") == names
+
+
+def test_equal_shards_that_failed_in_other_ways_are_two_parts() -> None:
+    """Each shard of the run has the errors of its own rows."""
+    run = ran(
+        InMemoryRunStore(),
+        datasets__0__cases=[{**case(1), "case_id": "a"}, {**case(1), "case_id": "b"}],
+        runtime__shard_size=1,
+        generation__generator={"use": "tests.runs.test_run_parts:Down"},
+    )
+
+    errors = run.table("outputs")["error"].to_pylist()
+
+    assert 4 == run.progress["generate"].failed
+    assert 4 == len(set(errors))
 
 
 def test_content_is_what_is_the_same_at_every_call() -> None:

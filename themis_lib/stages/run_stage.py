@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from themis_lib.errors import DiskFullError, ShardError
+from themis_lib.identity.digests import digest
 from themis_lib.identity.part import Part
 from themis_lib.stages.calls import chunks
 from themis_lib.stages.collector import Collector
@@ -81,8 +82,7 @@ async def run_stage(
         )
         if collector.failures:
             # Failures belong to this run alone: its folder, not the cache, has them.
-            path = f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
-            written = store.replace_part(path, table)
+            written = store.replace_part(_incomplete_path(stage, shard, run_id), table)
             part = collector.counted(written, cached=known_rows.num_rows)
             message = collector.summary(shard)
             raise ShardError(
@@ -101,6 +101,19 @@ async def run_stage(
     # The shard is published, and has all rows of the journal.
     collector.journal.discard()
     return collector.counted(part, cached=known_rows.num_rows)
+
+
+def _incomplete_path(
+    stage: Stage,
+    shard: Shard,
+    run_id: str,
+) -> str:
+    """Return where a run has a shard with rows that failed: each shard its own.
+
+    What is tried again may fail in another way in a shard of the same content.
+    """
+    name = digest("incomplete", [stage.label, shard.index])
+    return f"runs/{run_id}/incomplete/{stage.name}-{name}.parquet"
 
 
 def _keys_of(
