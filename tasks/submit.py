@@ -81,9 +81,8 @@ def submitting(
         stage: Stage,
         shard: Shard,
     ) -> Part:
-        rows = stage.row_set(run.store)
         shard_name = stage.shard_name(shard, run.store)
-        known = await asyncio.to_thread(rows.shard, shard_name)
+        known = await asyncio.to_thread(stage.row_set(run.store).shard, shard_name)
         # Nothing of it is in the cache key.
         parent = traceparent()
         traced_by = {} if parent is None else {"traceparent": parent}
@@ -110,9 +109,10 @@ def submitting(
         # In this process, rows are counted as they are computed.
         if is_remote and not known:
             run.progress.advance_by(stage.label, part)
+        # Prefect's result has the counts of the run that made it, and the file of then.
+        part = replace(known, cached=known.rows) if known else part
         run.progress.finish(stage.label, part)
-        # A result that Prefect has kept counts the rows of the run that made it.
-        return replace(part, computed=0, cached=part.rows) if known else part
+        return part
 
     return submit
 

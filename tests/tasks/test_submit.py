@@ -22,6 +22,7 @@ from themis_lib import Experiment, FatalError, RunStore
 from themis_lib.experiment.spec import experiment_from_spec
 from themis_lib.identity.part import Part
 from themis_lib.runs.run import Run
+from themis_lib.storage.rows import RowSet
 
 
 @dataclass
@@ -44,6 +45,12 @@ def run_of(folder: Path, *numbers: int, generator: dict[str, Any] | None = None)
         spec["generation"]["generator"] = generator
     pipeline = experiment_from_spec(Experiment, spec, where="spec").compile()
     return Run(pipeline, RunStore(str(folder / "store")))
+
+
+def rows_in(folder: Path) -> RowSet:
+    """The rows of the first stage, by somebody who knows of none yet."""
+    run = run_of(folder, 0)
+    return run.pipeline.generate.row_set(run.store)
 
 
 def submit_all(
@@ -107,6 +114,26 @@ def test_cached_shard_is_not_computed_again(prefect_api: str, tmp_path: Path) ->
     assert {} == CALLS
     assert (0, 4) == (progress.computed, progress.cached)
     assert [part.path for part in first.parts] == [part.path for part in second.parts]
+
+
+def test_cached_shard_is_where_the_store_has_it(
+    prefect_api: str, tmp_path: Path
+) -> None:
+    """Prefect's reference may lead to the file of a shard that came back as pieces."""
+    (first,) = submit_all(prefect_api, run_of(tmp_path, 0, 1)).parts
+    run = run_of(tmp_path, 0, 1)
+    table = run.store.read_table(first.path)
+    assert table is not None
+    rows = run.pipeline.generate.row_set(run.store)
+    rows.save(table.replace_schema_metadata(None))
+    run.store.remove(first.path)
+    name = Path(first.path).stem
+    back = rows_in(tmp_path).publish(name, table.replace_schema_metadata(None))
+
+    (second,) = submit_all(prefect_api, run_of(tmp_path, 0, 1)).parts
+
+    assert [".parquet", ".pieces"] == [Path(p.path).suffix for p in (first, back)]
+    assert replace(back, cached=4) == second
 
 
 def test_shard_whose_rows_are_gone_is_computed_again(
