@@ -139,6 +139,30 @@ def test_run_that_begins_meanwhile_keeps_its_rows(open_store: OpenStore) -> None
     assert [] == gone
 
 
+def test_run_that_begins_among_the_files_of_a_folder_keeps_the_rest(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removing the many files of a folder takes a while, in which a run may begin."""
+    run = evaluated(open_store())
+    give_up(run)
+    found = unused(open_store(), older_than_s=NOW)
+    store = open_store()
+    remove_file = store.remove
+
+    def remove_and_begin(path: str) -> None:
+        remove_file(path)
+        manifest = run.manifest.model_copy(update={"status": RunStatus.RUNNING})
+        write_manifest(store, manifest)
+
+    monkeypatch.setattr(store, "remove", remove_and_begin)
+    monkeypatch.setattr("themis_lib.upkeep.prune._LOOK_S", -1.0)
+
+    gone = list(remove(store, found, known=[]))
+
+    assert 3 == len(found[0].files)
+    assert [found[0].files[:1]] == [item.files for item in gone]
+
+
 def test_record_that_cannot_be_read_meanwhile_stops_it(open_store: OpenStore) -> None:
     """Nobody knows which rows that run needs. A folder that has no record yet does not
     stop it, and is looked at again.

@@ -44,6 +44,8 @@ _LEFT_BEHIND = (".damaged", ".tmp", ".new")
 _LOCK = ".lock"
 #: Rows of the summary are small, and no run refers to them by key.
 _SUMMARIES = "rows/summary/"
+#: How long files are removed before somebody looks for runs that began meanwhile.
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,24 +120,54 @@ def remove(
     that there were when `items` were found. Raise `StoreError` if the record of a newer
     one cannot be read.
     """
-    seen = set(known)
-    needed: set[str] = set()
+    newer = _NewerRuns(store, known)
     for item in items:
-        # A run may begin at any time, and find rows that no run needed before.
-        begun = set(store.list("runs")) - seen
-        for run_id in begun:
+        newer.look()
+        removed = []
+        for file in item.files:
+            # A folder may have many files, and a run may begin before its last is gone.
+            if newer.looked_at < time.monotonic() - _LOOK_S:
+                newer.look()
+            if newer.need(item.directory):
+                break
+            store.remove(file.path)
+            removed.append(file)
+        if removed:
+            yield replace(item, files=tuple(removed))
+
+
+class _NewerRuns:
+    """Runs that are not `known`: one may begin at any time, and find rows that no run
+    needed before.
+
+    `looked_at` is the time of the last look, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        known: Iterable[str],
+    ) -> None:
+        self.looked_at = 0.0
+        self._store = store
+        self._seen = set(known)
+        self._needed: set[str] = set()
+
+    def look(self) -> None:
+        """Look for runs. Raise `StoreError` if the record of one cannot be read."""
+        for run_id in set(self._store.list("runs")) - self._seen:
             try:
-                manifest = record_at(store, f"runs/{run_id}/{MANIFEST_NAME}")
+                manifest = record_at(self._store, f"runs/{run_id}/{MANIFEST_NAME}")
             except (FileNotFoundError, NotADirectoryError):
                 continue  # its record may be about to be written
-            needed.update([CASES_DIRECTORY, CONTENTS_DIRECTORY, f"runs/{run_id}"])
-            needed.update(_directories_needed(manifest))
-            seen.add(run_id)
-        if traced_directory(item.directory) in needed:
-            continue
-        for file in item.files:
-            store.remove(file.path)
-        yield item
+            self._needed.update([CASES_DIRECTORY, CONTENTS_DIRECTORY, f"runs/{run_id}"])
+            self._needed.update(_directories_needed(manifest))
+            self._seen.add(run_id)
+        self.looked_at = time.monotonic()
+
+    def need(self, directory: str) -> bool:
+        """Return whether one of those seen may need the files of a directory."""
+        return traced_directory(directory) in self._needed
 
 
 def _references(
