@@ -194,6 +194,18 @@ def test_pieces_are_runs_of_rows() -> None:
     assert not is_piecemeal(9, 64)
 
 
+def test_changed_list_is_refused(tmp_path: Path) -> None:
+    """One digit more or less would be other rows."""
+    store = RunStore(str(tmp_path))
+    rows_of(store).publish("first", table(*range(64)))
+    part = rows_of(store).publish("second", table(*edited(64, 3)))
+    content = store.read_bytes(part.path)
+    store.replace(part.path, content.replace(b"[0,4,60]", b"[0,3,60]"))
+
+    assert b"[0,4,60]" in content
+    assert RunStore(store.url).read_part(part.path) is None
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"columns":1,"files":2}'])
 def test_what_is_no_list_is_refused(content: bytes) -> None:
     """Whatever is wrong with it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,21 +52,25 @@ class Pieces:
     def to_bytes(self) -> bytes:
         """Return the pieces as JSON; equal ones are equal bytes."""
         pieces = [[piece.file, piece.start, piece.rows] for piece in self.pieces]
-        record = {
+        record: dict[str, Any] = {
             "columns": dict(self.columns),
             "files": dict(self.files),
             "pieces": pieces,
         }
-        return orjson.dumps(record)
+        # Without it, a flipped bit in a number would be read as other rows.
+        return orjson.dumps({**record, "digest": digest("pieces", record)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Pieces:
         """Return what `to_bytes` wrote. Raise `ValueError` for anything else."""
         try:
             record = orjson.loads(content)
+            written = record.pop("digest")
+            if written != digest("pieces", record):
+                raise ValueError("not what was written")
             pieces = tuple(Piece(*numbers) for numbers in record["pieces"])
             return cls(dict(record["columns"]), dict(record["files"]), pieces)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no list of pieces ({error})") from None
 
 
