@@ -102,7 +102,9 @@ def test_content_is_what_is_the_same_at_every_call() -> None:
     assert content_of(COLUMNS) != content_of({**COLUMNS, "output": "5"})
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"shards": 3}', b"[1]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"shards": 3}', b'{"shards": [3]}', b"[1]"]
+)
 def test_damaged_record_is_named(content: bytes) -> None:
     """A record that cannot be read is no record of an empty run."""
     run = ran(InMemoryRunStore())

@@ -181,7 +181,7 @@ class RunParts:
                 reducer=record["reducer"],
                 shards=tuple(shards),
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no record of parts ({error})") from None
 
 
