@@ -46,13 +46,15 @@ def test_runs_of_earlier_versions_have_todays_columns(tmp_path: Path) -> None:
 
 
 def test_export_replaces_an_earlier_one(tmp_path: Path) -> None:
-    """The same folder holds the tables of the run that was exported last."""
+    """The same folder holds the tables of the run that was exported last, and no other."""
     store = InMemoryRunStore()
     export_tables(ran(store), tmp_path)
     until = counted_experiment().run(store, until_stage="parse")
 
-    export_tables(until, tmp_path)
+    written = export_tables(until, tmp_path)
 
+    assert sorted(written) == sorted(tmp_path.iterdir())
+    assert "scores" not in {path.stem for path in written}
     assert pq.read_table(tmp_path / "summary.parquet").equals(until.table("summary"))
 
 

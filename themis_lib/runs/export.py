@@ -23,11 +23,11 @@ def export_tables(
 ) -> list[Path]:
     """Write each table of a run to `<folder>/<name>.parquet`, and return the files.
 
-    Their columns are those of `RUN_TABLES`; a table that the run stopped before is left
+    Their columns are those of `RUN_TABLES`; a table that the run does not have is left
     out. One shard is in memory at a time. Files of these names are replaced, each by a
-    whole one. Raise `ConfigError` for a folder or file that cannot be written,
-    `StoreError` for a run without tables or with parts that are gone, `DiskFullError` if
-    need be.
+    whole one, and removed where the run has no such table. Raise `ConfigError` for a
+    folder or file that cannot be written, `StoreError` for a run without tables or with
+    parts that are gone, `DiskFullError` if need be.
     """
     if not has_tables(run.manifest):
         reason = run.manifest.error or f"it is {run.status.value}"
@@ -42,12 +42,16 @@ def export_tables(
         ) from None
     written = []
     for name in RUN_TABLES:
+        path = folder / f"{name}.parquet"
         table = run.open_table(name)
-        if table is not None:
-            path = folder / f"{name}.parquet"
-            with contextlib.closing(table):
-                _write_table(table, path)
-            written.append(path)
+        if table is None:
+            # Of another run, it would be taken for a table of this one.
+            with _written(path):
+                path.unlink(missing_ok=True)
+            continue
+        with contextlib.closing(table):
+            _write_table(table, path)
+        written.append(path)
     return written
 
 
