@@ -236,7 +236,7 @@ def print_result(
         console.print(as_text(note, style="yellow"), soft_wrap=True)
     places: dict[str, str | None] = {
         "cost": cost_line(result),
-        "tables": typed_command("export", result.run_id, *_store_option(result)),
+        "tables": typed_command("export", result.run_id, *_export_options(result)),
     }
     report = f"runs/{result.run_id}/{REPORT_NAME}"
     if result.store.in_memory:
@@ -286,10 +286,12 @@ def gates_text(gates: Sequence[GateRecord]) -> Text:
     return text
 
 
-def _store_option(result: RunResult) -> list[str]:
-    """Return the option that names the store of a run to a command."""
+def _export_options(result: RunResult) -> list[str]:
+    """Return the options without which a run's tables cannot be exported."""
     url = result.store.public_url
-    return [] if url == DEFAULT_STORE else ["--store", url]
+    options = [] if url == DEFAULT_STORE else ["--store", url]
+    # The folder of the run is on no disk.
+    return options if result.store.local else [*options, "--output", "tables"]
 
 
 def next_step(

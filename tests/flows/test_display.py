@@ -60,6 +60,24 @@ def test_rows_in_a_folder_cost_nothing_again(tmp_path: Path) -> None:
     assert "--store" not in next_step
 
 
+def test_command_for_tables_says_where_to_write_them(tmp_path: Path) -> None:
+    """Beside the run's record, or where that is behind requests, to a folder here."""
+    near = RunStore(str(tmp_path))
+    far = RunStore("memory://far")
+    result = run(1, 0, store=far)
+    # As any other store that is not on this disk.
+    far.in_memory = False
+
+    texts = [shown(run(1, 0, store=near)), shown(result)]
+
+    lines = [
+        next(line for line in text.splitlines() if line.startswith("tables"))
+        for text in texts
+    ]
+    assert lines[0].endswith(f" --store {near.url}")
+    assert lines[1].endswith(" --store memory://far --output tables")
+
+
 def test_rows_of_another_run_are_waited_for_in_sight() -> None:
     """In the line of a log and on a terminal, until they are there."""
     follower, progress = Follower(), Progress()
