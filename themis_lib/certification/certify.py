@@ -50,7 +50,6 @@ from themis_lib.explain.estimates import estimate_usage
 from themis_lib.explain.plan import look_up
 from themis_lib.runs.manifest import now
 from themis_lib.runs.pipeline import Pipeline
-from themis_lib.stages.budget import Budget
 from themis_lib.stages.progress import Progress
 from themis_lib.stages.reading import read
 from themis_lib.stats.clusters import Floats
@@ -149,7 +148,6 @@ class ModelCertification:
         self._again = again
         # What it refused once it is not asked again: nothing that is kept was asked so.
         self._asks_logprobs = not (earlier and earlier.refuses_logprobs)
-        self._budget = Budget(experiment.cost.max_cost)
         self._scores: list[dict[str, Floats]] = []
 
     @classmethod
@@ -359,7 +357,7 @@ class ModelCertification:
             self._generator,
             arrangement,
             self._experiment.runtime,
-            self._budget,
+            self._pipeline.budget,
         )
 
     # Cached: the first request of all goes ahead of the others, and later ones do not.
