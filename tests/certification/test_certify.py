@@ -273,6 +273,41 @@ def test_again_asks_once_more_alone(server: ProviderServer, tmp_path: Path) -> N
     assert found == certified(server, tmp_path)
 
 
+def test_judges_are_neither_asked_nor_need_a_key(
+    server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other metrics of the experiment score the answers."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    judged = {
+        "use": "builtin/judge_rubric",
+        "rubric": "Is it good?",
+        "judge": {"use": "openai", "model": "judge-model"},
+    }
+    case = {"input": "q", "expected_output": "a"}
+    experiment = Experiment.model_validate(
+        {
+            "name": "judged",
+            "generation": {
+                "generator": {"use": "vllm", "base_url": server.url, "model": "m"}
+            },
+            "evaluation": {
+                "parsers": ["builtin/text"],
+                "metrics": ["builtin/exact_match", judged],
+                "agreement": {"judge_rubric": "human"},
+            },
+            "datasets": [
+                {"dataset_id": "d", "cases": [{**case, "case_id": n} for n in "ab"]}
+            ],
+            "storage": {"store": str(tmp_path)},
+        }
+    )
+
+    found = certify(experiment)
+
+    assert ["exact_match"] == [score.metric_id for score in found.scores]
+    assert {"m"} == {body["model"] for body in server.bodies}
+
+
 def test_other_prompts_between_change_neither_rounds_nor_times(
     server: ProviderServer, tmp_path: Path
 ) -> None:

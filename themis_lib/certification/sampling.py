@@ -36,7 +36,7 @@ class ArrangedStage(GenerateStage):
         generator: BuiltGenerator,
         arrangement: Arrangement,
         runtime: RuntimeConfig,
-        budget: Budget,
+        budget: Budget | None,
     ) -> None:
         super().__init__(
             generator,

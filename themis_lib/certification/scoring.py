@@ -10,6 +10,7 @@ import numpy as np
 from themis_lib.certification.arrangements import Arrangement
 from themis_lib.certification.models import ScoreEffect
 from themis_lib.certification.sampling import in_given_order
+from themis_lib.components.build import build
 from themis_lib.core.config import CandidatePolicy, GenerationConfig
 from themis_lib.experiment.experiment import Experiment
 from themis_lib.runs.compile import seeds_of
@@ -26,7 +27,18 @@ from themis_lib.verification.recompute import run_with_failures
 
 
 def with_one_sample(experiment: Experiment) -> Experiment:
-    """Return an experiment with the first of its seeds, and nothing that needs more."""
+    """Return an experiment with the first of its seeds, and nothing that needs more.
+
+    Metrics that ask a judge are left out: no judge is asked, so none needs a key.
+    """
+    metrics = []
+    for index, spec in enumerate(experiment.evaluation.metrics):
+        metric = build("metric", spec, where=f"evaluation.metrics[{index}]")
+        if metric.judge_calls is None:
+            metrics.append(spec)
+    evaluation = experiment.evaluation.model_copy(
+        update={"metrics": metrics, "judge_models": [], "agreement": {}}
+    )
     generation = experiment.generation.model_copy(
         update={
             "candidate_policy": CandidatePolicy(),
@@ -34,7 +46,9 @@ def with_one_sample(experiment: Experiment) -> Experiment:
         }
     )
     seeds = list(seeds_of(experiment)[:1])
-    return experiment.model_copy(update={"generation": generation, "seeds": seeds})
+    return experiment.model_copy(
+        update={"generation": generation, "evaluation": evaluation, "seeds": seeds}
+    )
 
 
 @dataclass(frozen=True)
@@ -46,11 +60,9 @@ class Scoring:
 
     @property
     def stages(self) -> list[ScoreStage]:
-        """The stages of metrics that score each answer by itself, without a judge."""
+        """The stages of metrics that score each answer by itself."""
         return [
-            stage
-            for stage in self.pipeline.scores
-            if not stage.judges and stage.metric.corpus_score is None
+            stage for stage in self.pipeline.scores if stage.metric.corpus_score is None
         ]
 
     async def scores(

@@ -188,8 +188,8 @@ def write_report(
 ) -> str:
     """Write the page of a run beside its tables and return its address.
 
-    `corrected`, `verified` and `certified` are as for `report_html`. An earlier page is replaced.
-    Raises `StoreError` where the store refuses it.
+    `corrected`, `verified` and `certified` are as for `report_html`. An earlier page is
+    replaced. Raises `StoreError` where the store refuses it.
     """
     path = f"runs/{result.run_id}/{REPORT_NAME}"
     page = report_html(

@@ -18,8 +18,6 @@ from themis_lib.report.html_page import render_page
 
 #: The least share that the axis reaches: one of nothing would have no length.
 _LEAST_REACH = 0.05
-
-
 #: Texts that are shown before a click.
 _SHOWN = 5
 
