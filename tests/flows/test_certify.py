@@ -113,6 +113,27 @@ def test_way_without_an_answer_has_a_code_of_its_own(
     assert "429" in result.output
 
 
+def test_budget_has_a_code_of_its_own(server: ListingServer, tmp_path: Path) -> None:
+    """Exit code 4, and one line."""
+    (tmp_path / "paid.yaml").write_text(
+        f"""
+generation:
+  generator: {{use: vllm, base_url: "{server.url}", model: m, max_tokens: 1000}}
+datasets:
+  - {{dataset_id: d, cases: [{{case_id: a, input: q}}, {{case_id: b, input: r}}]}}
+cost: {{max_cost: 0.0101, prices: {{m: {{input: 0, output: 10}}}}}}
+"""
+    )
+
+    result = certify(
+        str(tmp_path / "paid.yaml"), "--yes", "--store", str(tmp_path / "store")
+    )
+
+    assert 4 == result.exit_code, result.output
+    assert "stopped at the budget" in result.output
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.parametrize(
     ("models", "said"),
     [(("a", "b"), "has 2 models ('a', 'b'); name one: model=a"), ((), "model=NAME")],
