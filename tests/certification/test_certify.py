@@ -325,6 +325,25 @@ def test_other_prompts_between_change_neither_rounds_nor_times(
     assert (2, 3) == (first.rounds, third.rounds)
 
 
+def test_failed_rows_of_a_further_round_are_asked_without_a_new_round(
+    server: ProviderServer, tmp_path: Path
+) -> None:
+    """The round counts as begun: without `again`, what failed of it is asked."""
+    certified(server, tmp_path)
+    asked = len(server.requests)
+    server.script = lambda attempt, body: (
+        refused() if len(server.requests) == asked else None
+    )
+    first = certified(server, tmp_path, again=True)
+    assert asked + PROMPTS == len(server.requests)
+
+    second = certified(server, tmp_path)
+
+    assert (1, 0) == (first.failed, second.failed)
+    assert 2 == second.rounds
+    assert asked + PROMPTS + 1 == len(server.requests)
+
+
 def test_stopped_certification_keeps_when_it_asked(
     server: ProviderServer, tmp_path: Path
 ) -> None:

@@ -138,7 +138,7 @@ def test_failures_have_their_reasons() -> None:
     found = certification(check("8 at once", compared=0, failed=8, errors={"429": 8}))
 
     assert "8 at once: 8 failed: 429" == failure_lines(found)[0]
-    assert "run the same again" in failure_lines(found)[1]
+    assert "without --again" in failure_lines(found)[1]
     assert '<span class="mark mid">cannot tell</span>' in certification_html(found)
 
 

@@ -147,7 +147,7 @@ def failure_lines(certification: Certification) -> list[str]:
             lines.append(f"{check.arrangement}: {count:,} failed: {reason}")
     if lines:
         lines.append(
-            "run the same again to ask for the rows that failed, and no others"
+            "run it again, without --again, to ask for the rows that failed and no others"
         )
     return lines
 
