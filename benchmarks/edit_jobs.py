@@ -15,11 +15,12 @@ def edited(
     folder: str,
     cases: int,
     edits: int,
-) -> list[dict[str, float]]:
+) -> dict[str, list[dict[str, float]]]:
     """Evaluate cases, then once more, then after each edit, and once more at the end.
 
-    Each has its seconds of processor, the rows that it computed, and the bytes and files
-    by which the store grew.
+    Edits are of three cases next to each other (`edits`), and of one case, which is
+    appended, put in front, removed and moved (`one_case`). Each run has its seconds of
+    processor, the rows that it computed, and the bytes and files by which the store grew.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -31,43 +32,53 @@ def edited(
     numbers = list(range(cases))
     expected = [str(number + 30) for number in numbers]
     overrides = [f"datasets.0.path={data}", f"storage.store={store}"]
-    measured: list[dict[str, float]] = []
 
     def write() -> None:
         columns: dict[str, Any] = {
             "case_id": [f"q-{number}" for number in numbers],
             "input": [{"question": f"{number}+30"} for number in numbers],
-            "expected_output": expected,
+            "expected_output": [expected[number] for number in numbers],
         }
         pq.write_table(pa.table(columns), data)
 
-    def evaluate() -> None:
+    def evaluate() -> dict[str, float]:
         bytes_before, files_before = _size(store)
         began = time.process_time()
         result = Experiment.from_config(EXPERIMENT, overrides=overrides).run()
         seconds = time.process_time() - began
         bytes_after, files_after = _size(store)
-        measured.append(
-            {
-                "seconds": seconds,
-                "computed": sum(record.computed for record in result.manifest.stages),
-                "bytes": bytes_after - bytes_before,
-                "files": files_after - files_before,
-            }
-        )
+        return {
+            "seconds": seconds,
+            "computed": sum(record.computed for record in result.manifest.stages),
+            "bytes": bytes_after - bytes_before,
+            "files": files_after - files_before,
+        }
 
     write()
-    evaluate()
-    evaluate()
+    unchanged = [evaluate(), evaluate()]
+    edited_runs = []
     for edit in range(edits):
         # Spread over the data, so that every shard is edited in turn.
         first = edit * (cases - _EDITED) // max(edits - 1, 1)
         for at in range(first, first + _EDITED):
             expected[at] += "0"
         write()
-        evaluate()
-    evaluate()
-    return measured
+        edited_runs.append(evaluate())
+    unchanged.append(evaluate())
+    one_case = []
+    for number, place in ((cases, cases), (cases + 1, 0)):
+        expected.append(str(number + 30))
+        numbers.insert(place, number)
+        write()
+        one_case.append(evaluate())
+    removed = numbers.pop(cases // 3)
+    write()
+    one_case.append(evaluate())
+    numbers.remove(removed - 1)
+    numbers.insert(2 * cases // 3, removed - 1)
+    write()
+    one_case.append(evaluate())
+    return {"unchanged": unchanged, "edits": edited_runs, "one_case": one_case}
 
 
 def _size(folder: Path) -> tuple[int, int]:

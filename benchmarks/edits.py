@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from benchmarks.edit_jobs import edited
 from benchmarks.processes import folder, fresh
 from benchmarks.report import Aim, Report, Row
 
+_ONE_CASE = ("appended", "in_front", "removed", "moved")
 #: Cases and edits.
 _SIZES = ((20_000, 50), (1_000_000, 1))
 _QUICK_SIZES = ((2_000, 4), (10_000, 1))
@@ -16,7 +19,8 @@ def measure(*, quick: bool) -> Report:
     for cases, edits in _QUICK_SIZES if quick else _SIZES:
         with folder() as place:
             measured = fresh(edited, folder=place, cases=cases, edits=edits)
-        first, cached, *edited_runs, last = measured
+        first, cached, last = measured["unchanged"]
+        edited_runs, one_case = measured["edits"], measured["one_case"]
         for run in (cached, last):
             # It would be the time of other work.
             if run["computed"]:
@@ -33,13 +37,15 @@ def measure(*, quick: bool) -> Report:
                 "edit_bytes": sum(run["bytes"] for run in edited_runs) / edits,
                 "edit_files": sum(run["files"] for run in edited_runs) / edits,
                 "cached_again_cpu_s": last["seconds"],
+                **_columns(one_case),
             }
         )
     few, many = rows
     return Report(
         how="one process of its own for each size, which evaluates, finds everything, is "
-        "edited at three cases next to each other again and again, and finds everything "
-        "once more; seconds of processor, Parquet source",
+        "edited at three cases next to each other again and again, finds everything once "
+        "more, and then has one case more at its end, one more in front, one less, and one "
+        "elsewhere; seconds of processor, Parquet source",
         rows=rows,
         aims=[
             Aim("kB that an edit adds", few["edit_bytes"] / 1000, 100),
@@ -50,5 +56,22 @@ def measure(*, quick: bool) -> Report:
             ),
             Aim(f"s of {many['cases']:,} cached cases", many["cached_cpu_s"], 2),
             Aim(f"MB of {many['cases']:,} cached cases", many["cached_bytes"] / 1e6, 1),
+            *(
+                Aim(
+                    f"s of {many['cases']:,} cases, one {name}",
+                    many[f"{name}_cpu_s"],
+                    4,
+                )
+                for name in _ONE_CASE
+            ),
         ],
     )
+
+
+def _columns(runs: Sequence[Mapping[str, float]]) -> Row:
+    """Return the seconds and bytes of the runs with one case more, less or elsewhere."""
+    columns: Row = {}
+    for name, run in zip(_ONE_CASE, runs, strict=True):
+        columns[f"{name}_cpu_s"] = run["seconds"]
+        columns[f"{name}_bytes"] = run["bytes"]
+    return columns

@@ -191,12 +191,12 @@ class RuntimeConfig(FrozenModel):
     result.
 
     `max_concurrency` bounds the calls in flight in one process, `timeout_s` one call of
-    a generator or async component. `shard_size` is the number of cases of a task; the
-    default depends on the size of the data. `workers` (shards computed at once),
-    `retries` and `retry_delay_s` (the first delay, then doubled) are for Prefect; in
-    process nothing is retried. `telemetry` sends spans to OpenTelemetry (extra `otel`),
-    with `content` also the text of messages; the `OTEL_*` variables say where to. With
-    `batch`, rows go to the provider's batch API.
+    a generator or async component. `shard_size` is the exact number of cases of a task;
+    without it, tasks are cut by content, of a size that grows with the data. `workers`
+    (shards computed at once), `retries` and `retry_delay_s` (the first delay, then
+    doubled) are for Prefect; in process nothing is retried. `telemetry` sends spans to
+    OpenTelemetry (extra `otel`), with `content` also the text of messages; the `OTEL_*`
+    variables say where to. With `batch`, rows go to the provider's batch API.
     """
 
     max_concurrency: PositiveInt = 32

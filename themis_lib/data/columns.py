@@ -73,6 +73,11 @@ class CaseMapping:
         #: The columns that cases and the filter are made from, each once.
         self.columns = list(dict.fromkeys(required + optional))
 
+    @property
+    def has_numbered_ids(self) -> bool:
+        """Whether the ids of cases depend on the numbers of their rows."""
+        return self._case_id is None or _is_pattern(self._case_id)
+
     def case(
         self,
         row_number: int,

@@ -7,14 +7,25 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 
-from themis_lib.data.records import Record, Source, check_distinct
+import pyarrow as pa
+
+from themis_lib.data.records import (
+    BATCH_ROWS,
+    NUMBER,
+    Record,
+    Source,
+    Unparsed,
+    batches,
+    check_distinct,
+)
 from themis_lib.data.text_lines import text_lines
 from themis_lib.errors import DatasetError
 
 #: The number of the line a row begins on, and its cells.
 _Cells = tuple[int, list[str]]
+_ROWS = pa.schema([(NUMBER, pa.int64()), ("cells", pa.large_list(pa.large_string()))])
 #: Far above Python's own limit, so that a long document fits; low enough for a quote
 #: that is never closed.
 _LARGEST_CELL = 2**24
@@ -47,20 +58,29 @@ def csv_source(
         raise DatasetError(f"{path}: there are no rows")
     table = _Header(header)
 
-    def records(_: Sequence[str]) -> Iterator[Record]:
-        for line, row in cells:
+    def named(rows: Iterable[_Cells]) -> Iterator[Record]:
+        for line, row in rows:
             try:
                 yield line, table.named(row)
             except ValueError as error:
                 raise DatasetError(f"{path}:{line}: {error}") from None
 
+    def parse(
+        _: Sequence[str],
+        rows: pa.Table,
+    ) -> Iterator[Record]:
+        for batch in batches(rows):
+            columns = (column.to_pylist() for column in batch.columns)
+            yield from named(zip(*columns, strict=True))
+
     return Source(
         name=path,
         columns=check_distinct(table.columns, f"{path}:{number}"),
-        records=records,
+        records=lambda _: named(cells),
         head=f"{path}:{number}",
         place=lambda line: f"{path}:{line}",
         blank_is_null=True,
+        unparsed=Unparsed(lambda _: _row_tables(cells), parse, form=header),
     )
 
 
@@ -151,6 +171,11 @@ def _csv_cells(
         is_blank = len(cells) > 1 and not any(cells) and '"' not in lines.last
         if cells and not is_blank:
             yield number, cells
+
+
+def _row_tables(cells: Iterator[_Cells]) -> Iterator[pa.Table]:
+    while batch := list(islice(cells, BATCH_ROWS)):
+        yield pa.table(list(zip(*batch, strict=True)), schema=_ROWS)
 
 
 def _read_delimiter(lines: Iterator[str]) -> tuple[str, list[str]]:

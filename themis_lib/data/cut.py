@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import itertools
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePath
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from themis_lib.core.config import DatasetFile
 from themis_lib.core.experiment_spec import AnyDataset
 from themis_lib.core.protocols import case_columns
-from themis_lib.core.secrets import resolve_references
+from themis_lib.data.blocks import Block, blocks_of
+from themis_lib.data.borders import cut_by_content
+from themis_lib.data.cut_record import CASES_DIRECTORY, CutRecord, CutRecords
 from themis_lib.data.datasets import IdRegistry, case_tables
+from themis_lib.data.marks import Repetitions, row_marks
 from themis_lib.data.part_files import PartFiles
-from themis_lib.data.part_folders import Folder, folder_of
-from themis_lib.errors import InputError
-from themis_lib.identity.digests import canonical_json, digest, row_keys, set_digest
+from themis_lib.errors import StoreError
+from themis_lib.identity.digests import digest, row_keys, set_digest
 from themis_lib.identity.part import Part
-from themis_lib.storage.contents import stored_digests
 from themis_lib.storage.shard import Shard
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import CASES, column_digests
 
-#: Raised when the same file would be cut into other tables than before.
-CASES_VERSION = 3
-_DIRECTORY = "rows/cases"
 #: Rows of outputs in the first shards.
 _FIRST_SHARD_ROWS = 4096
 #: The same where each file of a shard takes requests.
@@ -94,55 +89,19 @@ def shards_of(
     """Yield the shards of all datasets in order, each written to the store before.
 
     Local files that were cut like this before are not parsed again: the store records
-    their shards under the digest of their content. Raises `DatasetError` if a case id
-    appears twice.
+    their shards under the digest of their content. Of a file that was edited, blocks
+    that it had before are not. Raises `DatasetError` if a case id appears twice.
     """
-    name = _record_name(datasets, cut)
-    recorded = _recorded_shards(datasets, store, name) if name else None
+    records = CutRecords(store, datasets, asdict(cut))
+    recorded = records.find()
     if recorded is not None:
-        yield from recorded
+        yield from recorded.shards
         return
-    shards = []
-    files = PartFiles(cut.fields)
-    for shard in _cut_datasets(datasets, store, cut, files):
-        shards.append(shard.to_json())
-        yield shard
-    # Only a complete cut is recorded: a run that stops early never gets here.
-    if name:
-        named = [[*place, sha256] for place, sha256 in files.named.items()]
-        content = json.dumps({"shards": shards, "files": named})
-        store.replace(name, content.encode())
-
-
-def _record_name(
-    datasets: Sequence[AnyDataset],
-    cut: Cut,
-) -> str | None:
-    """Return the path of the record of these shards; `None` unless every dataset is a
-    local file that can be read.
-    """
-    contents = []
+    cutting = _Cutting(store, cut, records)
     for dataset in datasets:
-        if not isinstance(dataset, DatasetFile):
-            return None
-        try:
-            path = resolve_references(dataset.path, where="path")
-            local = Path(path.removeprefix("file://")).expanduser()
-            with local.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        # A URL of another kind, too, is no file here. Cutting the dataset will say what
-        # is wrong with a file.
-        except (OSError, InputError):
-            return None
-        # Where a file is does not change its cases; the suffixes of its name can.
-        suffixes = PurePath(dataset.path).suffixes
-        settings = dataset.model_dump(mode="json", exclude={"path", "storage_options"})
-        # A cut of data without derived columns is found by what was written before.
-        if not dataset.derive:
-            del settings["derive"]
-        contents.append([content, suffixes, settings])
-    name = digest("cut", [CASES_VERSION, contents, asdict(cut)])
-    return f"{_DIRECTORY}/{name}.json"
+        yield from cutting.shards(dataset)
+    # Only a complete cut is recorded: a run that stops early never gets here.
+    records.keep(cutting.record())
 
 
 def keep_cases(
@@ -151,7 +110,7 @@ def keep_cases(
 ) -> Part:
     """Write the cases of a shard under the name of their content, unless they are there."""
     name = digest("cases", column_digests(cases))
-    return store.keep_part(f"{_DIRECTORY}/{name}.parquet", cases.combine_chunks())
+    return store.keep_part(f"{CASES_DIRECTORY}/{name}.parquet", cases.combine_chunks())
 
 
 def content_digest(table: pa.Table) -> str:
@@ -172,89 +131,176 @@ def data_digests(shards: Iterable[Shard]) -> dict[str, str]:
     return {name: set_digest(items) for name, items in digests.items()}
 
 
-def _recorded_shards(
-    datasets: Sequence[AnyDataset],
-    store: RunStore,
-    name: str,
-) -> list[Shard] | None:
-    try:
-        record = json.loads(store.read_bytes(name))
-        shards = [Shard.from_json(value) for value in record["shards"]]
-        if not _are_as_they_were(datasets, store, record["files"]):
-            return None
-    # A record that another version wrote may lack fields: cut again, and replace it.
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
-    # Nor did an earlier version record what the cases hold.
-    if any(shard.content is None for shard in shards):
-        return None
-    paths = [shard.cases.path for shard in shards]
-    # The record outlives its parts where the store is pruned.
-    if len(paths) == 1:
-        # The run will read the only part anyway: reading it now costs no request more.
-        are_present = store.read_table(paths[0]) is not None
-    else:
-        present = store.list(_DIRECTORY)
-        are_present = all(PurePath(path).name in present for path in paths)
-    return shards if are_present else None
+class _Cutting:
+    """A cut under way: what it made so far, over all datasets.
 
+    The generator does not know which dataset a case is of.
+    """
 
-def _are_as_they_were(
-    datasets: Sequence[AnyDataset],
-    store: RunStore,
-    named: Sequence[tuple[str, str, str]],
-) -> bool:
-    """Return whether files that cases name hold what they held, and the store has it."""
-    if not named:
-        return True
-    by_id = {dataset.dataset_id: dataset for dataset in datasets}
-    stored = stored_digests(store)
-    folders: dict[str, Folder] = {}
-    for dataset_id, path, sha256 in named:
-        if dataset_id not in folders:
-            folders[dataset_id] = folder_of(by_id[dataset_id])
-        try:
-            content = folders[dataset_id].facts(path)
-        # Cutting the dataset will say what is wrong with the file.
-        except ValueError:
-            return False
-        if content.sha256 != sha256 or sha256 not in stored:
-            return False
-    return True
+    def __init__(
+        self,
+        store: RunStore,
+        cut: Cut,
+        records: CutRecords,
+    ) -> None:
+        self._store = store
+        self._cut = cut
+        self._records = records
+        self._files = PartFiles(cut.fields)
+        self._ids = IdRegistry()
+        self._reads = () if cut.deterministic else case_columns(cut.reads)
+        self._occurrences = _Occurrences(self._reads, deterministic=cut.deterministic)
+        self._most_bytes = _LARGEST_SHARD_BYTES // cut.samples
+        self._shards: list[Shard] = []
+        self._blocks: list[tuple[str, int, int]] = []
+        self._has_kept = False
+        self._start = 0
 
+    def shards(self, dataset: AnyDataset) -> Iterator[Shard]:
+        """Yield the shards of the next dataset, each written to the store before."""
+        self._start = 0
+        if self._cut.shard_size is not None:
+            tables = case_tables(dataset, files=self._files)
+            sizes = itertools.repeat(self._cut.shard_size)
+            yield from self._written(dataset, self._cut_by_size(tables, sizes))
+            return
+        with blocks_of(
+            dataset,
+            self._files,
+            size_at=self._size_at,
+            most_bytes=self._most_bytes,
+        ) as blocks:
+            if blocks is not None:
+                for block in blocks:
+                    yield from self._shards_of_block(dataset, block)
+                return
+        tables = cut_by_content(
+            case_tables(dataset, files=self._files),
+            self._size_at,
+            most_bytes=self._most_bytes,
+            marked=_marked_columns,
+        )
+        yield from self._written(dataset, tables)
 
-def _cut_datasets(
-    datasets: Sequence[AnyDataset],
-    store: RunStore,
-    cut: Cut,
-    files: PartFiles,
-) -> Iterator[Shard]:
-    index = 0
-    # Both over all datasets: the generator does not know which one a case is of.
-    ids = IdRegistry()
-    reads = case_columns(cut.reads)
-    occurrences = _Occurrences(reads, deterministic=cut.deterministic)
-    most_bytes = _LARGEST_SHARD_BYTES // cut.samples
-    for dataset in datasets:
-        start = 0
-        tables = case_tables(dataset, files=files)
-        for table in _cut_tables(tables, _shard_sizes(cut), most_bytes=most_bytes):
-            ids.add_all(dataset.dataset_id, table["case_id"])
-            counts = occurrences.count(table)
+    def record(self) -> CutRecord:
+        """Return the record of the cut, once all of its shards are made."""
+        named = {(*place, sha256) for place, sha256 in self._files.named.items()}
+        if self._has_kept:
+            named |= set(self._records.named_of_blocks())
+        return CutRecord(self._shards, sorted(named), self._blocks)
+
+    def _shards_of_block(
+        self,
+        dataset: AnyDataset,
+        block: Block,
+    ) -> Iterator[Shard]:
+        first = len(self._shards)
+        # Nothing else of the file could be as it was.
+        kept = None if block.is_alone else self._kept_shards(block)
+        if kept is not None:
+            self._has_kept = True
+            yield from kept
+        else:
+            # Of any size in rows, but text of cases may take more bytes than the rows did.
+            tables = self._cut_by_size(block.tables(), itertools.repeat(sys.maxsize))
+            yield from self._written(dataset, tables)
+        self._blocks.append((block.name, first, len(self._shards) - first))
+
+    def _written(
+        self,
+        dataset: AnyDataset,
+        tables: Iterable[pa.Table],
+    ) -> Iterator[Shard]:
+        for table in tables:
+            self._ids.add_all(dataset.dataset_id, table["case_id"])
+            counts = self._occurrences.count(table)
             cases = table.append_column("occurrence", counts)
             cases = cases.cast(CASES)
-            files.keep(cases["input"], store)
-            yield Shard(
-                index=index,
-                start=start,
-                dataset_id=dataset.dataset_id,
-                cases=keep_cases(store, cases),
-                content=content_digest(table),
-                has_lists=_any_input(table, r"^\["),
-                has_parts=_any_input(table, _PART_TYPES),
+            self._files.keep(cases["input"], self._store)
+            yield self._numbered(
+                Shard(
+                    index=0,
+                    start=0,
+                    dataset_id=dataset.dataset_id,
+                    cases=keep_cases(self._store, cases),
+                    content=content_digest(table),
+                    has_lists=_any_input(table, r"^\["),
+                    has_parts=_any_input(table, _PART_TYPES),
+                )
             )
-            index += 1
-            start += cases.num_rows
+
+    def _kept_shards(self, block: Block) -> Iterator[Shard] | None:
+        """Return the shards that a block became before; `None` if they cannot be had."""
+        shards = self._records.shards_of_block(block.name)
+        if shards is None:
+            return None
+        columns = list(dict.fromkeys(["case_id", "occurrence", *self._reads]))
+        tables = []
+        for shard in shards:
+            table = self._store.read_columns(shard.cases.path, columns)
+            if table is None:
+                return None
+            tables.append(table)
+        return self._kept(shards, tables)
+
+    def _kept(
+        self,
+        shards: Sequence[Shard],
+        tables: Sequence[pa.Table],
+    ) -> Iterator[Shard]:
+        for shard, table in zip(shards, tables, strict=True):
+            self._ids.add_all(shard.dataset_id, table["case_id"])
+            counts = self._occurrences.count(table)
+            kept = shard
+            # An equal case in front of it came or went.
+            if not counts.equals(table["occurrence"].combine_chunks()):
+                kept = replace(shard, cases=self._recounted(shard, counts))
+            yield self._numbered(kept)
+
+    def _recounted(
+        self,
+        shard: Shard,
+        counts: pa.Array,
+    ) -> Part:
+        cases = self._store.read_table(shard.cases.path)
+        if cases is None:
+            uri = self._store.uri(shard.cases.path)
+            raise StoreError(f"{uri}: was removed while it was read; run again")
+        index = cases.column_names.index("occurrence")
+        cases = cases.set_column(index, "occurrence", counts)
+        return keep_cases(self._store, cases.cast(CASES))
+
+    def _numbered(self, shard: Shard) -> Shard:
+        """Return a shard with its place among all shards and cases, and note it."""
+        numbered = replace(shard, index=len(self._shards), start=self._start)
+        self._start += shard.cases.rows
+        self._shards.append(numbered)
+        return numbered
+
+    def _cut_by_size(
+        self,
+        tables: Iterable[pa.Table],
+        sizes: Iterator[int],
+    ) -> Iterator[pa.Table]:
+        return _cut_tables(tables, sizes, most_bytes=self._most_bytes)
+
+    def _size_at(self, position: int) -> int:
+        """Return the cases of a shard from the position of its first case in its dataset.
+
+        Not from the shards before: one more of them moves no border.
+        """
+        rows = self._cut.first_rows
+        while rows < _LARGEST_SHARD_ROWS:
+            position -= _SHARDS_OF_A_SIZE * max(rows // self._cut.samples, 1)
+            if position < 0:
+                break
+            rows = min(2 * rows, _LARGEST_SHARD_ROWS)
+        return max(rows // self._cut.samples, 1)
+
+
+def _marked_columns(table: pa.Table) -> list[pa.ChunkedArray]:
+    # Ids may be numbers of rows, which an edit moves.
+    return [table[name] for name in _JSON_COLUMNS]
 
 
 def _any_input(
@@ -263,19 +309,6 @@ def _any_input(
 ) -> bool:
     found = pc.match_substring_regex(table["input"], pattern)
     return bool(pc.any(found).as_py())
-
-
-def _shard_sizes(cut: Cut) -> Iterator[int]:
-    """Yield the cases of each shard.
-
-    Sizes depend on the position alone, so that a dataset that grows keeps its shards.
-    """
-    rows = cut.first_rows
-    while True:
-        cases = max(rows // cut.samples, 1)
-        for _ in range(_SHARDS_OF_A_SIZE):
-            yield cut.shard_size or cases
-        rows = min(2 * rows, _LARGEST_SHARD_ROWS)
 
 
 def _cut_tables(
@@ -337,26 +370,18 @@ class _Occurrences:
     ) -> None:
         self._reads = reads
         self._deterministic = deterministic
-        self._seen: defaultdict[bytes, int] = defaultdict(int)
+        self._seen = Repetitions()
 
     def count(self, table: pa.Table) -> pa.Array:
         # Equal cases of a deterministic generator share one key: computed once.
         if self._deterministic:
             zeros = np.zeros(table.num_rows, dtype=np.int32)
             return pa.array(zeros)
-        texts: list[Iterable[str | None]] = []
-        for name in self._reads:
-            values: Iterable[Any] = table[name].to_pylist()
-            if name not in _JSON_COLUMNS:
-                values = map(canonical_json, values)
-            texts.append(values)
-        contents: Iterable[tuple[str | None, ...]] = zip(*texts, strict=True)
-        # `zip` of no columns has no rows, but a generator that reads nothing cannot
-        # tell any case from another.
-        if not texts:
-            contents = [()] * table.num_rows
-        counts = []
-        for key in row_keys("content", contents):
-            counts.append(self._seen[key])
-            self._seen[key] += 1
-        return pa.array(counts, pa.int32())
+        # A generator that reads nothing cannot tell any case from another.
+        marks = np.zeros(table.num_rows, dtype=np.uint64)
+        if self._reads:
+            # To a key, no expected output is the expected output null.
+            marks = row_marks(
+                [pc.fill_null(table[name], "null") for name in self._reads]
+            )
+        return pa.array(self._seen.count(marks), pa.int32())

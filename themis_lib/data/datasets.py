@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from themis_lib.core.config import DatasetFile, HubDataset
@@ -29,16 +28,15 @@ from themis_lib.data.columns import (
 from themis_lib.data.derived import with_derived
 from themis_lib.data.json_forms import json_row
 from themis_lib.data.lm_eval_cases import lm_eval_cases
+from themis_lib.data.marks import Marks, row_marks
 from themis_lib.data.part_files import PartFiles
-from themis_lib.data.records import Source
+from themis_lib.data.records import Record, Source
 from themis_lib.data.row_filter import RowFilter
 from themis_lib.data.sources import opened
 from themis_lib.errors import DatasetError
 from themis_lib.identity.digests import bytes_digest, canonical_json, load_json
 from themis_lib.storage.tables import CASES
 
-#: Hashes of case ids, 64 bits each.
-_Marks = npt.NDArray[np.int64]
 _SCHEMA = pa.schema([item for item in CASES if item.name != "occurrence"])
 
 
@@ -60,9 +58,20 @@ def case_tables(
     Whether ids are unique is for `IdRegistry` to check.
     """
     cases = _iter_cases(dataset, files or PartFiles())
-    dataset_id = pa.scalar(dataset.dataset_id, pa.string())
+    yield from tables_of(dataset.dataset_id, cases, batch_rows=batch_rows)
+
+
+def tables_of(
+    dataset_id: str,
+    cases: Iterable[CaseTexts],
+    *,
+    batch_rows: int = 4096,
+) -> Iterator[pa.Table]:
+    """Yield the tables of some cases of a dataset, as `case_tables` does."""
+    cases = iter(cases)
+    name = pa.scalar(dataset_id, pa.string())
     while batch := list(islice(cases, batch_rows)):
-        columns = [pa.repeat(dataset_id, len(batch))]
+        columns = [pa.repeat(name, len(batch))]
         for values in zip(*batch, strict=True):
             column = pa.array(values, pa.string())
             columns.append(column)
@@ -83,15 +92,69 @@ def case_rows(
         yield case_id, case_input, expected, load_json(metadata)
 
 
-class IdRegistry:
-    """Every case id seen so far, in eight bytes each.
+class CaseReader:
+    """Makes cases of the rows of an open dataset that pass its filter.
 
-    Ids are told apart by 64 bits: among n ids of a dataset, two different ones are
-    taken for equal with a probability of n²/2⁶⁵, which is 3·10⁻⁸ for a million.
+    Without `files`, parts of inputs stay as they are written. Raises `DatasetError` for
+    columns that are not there.
     """
 
+    def __init__(
+        self,
+        dataset: DatasetFile | HubDataset,
+        source: Source,
+        *,
+        files: PartFiles | None = None,
+    ) -> None:
+        self._where = f"dataset {dataset.dataset_id!r}: {source.name}"
+        #: The dataset with its derived columns.
+        self.source = with_derived(dataset, source)
+        self._mapping = CaseMapping(dataset, self.source)
+        self._filter = RowFilter(dataset.filter)
+        self._files = files
+        #: The columns of it that cases are made from.
+        self.columns = self._mapping.columns
+        self.has_numbered_ids = self._mapping.has_numbered_ids
+
+    def cases(
+        self,
+        records: Iterable[Record],
+        *,
+        first_row: int = 0,
+    ) -> Iterator[CaseTexts]:
+        """Yield the cases of records. Raises `DatasetError` for a row that is no case."""
+        source = self.source
+        # Numbered before the filter, so that a case keeps its default id under another
+        # one.
+        for row_number, (number, row) in enumerate(records, first_row):
+            try:
+                if source.is_typed:
+                    row = json_row(row)
+                if not self._filter.keeps(row):
+                    continue
+                case = self._mapping.case(row_number, row)
+                if self._files is not None:
+                    case_id, case_input, expected, metadata = case
+                    case_input = self._files.with_contents(case_input)
+                    case = (case_id, case_input, expected, metadata)
+            except KeyError as error:
+                message = no_column(error.args[0], row)
+                raise DatasetError(f"{source.place(number)}: {message}") from None
+            except ValueError as error:
+                raise DatasetError(f"{source.place(number)}: {error}") from None
+            yield case
+
+    def no_cases(self) -> DatasetError:
+        """Return the error of a dataset of which no row became a case."""
+        reason = self._filter.emptied() or "there are no rows"
+        return DatasetError(f"{self._where}: {reason}")
+
+
+class IdRegistry:
+    """Every case id seen so far, in the eight bytes of its mark; see `data.marks`."""
+
     def __init__(self) -> None:
-        self._runs: dict[str, list[_Marks]] = {}
+        self._runs: dict[str, list[Marks]] = {}
 
     def add_all(
         self,
@@ -102,9 +165,7 @@ class IdRegistry:
 
         Raises `DatasetError` naming the first id that its dataset already has.
         """
-        names = case_ids.to_pylist()
-        # Python's own hash is good enough, and fast: it never leaves this process.
-        marks = np.fromiter(map(hash, names), np.int64, len(names))
+        marks = row_marks([case_ids])
         run, first = np.unique(marks, return_index=True)
         # Within the batch, every place of a mark but its first is a repetition.
         repeated = np.ones(len(marks), dtype=bool)
@@ -117,7 +178,7 @@ class IdRegistry:
             repeated |= known[at] == marks
         if repeated.any():
             first_repeated = int(np.argmax(repeated))
-            name = names[first_repeated]
+            name = case_ids[first_repeated].as_py()
             raise DatasetError(
                 f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own"
             )
@@ -182,33 +243,13 @@ def read_cases(
     Without `files`, parts of inputs stay as they are written. Raises `DatasetError` for
     a row that is no case, and if there are no rows.
     """
-    source = with_derived(dataset, source)
-    mapping = CaseMapping(dataset, source)
-    row_filter = RowFilter(dataset.filter)
+    reader = CaseReader(dataset, source, files=files)
     is_empty = True
-    # Numbered before the filter, so that a case keeps its default id under another one.
-    records = source.records(mapping.columns)
-    for row_number, (number, row) in enumerate(records):
-        try:
-            if source.is_typed:
-                row = json_row(row)
-            if not row_filter.keeps(row):
-                continue
-            case = mapping.case(row_number, row)
-            if files is not None:
-                case_id, case_input, expected, metadata = case
-                case_input = files.with_contents(case_input)
-                case = (case_id, case_input, expected, metadata)
-        except KeyError as error:
-            message = no_column(error.args[0], row)
-            raise DatasetError(f"{source.place(number)}: {message}") from None
-        except ValueError as error:
-            raise DatasetError(f"{source.place(number)}: {error}") from None
+    for case in reader.cases(reader.source.records(reader.columns)):
         is_empty = False
         yield case
     if is_empty:
-        reason = row_filter.emptied() or "there are no rows"
-        raise DatasetError(f"dataset {dataset.dataset_id!r}: {source.name}: {reason}")
+        raise reader.no_cases()
 
 
 def _sample_cases(

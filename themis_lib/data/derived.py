@@ -39,9 +39,12 @@ def with_derived(
                 reads.append(column)
         expressions[name] = expression
 
-    def records(columns: Iterable[str]) -> Iterator[Record]:
+    def needed(columns: Iterable[str]) -> list[str]:
         own = [name for name in columns if name not in expressions]
-        for number, row in source.records(list(dict.fromkeys([*own, *reads]))):
+        return list(dict.fromkeys([*own, *reads]))
+
+    def derived(records: Iterable[Record]) -> Iterator[Record]:
+        for number, row in records:
             try:
                 values = json_row(row) if source.is_typed else dict(row)
                 _derive(expressions, values, dataset.seed)
@@ -49,11 +52,13 @@ def with_derived(
                 raise DatasetError(f"{source.place(number)}: {error}") from None
             yield number, values
 
+    unparsed = source.unparsed
     return replace(
         source,
         columns=list(dict.fromkeys([*source.columns, *expressions])),
-        records=records,
+        records=lambda columns: derived(source.records(needed(columns))),
         is_typed=False,
+        unparsed=unparsed and unparsed.over(needed, derived),
     )
 
 

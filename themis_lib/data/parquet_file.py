@@ -11,11 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from themis_lib.data.records import Record, Source, check_distinct
+from themis_lib.data.records import (
+    BATCH_ROWS,
+    NUMBER,
+    Record,
+    Source,
+    Unparsed,
+    batches,
+    check_distinct,
+)
 
 #: Bytes asked of a file at a time.
 READ_BYTES = 2**20
-_READ_ROWS = 4096
 #: The largest number up to which floats hold every integer.
 _LARGEST_WHOLE = 2.0**53
 
@@ -36,22 +43,8 @@ def parquet_source(
     parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_BYTES)
 
     def records(columns: Sequence[str]) -> Iterator[Record]:
-        schema = parquet.schema_arrow
-        floats = [name for name in columns if is_float(schema.field(name).type)]
-        whole = _whole_columns(parquet, floats)
-        start = 0
-        for batch in parquet.iter_batches(_READ_ROWS, columns=list(columns)):
-            values = []
-            # By name: the file's order of columns need not be the one asked for.
-            for name in columns:
-                column = batch.column(name)
-                if name in whole:
-                    column = column.cast(pa.int64())
-                values.append(_cells(column))
-            rows = zip(*values, strict=True)
-            for number, row in enumerate(rows, start):
-                yield number, dict(zip(columns, row, strict=True))
-            start += batch.num_rows
+        for table in _tables(parquet, columns):
+            yield from _records(columns, table)
 
     return Source(
         name=path,
@@ -60,7 +53,40 @@ def parquet_source(
         head=path,
         place=lambda row: f"{path}: row {row}",
         is_typed=True,
+        unparsed=Unparsed(lambda columns: _tables(parquet, columns), _records),
     )
+
+
+def _tables(
+    parquet: pq.ParquetFile,
+    columns: Sequence[str],
+) -> Iterator[pa.Table]:
+    """Yield the rows, their columns named by number: any name may be in the file."""
+    schema = parquet.schema_arrow
+    floats = [name for name in columns if is_float(schema.field(name).type)]
+    whole = _whole_columns(parquet, floats)
+    names = [NUMBER, *map(str, range(len(columns)))]
+    start = 0
+    for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns)):
+        numbers = np.arange(start, start + batch.num_rows)
+        arrays = [pa.array(numbers)]
+        # By name: the file's order of columns need not be the one asked for.
+        for name in columns:
+            column = batch.column(name)
+            arrays.append(column.cast(pa.int64()) if name in whole else column)
+        yield pa.table(arrays, names)
+        start += batch.num_rows
+
+
+def _records(
+    columns: Sequence[str],
+    table: pa.Table,
+) -> Iterator[Record]:
+    for batch in batches(table):
+        numbers, *values = (_cells(column) for column in batch.columns)
+        rows = zip(*values, strict=True)
+        for number, row in zip(numbers, rows, strict=True):
+            yield number, dict(zip(columns, row, strict=True))
 
 
 def is_float(kind: pa.DataType) -> bool:
@@ -89,14 +115,14 @@ def _whole_columns(
     whole = set(names)
     if not whole:
         return whole
-    for batch in parquet.iter_batches(_READ_ROWS, columns=list(names)):
+    for batch in parquet.iter_batches(BATCH_ROWS, columns=list(names)):
         whole = {name for name in whole if is_whole(batch.column(name))}
         if not whole:
             break
     return whole
 
 
-def _cells(column: pa.Array) -> list[Any]:
+def _cells(column: pa.ChunkedArray) -> list[Any]:
     """Return the values of a column as Python's."""
     cells: list[Any] = column.to_pylist()
     read = _reader_of(column.type)

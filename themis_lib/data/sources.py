@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.utils import infer_compression
@@ -34,6 +34,8 @@ from themis_lib.errors import (
     describe,
     is_transient,
 )
+
+_Item = TypeVar("_Item")
 
 
 @contextmanager
@@ -67,10 +69,7 @@ def opened(dataset: DatasetFile | HubDataset) -> Iterator[Source]:
         except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
             raise failure(error) from None
         # Outside the `try`: errors of the caller's block are not the file's.
-        yield replace(
-            source,
-            records=lambda columns: _guard_records(source.records(columns), failure),
-        )
+        yield _guarded(source, failure)
 
 
 def did_you_mean(
@@ -130,13 +129,31 @@ def _failure_reason(
     return hide_values(describe(error), spec=[dataset.path, dataset.storage_options])
 
 
-def _guard_records(
-    records: Iterator[Record],
+def _guarded(
+    source: Source,
     failure: Callable[[Exception], Exception],
-) -> Iterator[Record]:
-    """Yield the records, with whatever reading them raises turned into a `failure`."""
+) -> Source:
+    """Return a source, with whatever reading it raises turned into a `failure`."""
+    unparsed = source.unparsed
+    if unparsed is not None:
+        tables = unparsed.tables
+        unparsed = replace(
+            unparsed,
+            tables=lambda columns: _guard(tables(columns), failure),
+        )
+    return replace(
+        source,
+        records=lambda columns: _guard(source.records(columns), failure),
+        unparsed=unparsed,
+    )
+
+
+def _guard(
+    items: Iterator[_Item],
+    failure: Callable[[Exception], Exception],
+) -> Iterator[_Item]:
     try:
-        yield from records
+        yield from items
     except DatasetError:
         raise
     except Exception as error:  # noqa: BLE001 - every filesystem has its own errors
@@ -178,7 +195,7 @@ def _hub_source(dataset: HubDataset) -> Source:
         whole = _whole_columns(rows, names)
         if whole:
             selected = (_with_integers(row, whole) for row in selected)
-        return _guard_records(enumerate(selected), failure)
+        return _guard(enumerate(selected), failure)
 
     return Source(
         name=name,
