@@ -53,11 +53,11 @@ def certification_of(
     store: RunStore,
     generator: Mapping[str, Any],
 ) -> Certification | None:
-    """Return the last certification of a generator; `None` without one that is whole."""
+    """Return the last certification of a generator; `None` without one that can be read."""
     path = f"{certification_folder(generator)}/{_NAME}"
     try:
         return Certification.model_validate_json(store.read_bytes(path))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, PermissionError, ValueError):
         return None
 
 
