@@ -41,16 +41,17 @@ def test_what_changed_is_announced(api: Api, tmp_path: Path) -> None:
     assert verified(api, run).is_completed()
     event = event_of(api, "themis.verify.unchanged", "verified")
     assert run.run_id == event.payload["run_id"]
-    edit_cell(run.store, parts_of(run, "reduce")[0], "score", 0, 0.25)
+    edit_cell(run.store, parts_of(run, "parse")[0], "value", 0, "77")
 
     state = verified(api, run, sample=1000)
     event = event_of(api, "themis.verify.changed", "verified")
 
-    assert ("Changed", "1 row(s) differ") == (state.name, state.message)
+    assert "Changed" == state.name
+    assert "1 row(s) differ; 1 file(s) changed since the run" == state.message
     assert "themis.experiment.verified" == event.resource["prefect.resource.id"]
     assert (run.run_id, 1) == (
         event.payload["run_id"],
-        event.payload["differing"]["reduce"],
+        event.payload["differing"]["parse"],
     )
 
 
