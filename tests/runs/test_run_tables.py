@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from tests.runs.test_run import experiment
 from tests.stored.experiments import FOLDER
 from themis_lib import InMemoryRunStore, RunResult, RunStore
 from themis_lib.runs.manifest import manifests
@@ -61,11 +62,10 @@ def test_earlier_runs_are_read_as_results() -> None:
 
 def test_column_that_a_table_lacks_is_null() -> None:
     """A table that was written before a column existed is read with nulls in it."""
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"dataset_id": ["d"], "mean": [0.5]}), sink)
-    sink.seek(0)
 
-    file = RunTableFile("summary", sink)
+    file = RunTableFile("summary", pa.BufferReader(sink.getvalue()))
 
     for table in (file.read(), file.read_groups([0])):
         (row,) = table.to_pylist()
@@ -76,3 +76,25 @@ def test_column_that_a_table_lacks_is_null() -> None:
 def test_table_that_was_never_written_is_none() -> None:
     """A run that stopped before has no file."""
     assert open_table_file(InMemoryRunStore(), "run", "scores") is None
+
+
+@pytest.mark.parametrize("url", ["folder", "memory://run-tables"])
+def test_arrow_reads_a_table_without_python(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its threads may be at work while Python ends, and would abort the process."""
+    sources = []
+    opened = pq.ParquetFile
+
+    def noted(source: Any, **settings: Any) -> pq.ParquetFile:
+        sources.append(source)
+        return opened(source, **settings)
+
+    store = RunStore(url if "://" in url else str(tmp_path / url))
+    run = experiment(metrics=["builtin/exact_match"]).run(store)
+    monkeypatch.setattr(pq, "ParquetFile", noted)
+
+    assert 1 == run.table("summary").num_rows
+    assert 1 == RunResult(RunStore(store.url), run.run_id).table("scores").num_rows
+    assert sources
+    assert {pa.OSFile, pa.BufferReader} >= set(map(type, sources))

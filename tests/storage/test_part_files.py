@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from themis_lib.storage.part_files import (
     dictionary_columns,
     parquet_bytes,
     part_of,
+    reader_of,
 )
 from themis_lib.storage.tables import column_digests
 
@@ -78,3 +80,14 @@ def test_flipped_bit_is_noticed() -> None:
 
     with pytest.raises(OSError, match="checksum"):
         read(bytes(content))
+
+
+def test_arrow_reads_content_in_memory_of_its_own() -> None:
+    """Its threads let go of the content late, and must not need Python for it."""
+    content = b"content" * 10
+    holders = sys.getrefcount(content)
+
+    reader = reader_of(content)
+
+    assert holders == sys.getrefcount(content)
+    assert content == reader.read()

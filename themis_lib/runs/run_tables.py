@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,7 +26,7 @@ class RunTableFile:
     def __init__(
         self,
         name: str,
-        file: IO[bytes],
+        file: pa.NativeFile,
     ) -> None:
         self.name = name
         self._source = file
@@ -113,7 +113,7 @@ def open_table_file(
 ) -> RunTableFile | None:
     """Open a file of a run by its name in `RUN_TABLES`; `None` where there is none."""
     try:
-        return RunTableFile(name, store.open(f"runs/{run_id}/{name}.parquet"))
+        return RunTableFile(name, store.open_for_arrow(f"runs/{run_id}/{name}.parquet"))
     except FileNotFoundError:
         return None
 

@@ -50,6 +50,17 @@ def dictionary_columns(names: Iterable[str]) -> list[str]:
     return [name for name in names if name not in _DISTINCT_COLUMNS]
 
 
+def reader_of(content: bytes) -> pa.BufferReader:
+    """Return a file for Arrow to read, with this content in Arrow's own memory.
+
+    Arrow's threads let go of what they read after the call that asked for it. While
+    Python ends, they would abort the process to let go of an object of Python.
+    """
+    sink = pa.BufferOutputStream()
+    sink.write(content)
+    return pa.BufferReader(sink.getvalue())
+
+
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return a table as Parquet: zstd, with page checksums, keys without a dictionary."""
     sink = pa.BufferOutputStream()

@@ -33,7 +33,13 @@ from themis_lib.storage.local_files import (
     overwrite_file,
     replace_file,
 )
-from themis_lib.storage.part_files import COLUMNS, described, parquet_bytes, part_of
+from themis_lib.storage.part_files import (
+    COLUMNS,
+    described,
+    parquet_bytes,
+    part_of,
+    reader_of,
+)
 from themis_lib.storage.pieces import PIECES_SUFFIX, Piece, Pieces, content_name
 from themis_lib.storage.table_cache import TableCache
 
@@ -215,6 +221,16 @@ class RunStore:
             raise FileNotFoundError(path)
         return io.BytesIO(content)
 
+    def open_for_arrow(self, path: str) -> pa.NativeFile:
+        """Open a file that Arrow reads without Python. Raises `FileNotFoundError`.
+
+        One request brings the whole file.
+        """
+        if self.local:
+            return pa.OSFile(self.locate(path), "rb")
+        with self.open(path) as file:
+            return reader_of(file.read())
+
     def hold(self, contents: Mapping[str, bytes | None]) -> None:
         """Keep the contents of files that were just written, to read without a request.
 
@@ -352,7 +368,7 @@ class RunStore:
         if path.endswith(PIECES_SUFFIX):
             table = self._join_pieces(path, content, None)
         else:
-            table = self._parse_table(path, pa.BufferReader(content))
+            table = self._parse_table(path, reader_of(content))
         if table is not None:
             self._tables.put(path, table)
         return table

@@ -32,7 +32,7 @@ from themis_lib.runs.manifest import (
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.run_parts import HeldPart, RunParts, content_of, parts_path
 from themis_lib.storage.contents import CONTENTS_DIRECTORY
-from themis_lib.storage.part_files import part_of
+from themis_lib.storage.part_files import part_of, reader_of
 from themis_lib.storage.pieces import PIECES_SUFFIX, Pieces, content_name, forms_of
 from themis_lib.storage.store import File, RunStore
 from themis_lib.storage.tables import KEY, RUN_TABLES, column_digests
@@ -118,7 +118,7 @@ def _check_part(
     uri = store.uri(part.path)
     # Read past the store, which would set a damaged part aside and hide it.
     try:
-        source = pa.BufferReader(store.read_bytes(part.path))
+        source = reader_of(store.read_bytes(part.path))
         table = pq.read_table(source, page_checksum_verification=True)
     except FileNotFoundError:
         return  # removed since it was listed
