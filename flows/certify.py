@@ -37,6 +37,7 @@ from flows.exit_codes import (
 )
 from flows.opening import (
     HtmlFile,
+    IsAllowed,
     JsonFile,
     MarkdownFile,
     Options,
@@ -101,10 +102,6 @@ Again = Annotated[
 Plan = Annotated[
     bool,
     typer.Option("--plan", help="Say how many calls it takes, and their price."),
-]
-IsAllowed = Annotated[
-    bool,
-    typer.Option("--yes", help="Pay for calls without asking."),
 ]
 Store = Annotated[
     str | None,

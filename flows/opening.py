@@ -49,6 +49,10 @@ MarkdownFile = Annotated[
     Path | None,
     typer.Option(help="Write Markdown, for a pull request."),
 ]
+IsAllowed = Annotated[
+    bool,
+    typer.Option("--yes", help="Pay for calls without asking."),
+]
 JsonFile = Annotated[
     Path | None,
     typer.Option("--json", help="Write every number, with every digit."),

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from flows.exit_codes import COMPLETED, FAILED, GATE_UNDERPOWERED
 from flows.opening import (
+    IsAllowed,
     MarkdownFile,
     Options,
     RunName,
@@ -81,10 +82,6 @@ Stages = Annotated[
 Alpha = Annotated[
     float,
     typer.Option(help="The level of the tests of models."),
-]
-IsAllowed = Annotated[
-    bool,
-    typer.Option("--yes", help="Pay for calls without asking."),
 ]
 JsonFile = Annotated[
     Path | None,

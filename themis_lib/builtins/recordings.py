@@ -337,8 +337,10 @@ def read_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from themis_lib.storage.part_files import reader_of
+
     try:
-        file = pq.ParquetFile(pa.BufferReader(content))
+        file = pq.ParquetFile(reader_of(content))
         # The schema is in the footer, so no row is read for a missing column.
         _check_columns(columns, file.schema_arrow.names, path)
         table = file.read(columns=list(columns))

@@ -292,12 +292,12 @@ class Run:
         """Write the summary, and which parts hold the rows of the other tables."""
         guard_parts(self.store)
         parts = RunParts.of(self.pipeline, self._shards)
-        contents: dict[str, bytes | None] = {
+        contents = {
             parts_path(self.run_id): parts.to_bytes(),
             f"runs/{self.run_id}/summary.parquet": parquet_bytes(summary),
         }
         for path, content in contents.items():
-            self.store.replace(path, content or b"")
+            self.store.replace(path, content)
         # Where reading takes requests, a report of the run need not read them back.
         if not self.store.local:
             self.store.hold(contents)
