@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,7 @@ class Server:
         )
         while not self.answers():
             assert self.process.poll() is None
+            time.sleep(0.1)
 
     def answers(self) -> bool:
         with (
