@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import settings
 
 from tests.support.chromium import CHROMIUM
@@ -32,9 +35,37 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 
+#: Containers often have Python keep no bytecode: every worker would compile all tests
+#: again in each run. Code that a test writes and edits is imported as they have it.
+_KEEPS_NO_BYTECODE = sys.dont_write_bytecode
+sys.dont_write_bytecode = False
+
+#: Thousands of collected tests are no garbage, and take long to look over.
+gc.set_threshold(5_000)
+
 #: A shell has its background jobs ignore Ctrl-C, and so would every process that a test
 #: starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    sys.dont_write_bytecode = _KEEPS_NO_BYTECODE
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_of_one_module() -> Iterator[None]:
+    """Forget what the tests of a module stored in memory.
+
+    For each file that is written there, fsspec goes through all files of the process.
+    """
+    files, folders = MemoryFileSystem.store, MemoryFileSystem.pseudo_dirs
+    kept_files, kept_folders = set(files), list(folders)
+    yield
+    # A thread that a test left behind may store something meanwhile.
+    for path in list(files):
+        if path not in kept_files:
+            files.pop(path, None)
+    folders[:] = kept_folders
 
 
 @pytest.fixture(scope="session")
