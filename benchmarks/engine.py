@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.engine_jobs import constrained_beside_free, engine_beside_loop
+from benchmarks.engine_jobs import (
+    constrained_beside_free,
+    engine_beside_loop,
+    examination,
+)
 from benchmarks.processes import fresh
 from benchmarks.report import Aim, Report, Row
 
@@ -59,11 +63,14 @@ def measure(
         what = "constrained over free, per cent more time a token"
         aims.append(Aim(what, overhead, 10))
     found = measured[_BOUND_WORKLOAD]
+    examined_s = fresh(examination, model=model)
     return Report(
         how=f"tokens of text per second, {found['model']}; the loop is llama_cpp.Llama "
         "with its own settings, which reuses the prefix it shares with the prompt "
         "before; `reset` forgets it first. Best of the repeats, by turns, by the clock; "
-        "`cpu_` by processor time. " + _describe_bound(found),
+        "`cpu_` by processor time. "
+        f"Examined at its first load in {examined_s:.1f} s of processor time. "
+        + _describe_bound(found),
         rows=rows,
         aims=aims,
     )

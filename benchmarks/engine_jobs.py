@@ -71,6 +71,19 @@ def engine_beside_loop(
     return {**seconds, "bound": bound, "model": mode}
 
 
+def examination(*, model: str) -> float:
+    """Return the processor seconds of one thread that examines a model."""
+    from themis_lib.engine.build import load_llama_cpp
+    from themis_lib.engine.invariance import measure
+    from themis_lib.engine.models import find_model
+
+    path = find_model(model=model).path
+    load_llama_cpp()
+    begun = time.process_time()
+    measure(path, threads=1)
+    return time.process_time() - begun
+
+
 def constrained_beside_free(*, repeats: int) -> dict[str, Any]:
     """Return the least seconds a token, greedy, with and without a regular expression
     that allows every text.

@@ -59,17 +59,16 @@ def agrees_beyond_window(
         threads=threads,
     )
     try:
-        whole = _prefill(context, 0, prompt, 0)
+        whole = _prefill(context, 0, prompt, _places(size))
         decoding = _decodes_alike(context, size, widths)
         cutting = True
-        # A beginning inside of the window, and one that leaves as little as it may.
-        for shared in (window // 2, size - shortest):
-            place = shared // cut_at * cut_at if cut_at else 0
-            if place:
-                context.copy(0, 1)
-                context.trim(1, place)
-                logits = _prefill(context, 1, prompt, place)
-                cutting = cutting and logits.tobytes() == whole.tobytes()
+        if cut_at:
+            # Inside of the window, and behind it where as little is left as may be.
+            inside = max(window - _LONGEST_PART, 0) // cut_at * cut_at
+            behind = (size - shortest) // cut_at * cut_at
+            context.copy(0, 1)
+            logits = _prefill(context, 1, prompt, [inside, behind, size])
+            cutting = logits.tobytes() == whole.tobytes()
         return Agreement(decoding, cutting)
     finally:
         context.close()
@@ -98,18 +97,26 @@ def _decodes_alike(
     return len(set(rows)) == 1
 
 
+def _places(size: int) -> list[int]:
+    """Return the places at which every prompt of this size is cut."""
+    places = [*range(0, size, MAX_BATCH), size]
+    # What is left for the last call must be long enough, as for every prompt.
+    if len(places) > 2 and places[-1] - places[-2] < _LONGEST_PART:
+        places[-2] -= _LONGEST_PART
+    return places
+
+
 def _prefill(
     context: Context,
     slot: int,
     prompt: Sequence[int],
-    start: int,
+    places: Sequence[int],
 ) -> Logits:
-    """Return the logits after a prompt, of which a slot holds the first tokens."""
-    context.trim(slot, start)
-    places = [*range(start, len(prompt), MAX_BATCH), len(prompt)]
-    # What is left for the last call must be long enough, as for every prompt.
-    if len(places) > 2 and places[-1] - places[-2] < _LONGEST_PART:
-        places[-2] -= _LONGEST_PART
+    """Return the logits after a prompt that is cut at these places.
+
+    Up to the first of them the slot holds it.
+    """
+    context.trim(slot, places[0])
     for begin, end in pairwise(places):
         logits = context.prefill(slot, prompt[begin:end], begin)
     return logits.copy()
