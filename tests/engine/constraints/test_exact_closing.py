@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ import pytest
 from tests.support.random_patterns import random_patterns
 from tests.support.reference_automaton import Automaton
 from tests.support.vocabularies import TOKENIZER, Vocabulary
+from themis_lib.engine.constraints import closing
+from themis_lib.engine.constraints.closing import MOST_STATES
 from themis_lib.engine.constraints.constraint import constraint
 from themis_lib.engine.constraints.exact_closing import ExactClosing
 from themis_lib.engine.constraints.guide import Guide
 from themis_lib.engine.constraints.patterns import translate
+from themis_lib.engine.constraints.search import Steps, search_completion
 from themis_lib.errors import ConfigError
 
 llguidance = pytest.importorskip("llguidance")
@@ -120,6 +124,38 @@ def test_a_token_that_leads_too_far_costs_no_search() -> None:
 
     assert zero == admitted
     assert counted < 1000
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"(?:yes|x.*Answer: \d)", r"x.*Answer: \d", "(?:a|x(?s:.*)END)", r"x.{2,}</b>"],
+)
+def test_what_a_search_does_not_find_is_looked_for_once(
+    monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    """Behind a wildcard all texts are at one place, where a search takes its time."""
+    failed: list[int] = []
+
+    def search(steps: Steps, matcher: Any, limit: int, most: int) -> list[int] | None:
+        plan = search_completion(steps, matcher, limit, most)
+        if plan is None and most == MOST_STATES:
+            failed.append(limit)
+        return plan
+
+    monkeypatch.setattr(closing, "search_completion", search)
+    rule = constraint(regex=pattern)
+    letter = TOKENIZER.tokenize_str("x")[0]
+    texts: list[str] = []
+    for _ in range(3):
+        guide = Guide(rule, TOKENIZER, max_tokens=40)
+        tokens: list[int] = []
+        while not guide.finished:
+            tokens.append(guide.admit(letter if guide.allows(letter) else 2))
+        texts.append(TOKENIZER.decode_str(tokens).removesuffix("</s>"))
+
+    assert re.fullmatch(pattern, texts[0])
+    assert [texts[0]] * 3 == texts
+    assert len(failed) == 1
 
 
 def test_a_search_that_uses_up_the_lexer_leaves_the_texts_one() -> None:

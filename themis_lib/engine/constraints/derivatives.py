@@ -19,9 +19,9 @@ from themis_lib.engine.constraints.expressions import (
     Repeated,
 )
 
-# Nested repetitions have residuals for every pair of their counts. The nearest to an
-# end suffice to complete a text.
-_MOST_RESIDUALS = 1000
+#: Nested repetitions have residuals for every pair of their counts. The nearest to an
+#: end suffice to complete a text.
+MOST_RESIDUALS = 1000
 
 
 class Residual:
@@ -89,9 +89,9 @@ class Derivatives:
                 if residual is not None:
                     found.update(dict.fromkeys(self._after_byte(residual, byte)))
             residuals = tuple(found)
-            if len(residuals) > _MOST_RESIDUALS:
+            if len(residuals) > MOST_RESIDUALS:
                 residuals = tuple(sorted(residuals, key=residual_size))
-                residuals = residuals[:_MOST_RESIDUALS]
+                residuals = residuals[:MOST_RESIDUALS]
         return residuals
 
     def first_steps(self, residual: Residual | None) -> Residuals:

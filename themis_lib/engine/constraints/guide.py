@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from themis_lib.engine.constraints.closing import FEW_STATES, MOST_STATES, Closing
 from themis_lib.engine.constraints.constraint import Constraint
+from themis_lib.engine.constraints.derivatives import MOST_RESIDUALS
 from themis_lib.engine.constraints.exact_closing import ExactClosing
 from themis_lib.engine.constraints.places import Place
 from themis_lib.engine.constraints.refusals import shorten
@@ -57,6 +58,11 @@ class Guide:
         # Where tokens are left in plenty no completion is known, and this is `None`.
         self._plan: list[int] | None = list(empty.tokens)
         self._written: list[int] = []
+        # The place of the first so many of these tokens in the derivatives, if any.
+        self._exact_place = Place()
+        if beginning.exact is not None:
+            self._exact_place = beginning.exact.start()
+        self._followed = 0
         self._left = max_tokens
         self._vocabulary_size = tokenizer.vocab_size
         self._ends = beginning.ends
@@ -146,17 +152,43 @@ class Guide:
         matcher: LLMatcher,
         place: Place,
         limit: int,
+        *,
         most_states: int = MOST_STATES,
+        token: int | None = None,
     ) -> list[int] | None:
-        """Return what the closing finds, and leave a lexer that works to all texts."""
+        """Return what the closing finds behind the text and perhaps one more token."""
+        beginning = self._beginning
+        if most_states == MOST_STATES and self._closing is beginning.closing:
+            return beginning.search(
+                matcher,
+                place,
+                limit,
+                functools.partial(self._follow_text, token),
+            )
         plan = self._closing.shortest(
             matcher,
             place,
             limit,
             most_states=most_states,
         )
-        self._beginning.renew_if_used_up()
+        # It may have used up the lexer.
+        beginning.renew_if_used_up()
         return plan
+
+    def _follow_text(self, token: int | None = None) -> Place | None:
+        """Return the place in the derivatives of the text and perhaps one more token.
+
+        It is computed only here, since most texts need none.
+        """
+        exact = self._beginning.exact
+        if exact is None:
+            return None
+        for written in self._written[self._followed :]:
+            self._exact_place = exact.after(self._exact_place, written)
+        self._followed = len(self._written)
+        if token is None:
+            return self._exact_place
+        return exact.after(self._exact_place, token)
 
     def _add_token(
         self,
@@ -198,7 +230,8 @@ class Guide:
             following,
             place,
             left,
-            most_states,
+            most_states=most_states,
+            token=token,
         )
         if plan is None or len(plan) > left:
             return None
@@ -230,13 +263,12 @@ class Guide:
     def _plan_exactly(self) -> list[int] | None:
         """Return the completion that a search did not find, and search no further."""
         exact = self._beginning.exact
-        if exact is None or isinstance(self._closing, ExactClosing):
+        place = self._follow_text()
+        if exact is None or place is None or self._closing is exact:
             return None
         self._use_root()
         self._closing = exact
-        self._place = exact.start()
-        for token in self._written:
-            self._place = exact.after(self._place, token)
+        self._place = place
         return exact.shortest(
             self._matcher,
             self._place,
@@ -248,8 +280,9 @@ class Guide:
 class _Beginning:
     """What all texts of one constraint share.
 
-    `exact` is `None` where only a search can tell how a text may end. The search found
-    nothing for a text of `failed_at` tokens, nor does it for a shorter one.
+    `exact` is `None` where only a search can tell how a text may end. `futile` has
+    places in its derivatives at which the search finds no completion of so many tokens,
+    nor of fewer.
     """
 
     compile: Callable[[], LLMatcher]
@@ -257,17 +290,62 @@ class _Beginning:
     closing: Closing
     exact: ExactClosing | None
     ends: frozenset[int]
-    failed_at: int = 0
+    futile: dict[Place, int] = field(default_factory=dict)
 
-    def renew_if_used_up(self) -> None:
-        """Compile the matcher anew if a search has used up its lexer.
+    def search(
+        self,
+        matcher: LLMatcher,
+        place: Place,
+        limit: int,
+        find_exact_place: Callable[[], Place | None],
+    ) -> list[int] | None:
+        """Return what a search finds, and `None` where it is known to find nothing.
+
+        To find nothing takes up to a second, and behind a wildcard many texts are at one
+        place of the derivatives.
+        """
+        if self.futile:
+            exact_place = find_exact_place()
+            if exact_place is not None and limit <= self.futile.get(exact_place, -1):
+                return None
+        plan = self.closing.shortest(
+            matcher,
+            place,
+            limit,
+        )
+        used_up = self.renew_if_used_up()
+        if plan is None or len(plan) > limit:
+            self._note_futile(find_exact_place(), limit, used_up=used_up)
+        return plan
+
+    def renew_if_used_up(self) -> bool:
+        """Compile the matcher anew if a search has used up its lexer, and say so.
 
         All copies share one lexer, which takes no more than a number of states.
         """
         copy = self.matcher.deep_copy()
         copy.compute_bitmask()
-        if copy.is_error():
+        used_up = bool(copy.is_error())
+        if used_up:
             self.matcher = self.compile()
+        return used_up
+
+    def _note_futile(
+        self,
+        exact_place: Place | None,
+        limit: int,
+        *,
+        used_up: bool,
+    ) -> None:
+        if self.exact is None or exact_place is None:
+            return
+        # With too many residuals some are left out, and others may be at this place.
+        if len(exact_place.residuals) >= MOST_RESIDUALS:
+            return
+        # Other texts may have used up most of the lexer: a new one may suffice.
+        if used_up and exact_place != self.exact.start():
+            return
+        self.futile[exact_place] = limit
 
 
 # Cached for the process: a grammar takes far longer to compile than to copy, and all
@@ -320,29 +398,27 @@ def _plan_empty_text(
     # The shared matcher is only ever copied: two threads may not ask one matcher at
     # once.
     matcher = beginning.matcher.deep_copy()
-    plan: list[int] | None = None
+    exact = beginning.exact
     # The search comes first although it may fail: which text it finds is part of the
     # bits of rows stored before there was another way.
-    if beginning.exact is None or max_tokens > beginning.failed_at:
-        plan = beginning.closing.shortest(
+    plan = beginning.search(
+        matcher,
+        beginning.closing.start(),
+        max_tokens,
+        lambda: None if exact is None else exact.start(),
+    )
+    if plan is not None and len(plan) <= max_tokens:
+        return _EmptyText(tuple(plan), beginning.closing)
+    matcher = beginning.matcher.deep_copy()
+    if exact is not None:
+        plan = exact.shortest(
             matcher,
-            beginning.closing.start(),
+            exact.start(),
             max_tokens,
         )
         if plan is not None and len(plan) <= max_tokens:
-            return _EmptyText(tuple(plan), beginning.closing)
-        beginning.failed_at = max_tokens
-        beginning.renew_if_used_up()
-        matcher = beginning.matcher.deep_copy()
-    if beginning.exact is not None:
-        plan = beginning.exact.shortest(
-            matcher,
-            beginning.exact.start(),
-            max_tokens,
-        )
-        if plan is not None and len(plan) <= max_tokens:
-            return _EmptyText(tuple(plan), beginning.exact)
-        plan = beginning.exact.fewest(matcher, more_than=max_tokens)
+            return _EmptyText(tuple(plan), exact)
+        plan = exact.fewest(matcher, more_than=max_tokens)
     if plan is None:
         # Only a straight attempt: this text serves the message alone.
         plan = beginning.closing.shortest(
