@@ -20,6 +20,7 @@ import jinja2
 from markupsafe import Markup
 
 from themis_lib.identity.digests import canonical_json
+from themis_lib.report.compiled_templates import CompiledTemplates
 from themis_lib.report.html_charts import number
 
 _FOLDER = Path(__file__).parent / "page"
@@ -176,6 +177,7 @@ def thousands(value: int | None) -> str:
 def _page_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
+        bytecode_cache=CompiledTemplates(),
         # What models and datasets wrote must not become HTML.
         autoescape=True,
         # A misspelt name is an error, not an empty place on a page.
