@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -28,8 +29,6 @@ from flows.terminal import as_text, assemble
 from flows.typed import command as typed_command
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.store_names import DEFAULT_STORE
-from themis_lib.explain.first_prompts import FirstPrompt
-from themis_lib.explain.plan import StagePlan
 from themis_lib.labels.corrected_scores import corrected_scores
 from themis_lib.report.corrected_table import corrected_notes, trust_lines
 from themis_lib.report.html import REPORT_NAME
@@ -43,6 +42,10 @@ from themis_lib.runs.manifest import GateOutcome, GateRecord, RunStatus
 from themis_lib.runs.results import RunResult
 from themis_lib.runs.summary import ALL_CASES
 from themis_lib.stages.progress import Progress, StageProgress
+
+if TYPE_CHECKING:
+    from themis_lib.explain.first_prompts import FirstPrompt
+    from themis_lib.explain.plan import StagePlan
 
 # A log keeps every line: few are enough to see that a run is alive.
 _PLAIN_INTERVAL_S = 10.0

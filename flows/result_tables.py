@@ -6,13 +6,12 @@ They are laid out for 80 columns: what all rows share is left out or put below.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
 
 from flows.terminal import as_text, filled_table
-from themis_lib.comparison.policy_verdict import PolicyGate
-from themis_lib.explain.plan import StagePlan
 from themis_lib.labels.corrected_scores import CorrectedScore
 from themis_lib.report.corrected_table import CORRECTED_HEADINGS, corrected_cells
 from themis_lib.report.figures import fixed
@@ -26,6 +25,10 @@ from themis_lib.report.markdown import (
 )
 from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.runs.summary import ALL_CASES
+
+if TYPE_CHECKING:
+    from themis_lib.comparison.policy_verdict import PolicyGate
+    from themis_lib.explain.plan import StagePlan
 
 _POLICY_HEADINGS = (
     "experiment",

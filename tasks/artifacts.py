@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import httpx
 from prefect import get_run_logger
@@ -26,9 +27,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
 from themis_lib import RunResult
-from themis_lib.certification.models import Certification
 from themis_lib.certification.records import certifications
-from themis_lib.comparison.matrix import MatrixComparison
 from themis_lib.errors import StoreError, ThemisError, describe
 from themis_lib.inert import markdown_code, markdown_text, terminal_text
 from themis_lib.labels.corrected_scores import CorrectedScore, corrected_scores
@@ -38,11 +37,14 @@ from themis_lib.report.failures import (
     failure_lines,
 )
 from themis_lib.report.html import write_report
-from themis_lib.report.html_matrix import write_matrix
 from themis_lib.report.markdown import markdown_report, markdown_table, summary_table
 from themis_lib.runs.pipeline import Pipeline
 from themis_lib.runs.run import Run
 from themis_lib.stages.progress import Progress
+
+if TYPE_CHECKING:
+    from themis_lib.certification.models import Certification
+    from themis_lib.comparison.matrix import MatrixComparison
 
 # Each update is a request to the server, which all runs share.
 _INTERVAL_S = 2.0
@@ -305,6 +307,9 @@ async def publish_matrix(
 
     Return `None` where the store refuses it: the runs are complete and saved.
     """
+    # Late: most runs have no matrix.
+    from themis_lib.report.html_matrix import write_matrix
+
     name = comparison.result.matrix.name
     try:
         page = await asyncio.to_thread(write_matrix, comparison)

@@ -16,7 +16,7 @@ which run it was and how it went.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect.events import emit_event
 
@@ -25,7 +25,9 @@ from themis_lib import RunResult
 from themis_lib.errors import BudgetError, ThemisError, describe
 from themis_lib.runs.manifest import GateOutcome, RunStatus
 from themis_lib.runs.summary import ALL_CASES
-from themis_lib.verification.models import Verification
+
+if TYPE_CHECKING:
+    from themis_lib.verification.models import Verification
 
 # Automations of users name these events: renaming one silences them.
 COMPLETED = "themis.run.completed"

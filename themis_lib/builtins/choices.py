@@ -22,30 +22,8 @@ from themis_lib.builtins.choice_patterns import (
     named_letters,
 )
 from themis_lib.builtins.markers import IS, all_markers, is_supposed, marked
-from themis_lib.components.builtin import Builtin
-from themis_lib.errors import ComponentError
 
 _Match: TypeAlias = re.Match[str]
-
-
-def check_choices(
-    component: Builtin,
-    choices: str,
-) -> None:
-    """Raise `ComponentError` unless `choices` are two or more distinct options.
-
-    Each option is one ASCII letter or digit; `A` and `a` are the same option.
-    """
-    # Options are matched without regard to case.
-    distinct = set(choices.upper())
-    is_ambiguous = len(distinct) < len(choices)
-    # They go into character classes unescaped, where `-` and `]` have a meaning.
-    are_plain = re.fullmatch("[A-Za-z0-9]+", choices)
-    if len(choices) < 2 or is_ambiguous or not are_plain:
-        raise ComponentError(
-            f"{component.component_id}: choices={choices!r}: "
-            "give two or more different letters or digits"
-        )
 
 
 def named_choices(

@@ -15,13 +15,11 @@ from typing import Annotated, Any, ClassVar, TypeAlias
 from pydantic import Field
 
 from themis_lib.bounded.patterns import MAX_CPU_S, Seconds, match_texts
-from themis_lib.builtins.choices import check_choices
 from themis_lib.builtins.expected import ExpectedMetric, accepted_texts, shown
-from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.parsers import as_text, compile_pattern
 from themis_lib.builtins.reasons import NoNumber
+from themis_lib.builtins.shared_settings import Percent, check_choices
 from themis_lib.builtins.text_forms import composed, folded, plain
-from themis_lib.builtins.token_overlap import token_overlap
 from themis_lib.core.contexts import ScoreContext
 from themis_lib.core.models import Case, ParsedOutput, Score, ScoreError
 from themis_lib.errors import ComponentError, RowError
@@ -116,6 +114,9 @@ class NumericMatch(ExpectedMetric):
         value: Any,
         expected: Any,
     ) -> _Verdict:
+        # Late, as in the parsers.
+        from themis_lib.builtins.numbers import read_number
+
         number = read_number(
             value,
             percent=self.percent,
@@ -298,6 +299,8 @@ class F1(ExpectedMetric):
         accepted = accepted_texts(expected)
         if not accepted:
             return ScoreError(reason="the expected output is empty")
+        from themis_lib.builtins.token_overlap import token_overlap
+
         text = folded(as_text(value))
         scores = []
         for wanted in accepted:

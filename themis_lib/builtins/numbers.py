@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from themis_lib.builtins.asides import is_aside
 from themis_lib.builtins.boxed import find_last_box
@@ -15,10 +15,10 @@ from themis_lib.builtins.markers import all_markers, marked
 from themis_lib.builtins.notation import plain_notation
 from themis_lib.builtins.numerals import LONGEST, Numeral, numeral_at, numerals
 from themis_lib.builtins.reasons import NoNumber, excerpt, no_number
+from themis_lib.builtins.shared_settings import Percent
 from themis_lib.builtins.signs import signed_start
 from themis_lib.builtins.wholes import larger_whole
 
-Percent: TypeAlias = Literal["number", "fraction"]
 _Number: TypeAlias = int | float
 
 

@@ -16,18 +16,18 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from themis_lib.bounded.patterns import MAX_CPU_S, Seconds, match_texts
-from themis_lib.builtins.answer_text import answer_text
 from themis_lib.builtins.boxed import last_box, trimmed_math
-from themis_lib.builtins.choices import check_choices, named_choices
 from themis_lib.builtins.json_paths import Steps, documents, path_steps, value_at
-from themis_lib.builtins.numbers import Percent, read_number
 from themis_lib.builtins.reasons import NoNumber
+from themis_lib.builtins.shared_settings import Percent, check_choices
 from themis_lib.components.builtin import Builtin
 from themis_lib.core.contexts import ParseContext
 from themis_lib.core.models import GenerationResult, ParsedOutput
 from themis_lib.errors import ComponentError, RowError, nearest
 from themis_lib.identity.digests import canonical_json
 
+# What reads answers in texts is imported where it is used: its patterns take long to
+# compile, and a run whose answers are in the store reads none.
 _Pattern: TypeAlias = re.Pattern[str]
 
 
@@ -47,6 +47,8 @@ class OutputParser(Builtin):
         if output is None:
             return self._no_answer("the output is null")
         if isinstance(output, str) and not self.whole_output:
+            from themis_lib.builtins.answer_text import answer_text
+
             try:
                 output = answer_text(output)
             except ValueError as error:
@@ -234,6 +236,8 @@ class Number(OutputParser):
     percent: Percent = "number"
 
     def _parse_output(self, output: Any) -> ParsedOutput:
+        from themis_lib.builtins.numbers import read_number
+
         number = read_number(
             output,
             percent=self.percent,
@@ -267,6 +271,8 @@ class ChoiceLetter(OutputParser):
         check_choices(self, self.choices)
 
     def _parse_output(self, output: Any) -> ParsedOutput:
+        from themis_lib.builtins.choices import named_choices
+
         named: list[str] = []
         # An option is named in words: the number 1 is not the option called 1.
         if isinstance(output, str):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from themis_lib.builtins.numerals import Numeral
+if TYPE_CHECKING:
+    from themis_lib.builtins.numerals import Numeral
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from themis_lib.certification.models import Certification
 from themis_lib.identity.digests import digest
 from themis_lib.runs.results import RunResult
 from themis_lib.storage.store import RunStore
+
+if TYPE_CHECKING:
+    from themis_lib.certification.models import Certification
 
 _FOLDER = "certifications"
 _NAME = "certification.json"
@@ -56,8 +58,15 @@ def certification_of(
     """Return the last certification of a generator; `None` without one that can be read."""
     path = f"{certification_folder(generator)}/{_NAME}"
     try:
-        return Certification.model_validate_json(store.read_bytes(path))
-    except (FileNotFoundError, PermissionError, ValueError):
+        content = store.read_bytes(path)
+    except (FileNotFoundError, PermissionError):
+        return None
+    # Late: every run that ends asks, and few models are certified.
+    from themis_lib.certification.models import Certification
+
+    try:
+        return Certification.model_validate_json(content)
+    except ValueError:
         return None
 
 

@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from themis_lib.core.models import FrozenModel
 from themis_lib.errors import ConfigError
-from themis_lib.labels.judged_cases import Integers, JudgedCases, LabelledRow
 from themis_lib.labels.stored_labels import LabelStore
 from themis_lib.runs.results import RunResult, SummaryRow
 from themis_lib.runs.score_groups import ALL_CASES, UNANSWERED
@@ -33,6 +33,9 @@ from themis_lib.stats.prediction_powered import (
     corrected_mean,
 )
 from themis_lib.stats.sensitivity import Rate, judge_accuracy
+
+if TYPE_CHECKING:
+    from themis_lib.labels.judged_cases import Integers, JudgedCases, LabelledRow
 
 #: A dataset, a slice and a metric.
 Place = tuple[str, str, str]
@@ -137,6 +140,9 @@ def _scores_of_metric(
     run: RunResult,
     metric_id: str,
 ) -> list[CorrectedScore]:
+    # Late: every run that ends is asked for labels, and few have any.
+    from themis_lib.labels.judged_cases import JudgedCases
+
     cases = JudgedCases.of(run, metric_id)
     groups = _CaseGroups(run, cases)
     found = []

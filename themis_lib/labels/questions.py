@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from themis_lib.builtins.verdicts import asked_of_people
 from themis_lib.core.protocols import OUTPUT_COLUMNS
 from themis_lib.errors import ConfigError, nearest
 from themis_lib.identity.digests import digest
@@ -106,6 +105,9 @@ def question_of(
     Raise `ConfigError` for a metric that the run has not or that is one score of a data
     set, or where several could be meant.
     """
+    # Late: runs are asked for labels far more often than people for answers.
+    from themis_lib.builtins.verdicts import asked_of_people
+
     score = _score_record(run, metric_id)
     metric_id = score.member_id or ""
     metric = score.identity["metric"]

@@ -13,13 +13,12 @@ from collections.abc import (
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
 import yaml
 
-from themis_lib.certification.models import Certification
 from themis_lib.certification.records import certifications
 from themis_lib.core.prompts import render_input
 from themis_lib.errors import StoreError
@@ -55,6 +54,7 @@ from themis_lib.report.markdown import (
     commonest_errors,
     dollars,
     gate_cells,
+    stored_verifications,
     summary_notes,
 )
 from themis_lib.runs.inventory import (
@@ -70,8 +70,10 @@ from themis_lib.runs.results import (
     SummaryRow,
 )
 from themis_lib.runs.summary import ALL_CASES
-from themis_lib.verification.models import Verification
-from themis_lib.verification.records import verifications
+
+if TYPE_CHECKING:
+    from themis_lib.certification.models import Certification
+    from themis_lib.verification.models import Verification
 
 REPORT_NAME = "report.html"
 #: Cases in the browser; of more, so many are chosen evenly over all of them.
@@ -122,7 +124,7 @@ def report_html(
     if corrected is None:
         corrected = corrected_scores(result)
     if verified is None:
-        verified = verifications(result)
+        verified = stored_verifications(result)
     if certified is None:
         certified = certifications(result)
     count = sum(manifest.datasets.values())

@@ -11,8 +11,8 @@ from collections.abc import (
     Sequence,
 )
 from itertools import compress
+from typing import TYPE_CHECKING
 
-from themis_lib.certification.models import Certification
 from themis_lib.certification.records import certifications
 from themis_lib.comparison.sequential_text import sequential_lines
 from themis_lib.core.models import TokenUsage
@@ -37,8 +37,10 @@ from themis_lib.runs.results import (
 )
 from themis_lib.stages.endings import Ending
 from themis_lib.storage.tables import RUN_TABLES
-from themis_lib.verification.models import Verification
-from themis_lib.verification.records import verifications
+
+if TYPE_CHECKING:
+    from themis_lib.certification.models import Certification
+    from themis_lib.verification.models import Verification
 
 # Distinct reasons shown for each stage.
 _REASONS = 5
@@ -58,6 +60,14 @@ def import_lines(manifest: Manifest) -> list[str]:
         f"{markdown_text(record.created_at or 'at a time that is not logged')}."
     )
     return [source, *map(markdown_note, record.notices)]
+
+
+def stored_verifications(result: RunResult) -> Sequence[Verification]:
+    """Return what is on record of a run that was verified."""
+    # Late: a run that ends now cannot have been.
+    from themis_lib.verification.records import verifications
+
+    return verifications(result)
 
 
 def verified_lines(verified: Sequence[Verification]) -> list[str]:
@@ -93,7 +103,7 @@ def markdown_report(
     """
     manifest = result.manifest
     if verified is None:
-        verified = verifications(result)
+        verified = stored_verifications(result)
     parts = [
         f"# {markdown_text(manifest.name)}: {result.status.value}",
         f"Run `{result.run_id}`, started {manifest.started_at}, "
