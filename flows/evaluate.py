@@ -16,7 +16,6 @@ from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import TypeAdapter
 
-from flows.cells import evaluate_cells
 from flows.following_up import follow_up, follows_up
 from flows.outcome import ended, stopped
 from flows.parameters import EvaluateParameters
@@ -38,8 +37,6 @@ from tasks.stages import STAGE_TASKS
 from tasks.submit import LostWorkerError, close_lost_tasks, submitting
 from tasks.worker import observe, register, unregister
 from themis_lib import RunResult, RunStatus, ThemisError
-from themis_lib.comparison.gate_outcomes import judged, not_judged
-from themis_lib.comparison.until_decided import Decider, Side
 from themis_lib.components.module_folders import leave_safe_path
 from themis_lib.core.option_names import RunnerName
 from themis_lib.runs.drive import run_shards
@@ -85,6 +82,8 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
     run: Run | None = None
     try:
         if await asyncio.to_thread(lambda: parameters.is_matrix):
+            from flows.cells import evaluate_cells
+
             return await evaluate_cells(parameters, evaluate)
         # In a thread: it reads files and records, and the loop has tasks to serve.
         prepared = await asyncio.to_thread(
@@ -101,7 +100,7 @@ async def evaluate(parameters: EvaluateParameters) -> State[Any]:
         run = Run(
             prepared.pipeline,
             prepared.store,
-            gates=not_judged(prepared.gates),
+            gates=prepared.gates_not_judged(),
         )
         result = await _evaluate_run(run, storage, parameters.runner, prepared)
         if result.status is RunStatus.WAITING and follows_up():
@@ -146,6 +145,9 @@ async def _evaluate_run(
                 window = max(THREADS, 2 * workers_of(runner, workers))
                 decided = None
                 if prepared.rule is not None and prepared.questions:
+                    # Late: few runs stop when decided, and a cached one is short.
+                    from themis_lib.comparison.until_decided import Decider, Side
+
                     side = Side(_ALONE, run, submit, window)
                     questions = {_ALONE: prepared.questions}
                     decider = Decider([side], questions, prepared.rule)
@@ -158,6 +160,6 @@ async def _evaluate_run(
         finally:
             unregister(run)
     # In a thread: a gate reads the rows of its baseline, too.
-    result = await asyncio.to_thread(judged, result, prepared.gates)
+    result = await asyncio.to_thread(prepared.judged, result)
     await publish_report(result, address_of=report_address)
     return result

@@ -18,6 +18,7 @@ from flows.parameters import EvaluateParameters
 from flows.preparing import (
     PreparedMatrix,
     PreparedRun,
+    handing_over,
     prepare_matrix,
     prepare_run,
 )
@@ -131,11 +132,12 @@ class RunJob(Job):
         """Run the flow, its progress shown by the follower."""
         from flows.local import run_to_end
 
-        return await run_to_end(
-            api_url,
-            parameters,
-            follow=lambda run: follower.follow(run.progress),
-        )
+        with handing_over(parameters, self.prepared):
+            return await run_to_end(
+                api_url,
+                parameters,
+                follow=lambda run: follower.follow(run.progress),
+            )
 
     def print_end(
         self,
@@ -213,11 +215,12 @@ class MatrixJob(Job):
             title = f"{name}  (cell {numbers[name]} of {len(numbers)})"
             follower.follow(run.progress, title=title)
 
-        return await run_matrix_to_end(
-            api_url,
-            parameters,
-            follow=follow,
-        )
+        with handing_over(parameters, self.prepared):
+            return await run_matrix_to_end(
+                api_url,
+                parameters,
+                follow=follow,
+            )
 
     def print_end(
         self,

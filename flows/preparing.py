@@ -6,20 +6,29 @@ same words before anything is generated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flows.parameters import EvaluateParameters
-from themis_lib import ConfigError, Experiment, InputError, Matrix, RunStore
+from themis_lib import (
+    ConfigError,
+    Experiment,
+    InputError,
+    Matrix,
+    RunResult,
+    RunStore,
+)
 from themis_lib.comparison.gate_baselines import ReadyGate, ready_gates
 from themis_lib.comparison.sequential_questions import Question, StopRule
-from themis_lib.comparison.stop_when_decided import (
-    matrix_pipelines,
-    matrix_questions,
-    questions_of,
-)
 from themis_lib.experiment.matrix import in_cell
+from themis_lib.runs.manifest import GateRecord
 from themis_lib.runs.pipeline import Pipeline
+
+# What judges gates and decides when to stop is imported where it is used: most runs have
+# neither, and one that finds its rows in the store is short.
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,22 @@ class PreparedRun:
     rule: StopRule | None = None
     questions: Sequence[Question] = ()
 
+    def gates_not_judged(self) -> list[GateRecord]:
+        """Return the records of the gates for a run that is still under way."""
+        if not self.gates:
+            return []
+        from themis_lib.comparison.gate_outcomes import not_judged
+
+        return not_judged(self.gates)
+
+    def judged(self, result: RunResult) -> RunResult:
+        """Return a run with its gates judged, the outcomes written to its record."""
+        if not self.gates:
+            return result
+        from themis_lib.comparison.gate_outcomes import judged
+
+        return judged(result, self.gates)
+
 
 def prepare_run(
     parameters: EvaluateParameters,
@@ -47,6 +72,11 @@ def prepare_run(
     `tell_name` is called with the experiment's name as soon as it is known: what is
     wrong afterwards can then be reported under it.
     """
+    handed = _handed_over(parameters)
+    if isinstance(handed, PreparedRun):
+        if tell_name is not None:
+            tell_name(handed.experiment.name)
+        return handed
     experiment = parameters.load()
     if tell_name is not None:
         tell_name(experiment.name)
@@ -91,6 +121,9 @@ def prepare_matrix(parameters: EvaluateParameters) -> PreparedMatrix:
 
     Raise `InputError` for the first thing that is wrong, with the cell's name.
     """
+    handed = _handed_over(parameters)
+    if isinstance(handed, PreparedMatrix):
+        return handed
     matrix = parameters.load_matrix()
     cells = {}
     for cell in matrix.cells:
@@ -114,11 +147,46 @@ def prepare_matrix(parameters: EvaluateParameters) -> PreparedMatrix:
     return prepared
 
 
+#: What a command has prepared for the flow that it runs, and what it was asked for.
+_HANDED_OVER: ContextVar[tuple[dict[str, Any], PreparedRun | PreparedMatrix] | None] = (
+    ContextVar("handed_over", default=None)
+)
+
+
+@contextmanager
+def handing_over(
+    parameters: dict[str, Any],
+    prepared: PreparedRun | PreparedMatrix,
+) -> Iterator[None]:
+    """Have a flow that is run with these parameters in the block take what is prepared.
+
+    Reading the experiment and the first cases a second time would only take time.
+    """
+    token = _HANDED_OVER.set((parameters, prepared))
+    try:
+        yield
+    finally:
+        _HANDED_OVER.reset(token)
+
+
+def _handed_over(parameters: EvaluateParameters) -> PreparedRun | PreparedMatrix | None:
+    handed = _HANDED_OVER.get()
+    # The cells of a matrix are flow runs with other parameters in the same block.
+    if handed is None or handed[0] != parameters.model_dump():
+        return None
+    return handed[1]
+
+
 def _in_step(
     prepared: PreparedMatrix,
     rule: StopRule,
 ) -> PreparedMatrix:
     """Return the cells with one budget, and what has to be decided about each."""
+    from themis_lib.comparison.stop_when_decided import (
+        matrix_pipelines,
+        matrix_questions,
+    )
+
     pipelines = matrix_pipelines(prepared.matrix)
     groups = matrix_questions(prepared.matrix, pipelines, rule)
     cells = {}
@@ -147,6 +215,8 @@ def _prepared(
     rule = parameters.stop_rule
     questions: list[Question] = []
     if rule is not None and not is_cell_in_step:
+        from themis_lib.comparison.stop_when_decided import questions_of
+
         questions = questions_of(
             pipeline,
             store,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from flows.parameters import EvaluateParameters
-from flows.preparing import prepare_matrix, prepare_run
+from flows.preparing import handing_over, prepare_matrix, prepare_run
 from tests.support.deciding import guesses
 from themis_lib import Experiment, InputError
 from themis_lib.experiment.spec import experiment_from_spec
@@ -101,3 +101,38 @@ def test_cells_are_decided_against_their_own_last_good_runs(tmp_path: Path) -> N
     for name, (question,) in questions.items():
         assert question.baseline is not None
         assert (good[name], 0.05) == (question.baseline.run_id, question.alpha)
+
+
+def test_a_flow_takes_what_its_command_has_prepared(tmp_path: Path) -> None:
+    """The same object, under the same name; with other parameters it prepares its own."""
+    parameters = asked(tmp_path, SPEC)
+    prepared = prepare_run(parameters)
+    names: list[str] = []
+
+    with handing_over(parameters.model_dump(), prepared):
+        same = prepare_run(EvaluateParameters(**parameters.model_dump()))
+        prepare_run(parameters, tell_name=names.append)
+        other = prepare_run(parameters.model_copy(update={"limit": 1}))
+    afterwards = prepare_run(parameters)
+
+    assert prepared is same
+    assert ["mine"] == names
+    assert prepared is not other
+    assert prepared is not afterwards
+
+
+def test_a_flow_takes_the_cells_of_its_command(tmp_path: Path) -> None:
+    """A cell is a flow run with other parameters, and prepares itself."""
+    spec = {
+        **SPEC,
+        "matrix": {"seed": {"a": {"seeds": [1]}, "b": {"seeds": [2]}}},
+    }
+    parameters = asked(tmp_path, spec)
+    prepared = prepare_matrix(parameters)
+
+    with handing_over(parameters.model_dump(), prepared):
+        same = prepare_matrix(parameters)
+        cell = prepare_run(parameters.model_copy(update={"cell": "a"}))
+
+    assert prepared is same
+    assert "mine-a" == cell.experiment.name

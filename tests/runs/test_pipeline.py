@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,3 +99,23 @@ def test_experiment_needs_data() -> None:
 
     with pytest.raises(ConfigError, match="datasets: there is none"):
         list(compiled.shards(InMemoryRunStore()))
+
+
+def test_first_cases_are_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a check before the run, or as the data is cut if there was none."""
+    looked: list[str] = []
+    monkeypatch.setattr(
+        Pipeline, "_check_first_cases", lambda _, name, cases: looked.append(name)
+    )
+    checked, unchecked = pipeline(), pipeline()
+    store = InMemoryRunStore()
+
+    checked.check_data()
+    list(checked.resolved(store).shards(store))
+    after_check = list(looked)
+    list(unchecked.shards(store))
+
+    assert 1 == len(after_check)
+    assert 2 == len(looked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal, get_args
 
@@ -54,6 +54,8 @@ class Pipeline:
     notes: tuple[str, ...] = ()
     #: What its calls are paid from.
     budget: Budget | None = None
+    #: Datasets whose first cases were looked at; `resolved` stages have the same.
+    checked: set[str] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def stages(self) -> list[Stage]:
@@ -125,6 +127,7 @@ class Pipeline:
             # The rest is read by `shards`, once: a dataset may be large.
             for cases in islice(case_tables(dataset, files=self.part_files()), 1):
                 self._check_first_cases(dataset.dataset_id, cases)
+            self.checked.add(dataset.dataset_id)
 
     def shards(
         self,
@@ -137,7 +140,9 @@ class Pipeline:
         The shards are smaller if they are `spread` over processes. Raise
         `DatasetError` for data that cannot be read.
         """
-        self.check_data()
+        datasets = {dataset.dataset_id for dataset in self.experiment.datasets}
+        if not datasets or datasets - self.checked:
+            self.check_data()
         cut = Cut(
             reads=tuple(self.generate.generator_reads),
             samples=self.samples,

@@ -1,0 +1,67 @@
+"""What a run leaves alone that finds its rows in the store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.test_edit_costs import base
+
+#: Each takes some hundredths of a second, of the two that such a run takes.
+UNUSED = {
+    "fastapi",
+    "openai",
+    "prefect.server",
+    "scipy",
+    "themis_lib.builtins.choices",
+    "themis_lib.builtins.numbers",
+    "themis_lib.builtins.verdicts",
+    "themis_lib.certification.models",
+    "themis_lib.comparison.compare",
+    "themis_lib.comparison.gate_outcomes",
+    "themis_lib.comparison.until_decided",
+    "themis_lib.explain.plan",
+    "themis_lib.labels.judged_cases",
+    "themis_lib.report.html_matrix",
+    "themis_lib.verification.models",
+}
+SCRIPT = """
+import sys
+from flows.run import app
+try:
+    app(sys.argv[1:])
+except SystemExit as ended:
+    print("code:", ended.code)
+print("loaded:", sorted(%r & set(sys.modules)))
+from flows.running import SELDOM_USED
+print("waiting:", ["__getattr__" in vars(sys.modules[name]) for name in SELDOM_USED])
+from prefect.blocks.notifications import SlackWebhook
+print("found:", SlackWebhook.__name__)
+"""
+
+
+def test_a_cached_run_imports_what_it_uses(prefect_api: str, tmp_path: Path) -> None:
+    """What reads answers, judges gates, compares and labels is left out; so are parts of
+    Prefect, which are there once they are asked for.
+    """
+    spec = base(tmp_path / "store")
+    path = tmp_path / "experiment.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    command = [sys.executable, "-c", SCRIPT % UNUSED, str(path)]
+    environment = {**os.environ, "PREFECT_API_URL": prefect_api, "COLUMNS": "120"}
+
+    for _ in range(2):
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=environment
+        )
+
+    assert done.stdout.splitlines()[-4:] == [
+        "code: 0",
+        "loaded: []",
+        "waiting: [True, True]",
+        "found: SlackWebhook",
+    ]
