@@ -19,6 +19,7 @@ from rich.console import Console
 
 from benchmarks import (
     bootstrap,
+    cached_run,
     certification,
     clusters,
     concurrency,
@@ -47,6 +48,7 @@ from benchmarks.report import machine, print_report
 BENCHMARKS = {
     "in_process": in_process.measure,
     "flow": flow.measure,
+    "cached_run": cached_run.measure,
     "runners": runners.measure,
     "clusters": clusters.measure,
     "scale": scale.measure,

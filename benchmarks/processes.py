@@ -73,10 +73,13 @@ def python(
     `RuntimeError` on other exit codes.
     """
     command = [sys.executable, *arguments]
+    # Users' Python keeps what it has compiled: else each process would compile this project.
+    kept = dict(os.environ if environment is None else environment)
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment,
+        env=kept,
         capture_output=True,
         text=True,
         check=False,

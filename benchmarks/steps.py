@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from benchmarks.cached_run import RUN_IMPORTS
 from benchmarks.jobs import EXPERIMENT
 from benchmarks.processes import (
     Environment,
@@ -32,12 +33,10 @@ from benchmarks.report import Aim, Report, Row
 from flows.server_password import read_password
 
 _CASES, _REPEATS = 10_000, 5
-#: What a run imports, also where it does so late: pyarrow brings pandas, and Prefect
-#: FastAPI. Without garbage collection, as in a run.
-_IMPORTS = """
-import gc, time
-gc.disable()
-import flows.run, flows.local, flows.display, pandas, fastapi.encoders
+#: What a run imports, also where it does so late: pyarrow brings pandas where it is.
+_IMPORTS = f"""{RUN_IMPORTS}
+import contextlib, time
+with contextlib.suppress(ModuleNotFoundError): import pandas
 print(time.time())
 """
 _IMPORT = "Python starts and imports"

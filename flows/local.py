@@ -148,9 +148,10 @@ async def _flow_to_end(
             started.append((run, context.flow_run.id))
         follow(run)
 
+    client = _client_of(api_url)
     token = OBSERVER.set(observe)
     try:
-        with _client_of(api_url):
+        with client:
             await check_server(api_url)
             asked = EvaluateParameters(**parameters)
             state: State[Any] = await evaluate(asked, return_state=True)
@@ -168,7 +169,7 @@ async def _flow_to_end(
     except asyncio.CancelledError:
         # A Ctrl-C. Without the wait the server shows what has ended as `Running`.
         for run, flow_run_id in started[-1:]:
-            with contextlib.suppress(httpx.HTTPError), _client_of(api_url):
+            with contextlib.suppress(httpx.HTTPError), client:
                 await _wait_until_recorded(
                     flow_run_id,
                     ended_tasks(run.run_id),
