@@ -265,3 +265,55 @@ def test_client_is_of_the_library_that_its_sdk_takes(
                 await client.get("http://127.0.0.1:9")
 
     asyncio.run(work())
+
+
+#: What an SDK, or a caller of the client itself, may give with a request.
+GIVEN = {
+    "whole address and headers": {
+        "headers": [("x-one", "1"), ("accept", "text/plain")]
+    },
+    "other headers, the same client": {"headers": [("x-two", "2")]},
+    "no time limit": {"headers": [("x-one", "1")], "timeout": None},
+    "cookies": {"headers": [("x-one", "1")], "timeout": 5.0, "cookies": {"a": "b"}},
+    "extensions": {
+        "headers": [("x-one", "1")],
+        "timeout": 5.0,
+        "extensions": {"sni_hostname": "there"},
+    },
+    "parameters": {"headers": [("x-one", "1")], "timeout": 2, "params": {"v": "1"}},
+    "headers by name": {"headers": {"x-one": "1"}, "timeout": 5.0},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("http", [httpx, httpx2])
+@pytest.mark.parametrize("timeout_s", [5.0, 600])
+def test_requests_are_those_that_the_client_builds(http: Any, timeout_s: float) -> None:
+    """Also after others, though parts of them are made once."""
+
+    def parts(request: Any) -> Any:
+        return (
+            request.method,
+            str(request.url),
+            request.headers.raw,
+            request.content,
+            request.extensions,
+        )
+
+    async def work() -> None:
+        client_class = throttled_client(http)
+        ours = client_class(Throttle(Limits(1)), timeout_s=30)
+        theirs = http.AsyncClient(timeout=30, follow_redirects=True)
+        async with ours, theirs:
+            for _ in range(2):
+                for name, given in GIVEN.items():
+                    options = {"timeout": timeout_s, "content": b"{}", **given}
+                    asked = "post", "http://127.0.0.1:9/v1/chat"
+                    expected = theirs.build_request(*asked, **options)
+                    request = ours.build_request(*asked, **options)
+                    assert parts(expected) == parts(request), name
+                # What a server has set meanwhile is sent with the next ones.
+                ours.cookies.set("node", "7")
+                theirs.cookies.set("node", "7")
+
+    asyncio.run(work())

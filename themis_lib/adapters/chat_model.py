@@ -170,16 +170,17 @@ class ChatModel(ServedModel):
         """
         # Before anything is sent: making the mask also masks the log.
         mask = self._api_endpoint.mask
-        turns = self._make_turns(case, ctx)
-        stored = stored_turns(turns)
-        render = partial(self._rendered, turns, ctx.contents)
-        # In a thread where files are read, so that the loop serves other rows meanwhile.
-        sent = await in_thread(render) if has_own_form(turns) else render()
-        try:
-            result = await self._request_answer(sent, ctx.seed)
-        except Exception as error:  # noqa: BLE001 - an injected client may raise anything
-            # Without its cause, whose message may contain a secret too.
-            raise masked_fault(translated(error), mask) from None
+        async with self._admitted():
+            turns = self._make_turns(case, ctx)
+            stored = stored_turns(turns)
+            render = partial(self._rendered, turns, ctx.contents)
+            # In a thread where files are read: the loop serves other rows meanwhile.
+            sent = await in_thread(render) if has_own_form(turns) else render()
+            try:
+                result = await self._request_answer(sent, ctx.seed)
+            except Exception as error:  # noqa: BLE001 - an injected client may raise anything
+                # Without its cause, whose message may contain a secret too.
+                raise masked_fault(translated(error), mask) from None
         return self._finish_result(result, stored)
 
     def _finish_result(

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 import yarl
@@ -25,9 +27,6 @@ _KEPT_S = 5.0
 _HEADER_BYTES = 64 * 1024
 #: From this size on, a body is given to aiohttp as a file, which it sends piece by piece.
 _LARGE_BODY_BYTES = 2**20
-#: In as many turns of its loop asyncio sees a connection that a server has closed: it
-#: asks the system in one and reads in the next.
-_TURNS_TO_SEE_CLOSED = 2
 #: What aiohttp adds to requests, which the HTTP client has added where it is wanted.
 _ADDED_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -54,9 +53,6 @@ class Connections:
         """
         if self._session is None:
             self._session = self._open_session()
-        # While the loop was busy, a server may have closed an idle connection.
-        for _ in range(_TURNS_TO_SEE_CLOSED):
-            await asyncio.sleep(0)
         began = time.perf_counter()
         with _as_errors_of(self._http, request):
             sent = self._session.request(
@@ -95,7 +91,7 @@ class Connections:
 
     def _open_session(self) -> aiohttp.ClientSession:
         # Made in the loop that it belongs to.
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             # The throttle alone bounds the requests.
             limit=0,
             ssl=self._context,
@@ -112,6 +108,41 @@ class Connections:
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """A connector that uses no connection which a server has closed.
+
+    aiohttp learns of that from the loop, which may have had no time to look.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
+
+    async def connect(self, *arguments: Any, **options: Any) -> Any:
+        """Return a connection: an idle one, or else a new one."""
+        while True:
+            connection = await super().connect(*arguments, **options)
+            transport = connection.transport
+            if transport is None or transport not in self._used:
+                break
+            if not _has_arrivals(transport):
+                return connection
+            connection.close()
+        if transport is not None:
+            self._used.add(transport)
+        return connection
+
+
+def _has_arrivals(transport: asyncio.BaseTransport) -> bool:
+    """Return whether a connection has something to read: its end, if it was idle."""
+    socket = transport.get_extra_info("socket")
+    if socket is None:
+        return False
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _address(url: Any) -> yarl.URL:

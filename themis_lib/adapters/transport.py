@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 from urllib.request import getproxies
 
@@ -16,6 +16,9 @@ from themis_lib.adapters.wait_times import retry_after_s
 
 #: How long the first connection to a provider may take.
 _FIRST_CONNECTION_S = 5.0
+
+#: Of how many addresses, and of how many headers, a client keeps what it has made of them.
+_KEPT_FORMS = 64
 
 
 @cache
@@ -35,6 +38,9 @@ class _Throttled:
     """
 
     _http: ClassVar[Any]
+    #: Of the asynchronous client.
+    headers: Any
+    cookies: Any
 
     def __init__(
         self,
@@ -61,7 +67,8 @@ class _Throttled:
         self._throttle = throttle
         self._timeout_s = timeout_s
         self._place = place
-        self._addresses: dict[str, Any] = {}
+        self._address_of = lru_cache(_KEPT_FORMS)(self._http.URL)
+        self._merged_headers = lru_cache(_KEPT_FORMS)(self._merge_with_own)
 
     def build_request(
         self,
@@ -69,13 +76,30 @@ class _Throttled:
         url: Any,
         **options: Any,
     ) -> Any:
-        """Build a request as the client does, but parse each address once."""
-        # The SDK gives whole addresses as texts, of which there are few.
-        if isinstance(url, str):
-            if url not in self._addresses:
-                self._addresses[url] = self._http.URL(url)
-            url = self._addresses[url]
-        return super().build_request(method, url, **options)  # type: ignore[misc]
+        """Build a request as the client does, but make each address and headers once."""
+        headers: Any = options.get("headers")
+        timeout: Any = options.get("timeout")
+        # The SDK of OpenAI gives a whole address and a list of headers: few of each.
+        is_of_sdk = (
+            isinstance(url, str)
+            and isinstance(headers, list)
+            and isinstance(timeout, (float, int, self._http.Timeout))
+            and not options.get("cookies")
+            and not options.get("extensions")
+        )
+        if not is_of_sdk:
+            return super().build_request(method, url, **options)  # type: ignore[misc]
+        del options["timeout"]
+        options["headers"] = self._merged_headers(tuple(headers))
+        options["cookies"] = self.cookies
+        options["extensions"] = {"timeout": self._http.Timeout(timeout).as_dict()}
+        return self._http.Request(method, self._address_of(url), **options)
+
+    def _merge_with_own(self, headers: tuple[tuple[str, str], ...]) -> Any:
+        """Return the headers of every request, under those of one."""
+        merged = self._http.Headers(self.headers)
+        merged.update(headers)
+        return merged
 
     async def send(
         self,

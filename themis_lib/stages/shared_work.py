@@ -28,7 +28,7 @@ _BATCH_S = 0.5
 _GROWTH = 4
 #: The most rows that are Python objects at the same time: while a stage computes them
 #: they take many times the memory of their table.
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 1024
 #: How long to wait before another look at rows that others compute, at first and at
 #: most: a look takes a millisecond.
 _FIRST_LOOK_S = 0.05
