@@ -56,7 +56,7 @@ def count_endings(outputs: pa.Table) -> dict[Ending, int]:
     refused = pc.sum(is_refusal).as_py() or 0
     if refused:
         counts[Ending.REFUSED] = refused
-    others = outputs.filter(pc.invert(is_refusal))["finish_reason"]
+    others = outputs["finish_reason"].filter(pc.invert(is_refusal))
     for item in pc.value_counts(others).to_pylist():
         ending = ending_of(item["values"])
         if ending is not None:

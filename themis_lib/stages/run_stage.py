@@ -63,6 +63,9 @@ async def run_stage(
         rows["case_id"].take(missing),
         progress,
     )
+    # Of the other rows no more than this: their inputs may be long.
+    upstream = rows["error"].combine_chunks()
+    rows = rows.take(missing)
     try:
         if len(missing):
             async with _flush_regularly(collector.journal):
@@ -70,16 +73,10 @@ async def run_stage(
                     async with stage.opened(store, progress) as opened:
                         work = SharedWork(opened, row_set, collector, progress)
                         of_others = await work.compute(
-                            rows.take(missing), run_id, shard_index=shard.index
+                            rows, run_id, shard_index=shard.index
                         )
             known_rows = pa.concat_tables([known_rows, *of_others])
-        table = _assemble_table(
-            stage,
-            rows,
-            keys,
-            known_rows,
-            collector,
-        )
+        table = _assemble_table(stage, upstream, keys, known_rows, collector)
         if collector.failures:
             # Failures belong to this run alone: its folder, not the cache, has them.
             written = store.replace_part(_incomplete_path(stage, shard, run_id), table)
@@ -178,20 +175,19 @@ def _missing_positions(
 
 def _assemble_table(
     stage: Stage,
-    rows: pa.Table,
+    upstream: pa.Array,
     keys: pa.Array,
     known: pa.Table,
     collector: Collector,
 ) -> pa.Table:
     """Return the table of a shard in the order of its input rows.
 
-    A row without a key is empty but for the error of the earlier stage.
+    A row without a key is empty but for the error of the earlier stage, in `upstream`.
     """
     found = pa.concat_tables([known, collector.take_table()])
     position_of: dict[bytes, int] = {}
     for position, key in enumerate(found["key"].to_pylist()):
         position_of[key] = position
-    upstream = rows["error"].combine_chunks()
     errors = upstream.filter(upstream.is_valid())
     null_keys = pa.nulls(len(errors), KEY.type)
     empty = empty_rows(stage.schema, errors).add_column(0, KEY, null_keys)
