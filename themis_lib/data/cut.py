@@ -153,7 +153,7 @@ class _Cutting:
         self._most_bytes = _LARGEST_SHARD_BYTES // cut.samples
         self._shards: list[Shard] = []
         self._blocks: list[tuple[str, int, int]] = []
-        self._has_kept = False
+        self._kept_blocks: set[str] = set()
         self._start = 0
 
     def shards(self, dataset: AnyDataset) -> Iterator[Shard]:
@@ -185,7 +185,7 @@ class _Cutting:
     def record(self) -> CutRecord:
         """Return the record of the cut, once all of its shards are made."""
         named = {(*place, sha256) for place, sha256 in self._files.named.items()}
-        if self._has_kept:
+        if self._kept_blocks:
             named |= set(self._records.named_of_blocks())
         return CutRecord(self._shards, sorted(named), self._blocks)
 
@@ -195,10 +195,13 @@ class _Cutting:
         block: Block,
     ) -> Iterator[Shard]:
         first = len(self._shards)
-        # Nothing else of the file could be as it was.
-        kept = None if block.is_alone else self._kept_shards(block)
+        kept = None
+        # Of a file of one block nothing else could be as it was, and a block that comes
+        # twice repeats its ids.
+        if not block.is_alone and block.name not in self._kept_blocks:
+            kept = self._kept_shards(block)
         if kept is not None:
-            self._has_kept = True
+            self._kept_blocks.add(block.name)
             yield from kept
         else:
             # Of any size in rows, but text of cases may take more bytes than the rows did.
@@ -249,7 +252,7 @@ class _Cutting:
         tables: Sequence[pa.Table],
     ) -> Iterator[Shard]:
         for shard, table in zip(shards, tables, strict=True):
-            self._ids.add_all(shard.dataset_id, table["case_id"])
+            self._ids.add_kept(shard.dataset_id, table["case_id"])
             counts = self._occurrences.count(table)
             kept = shard
             # An equal case in front of it came or went.

@@ -7,11 +7,13 @@ no more of it than a small one. Only `sample` holds on to rows, as many as it ke
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from themis_lib.core.config import DatasetFile, HubDataset
@@ -28,13 +30,14 @@ from themis_lib.data.columns import (
 from themis_lib.data.derived import with_derived
 from themis_lib.data.json_forms import json_row
 from themis_lib.data.lm_eval_cases import lm_eval_cases
-from themis_lib.data.marks import Marks, row_marks
+from themis_lib.data.marks import row_marks
 from themis_lib.data.part_files import PartFiles
 from themis_lib.data.records import Record, Source
 from themis_lib.data.row_filter import RowFilter
 from themis_lib.data.sources import opened
 from themis_lib.errors import DatasetError
 from themis_lib.identity.digests import bytes_digest, canonical_json, load_json
+from themis_lib.storage.index import NumberIndex
 from themis_lib.storage.tables import CASES
 
 _SCHEMA = pa.schema([item for item in CASES if item.name != "occurrence"])
@@ -154,7 +157,8 @@ class IdRegistry:
     """Every case id seen so far, in the eight bytes of its mark; see `data.marks`."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, list[Marks]] = {}
+        self._new: defaultdict[str, NumberIndex] = defaultdict(NumberIndex)
+        self._kept: defaultdict[str, NumberIndex] = defaultdict(NumberIndex)
 
     def add_all(
         self,
@@ -166,28 +170,37 @@ class IdRegistry:
         Raises `DatasetError` naming the first id that its dataset already has.
         """
         marks = row_marks([case_ids])
-        run, first = np.unique(marks, return_index=True)
-        # Within the batch, every place of a mark but its first is a repetition.
-        repeated = np.ones(len(marks), dtype=bool)
-        repeated[first] = False
-        runs = self._runs.setdefault(dataset_id, [])
-        for known in runs:
-            at = np.searchsorted(known, marks)
-            # A mark above all of the run would be looked up past its end.
-            at = np.minimum(at, len(known) - 1)
-            repeated |= known[at] == marks
-        if repeated.any():
-            first_repeated = int(np.argmax(repeated))
-            name = case_ids[first_repeated].as_py()
-            raise DatasetError(
-                f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own"
-            )
-        # Runs of a size merge, so that n ids cost O(n log n) in all.
-        while runs and len(runs[-1]) <= len(run):
-            older = runs.pop()
-            run = np.sort(np.concatenate([older, run]))
-        if len(run):
-            runs.append(run)
+        # Each mark is found at its first place in the batch.
+        batch = NumberIndex()
+        batch.add(marks)
+        is_repeated = batch.find(marks) != np.arange(len(marks))
+        for known in (self._new[dataset_id], self._kept[dataset_id]):
+            is_repeated |= known.find(marks) >= 0
+        _refuse_repeated(dataset_id, case_ids, is_repeated)
+        self._new[dataset_id].add(marks)
+
+    def add_kept(
+        self,
+        dataset_id: str,
+        case_ids: pa.Array[Any] | pa.ChunkedArray[Any],
+    ) -> None:
+        """Do the same for cases of one cut before, whose ids all differ."""
+        marks = row_marks([case_ids])
+        is_repeated = self._new[dataset_id].find(marks) >= 0
+        _refuse_repeated(dataset_id, case_ids, is_repeated)
+        self._kept[dataset_id].add(marks)
+
+
+def _refuse_repeated(
+    dataset_id: str,
+    case_ids: pa.Array[Any] | pa.ChunkedArray[Any],
+    is_repeated: npt.NDArray[np.bool_],
+) -> None:
+    if is_repeated.any():
+        name = case_ids[int(np.argmax(is_repeated))].as_py()
+        raise DatasetError(
+            f"dataset {dataset_id!r}: case id {name!r} appears twice; give each case its own"
+        )
 
 
 def _iter_cases(

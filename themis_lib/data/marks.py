@@ -236,13 +236,14 @@ def _sums(
             sums[row] = _long_sum(values[first : ends[row]])
             row += 1
             continue
-        totals = np.zeros(ends[last - 1] - first + 1, np.uint64)
-        np.cumsum(_weighted(values[first : ends[last - 1]]), out=totals[1:])
-        begins = starts[row:last] - first
-        # Powers of places in the span, brought to those in the run.
-        _, inverses = _powers()
-        parts = totals[ends[row:last] - first] - totals[begins]
-        sums[row:last] = parts * inverses[begins]
+        # Empty runs have no first value to begin with, and the sum 0.
+        filled = row + np.flatnonzero(lengths[row:last])
+        if len(filled):
+            begins = starts[filled] - first
+            weighted = _weighted(values[first : ends[last - 1]])
+            # Powers of places in the span, brought to those in the run.
+            _, inverses = _powers()
+            sums[filled] = np.add.reduceat(weighted, begins) * inverses[begins]
         row = last
     return sums
 
@@ -257,7 +258,8 @@ def _long_sum(values: npt.NDArray[Any]) -> np.uint64:
 
 def _weighted(values: npt.NDArray[Any]) -> Marks:
     powers, _ = _powers()
-    numbers = _byte_marks()[values] if values.dtype == np.uint8 else values
+    # Takes less than half the time of indexing.
+    numbers = np.take(_byte_marks(), values) if values.dtype == np.uint8 else values
     weighted: Marks = numbers * powers[: len(values)]
     return weighted
 

@@ -67,7 +67,9 @@ def _tables(
     whole = _whole_columns(parquet, floats)
     names = [NUMBER, *map(str, range(len(columns)))]
     start = 0
-    for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns)):
+    # In threads, so few rows at a time take longer to hand over than to decode.
+    decoded = parquet.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+    for batch in decoded:
         numbers = np.arange(start, start + batch.num_rows)
         arrays = [pa.array(numbers)]
         # By name: the file's order of columns need not be the one asked for.

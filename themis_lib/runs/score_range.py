@@ -32,8 +32,10 @@ class ScoreRange:
         to be of that range. No bound is narrower than what was observed.
         """
         low, high = declared or (0.0, 1.0)
-        lowest = min([low, *observed.tolist()])
-        highest = max([high, *observed.tolist()])
+        lowest, highest = low, high
+        if len(observed):
+            lowest = min(low, float(observed.min()))
+            highest = max(high, float(observed.max()))
         is_as_assumed = (lowest, highest) == (low, high)
         worst = None
         # Where lower is better there may be no end to worse: 1 is not assumed.

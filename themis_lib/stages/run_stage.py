@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from themis_lib.errors import DiskFullError, ShardError
 from themis_lib.identity.digests import digest
@@ -185,29 +186,21 @@ def _assemble_table(
     A row without a key is empty but for the error of the earlier stage, in `upstream`.
     """
     found = pa.concat_tables([known, collector.take_table()])
-    position_of: dict[bytes, int] = {}
-    for position, key in enumerate(found["key"].to_pylist()):
-        position_of[key] = position
     errors = upstream.filter(upstream.is_valid())
     null_keys = pa.nulls(len(errors), KEY.type)
     empty = empty_rows(stage.schema, errors).add_column(0, KEY, null_keys)
-    next_empty = found.num_rows
-    order = []
-    for key in keys.to_pylist():
-        if key is None:
-            order.append(next_empty)
-            next_empty += 1
-        else:
-            order.append(position_of[key])
+    order = pc.index_in(keys, found["key"])
+    behind = np.arange(found.num_rows, found.num_rows + len(errors), dtype=np.int32)
+    order = pc.replace_with_mask(order, keys.is_null(), pa.array(behind))
+    assert not order.null_count, "each key has a row"
     every_row = pa.concat_tables([found, empty])
     schema = every_row.schema
     columns = every_row.columns
     del found, every_row
-    positions = pa.array(order, pa.int64())
     # Column by column: taken as a whole, the rows would be in memory twice.
     taken = []
     while columns:
-        taken.append(columns.pop(0).take(positions))
+        taken.append(columns.pop(0).take(order))
     table = pa.table(taken, schema=schema).combine_chunks()
     # Else Arrow keeps the space of the rows as they were before.
     pa.default_memory_pool().release_unused()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from themis_lib.stats.bootstrap import bootstrap_interval
 from themis_lib.stats.clusters import ROUNDING, Floats, clustered_error
+from themis_lib.stats.sums import exact_sum
 
 Method = Literal["auto", "t", "wilson", "bootstrap"]
 
@@ -61,13 +62,15 @@ def mean_interval(
     count = None if clusters is None else len(np.unique(clusters))
     if not len(scores):
         return Interval(None, None, None, None, None, count)
-    # `fsum` is exact, and so independent of the order of the scores.
-    mean = math.fsum(scores) / len(scores)
+    different, counts = np.unique(scores, return_counts=True)
+    # Exact, and so independent of the order of the scores.
+    mean = exact_sum(different, counts) / len(scores)
     if clusters is None:
-        error = _standard_error(scores, mean)
+        error = _standard_error(different, counts, mean)
     else:
         error = clustered_error(scores, clusters)
-    chosen = _choose_method(scores, clusters) if method == "auto" else method
+    is_clustered = clusters is not None
+    chosen = _choose_method(different, is_clustered) if method == "auto" else method
     # Each cluster counts as one trial, or one degree of freedom.
     independent = len(scores) if count is None else count
     ends = None
@@ -80,8 +83,8 @@ def mean_interval(
             confidence=confidence,
         )
     elif chosen == "t":
-        ends = _t_interval(scores, mean, error, independent, confidence)
-    elif are_01(scores):
+        ends = _t_interval(different, mean, error, independent, confidence)
+    elif are_01(different):
         # With clusters all scores are equal, so each cluster is a success or none is.
         successes = round(mean * independent)
         ends = wilson_interval(successes, independent, confidence=confidence)
@@ -150,8 +153,8 @@ def wilson_ends(
 
 
 def _choose_method(
-    scores: Floats,
-    clusters: npt.NDArray[Any] | None,
+    different: Floats,
+    is_clustered: bool,
 ) -> Method:
     """Return `wilson` for scores of 0 and 1, else `t`.
 
@@ -159,10 +162,9 @@ def _choose_method(
     account for the clusters with, and each cluster counts as one trial, as if its
     scores had to be equal.
     """
-    if not are_01(scores):
+    if not are_01(different):
         return "t"
-    are_equal = bool((scores == scores[0]).all())
-    return "wilson" if clusters is None or are_equal else "t"
+    return "t" if is_clustered and len(different) > 1 else "wilson"
 
 
 def are_01(scores: Floats) -> bool:
@@ -171,24 +173,26 @@ def are_01(scores: Floats) -> bool:
 
 
 def _standard_error(
-    scores: Floats,
+    different: Floats,
+    counts: npt.NDArray[np.int64],
     mean: float,
 ) -> float | None:
-    if len(scores) < 2:
+    total = int(counts.sum())
+    if total < 2:
         return None
-    variance = math.fsum((scores - mean) ** 2) / (len(scores) - 1)
-    return math.sqrt(variance / len(scores))
+    variance = exact_sum((different - mean) ** 2, counts) / (total - 1)
+    return math.sqrt(variance / total)
 
 
 def _t_interval(
-    scores: Floats,
+    different: Floats,
     mean: float,
     error: float | None,
     independent: int,
     confidence: float,
 ) -> tuple[float, float] | None:
     # Equal scores, up to rounding, would give an interval of no width.
-    if error is None or error <= ROUNDING * np.abs(scores).max():
+    if error is None or error <= ROUNDING * np.abs(different).max():
         return None
     from scipy.special import stdtrit
 

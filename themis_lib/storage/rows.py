@@ -314,26 +314,18 @@ class RowSet:
             return list(self._names)
 
     def _index_new_files(self) -> None:
-        new: dict[str, pa.Array] = {}
         # A list: files that turn out to be missing or damaged are deleted on the way.
-        for name in list(self._names):
-            if self._names[name]:
-                continue
-            keys = self._store.read_keys(self._path_of(name))
+        for name in [
+            name for name, is_indexed in self._names.items() if not is_indexed
+        ]:
+            path = self._path_of(name)
+            keys = self._store.read_keys(path)
             if keys is None:
                 del self._names[name]
-            else:
-                new[name] = keys
-        if not new:
-            return
-        locators = []
-        for number, keys in enumerate(new.values(), len(self._paths)):
-            rows = np.arange(len(keys), dtype=np.int64)
-            locators.append((number << _FILE_SHIFT) + rows)
-        # All at once: to sort many files together is cheaper than to merge one by one.
-        self._index.add(pa.concat_arrays(list(new.values())), np.concatenate(locators))
-        self._paths += map(self._path_of, new)
-        self._names.update(dict.fromkeys(new, True))
+                continue
+            self._index.add(keys, len(self._paths) << _FILE_SHIFT)
+            self._paths.append(path)
+            self._names[name] = True
 
     def _path_of(self, file: str) -> str:
         return f"{self.directory}/{file}"

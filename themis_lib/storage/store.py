@@ -42,6 +42,7 @@ from themis_lib.storage.part_files import (
 )
 from themis_lib.storage.pieces import PIECES_SUFFIX, Piece, Pieces, content_name
 from themis_lib.storage.table_cache import TableCache
+from themis_lib.storage.tables import whole_column
 
 T = TypeVar("T")
 _LOG = logging.getLogger("themis_lib.store")
@@ -49,6 +50,9 @@ _LOG = logging.getLogger("themis_lib.store")
 _PATH_IS_TAKEN = ("PreconditionFailed", "At least one of the pre-conditions")
 #: The most that a store keeps in memory of the tables it read or wrote.
 _CACHE_BYTES = 256 * 2**20
+#: From here on columns are decoded in threads, which for small files take longer to
+#: start than to decode them.
+_THREADED_BYTES = 8 * 2**20
 #: s3fs asks for the size of a file before it reads one in several pieces; reading it in
 #: one piece takes half the requests.
 _DEFAULT_OPTIONS = {"s3": {"max_concurrency": 1}}
@@ -427,7 +431,7 @@ class RunStore:
     def read_keys(self, path: str) -> pa.Array | None:
         """Return the `key` column of a part; `None` if it is missing or damaged."""
         table = self.read_columns(path, ["key"])
-        return None if table is None else table["key"].combine_chunks()
+        return None if table is None else whole_column(table["key"])
 
     def count_rows(self, path: str) -> int:
         """Return the number of rows of a part; 0 if it is missing or damaged."""
@@ -510,14 +514,16 @@ class RunStore:
     def _parse_table(
         self,
         path: str,
-        source: Any,
+        source: pa.NativeFile,
         *,
         columns: Sequence[str] | None = None,
     ) -> pa.Table | None:
         """Return the table in an open file; `None` if its content is damaged."""
         try:
+            file = pq.ParquetFile(source, page_checksum_verification=True)
+            is_large = source.size() >= _THREADED_BYTES
             # A column that a file lacks is left out.
-            return pq.ParquetFile(source, page_checksum_verification=True).read(columns)
+            return file.read(columns, use_threads=is_large)
         # The source is open: an `OSError` here is about what it contains.
         except (pa.ArrowException, OSError) as error:
             self.set_aside(path, error)

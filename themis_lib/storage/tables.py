@@ -203,10 +203,14 @@ def column_digests(table: pa.Table) -> dict[str, str]:
     return digests
 
 
-def _column_digest(column: pa.ChunkedArray) -> str:
+def whole_column(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece, without a copy if it is one."""
     # `combine_chunks` would copy a single chunk.
-    is_whole = column.num_chunks == 1
-    array = column.chunk(0) if is_whole else column.combine_chunks()
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _column_digest(column: pa.ChunkedArray) -> str:
+    array = whole_column(column)
     prefix = f"column:{array.type}:{len(array)}:"
     hasher = hashlib.sha256(prefix.encode())
     if pa.types.is_string(array.type):
