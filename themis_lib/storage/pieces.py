@@ -3,11 +3,14 @@
     <directory>/<name>.pieces    the files, by name and content, and runs of their rows
 
 So an edit of a few rows writes these rows and a list, and no copy of the others. The
-list is a piece table (Crowley, "Data Structures for Text Sequences", 1998).
+list is a piece table (Crowley, "Data Structures for Text Sequences", 1998). Few rows are
+in the list, too: to read it takes no longer than to read the shard before the edit.
 """
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +18,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
+import pyarrow as pa
 
 from themis_lib.identity.digests import digest
-from themis_lib.storage.part_files import PART_SUFFIX
+from themis_lib.storage.part_files import PART_SUFFIX, reader_of
 
 PIECES_SUFFIX = ".pieces"
 #: A shard of more pieces is written whole.
 _MOST_PIECES = 256
 #: So is one with a larger share of rows that are not in one file.
 _MOST_ELSEWHERE = 0.125
+#: Rows of more bytes are not in the list: a file of them takes no longer to read.
+_MOST_BYTES = 16_384
 
 Numbers = npt.NDArray[np.int64]
 
@@ -42,12 +48,14 @@ class Pieces:
     """A table as pieces of files in the same directory.
 
     `files` maps their names to the digests of what they hold, see `content_name`;
-    `columns` are the digests of the table's columns.
+    `columns` are the digests of the table's columns. `last` has what the last file holds,
+    as `rows_bytes` writes it, or is `None`.
     """
 
     columns: Mapping[str, str]
     files: Mapping[str, str]
     pieces: tuple[Piece, ...]
+    last: bytes | None = None
 
     def to_bytes(self) -> bytes:
         """Return the pieces as JSON; equal ones are equal bytes."""
@@ -57,6 +65,8 @@ class Pieces:
             "files": dict(self.files),
             "pieces": pieces,
         }
+        if self.last is not None:
+            record["last"] = base64.b64encode(self.last).decode()
         # Without it, a flipped bit in a number would be read as other rows.
         return orjson.dumps({**record, "digest": digest("pieces", record)})
 
@@ -69,9 +79,31 @@ class Pieces:
             if written != digest("pieces", record):
                 raise ValueError("not what was written")
             pieces = tuple(Piece(*numbers) for numbers in record["pieces"])
-            return cls(dict(record["columns"]), dict(record["files"]), pieces)
+            last = record.get("last")
+            return cls(
+                dict(record["columns"]),
+                dict(record["files"]),
+                pieces,
+                None if last is None else base64.b64decode(last),
+            )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"no list of pieces ({error})") from None
+
+
+def rows_bytes(table: pa.Table) -> bytes | None:
+    """Return a table in Arrow's stream format; `None` if that takes many bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    # As a whole: Arrow compresses each of the buffers, which takes longer to read.
+    content = zlib.compress(sink.getvalue())
+    return content if len(content) <= _MOST_BYTES else None
+
+
+def rows_from(content: bytes) -> pa.Table:
+    """Return the table that `rows_bytes` wrote."""
+    with pa.ipc.open_stream(reader_of(zlib.decompress(content))) as stream:
+        return stream.read_all()
 
 
 def forms_of(path: str) -> tuple[str, str]:

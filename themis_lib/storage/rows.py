@@ -71,11 +71,10 @@ class RowSet:
 
     def shard(self, name: str) -> Part | None:
         """Return the reference to a complete shard; `None` if there is none yet."""
-        # A shard of an earlier run takes one request; listing first would take two.
-        if not self._store.local and self._listed_at is None:
-            part = self._store.read_part(self.path(name))
+        # Of an earlier run, it is opened without listing all that runs since wrote.
+        if self._store.local or self._listed_at is None:
+            part = self._stored_shard(name)
             if part is not None:
-                self.learn([part.path])
                 return part
         part = self._listed_shard(name)
         if part is not None:
@@ -88,6 +87,16 @@ class RowSet:
             if listed_at is None or time.monotonic() - listed_at >= fresh_s:
                 self.refresh()
         return self._listed_shard(name)
+
+    def _stored_shard(self, name: str) -> Part | None:
+        """Return the reference to a complete shard that is in the store."""
+        part = self._store.read_part(self.path(name))
+        if self._store.local:
+            # On disks, files are added as they are listed, in the order they were written.
+            return part or self._store.read_part(self._path_of(name + PIECES_SUFFIX))
+        if part is not None:
+            self.learn([part.path])
+        return part
 
     def _listed_shard(self, name: str) -> Part | None:
         """Return the reference to a complete shard among the known files."""

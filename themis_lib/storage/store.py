@@ -40,7 +40,14 @@ from themis_lib.storage.part_files import (
     part_of,
     reader_of,
 )
-from themis_lib.storage.pieces import PIECES_SUFFIX, Piece, Pieces, content_name
+from themis_lib.storage.pieces import (
+    PIECES_SUFFIX,
+    Piece,
+    Pieces,
+    content_name,
+    rows_bytes,
+    rows_from,
+)
 from themis_lib.storage.table_cache import TableCache
 from themis_lib.storage.tables import whole_column
 
@@ -334,13 +341,21 @@ class RunStore:
         for file in files:
             names[PurePosixPath(file.path).name] = content_name(file.columns)
         columns = part_of(path, table).columns
-        content = Pieces(columns, names, tuple(pieces)).to_bytes()
+        last = self._last_rows(files)
+        content = Pieces(columns, names, tuple(pieces), last).to_bytes()
         while not self.create(path, content):
             written = self.read_part(path)
             if written is not None:
                 return written
             # What it refers to is gone; it is set aside, so try again.
         return self._remember(path, table)
+
+    def _last_rows(self, files: Sequence[Part]) -> bytes | None:
+        """Return what the last of several files holds, if that is little."""
+        table = self.read_table(files[-1].path) if len(files) > 1 else None
+        if table is None:
+            return None
+        return rows_bytes(table.replace_schema_metadata(None))
 
     def replace_part(
         self,
@@ -365,17 +380,19 @@ class RunStore:
         cached = self._tables.get(path)
         if cached is not None:
             return cached
+        table = self._load_table(path)
+        if table is not None:
+            self._tables.put(path, table)
+        return table
+
+    def _load_table(self, path: str) -> pa.Table | None:
         try:
             content = self.read_bytes(path)
         except FileNotFoundError:
             return None
         if path.endswith(PIECES_SUFFIX):
-            table = self._join_pieces(path, content, None)
-        else:
-            table = self._parse_table(path, reader_of(content))
-        if table is not None:
-            self._tables.put(path, table)
-        return table
+            return self._join_pieces(path, content, None)
+        return self._parse_table(path, reader_of(content))
 
     def free(self, path: str) -> None:
         """Keep the table at a path in memory no longer, where reading it is cheap.
@@ -470,11 +487,17 @@ class RunStore:
         try:
             joined = Pieces.from_bytes(content)
             folder = path.rpartition("/")[0]
+            last = None if as_stored else joined.last
+            names = list(joined.files)
             tables = []
-            for name, held in joined.files.items():
-                expected = None if as_stored else held
+            for name in names if last is None else names[:-1]:
+                expected = None if as_stored else joined.files[name]
                 file = self._read_file_of(f"{folder}/{name}", expected, columns)
                 tables.append(file)
+            if last is not None:
+                tables.append(
+                    self._read_last_rows(f"{folder}/{names[-1]}", last, columns)
+                )
         except (ValueError, FileNotFoundError) as error:
             self.set_aside(path, error)
             return None
@@ -500,16 +523,33 @@ class RunStore:
         Raise `FileNotFoundError` if it is gone, `ValueError` if it holds something else
         than `held` says.
         """
-        table = (
-            self.read_table(path)
-            if columns is None
-            else self.read_columns(path, columns)
-        )
+        if columns is None:
+            # Not cached: the table of pieces is.
+            table = self._tables.get(path) or self._load_table(path)
+        else:
+            table = self.read_columns(path, columns)
         if table is None:
             raise FileNotFoundError(f"{path} is gone")
         if held is not None and content_name(part_of(path, table).columns) != held:
             raise ValueError(f"{path} holds other rows")
         return table.replace_schema_metadata(None)
+
+    def _read_last_rows(
+        self,
+        path: str,
+        rows: bytes,
+        columns: Sequence[str] | None,
+    ) -> pa.Table:
+        """Return the rows of a file that a table of pieces has, too.
+
+        Raise `FileNotFoundError` if it is gone: then their keys are unknown.
+        """
+        if not self.exists(path):
+            raise FileNotFoundError(f"{path} is gone")
+        table = rows_from(rows)
+        if columns is None:
+            return table
+        return table.select([name for name in columns if name in table.column_names])
 
     def _parse_table(
         self,
