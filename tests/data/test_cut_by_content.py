@@ -284,6 +284,20 @@ def test_ids_of_other_blocks_are_compared(suffix: str, tmp_path: Path) -> None:
 
 
 @any_format
+def test_ids_of_rows_that_come_twice_are_refused(suffix: str, tmp_path: Path) -> None:
+    """Though each of their blocks was in the cut before, where no id came twice."""
+    store = InMemoryRunStore()
+    path = tmp_path / f"cases.{suffix}"
+    rows = rows_of(list(range(600)))
+    cut(path, rows, store)
+
+    with pytest.raises(DatasetError, match=r"case id 'case-\d+' appears twice"):
+        cut(path, rows + rows[300:], store)
+    with pytest.raises(DatasetError, match=r"case id 'case-\d+' appears twice"):
+        cut(path, rows[300:] + rows, store)
+
+
+@any_format
 def test_numbered_ids_follow_the_rows(
     suffix: str, tmp_path: Path, parsed: Parsed
 ) -> None:

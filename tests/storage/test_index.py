@@ -46,6 +46,23 @@ def test_index_is_a_dict_that_keeps_the_first(
     assert [first.get(key, -1) for key in wanted] == found.tolist()
 
 
+@given(BATCHES, st.integers(1, 12))
+def test_index_that_is_asked_in_between_finds_the_same(
+    batches: list[list[bytes | None]], times: int
+) -> None:
+    """However often it was asked before, and so whatever of it is sorted by then."""
+    everything = [key for keys in batches for key in keys]
+    wanted = pa.array(everything, KEY)
+    index, start = KeyIndex(), 0
+    for keys in batches:
+        index.add(pa.array(keys, KEY), start)
+        start += len(keys)
+        for _ in range(times):
+            index.find(wanted)
+
+    assert index_of(batches).find(wanted).tolist() == index.find(wanted).tolist()
+
+
 @given(BATCHES, st.integers(0, 30), st.integers(0, 30))
 def test_slices_are_looked_up_by_their_own_keys(
     batches: list[list[bytes | None]], start: int, length: int

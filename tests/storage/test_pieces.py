@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +73,73 @@ def test_edited_shard_is_written_as_its_new_rows(tmp_path: Path) -> None:
     assert [2, 64] == sorted(
         again.count_rows(f"{DIRECTORY}/{name}") for name in rows_of(again).names()
     )
+
+
+class ReadingStore(RunStore):
+    """A store that notes which files are read and which directories listed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.read: list[str] = []
+        self.listed: list[str] = []
+
+    def read_bytes(self, path: str) -> bytes:
+        content = super().read_bytes(path)
+        self.read.append(path)
+        return content
+
+    def list(self, directory: str) -> dict[str, dict[str, Any]]:
+        self.listed.append(directory)
+        return super().list(directory)
+
+
+def test_edited_shard_is_read_from_one_file_of_rows(tmp_path: Path) -> None:
+    """The few rows that are new are in the list of pieces, too, and no directory, which
+    every run makes longer, is listed.
+    """
+    store = RunStore(str(tmp_path))
+    base = rows_of(store).publish("first", table(*range(64)))
+    part = rows_of(store).publish("second", table(*edited(64, 3)))
+    again = ReadingStore(store.url)
+
+    assert part == rows_of(again).shard("second")
+
+    assert [part.path, base.path] == again.read
+    assert [] == again.listed
+
+
+def test_many_new_rows_are_read_from_their_file(tmp_path: Path) -> None:
+    """A list of pieces stays small: of rows that take many bytes it has none."""
+    store = RunStore(str(tmp_path))
+    rows_of(store).publish("first", table(*range(64)))
+    digits = random.Random(0).choices("0123456789abcdef", k=50_000)
+    wanted = table(*edited(64, 3)).set_column(
+        1, "value", pa.array([*"abc", "".join(digits), *map(str, range(60))])
+    )
+    rows_of(store).publish("third", wanted.slice(0, 4))
+
+    part = rows_of(store).publish("second", wanted)
+
+    joined = Pieces.from_bytes(store.read_bytes(part.path))
+    assert (2, None) == (len(joined.files), joined.last)
+    found = RunStore(store.url).read_table(part.path)
+    assert found is not None
+    assert 50_000 == len(found["value"][3].as_py())
+
+
+def test_list_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It had no rows: all of them are in files."""
+    store = RunStore(str(tmp_path))
+    rows_of(store).publish("first", table(*range(64)))
+    part = rows_of(store).publish("second", table(*edited(64, 3)))
+    joined = Pieces.from_bytes(store.read_bytes(part.path))
+    assert joined.last is not None
+    store.replace(part.path, replace(joined, last=None).to_bytes())
+
+    again = RunStore(store.url)
+
+    assert part == rows_of(again).shard("second")
+    assert [str(number) for number in edited(64, 3)] == values(again, part)
 
 
 def test_edit_after_edit_reads_two_files(tmp_path: Path) -> None:
@@ -165,7 +235,7 @@ def test_rows_without_a_key_are_not_pieces(tmp_path: Path) -> None:
         assert part.path.endswith(".parquet")
 
 
-@pytest.mark.parametrize("damage", ["gone", "other rows", "no list"])
+@pytest.mark.parametrize("damage", ["gone", "new ones gone", "other rows", "no list"])
 def test_shard_whose_rows_are_gone_is_set_aside(tmp_path: Path, damage: str) -> None:
     """It is missing then, and published anew."""
     store = RunStore(str(tmp_path))
@@ -173,6 +243,9 @@ def test_shard_whose_rows_are_gone_is_set_aside(tmp_path: Path, damage: str) -> 
     part = rows_of(store).publish("second", table(*edited(64, 3)))
     if damage == "gone":
         store.remove(base.path)
+    elif damage == "new ones gone":
+        (loose,) = (name for name in rows_of(store).names() if RowSet.is_loose(name))
+        store.remove(f"{DIRECTORY}/{loose}")
     elif damage == "other rows":
         store.replace_part(base.path, table(*range(1, 65)))
     else:

@@ -185,6 +185,30 @@ def test_many_small_files_are_one_set(open_store: OpenStore) -> None:
     assert [str(number) for number in wanted[:-1]] == rows["value"].to_pylist()
 
 
+def test_files_without_the_wanted_keys_are_not_read_whole(tmp_path: Path) -> None:
+    """An edit asks for a few keys among all of its stage: of other files only the keys
+    are read.
+    """
+    read: list[str] = []
+
+    class ReadingStore(RunStore):
+        def read_bytes(self, path: str) -> bytes:
+            read.append(path)
+            return super().read_bytes(path)
+
+    shards = RowSet(RunStore(str(tmp_path)), DIRECTORY, SCHEMA)
+    for shard in range(12):
+        numbers = range(100 * shard, 100 * shard + 100)
+        shards.publish(f"shard-{shard}", table({n: str(n) for n in numbers}))
+    row_set = RowSet(ReadingStore(str(tmp_path)), DIRECTORY, SCHEMA)
+    row_set.refresh()
+
+    assert {250: "250", 251: "251", 699: "699"} == found(row_set, 250, 251, 5000, 699)
+
+    names = [path.rpartition("/")[2] for path in read]
+    assert ["shard-2.parquet", "shard-6.parquet"] == sorted(names)
+
+
 def test_keys_are_compared_whole(store: RunStore) -> None:
     """A key that shares its first eight bytes with another's has no row, never the
     other's.
