@@ -89,7 +89,7 @@ async def run_stage(
                 transient=collector.transient,
                 waiting=collector.waiting,
             )
-        part = row_set.publish(name, table)
+        part = row_set.publish(name, table, known=known)
     except BaseException:
         # Also on Ctrl-C: what succeeded is there for the next try. The first error is
         # the one to tell, not that a full disk cannot take the last rows.

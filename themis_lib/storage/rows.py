@@ -42,6 +42,7 @@ _FRESH_S = 1.0
 #: A locator holds the number of a file above the number of a row in it.
 _FILE_SHIFT = 32
 _ROW_MASK = 0xFFFFFFFF
+_NOWHERE: Positions = np.empty(0, dtype=np.int64)
 
 
 class RowSet:
@@ -123,7 +124,7 @@ class RowSet:
             paths = list(self._paths)
         # An empty table and no positions first: there may be nothing to concatenate.
         tables = [self.schema.empty_table()]
-        positions = [np.empty(0, dtype=np.int64)]
+        positions = [_NOWHERE]
         # The shift keeps the sign: keys without a row have the number -1.
         numbers = located >> _FILE_SHIFT
         for number in np.unique(numbers[located >= 0]):
@@ -155,22 +156,27 @@ class RowSet:
         self,
         name: str,
         table: pa.Table,
+        *,
+        known: Positions = _NOWHERE,
     ) -> Part:
         """Write a complete shard and return its reference.
 
-        Rows that were written first, by any process, replace those of this table.
+        Rows that were written first, by any process, replace those of this table; those
+        at the positions `known` were found and are looked up no more.
         """
         # Between looking and writing, no other process on this disk may publish.
         with self._locked_rows():
             self.refresh()
-            keys = table["key"].combine_chunks()
-            positions, rows = self.find(keys)
-            if len(positions):
+            others = np.delete(np.arange(table.num_rows), known)
+            keys = table["key"].combine_chunks().take(pa.array(others))
+            found, rows = self.find(keys)
+            if len(found):
                 # Of both tables one below the other, take row by row.
                 both = pa.concat_tables([table, rows.cast(table.schema)])
                 choice = np.arange(table.num_rows)
-                choice[positions] = table.num_rows + np.arange(rows.num_rows)
+                choice[others[found]] = table.num_rows + np.arange(rows.num_rows)
                 table = both.take(pa.array(choice))
+            positions = np.union1d(known, others[found])
             part = self._publish_pieces(name, table, positions)
             if part is not None:
                 return part
@@ -194,9 +200,13 @@ class RowSet:
         # Without locks, files of unfinished rows are removed once a shard is published.
         if not self._store.has_locks or name + PART_SUFFIX in self._names:
             return None
-        if table["key"].null_count or not len(stored):
+        if table["key"].null_count:
             return None
         located = self._index.find(table["key"].combine_chunks())
+        # A file may have been removed since its rows were found.
+        stored = stored[located[stored] >= 0]
+        if not len(stored):
+            return None
         numbers, rows = located >> _FILE_SHIFT, located & _ROW_MASK
         most = int(np.bincount(numbers[stored]).argmax())
         is_elsewhere = np.ones(table.num_rows, dtype=bool)
