@@ -1,4 +1,4 @@
-"""Peak memory of an evaluation, and how it grows with the cases."""
+"""Peak memory and processor time of an evaluation, and how they grow with the cases."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ from benchmarks.jobs import in_process, write_cases
 from benchmarks.processes import folder, fresh
 from benchmarks.report import Aim, Report, Row
 
-_SIZES = (100_000, 1_000_000)
-_QUICK_SIZES = (20_000, 200_000)
+_SIZES = (100_000, 1_000_000, 3_000_000)
+_QUICK_SIZES = (20_000, 100_000, 200_000)
 
 
 def measure(*, quick: bool) -> Report:
-    few, many = _QUICK_SIZES if quick else _SIZES
-    small = _evaluate(few)
-    large = _evaluate(many)
-    peak = large["peak_bytes"]
-    growth = (peak - small["peak_bytes"]) / (many - few)
+    rows: list[Row] = []
+    for cases in _QUICK_SIZES if quick else _SIZES:
+        row = _evaluate(cases)
+        growth = None
+        if rows:
+            before = rows[-1]
+            more_bytes = row["peak_bytes"] - before["peak_bytes"]
+            growth = more_bytes / (cases - before["cases"])
+        rows.append({**row, "growth_bytes_per_case": growth})
+    _, many, most = rows
     return Report(
         how="peak resident set of a fresh process that evaluates cases from a Parquet "
-        "file; one run of each size",
-        rows=[
-            {**small, "growth_bytes_per_case": None},
-            {**large, "growth_bytes_per_case": growth},
+        "file, and its seconds of processor; one run of each size",
+        rows=rows,
+        aims=[
+            Aim(f"peak GB at {many['cases']:,} cases", many["peak_bytes"] / 1e9, 1.5),
+            Aim(
+                f"times that at {most['cases']:,} cases",
+                most["peak_bytes"] / many["peak_bytes"],
+                2,
+            ),
         ],
-        aims=[Aim(f"peak GB at {many:,} cases", peak / 1e9, 1.5)],
     )
 
 
@@ -37,6 +46,7 @@ def _evaluate(cases: int) -> Row:
     return {
         "cases": cases,
         "seconds": run["seconds"],
+        "processor_s": run["processor_s"],
         "bytes_after_import": run["imported_bytes"],
         "peak_bytes": run["peak_bytes"],
     }
