@@ -29,7 +29,7 @@ _MOST_PIECES = 256
 #: So is one with a larger share of rows that are not in one file.
 _MOST_ELSEWHERE = 0.125
 #: Rows of more bytes are not in the list: a file of them takes no longer to read.
-_MOST_BYTES = 16_384
+_MOST_BYTES = 32_768
 
 Numbers = npt.NDArray[np.int64]
 
@@ -91,13 +91,15 @@ class Pieces:
 
 
 def rows_bytes(table: pa.Table) -> bytes | None:
-    """Return a table in Arrow's stream format; `None` if that takes many bytes."""
+    """Return a table in Arrow's stream format, compressed; `None` if it is large."""
+    if table.nbytes > _MOST_BYTES:
+        return None
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table.combine_chunks())
+    content = sink.getvalue()
     # As a whole: Arrow compresses each of the buffers, which takes longer to read.
-    content = zlib.compress(sink.getvalue())
-    return content if len(content) <= _MOST_BYTES else None
+    return zlib.compress(content) if content.size <= _MOST_BYTES else None
 
 
 def rows_from(content: bytes) -> pa.Table:
