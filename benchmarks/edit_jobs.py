@@ -8,6 +8,8 @@ from typing import Any
 
 #: How many cases next to each other an edit changes.
 _EDITED = 3
+#: Runs of a tenth of a second vary by a quarter on a busy machine.
+_CACHED_RUNS = 5
 
 
 def edited(
@@ -54,8 +56,13 @@ def edited(
             "files": files_after - files_before,
         }
 
+    def evaluate_cached() -> dict[str, float]:
+        """Return the quickest of some runs that compute nothing."""
+        runs = [evaluate() for _ in range(_CACHED_RUNS)]
+        return min(runs, key=lambda run: run["seconds"])
+
     write()
-    unchanged = [evaluate(), evaluate()]
+    unchanged = [evaluate(), evaluate_cached()]
     edited_runs = []
     for edit in range(edits):
         # Spread over the data, so that every shard is edited in turn.
@@ -64,7 +71,7 @@ def edited(
             expected[at] += "0"
         write()
         edited_runs.append(evaluate())
-    unchanged.append(evaluate())
+    unchanged.append(evaluate_cached())
     one_case = []
     for number, place in ((cases, cases), (cases + 1, 0)):
         expected.append(str(number + 30))

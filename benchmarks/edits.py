@@ -45,7 +45,7 @@ def measure(*, quick: bool) -> Report:
         how="one process of its own for each size, which evaluates, finds everything, is "
         "edited at three cases next to each other again and again, finds everything once "
         "more, and then has one case more at its end, one more in front, one less, and one "
-        "elsewhere; seconds of processor, Parquet source",
+        "elsewhere; seconds of processor, of cached runs the least of five; Parquet source",
         rows=rows,
         aims=[
             Aim("kB that an edit adds", few["edit_bytes"] / 1000, 100),
