@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pytest
@@ -19,15 +20,19 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(compiled_templates, "__file__", str(tmp_path / "module.py"))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(sys, "pycache_prefix", None)
+    (tmp_path / "environment.py").touch()
     (tmp_path / "page.jinja").write_text("{{ 1 + 1 }}")
     return tmp_path
 
 
-def rendered(package: Path) -> str:
+def rendered(package: Path, **options: Any) -> str:
+    """The page in an environment with these options, which `environment.py` is to make."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(package), bytecode_cache=CompiledTemplates()
+        loader=jinja2.FileSystemLoader(package),
+        bytecode_cache=CompiledTemplates(str(package / "environment.py")),
+        **options,
     )
-    return environment.get_template("page.jinja").render()
+    return environment.get_template("page.jinja").render(text="<b>")
 
 
 def kept(package: Path) -> list[Path]:
@@ -50,6 +55,18 @@ def test_a_template_that_changed_is_compiled_again(package: Path) -> None:
     (package / "page.jinja").write_text("{{ 2 + 2 }}")
 
     assert "4" == rendered(package)
+
+
+def test_templates_of_an_environment_that_changed_are_compiled_again(
+    package: Path,
+) -> None:
+    """A later version may escape what an earlier one did not."""
+    (package / "page.jinja").write_text("{{ text }}")
+    before = rendered(package, autoescape=False)
+    (package / "environment.py").write_text("# it escapes now")
+
+    assert "<b>" == before
+    assert "&lt;b&gt;" == rendered(package, autoescape=True)
 
 
 @pytest.mark.parametrize("bytes_left", [0, 1, 20, 60, 100])

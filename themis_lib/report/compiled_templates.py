@@ -18,13 +18,22 @@ from jinja2.bccache import Bucket
 class CompiledTemplates(jinja2.FileSystemBytecodeCache):
     """Keeps compiled templates in the folder `__pycache__` of this package.
 
-    Whoever may write there may change the modules, too. A template that has changed is
-    compiled again; where nothing can be written, it is compiled in each process.
+    Whoever may write there may change the modules, too. A template is compiled again if it
+    has changed, or the module that makes its environment; where nothing can be written, it
+    is compiled in each process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, environment_module: str) -> None:
         folder = Path(cache_from_source(__file__)).parent
-        super().__init__(str(folder), f"template-%s.jinja-{jinja2.__version__}")
+        python = sys.implementation.cache_tag
+        super().__init__(
+            str(folder), f"template-%s.{python}.jinja-{jinja2.__version__}"
+        )
+        # Options such as `autoescape` are compiled in, and filters of constants.
+        self._environment_code = Path(environment_module).read_text(encoding="utf-8")
+
+    def get_source_checksum(self, source: str) -> str:
+        return super().get_source_checksum(f"{source}\0{self._environment_code}")
 
     def load_bytecode(self, bucket: Bucket) -> None:
         # A file that was cut short, or cannot be read.

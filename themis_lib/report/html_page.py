@@ -177,7 +177,7 @@ def thousands(value: int | None) -> str:
 def _page_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
-        bytecode_cache=CompiledTemplates(),
+        bytecode_cache=CompiledTemplates(__file__),
         # What models and datasets wrote must not become HTML.
         autoescape=True,
         # A misspelt name is an error, not an empty place on a page.
