@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 import pytest
 
@@ -20,23 +19,27 @@ from themis_lib import (
 )
 from themis_lib.runs.manifest import GateOutcome
 
+Runs = tuple[RunResult, RunResult]
 
-@cache
-def two_runs(labels: int = 80, other: int | None = None) -> tuple[RunResult, RunResult]:
+
+def runs_with_labels(before_labels: int, after_labels: int) -> Runs:
     """Two runs of as many right answers; people are strict with the second one."""
     store = InMemoryRunStore()
     before = judged_run(store, count=240, name="before")
     after = judged_run(store, count=240, name="after", model=strangers_answer)
-    give_labels(before, labels, value=people(before, strict=20))
-    give_labels(
-        after, labels if other is None else other, value=people(after, strict=2)
-    )
+    give_labels(before, before_labels, value=people(before, strict=20))
+    give_labels(after, after_labels, value=people(after, strict=2))
     return before, after
 
 
-def test_gate_by_the_corrected_mean() -> None:
+@pytest.fixture(scope="module")
+def two_runs() -> Runs:
+    return runs_with_labels(80, 80)
+
+
+def test_gate_by_the_corrected_mean(two_runs: Runs) -> None:
     """The raw mean passes what the corrected one fails."""
-    _, run = two_runs()
+    _, run = two_runs
 
     raw = outcome(run, "correct >= 0.55")
     corrected = outcome(run, "corrected(correct) >= 0.55")
@@ -52,8 +55,8 @@ def test_gate_by_the_corrected_mean() -> None:
     assert GateOutcome.PASS is outcome(run, "corrected(correct) <= 0.55").outcome
 
 
-def test_gate_in_one_place() -> None:
-    _, run = two_runs()
+def test_gate_in_one_place(two_runs: Runs) -> None:
+    _, run = two_runs
 
     assert GateOutcome.FAIL is outcome(run, "corrected(correct) > 0.6 on sums").outcome
     nowhere = outcome(run, "corrected(correct) > 0.6 on level=none")
@@ -81,9 +84,9 @@ def test_gate_without_enough_labels_is_underpowered(labels: int, message: str) -
     assert re.search(message, record.reason)
 
 
-def test_corrected_difference() -> None:
+def test_corrected_difference(two_runs: Runs) -> None:
     """Equal by the judge, far apart by people."""
-    before, after = two_runs()
+    before, after = two_runs
 
     (raw,) = compare(before, after).differences
     comparison = compare(before, after, corrected=True)
@@ -99,8 +102,8 @@ def test_corrected_difference() -> None:
     assert any("80 and 80 labels" in note for note in comparison.notes)
 
 
-def test_regression_by_the_corrected_difference() -> None:
-    before, after = two_runs()
+def test_regression_by_the_corrected_difference(two_runs: Runs) -> None:
+    before, after = two_runs
 
     raw = outcome(after, "correct no worse than before by 0.05", before)
     found = outcome(after, "corrected(correct) no worse than before by 0.05", before)
@@ -113,7 +116,7 @@ def test_regression_by_the_corrected_difference() -> None:
 
 
 def test_few_labels_conclude_nothing() -> None:
-    before, after = two_runs(other=10)
+    before, after = runs_with_labels(80, 10)
 
     comparison = compare(before, after, corrected=True)
     record = outcome(after, "corrected(correct) no worse than before by 0.9", before)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from functools import cache
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from flows.display import print_result
@@ -25,7 +25,7 @@ from themis_lib.report.markdown import markdown_report
 HOSTILE = {**CORRECT, "id": "<b>x</b>|`y`"}
 
 
-@cache
+@pytest.fixture(scope="module")
 def labelled_run() -> RunResult:
     run = judged_run(InMemoryRunStore(), count=120)
     give_labels(run, 50, value=people(run))
@@ -33,8 +33,8 @@ def labelled_run() -> RunResult:
     return run
 
 
-def test_cells_are_under_their_headings() -> None:
-    (item,) = corrected_scores(labelled_run())
+def test_cells_are_under_their_headings(labelled_run: RunResult) -> None:
+    (item,) = corrected_scores(labelled_run)
 
     cells = dict(zip(CORRECTED_HEADINGS, corrected_cells(item), strict=True))
 
@@ -60,9 +60,9 @@ def test_notes_on_few_labels_and_on_those_that_are_left_out() -> None:
     assert [] == trust_lines(corrected_scores(grown))
 
 
-def test_labellers_are_compared() -> None:
+def test_labellers_are_compared(labelled_run: RunResult) -> None:
     """Two who always agree: alpha is 1."""
-    (note,) = corrected_notes(corrected_scores(labelled_run()))
+    (note,) = corrected_notes(corrected_scores(labelled_run))
 
     assert "Krippendorff's alpha 1.000 (—) on 30 items" in note
 
@@ -73,16 +73,15 @@ def terminal(run: RunResult) -> str:
     return str(console.file.getvalue())
 
 
-def test_terminal_and_markdown_show_both_means() -> None:
-    run = labelled_run()
-    (item,) = corrected_scores(run)
+def test_terminal_and_markdown_show_both_means(labelled_run: RunResult) -> None:
+    (item,) = corrected_scores(labelled_run)
 
-    for text in (terminal(run), markdown_report(run)):
+    for text in (terminal(labelled_run), markdown_report(labelled_run)):
         assert f"{item.mean:.4f}" in text
         assert f"{item.low:.4f} – {item.high:.4f}" in text
         assert "orrected by labels" in text
         assert "alpha 1.000" in text
-    assert "sensitivity 1.00" in terminal(run)
+    assert "sensitivity 1.00" in terminal(labelled_run)
 
 
 def test_run_without_labels_shows_nothing_of_them() -> None:
@@ -92,7 +91,7 @@ def test_run_without_labels_shows_nothing_of_them() -> None:
         assert "orrected by labels" not in text
 
 
-def test_page_draws_both_intervals(visit: Visit) -> None:
+def test_page_draws_both_intervals(visit: Visit, labelled_run: RunResult) -> None:
     """On one axis, the corrected one above the raw one."""
 
     def look(page: Any) -> tuple[list[str], list[str], str]:
@@ -104,9 +103,8 @@ def test_page_draws_both_intervals(visit: Visit) -> None:
             panel.text_content(),
         )
 
-    run = labelled_run()
-    (item,) = corrected_scores(run)
-    kinds, places, text = visit(report_html(run), look)
+    (item,) = corrected_scores(labelled_run)
+    kinds, places, text = visit(report_html(labelled_run), look)
 
     assert ["corrected", "raw"] == kinds
     corrected, raw = (float(place.rstrip("%")) for place in places)
