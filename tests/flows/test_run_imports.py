@@ -1,7 +1,8 @@
-"""What a run leaves alone that finds its rows in the store."""
+"""What a run that finds its rows in the store leaves alone, and does only once."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -31,11 +32,17 @@ UNUSED = {
 }
 SCRIPT = """
 import sys
+opened = []
+def note(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("cases.jsonl"):
+        opened.append(arguments[0])
+sys.addaudithook(note)
 from flows.run import app
 try:
     app(sys.argv[1:])
 except SystemExit as ended:
     print("code:", ended.code)
+print("data opened:", len(opened))
 print("loaded:", sorted(%r & set(sys.modules)))
 from flows.running import SELDOM_USED
 print("waiting:", ["__getattr__" in vars(sys.modules[name]) for name in SELDOM_USED])
@@ -46,9 +53,14 @@ print("found:", SlackWebhook.__name__)
 
 def test_a_cached_run_imports_what_it_uses(prefect_api: str, tmp_path: Path) -> None:
     """What reads answers, judges gates, compares and labels is left out; so are parts of
-    Prefect, which are there once they are asked for.
+    Prefect, which are there once they are asked for. The flow takes what the command has
+    prepared: the data is opened to look at its first cases, and to read it.
     """
     spec = base(tmp_path / "store")
+    (dataset,) = spec["datasets"]
+    data = tmp_path / "cases.jsonl"
+    data.write_text("\n".join(map(json.dumps, dataset.pop("cases"))))
+    dataset["path"] = str(data)
     path = tmp_path / "experiment.yaml"
     path.write_text(yaml.safe_dump(spec))
     command = [sys.executable, "-c", SCRIPT % UNUSED, str(path)]
@@ -59,8 +71,9 @@ def test_a_cached_run_imports_what_it_uses(prefect_api: str, tmp_path: Path) -> 
             command, capture_output=True, text=True, check=True, env=environment
         )
 
-    assert done.stdout.splitlines()[-4:] == [
+    assert done.stdout.splitlines()[-5:] == [
         "code: 0",
+        "data opened: 2",
         "loaded: []",
         "waiting: [True, True]",
         "found: SlackWebhook",
