@@ -26,11 +26,7 @@ _CASES, _REPEATS = 10_000, 7
 _QUIET = "import gc; gc.disable(); "
 _OURS = f"{_QUIET}import flows.run, flows.run_asked, flows.display"
 #: All that a run imports, but for what it looks up by name.
-RUN_IMPORTS = (
-    f"{_OURS}; from flows.late_modules import loading_late; "
-    "from flows.running import SELDOM_USED\n"
-    "with loading_late(*SELDOM_USED): import flows.local"
-)
+RUN_IMPORTS = f"{_OURS}, flows.local"
 _PREFECT = f"{_QUIET}import prefect.main"
 _PANDAS = "import pyarrow, pandas"
 _PYARROW = "import pyarrow"
