@@ -268,6 +268,44 @@ def test_connection_that_the_server_closed_is_not_used_again(http: Any) -> None:
     assert 2 == len(wire.received)
 
 
+class BareTransport:
+    """A transport that takes no weak references, as uvloop's under TLS."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class BareLoop(asyncio.SelectorEventLoop):
+    """An event loop that gives protocols a `BareTransport`."""
+
+    async def create_connection(self, factory: Any, *args: Any, **options: Any) -> Any:
+        def make_protocol() -> Any:
+            protocol = factory()
+            made = protocol.connection_made
+            protocol.connection_made = lambda transport: made(BareTransport(transport))
+            return protocol
+
+        return await super().create_connection(make_protocol, *args, **options)
+
+
+def test_event_loop_may_have_transports_of_its_own(server: ProviderServer) -> None:
+    """Its connections are used again."""
+
+    async def work() -> list[int]:
+        connections = Connections(httpx)
+        async with httpx.AsyncClient(transport=connections) as client:
+            url = f"{server.url}/chat/completions"
+            return [(await client.post(url, json=JSON)).status_code for _ in range(2)]
+
+    with asyncio.Runner(loop_factory=BareLoop) as runner:
+        assert [200, 200] == runner.run(work())
+
+
 @HTTP
 def test_redirected_request_keeps_its_body(http: Any) -> None:
     """On a connection of its own, where the server has closed the first one."""

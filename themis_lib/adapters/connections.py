@@ -118,21 +118,21 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
+        # Not their transports: those of uvloop take no weak references under TLS.
+        self._used: WeakSet[asyncio.BaseProtocol] = WeakSet()
 
     async def connect(self, *arguments: Any, **options: Any) -> Any:
         """Return a connection: an idle one, or else a new one."""
         while True:
-            connection = await super().connect(*arguments, **options)
-            transport = connection.transport
-            if transport is None or transport not in self._used:
-                break
-            if not _has_arrivals(transport):
+            connection: Any = await super().connect(*arguments, **options)
+            protocol = connection.protocol
+            # What arrives on a new one is no end: TLS sends tickets.
+            if protocol not in self._used:
+                self._used.add(protocol)
+                return connection
+            if not _has_arrivals(connection.transport):
                 return connection
             connection.close()
-        if transport is not None:
-            self._used.add(transport)
-        return connection
 
 
 def _has_arrivals(transport: asyncio.BaseTransport) -> bool:
