@@ -20,7 +20,7 @@ from themis_lib.engine.constraints.exact_closing import ExactClosing
 from themis_lib.engine.constraints.guide import Guide
 from themis_lib.engine.constraints.patterns import translate
 from themis_lib.engine.constraints.search import Steps, search_completion
-from themis_lib.errors import ConfigError
+from themis_lib.errors import ConfigError, RowError
 
 llguidance = pytest.importorskip("llguidance")
 
@@ -156,6 +156,31 @@ def test_what_a_search_does_not_find_is_looked_for_once(
     assert re.fullmatch(pattern, texts[0])
     assert [texts[0]] * 3 == texts
     assert len(failed) == 1
+
+
+def test_what_is_left_out_is_not_taken_for_what_another_text_left() -> None:
+    """Of more than a thousand ways to go on, the derivatives keep the nearest to an end.
+
+    A text that has gone another way is nowhere in them, and so are others.
+    """
+    short = [f"x{number:04d}" for number in range(1100)]
+    rule = constraint(regex="|".join([*short, r"xz.*Answer: \d", "xwv*ENDING"]))
+
+    def text(begun: str, letter: int) -> str:
+        guide = Guide(rule, TOKENIZER, max_tokens=60)
+        tokens = [guide.admit(token) for token in TOKENIZER.tokenize_str(begun)]
+        while not guide.finished:
+            chosen = letter if guide.allows(letter) else int(guide.mask().argmax())
+            tokens.append(guide.admit(chosen))
+        return TOKENIZER.decode_str(tokens)
+
+    v, k = TOKENIZER.tokenize_str("vk")
+    before = text("xw", v)
+    with pytest.raises(RowError, match="no completion"):
+        text("xz", k)
+
+    assert before.endswith("vENDING")
+    assert before == text("xw", v)
 
 
 def test_a_search_that_uses_up_the_lexer_leaves_the_texts_one() -> None:

@@ -19,9 +19,9 @@ from themis_lib.engine.constraints.expressions import (
     Repeated,
 )
 
-#: Nested repetitions have residuals for every pair of their counts. The nearest to an
-#: end suffice to complete a text.
-MOST_RESIDUALS = 1000
+# Nested repetitions have residuals for every pair of their counts. The nearest to an
+# end suffice to complete a text.
+_MOST_RESIDUALS = 1000
 
 
 class Residual:
@@ -74,6 +74,8 @@ class Derivatives:
         self._turns: dict[tuple[Expression, int, int | None], Repeated] = {}
         self._tails: dict[Characters, dict[int, Characters | None]] = {}
         self._tail_of: dict[tuple[ByteRanges, ...], Characters] = {}
+        #: Whether the residuals of some text are not all that may follow it.
+        self.has_left_out = False
         self.start: Residuals = self.first_steps(self._link(expression, None))
 
     def after(
@@ -89,9 +91,10 @@ class Derivatives:
                 if residual is not None:
                     found.update(dict.fromkeys(self._after_byte(residual, byte)))
             residuals = tuple(found)
-            if len(residuals) > MOST_RESIDUALS:
+            if len(residuals) > _MOST_RESIDUALS:
                 residuals = tuple(sorted(residuals, key=residual_size))
-                residuals = residuals[:MOST_RESIDUALS]
+                residuals = residuals[:_MOST_RESIDUALS]
+                self.has_left_out = True
         return residuals
 
     def first_steps(self, residual: Residual | None) -> Residuals:

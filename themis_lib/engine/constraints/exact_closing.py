@@ -36,6 +36,11 @@ class ExactClosing(Closing):
         super().__init__(constraint, tokenizer)
         self._derivatives = Derivatives(_expression_of(constraint))
 
+    @property
+    def tells_places_apart(self) -> bool:
+        """Whether all texts at one place may go on alike."""
+        return not self._derivatives.has_left_out
+
     @staticmethod
     def covers(constraint: Constraint) -> bool:
         """Return whether a constraint is an expression."""

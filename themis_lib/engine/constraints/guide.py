@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from themis_lib.engine.constraints.closing import FEW_STATES, MOST_STATES, Closing
 from themis_lib.engine.constraints.constraint import Constraint
-from themis_lib.engine.constraints.derivatives import MOST_RESIDUALS
 from themis_lib.engine.constraints.exact_closing import ExactClosing
 from themis_lib.engine.constraints.places import Place
 from themis_lib.engine.constraints.refusals import shorten
@@ -266,6 +265,9 @@ class Guide:
         place = self._follow_text()
         if exact is None or place is None or self._closing is exact:
             return None
+        if not place.residuals:
+            # Those of this text have been left out.
+            return None
         self._use_root()
         self._closing = exact
         self._place = place
@@ -304,10 +306,8 @@ class _Beginning:
         To find nothing takes up to a second, and behind a wildcard many texts are at one
         place of the derivatives.
         """
-        if self.futile:
-            exact_place = find_exact_place()
-            if exact_place is not None and limit <= self.futile.get(exact_place, -1):
-                return None
+        if self.futile and self._is_futile(find_exact_place(), limit):
+            return None
         plan = self.closing.shortest(
             matcher,
             place,
@@ -330,6 +330,19 @@ class _Beginning:
             self.matcher = self.compile()
         return used_up
 
+    def _is_futile(
+        self,
+        exact_place: Place | None,
+        limit: int,
+    ) -> bool:
+        if exact_place is None or not self._tells_places_apart:
+            return False
+        return limit <= self.futile.get(exact_place, -1)
+
+    @property
+    def _tells_places_apart(self) -> bool:
+        return self.exact is not None and self.exact.tells_places_apart
+
     def _note_futile(
         self,
         exact_place: Place | None,
@@ -337,10 +350,7 @@ class _Beginning:
         *,
         used_up: bool,
     ) -> None:
-        if self.exact is None or exact_place is None:
-            return
-        # With too many residuals some are left out, and others may be at this place.
-        if len(exact_place.residuals) >= MOST_RESIDUALS:
+        if self.exact is None or exact_place is None or not self._tells_places_apart:
             return
         # Other texts may have used up most of the lexer: a new one may suffice.
         if used_up and exact_place != self.exact.start():
