@@ -314,9 +314,19 @@ class _Beginning:
             limit,
         )
         used_up = self.renew_if_used_up()
-        if plan is None or len(plan) > limit:
-            self._note_futile(find_exact_place(), limit, used_up=used_up)
+        # Other texts may have used up most of the lexer: a new one may suffice.
+        if (plan is None or len(plan) > limit) and not used_up:
+            self.note_futile(find_exact_place(), limit)
         return plan
+
+    def note_futile(
+        self,
+        exact_place: Place | None,
+        limit: int,
+    ) -> None:
+        """Remember that a search finds no completion of so many tokens at a place."""
+        if exact_place is not None and self._tells_places_apart:
+            self.futile[exact_place] = max(limit, self.futile.get(exact_place, 0))
 
     def renew_if_used_up(self) -> bool:
         """Compile the matcher anew if a search has used up its lexer, and say so.
@@ -342,20 +352,6 @@ class _Beginning:
     @property
     def _tells_places_apart(self) -> bool:
         return self.exact is not None and self.exact.tells_places_apart
-
-    def _note_futile(
-        self,
-        exact_place: Place | None,
-        limit: int,
-        *,
-        used_up: bool,
-    ) -> None:
-        if self.exact is None or exact_place is None or not self._tells_places_apart:
-            return
-        # Other texts may have used up most of the lexer: a new one may suffice.
-        if used_up and exact_place != self.exact.start():
-            return
-        self.futile[exact_place] = limit
 
 
 # Cached for the process: a grammar takes far longer to compile than to copy, and all
@@ -421,6 +417,8 @@ def _plan_empty_text(
         return _EmptyText(tuple(plan), beginning.closing)
     matcher = beginning.matcher.deep_copy()
     if exact is not None:
+        # Even if the search has used up the lexer: mostly, no text had used it before.
+        beginning.note_futile(exact.start(), max_tokens)
         plan = exact.shortest(
             matcher,
             exact.start(),
