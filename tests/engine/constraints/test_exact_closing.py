@@ -183,6 +183,20 @@ def test_what_is_left_out_is_not_taken_for_what_another_text_left() -> None:
     assert before == text("xw", v)
 
 
+def test_a_text_does_not_go_where_no_end_is_known() -> None:
+    """A token after which the derivatives have left out all ends is not taken."""
+    ways = [*(rf"x.*A{number:04d}" for number in range(1100)), "xw.*v{9}END"]
+    guide = Guide(constraint(regex="|".join(ways)), TOKENIZER, max_tokens=30)
+    tokens: list[int] = []
+    (letter,) = TOKENIZER.tokenize_str("w")
+    while not guide.finished:
+        chosen = letter if guide.allows(letter) else int(guide.mask().argmax())
+        tokens.append(guide.admit(chosen))
+
+    text = TOKENIZER.decode_str(tokens).removesuffix("</s>")
+    assert re.fullmatch("|".join(ways), text)
+
+
 def test_a_search_that_uses_up_the_lexer_leaves_the_texts_one() -> None:
     """Matchers share it, and it takes no more than a number of states."""
     pattern = random_patterns(16, seed=17, depth=2)[-1]

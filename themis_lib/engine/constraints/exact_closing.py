@@ -62,9 +62,10 @@ class ExactClosing(Closing):
     def enough(self, place: Place) -> float:
         """Return a number of tokens that completes any text at this place.
 
-        It is infinite in a vocabulary that does not have every byte.
+        It is infinite in a vocabulary that does not have every byte, and where the
+        derivatives have left out how the text goes on.
         """
-        if self._reserve is None:
+        if self._reserve is None or not place.residuals:
             return math.inf
         return residual_size(nearest_end(place.residuals))
 
@@ -76,11 +77,13 @@ class ExactClosing(Closing):
         *,
         most_states: int = MOST_STATES,
     ) -> list[int] | None:
-        """Return the tokens of a short completion, or `None` if the vocabulary has none.
+        """Return the tokens of a short completion, or `None` if none is known.
 
         It has at most `limit` tokens if some of that number were found. With fewer
         states than `MOST_STATES`, it is always a text of the fewest bytes.
         """
+        if not place.residuals:
+            return None
         text = shortest_text(nearest_end(place.residuals))
         plan = self._steps.spell(text)
         if plan is not None:

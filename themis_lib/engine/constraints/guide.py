@@ -265,9 +265,6 @@ class Guide:
         place = self._follow_text()
         if exact is None or place is None or self._closing is exact:
             return None
-        if not place.residuals:
-            # Those of this text have been left out.
-            return None
         self._use_root()
         self._closing = exact
         self._place = place
