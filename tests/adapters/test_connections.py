@@ -43,7 +43,8 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.close()
+        # In its own thread: there, a connection may end at the same moment.
+        self._loop.call_soon_threadsafe(self._server.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _run(self, work: Any) -> Any:

@@ -493,73 +493,38 @@ def test_overloaded_provider_gets_fewer_requests() -> None:
     assert 4 == in_loop(work)
 
 
-def test_waiting_rows_are_not_made_into_requests() -> None:
-    """A request with an image is large: only those that can be sent are made."""
-    made = []
-
-    async def row(limiter: Throttle, number: int, sent: asyncio.Event) -> None:
-        async with limiter.place():
-            made.append(number)
-            async with limiter:
-                await sent.wait()
-
-    async def work() -> list[int]:
-        limiter, sent = Throttle(Limits(2)), asyncio.Event()
-        rows = [asyncio.ensure_future(row(limiter, at, sent)) for at in range(5)]
-        await asyncio.sleep(0.05)
-        at_first = list(made)
-        sent.set()
-        await asyncio.gather(*rows)
-        return at_first
-
-    assert [0, 1] == in_loop(work)
-    assert [0, 1, 2, 3, 4] == made
+MADE: list[str] = []
 
 
-def test_request_that_is_tried_again_leaves_its_place_meanwhile() -> None:
-    """An SDK sleeps before it sends a request again: another row is sent then."""
-    order = []
-
-    async def row(limiter: Throttle, name: str, tries: int) -> None:
-        async with limiter.place():
-            for attempt in range(tries):
-                async with limiter:
-                    order.append(f"{name} {attempt}")
-                await asyncio.sleep(0.02)
-
-    async def work() -> int:
-        limiter = Throttle(Limits(1))
-        await asyncio.gather(row(limiter, "a", 2), row(limiter, "b", 1))
-        return await let_go(limiter, 1)
-
-    assert 1 == in_loop(work)
-    assert ["a 0", "b 0", "a 1"] == order
+def noted(case: Any, ctx: Any) -> str:
+    MADE.append(case.input)
+    return str(case.input)
 
 
-def test_row_that_fails_before_it_is_sent_leaves_its_place() -> None:
-    async def row(limiter: Throttle) -> None:
-        async with limiter.place():
-            raise ValueError("no such file")
+@pytest.mark.parametrize("width", [1, 3])
+def test_rows_that_wait_for_long_are_not_made_into_requests(
+    width: int, server: ProviderServer
+) -> None:
+    """A request with an image is large: few more are made than can be sent."""
+    MADE.clear()
+    most_made = []
 
-    async def work() -> int:
-        limiter = Throttle(Limits(1))
-        await asyncio.gather(*(row(limiter) for _ in range(3)), return_exceptions=True)
-        return await let_go(limiter, 1)
+    def note(attempt: int, body: Any) -> None:
+        most_made.append(len(MADE) - len(server.answered))
 
-    assert 1 == in_loop(work)
+    server.script = note
+    model = openai(
+        "gpt",
+        base_url=server.url,
+        api_key="none",
+        api_mode="responses",
+        input_builder=noted,
+        max_concurrency=width,
+    )
 
+    result = questions(model, 20).run()
 
-def test_place_of_one_provider_is_none_of_another() -> None:
-    """A model that asks a second one does not take its place along."""
-
-    async def work() -> int:
-        outer, inner = Throttle(Limits(1)), Throttle(Limits(1))
-        async with outer.place():
-            async with inner:
-                waiting = await let_go(inner, 1)
-            async with outer:
-                pass
-        assert 1 == await let_go(outer, 1)
-        return waiting
-
-    assert 0 == in_loop(work)
+    assert [f"re: question {number}" for number in range(20)] == outputs(result)
+    assert 20 == len(MADE)
+    # One that was answered makes room for the next before it is counted here.
+    assert width < max(most_made) <= 3 * width

@@ -382,6 +382,6 @@ def test_rows_of_a_large_shard_are_never_objects_all_at_once() -> None:
     )
 
     assert count == sum(stage.at_once)
-    assert max(stage.at_once) <= 4096
+    assert max(stage.at_once) <= 1024
     found = store.read_table(answers.path)["value"].to_pylist()
     assert texts == [json.loads(value) for value in found]

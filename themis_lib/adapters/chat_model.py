@@ -170,7 +170,7 @@ class ChatModel(ServedModel):
         """
         # Before anything is sent: making the mask also masks the log.
         mask = self._api_endpoint.mask
-        async with self._admitted():
+        async with self._find_throttle().making:
             turns = self._make_turns(case, ctx)
             stored = stored_turns(turns)
             render = partial(self._rendered, turns, ctx.contents)

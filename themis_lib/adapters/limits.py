@@ -9,12 +9,10 @@ import asyncio
 import logging
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import Hashable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
@@ -43,6 +41,9 @@ _LONGEST_RESET_S = 86_400.0
 _REFUSALS = (429, 529)
 #: What providers limit in a minute; the last two are Anthropic's.
 _COUNTED = ("requests", "tokens", "input-tokens", "output-tokens")
+#: Requests that are made at the same time, per request in flight: some wait for their
+#: turn, or to be tried again.
+_MADE = 2
 #: What the names of all headers about limits contain.
 _LIMIT = "ratelimit"
 #: Pauses from here on are logged as warnings.
@@ -72,19 +73,6 @@ class _Allowance:
     refills: bool = False
 
 
-class _Place:
-    """One of the places for requests in flight at a throttle."""
-
-    def __init__(self, throttle: Throttle) -> None:
-        self.throttle = throttle
-        #: Whether a request has it, and leaves it when it ends.
-        self.is_passed_on = False
-
-
-#: The place that the running task holds for the request that it makes.
-_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
-
-
 class Throttle:
     """A gate for one provider's requests on one event loop, as wide as its limits allow.
 
@@ -101,9 +89,10 @@ class Throttle:
         self.is_reached = False
         # A float, so that halving an odd width forgets nothing.
         self._width = float(limits.max_concurrency)
-        self._places = anyio.CapacityLimiter(limits.max_concurrency)
-        #: The places of the requests under way, by the task that sends each.
-        self._sending: dict[asyncio.Task[Any] | None, _Place] = {}
+        #: To hold while a request is made and until it is answered. Many rows wait for
+        #: their turn, and requests with images are large.
+        self.making = asyncio.Semaphore(_MADE * limits.max_concurrency)
+        self._slots = anyio.CapacityLimiter(limits.max_concurrency)
         self._requests = _bucket_of(limits.requests_per_minute)
         self._tokens = _bucket_of(limits.tokens_per_minute)
         self._tokens_each = 0.0
@@ -117,13 +106,11 @@ class Throttle:
         self._refused: deque[bool] = deque(maxlen=_REPLIES)
 
     async def __aenter__(self) -> Throttle:
-        place = _PLACE.get()
-        if place is None or place.throttle is not self or place.is_passed_on:
-            place = _Place(self)
-            await self._occupy(place)
-        # A request that is tried again needs a place of its own.
-        place.is_passed_on = True
-        self._sending[asyncio.current_task()] = place
+        try:
+            # Without a turn of the loop, in which every other request would go first.
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._slots.acquire()
         try:
             loop = asyncio.get_running_loop()
             # Again after each sleep: another reply may have moved the time meanwhile.
@@ -138,8 +125,8 @@ class Throttle:
                 tokens = min(self._tokens_each, self._tokens.max_rate)
                 await self._tokens.acquire(tokens)
         except BaseException:
-            # A request that is cancelled while it waits would keep its place forever.
-            self._leave()
+            # A request that is cancelled while it waits would keep its slot forever.
+            self._slots.release()
             raise
         model_calls.sent()
         return self
@@ -150,34 +137,7 @@ class Throttle:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave()
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold the place of a request while it is made; the request takes it over.
-
-        So no more requests are made than can be sent: with an image they are large.
-        """
-        place = _Place(self)
-        await self._occupy(place)
-        token = _PLACE.set(place)
-        try:
-            yield
-        finally:
-            _PLACE.reset(token)
-            if not place.is_passed_on:
-                self._places.release_on_behalf_of(place)
-
-    async def _occupy(self, place: _Place) -> None:
-        try:
-            # Without a turn of the loop, in which every other request would go first.
-            self._places.acquire_on_behalf_of_nowait(place)
-        except anyio.WouldBlock:
-            await self._places.acquire_on_behalf_of(place)
-
-    def _leave(self) -> None:
-        place = self._sending.pop(asyncio.current_task())
-        self._places.release_on_behalf_of(place)
+        self._slots.release()
 
     @property
     def width(self) -> int:
@@ -284,7 +244,7 @@ class Throttle:
     def _set_width(self, width: float) -> None:
         # At least one, or no reply would ever widen it again.
         self._width = min(max(width, 1.0), float(self.most))
-        self._places.total_tokens = int(self._width)
+        self._slots.total_tokens = int(self._width)
 
 
 _Throttles: TypeAlias = dict[Hashable, Throttle]

@@ -68,7 +68,9 @@ class SdkServer(ServedModel):
             return await self._post(form, gate)
 
         try:
-            return await self._server_forms.send(request, post)
+            # A refusal of all requests is to come of one.
+            async with self._first_request:
+                return await self._server_forms.send(request, post)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise fault_of_unreadable(error) from None
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -107,13 +106,6 @@ class ServedModel(Builtin):
     def _default_concurrency(self, runtime: RuntimeConfig) -> int:
         # A method, since a server of one's own has another default: see `vllm`.
         return runtime.max_concurrency
-
-    @asynccontextmanager
-    async def _admitted(self) -> AsyncIterator[None]:
-        """Wait until a request can be sent, before it is made: many rows wait."""
-        # A refusal of all requests is to come of one.
-        async with self._first_request, self._find_throttle().place():
-            yield
 
     def _gate_for(
         self,

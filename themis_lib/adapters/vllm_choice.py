@@ -222,8 +222,7 @@ class VLLMChoice(OpenAIServer):
         extra_body = resolve_references(self.extra_body, where="extra_body")
         request = echo_request(self.model, pair.context + pair.continuation, extra_body)
         gate = self._gate_for(request, 1)
-        async with self._admitted():
-            reply, _ = await self._send(request, gate)
+        reply, _ = await self._send(request, gate)
         gate.count_usage(token_usage(read_field(reply[0], "usage")))
         return reply
 

@@ -41,7 +41,7 @@ class SharedWork:
     """Computes the rows of a shard that nobody else computes, and waits for the rest.
 
     The next batch is claimed when no more rows of those before are left than the stage
-    has in flight at once. A stage that claims none computes a few thousand rows at a time.
+    has in flight at once. A stage that claims none computes a thousand at a time.
     """
 
     def __init__(
