@@ -205,6 +205,28 @@ def test_late_rows_of_the_same_keys_are_no_pieces(tmp_path: Path) -> None:
     assert [str(n) for n in edited(64, 3)] == values(RunStore(store.url), part)
 
 
+def test_pieces_hold_the_rows_of_the_shard(tmp_path: Path) -> None:
+    """Where the file in which rows were found is lost before they are published, another
+    may have other rows of their keys.
+    """
+    store = RunStore(str(tmp_path))
+    rows = rows_of(store)
+    base = rows.publish("first", table(*range(64)))
+    late = table(*range(64)).set_column(1, "value", pa.array(["late"] * 64))
+    rows.save(late)
+    wanted = table(*edited(64, 3))
+    known, _ = rows.find(wanted["key"].combine_chunks())
+    store.remove(base.path)
+    # Another shard notices first.
+    rows.find(wanted["key"].combine_chunks())
+
+    part = rows.publish("second", wanted, known=known)
+
+    found = RunStore(store.url).read_table(part.path)
+    assert found is not None
+    assert part.columns == column_digests(found)
+
+
 def test_pieces_are_of_files_that_are_there(tmp_path: Path) -> None:
     """What another process removed is written anew while it is in memory here."""
     store = RunStore(str(tmp_path))

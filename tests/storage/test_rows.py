@@ -209,6 +209,27 @@ def test_files_without_the_wanted_keys_are_not_read_whole(tmp_path: Path) -> Non
     assert ["shard-2.parquet", "shard-6.parquet"] == sorted(names)
 
 
+def test_row_published_since_the_look_wins(open_store: OpenStore) -> None:
+    """Another process may compute a row while this one does. Rows that were found before
+    stay, and are not looked up again.
+    """
+    rows_of(open_store()).publish("first", table({1: "a", 2: "b"}))
+    row_set = rows_of(open_store())
+    row_set.refresh()
+    known, _ = row_set.find(keys(2, 3, 1, 4))
+    rows_of(open_store()).publish("second", table({3: "theirs"}))
+    # Where files have no locks, an older listing serves for a while.
+    row_set.refresh()
+    mine = table({2: "b", 3: "mine", 1: "a", 4: "d"})
+
+    part = row_set.publish("third", mine, known=known)
+
+    assert [0, 2] == known.tolist()
+    stored = open_store().read_table(part.path)
+    assert stored is not None
+    assert ["b", "theirs", "a", "d"] == stored["value"].to_pylist()
+
+
 def test_keys_are_compared_whole(store: RunStore) -> None:
     """A key that shares its first eight bytes with another's has no row, never the
     other's.

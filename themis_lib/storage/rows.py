@@ -28,9 +28,9 @@ from themis_lib.storage.index import KeyIndex
 from themis_lib.storage.journal import Journal
 from themis_lib.storage.local_files import locked
 from themis_lib.storage.local_journal import JOURNAL_SUFFIX, LocalJournal, recover
-from themis_lib.storage.part_files import PART_SUFFIX
+from themis_lib.storage.part_files import PART_SUFFIX, part_of
 from themis_lib.storage.part_journal import PartJournal, claims_in_process
-from themis_lib.storage.pieces import PIECES_SUFFIX, is_piecemeal, pieces_of
+from themis_lib.storage.pieces import PIECES_SUFFIX, Piece, is_piecemeal, pieces_of
 from themis_lib.storage.store import RunStore
 from themis_lib.storage.tables import KEY, column_digests, with_columns_of
 
@@ -217,10 +217,8 @@ class RowSet:
         pieces = pieces_of(files, rows)
         if pieces is None or not is_piecemeal(count, table.num_rows):
             return None
-        path = self._paths[most]
-        base = self._store.read_part(path)
-        # Another process may have removed what is still in memory here.
-        if base is None or not self._store.exists(path):
+        base = self._file_with(pieces, table, self._paths[most])
+        if base is None:
             return None
         held = [base]
         if count:
@@ -234,6 +232,30 @@ class RowSet:
         part = self._store.create_pieces(path, table, held, pieces)
         self._pieces.add(path)
         return part
+
+    def _file_with(
+        self,
+        pieces: Iterable[Piece],
+        table: pa.Table,
+        path: str,
+    ) -> Part | None:
+        """Return the first file of pieces, at a path; `None` unless it has those rows."""
+        base = self._store.read_table(path)
+        # Another process may have removed what is still in memory here.
+        if base is None or not self._store.exists(path):
+            return None
+        stored = with_columns_of(base, self.schema)
+        table = table.select(self.schema.names)
+        position = 0
+        for piece in pieces:
+            # Slices: to take the rows would copy them.
+            rows = table.slice(position, piece.rows)
+            held = stored.slice(piece.start, piece.rows)
+            # The file in which they were found may be gone, and this one have others.
+            if piece.file == 0 and not held.equals(rows):
+                return None
+            position += piece.rows
+        return part_of(path, base)
 
     def save(self, table: pa.Table) -> str:
         """Write rows that do not make a complete shard, and return their path."""
