@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from themis_lib.stats.clusters import Floats
+from themis_lib.stats.sums import fraction_sum
 
 #: By factor and the coalition before it: the weight of what changing the factor adds.
 Weights = Mapping[tuple[int, int], Fraction]
@@ -99,7 +100,10 @@ def mean_shares(
     >>> mean_shares({**values, 3: np.array([1.0])}, exact_weights(2), 2)
     [0.75, 0.25]
     """
-    totals = {coalition: _exact_sum(scores) for coalition, scores in values.items()}
+    totals = {
+        coalition: fraction_sum(*np.unique(scores, return_counts=True))
+        for coalition, scores in values.items()
+    }
     cases = len(values[0])
     exact = [Fraction(0)] * factors
     for (factor, coalition), weight in weights.items():
@@ -108,14 +112,6 @@ def mean_shares(
     shares = [float(share / cases) for share in exact]
     difference = (totals[2**factors - 1] - totals[0]) / cases
     return _closed(shares, float(difference))
-
-
-def _exact_sum(scores: Floats) -> Fraction:
-    values, counts = np.unique(scores, return_counts=True)
-    pairs: Iterable[tuple[float, int]] = zip(
-        values.tolist(), counts.tolist(), strict=True
-    )
-    return sum((Fraction(value) * count for value, count in pairs), Fraction(0))
 
 
 def _closed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -27,7 +28,15 @@ def exact_sum(
     """
     if counts.sum() < _REPEATED * len(values) or not np.isfinite(values).all():
         return math.fsum(np.repeat(values, counts).tolist())
-    total = Fraction(0)
-    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-        total += Fraction(value) * count
-    return float(total)
+    return float(fraction_sum(values, counts))
+
+
+def fraction_sum(
+    values: Floats,
+    counts: npt.NDArray[np.int64],
+) -> Fraction:
+    """Return the sum of finite values, each as often as its count says, not rounded."""
+    pairs: Iterable[tuple[float, int]] = zip(
+        values.tolist(), counts.tolist(), strict=True
+    )
+    return sum((Fraction(value) * count for value, count in pairs), Fraction(0))
