@@ -154,7 +154,7 @@ class CaseReader:
 
 
 class IdRegistry:
-    """Every case id seen so far, in the eight bytes of its mark; see `data.marks`."""
+    """Every case id seen so far, by its mark, in sixteen bytes at most; see `data.marks`."""
 
     def __init__(self) -> None:
         self._new: defaultdict[str, NumberIndex] = defaultdict(NumberIndex)
