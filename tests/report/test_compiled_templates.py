@@ -78,6 +78,19 @@ def test_a_file_cut_short_is_as_none(package: Path, bytes_left: int) -> None:
     assert "2" == rendered(package)
 
 
+def test_a_damaged_beginning_is_as_none(package: Path) -> None:
+    """Whichever byte of it is another."""
+    rendered(package)
+    (file,) = kept(package)
+    whole = file.read_bytes()
+    for at in range(60):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0xFF
+        file.write_bytes(damaged)
+
+        assert "2" == rendered(package)
+
+
 def test_a_folder_that_is_not_there_is_not_made(package: Path) -> None:
     """Nothing is kept, and nothing is missing."""
     (package / "__pycache__").rmdir()

@@ -6,7 +6,6 @@ Compiling those of a report takes a tenth of a second, which a short run has not
 from __future__ import annotations
 
 import contextlib
-import pickle
 import sys
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -36,8 +35,8 @@ class CompiledTemplates(jinja2.FileSystemBytecodeCache):
         return super().get_source_checksum(f"{source}\0{self._environment_code}")
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        # A file that was cut short, or cannot be read.
-        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
+        # Of a damaged file pickle and marshal raise almost anything.
+        with contextlib.suppress(Exception):
             super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
