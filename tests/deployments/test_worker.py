@@ -75,6 +75,7 @@ def test_schedule_fires(
     deployed: Api, worker: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     """A schedule with parameters of its own starts a run by itself."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
     from prefect.client.schemas.schedules import IntervalSchedule
 
     path = experiment_file(tmp_path, name="scheduled")
@@ -101,8 +102,11 @@ def test_schedule_fires(
     deadline = time.monotonic() + 60
     # The server tells a run's new name a little after the run has it.
     while not scheduled and time.monotonic() < deadline:
-        runs = deployed.ask(lambda client: client.read_flow_runs())
-        scheduled = [run for run in runs if run.name == "scheduled · m1"]
+        # By its name: other tests may have had more runs than one answer holds.
+        named = FlowRunFilter(name=FlowRunFilterName(any_=["scheduled · m1"]))
+        scheduled = deployed.ask(
+            lambda client, named=named: client.read_flow_runs(flow_run_filter=named)
+        )
         time.sleep(0.2)
 
     assert scheduled
