@@ -56,10 +56,7 @@ class Context:
         parameters.n_ubatch = MAX_BATCH
         parameters.n_outputs_max = slots
         parameters.n_seq_max = slots
-        # As llama-cpp-python does. For a row alone more threads wait for each other: on
-        # two cores SmolLM2 took 1.6 times as long with two.
-        parameters.n_threads = max(threads // 2, 1)
-        parameters.n_threads_batch = threads
+        parameters.n_threads, parameters.n_threads_batch = _alone_and_together(threads)
         # With flash attention or a unified KV, splitting or batching a prompt changes
         # its logits by up to 5e-2.
         parameters.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -168,8 +165,7 @@ class Context:
         """Compute with this many threads from now on."""
         self._llama.llama_set_n_threads(
             self._context,
-            threads,
-            threads,
+            *_alone_and_together(threads),
         )
 
     def close(self) -> None:
@@ -201,6 +197,13 @@ class Context:
         flat = np.ctypeslib.as_array(numbers.from_address(address))
         rows: Logits = flat.reshape(outputs, self.n_vocab)
         return rows
+
+
+def _alone_and_together(threads: int) -> tuple[int, int]:
+    """Return the threads for one token and for several, of so many in all."""
+    # As llama-cpp-python does. For a token alone more threads wait for each other: on
+    # two cores SmolLM2 took 1.6 times as long with two.
+    return max(threads // 2, 1), threads
 
 
 class _Batch:
