@@ -49,7 +49,7 @@ def start(api: Api, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
     )
 
 
-def start_worker(api: Api) -> subprocess.Popen[Any]:
+def start_worker(api: Api, *arguments: str) -> subprocess.Popen[Any]:
     return start(
         api,
         "prefect",
@@ -59,6 +59,7 @@ def start_worker(api: Api) -> subprocess.Popen[Any]:
         "themis",
         "--install-policy",
         "never",
+        *arguments,
     )
 
 

@@ -18,12 +18,13 @@ from themis_lib.runs.manifest import manifests
 
 # A server, a worker and several runs: more than the default on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+QUEUE = "one-slot"
 
 
 def test_a_waiting_run_holds_no_worker(
     deployed: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The flow run is scheduled again until its batch has ended. Meanwhile a pool with
+    """The flow run is scheduled again until its batch has ended. Meanwhile a queue with
     one slot runs another experiment.
     """
     monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
@@ -32,10 +33,13 @@ def test_a_waiting_run_holds_no_worker(
         spec = batch_spec(server, storage={"store": store}, poll_s=4.0)
         path = tmp_path / "batched.yaml"
         path.write_text(yaml.safe_dump({"name": "batched", **spec}))
-        prefect(deployed, "work-pool", "update", "themis", "--concurrency-limit", "1")
-        worker: subprocess.Popen[bytes] = start_worker(deployed)
+        # Not the whole pool: runs that other tests left in it would hold its slot.
+        prefect(deployed, "work-queue", "create", QUEUE, "-p", "themis", "-l", "1")
+        worker: subprocess.Popen[bytes] = start_worker(deployed, "--work-queue", QUEUE)
         try:
-            run_id = deployed.run("evaluate/evaluate", experiment=str(path))
+            run_id = deployed.run(
+                "evaluate/evaluate", work_queue=QUEUE, experiment=str(path)
+            )
             deadline = time.monotonic() + 90
             while deployed.flow_run(run_id).state.name != "AwaitingBatches":
                 assert time.monotonic() < deadline, deployed.logs(run_id)
@@ -43,14 +47,15 @@ def test_a_waiting_run_holds_no_worker(
             waiting = deployed.flow_run(run_id)
             tasks = deployed.task_states(run_id)
             other = deployed.run(
-                "evaluate/evaluate", experiment=str(experiment_file(tmp_path))
+                "evaluate/evaluate",
+                work_queue=QUEUE,
+                experiment=str(experiment_file(tmp_path)),
             )
             other = deployed.ended(other, within_s=150)
             server.end_batches()
             ended = deployed.ended(run_id, within_s=150)
         finally:
             kill_with_children(worker)
-            prefect(deployed, "work-pool", "clear-concurrency-limit", "themis")
 
     assert "SCHEDULED" == waiting.state.type.value
     assert "10 rows wait for batch_1 at the provider" in waiting.state.message

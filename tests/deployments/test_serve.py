@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ def test_ctrl_c_cancels_what_runs(
     api: Api, served: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     """A terminal's Ctrl-C ends serving; its run is Cancelled, its record says
-    interrupted if Prefect left it the time, and the next goes on.
+    interrupted, and the next goes on.
     """
     path = experiment_file(tmp_path, delay_s=0.3)
     run_id = api.run("evaluate/serve", experiment=str(path))
@@ -74,10 +73,6 @@ def test_ctrl_c_cancels_what_runs(
     os.killpg(served.pid, signal.SIGINT)
     served.wait(timeout=60)
     cancelled = api.flow_run(run_id)
-    deadline = time.monotonic() + 10
-    # The run's own process may end a little after the one that serves.
-    while last_run(tmp_path).status.value == "running" and time.monotonic() < deadline:
-        time.sleep(0.1)
     manifest = last_run(tmp_path).manifest
     subprocess.run(
         [sys.executable, "-m", "flows.run", str(path)],
@@ -87,9 +82,7 @@ def test_ctrl_c_cancels_what_runs(
     )
 
     assert "Cancelled" == cancelled.state.name
-    # A process that Prefect kills before it has written its record leaves it as it was.
-    ends = [("failed", "interrupted"), ("running", None)]
-    assert (manifest.status.value, manifest.error) in ends
+    assert ("failed", "interrupted") == (manifest.status.value, manifest.error)
     assert CASES <= len(calls(tmp_path)) <= CASES + IN_FLIGHT
     assert "completed" == last_run(tmp_path).status.value
 

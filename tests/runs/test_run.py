@@ -61,6 +61,42 @@ def test_stopped_run_fails_and_leaves_no_tables(
     assert ["manifest.json"] == list(store.list("runs/mine"))
 
 
+def test_a_second_signal_leaves_the_record_of_a_first(tmp_path: Path) -> None:
+    """Ctrl-C in a terminal is followed by Prefect's SIGTERM, which strikes while the
+    record is written.
+    """
+    program = f"""
+import signal
+from themis_lib import RunStore
+from themis_lib.runs.manifest import read_manifest
+from themis_lib.runs.run import Run
+from tests.runs.test_run import experiment
+
+class Terminated(BaseException):
+    pass
+
+def terminate(number, frame):
+    raise Terminated
+
+class StruckStore(RunStore):
+    def replace(self, path, content):
+        if b"interrupted" in content:
+            signal.raise_signal(signal.SIGTERM)
+        super().replace(path, content)
+
+signal.signal(signal.SIGTERM, terminate)
+store = StruckStore({str(tmp_path)!r})
+try:
+    with Run(experiment().compile(), store, run_id="mine"):
+        raise KeyboardInterrupt
+except Terminated:
+    record = read_manifest(store, "mine")
+    print(json.dumps([record.status, record.error]))
+"""
+
+    assert ["failed", "interrupted"] == in_new_process(program)
+
+
 def test_run_without_a_single_answer_fails() -> None:
     """Failed, if no row of the last stage is without error; else partly."""
     unreadable = {"use": "builtin/regex", "pattern": "nowhere"}

@@ -41,13 +41,17 @@ class Api:
         with temporary_settings({PREFECT_API_URL: self.url}):
             return asyncio.run(asked())
 
-    def run(self, deployment: str, **parameters: Any) -> Any:
-        """The id of a new run of a deployment."""
+    def run(
+        self, deployment: str, *, work_queue: str | None = None, **parameters: Any
+    ) -> Any:
+        """The id of a new run of a deployment, in its own work queue or another."""
 
         async def create(client: Any) -> Any:
             known = await client.read_deployment_by_name(deployment)
             run = await client.create_flow_run_from_deployment(
-                known.id, parameters={"parameters": parameters}
+                known.id,
+                parameters={"parameters": parameters},
+                work_queue_name=work_queue,
             )
             return run.id
 

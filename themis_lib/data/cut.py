@@ -37,7 +37,7 @@ _FIRST_SPREAD_ROWS = 256
 #: Shards double in size up to this one, each size used for so many of them: results
 #: come early, and a large dataset has few files.
 _LARGEST_SHARD_ROWS = 32_768
-_SHARDS_OF_A_SIZE = 8
+_SHARDS_OF_A_SIZE = 16
 #: Text of a shard's cases, counted once for each sample: the most a stage may hold in
 #: memory at once.
 _LARGEST_SHARD_BYTES = 128 * 2**20

@@ -15,6 +15,7 @@ from themis_lib.core.models import TokenUsage
 from themis_lib.core.prices import added, added_in_tiers
 from themis_lib.data.cut import data_digests
 from themis_lib.errors import AwaitingBatchError, DiskFullError, describe
+from themis_lib.held_signals import signals_held
 from themis_lib.identity.part import Part
 from themis_lib.runs import provenance
 from themis_lib.runs.agreement import Labels
@@ -131,7 +132,8 @@ class Run:
         traceback: Any,
     ) -> None:
         try:
-            self._close(error)
+            with signals_held():
+                self._close(error)
         finally:
             self.spans.end(self._manifest.status.value, error)
 
