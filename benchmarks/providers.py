@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,6 @@ from benchmarks.report import Aim, Report, Row
 _REQUESTS = 1_000
 #: The sizes whose peak memory is compared: more than a shard, and several times that.
 _FEW, _MANY, _QUICK_MANY = 5_000, 60_000, 20_000
-#: By default a large dataset has larger shards.
-_EVEN_SHARDS = ("runtime.shard_size=4096",)
 _WAIT_S, _CONCURRENCY = 0.05, 100
 #: What the waits alone take when every place is always occupied.
 _IDEAL_S = _REQUESTS / _CONCURRENCY * _WAIT_S
@@ -57,10 +55,6 @@ def measure(*, quick: bool) -> Report:
         few_bytes, many_bytes = (
             _peak_bytes(path, url, cases=cases) for cases in (_FEW, many)
         )
-        few_even_bytes, many_even_bytes = (
-            _peak_bytes(path, url, cases=cases, settings=_EVEN_SHARDS)
-            for cases in (_FEW, many)
-        )
     in_process_row = _overhead_row("in process", turn, start)
     prefect_row = _overhead_row("under Prefect", turn, start)
     # Nothing is requested, so there is no ideal to compare with.
@@ -86,7 +80,6 @@ def measure(*, quick: bool) -> Report:
             # Of the same turns: what a slower machine can be held to.
             Aim("times the seconds of the plain loop", in_process_s / loop_s, 0.5),
             Aim("times the peak memory of few requests", many_bytes / few_bytes, 1.1),
-            Aim("… with even shards", many_even_bytes / few_even_bytes, 1.1),
             Aim("seconds under Prefect beyond the start", prefect_s, 3),
             Aim("seconds of a cached re-run", turn["cached"], 0.5),
         ],
@@ -138,10 +131,8 @@ def _peak_bytes(
     url: str,
     *,
     cases: int,
-    settings: Sequence[str] = (),
 ) -> int:
     job = _job(path, url, cases=cases)
-    job["settings"] = [*job["settings"], *settings]
     with folder() as store:
         outcome = fresh(in_process, **job, store=store)
     return int(outcome["peak_bytes"])

@@ -40,9 +40,13 @@ def test_a_signal_waits_for_the_end_of_the_block(
     handler = signal.getsignal(number)
     done = []
 
-    with pytest.raises(error), signals_held():
-        signal.raise_signal(number)
-        done.append("the rest")
+    def block() -> None:
+        with signals_held():
+            signal.raise_signal(number)
+            done.append("the rest")
+
+    with pytest.raises(error):
+        block()
 
     assert ["the rest"] == done
     assert handler is signal.getsignal(number)
@@ -53,11 +57,15 @@ def test_a_second_signal_of_a_kind_is_not_held() -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     done = []
 
-    with pytest.raises(KeyboardInterrupt), signals_held():
-        signal.raise_signal(signal.SIGINT)
-        done.append("after the first")
-        signal.raise_signal(signal.SIGINT)
-        done.append("after the second")
+    def block() -> None:
+        with signals_held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("after the first")
+            signal.raise_signal(signal.SIGINT)
+            done.append("after the second")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
 
     assert ["after the first"] == done
     assert handlers == [
@@ -67,9 +75,14 @@ def test_a_second_signal_of_a_kind_is_not_held() -> None:
 
 def test_a_held_signal_is_raised_behind_the_error_of_the_block() -> None:
     """Neither is lost: the error is the context of what the handler raises."""
-    with pytest.raises(Terminated) as raised, signals_held():
-        signal.raise_signal(signal.SIGTERM)
-        raise ValueError
+
+    def block() -> None:
+        with signals_held():
+            signal.raise_signal(signal.SIGTERM)
+            raise ValueError
+
+    with pytest.raises(Terminated) as raised:
+        block()
 
     assert isinstance(raised.value.__context__, ValueError)
 

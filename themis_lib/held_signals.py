@@ -27,7 +27,7 @@ def signals_held() -> Iterator[None]:
     held: list[int] = []
     handlers: dict[int, Any] = {}
 
-    def hold(number: int, frame: FrameType | None) -> None:
+    def hold(number: int, _frame: FrameType | None) -> None:
         if number in held:
             give_back()
             signal.raise_signal(number)
@@ -51,5 +51,5 @@ def signals_held() -> Iterator[None]:
     finally:
         if handlers:
             give_back()
-            for number in held:
-                signal.raise_signal(number)
+            for received in held:
+                signal.raise_signal(received)

@@ -1,13 +1,14 @@
 """Borders between shards, where the content says: an edit moves those next to it alone.
 
-A shard ends behind the row with the smallest mark among those half a size to one and a
-half sizes behind its start. The same rows have the same smallest one, wherever in the
+A shard ends behind the row with the smallest mark among those half a size to six fifths
+of a size behind its start. The same rows have the same smallest one, wherever in the
 data they are. (Bjørner, Blass and Gurevich, "Content-dependent chunking for differential
 compression, the local maximum approach", 2010.)
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -72,7 +73,7 @@ class _Held:
         most_bytes: int,
     ) -> int | None:
         """Return the most rows of the next shard; `None` if more have to be seen."""
-        largest = max(3 * size // 2, 1)
+        largest = max(6 * size // 5, 1)
         totals = np.cumsum(self._bytes[:largest])
         fitting = max(int(np.searchsorted(totals, most_bytes, side="right")), 1)
         if fitting < len(totals):
@@ -81,7 +82,8 @@ class _Held:
 
     def take(self, largest: int) -> pa.Table:
         """Remove and return the next shard, of at most so many rows."""
-        smallest = max(largest // 3, 1)
+        # Half a size, and less where few rows fit.
+        smallest = math.ceil(5 * largest / 12)
         last = int(np.argmin(self._marks[smallest - 1 : largest]))
         return self.take_first(smallest + last)
 

@@ -198,8 +198,6 @@ class Run:
         for part in (*parts, *shard.verdicts.values(), *shard.scores.values()):
             if part is not None:
                 self.store.free(part.path)
-        # Else Arrow keeps what it held for the largest shard.
-        pa.default_memory_pool().release_unused()
 
     def scores(
         self,
