@@ -35,8 +35,8 @@ def measure(*, quick: bool) -> Report:
     cold, warm = there
     return Report(
         how=f"requests to moto's S3 server on loopback for {cases:,} cases, which are "
-        f"{STAGES} × {cases:,} rows in shards of 4,096 cases: an empty store, then the "
-        "same again in a fresh process",
+        f"a shard of each of {STAGES} stages: an empty store, then the same again in a "
+        "fresh process",
         rows=[*here, *there],
         aims=[
             Aim("requests through the flow, cold", cold["requests"], 60),

@@ -15,7 +15,7 @@ from benchmarks.scale_jobs import constants
 _SIZES, _QUICK_SIZES = (200_000, 800_000), (5_000, 20_000)
 _CASES = 100_000_000
 _WORKERS = 1_000
-#: The cases of most shards of a large dataset.
+#: `runtime.shard_size`; by default the largest shards are of about this size.
 _SHARD_CASES = 32_768
 #: Names in one page of an S3 listing.
 _PAGE = 1_000

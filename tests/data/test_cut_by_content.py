@@ -226,8 +226,8 @@ def test_small_data_is_one_shard(number: int, tmp_path: Path) -> None:
 
 
 def test_shards_are_as_large_as_their_place_says(tmp_path: Path) -> None:
-    """From half to six fifths of a size that doubles every sixteen shards; with more
-    samples a case, of fewer cases.
+    """From half to six fifths of a size that doubles behind the rows of sixteen; with
+    more samples a case, of fewer cases.
     """
     rows = rows_of(list(range(2000)))
     for samples in (1, 4):

@@ -34,8 +34,9 @@ _FIRST_REMOTE_ROWS = 16_384
 #: The same where shards are spread over processes, so that also a small dataset has
 #: some for each.
 _FIRST_SPREAD_ROWS = 256
-#: Shards double in size up to this one, each size used for so many of them: results
-#: come early, 60,000 rows take the memory of 5,000, and a large dataset has few files.
+#: Shards double in size up to this one, each size used for the rows of so many: results
+#: come early, 60,000 rows take a tenth more memory than 5,000, and a large dataset has
+#: few files.
 _LARGEST_SHARD_ROWS = 32_768
 _SHARDS_OF_A_SIZE = 16
 #: Text of a shard's cases, counted once for each sample: the most a stage may hold in

@@ -15,7 +15,7 @@ from themis_lib.core.models import TokenUsage
 from themis_lib.core.prices import added, added_in_tiers
 from themis_lib.data.cut import data_digests
 from themis_lib.errors import AwaitingBatchError, DiskFullError, describe
-from themis_lib.held_signals import signals_held
+from themis_lib.finishing import finish_first
 from themis_lib.identity.part import Part
 from themis_lib.runs import provenance
 from themis_lib.runs.agreement import Labels
@@ -132,8 +132,7 @@ class Run:
         traceback: Any,
     ) -> None:
         try:
-            with signals_held():
-                self._close(error)
+            finish_first(lambda: self._close(error))
         finally:
             self.spans.end(self._manifest.status.value, error)
 
@@ -198,6 +197,10 @@ class Run:
         for part in (*parts, *shard.verdicts.values(), *shard.scores.values()):
             if part is not None:
                 self.store.free(part.path)
+        pool = pa.default_memory_pool()
+        # Arrow's own allocators keep what they held for the largest shard.
+        if pool.backend_name != "system":
+            pool.release_unused()
 
     def scores(
         self,

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from themis_lib.errors import DiskFullError, ShardError
-from themis_lib.held_signals import signals_held
+from themis_lib.finishing import finish_first
 from themis_lib.identity.digests import digest
 from themis_lib.identity.part import Part
 from themis_lib.stages.calls import chunks
@@ -94,8 +94,8 @@ async def run_stage(
     except BaseException:
         # Also on Ctrl-C: what succeeded is there for the next try. The first error is
         # the one to tell, not that a full disk cannot take the last rows.
-        with contextlib.suppress(DiskFullError, OSError), signals_held():
-            collector.journal.close()
+        with contextlib.suppress(DiskFullError, OSError):
+            finish_first(collector.journal.close)
         raise
     # The shard is published, and has all rows of the journal.
     collector.journal.discard()
