@@ -137,7 +137,7 @@ def test_small_data_are_spread_over_processes(prefect_api: str, tmp_path: Path) 
     result = flow_outcome(spec, tmp_path, prefect_api, runner="processes").run.result
 
     assert 600 == result.progress["generate"].computed
-    assert 2 == len(list((tmp_path / "store/rows/cases").glob("*.parquet")))
+    assert 3 == len(list((tmp_path / "store/rows/cases").glob("*.parquet")))
 
 
 def start(path: Path, api_url: str, runner: str) -> subprocess.Popen[str]:
